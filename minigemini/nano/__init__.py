@@ -1,0 +1,6 @@
+"""The embedded checkpoint: an ordinary Transformers folder that travels inside the package."""
+
+from pathlib import Path
+
+NANO_DIR = Path(__file__).parent / "checkpoint"
+"""Folder of the checkpoint; `MiniGeminiForConditionalGeneration.from_pretrained(NANO_DIR)` loads it."""
