@@ -1,0 +1,189 @@
+"""Opens picture files that nobody vouches for. All limits on them are in this file, and nowhere else.
+
+A picture of 504 KB can decode to 1.35 GB, and 254 bytes of 60000 x 1 pixels to 10 GB once padded to a square. So bytes,
+format, size and shape are checked on the header, before a single pixel is decoded.
+
+What a person sees is what the model gets: EXIF rotation is applied, 16-bit grey is scaled to 8 bits, transparency lies
+on white, an animation shows its first frame. `MiniGeminiImageProcessor` by itself does none of this: handed such a
+`PIL.Image`, it treats it as the published models' code did (alpha dropped, 16-bit clipped); golden vectors pin that.
+"""
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+Source = str | os.PathLike[str] | bytes | IO[bytes]
+
+
+class PictureError(ValueError):
+    """A picture that is not read; the message is one line that names the picture, the number and the mend."""
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What is read. The defaults take a 50-megapixel photograph of a telephone; decoding it peaks at about 0.6 GB."""
+
+    max_bytes: int = 64 * 2**20
+    """Size of the file, bytes."""
+    max_pixels: int = 64_000_000
+    """Width x height: what decoding costs."""
+    max_side: int = 10_000
+    """Longer side, pixels: its square is what padding to a square costs."""
+    max_aspect_ratio: int = 100
+    """Longer side / shorter side: beyond it nothing is left to see once the picture is a small square."""
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF")
+    """Pillow's names. Deliberately without EPS (it runs Ghostscript), PSD, TIFF and others that are rarely audited."""
+
+
+LIMITS = PictureLimits()
+
+# What Pillow's decoders raise on broken files: the lists in `PIL.ImageFile` and `PIL.Image`; fuzzing showed no more.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_picture(source: Source, limits: PictureLimits = LIMITS, name: str | None = None) -> Image.Image:
+    """Read one picture, upright, as RGB.
+
+    Args:
+        source: path, encoded bytes, or a binary file that is read from where it stands.
+        limits: what is accepted.
+        name: what error messages call the picture; the path or the file's name by default.
+
+    Returns:
+        The decoded picture, mode RGB, independent of `source`.
+
+    Raises:
+        PictureError: no such file, no picture, broken, or over a limit.
+    """
+    name = _printable(name if name is not None else _name_of(source))
+    data = _read(source, limits, name)
+    with _open_header(data, limits, name) as picture:
+        _check_shape(picture.size, limits, name)
+        try:
+            picture.load()
+        except (*_BROKEN, Image.DecompressionBombError) as error:
+            raise PictureError(
+                f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again"
+            ) from None
+        return _as_seen(picture)
+
+
+def _read(source: Source, limits: PictureLimits, name: str) -> bytes:
+    """All bytes of the source, never more than one over the limit: a pipe or /dev/zero has no size to ask for."""
+    try:
+        if isinstance(source, bytes):
+            data = source
+        elif isinstance(source, str | os.PathLike):
+            with Path(source).open("rb") as file:
+                data = file.read(limits.max_bytes + 1)
+        else:
+            data = source.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise PictureError(f"{name}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise PictureError(f"{name}: a folder, not a picture; name a file in it") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PictureError(f"{name}: cannot be read ({reason}); check the path and its permissions") from None
+    if not isinstance(data, bytes):
+        raise TypeError(f"{name}: the file gives {type(data).__name__}, not bytes; open it with mode 'rb'")
+    if not data:
+        raise PictureError(f"{name}: 0 bytes, an empty file; save or copy it again")
+    if len(data) > limits.max_bytes:
+        raise PictureError(
+            f"{name}: more than {limits.max_bytes:,} bytes, the most that is read; make the picture smaller"
+        )
+    return data
+
+
+def _open_header(data: bytes, limits: PictureLimits, name: str) -> Image.Image:
+    """Parse the header alone; no pixel is decoded.
+
+    `Image.open` would do the same, but raises on 30000 x 30000 pixels before anybody can say so in the message.
+    """
+    Image.init()
+    for known in limits.formats:
+        reader, accepts = Image.OPEN[known]
+        if accepts is None or accepts(data[:16]) is not True:
+            continue
+        try:
+            return reader(BytesIO(data), "")
+        except (*_BROKEN, Image.DecompressionBombError) as error:
+            raise PictureError(f"{name}: a {known} with a broken header ({error}); copy or save it again") from None
+    raise PictureError(f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these")
+
+
+def _check_shape(size: tuple[int, int], limits: PictureLimits, name: str) -> None:
+    """Refuse sizes (width, height) that are costly to decode, or to pad to a square."""
+    width, height = size
+    shown = f"{name}: {width} x {height} pixels"
+    if width < 1 or height < 1:
+        raise PictureError(f"{shown}, an empty picture; save it again")
+    if max(size) > limits.max_side:
+        raise PictureError(f"{shown}, a side of more than {limits.max_side:,}; scale it down or cut it into parts")
+    if width * height > limits.max_pixels:
+        raise PictureError(
+            f"{shown} = {width * height:,}, more than the {limits.max_pixels:,} that are read; scale it down"
+        )
+    if max(size) > limits.max_aspect_ratio * min(size):
+        raise PictureError(
+            f"{shown}, one side more than {limits.max_aspect_ratio} times the other; cut it into parts that can be seen"
+        )
+
+
+def _as_seen(picture: Image.Image) -> Image.Image:
+    """The loaded picture as a viewer would show it: RGB, upright."""
+    orientation = _orientation(picture)
+    if picture.mode.startswith("I"):  # "I;16", "I;16B" or "I": 16-bit grey, of which `convert` clips all above 255
+        values = np.clip(np.asarray(picture), 0, 65535).astype(np.uint32)
+        rgb = Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    elif picture.has_transparency_data:
+        # Dropping alpha shows whatever colour hides under it, often black under black letters. White is what a page is.
+        seen = picture.convert("RGBA")
+        rgb = Image.new("RGB", seen.size, (255, 255, 255))
+        rgb.paste(seen, mask=seen.getchannel("A"))
+    else:
+        # CMYK too: the JPEG reader has already undone Adobe's inversion. Colour profiles are not applied: the published
+        # models saw none, and a profile is one more parser of untrusted bytes.
+        rgb = picture.convert("RGB")
+    rgb.info.clear()  # EXIF may hold where and when the picture was taken
+    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation; 1 (upright) where there is none or the block is broken: viewers ignore such a block too."""
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _name_of(source: Source) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "picture"
+
+
+def _printable(name: str) -> str:
+    """A file's name may hold newlines and terminal escapes; a message is one line."""
+    return "".join(char if char.isprintable() else "?" for char in name)
