@@ -1,0 +1,29 @@
+"""Everything that defines what the model computes, registered with Transformers' Auto classes."""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+
+from .configuration import MiniGeminiConfig
+from .image_processing import MiniGeminiImageProcessor
+from .modeling import (
+    MiniGeminiForConditionalGeneration,
+    MiniGeminiImageFeatures,
+    MiniGeminiModel,
+    MiniGeminiPreTrainedModel,
+)
+from .processing import MiniGeminiProcessor
+
+AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
+AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
+AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
+AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
+AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+
+__all__ = [
+    "MiniGeminiConfig",
+    "MiniGeminiForConditionalGeneration",
+    "MiniGeminiImageFeatures",
+    "MiniGeminiImageProcessor",
+    "MiniGeminiModel",
+    "MiniGeminiPreTrainedModel",
+    "MiniGeminiProcessor",
+]

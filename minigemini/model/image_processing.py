@@ -1,0 +1,160 @@
+"""Pictures to pixels: one high-resolution tensor per picture, and the low-resolution one that is made from it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from transformers.image_processing_backends import PilBackend
+from transformers.image_processing_utils import BatchFeature, get_size_dict
+from transformers.image_utils import (
+    OPENAI_CLIP_MEAN,
+    OPENAI_CLIP_STD,
+    ImageInput,
+    PILImageResampling,
+    SizeDict,
+    to_numpy_array,
+)
+from transformers.processing_utils import ImagesKwargs, Unpack
+from transformers.utils import TensorType
+
+
+class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
+    """Arguments beyond those that every image processor has.
+
+    high_res_size: Side of the high-resolution picture in pixels.
+    """
+
+    high_res_size: int | dict | SizeDict
+
+
+class MiniGeminiImageProcessor(PilBackend):
+    """Make both tensors of a picture, one row per picture in each; the model cuts the tiles.
+
+    Args:
+        size: The low-resolution picture, all tiles together, e.g. `{"height": 672, "width": 672}`.
+        high_res_size: The high-resolution picture, e.g. `{"height": 1536, "width": 1536}`.
+        do_pad: Pad to a square with the mean colour first. Without it (the paper's alignment stage) the shortest side
+            is resized and the rest cropped away.
+
+    Raises:
+        ValueError: If a size is not a square.
+    """
+
+    model_input_names = ["pixel_values", "high_res_pixel_values"]  # noqa: RUF012
+    valid_kwargs = MiniGeminiImageProcessorKwargs
+    resample = PILImageResampling.BICUBIC
+    image_mean = OPENAI_CLIP_MEAN
+    image_std = OPENAI_CLIP_STD
+    size = {"height": 336, "width": 336}  # noqa: RUF012
+    high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
+    do_convert_rgb = True
+    do_pad = True
+    do_resize = True
+    do_center_crop = True
+    do_rescale = True
+    do_normalize = True
+
+    def __init__(self, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]):
+        super().__init__(**kwargs)
+
+    def preprocess(self, images: ImageInput, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]) -> BatchFeature:
+        """Preprocess one picture or several.
+
+        Returns:
+            `pixel_values` (images, 3, size, size) and `high_res_pixel_values` (images, 3, high_res_size, high_res_size).
+        """
+        return super().preprocess(images, **kwargs)
+
+    def convert_to_rgb(self, image: ImageInput, **_: Any) -> np.ndarray:
+        """Drop transparency, as published models saw it; Transformers would composite it onto white.
+
+        Returns:
+            (H, W, 3) from a PIL picture; an array keeps its layout, and a single channel is left for later.
+        """
+        return np.array(image.convert("RGB")) if isinstance(image, Image.Image) else to_numpy_array(image)
+
+    def process_image(self, image: ImageInput, do_convert_rgb: bool | None = None, **kwargs: Any) -> np.ndarray:
+        """Bring any accepted picture into the layout (3, H, W)."""
+        array = super().process_image(image, do_convert_rgb=do_convert_rgb, **kwargs)
+        if not do_convert_rgb:
+            return array
+        # Arrays have lost their mode: one channel is grey, a fourth is alpha.
+        return np.repeat(array[:1], 3, axis=0) if array.shape[0] < 3 else array[:3]
+
+    def pad_to_square(self, image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+        """Centre (3, H, W) on a square of one colour."""
+        _, height, width = image.shape
+        side = max(height, width)
+        if height == width:
+            return image
+        canvas = np.empty((3, side, side), dtype=image.dtype)
+        canvas[:] = np.array(colour, dtype=image.dtype)[:, None, None]
+        top, left = (side - height) // 2, (side - width) // 2
+        canvas[:, top : top + height, left : left + width] = image
+        return canvas
+
+    def _preprocess(  # type: ignore[override]
+        self,
+        images: list[np.ndarray],
+        *,
+        do_pad: bool,
+        do_resize: bool,
+        do_center_crop: bool,
+        do_rescale: bool,
+        do_normalize: bool,
+        size: SizeDict,
+        high_res_size: SizeDict,
+        resample: PILImageResampling,
+        rescale_factor: float,
+        image_mean: tuple[float, ...],
+        image_std: tuple[float, ...],
+        return_tensors: str | TensorType | None,
+        **_: Any,
+    ) -> BatchFeature:
+        low_res, high_res = [], []
+        for image in images:
+            if do_pad:
+                image = self.pad_to_square(image, tuple(int(mean * 255) for mean in image_mean))
+            if do_resize:
+                image = self.resize(image, SizeDict(shortest_edge=high_res_size.height), resample)
+            if do_center_crop:
+                image = self.center_crop(image, high_res_size)
+            if do_rescale:
+                image = self.rescale(image, rescale_factor)
+            if do_normalize:
+                image = self.normalize(image, image_mean, image_std)
+            high_res.append(image)
+            low_res.append(shrink(image, size.height))
+        return BatchFeature({"pixel_values": low_res, "high_res_pixel_values": high_res}, tensor_type=return_tensors)
+
+    def _standardize_kwargs(self, *, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict:
+        kwargs = super()._standardize_kwargs(**kwargs)
+        kwargs["size"] = _square(size, "size")
+        kwargs["high_res_size"] = _square(high_res_size, "high_res_size")
+        return kwargs
+
+    def _validate_preprocess_kwargs(self, *, high_res_size: SizeDict, **kwargs: Any) -> None:
+        # What is cropped is the high-resolution picture; there is no crop size of its own.
+        super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
+
+
+def shrink(image: np.ndarray, size_px: int) -> np.ndarray:
+    """Make the low-resolution picture (3, size, size) from the normalised high-resolution one (3, H, W).
+
+    Bilinear and not antialiased: a cleaner resize would change what published checkpoints answer.
+    """
+    pixels = rearrange(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), "c h w -> 1 c h w")
+    return torch.nn.functional.interpolate(pixels, size=(size_px, size_px), mode="bilinear", align_corners=False)[
+        0
+    ].numpy()
+
+
+def _square(size: Any, name: str) -> SizeDict:
+    size = (
+        size if isinstance(size, SizeDict) else SizeDict(**get_size_dict(size, default_to_square=True, param_name=name))
+    )
+    if not size.height or size.height != size.width:
+        raise ValueError(f"{name} must be a square, but is {size.height} x {size.width}: give height and width alike.")
+    return size

@@ -1,0 +1,107 @@
+"""Messages to model inputs. The processor alone knows how many visual tokens a picture has."""
+
+from typing import Any, Self
+
+from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from .configuration import MiniGeminiConfig
+from .image_processing import MiniGeminiImageProcessor
+
+
+class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
+    """Defaults of a call; `_defaults` is what 5.19 and 5.23 both read."""
+
+    _defaults = {"text_kwargs": {"padding": False}}  # noqa: RUF012
+
+
+class MiniGeminiProcessor(ProcessorMixin):
+    """Image processor, tokenizer and chat template in one: the only way into the model.
+
+    Args:
+        image_processor: Makes the pixels; its `size` is that of all tiles together.
+        tokenizer: Has `image_token` as one token.
+        patch_size: Side of a ViT patch in pixels.
+        grid_size: Tiles per side.
+        use_global_tile: Whether the whole picture precedes the tiles.
+        image_token: The placeholder of a picture in a prompt.
+        chat_template: From messages to text; see `chat_templates.CHAT_TEMPLATES`.
+
+    Raises:
+        ValueError: If the pixels do not divide into tiles and patches, or the tokenizer lacks the image token.
+    """
+
+    valid_processor_kwargs = MiniGeminiProcessorKwargs
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: MiniGeminiImageProcessor
+
+    def __init__(
+        self,
+        image_processor: MiniGeminiImageProcessor,
+        tokenizer: PreTrainedTokenizerBase,
+        patch_size: int,
+        grid_size: int,
+        use_global_tile: bool,
+        image_token: str = "<image>",
+        chat_template: str | None = None,
+    ):
+        ids = tokenizer.encode(image_token, add_special_tokens=False)
+        if len(ids) != 1:
+            raise ValueError(
+                f"the tokenizer splits the image token {image_token!r} into {len(ids)} tokens: add it with "
+                f"tokenizer.add_tokens([{image_token!r}], special_tokens=True)."
+            )
+        size_px = image_processor.size["height"]
+        if size_px % (patch_size * grid_size):
+            raise ValueError(
+                f"pictures of {size_px} pixels do not divide into {grid_size} tiles of whole {patch_size}-pixel patches: "
+                f"the image processor's size must be a multiple of {patch_size * grid_size}."
+            )
+        self.patch_size, self.grid_size, self.use_global_tile = patch_size, grid_size, use_global_tile
+        self.image_token, self.image_token_id = image_token, ids[0]
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    @classmethod
+    def from_config(
+        cls, config: MiniGeminiConfig, tokenizer: PreTrainedTokenizerBase, *, chat_template: str, do_pad: bool = True
+    ) -> Self:
+        """Build the processor that fits a model, image processor included.
+
+        Raises:
+            ValueError: If the tokenizer's image token is not the model's.
+        """
+        image_processor = MiniGeminiImageProcessor(
+            size=config.low_res_size, high_res_size=config.high_res_size, do_pad=do_pad
+        )
+        processor = cls(
+            image_processor,
+            tokenizer,
+            patch_size=config.vision_config.patch_size,
+            grid_size=config.grid_size,
+            use_global_tile=config.use_global_tile,
+            chat_template=chat_template,
+        )
+        if processor.image_token_id != config.image_token_id:
+            raise ValueError(
+                f"{processor.image_token!r} is token {processor.image_token_id} of the tokenizer, but the config's "
+                f"image_token_id is {config.image_token_id}: set one to the other."
+            )
+        return processor
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Visual tokens per picture; the same for every picture."""
+        tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
+        return tokens + self.use_global_tile * tokens // self.grid_size**2
+
+    def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
+        """Give the text that takes a picture's placeholder: the image token, once per visual token."""
+        return self.image_token * self.num_image_tokens
+
+    def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **_: Any) -> MultiModalData:
+        """Count tokens and rows of pixels per picture, for servers that plan with them (vLLM)."""
+        if image_sizes is None:
+            return MultiModalData()
+        return MultiModalData(
+            num_image_tokens=[self.num_image_tokens] * len(image_sizes), num_image_patches=[1] * len(image_sizes)
+        )
