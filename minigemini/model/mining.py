@@ -1,15 +1,22 @@
 """Patch info mining: every low-resolution token looks at the high-resolution features of its own region.
 
-B  images · N  queries of one image · n  √N · M  high-res positions per side inside one query's patch
-C  query channels · C_s  channels of high-res stage s · C_hr  their sum · H_s  side of stage s in cells
+B  images · N  queries of one image · n  √N · R  rows of patches at hand · P  patches at hand, R·n
+M  high-res positions per side inside one patch · w  cells per side of a patch's window in a stage map
+C  query channels · C_s  channels of high-res stage s · C_hr  their sum
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
+
+from minigemini.model.stage_maps import Windows, gather_cells, mixture, windows
+
+# Windows are copied for as many rows of patches at a time as fit in here. Small enough to stay near the CPU's caches
+# and far below the size of the maps; large enough that a GPU is not kept waiting for launches.
+BAND_BYTES = {"cpu": 32 * 2**20}
+BAND_BYTES_ELSEWHERE = 256 * 2**20
 
 
 class NormedLinear(nn.Sequential):
@@ -27,10 +34,51 @@ class NormedLinear(nn.Sequential):
         return cast(nn.Linear, self[1])
 
 
+class Stage(NamedTuple):
+    """What some patches see of one stage: cells, and how the patch's positions mix them (None: they are the cells)."""
+
+    cells: Tensor  # (B, P, w·w, C_s), or (B, P, M·M, C_s) without a mix
+    mix: Tensor | None  # (P, M·M, w·w)
+
+    @classmethod
+    def gather(cls, stage_map: Tensor, along: Windows, rows: slice, dtype: torch.dtype) -> "Stage":
+        cells = gather_cells(stage_map, along, rows, dtype)
+        if along.trivial:
+            return cls(cells, None)
+        stage = cls(cells, mixture(along, rows, like=cells))
+        # A window with as many cells as positions saves nothing: resize it here, once.
+        return stage if along.coarse else cls(stage.at_positions(cells), None)
+
+    def at_positions(self, of_cells: Tensor) -> Tensor:
+        """Resize something linear in the cells: (B, P, w·w, X) -> (B, P, M·M, X)."""
+        return of_cells if self.mix is None else torch.einsum("pmk,bpkx->bpmx", self.mix, of_cells)
+
+    def squared_norms(self) -> Tensor:
+        """(B, P, M·M): Σ_c x² of the resized vectors x, from the products of the cells they are mixed of."""
+        if self.mix is None:
+            return torch.linalg.vector_norm(self.cells, dim=-1).square()
+        products = self.cells @ self.cells.mT
+        return torch.einsum("bpmk,pmk->bpm", self.at_positions(products), self.mix)
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """Σ over the positions: (B, P, M·M) -> (B, P, C_s), as a sum over the cells."""
+        if self.mix is not None:
+            weights = torch.einsum("bpm,pmk->bpk", weights, self.mix)
+        return (weights[:, :, None] @ self.cells)[:, :, 0]
+
+
 class PatchInfoMining(nn.Module):
     """softmax(φ_q(low-res) · φ_k(block)ᵀ / √C) · φ_v(block), block by block (arXiv 2403.18814, section 3.2).
 
-    The key projection is absorbed into the queries and the value projection is applied once per query.
+    The formula asks for keys and values at all N·M² positions of the upsampled, concatenated stage maps. Neither they
+    nor that map are ever made, and the result is the same up to rounding. With x̂ = (x − μ)/σ a normalised position:
+
+        score  = (γ_k · W_kᵀ q) · x̂ + const(q)             the constant drops out of the softmax
+        mined  = W_v (γ_v · Σ a x̂ + β_v) + b_v              because Σ a = 1
+
+    so each query is projected into the maps' channels instead, and each sum of positions out of them. Upsampling is
+    linear, so the dot product and Σ_c x of a position mix those of the few cells around it, Σ_c x² (for σ) mixes the
+    products of pairs of them, and Σ a x̂ is a sum over the cells.
 
     Args:
         query_dim: C, channels of the low-res features and of the result.
@@ -41,24 +89,23 @@ class PatchInfoMining(nn.Module):
     def __init__(self, query_dim: int, stage_dims: Sequence[int], eps: float = 1e-5) -> None:
         super().__init__()
         self.query_dim, self.stage_dims, self.eps = query_dim, tuple(stage_dims), eps
-        high_res_dim = sum(self.stage_dims)
         self.query_proj = NormedLinear(query_dim, query_dim, eps)
-        self.key_proj = NormedLinear(high_res_dim, query_dim, eps)
-        self.value_proj = NormedLinear(high_res_dim, query_dim, eps)
+        self.key_proj = NormedLinear(sum(self.stage_dims), query_dim, eps)
+        self.value_proj = NormedLinear(sum(self.stage_dims), query_dim, eps)
 
     def forward(self, low_res_features: Tensor, stage_maps: Sequence[Tensor], downsample: int = 1) -> Tensor:
         """Mine the high-res maps for each low-res token.
 
         Args:
-            low_res_features: (B, N, C), the n x n grid of queries row by row.
-            stage_maps: (B, C_s, H_s, W_s), the encoder's raw stage outputs, finest first.
+            low_res_features: (B, N, C), the n x n grid of queries row by row. The tiles of an HD picture are one grid.
+            stage_maps: (B, C_s, H_s, H_s), the encoder's raw stage outputs, finest first.
             downsample: g, by which the high-res map is downsampled first (the global tile of an HD picture).
 
         Returns:
-            (B, N, C): the mined features, before the residual.
+            (B, N, C): the mined features, before the residual, in the dtype of `low_res_features`.
 
         Raises:
-            ValueError: the queries do not divide the map into square blocks.
+            ValueError: the queries do not cut the map into equal square blocks, or the maps do not fit the module.
         """
         return self._mine(low_res_features, stage_maps, downsample)[0]
 
@@ -67,37 +114,84 @@ class PatchInfoMining(nn.Module):
         return self._mine(low_res_features, stage_maps, downsample)[1]
 
     def _mine(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> tuple[Tensor, Tensor]:
-        n, _ = self.geometry(low_res, stage_maps, downsample)
-        size = tuple(stage_maps[0].shape[-2:])
-        full = torch.cat(
-            [nn.functional.interpolate(x.float(), size=size, mode="bilinear", align_corners=False) for x in stage_maps],
-            dim=1,
-        )
-        if downsample > 1:
-            full = nn.functional.interpolate(full, size=size[0] // downsample, mode="bilinear", align_corners=False)
-        blocks = rearrange(full.to(low_res.dtype), "b c (i p) (j q) -> b (i j) (p q) c", i=n, j=n)
+        n = self._patches_per_side(low_res, stage_maps, downsample)
+        along = [windows(x.shape[-1], stage_maps[0].shape[-1], downsample, n) for x in stage_maps]
+        # Half precision is for the stored tensors: the sums below are small, and rounding them would show.
+        dtype = torch.promote_types(low_res.dtype, torch.float32)
+        queries = self.query_proj(low_res)
+        with torch.autocast(low_res.device.type, enabled=False):
+            queries = self._absorb_key(queries.to(dtype))
+            pooled, attention = [], []
+            for rows in self._bands(n, along, low_res):
+                stages = [Stage.gather(x, axis, rows, dtype) for x, axis in zip(stage_maps, along, strict=True)]
+                band_pooled, band_attention = self._attend(queries[:, rows.start * n : rows.stop * n], stages)
+                pooled.append(band_pooled)
+                attention.append(band_attention)
+            mined = self._project_value(torch.cat(pooled, dim=1))
+        return mined.to(low_res.dtype), torch.cat(attention, dim=1)
 
-        key, value = self.key_proj, self.value_proj
-        normed = nn.functional.layer_norm(blocks, blocks.shape[-1:], eps=self.eps)
-        queries = self.query_proj(low_res) @ (key.linear.weight * key.norm.weight)
-        scores = torch.einsum("bnc,bnpc->bnp", queries, normed) * self.query_dim**-0.5
-        attention = scores.softmax(dim=-1)
-        pooled = torch.einsum("bnp,bnpc->bnc", attention, normed)
-        mined = value.linear(pooled * value.norm.weight + value.norm.bias)
-        # Both key biases add the same to all scores of a query and leave the softmax alone: their gradient is zero.
-        return mined + 0 * (key.norm.bias.sum() + key.linear.bias.sum()), attention
+    def _attend(self, queries: Tensor, stages: Sequence[Stage]) -> tuple[Tensor, Tensor]:
+        """Absorbed queries (B, P, C_hr) -> Σ a x̂ (B, P, C_hr) and the attention a (B, P, M·M)."""
+        # 1. Of every position: q · x and Σ_c x, then Σ_c x².
+        dots_and_sums: Tensor | float = 0.0
+        squares: Tensor | float = 0.0
+        for stage, query in zip(stages, queries.split(self.stage_dims, dim=-1), strict=True):
+            both = stage.cells @ torch.stack((query, torch.ones_like(query)), dim=-1)
+            dots_and_sums = dots_and_sums + stage.at_positions(both)
+            squares = squares + stage.squared_norms()
+        dots, sums = cast(Tensor, dots_and_sums).unbind(dim=-1)
 
-    def geometry(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> tuple[int, int]:
-        """n and M, or the reason why there are none."""
-        queries, (height, width) = low_res.shape[1], stage_maps[0].shape[-2:]
-        n = round(queries**0.5)
-        if n * n != queries or height != width:
+        # 2. Its normalisation, the scores and the softmax. (Σ_c q = 0, so q · x needs no mean subtracted.)
+        mean = sums / sum(self.stage_dims)
+        variance = (squares / sum(self.stage_dims) - mean.square()).clamp(min=0)
+        inverse_std = torch.rsqrt(variance + self.eps)
+        attention = (dots * inverse_std).softmax(dim=-1)
+
+        # 3. Σ a x̂ = Σ (a/σ) x − Σ (a/σ) μ
+        weights = attention * inverse_std
+        pooled = torch.cat([stage.weighted_sum(weights) for stage in stages], dim=-1)
+        return pooled - (weights * mean).sum(dim=-1, keepdim=True), attention
+
+    def _absorb_key(self, queries: Tensor) -> Tensor:
+        """φ_q (B, N, C) -> what to multiply x with, (B, N, C_hr): scale, W_k and γ_k included, mean 0."""
+        weight, gamma = self.key_proj.linear.weight.to(queries), self.key_proj.norm.weight.to(queries)
+        absorbed = (queries * self.query_dim**-0.5) @ weight * gamma
+        return absorbed - absorbed.mean(dim=-1, keepdim=True)
+
+    def _project_value(self, pooled: Tensor) -> Tensor:
+        """Σ a x̂ (B, N, C_hr) -> Σ a φ_v(x), (B, N, C)."""
+        norm, linear = self.value_proj.norm, self.value_proj.linear
+        weight, bias = linear.weight.to(pooled), linear.bias.to(pooled)
+        mined = nn.functional.linear(pooled * norm.weight + norm.bias, weight, bias)
+        # The key biases add the same to all scores of a query: their gradient is zero, exactly. It must not be missing
+        # (distributed training waits for it), nor be rounding noise (Adam would scale it up to full steps).
+        key = self.key_proj
+        return mined + 0 * (key.norm.bias.sum() + key.linear.bias.sum()).to(pooled)
+
+    def _bands(self, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
+        """Rows of patches whose windows fit in memory set aside for them, at least one at a time."""
+        cells = sum(axis.cells.shape[1] ** 2 * dim for axis, dim in zip(along, self.stage_dims, strict=True))
+        row_bytes = low_res.shape[0] * n * cells * 4
+        height = max(1, BAND_BYTES.get(low_res.device.type, BAND_BYTES_ELSEWHERE) // row_bytes)
+        return (slice(top, min(top + height, n)) for top in range(0, n, height))
+
+    def _patches_per_side(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> int:
+        """n, or the reason why the map cannot be cut into n x n blocks."""
+        dims = tuple(x.shape[1] for x in stage_maps)
+        if dims != self.stage_dims:
+            raise ValueError(f"mining was built for stages of {self.stage_dims} channels, the maps have {dims}")
+        count, (height, width) = low_res.shape[1], stage_maps[0].shape[-2:]
+        n = round(count**0.5)
+        if n * n != count or any(x.shape[-2] != x.shape[-1] for x in stage_maps):
             raise ValueError(
-                f"mining needs a square grid of queries and a square map: got {queries} queries and {height} x {width}"
+                f"mining needs a square grid of queries and square maps: got {count} queries and a map of "
+                f"{height} x {width}. Pad the picture to a square"
             )
         if height % (downsample * n):
             raise ValueError(
-                f"a high-res map of {height} positions per side, downsampled by {downsample}, does not divide into "
-                f"{n} x {n} patches: {height} must be a multiple of {downsample} · {n} = {downsample * n}"
+                f"a high-res map of {height} positions per side, downsampled by {downsample}, cannot be cut into "
+                f"{n} x {n} patches: {height} is not a multiple of {downsample} · {n} = {downsample * n}. "
+                f"The nearest that are: {height // (downsample * n) * downsample * n} and "
+                f"{(height // (downsample * n) + 1) * downsample * n}"
             )
-        return n, height // (downsample * n)
+        return n
