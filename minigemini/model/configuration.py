@@ -1,4 +1,4 @@
-"""What a Mini-Gemini model consists of: two vision encoders, the grid they look through, and a causal language model."""
+"""What a Mini-Gemini model consists of: two vision encoders, the grid they look through, a causal language model."""
 
 from dataclasses import field
 from typing import Any
@@ -60,9 +60,10 @@ class MiniGeminiConfig(PreTrainedConfig):
     model_type = "minigemini"
     sub_configs = {"vision_config": AutoConfig, "high_res_vision_config": AutoConfig, "text_config": AutoConfig}  # noqa: RUF012
 
-    vision_config: dict | PreTrainedConfig = field(default_factory=CLIP_VIT_L_14_336.copy)
-    high_res_vision_config: dict | PreTrainedConfig | None = field(default_factory=CONVNEXT_L.copy)
-    text_config: dict | PreTrainedConfig = field(default_factory=dict)
+    # Given as a config or its dictionary, a config from then on; `check` sees to the kinds.
+    vision_config: Any = field(default_factory=CLIP_VIT_L_14_336.copy)
+    high_res_vision_config: Any = field(default_factory=CONVNEXT_L.copy)
+    text_config: Any = field(default_factory=dict)
     high_res_size: int = 768
     grid_size: int = 1
     use_global_tile: bool = False
@@ -144,10 +145,14 @@ class MiniGeminiConfig(PreTrainedConfig):
         return self.vision_feature_layer if self.vision_feature_layer >= 0 else layers + 1 + self.vision_feature_layer
 
     def _check_encoders(self) -> None:
-        """Check the kinds of the two encoders, and that the feature layer exists."""
+        """Check the kinds of the parts, and that the feature layer exists."""
+        if not isinstance(self.text_config, PreTrainedConfig):
+            raise ValueError(
+                f"text_config is a {type(self.text_config).__name__}: give a causal language model's config."
+            )
         if not isinstance(self.vision_config, CLIPVisionConfig):
             raise ValueError(
-                f"vision_config is of type {self.vision_config.model_type!r}, but the low-resolution encoder is a CLIP "
+                f"vision_config is of type {_kind(self.vision_config)}, but the low-resolution encoder is a CLIP "
                 "ViT: give a CLIPVisionConfig (model_type 'clip_vision_model')."
             )
         layers = self.vision_config.num_hidden_layers
@@ -160,10 +165,10 @@ class MiniGeminiConfig(PreTrainedConfig):
             return
         if not isinstance(self.high_res_vision_config, ConvNextConfig):
             raise ValueError(
-                f"high_res_vision_config is of type {self.high_res_vision_config.model_type!r}, but the "
+                f"high_res_vision_config is of type {_kind(self.high_res_vision_config)}, but the "
                 "high-resolution encoder is a ConvNeXt: give a ConvNextConfig, or None for the baseline without it."
             )
-        stages, stride = len(self.high_res_vision_config.hidden_sizes), self.high_res_vision_config.patch_size
+        stages, stride = len(self.high_res_vision_config.hidden_sizes or ()), self.high_res_vision_config.patch_size
         if (stages, stride) != (4, HIGH_RES_STRIDE):
             raise ValueError(
                 f"the ConvNeXt has {stages} stages and a stem of stride {stride}, but mining takes 4 stages of strides "
@@ -207,17 +212,22 @@ class MiniGeminiConfig(PreTrainedConfig):
             raise ValueError(
                 f"high_res_size={self.high_res_size} gives a map of {self.high_res_size / HIGH_RES_STRIDE:g} positions "
                 f"per side, which {grid} x {self.patches_per_side} patches per side (grid_size={grid}, "
-                f"image_size={tile}, patch_size={patch}) do not divide into whole blocks. high_res_size must be a multiple of {unit}, at "
-                f"least {smallest}. Nearest valid: {_nearest_multiples(max(self.high_res_size, smallest), unit)}."
+                f"image_size={tile}, patch_size={patch}) do not divide into whole blocks. high_res_size must be a "
+                f"multiple of {unit}, at least {smallest}. "
+                f"Nearest valid: {_nearest_multiples(max(self.high_res_size, smallest), unit)}."
             )
 
 
-def _sub_config(value: dict | PreTrainedConfig, default_type: str) -> PreTrainedConfig:
+def _sub_config(value: Any, default_type: str) -> Any:
     """Build a sub-config from its dictionary, of `default_type` if it does not name its own."""
     if isinstance(value, dict):
         fields = {"model_type": default_type, **value}
         return CONFIG_MAPPING[fields["model_type"]](**fields)
     return value
+
+
+def _kind(config: Any) -> str:
+    return repr(getattr(config, "model_type", type(config).__name__))
 
 
 def _nearest_multiples(number: int, unit: int) -> str:

@@ -271,9 +271,10 @@ def load_published(folder: Path, low_res_encoder: Path, high_res_encoder: Path) 
     tensors = stack_experts({key: tensor for key, tensor in tensors.items() if not unused(key, config)})
     if config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
-    model, report = MiniGeminiForConditionalGeneration.from_pretrained(
+    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
         None, config=config, state_dict=tensors, dtype=getattr(torch, fields["torch_dtype"]), output_loading_info=True
     )
+    model, report = loaded
     if wrong := {name: sorted(map(str, keys)) for name, keys in report.items() if keys}:
         raise ValueError(f"the checkpoint in {folder} does not fit its config: {wrong}")
     return model

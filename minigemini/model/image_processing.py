@@ -11,9 +11,11 @@ from transformers.image_processing_utils import BatchFeature, get_size_dict
 from transformers.image_utils import (
     OPENAI_CLIP_MEAN,
     OPENAI_CLIP_STD,
+    ChannelDimension,
     ImageInput,
     PILImageResampling,
     SizeDict,
+    infer_channel_dimension_format,
     to_numpy_array,
 )
 from transformers.processing_utils import ImagesKwargs, Unpack
@@ -49,7 +51,6 @@ class MiniGeminiImageProcessor(PilBackend):
     image_std = OPENAI_CLIP_STD
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
-    do_convert_rgb = True
     do_pad = True
     do_resize = True
     do_center_crop = True
@@ -57,31 +58,32 @@ class MiniGeminiImageProcessor(PilBackend):
     do_normalize = True
 
     def __init__(self, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]):
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[misc]
 
     def preprocess(self, images: ImageInput, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]) -> BatchFeature:
         """Preprocess one picture or several.
 
         Returns:
-            `pixel_values` (images, 3, size, size) and `high_res_pixel_values` (images, 3, high_res_size, high_res_size).
+            `pixel_values` (images, 3, size, size), `high_res_pixel_values` (images, 3, high_res_size, high_res_size).
         """
         return super().preprocess(images, **kwargs)
 
-    def convert_to_rgb(self, image: ImageInput, **_: Any) -> np.ndarray:
-        """Drop transparency, as published models saw it; Transformers would composite it onto white.
+    def process_image(  # type: ignore[override]
+        self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
+    ) -> np.ndarray:
+        """Bring any accepted picture into the layout (3, H, W).
 
-        Returns:
-            (H, W, 3) from a PIL picture; an array keeps its layout, and a single channel is left for later.
+        Transparency is dropped, as published models saw it; Transformers would composite it onto white.
         """
-        return np.array(image.convert("RGB")) if isinstance(image, Image.Image) else to_numpy_array(image)
-
-    def process_image(self, image: ImageInput, do_convert_rgb: bool | None = None, **kwargs: Any) -> np.ndarray:
-        """Bring any accepted picture into the layout (3, H, W)."""
-        array = super().process_image(image, do_convert_rgb=do_convert_rgb, **kwargs)
-        if not do_convert_rgb:
-            return array
+        if isinstance(image, Image.Image):
+            return rearrange(np.array(image.convert("RGB")), "h w c -> c h w")
+        array = to_numpy_array(image)
+        if input_data_format is None:
+            input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
+        if input_data_format == ChannelDimension.LAST:
+            array = rearrange(array, "h w c -> c h w")
         # Arrays have lost their mode: one channel is grey, a fourth is alpha.
-        return np.repeat(array[:1], 3, axis=0) if array.shape[0] < 3 else array[:3]
+        return np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
 
     def pad_to_square(self, image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
         """Centre (3, H, W) on a square of one colour."""
@@ -114,6 +116,7 @@ class MiniGeminiImageProcessor(PilBackend):
         **_: Any,
     ) -> BatchFeature:
         low_res, high_res = [], []
+        assert size.height is not None
         for image in images:
             if do_pad:
                 image = self.pad_to_square(image, tuple(int(mean * 255) for mean in image_mean))
@@ -129,13 +132,13 @@ class MiniGeminiImageProcessor(PilBackend):
             low_res.append(shrink(image, size.height))
         return BatchFeature({"pixel_values": low_res, "high_res_pixel_values": high_res}, tensor_type=return_tensors)
 
-    def _standardize_kwargs(self, *, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict:
+    def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict:  # type: ignore[override]
         kwargs = super()._standardize_kwargs(**kwargs)
         kwargs["size"] = _square(size, "size")
         kwargs["high_res_size"] = _square(high_res_size, "high_res_size")
         return kwargs
 
-    def _validate_preprocess_kwargs(self, *, high_res_size: SizeDict, **kwargs: Any) -> None:
+    def _validate_preprocess_kwargs(self, high_res_size: SizeDict, **kwargs: Any) -> None:  # type: ignore[override]
         # What is cropped is the high-resolution picture; there is no crop size of its own.
         super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
 

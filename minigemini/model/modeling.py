@@ -6,6 +6,7 @@ language model.
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from einops import rearrange
@@ -14,8 +15,7 @@ from transformers import AutoModel, ConvNextModel, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
 from .mining import PatchInfoMining
@@ -58,7 +58,7 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     config_class = MiniGeminiConfig
     config: MiniGeminiConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["PatchInfoMining"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
@@ -164,7 +164,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self,
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Turn pictures into visual tokens.
 
@@ -224,7 +224,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embed (batch, length) ids; an image token beyond the vocabulary is a placeholder and takes any row."""
-        embeddings = self.get_input_embeddings()
+        embeddings = cast(nn.Embedding, self.get_input_embeddings())
         if self.config.image_token_id >= embeddings.num_embeddings:
             input_ids = input_ids.masked_fill(input_ids == self.config.image_token_id, 0)
         return embeddings(input_ids)
@@ -240,7 +240,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
         """Read text and pictures.
 
@@ -260,12 +260,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 raise ValueError("give either pixel_values or mm_encoder_outputs, not both.")
             images = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
         if inputs_embeds is None:
-            inputs_embeds = self.embed(input_ids)
+            inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
         if images is None and input_ids is not None and input_ids.shape[1] > 1:
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
         elif images is not None:
-            image_features = images.pooler_output.to(inputs_embeds.device, inputs_embeds.dtype)
+            image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
         outputs = self.language_model(
@@ -300,7 +300,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         return self.lm_head
 
     def get_image_features(
-        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None, **kwargs: Unpack[TransformersKwargs]
+        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None, **kwargs: Any
     ) -> MiniGeminiImageFeatures:
         """Turn pictures into visual tokens; see `MiniGeminiModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, high_res_pixel_values, **kwargs)
@@ -318,7 +318,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> MiniGeminiCausalLMOutputWithPast:
         """Predict the next tokens; see `MiniGeminiModel.forward` for the inputs.
 

@@ -12,7 +12,7 @@ from .image_processing import MiniGeminiImageProcessor
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
     """Defaults of a call; `_defaults` is what 5.19 and 5.23 both read."""
 
-    _defaults = {"text_kwargs": {"padding": False}}  # noqa: RUF012
+    _defaults = {"text_kwargs": {"padding": False}}  # type: ignore[misc]  # noqa: RUF012
 
 
 class MiniGeminiProcessor(ProcessorMixin):
@@ -54,8 +54,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         size_px = image_processor.size["height"]
         if size_px % (patch_size * grid_size):
             raise ValueError(
-                f"pictures of {size_px} pixels do not divide into {grid_size} tiles of whole {patch_size}-pixel patches: "
-                f"the image processor's size must be a multiple of {patch_size * grid_size}."
+                f"pictures of {size_px} pixels do not divide into {grid_size} tiles of whole patches of {patch_size} "
+                f"pixels: the image processor's size must be a multiple of {patch_size * grid_size}."
             )
         self.patch_size, self.grid_size, self.use_global_tile = patch_size, grid_size, use_global_tile
         self.image_token, self.image_token_id = image_token, ids[0]
