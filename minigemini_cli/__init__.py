@@ -1,0 +1,8 @@
+"""The command line. Importing it imports nothing heavy: every verb does so itself, once it runs."""
+
+
+def main() -> None:
+    """Run `minigemini` with the arguments of this process."""
+    from minigemini_cli.app import app
+
+    app()

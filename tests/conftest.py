@@ -1,6 +1,7 @@
 """A model of a few thousand random weights, with the processor that fits it: built in well under a second."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,3 +119,12 @@ def picture() -> Callable[[int], Image.Image]:
         return Image.fromarray(pixels.numpy())
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_model, make_processor, tmp_path_factory) -> Path:
+    """The tiny model saved with its processor; tests that break it copy it first."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tiny_model.save_pretrained(folder)
+    make_processor(tiny_model.config).save_pretrained(folder)
+    return folder

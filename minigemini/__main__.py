@@ -1,0 +1,5 @@
+"""`python -m minigemini` is `minigemini`."""
+
+from minigemini_cli import main
+
+main()

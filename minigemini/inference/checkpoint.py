@@ -1,0 +1,235 @@
+"""From a name to a checkpoint folder that may be loaded: safetensors only, no code from outside, every error one line.
+
+A checkpoint comes from anywhere, so it is read in rungs, the cheap and harmless first: config.json, then the headers of
+the weight files, and only then the weights. Pickles are never opened here; they can run code while they load.
+"""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from safetensors import SafetensorError, safe_open
+
+from minigemini.nano import NANO_DIR
+
+MODEL_TYPE = "minigemini"
+INDEX = "model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+# Settings in a config.json with which Transformers fetches and runs kernels, or opens weight files of another name.
+REACHING_OUT = frozenset(
+    {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
+    | {"transformers_weights"}
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# What a download takes: weights, configs, tokenizer and chat template. Never pickles, never code.
+_HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+_MOST_JSON_BYTES = 64 * 2**20
+_SHOWN = 3
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not loaded; the message is one line that names the folder, the number and the mend."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a safetensors header says about one tensor."""
+
+    dtype: str
+    """Safetensors' name, e.g. `BF16`."""
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that has been looked at, but whose weights have not been read."""
+
+    folder: Path
+    config: dict[str, Any]
+    tensors: dict[str, StoredTensor]
+
+
+def find_checkpoint(model: str | os.PathLike[str]) -> Path:
+    """The folder of `nano`, of a path, or of a hub id (fetched into Hugging Face's cache; weights and configs only).
+
+    Raises:
+        CheckpointError: there is no such thing, or it cannot be fetched.
+    """
+    if model == "nano":
+        return NANO_DIR
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
+    if _HUB_ID.fullmatch(str(model)) is None:
+        raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
+    return _fetch(str(model))
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Check everything that can be checked without reading weights.
+
+    Raises:
+        CheckpointError: not a folder, no or another model's config.json, pickles, missing or broken safetensors.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
+    config = _read_json(folder / "config.json", f"{folder} is no checkpoint folder")
+    check_config(config, str(folder))
+    if (folder / "adapter_config.json").exists():
+        raise CheckpointError(f"{folder}: holds an adapter (adapter_config.json); merge it into its base model first")
+    tensors: dict[str, StoredTensor] = {}
+    for path in _weight_files(folder):
+        for name, tensor in read_header(path):
+            if name in tensors:
+                raise CheckpointError(f"{folder}: tensor {name} is stored twice, again in {path.name}; remove one file")
+            tensors[name] = tensor
+    return Checkpoint(folder, config, tensors)
+
+
+def check_config(config: Mapping[str, Any], name: str) -> None:
+    """Refuse another model's config, and settings that make Transformers run or open something from elsewhere."""
+    model_type = config.get("model_type")
+    if model_type != MODEL_TYPE:
+        raise CheckpointError(
+            f"{name}: config.json says model_type {model_type!r}, not {MODEL_TYPE!r}; a checkpoint of the original "
+            "code is brought over with `minigemini convert`"
+        )
+    for parts in (config, *(part for part in config.values() if isinstance(part, Mapping))):
+        if reaching := REACHING_OUT & parts.keys():
+            raise CheckpointError(
+                f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
+            )
+
+
+def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
+    """Name, dtype and shape of each tensor in a safetensors file; the weights are not read.
+
+    Raises:
+        CheckpointError: no such file, or its header does not fit the file.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118
+                part = file.get_slice(name)
+                yield name, StoredTensor(part.get_dtype(), tuple(part.get_shape()))
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: corrupt or cut off at {path.stat().st_size:,} bytes ({one_line(error)}); copy or fetch it again"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({one_line(error)}); copy or fetch it again") from None
+
+
+def check_loaded(
+    folder: Path,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+) -> None:
+    """Refuse a checkpoint whose tensors are not exactly the model's; arguments as in Transformers' loading report.
+
+    Raises:
+        CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
+    """
+    shapes = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in mismatched]
+    faults = [
+        f"{len(names)} {what}: {', '.join(sorted(names)[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+        for what, names in (("missing", list(missing)), ("unknown", list(unexpected)), ("mis-shaped", shapes))
+        if names
+    ]
+    if faults:
+        raise CheckpointError(
+            f"{folder}: tensors and config.json do not fit ({'; '.join(faults)}); use the config.json saved with them"
+        )
+
+
+def _fetch(hub_id: str) -> Path:
+    """Fetch a checkpoint from the hub: its config first, so that another model's gigabytes stay where they are."""
+    # Imported here: answering from a folder needs neither, and they take a while.
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.constants import ENDPOINT as HUB
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    offline = not _can_be_resolved(HUB)
+    try:
+        config = hf_hub_download(hub_id, "config.json", local_files_only=offline)
+        check_config(_read_json(Path(config), hub_id), hub_id)
+        return Path(snapshot_download(hub_id, allow_patterns=list(_HUB_FILES), local_files_only=offline))
+    except GatedRepoError:
+        raise CheckpointError(
+            f"{hub_id}: access to it must be asked for on the hub; then log in with `hf auth login`"
+        ) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise CheckpointError(f"{hub_id}: neither a folder here nor a model on the hub; check the name") from None
+    except OSError as error:  # offline, no network, no space left
+        raise CheckpointError(
+            f"{hub_id}: no such folder here, and the hub does not give it ({type(error).__name__}); check the path, or "
+            "go online"
+        ) from None
+
+
+def _can_be_resolved(address: str) -> bool:
+    """Whether the hub's host has an address. Without one, its client tries for half a minute, often for a mere typo."""
+    if getproxies():  # the proxy resolves it
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of the checkpoint, in order."""
+    if (folder / INDEX).exists():
+        index = _read_json(folder / INDEX, f"{folder} has a broken index")
+        weight_map = index.get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointError(f"{folder / INDEX}: no weight_map in it; copy or fetch it again")
+        names = sorted({str(name) for name in weight_map.values()})
+        for name in names:
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise CheckpointError(f"{folder / INDEX}: names {name!r}, which is no safetensors file beside it")
+        return [folder / name for name in names]
+    if (folder / "model.safetensors").exists():
+        return [folder / "model.safetensors"]
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        raise CheckpointError(
+            f"{folder}: {pickles[0]} is a pickle, which can run code while it loads, so it is not read; turn it into "
+            "safetensors with `minigemini convert`"
+        )
+    raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MOST_JSON_BYTES:
+            raise CheckpointError(f"{what}: {path.name} has {path.stat().st_size:,} bytes, too many for a description")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{what}: no {path.name} in it; name the folder that holds one") from None
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{what}: {path.name} cannot be read ({one_line(error)}); copy or fetch it again"
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{what}: {path.name} holds a {type(content).__name__}, not an object")
+    return content
+
+
+def one_line(error: Exception, most_chars: int = 300) -> str:
+    """Another library's message as one line, or the error's type where it has none."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:most_chars]

@@ -1,0 +1,204 @@
+"""Load a model once, then ask it about pictures: single questions, streams, conversations."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from PIL import Image
+
+from minigemini.inference.checkpoint import find_checkpoint, open_checkpoint
+from minigemini.inference.loading import (
+    RequestError,
+    choose_device,
+    choose_dtype,
+    load_config,
+    load_model,
+    load_processor,
+)
+from minigemini.inference.streaming import Answer, AnswerStream
+from minigemini.model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.model.pictures import Source, open_picture
+
+Picture = Source | Image.Image
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is chosen.
+
+    Raises:
+        RequestError: a value out of its range.
+    """
+
+    max_new_tokens: int = 256
+    """Longest answer, tokens."""
+    temperature: float = 0.0
+    """0 always takes the likeliest token; above it tokens are drawn, the flatter the higher."""
+    seed: int | None = None
+    """Makes a drawn answer repeatable; seeds torch's global generators."""
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise RequestError(f"max_new_tokens is {self.max_new_tokens}; an answer needs at least 1")
+        if not 0 <= self.temperature <= 100:
+            raise RequestError(f"temperature is {self.temperature}; it goes from 0 (always the likeliest token) to 100")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise RequestError(f"seed is {self.seed}; it goes from 0 to {2**63 - 1}")
+
+
+GREEDY = Sampling()
+
+
+class Engine:
+    """A model and its processor, ready to answer.
+
+    Args:
+        model: in eval mode, on its device.
+        processor: the one it was saved with.
+        name: what it was loaded from.
+    """
+
+    def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
+        self.model, self.processor, self.name = model, processor, name
+
+    @classmethod
+    def load(
+        cls, model: str | os.PathLike[str] = "nano", device: str | None = None, dtype: str | torch.dtype | None = None
+    ) -> Self:
+        """Load a checkpoint.
+
+        Args:
+            model: `nano`, the embedded one; a folder; or a hub id (owner/name).
+            device: e.g. `cpu` or `cuda:1`; by itself CUDA, else MPS, else CPU.
+            dtype: e.g. `bfloat16`; by itself float32 on a CPU and bfloat16 elsewhere.
+
+        Raises:
+            CheckpointError: there is no such checkpoint, or it is not whole.
+            RequestError: no such device or dtype.
+        """
+        chosen_device = choose_device(device)
+        chosen_dtype = choose_dtype(dtype, chosen_device)
+        folder = find_checkpoint(model)
+        open_checkpoint(folder)
+        config = load_config(folder)
+        processor = load_processor(folder, config)
+        weights: Any = load_model(folder, config, chosen_dtype)  # Any: `to` has an annotation that fits nothing
+        return cls(weights.to(chosen_device), processor, os.fspath(model))
+
+    def ask(self, pictures: Picture | Sequence[Picture], question: str, sampling: Sampling = GREEDY) -> Answer:
+        """Answer one question about one picture, or several (paths, bytes, binary files or `PIL.Image`s).
+
+        Raises:
+            PictureError: a picture that is not read.
+            RequestError: an empty question, or one that does not fit into the model's context.
+        """
+        shown: Any = pictures if isinstance(pictures, list | tuple) else [pictures]
+        return Conversation(self, shown).ask(question, sampling)
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling = GREEDY,
+        on_end: Callable[[Answer], None] | None = None,
+    ) -> AnswerStream:
+        """Answer messages in Transformers' chat format piece by piece.
+
+        Args:
+            messages: `{"role": …, "content": [{"type": "image", "image": PIL.Image}, {"type": "text", "text": …}]}`.
+            sampling: how the answer is chosen.
+            on_end: called with the answer when the stream has been read to its end.
+
+        Raises:
+            RequestError: messages that are no such ones, an empty question, or too much for the model's context.
+        """
+        self._check(messages)
+        inputs: Any = self.processor.apply_chat_template(
+            list(messages), tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
+        )
+        length, context = inputs["input_ids"].shape[1], self._context_tokens()
+        if length >= context:
+            raise RequestError(
+                f"pictures and text are {length} tokens, but the context holds {context}; begin anew, or ask less"
+            )
+        drawn = sampling.temperature > 0
+        settings = {
+            "max_new_tokens": min(sampling.max_new_tokens, context - length),
+            "num_beams": 1,
+            "do_sample": drawn,
+            # None: whatever the checkpoint's generation_config says about drawing does not belong here.
+            "temperature": sampling.temperature if drawn else None,
+            "top_k": 0 if drawn else None,
+            "top_p": 1.0 if drawn else None,
+        }
+        inputs = inputs.to(self.model.device)
+        return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end)
+
+    def _check(self, messages: Sequence[Message]) -> None:
+        """Let through opened pictures and plain text only: Transformers would fetch a picture given as an address."""
+        texts = [self._text_of(message["content"]) for message in messages]
+        if any(self.processor.image_token in text for text in texts):
+            raise RequestError(f"the text holds {self.processor.image_token}, which stands for a picture; leave it out")
+        if not texts or not texts[-1].strip():
+            raise RequestError("the question is empty; ask something")
+
+    def _text_of(self, content: str | Sequence[Message]) -> str:
+        """The text of one message, once its parts are known to be of the two kinds."""
+        if isinstance(content, str):
+            return content
+        for part in content:
+            kind = str(part.get("type"))
+            wanted = {"text": str, "image": Image.Image}.get(kind)
+            if wanted is None or part.keys() != {"type", kind} or not isinstance(part[kind], wanted):
+                raise RequestError(f"a message has a part {sorted(part)}; a part is a text, or an image as PIL.Image")
+        return "".join(part["text"] for part in content if part["type"] == "text")
+
+    def _context_tokens(self) -> int:
+        """The longest text the language model was made for; one that does not say so has no bound."""
+        return getattr(self.model.config.text_config, "max_position_embeddings", None) or 2**31
+
+
+class Conversation:
+    """Turns about pictures; every question is asked with all that was said before.
+
+    Args:
+        engine: who answers.
+        pictures: shown with the first question.
+
+    Raises:
+        PictureError: a picture that is not read.
+    """
+
+    def __init__(self, engine: Engine, pictures: Sequence[Picture] = ()) -> None:
+        self.engine = engine
+        self.messages: list[Message] = []
+        self._shown: list[Image.Image] = []
+        for picture in pictures:
+            self.add_picture(picture)
+
+    def add_picture(self, picture: Picture) -> None:
+        """Show a picture with the next question. Raises `PictureError`."""
+        self._shown.append(picture if isinstance(picture, Image.Image) else open_picture(picture))
+
+    def reset(self) -> None:
+        """Forget all turns and pictures."""
+        self.messages, self._shown = [], []
+
+    def ask(self, question: str, sampling: Sampling = GREEDY) -> Answer:
+        """Ask, and wait for the whole answer. Raises `RequestError`."""
+        return self.stream(question, sampling).answer
+
+    def stream(self, question: str, sampling: Sampling = GREEDY) -> AnswerStream:
+        """Ask, and read the answer piece by piece. Raises `RequestError`.
+
+        The turn is remembered once the stream has been read to its end or its `with` block is left, stopped or not.
+        """
+        content: list[Message] = [{"type": "image", "image": image} for image in self._shown]
+        turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
+        return self.engine.stream([*self.messages, turn], sampling, on_end=lambda answer: self._remember(turn, answer))
+
+    def _remember(self, turn: Message, answer: Answer) -> None:
+        self.messages += [turn, {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}]
+        self._shown = []

@@ -1,0 +1,18 @@
+"""The verbs of `minigemini`, one function each in a file of its own."""
+
+import typer
+
+from minigemini_cli import ask, chat, info
+
+app = typer.Typer(
+    help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
+    'Example: minigemini ask photo.png "What is in the picture?"',
+    no_args_is_help=True,
+    add_completion=False,
+    # Rich would double the time of --help; tracebacks with local values would show pictures and prompts.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.command("info")(info.info)

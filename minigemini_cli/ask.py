@@ -1,0 +1,107 @@
+"""`minigemini ask`: pictures and a question in, the answer out."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from minigemini_cli.common import (
+    Device,
+    Dtype,
+    MaxNewTokens,
+    Model,
+    Seed,
+    Temperature,
+    be_quiet,
+    fail,
+    one_line_errors,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from minigemini.inference import Answer, AnswerStream, Engine
+
+
+@one_line_errors
+def ask(
+    pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="JPEG, PNG, WEBP or GIF.")] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The last word; in quotes.")] = "",
+    model: Model = "nano",
+    explain: Annotated[
+        Path | None,
+        typer.Option("--explain", metavar="OUT.png", help="Draw what mining looked at."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer and its circumstances as JSON.")] = False,
+    max_new_tokens: MaxNewTokens = 256,
+    temperature: Temperature = 0.0,
+    seed: Seed = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Answer a question about pictures. Prints the answer and nothing else.
+
+    Example: minigemini ask photo.png "What colour is the ball?"
+
+    Example: minigemini ask left.png right.png "What is different?" --json
+    """
+    pictures = pictures or []
+    _check_order(pictures, question)
+    be_quiet(model)
+
+    from minigemini.inference import Conversation, Engine, Sampling
+    from minigemini.inference.explain import check_target, explain_pictures, write_png
+    from minigemini.model.pictures import open_picture
+
+    # What costs nothing is checked first: settings, then pictures, then the model is loaded.
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    if explain is not None:
+        check_target(explain)
+    opened = [open_picture(picture) for picture in pictures]
+    engine = Engine.load(model, device=device, dtype=dtype)
+    with Conversation(engine, opened).stream(question, sampling) as stream:
+        if not as_json:
+            _print_pieces(stream)
+        answer = stream.answer
+    if as_json:
+        print(json.dumps(_described(engine, pictures, question, answer), ensure_ascii=False))
+    if explain is not None:
+        write_png(explain_pictures(engine, opened), explain)
+
+
+def _check_order(pictures: list[str], question: str) -> None:
+    """Catch the slips of a command line: nothing, no question, no picture, a question without quotes."""
+    if not pictures and not question:
+        fail('name a picture and a question, e.g. minigemini ask photo.png "What is it?"')
+    if Path(question).is_file():
+        fail(f"no question after {question}; put it last, in quotes")
+    if not question.strip():
+        fail("the question is empty; ask something, in quotes")
+    if not pictures:
+        fail("no picture before the question; name one, or talk without one in `minigemini chat`")
+    for picture in pictures:
+        if not Path(picture).exists():
+            fail(f"{picture}: no such file; check the path, and put the question last, in quotes")
+
+
+def _print_pieces(stream: "AnswerStream") -> None:
+    for piece in stream:
+        sys.stdout.write(printable(piece))
+        sys.stdout.flush()
+    print(flush=True)
+
+
+def _described(engine: "Engine", pictures: list[str], question: str, answer: "Answer") -> dict[str, object]:
+    return {
+        "answer": answer.text,
+        "question": question,
+        "pictures": pictures,
+        "model": engine.name,
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "new_tokens": answer.new_tokens,
+        "seconds": round(answer.seconds, 3),
+        "device": str(engine.model.device),
+        "dtype": str(engine.model.dtype).removeprefix("torch."),
+    }

@@ -1,0 +1,87 @@
+"""What the verbs share: their options, and what becomes of bad input and Ctrl-C."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+P = ParamSpec("P")
+
+BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
+"""Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
+
+MODEL_HELP = "nano (the embedded one), a checkpoint folder, or a hub id (owner/name)."
+
+Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.  [default: the fastest here]")]
+Dtype = Annotated[
+    str | None,
+    typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]"),
+]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
+Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]
+
+
+def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
+    """Let a verb end on bad input with one line on stderr and exit code 2; a bug keeps its traceback."""
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # e.g. `minigemini ask … | head -c 1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+            raise typer.Exit(NOBODY_READS) from None
+        except ValueError as error:
+            if not _is_bad_input(error):
+                raise
+            fail(str(error))
+
+    return run
+
+
+def fail(message: str) -> None:
+    """End with one line on stderr and exit code 2."""
+    print(f"minigemini: {printable(' '.join(message.split()))}", file=sys.stderr)
+    raise typer.Exit(BAD_INPUT)
+
+
+def be_quiet(model: str) -> None:
+    """Keep Transformers' bars and warnings off the terminal; they read these settings when they are imported.
+
+    A download keeps its bars where somebody watches: it can take an hour.
+    """
+    downloads = model != "nano" and not Path(model).exists()
+    bars = downloads and sys.stderr.isatty()
+    settings = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+    for name, value in {**settings, **({} if bars else {"HF_HUB_DISABLE_PROGRESS_BARS": "1"})}.items():
+        os.environ.setdefault(name, value)
+    warnings.simplefilter("ignore")
+    if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        if not bars:
+            logging.disable_progress_bar()
+
+
+def printable(text: str) -> str:
+    """Text without control characters: a model that reads pictures can be made to say terminal escapes."""
+    return "".join(char for char in text if char in "\n\t" or char.isprintable())
+
+
+def _is_bad_input(error: ValueError) -> bool:
+    # Imported once something went wrong: the verb has imported them already.
+    from minigemini.inference import CheckpointError, RequestError
+    from minigemini.model.pictures import PictureError
+
+    return isinstance(error, CheckpointError | RequestError | PictureError)

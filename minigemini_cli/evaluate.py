@@ -1,0 +1,31 @@
+"""`minigemini evaluate`: measure the skills of a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minigemini_cli.common import MODEL_HELP, one_line_errors
+
+
+@one_line_errors
+def evaluate(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL…", help=MODEL_HELP)],
+    samples: Annotated[int, typer.Option(min=1, help="Questions per skill.")] = 400,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table to this file too.")] = None,
+) -> None:
+    """Measure what checkpoints can do in the drawn world, on scenes that training never draws; prints a Markdown table.
+
+    Example: minigemini evaluate nano runs/nano/export-without-mining --samples 200
+    """
+    from minigemini.evaluation.skills import SKILLS, measure, table
+    from minigemini.inference.engine import Engine
+
+    columns = {}
+    for model in models:
+        engine = Engine.load(model)
+        columns[Path(model).name] = [measure(engine, skill, samples) for skill in SKILLS]
+    rendered = table(columns)
+    print(rendered)
+    if output is not None:
+        output.write_text(rendered + "\n")
