@@ -4,12 +4,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 
 from .configuration import MiniGeminiConfig
 from .image_processing import MiniGeminiImageProcessor
-from .modeling import (
-    MiniGeminiForConditionalGeneration,
-    MiniGeminiImageFeatures,
-    MiniGeminiModel,
-    MiniGeminiPreTrainedModel,
-)
+from .generation import MiniGeminiForConditionalGeneration
+from .modeling import MiniGeminiModel, MiniGeminiPreTrainedModel
+from .outputs import MiniGeminiImageFeatures
 from .processing import MiniGeminiProcessor
 
 AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)

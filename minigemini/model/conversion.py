@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from .configuration import MiniGeminiConfig
-from .modeling import MiniGeminiForConditionalGeneration
+from .generation import MiniGeminiForConditionalGeneration
 
 TEXT_MODEL_TYPES = {"mgm": "llama", "mgm_gemma": "gemma", "mgm_mixtral": "mixtral", "mgm_mistral": "mistral"}
 """The language model inside each published `model_type`."""

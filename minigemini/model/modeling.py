@@ -1,11 +1,10 @@
-"""Mini-Gemini: two encoders look at the picture, mining joins them, a language model answers.
+"""Mini-Gemini: two encoders look at the picture, mining joins them, a language model reads the result.
 
 Letters: B images (tiles where they have been cut) · g grid side · t tiles of an image, the global one included ·
 N low-res tokens of a tile · n = √N · C low-res channels · C_s channels of ConvNeXt stage s · D hidden size of the
 language model.
 """
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -13,43 +12,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from transformers import AutoModel, ConvNextModel, PreTrainedModel
 from transformers.cache_utils import Cache
-from transformers.generation import GenerationMixin
-from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
 from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
 from .mining import PatchInfoMining
-
-
-@dataclass
-class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
-    """What became of the pictures, token for token in the order in which the language model sees them.
-
-    last_hidden_state: (images, t·N, C), the low-res features.
-    mined_features: (images, t·N, C), what mining adds to them. `None` in the baseline without high-res tower.
-    pooler_output: (images, t·N, D), the visual tokens, ready to stand among the embeddings.
-    """
-
-    mined_features: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
-    """As from the language model, and `image_hidden_states` (images, t·N, D), the visual tokens."""
-
-    image_hidden_states: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiCausalLMOutputWithPast(ModelOutput):
-    """`loss` (), `logits` (batch, kept positions, vocabulary), and what `MiniGeminiModelOutputWithPast` has."""
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-    image_hidden_states: Tensor | None = None
+from .outputs import MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
@@ -98,13 +65,20 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.high_res_vision_tower: ConvNextModel | None = None
         self.patch_info_mining: PatchInfoMining | None = None
         if config.high_res_vision_config is not None:
-            self.high_res_vision_tower = AutoModel.from_config(config.high_res_vision_config)
+            # It has no attention, so a choice made for the whole model (SDPA, flash, …) is not one it could refuse.
+            self.high_res_vision_tower = AutoModel.from_config(
+                config.high_res_vision_config, attn_implementation="eager"
+            )
             self.high_res_vision_tower.layernorm = nn.Identity()  # belongs to a pooling that is not used
             self.patch_info_mining = PatchInfoMining(
                 config.vision_config.hidden_size, config.high_res_vision_config.hidden_sizes, eps=config.mining_eps
             )
         self.multi_modal_projector = MiniGeminiProjector(config)
         self.language_model = AutoModel.from_config(config.text_config)
+        # Gemma scales its input embeddings by sqrt(D), visual tokens included. Transformers 5 moved that factor into
+        # the embedding layer, which they do not pass through. The number is kept: a server may replace the layer.
+        embeddings = self.get_input_embeddings()
+        self.embed_scale = float(getattr(embeddings, "scalar_embed_scale", getattr(embeddings, "embed_scale", 1.0)))
         self.post_init()
 
     def cut_tiles(self, pixel_values: Tensor) -> Tensor:
@@ -190,18 +164,14 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 )
             mined = self.mine(low_res, self.get_high_res_stage_maps(high_res_pixel_values)).to(low_res.device)
             features = low_res + mined
-        tokens = self._scale_like_embeddings(self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c")))
+        tokens = self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
+        if self.embed_scale != 1.0:
+            tokens = tokens * torch.tensor(self.embed_scale, dtype=tokens.dtype, device=tokens.device)
         return MiniGeminiImageFeatures(
             last_hidden_state=rearrange(low_res, "b t n c -> b (t n) c"),
             mined_features=None if mined is None else rearrange(mined, "b t n c -> b (t n) c"),
             pooler_output=tokens,
         )
-
-    def _scale_like_embeddings(self, tokens: Tensor) -> Tensor:
-        # Gemma scales its input embeddings by sqrt(D), visual tokens included. Transformers 5 moved that factor into
-        # the embedding layer, which they do not pass through.
-        scale = getattr(self.get_input_embeddings(), "embed_scale", None)
-        return tokens if scale is None else tokens * torch.as_tensor(scale, device=tokens.device, dtype=tokens.dtype)
 
     def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
         """Find the image tokens: (batch, length, 1).
@@ -262,7 +232,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
-        if images is None and input_ids is not None and input_ids.shape[1] > 1:
+        starts = past_key_values is None or past_key_values.get_seq_length() == 0
+        if images is None and starts and input_ids is not None:
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
         elif images is not None:
             image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
@@ -281,74 +252,4 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=image_features,
-        )
-
-
-class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMixin):
-    """The model with its head: answers about pictures, or the loss of an answer."""
-
-    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
-
-    def __init__(self, config: MiniGeminiConfig):
-        super().__init__(config)
-        self.model = MiniGeminiModel(config)
-        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        """Give the head."""
-        return self.lm_head
-
-    def get_image_features(
-        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None, **kwargs: Any
-    ) -> MiniGeminiImageFeatures:
-        """Turn pictures into visual tokens; see `MiniGeminiModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, high_res_pixel_values, **kwargs)
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        high_res_pixel_values: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        logits_to_keep: int | Tensor = 0,
-        mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
-        **kwargs: Any,
-    ) -> MiniGeminiCausalLMOutputWithPast:
-        """Predict the next tokens; see `MiniGeminiModel.forward` for the inputs.
-
-        Args:
-            labels: (batch, length), the tokens to learn, -100 elsewhere; shifted inside.
-            logits_to_keep: How many of the last positions get logits (0: all), or which positions do.
-        """
-        outputs = self.model(
-            input_ids=input_ids,
-            pixel_values=pixel_values,
-            high_res_pixel_values=high_res_pixel_values,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            mm_encoder_outputs=mm_encoder_outputs,
-            return_dict=True,
-            **kwargs,
-        )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if labels is not None:
-            vocab_size = self.config.text_config.vocab_size
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=vocab_size, **kwargs)
-        return MiniGeminiCausalLMOutputWithPast(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            image_hidden_states=outputs.image_hidden_states,
         )
