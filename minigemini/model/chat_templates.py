@@ -38,16 +38,15 @@ NANO = (
 {{- bos_token -}}
 {%- for message in messages -%}
   {%- if message['role'] == 'user' -%}
-    {{- 'USER: ' ~ content(message) ~ '\\n' -}}
+    {{- '<|user|>' ~ content(message) -}}
   {%- elif message['role'] == 'assistant' -%}
-    {{- 'ASSISTANT:' -}}
-    {%- generation -%}{{- ' ' ~ content(message) ~ eos_token -}}{%- endgeneration -%}
-    {{- '\\n' -}}
+    {{- '<|assistant|>' -}}
+    {%- generation -%}{{- content(message) ~ eos_token -}}{%- endgeneration -%}
   {%- else -%}
     {{- raise_exception('roles are "user" and "assistant", but got "' ~ message['role'] ~ '"') -}}
   {%- endif -%}
 {%- endfor -%}
-{%- if add_generation_prompt -%}{{- 'ASSISTANT:' -}}{%- endif -%}
+{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}
 """
 )
 

@@ -1,0 +1,64 @@
+"""Named colours of the drawn world, and backgrounds against which they show."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from .lettering import Colour
+
+T = TypeVar("T")
+
+COLOURS: dict[str, Colour] = {
+    "red": (214, 38, 44),
+    "orange": (245, 138, 30),
+    "yellow": (247, 214, 40),
+    "green": (48, 158, 68),
+    "blue": (42, 96, 204),
+    "purple": (136, 60, 168),
+    "black": (28, 28, 32),
+    "white": (250, 250, 248),
+}
+_MIN_DISTANCE = 110.0
+"""Least Euclidean RGB distance between a drawing and what lies behind it."""
+
+
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """One of `choices`, each as likely; `rng.choice` would copy them into an array first."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Colour:
+    """A shade of the named colour: each channel moves by at most `spread`."""
+    return _clip(np.array(COLOURS[name]) + rng.integers(-spread, spread + 1, 3))
+
+
+def background(rng: np.random.Generator, against: list[Colour]) -> Colour:
+    """A pale, grey or muted colour that stands off from every colour in `against`."""
+    while True:
+        colour = _clip(rng.integers(60, 246) + rng.integers(-28, 29, 3))
+        if all(distance(colour, other) >= _MIN_DISTANCE for other in against):
+            return colour
+
+
+def contrasting(rng: np.random.Generator, behind: Colour) -> Colour:
+    """Any colour at all that can be read on `behind`."""
+    while True:
+        colour = _clip(rng.integers(0, 256, 3))
+        if abs(luminance(colour) - luminance(behind)) >= 80:
+            return colour
+
+
+def distance(a: Colour, b: Colour) -> float:
+    return math.dist(a, b)
+
+
+def luminance(colour: Colour) -> float:
+    """Rec. 601 luma, 0 to 255."""
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+
+
+def _clip(channels: np.ndarray) -> Colour:
+    red, green, blue = channels.tolist()
+    return min(max(red, 0), 255), min(max(green, 0), 255), min(max(blue, 0), 255)

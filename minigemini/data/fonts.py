@@ -1,0 +1,44 @@
+"""Fonts for the signs of the drawn world. They come from their own packages: `pip install minigemini[train]`."""
+
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from PIL import ImageFont
+
+TRAINING_FONTS = (
+    "Roboto-Regular", "Roboto-Bold", "Roboto-Medium", "Roboto-Black", "Lato-Regular", "Lato-Bold",
+    "SourceSansPro-Regular", "SourceSansPro-Semibold", "SourceSansPro-Bold", "SourceSerifPro-Regular",
+    "SourceSerifPro-Bold", "Manrope-Medium", "Manrope-Bold", "FredokaOne-Regular",
+)  # fmt: skip
+HELD_OUT_FONTS = ("RedHatDisplay-Medium", "Caladea-Bold", "FjallaOne-Regular")
+"""Never seen in training: one related to the training fonts, one with serifs, one condensed."""
+
+_CAP_HEIGHT_PROBE_PX = 200
+
+
+@lru_cache(maxsize=1)
+def installed_fonts() -> dict[str, Path]:
+    """Path of every installed font by file name without its ending, from packages that declare `fonts_ttf`."""
+    folders = {Path(path).parent for entry in entry_points(group="fonts_ttf") for path in entry.load().values()}
+    return {path.stem: path for folder in sorted(folders) for path in sorted(folder.glob("*.ttf"))}
+
+
+@lru_cache(maxsize=1024)
+def load_font(name: str, cap_height_px: int) -> ImageFont.FreeTypeFont:
+    """The font whose capital letters are `cap_height_px` high.
+
+    Raises:
+        ModuleNotFoundError: the font is not installed; names the command that installs it.
+    """
+    path = installed_fonts().get(name)
+    if path is None:
+        raise ModuleNotFoundError(f"the font {name} is not installed: pip install 'minigemini[train]'")
+    return ImageFont.truetype(str(path), size=cap_height_px / _cap_height_ratio(name))
+
+
+@lru_cache(maxsize=64)
+def _cap_height_ratio(name: str) -> float:
+    font = ImageFont.truetype(str(installed_fonts()[name]), size=_CAP_HEIGHT_PROBE_PX)
+    _, top, _, bottom = font.getbbox("H", anchor="ls")
+    return (bottom - top) / _CAP_HEIGHT_PROBE_PX

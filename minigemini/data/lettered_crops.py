@@ -1,0 +1,85 @@
+"""Small pictures full of letters: what the high-resolution encoder is pretrained on."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .colours import background, contrasting, pick
+from .fonts import TRAINING_FONTS
+from .labels import cell_labels, slot_labels
+from .lettering import CAP_HEIGHTS_PX, Letter, draw_text, text_width
+from .lexicon import LETTERS, TRAINING_WORDS
+
+CROP_PX = 128
+
+
+def draw_lettered_crop(rng: np.random.Generator, fonts: tuple[str, ...] = TRAINING_FONTS) -> tuple[Image.Image, list[Letter]]:
+    """Lines of random strings and words on a cluttered ground, and the letters drawn."""
+    ground = background(rng, [])
+    image = Image.new("RGB", (CROP_PX, CROP_PX), ground)
+    draw = ImageDraw.Draw(image)
+    if rng.random() < 0.4:
+        _scatter_clutter(rng, draw)
+    letters: list[Letter] = []
+    top = float(rng.integers(-8, 12))
+    while top < CROP_PX:
+        cap_height = int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
+        if rng.random() < 0.85:
+            letters += _draw_line(rng, draw, ground, top, cap_height, pick(rng, fonts))
+        top += cap_height + rng.integers(4, 14)
+    return _weather(rng, image), letters
+
+
+def lettered_crop(seed: int) -> dict[str, np.ndarray]:
+    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
+    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]))
+    return {"image": np.asarray(image), "slots": slot_labels(letters, CROP_PX), "cells": cell_labels(letters, CROP_PX)}
+
+
+def _draw_line(
+    rng: np.random.Generator, draw: ImageDraw.ImageDraw, ground: tuple, top: float, cap_height: int, font: str
+) -> list[Letter]:
+    letters: list[Letter] = []
+    left = float(rng.integers(-10, 30))
+    colour, behind = contrasting(rng, ground), ground
+    spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
+    while left < CROP_PX:
+        text = random_text(rng)
+        width = text_width(text, font, cap_height, spacing)
+        if rng.random() < 0.3:
+            behind = background(rng, [])
+            pad = int(rng.integers(2, 6))
+            draw.rectangle((left - pad, top - pad, left + width + pad, top + cap_height + pad), fill=behind)
+            colour = contrasting(rng, behind)
+        letters += draw_text(draw, text, left, top + cap_height, font, cap_height, colour, spacing)
+        behind, colour = ground, contrasting(rng, ground)
+        left += width + cap_height * rng.uniform(0.5, 1.5)
+    return letters
+
+
+def random_text(rng: np.random.Generator) -> str:
+    """A word of the lexicon, or 1 to 8 letters in any order (four times out of five)."""
+    if rng.random() < 0.2:
+        return pick(rng, TRAINING_WORDS)
+    return "".join(LETTERS[i] for i in rng.integers(0, len(LETTERS), int(rng.integers(1, 9))))
+
+
+def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
+    """Lines, boxes and discs that are no letters."""
+    for _ in range(int(rng.integers(1, 6))):
+        x, y, width, height = rng.integers(-20, CROP_PX), rng.integers(-20, CROP_PX), *rng.integers(4, 70, 2)
+        box, colour = (x, y, x + width, y + height), background(rng, [])
+        match int(rng.integers(3)):
+            case 0:
+                draw.rectangle(box, fill=colour)
+            case 1:
+                draw.ellipse(box, fill=colour)
+            case _:
+                draw.line(box, fill=colour, width=int(rng.integers(1, 6)))
+
+
+def _weather(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """A little sensor noise on half the pictures."""
+    if rng.random() < 0.5:
+        return image
+    pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (CROP_PX, CROP_PX, 1))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

@@ -1,0 +1,75 @@
+"""Writing words into a picture, letter by letter, so that the place of every letter is known."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import Image, ImageDraw
+
+from .fonts import load_font
+
+Colour = tuple[int, int, int]
+
+CAP_HEIGHTS_PX = (10, 18)
+"""Least and greatest height of capitals: at the low resolution (a quarter) they are 2.5 to 4.5 pixels."""
+
+_PHASES = 4
+"""Letters start at quarters of a pixel, so that every glyph is rendered a few times only and then pasted."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One drawn letter and its box in pixels."""
+
+    character: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+def text_width(text: str, font_name: str, cap_height_px: int, spacing_px: float = 0.0) -> float:
+    """Width in pixels of `text` as `draw_text` sets it: plain advances, no kerning."""
+    return sum(_advance(font_name, cap_height_px, character) + spacing_px for character in text) - spacing_px
+
+
+def draw_text(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    left: float,
+    baseline: float,
+    font_name: str,
+    cap_height_px: int,
+    colour: Colour,
+    spacing_px: float = 0.0,
+) -> list[Letter]:
+    """Draws `text` from `left` on `baseline` (pixels) and returns its letters; blanks take room and leave no letter."""
+    letters = []
+    for character in text:
+        advance = _advance(font_name, cap_height_px, character)
+        if not character.isspace():
+            whole, phase = divmod(round(left * _PHASES), _PHASES)
+            mask, dx, dy = _glyph(font_name, cap_height_px, character, phase)
+            draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=colour)
+            letters.append(Letter(character, left, baseline - cap_height_px, left + advance, baseline))
+        left += advance + spacing_px
+    return letters
+
+
+@lru_cache(maxsize=16384)
+def _advance(font_name: str, cap_height_px: int, character: str) -> float:
+    return load_font(font_name, cap_height_px).getlength(character)
+
+
+@lru_cache(maxsize=65536)
+def _glyph(font_name: str, cap_height_px: int, character: str, phase: int) -> tuple[Image.Image, int, int]:
+    """Coverage mask of a glyph that starts `phase` quarters into a pixel, and where it lies from the pen."""
+    margin = 2 * cap_height_px
+    canvas = Image.new("L", (4 * cap_height_px, 4 * cap_height_px))
+    font = load_font(font_name, cap_height_px)
+    ImageDraw.Draw(canvas).text((cap_height_px + phase / _PHASES, margin), character, fill=255, font=font, anchor="ls")
+    left, top, right, bottom = canvas.getbbox() or (0, 0, 1, 1)
+    return canvas.crop((left, top, right, bottom)), left - cap_height_px, top - margin

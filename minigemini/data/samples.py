@@ -1,0 +1,17 @@
+"""Scenes as arrays, for the steps that learn from dense labels."""
+
+import numpy as np
+
+from .labels import slot_labels, thing_labels
+from .scene import SCENE_PX, Scene, sample_scene
+
+
+def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
+    """`image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres` as in `labels`."""
+    return label(sample_scene(seed, kind))
+
+
+def label(scene: Scene) -> dict[str, np.ndarray]:
+    """A scene's picture and dense labels, as `labelled_scene` gives them."""
+    image, letters, owner = scene.draw()
+    return {"image": np.asarray(image), "slots": slot_labels(letters, SCENE_PX), **thing_labels(scene, owner)}

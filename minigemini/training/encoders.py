@@ -1,0 +1,109 @@
+"""First steps of nano's recipe: each encoder alone, on dense labels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
+
+from ..data.labels import NUM_LETTER_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..data.lettered_crops import lettered_crop
+from ..data.samples import labelled_scene
+from .heads import PatchHeads, recall
+from .loop import Batch, stack
+
+# CLIP's channel mean and standard deviation, as the image processor has them.
+_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
+_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
+
+HIGH_RES_CONFIG = ConvNextConfig(
+    hidden_sizes=[40, 80, 160, 320], depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0
+)
+
+LOW_RES_CONFIG = CLIPVisionConfig(
+    hidden_size=192, intermediate_size=768, num_hidden_layers=6, num_attention_heads=6, image_size=64, patch_size=8
+)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, px, px, 3) uint8 → (B, 3, px, px) float32, as the image processor normalises."""
+    return (rearrange(images, "b h w c -> b c h w").float() / 255 - _MEAN) / _STD
+
+
+class LetterReader(nn.Module):
+    """The high-resolution encoder with two linear heads: letters of each patch in order, letter of each 8-pixel cell."""
+
+    def __init__(self, config: ConvNextConfig = HIGH_RES_CONFIG) -> None:
+        super().__init__()
+        self.encoder = ConvNextModel(config)
+        self.encoder.layernorm = nn.Identity()
+        stages = config.hidden_sizes
+        self.slot_norm, self.cell_norm = nn.LayerNorm(stages[3]), nn.LayerNorm(stages[1])
+        self.slots = nn.Linear(stages[3], SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
+        self.cells = nn.Linear(stages[1], NUM_LETTER_CLASSES)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of slots (B, n, n, slots, classes) and of cells (B, cells, cells, classes)."""
+        maps = self.encoder(pixel_values, output_hidden_states=True).hidden_states[-4:]
+        slots = self.slots(self.slot_norm(rearrange(maps[3], "b c h w -> b h w c")))
+        cells = self.cells(self.cell_norm(rearrange(maps[1], "b c h w -> b h w c")))
+        return rearrange(slots, "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES), cells
+
+
+class HighResolutionTask:
+    """Read every letter of crowded small pictures."""
+
+    def __init__(self) -> None:
+        self.module = LetterReader().to(memory_format=torch.channels_last)
+
+    def sample(self, index: int) -> Mapping[str, np.ndarray]:
+        return lettered_crop(index)
+
+    collate = staticmethod(stack)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        slots, cells = self.module(normalise(batch["image"]).contiguous(memory_format=torch.channels_last))
+        slot_loss = cross_entropy(slots.flatten(0, -2), batch["slots"].flatten())
+        cell_loss = cross_entropy(cells.flatten(0, -2), batch["cells"].flatten())
+        return 4 * slot_loss + cell_loss, {
+            "slot_accuracy": recall(slots.flatten(0, -2), batch["slots"].flatten()),
+            "cell_accuracy": recall(cells.flatten(0, -2), batch["cells"].flatten()),
+        }
+
+
+class PatchDescriber(nn.Module):
+    """The low-resolution encoder with heads for what each patch shows."""
+
+    def __init__(self, config: CLIPVisionConfig = LOW_RES_CONFIG) -> None:
+        super().__init__()
+        self.encoder = CLIPVisionModel(config)
+        self.encoder.post_layernorm = nn.Identity()  # belongs to the class token, which is not used
+        self.heads = PatchHeads(config.hidden_size, letters=False)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(B, 3, px, px) → patch tokens of the last layer (B, N, C), class token dropped."""
+        return self.encoder(pixel_values).last_hidden_state[:, 1:]
+
+
+class LowResolutionTask:
+    """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
+
+    def __init__(self) -> None:
+        self.module = PatchDescriber()
+
+    def sample(self, index: int) -> Mapping[str, np.ndarray]:
+        return labelled_scene(index)
+
+    collate = staticmethod(stack)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        tokens = self.module(shrink(normalise(batch["image"])))
+        return self.module.heads.loss(tokens, batch)
+
+
+def shrink(pixel_values: Tensor) -> Tensor:
+    """The low-resolution picture of a normalised high-resolution one, by the image processor's rule."""
+    return interpolate(pixel_values, size=(LOW_RES_CONFIG.image_size,) * 2, mode="bilinear", align_corners=False)

@@ -1,0 +1,52 @@
+"""Nano's tokenizer: byte-level pairs learnt from the drawn world's own conversations, every capital letter by itself."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from ..data.conversation import possible_turns
+from ..data.scene import sample_scene
+
+BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
+VOCAB_SIZE = 640
+_SCENES = 3000
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Learns the tokenizer; the same every time.
+
+    Capitals are never merged, so that a word on a sign is spelt out letter by letter, and any text can be written in bytes.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex("[A-Z]"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[PAD, BOS, EOS, IMAGE, USER, ASSISTANT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=[IMAGE, USER, ASSISTANT],
+        model_max_length=1024,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _texts() -> Iterator[str]:
+    rng = np.random.default_rng(0)
+    for seed in range(_SCENES):
+        for turn in possible_turns(sample_scene(seed), rng):
+            yield from (turn.question, turn.answer)

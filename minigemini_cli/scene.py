@@ -1,0 +1,29 @@
+"""`minigemini scene`: a fresh picture of the drawn world to ask about."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minigemini_cli.common import one_line_errors
+
+
+@one_line_errors
+def scene(
+    output: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
+    kind: Annotated[str | None, typer.Option(help="single, few, count, sign or words.  [default: the seed's]")] = None,
+) -> None:
+    """Draw a scene of the world that nano knows, one that its training never draws, and print questions and answers.
+
+    Example: minigemini scene sign.png --seed 4 --kind sign
+    """
+    import numpy as np
+
+    from minigemini.data.conversation import conversation
+    from minigemini.data.scene import EVALUATION_STREAM, sample_scene
+
+    drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM)
+    drawn.draw()[0].save(output, format="PNG")
+    for turn in conversation(drawn, np.random.default_rng(seed)):
+        print(f"{turn.question}\n  {turn.answer}")
