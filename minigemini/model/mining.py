@@ -5,6 +5,7 @@ M  high-res positions per side inside one patch · w  cells per side of a patch'
 C  query channels · C_s  channels of high-res stage s · C_hr  their sum
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
@@ -15,7 +16,7 @@ from minigemini.model.stage_maps import Windows, gather_cells, mixture, windows
 
 # Windows are copied for as many rows of patches at a time as fit in here. Small enough to stay near the CPU's caches
 # and far below the size of the maps; large enough that a GPU is not kept waiting for launches.
-BAND_BYTES = {"cpu": 32 * 2**20}
+BAND_BYTES = {"cpu": 24 * 2**20}
 BAND_BYTES_ELSEWHERE = 256 * 2**20
 
 
@@ -31,7 +32,14 @@ class NormedLinear(nn.Sequential):
 
     @property
     def linear(self) -> nn.Linear:
-        return cast(nn.Linear, self[1])
+        linear = self[1]
+        # Its weight is read, not its forward called: an adapter around it would be passed over in silence.
+        if not isinstance(linear, nn.Linear) or not linear.weight.is_floating_point():
+            raise TypeError(
+                f"mining multiplies with the plain weight of its projections, got a {type(linear).__name__}: "
+                "merge adapters into the weights, and keep mining out of quantisation"
+            )
+        return linear
 
 
 class Stage(NamedTuple):
@@ -41,13 +49,13 @@ class Stage(NamedTuple):
     mix: Tensor | None  # (P, M·M, w·w)
 
     @classmethod
-    def gather(cls, stage_map: Tensor, along: Windows, rows: slice, dtype: torch.dtype) -> "Stage":
-        cells = gather_cells(stage_map, along, rows, dtype)
-        if along.trivial:
+    def gather(cls, stage_map: Tensor, along: Windows, rows: slice, shift: Tensor) -> "Stage":
+        cells = gather_cells(stage_map, along, rows, shift)
+        if along.is_identity:
             return cls(cells, None)
         stage = cls(cells, mixture(along, rows, like=cells))
-        # A window with as many cells as positions saves nothing: resize it here, once.
-        return stage if along.coarse else cls(stage.at_positions(cells), None)
+        # Where a window has no fewer cells than positions, products of cells save nothing: resize the cells once.
+        return stage if along.width < along.mix.shape[1] else cls(stage.at_positions(cells), None)
 
     def at_positions(self, of_cells: Tensor) -> Tensor:
         """Resize something linear in the cells: (B, P, w·w, X) -> (B, P, M·M, X)."""
@@ -71,13 +79,14 @@ class PatchInfoMining(nn.Module):
     """softmax(φ_q(low-res) · φ_k(block)ᵀ / √C) · φ_v(block), block by block (arXiv 2403.18814, section 3.2).
 
     The formula asks for keys and values at all N·M² positions of the upsampled, concatenated stage maps. Neither they
-    nor that map are ever made, and the result is the same up to rounding. With x̂ = (x − μ)/σ a normalised position:
+    nor that map are ever made, and the result is the same up to rounding. With x̂ = (x - mean)/std a normalised position
+    and (gain, shift) the affine parts of the LayerNorms:
 
-        score  = (γ_k · W_kᵀ q) · x̂ + const(q)             the constant drops out of the softmax
-        mined  = W_v (γ_v · Σ a x̂ + β_v) + b_v              because Σ a = 1
+        score  = (gain_k · W_kᵀ q) · x̂ + const(q)                 the constant drops out of the softmax
+        mined  = W_v (gain_v · Σ a x̂ + shift_v) + b_v              because Σ a = 1
 
     so each query is projected into the maps' channels instead, and each sum of positions out of them. Upsampling is
-    linear, so the dot product and Σ_c x of a position mix those of the few cells around it, Σ_c x² (for σ) mixes the
+    linear, so the dot product and Σ_c x of a position mix those of the few cells around it, Σ_c x² (for std) mixes the
     products of pairs of them, and Σ a x̂ is a sum over the cells.
 
     Args:
@@ -121,9 +130,12 @@ class PatchInfoMining(nn.Module):
         queries = self.query_proj(low_res)
         with torch.autocast(low_res.device.type, enabled=False):
             queries = self._absorb_key(queries.to(dtype))
+            # The LayerNorms do not see a number added to all channels. Taking the common part of the channels out keeps
+            # Σ x² - (Σ x)² from cancelling. Any number near it will do, and no gradient passes through it.
+            shift = stage_maps[-1].detach().mean(dim=(1, 2, 3), keepdim=True, dtype=dtype)
             pooled, attention = [], []
             for rows in self._bands(n, along, low_res):
-                stages = [Stage.gather(x, axis, rows, dtype) for x, axis in zip(stage_maps, along, strict=True)]
+                stages = [Stage.gather(x, axis, rows, shift) for x, axis in zip(stage_maps, along, strict=True)]
                 band_pooled, band_attention = self._attend(queries[:, rows.start * n : rows.stop * n], stages)
                 pooled.append(band_pooled)
                 attention.append(band_attention)
@@ -136,8 +148,8 @@ class PatchInfoMining(nn.Module):
         dots_and_sums: Tensor | float = 0.0
         squares: Tensor | float = 0.0
         for stage, query in zip(stages, queries.split(self.stage_dims, dim=-1), strict=True):
-            both = stage.cells @ torch.stack((query, torch.ones_like(query)), dim=-1)
-            dots_and_sums = dots_and_sums + stage.at_positions(both)
+            both = torch.stack((query, torch.ones_like(query)), dim=2)
+            dots_and_sums = dots_and_sums + stage.at_positions(stage.cells @ both.mT)
             squares = squares + stage.squared_norms()
         dots, sums = cast(Tensor, dots_and_sums).unbind(dim=-1)
 
@@ -147,15 +159,15 @@ class PatchInfoMining(nn.Module):
         inverse_std = torch.rsqrt(variance + self.eps)
         attention = (dots * inverse_std).softmax(dim=-1)
 
-        # 3. Σ a x̂ = Σ (a/σ) x − Σ (a/σ) μ
+        # 3. Σ a x̂ = Σ (a/std) x - Σ (a/std) mean
         weights = attention * inverse_std
         pooled = torch.cat([stage.weighted_sum(weights) for stage in stages], dim=-1)
         return pooled - (weights * mean).sum(dim=-1, keepdim=True), attention
 
     def _absorb_key(self, queries: Tensor) -> Tensor:
-        """φ_q (B, N, C) -> what to multiply x with, (B, N, C_hr): scale, W_k and γ_k included, mean 0."""
-        weight, gamma = self.key_proj.linear.weight.to(queries), self.key_proj.norm.weight.to(queries)
-        absorbed = (queries * self.query_dim**-0.5) @ weight * gamma
+        """φ_q (B, N, C) -> what to multiply x with, (B, N, C_hr): scale, W_k and gain_k included, mean 0."""
+        weight, gain = self.key_proj.linear.weight.to(queries), self.key_proj.norm.weight.to(queries)
+        absorbed = (queries * self.query_dim**-0.5) @ weight * gain
         return absorbed - absorbed.mean(dim=-1, keepdim=True)
 
     def _project_value(self, pooled: Tensor) -> Tensor:
@@ -170,28 +182,32 @@ class PatchInfoMining(nn.Module):
 
     def _bands(self, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
         """Rows of patches whose windows fit in memory set aside for them, at least one at a time."""
-        cells = sum(axis.cells.shape[1] ** 2 * dim for axis, dim in zip(along, self.stage_dims, strict=True))
+        cells = sum(axis.width**2 * dim for axis, dim in zip(along, self.stage_dims, strict=True))
         row_bytes = low_res.shape[0] * n * cells * 4
         height = max(1, BAND_BYTES.get(low_res.device.type, BAND_BYTES_ELSEWHERE) // row_bytes)
         return (slice(top, min(top + height, n)) for top in range(0, n, height))
 
     def _patches_per_side(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> int:
-        """n, or the reason why the map cannot be cut into n x n blocks."""
-        dims = tuple(x.shape[1] for x in stage_maps)
-        if dims != self.stage_dims:
-            raise ValueError(f"mining was built for stages of {self.stage_dims} channels, the maps have {dims}")
-        count, (height, width) = low_res.shape[1], stage_maps[0].shape[-2:]
-        n = round(count**0.5)
+        """n, or the reason why the maps cannot be cut into n x n blocks."""
+        (images, count, _), (height, width) = low_res.shape, stage_maps[0].shape[-2:]
+        found, wanted = [tuple(x.shape[:2]) for x in stage_maps], [(images, dim) for dim in self.stage_dims]
+        if found != wanted:
+            raise ValueError(
+                f"mining {images} images with stages of {self.stage_dims} channels needs maps of (images, channels) = "
+                f"{wanted}, got {found}"
+            )
+        n = math.isqrt(count)
         if n * n != count or any(x.shape[-2] != x.shape[-1] for x in stage_maps):
             raise ValueError(
-                f"mining needs a square grid of queries and square maps: got {count} queries and a map of "
-                f"{height} x {width}. Pad the picture to a square"
+                f"mining needs a square grid of queries and square maps, got {count} queries and a finest map of "
+                f"{height} x {width}: pad the picture to a square"
             )
-        if height % (downsample * n):
+        unit = downsample * n
+        if height % unit:
+            multiples = sorted({max(height // unit, 1) * unit, (height // unit + 1) * unit})
             raise ValueError(
-                f"a high-res map of {height} positions per side, downsampled by {downsample}, cannot be cut into "
-                f"{n} x {n} patches: {height} is not a multiple of {downsample} · {n} = {downsample * n}. "
-                f"The nearest that are: {height // (downsample * n) * downsample * n} and "
-                f"{(height // (downsample * n) + 1) * downsample * n}"
+                f"a map of {height} positions per side, downsampled by {downsample}, cannot be cut into {n} x {n} "
+                f"patches: {height} is not a multiple of {downsample} · {n} = {unit}; "
+                f"the nearest: {' and '.join(map(str, multiples))}"
             )
         return n
