@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 from einops import rearrange
-from minigemini import MiniGeminiForConditionalGeneration
 from PIL import Image
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.generation import utils as generation_utils
 
-TOLERANCE = 2e-5  # of logits of the order of 5; worst measured 3e-6, left-padded against alone in HD
+from minigemini import MiniGeminiForConditionalGeneration
+
+TOLERANCE = 4e-5  # of logits of the order of 10; worst measured 6.6e-6, padded against alone
 
 
 def user(*images: Image.Image, text: str = "What?") -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def encode(make_processor, picture):
         processor = make_processor(model.config)
         conversations = [user(*(picture(s) for s in row), text="abc" * (2 + i)) for i, row in enumerate(seeds)]
         if answers:
-            conversations = [c + [{"role": "assistant", "content": "Yes."}] for c in conversations]
+            conversations = [[*c, {"role": "assistant", "content": "Yes."}] for c in conversations]
         return processor.apply_chat_template(
             conversations,
             add_generation_prompt=not answers,
@@ -84,8 +86,8 @@ def test_dtype(model, encode, tmp_path, dtype):
     logits = loaded(**inputs).logits
     assert logits.dtype == dtype
     real = inputs["attention_mask"].bool()
-    # worst measured 0.11 in bf16 (hd), of logits up to 5
-    assert_close(logits[real].float(), model(**inputs).logits[real], 0.3)
+    # worst measured 0.28 (bf16)
+    assert_close(logits[real].float(), model(**inputs).logits[real], 0.6)
 
 
 def test_device_map(model, encode, tmp_path):
@@ -207,9 +209,15 @@ def test_every_cache_answers_alike(model, encode, cache):
 @torch.no_grad()
 def test_chunked_prefill(model, encode):
     inputs = encode(model, *MIXED)
+    chunks = {"max_new_tokens": 6, "do_sample": False, "prefill_chunk_size": 7}
+    if not hasattr(
+        generation_utils, "_slice_mm_encoder_output"
+    ):  # Transformers 5.19 forgets the pictures: no answer then
+        with pytest.raises(ValueError, match="image tokens in the text, but 0 pictures"):
+            model.generate(**inputs, **chunks)
+        return
     expected = model.generate(**inputs, max_new_tokens=6, do_sample=False)
-    chunked = model.generate(**inputs, max_new_tokens=6, do_sample=False, prefill_chunk_size=7)
-    assert torch.equal(chunked, expected)
+    assert torch.equal(model.generate(**inputs, **chunks), expected)
 
 
 @torch.no_grad()
@@ -290,9 +298,9 @@ def test_loss_is_the_mean_over_labelled_tokens(model, encode):
     output = model(**inputs, labels=labels)
     rows = rearrange(output.logits[:, :-1], "b n v -> (b n) v")
     expected = torch.nn.functional.cross_entropy(rows, rearrange(labels[:, 1:], "b n -> (b n)"))
-    assert_close(output.loss, expected, 1e-5)  # worst measured 4.8e-7
+    assert_close(output.loss, expected, 5e-6)  # worst measured 9.5e-7
     split = model(**inputs, labels=labels, num_items_in_batch=torch.tensor(10.0)).loss
-    assert_close(split, expected * (labels[:, 1:] != -100).sum() / 10, 1e-4)  # worst measured 1e-5
+    assert_close(split, expected * (labels[:, 1:] != -100).sum() / 10, 1e-4)  # worst measured 1.5e-5
 
 
 def test_resize_embeddings(make_model, encode):
@@ -340,10 +348,8 @@ def test_image_token_beyond_the_vocabulary(make_model, encode):
 
 def test_what_does_not_fit_is_refused(tiny_model, hd_model, encode):
     inputs = encode(tiny_model, (1,))
-    with pytest.raises(
-        ValueError, match="4 image tokens in the text, but 2 pictures of 4 visual tokens each, 8 together"
-    ):
-        doubled = {name: inputs[name].repeat(2, 1, 1, 1) for name in ("pixel_values", "high_res_pixel_values")}
+    doubled = {name: inputs[name].repeat(2, 1, 1, 1) for name in ("pixel_values", "high_res_pixel_values")}
+    with pytest.raises(ValueError, match=r"4 image tokens .* 2 pictures of 4 visual tokens each, 8 together"):
         tiny_model(input_ids=inputs["input_ids"], **doubled)
     with pytest.raises(ValueError, match="4 image tokens in the text, but 0 pictures"):
         tiny_model(input_ids=inputs["input_ids"])
@@ -398,9 +404,9 @@ def test_a_tile_mines_its_own_part_of_the_map(hd_model, encode):
     for tile in range(4):
         row, column = divmod(tile, 2)
         part = [m[:, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] for m in full]
-        assert_close(mined[:, 1 + tile], model.patch_info_mining(low_res[:, 1 + tile], part), 2e-6)  # worst 2.4e-7
+        assert_close(mined[:, 1 + tile], model.patch_info_mining(low_res[:, 1 + tile], part), 4e-6)  # worst 7.2e-7
     small = [torch.nn.functional.interpolate(m, size=8, mode="bilinear", align_corners=False) for m in full]
-    assert_close(mined[:, 0], model.patch_info_mining(low_res[:, 0], small), 2e-6)  # worst measured 2.4e-7
+    assert_close(mined[:, 0], model.patch_info_mining(low_res[:, 0], small), 4e-6)  # worst measured 7.2e-7
 
 
 # Any language model

@@ -146,13 +146,9 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     def _check_encoders(self) -> None:
         """Check the kinds of the parts, and that the feature layer exists."""
-        if not isinstance(self.text_config, PreTrainedConfig):
-            raise ValueError(
-                f"text_config is a {type(self.text_config).__name__}: give a causal language model's config."
-            )
         if not isinstance(self.vision_config, CLIPVisionConfig):
             raise ValueError(
-                f"vision_config is of type {_kind(self.vision_config)}, but the low-resolution encoder is a CLIP "
+                f"vision_config is of type {self.vision_config.model_type!r}, but the low-resolution encoder is a CLIP "
                 "ViT: give a CLIPVisionConfig (model_type 'clip_vision_model')."
             )
         layers = self.vision_config.num_hidden_layers
@@ -165,7 +161,7 @@ class MiniGeminiConfig(PreTrainedConfig):
             return
         if not isinstance(self.high_res_vision_config, ConvNextConfig):
             raise ValueError(
-                f"high_res_vision_config is of type {_kind(self.high_res_vision_config)}, but the "
+                f"high_res_vision_config is of type {self.high_res_vision_config.model_type!r}, but the "
                 "high-resolution encoder is a ConvNeXt: give a ConvNextConfig, or None for the baseline without it."
             )
         stages, stride = len(self.high_res_vision_config.hidden_sizes or ()), self.high_res_vision_config.patch_size
@@ -223,11 +219,9 @@ def _sub_config(value: Any, default_type: str) -> Any:
     if isinstance(value, dict):
         fields = {"model_type": default_type, **value}
         return CONFIG_MAPPING[fields["model_type"]](**fields)
+    if not isinstance(value, PreTrainedConfig):
+        raise ValueError(f"a part of the config is {value!r}: give a Transformers config or the dictionary of one.")
     return value
-
-
-def _kind(config: Any) -> str:
-    return repr(getattr(config, "model_type", type(config).__name__))
 
 
 def _nearest_multiples(number: int, unit: int) -> str:

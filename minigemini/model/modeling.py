@@ -232,8 +232,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
-        starts = past_key_values is None or past_key_values.get_seq_length() == 0
-        if images is None and starts and input_ids is not None:
+        if images is None and input_ids is not None and input_ids.shape[1] > 1:  # a prompt, not a step of generation
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
         elif images is not None:
             image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)

@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -93,6 +94,21 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Visual tokens per picture; the same for every picture."""
         tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
         return tokens + self.use_global_tile * tokens // self.grid_size**2
+
+    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:
+        """Check that there is a picture for each placeholder.
+
+        Raises:
+            ValueError: If there is not.
+        """
+        placeholders = sum(prompt.count(self.image_token) for prompt in text or [])
+        pictures = 0 if images is None else len(make_flat_list_of_images(images))
+        if text is not None and placeholders != pictures:
+            raise ValueError(
+                f"{placeholders} placeholders {self.image_token} in the text, but {pictures} pictures: give one "
+                "picture per placeholder, in the order of the text."
+            )
+        super().validate_inputs(images=images, text=text, **kwargs)
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
         """Give the text that takes a picture's placeholder: the image token, once per visual token."""
