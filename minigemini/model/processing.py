@@ -95,14 +95,14 @@ class MiniGeminiProcessor(ProcessorMixin):
         tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
         return tokens + self.use_global_tile * tokens // self.grid_size**2
 
-    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:
+    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
         """Check that there is a picture for each placeholder.
 
         Raises:
             ValueError: If there is not.
         """
         placeholders = sum(prompt.count(self.image_token) for prompt in text or [])
-        pictures = 0 if images is None else len(make_flat_list_of_images(images))
+        pictures = 0 if images is None else len(list(make_flat_list_of_images(images)))
         if text is not None and placeholders != pictures:
             raise ValueError(
                 f"{placeholders} placeholders {self.image_token} in the text, but {pictures} pictures: give one "
