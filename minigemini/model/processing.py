@@ -102,7 +102,8 @@ class MiniGeminiProcessor(ProcessorMixin):
             ValueError: If there is not.
         """
         placeholders = sum(prompt.count(self.image_token) for prompt in text or [])
-        pictures = 0 if images is None else len(list(make_flat_list_of_images(images)))
+        flat: Any = [] if images is None else make_flat_list_of_images(images)
+        pictures = len(flat)
         if text is not None and placeholders != pictures:
             raise ValueError(
                 f"{placeholders} placeholders {self.image_token} in the text, but {pictures} pictures: give one "
