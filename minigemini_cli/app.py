@@ -2,7 +2,7 @@
 
 import typer
 
-from minigemini_cli import ask, chat, info
+from minigemini_cli import ask, chat, evaluate, info, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -16,3 +16,6 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("info")(info.info)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("scene")(scene.scene)

@@ -51,12 +51,13 @@ def ask(
     be_quiet(model)
 
     from minigemini.inference import Conversation, Engine, Sampling
-    from minigemini.inference.explain import check_target, explain_pictures, write_png
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first: settings, then pictures, then the model is loaded.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
+        from minigemini.inference.explain import check_target, explain_pictures, write_png
+
         check_target(explain)
     opened = [open_picture(picture) for picture in pictures]
     engine = Engine.load(model, device=device, dtype=dtype)

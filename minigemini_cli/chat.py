@@ -30,9 +30,7 @@ HELP = """\
 
 @one_line_errors
 def chat(
-    pictures: Annotated[
-        list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")
-    ] = None,
+    pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
     model: Model = "nano",
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from minigemini_cli.common import one_line_errors
+from minigemini_cli.common import fail, one_line_errors
 
 
 @one_line_errors
@@ -21,9 +21,14 @@ def scene(
     import numpy as np
 
     from minigemini.data.conversation import conversation
-    from minigemini.data.scene import EVALUATION_STREAM, sample_scene
+    from minigemini.data.scene import EVALUATION_STREAM, KINDS, sample_scene
 
-    drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM)
-    drawn.draw()[0].save(output, format="PNG")
+    if kind is not None and kind not in KINDS:
+        fail(f"unknown kind of scene {kind!r}: choose from {', '.join(KINDS)}")
+    try:
+        drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM)
+        drawn.draw()[0].save(output, format="PNG")
+    except (ModuleNotFoundError, OSError) as error:
+        fail(str(error))
     for turn in conversation(drawn, np.random.default_rng(seed)):
         print(f"{turn.question}\n  {turn.answer}")

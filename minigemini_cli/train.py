@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
-from minigemini_cli.common import one_line_errors
+from minigemini_cli.common import fail, one_line_errors
 
 
 @one_line_errors
 def train(
     recipe: Annotated[str, typer.Argument(help="nano, or nano-without-mining for its twin.")],
-    folder: Annotated[Path, typer.Option(help="Where the steps keep their work; run again to go on.")] = Path("runs/nano"),
-    step: Annotated[list[str] | None, typer.Option(help="Only this step; may be repeated. Default: all, in order.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the steps keep their work; run again to go on.")] = Path(
+        "runs/nano"
+    ),
+    step: Annotated[
+        list[str] | None, typer.Option(help="Only this step; may be repeated. Default: all, in order.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one process; two processes beat two threads.")] = 1,
 ) -> None:
     """Train the embedded model from nothing, step by step; a run that was stopped goes on where it was.
@@ -21,9 +25,12 @@ def train(
     """
     import torch
 
-    from minigemini.training.nano import RECIPES, STEPS, train_nano
+    from minigemini.training.nano import RECIPES, STEPS, StepError, train_nano
 
     if recipe not in RECIPES:
-        raise ValueError(f"unknown recipe {recipe!r}: choose from {', '.join(RECIPES)}")
+        fail(f"unknown recipe {recipe!r}: choose from {', '.join(RECIPES)}")
     torch.set_num_threads(threads)
-    train_nano(folder, RECIPES[recipe], tuple(step or STEPS))
+    try:
+        train_nano(folder, RECIPES[recipe], tuple(step or STEPS))
+    except (StepError, ModuleNotFoundError) as error:
+        fail(str(error))

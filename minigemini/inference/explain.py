@@ -96,7 +96,8 @@ def draw(mining: Mining, seen: Image.Image) -> Image.Image:
     top = max(2.0, float(np.quantile(relative, 0.99)))
     picture = seen.resize((side, side), Image.Resampling.BICUBIC)
     heat = _heat_over(picture, relative / top)
-    _outline(heat, mining.departure)
+    for panel in (picture, heat):
+        _outline(panel, mining.departure)
     width = 2 * side + 3 * MARGIN_PX
     sheet = Image.new("RGB", (width, side + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
@@ -196,7 +197,7 @@ def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float,
     left, upper = corner
     bar = min(220, width // 2 - 30)
     sheet.paste(Image.fromarray(np.repeat(_colours(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
-    for value in (0.0, 1.0, top):
+    for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # their numbers must not touch
         x = left + value / top * (bar - 1)
         pen.line((x, upper + 12, x, upper + 16), INK)
         anchor = "lt" if value == 0 else "rt" if value == top else "mt"

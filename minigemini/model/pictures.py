@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image
+
+# Pillow registers a reader when its module is imported. `Image.init` would import all fifty.
+from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 
@@ -119,7 +121,6 @@ def _open_header(data: bytes, limits: PictureLimits, name: str) -> Image.Image:
 
     `Image.open` would do the same, but raises on 30000 x 30000 pixels before anybody can say so in the message.
     """
-    Image.init()
     for known in limits.formats:
         reader, accepts = Image.OPEN[known]
         if accepts is None or accepts(data[:16]) is not True:
