@@ -3,8 +3,8 @@
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
 from .configuration import MiniGeminiConfig
-from .image_processing import MiniGeminiImageProcessor
 from .generation import MiniGeminiForConditionalGeneration
+from .image_processing import MiniGeminiImageProcessor
 from .modeling import MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import MiniGeminiImageFeatures
 from .processing import MiniGeminiProcessor
