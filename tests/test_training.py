@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from minigemini.training import loop
-from minigemini.training.loop import LoopSettings, learning_rate, stack
+from minigemini.training.loop import LoopSettings, StepError, learning_rate, stack
 from minigemini.training.nano import RECIPES, STEPS, NanoRecipe, train_nano
 
 SHORT = LoopSettings(steps=2, batch_size=2, learning_rate=1e-3, workers=0, report_every=1)
@@ -128,9 +128,9 @@ def test_learning_rate_warms_up_and_falls():
 
 
 def test_a_step_without_the_one_before_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run the step low-res-encoder first"):
+    with pytest.raises(StepError, match="run the step low-res-encoder first"):
         train_nano(tmp_path, TINY, ("alignment",))
-    with pytest.raises(ValueError, match="unknown step polish"):
+    with pytest.raises(StepError, match="unknown step polish"):
         train_nano(tmp_path, TINY, ("polish",))
 
 
@@ -163,7 +163,11 @@ def test_instruction_trains_what_it_says_and_no_more(trained):
     before = {f"model.{name}": tensor for name, tensor in before.items()}
     for frozen in ("model.model.vision_tower.", "model.model.high_res_vision_tower."):
         assert not changed(before, after, frozen)
-    for learnt in ("model.model.patch_info_mining.", "model.model.multi_modal_projector.", "model.model.language_model."):
+    for learnt in (
+        "model.model.patch_info_mining.",
+        "model.model.multi_modal_projector.",
+        "model.model.language_model.",
+    ):
         moved = changed(before, after, learnt)
         # The key biases drop out of the softmax: their gradient is zero.
         still = {n for n in after if n.startswith(learnt) and n not in moved}

@@ -86,7 +86,7 @@ def describe(scene: Scene) -> str:
 
 
 def _count_phrase(things: tuple[Thing, ...]) -> str:
-    """"three red stars", "two fish" of different colours, "a red star"."""
+    """ "three red stars", "two fish" of different colours, "a red star"."""
     if len(things) == 1:
         return phrase(things[0])
     colours = {thing.colour_name for thing in things}

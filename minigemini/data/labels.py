@@ -53,8 +53,8 @@ def cell_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
 def thing_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
     """What each patch of a scene shows, from `owner`, the number of the thing seen at every pixel (0 for none).
 
-    `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or more;
-    `colours`: its colour alike; `centres`: 1 where the middle of a thing lies.
+    `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or
+    more; `colours`: its colour alike; `centres`: 1 where the middle of a thing lies.
     """
     n = owner.shape[0] // PATCH_PX
     names, colours, centres = (np.zeros((n, n), dtype=np.int64) for _ in range(3))

@@ -12,37 +12,38 @@ from .lexicon import LETTERS, TRAINING_WORDS
 CROP_PX = 128
 
 
-def draw_lettered_crop(rng: np.random.Generator, fonts: tuple[str, ...] = TRAINING_FONTS) -> tuple[Image.Image, list[Letter]]:
+def draw_lettered_crop(rng: np.random.Generator, size_px: int = CROP_PX) -> tuple[Image.Image, list[Letter]]:
     """Lines of random strings and words on a cluttered ground, and the letters drawn."""
     ground = background(rng, [])
-    image = Image.new("RGB", (CROP_PX, CROP_PX), ground)
+    image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
-        _scatter_clutter(rng, draw)
+        _scatter_clutter(rng, draw, size_px)
     letters: list[Letter] = []
     top = float(rng.integers(-8, 12))
-    while top < CROP_PX:
+    while top < size_px:
         cap_height = int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
         if rng.random() < 0.85:
-            letters += _draw_line(rng, draw, ground, top, cap_height, pick(rng, fonts))
+            letters += _draw_line(rng, draw, ground, top, cap_height, size_px)
         top += cap_height + rng.integers(4, 14)
     return _weather(rng, image), letters
 
 
-def lettered_crop(seed: int) -> dict[str, np.ndarray]:
+def lettered_crop(seed: int, size_px: int = CROP_PX) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
-    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]))
-    return {"image": np.asarray(image), "slots": slot_labels(letters, CROP_PX), "cells": cell_labels(letters, CROP_PX)}
+    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px)
+    return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
 def _draw_line(
-    rng: np.random.Generator, draw: ImageDraw.ImageDraw, ground: tuple, top: float, cap_height: int, font: str
+    rng: np.random.Generator, draw: ImageDraw.ImageDraw, ground: tuple, top: float, cap_height: int, width_px: int
 ) -> list[Letter]:
     letters: list[Letter] = []
+    font = pick(rng, TRAINING_FONTS)
     left = float(rng.integers(-10, 30))
     colour, behind = contrasting(rng, ground), ground
     spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
-    while left < CROP_PX:
+    while left < width_px:
         text = random_text(rng)
         width = text_width(text, font, cap_height, spacing)
         if rng.random() < 0.3:
@@ -63,10 +64,11 @@ def random_text(rng: np.random.Generator) -> str:
     return "".join(LETTERS[i] for i in rng.integers(0, len(LETTERS), int(rng.integers(1, 9))))
 
 
-def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
+def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:
     """Lines, boxes and discs that are no letters."""
     for _ in range(int(rng.integers(1, 6))):
-        x, y, width, height = rng.integers(-20, CROP_PX), rng.integers(-20, CROP_PX), *rng.integers(4, 70, 2)
+        x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
+        width, height = rng.integers(4, 70, 2).tolist()
         box, colour = (x, y, x + width, y + height), background(rng, [])
         match int(rng.integers(3)):
             case 0:
@@ -81,5 +83,5 @@ def _weather(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """A little sensor noise on half the pictures."""
     if rng.random() < 0.5:
         return image
-    pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (CROP_PX, CROP_PX, 1))
+    pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (image.height, image.width, 1))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

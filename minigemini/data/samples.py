@@ -3,12 +3,20 @@
 import numpy as np
 
 from .labels import slot_labels, thing_labels
+from .lettered_crops import lettered_crop
 from .scene import SCENE_PX, Scene, sample_scene
 
 
 def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
     """`image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres` as in `labels`."""
     return label(sample_scene(seed, kind))
+
+
+def crowded_scene(seed: int) -> dict[str, np.ndarray]:
+    """A picture of the size of a scene, crowded with letters and with no thing in it; the same labels."""
+    crop = lettered_crop(seed, SCENE_PX)
+    nothing = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
+    return {"image": crop["image"], "slots": crop["slots"], "names": nothing, "colours": nothing, "centres": nothing}
 
 
 def label(scene: Scene) -> dict[str, np.ndarray]:

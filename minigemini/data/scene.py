@@ -13,7 +13,7 @@ from .lexicon import LETTERS, TRAINING_WORDS
 
 SCENE_PX = 256
 KINDS = ("single", "few", "count", "sign", "words")
-"""One thing · two or three different ones · one to five of a kind · a sign, with things or without · lines of words."""
+"""One thing · two or three different ones · one to five alike · a sign, maybe with things · several words."""
 MAX_COUNT = 5
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
 """Scenes of the two streams have nothing in common but what they are made of."""
@@ -53,7 +53,7 @@ class Scene:
     seed: int = field(default=0, repr=False)
 
     def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
-        """The picture (RGB, `SCENE_PX` square), its letters, and per pixel the number of the thing shown, 0 for none."""
+        """The picture (RGB, `SCENE_PX` square), its letters, and per pixel the number of the thing shown (0: none)."""
         image = Image.new("RGB", (SCENE_PX, SCENE_PX), self.ground)
         owner = Image.new("L", (SCENE_PX, SCENE_PX))
         for number, thing in enumerate(self.things, start=1):
@@ -127,7 +127,12 @@ def _place_things(rng: np.random.Generator, kind: str, colours: list[str], taken
 
 
 def _place_signs(
-    rng: np.random.Generator, kind: str, ground: Colour, taken: list[Box], words: tuple[str, ...] | None, fonts: tuple[str, ...]
+    rng: np.random.Generator,
+    kind: str,
+    ground: Colour,
+    taken: list[Box],
+    words: tuple[str, ...] | None,
+    fonts: tuple[str, ...],
 ) -> tuple[Sign, ...]:
     signs = []
     for _ in range({"sign": 1, "words": int(rng.integers(3, 7))}.get(kind, 0)):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from minigemini.data.fonts import HELD_OUT_FONTS, TRAINING_FONTS
 from minigemini.data.lexicon import HELD_OUT_WORDS, LETTERS
 from minigemini.data.scene import EVALUATION_STREAM, Scene, sample_scene
 from minigemini.inference.engine import Engine
+
 
 @dataclass(frozen=True)
 class Skill:
@@ -130,15 +131,16 @@ def _questions(skill: Skill, samples: int) -> Iterator[tuple[Scene, Turn]]:
 
 @torch.inference_mode()
 def _answers(engine: Engine, batch: list[tuple[Scene, Turn]]) -> list[str]:
+    model, processor = cast(Any, engine.model), cast(Any, engine.processor)
     chats = [messages([turn], [scene.draw()[0]])[:1] for scene, turn in batch]
-    inputs: Any = engine.processor.apply_chat_template(
+    inputs = processor.apply_chat_template(
         chats,
         tokenize=True,
         return_dict=True,
         add_generation_prompt=True,
         return_tensors="pt",
         processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(engine.model.device)
-    generated: Any = engine.model.generate(**inputs, max_new_tokens=48, do_sample=False)
+    ).to(model.device)
+    generated = model.generate(**inputs, max_new_tokens=48, do_sample=False)
     said = generated[:, inputs["input_ids"].shape[1] :]
-    return [text.strip() for text in engine.processor.batch_decode(said, skip_special_tokens=True)]
+    return [text.strip() for text in processor.batch_decode(said, skip_special_tokens=True)]

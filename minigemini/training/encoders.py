@@ -19,12 +19,19 @@ from .loop import Batch, stack
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
+HIGH_RES_WIDTHS = [40, 80, 160, 320]
 HIGH_RES_CONFIG = ConvNextConfig(
-    hidden_sizes=[40, 80, 160, 320], depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0
+    hidden_sizes=HIGH_RES_WIDTHS, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0
 )
 
+LOW_RES_SIZE_PX = 64
 LOW_RES_CONFIG = CLIPVisionConfig(
-    hidden_size=192, intermediate_size=768, num_hidden_layers=6, num_attention_heads=6, image_size=64, patch_size=8
+    hidden_size=192,
+    intermediate_size=768,
+    num_hidden_layers=6,
+    num_attention_heads=6,
+    image_size=LOW_RES_SIZE_PX,
+    patch_size=8,
 )
 
 
@@ -34,13 +41,13 @@ def normalise(images: Tensor) -> Tensor:
 
 
 class LetterReader(nn.Module):
-    """The high-resolution encoder with two linear heads: letters of each patch in order, letter of each 8-pixel cell."""
+    """The high-resolution encoder with two linear heads: letters of each patch in order, letter of each small cell."""
 
-    def __init__(self, config: ConvNextConfig = HIGH_RES_CONFIG) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.encoder = ConvNextModel(config)
-        self.encoder.layernorm = nn.Identity()
-        stages = config.hidden_sizes
+        self.encoder = ConvNextModel(HIGH_RES_CONFIG)
+        self.encoder.layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to a pooling that is not used
+        stages = HIGH_RES_WIDTHS
         self.slot_norm, self.cell_norm = nn.LayerNorm(stages[3]), nn.LayerNorm(stages[1])
         self.slots = nn.Linear(stages[3], SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
         self.cells = nn.Linear(stages[1], NUM_LETTER_CLASSES)
@@ -57,7 +64,7 @@ class HighResolutionTask:
     """Read every letter of crowded small pictures."""
 
     def __init__(self) -> None:
-        self.module = LetterReader().to(memory_format=torch.channels_last)
+        self.module = LetterReader()
 
     def sample(self, index: int) -> Mapping[str, np.ndarray]:
         return lettered_crop(index)
@@ -65,7 +72,7 @@ class HighResolutionTask:
     collate = staticmethod(stack)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        slots, cells = self.module(normalise(batch["image"]).contiguous(memory_format=torch.channels_last))
+        slots, cells = self.module(normalise(batch["image"]))
         slot_loss = cross_entropy(slots.flatten(0, -2), batch["slots"].flatten())
         cell_loss = cross_entropy(cells.flatten(0, -2), batch["cells"].flatten())
         return 4 * slot_loss + cell_loss, {
@@ -77,11 +84,11 @@ class HighResolutionTask:
 class PatchDescriber(nn.Module):
     """The low-resolution encoder with heads for what each patch shows."""
 
-    def __init__(self, config: CLIPVisionConfig = LOW_RES_CONFIG) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.encoder = CLIPVisionModel(config)
-        self.encoder.post_layernorm = nn.Identity()  # belongs to the class token, which is not used
-        self.heads = PatchHeads(config.hidden_size, letters=False)
+        self.encoder = CLIPVisionModel(LOW_RES_CONFIG)
+        self.encoder.post_layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to the class token, which is not used
+        self.heads = PatchHeads(LOW_RES_CONFIG.hidden_size, letters=False)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(B, 3, px, px) → patch tokens of the last layer (B, N, C), class token dropped."""
@@ -106,4 +113,4 @@ class LowResolutionTask:
 
 def shrink(pixel_values: Tensor) -> Tensor:
     """The low-resolution picture of a normalised high-resolution one, by the image processor's rule."""
-    return interpolate(pixel_values, size=(LOW_RES_CONFIG.image_size,) * 2, mode="bilinear", align_corners=False)
+    return interpolate(pixel_values, size=(LOW_RES_SIZE_PX, LOW_RES_SIZE_PX), mode="bilinear", align_corners=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -27,9 +28,11 @@ class InstructionTask:
 
     dense_weight = 0.25
 
-    def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, heads: PatchHeads) -> None:
+    def __init__(
+        self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, heads: PatchHeads
+    ) -> None:
+        self.model, self.processor, self.heads = model, processor, heads
         self.module = nn.ModuleDict({"model": model, "heads": heads})
-        self.processor = processor
         freeze_all_but(model, "patch_info_mining", "multi_modal_projector", "language_model")
 
     def sample(self, index: int) -> Mapping[str, np.ndarray]:
@@ -37,7 +40,7 @@ class InstructionTask:
         labelled = label(scene)
         turns = conversation(scene, np.random.default_rng([4, index]))
         inputs: Any = self.processor.apply_chat_template(
-            messages(turns, [labelled["image"]]),
+            messages(turns, [Image.fromarray(labelled["image"])]),
             tokenize=True,
             return_dict=True,
             return_assistant_tokens_mask=True,
@@ -69,10 +72,10 @@ class InstructionTask:
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         texts = {key: batch[key] for key in ("input_ids", "attention_mask", "labels")}
         pixels = {key: batch[key] for key in ("pixel_values", "high_res_pixel_values")}
-        model = self.module["model"]
-        images = model.get_image_features(**pixels)
-        outputs = model(**texts, mm_encoder_outputs={"image": images}, use_cache=False)
-        dense_loss, figures = self.module["heads"].loss(images.pooler_output, batch)
+        images = self.model.get_image_features(**pixels)
+        assert images.pooler_output is not None
+        outputs = self.model(**texts, mm_encoder_outputs={"image": images}, use_cache=False)
+        dense_loss, figures = self.heads.loss(images.pooler_output, batch)
         learnt = texts["labels"][:, 1:] != IGNORED
         right = (outputs.logits[:, :-1].argmax(-1) == texts["labels"][:, 1:])[learnt].float().mean()
         return outputs.loss + self.dense_weight * dense_loss, {

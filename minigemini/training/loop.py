@@ -1,4 +1,4 @@
-"""One loop for every step of nano's recipe: index-addressed data, AdamW, cosine decay, exact resume, a log of every report."""
+"""One loop for every step of nano's recipe: index-addressed data, AdamW, cosine decay, exact resume, a log."""
 
 import json
 import math
@@ -48,10 +48,15 @@ class LoopSettings:
     report_every: int = 50
 
 
+class StepError(ValueError):
+    """A step that does not exist, or cannot run yet; the message says what to do."""
+
+
 class Task(Protocol):
     """What a step learns: a module, its samples by index, and their loss."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module: ...
 
     def sample(self, index: int) -> Mapping[str, np.ndarray]: ...
 
@@ -70,7 +75,8 @@ def stack(samples: list[Mapping[str, np.ndarray]]) -> Batch:
 def run(task: Task, settings: LoopSettings, folder: Path, name: str) -> None:
     """Trains `task` until `settings.steps`, going on from `folder` if it holds a checkpoint.
 
-    Resume is exact: sample i is drawn from seed i, so weights, optimiser state and the step number are all there is to restore.
+    Resume is exact: sample i is drawn from seed i, so weights, optimiser state and step number are all there is to
+    restore.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = _optimiser(task.module, settings)
@@ -84,7 +90,9 @@ def run(task: Task, settings: LoopSettings, folder: Path, name: str) -> None:
                 group["lr"] = learning_rate(settings, step)
             loss, figures = task.loss(next(batches))
             if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"{name}: the loss became {loss.item()} at step {step}; lower the learning rate")
+                raise FloatingPointError(
+                    f"{name}: the loss became {loss.item()} at step {step}; lower the learning rate"
+                )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(task.module.parameters(), settings.max_grad_norm)
@@ -111,11 +119,11 @@ def load_module(module: nn.Module, folder: Path, prefix: str = "") -> None:
     """Loads what the step in `folder` has learnt into `module`: its tensors whose names begin with `prefix`.
 
     Raises:
-        FileNotFoundError: that step has not been run.
+        StepError: that step has not been run.
     """
     path = folder / "checkpoint" / "module.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: run the step {folder.name} first")
+        raise StepError(f"{path} does not exist: run the step {folder.name} first")
     if not prefix:
         load_model(module, path)
         return
@@ -208,7 +216,8 @@ def _restore(module: nn.Module, optimiser: torch.optim.AdamW, folder: Path) -> i
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
                     optimiser.state[parameter] = {"step": torch.tensor(float(step))} | {
-                        moment: torch.empty_like(parameter, requires_grad=False).copy_(moments[f"{name}.{moment}"]) for moment in _MOMENTS
+                        moment: torch.empty_like(parameter, requires_grad=False).copy_(moments[f"{name}.{moment}"])
+                        for moment in _MOMENTS
                     }
             return step
     return 0

@@ -16,7 +16,7 @@ from ..model.chat_templates import CHAT_TEMPLATES
 from .encoders import HIGH_RES_CONFIG, LOW_RES_CONFIG, HighResolutionTask, LowResolutionTask
 from .heads import PatchHeads
 from .instruction import InstructionTask
-from .loop import LoopSettings, load_module, run
+from .loop import LoopSettings, StepError, load_module, run
 from .tokenizer import IMAGE, build_tokenizer
 from .vision import AlignmentTask
 
@@ -34,9 +34,9 @@ class NanoRecipe:
     """
 
     low_res_encoder: LoopSettings = LoopSettings(steps=2400, batch_size=32, learning_rate=1e-3)
-    high_res_encoder: LoopSettings = LoopSettings(steps=4200, batch_size=32, learning_rate=2e-3)
-    alignment: LoopSettings = LoopSettings(steps=600, batch_size=16, learning_rate=2e-3)
-    instruction: LoopSettings = LoopSettings(steps=3000, batch_size=16, learning_rate=1e-3)
+    high_res_encoder: LoopSettings = LoopSettings(steps=3000, batch_size=32, learning_rate=2e-3)
+    alignment: LoopSettings = LoopSettings(steps=500, batch_size=16, learning_rate=4e-3)
+    instruction: LoopSettings = LoopSettings(steps=1700, batch_size=16, learning_rate=1e-3)
     mining: bool = True
     seed: int = 0
 
@@ -68,7 +68,7 @@ def nano_config(tokenizer: PreTrainedTokenizerBase, mining: bool = True) -> Mini
         ),
         high_res_size=256,
         vision_feature_layer=-1,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_id=tokenizer.get_vocab()[IMAGE],
     )
 
 
@@ -81,11 +81,10 @@ def train_nano(root: Path, recipe: NanoRecipe, steps: tuple[str, ...] = STEPS) -
         steps: some of `STEPS`.
 
     Raises:
-        ValueError: a step is unknown.
-        FileNotFoundError: an earlier step, without which one cannot start, was not run.
+        StepError: a step is unknown, or an earlier one, without which it cannot start, was not run.
     """
     if unknown := set(steps) - set(STEPS):
-        raise ValueError(f"unknown step {', '.join(sorted(unknown))}: choose from {', '.join(STEPS)}")
+        raise StepError(f"unknown step {', '.join(sorted(unknown))}: choose from {', '.join(STEPS)}")
     for step in STEPS:
         if step in steps:
             torch.manual_seed(recipe.seed)
@@ -113,7 +112,7 @@ def _instruct(root: Path, recipe: NanoRecipe) -> None:
     model, processor = _build(recipe)
     alignment = AlignmentTask(model)
     load_module(alignment.module, recipe.folder_of("alignment", root))
-    task = InstructionTask(model, processor, alignment.module["heads"])
+    task = InstructionTask(model, processor, alignment.heads)
     run(task, recipe.instruction, recipe.folder_of("instruction", root), "instruction")
 
 
@@ -124,7 +123,7 @@ def _export(root: Path, recipe: NanoRecipe) -> None:
     load_module(task.module, recipe.folder_of("instruction", root))
     model.generation_config.max_new_tokens = 64
     folder = recipe.folder_of("export", root)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     processor.save_pretrained(folder)
 
 

@@ -1,4 +1,4 @@
-"""Nano's tokenizer: byte-level pairs learnt from the drawn world's own conversations, every capital letter by itself."""
+"""Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital by itself."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ _SCENES = 3000
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Learns the tokenizer; the same every time.
 
-    Capitals are never merged, so that a word on a sign is spelt out letter by letter, and any text can be written in bytes.
+    Capitals are never merged, so that a word on a sign is spelt letter by letter; any text can be written in bytes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
