@@ -157,7 +157,7 @@ def test_half_precision_maps_and_autocast():
     torch.testing.assert_close(mining(low_res, half_maps), mining(low_res, [x.float() for x in half_maps]))
 
 
-def test_layout_of_the_maps_and_modes_of_autograd_change_nothing():
+def test_layouts_modes_tracing_and_devices_change_nothing():
     mining, low_res, maps = nano_case(dtype=torch.float32)
     expected = mining(low_res, maps)
     channels_last = [x.contiguous(memory_format=torch.channels_last) for x in maps]
@@ -169,6 +169,12 @@ def test_layout_of_the_maps_and_modes_of_autograd_change_nothing():
     traced = torch.compile(mining, fullgraph=True, backend="eager")
     torch.testing.assert_close(traced(low_res, maps), expected, rtol=0, atol=0)
 
+    shapes_only = mining.to("meta")(low_res.to("meta"), [x.to("meta") for x in maps])
+    assert shapes_only.shape == expected.shape
+
+
+def test_gradient_checkpointing_changes_nothing():
+    mining, low_res, maps = nano_case(dtype=torch.float32)
     low_res.requires_grad_()
     (expected_grad,) = torch.autograd.grad(mining(low_res, maps).square().sum(), low_res)
     checkpointed = checkpoint(mining, low_res, maps, use_reentrant=False)

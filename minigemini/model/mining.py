@@ -7,17 +7,24 @@ C  query channels · C_s  channels of high-res stage s · C_hr  their sum
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from minigemini.model.stage_maps import Windows, gather_cells, mixture, windows
+from .stage_maps import Windows, gather_cells, mixture, windows
 
 # Windows are copied for as many rows of patches at a time as fit in here. Small enough to stay near the CPU's caches
 # and far below the size of the maps; large enough that a GPU is not kept waiting for launches.
 BAND_BYTES = {"cpu": 24 * 2**20}
 BAND_BYTES_ELSEWHERE = 256 * 2**20
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Switch autocast off, on devices that have one (meta tensors do not)."""
+    available = torch.amp.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
 class NormedLinear(nn.Sequential):
@@ -128,7 +135,7 @@ class PatchInfoMining(nn.Module):
         # Half precision is for the stored tensors: the sums below are small, and rounding them would show.
         dtype = torch.promote_types(low_res.dtype, torch.float32)
         queries = self.query_proj(low_res)
-        with torch.autocast(low_res.device.type, enabled=False):
+        with without_autocast(low_res.device.type):
             queries = self._absorb_key(queries.to(dtype))
             # The LayerNorms do not see a number added to all channels. Taking the common part of the channels out keeps
             # Σ x² - (Σ x)² from cancelling. Any number near it will do, and no gradient passes through it.
