@@ -55,7 +55,7 @@ def chat(
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows has none
             import readline  # noqa: F401 (importing it gives `input` editing, and a history kept in memory only)
-        print(f"{len(opened)} pictures. /help shows the commands.", file=sys.stderr)
+        print(f"Pictures: {len(opened)}. /help shows the commands.", file=sys.stderr)
     while (line := _read_line()) is not None:
         if line.startswith("/"):
             if not _command(conversation, line):
