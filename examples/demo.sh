@@ -1,12 +1,12 @@
 #!/bin/sh
-# Asks the embedded model about the pictures in this folder.
+# Asks the embedded model about the pictures in this folder, each drawn by `minigemini scene` from its first seed.
 cd "$(dirname "$0")" || exit 1
 ask() {
     printf '%s\n  Q: %s\n  A: ' "$1" "$2"
-    minigemini ask "$1" "$2"
+    minigemini ask "$1" "$2" || exit 1
 }
 ask sign.png "What does the sign say?"
-ask house.png "What is this?"
-ask house.png "What colour is the house?"
-ask stars.png "How many stars are there?"
+ask sign.png "What is the orange thing?"
+ask diamond.png "What is this?"
+ask hearts.png "How many hearts are there?"
 ask things.png "Describe the picture."

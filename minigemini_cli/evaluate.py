@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from minigemini_cli.common import MODEL_HELP, one_line_errors
+from minigemini_cli.common import MODEL_HELP, be_quiet, fail, one_line_errors
 
 
 @one_line_errors
@@ -18,14 +18,22 @@ def evaluate(
 
     Example: minigemini evaluate nano runs/nano/export-without-mining --samples 200
     """
+    for model in models:
+        be_quiet(model)
+    if output is not None and not output.parent.is_dir():
+        fail(f"{output}: no such folder to write into")
+
     from minigemini.evaluation.skills import SKILLS, measure, table
     from minigemini.inference.engine import Engine
 
     columns = {}
-    for model in models:
-        engine = Engine.load(model)
-        columns[Path(model).name] = [measure(engine, skill, samples) for skill in SKILLS]
-    rendered = table(columns)
-    print(rendered)
-    if output is not None:
-        output.write_text(rendered + "\n")
+    try:
+        for model in models:
+            engine = Engine.load(model)
+            columns[model] = [measure(engine, skill, samples) for skill in SKILLS]
+        rendered = table(columns)
+        print(rendered)
+        if output is not None:
+            output.write_text(rendered + "\n")
+    except (ModuleNotFoundError, OSError) as error:
+        fail(str(error))

@@ -14,19 +14,22 @@ def scene(
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
     kind: Annotated[str | None, typer.Option(help="single, few, count, sign or words.  [default: the seed's]")] = None,
 ) -> None:
-    """Draw a scene of the world that nano knows, one that its training never draws, and print questions and answers.
+    """Draw a scene of the world that nano knows, and print questions and answers about it.
+
+    Neither the scene nor the words on its signs are ever shown in training.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """
     import numpy as np
 
     from minigemini.data.conversation import conversation
+    from minigemini.data.lexicon import HELD_OUT_WORDS
     from minigemini.data.scene import EVALUATION_STREAM, KINDS, sample_scene
 
     if kind is not None and kind not in KINDS:
         fail(f"unknown kind of scene {kind!r}: choose from {', '.join(KINDS)}")
     try:
-        drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM)
+        drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM, words=HELD_OUT_WORDS)
         drawn.draw()[0].save(output, format="PNG")
     except (ModuleNotFoundError, OSError) as error:
         fail(str(error))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -16,15 +17,32 @@ from minigemini.data.scene import EVALUATION_STREAM, Scene, sample_scene
 from minigemini.inference.engine import Engine
 
 
+Grade = Callable[[str, str], tuple[int, int]]
+"""From the right answer and what was said to how much of it is right, out of how much."""
+
+
+def the_same(right: str, said: str) -> tuple[int, int]:
+    return int(said == right), 1
+
+
+def letters_in_place(right: str, said: str) -> tuple[int, int]:
+    return sum(a == b for a, b in zip(right, said, strict=False)), len(right)
+
+
+def the_name(right: str, said: str) -> tuple[int, int]:
+    """The thing's name alone: "A red house." is right about the house whatever the colour."""
+    return int(right.split()[-1:] == said.split()[-1:]), 1
+
+
 @dataclass(frozen=True)
 class Skill:
-    """One row of the table: a kind of scene, a kind of question, when an answer counts.
+    """One row of the table: a kind of scene, a kind of question, what counts in an answer.
 
     Attributes:
         name: what a reader calls it.
         kind: of scene, see `data.scene.KINDS`.
         asks: `Turn.skill` of the question.
-        counts: given right answer and answer, whether it counts; by default they must be the same.
+        grade: what counts; by default the whole answer, to the letter.
         words: what signs say, by seed; the held-out words if not given.
         fonts: that signs are lettered in.
     """
@@ -32,14 +50,14 @@ class Skill:
     name: str
     kind: str
     asks: str
-    counts: Callable[[str, str], bool] = str.__eq__
+    grade: Grade = the_same
     words: Callable[[int], str] | None = None
     fonts: tuple[str, ...] = TRAINING_FONTS
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many of `asked` questions were answered right."""
+    """How much of what was asked was answered right; `Skill.grade` says what is counted."""
 
     skill: str
     right: int
@@ -67,20 +85,12 @@ def random_letters(seed: int) -> str:
     return "".join(LETTERS[i] for i in rng.integers(0, len(LETTERS), int(rng.integers(3, 7))))
 
 
-def _last_word(right: str, answer: str) -> bool:
-    """The thing's name alone: "A red house." is right about the house whatever the colour."""
-    return right.split()[-1] == (answer.split() or [""])[-1]
-
-
-def _colour_word(right: str, answer: str) -> bool:
-    return right.split()[-2:-1] == answer.split()[-2:-1]
-
-
 SKILLS = (
     Skill("read a word never seen in training", "sign", "read", words=held_out_word),
+    Skill("its letters, each in its place", "sign", "read", letters_in_place, words=held_out_word),
     Skill("read random letters", "sign", "read", words=random_letters),
     Skill("read a word, unseen fonts", "sign", "read", words=held_out_word, fonts=HELD_OUT_FONTS),
-    Skill("name the thing", "single", "name", _last_word),
+    Skill("name the thing", "single", "name", the_name),
     Skill("name its colour", "single", "colour"),
     Skill("count one to five", "count", "count"),
     Skill("colour of one among several", "few", "colour"),
@@ -93,16 +103,13 @@ SKILLS = (
 def measure(engine: Engine, skill: Skill, samples: int, batch_size: int = 25) -> Score:
     """Asks `samples` fresh questions, each of a scene of its own, greedily."""
     right = asked = 0
-    batch: list[tuple[Scene, Turn]] = []
+    questions = _questions(skill, samples)
     with tqdm(total=samples, desc=skill.name, unit="question", leave=False, dynamic_ncols=True) as bar:
-        for question in _questions(skill, samples):
-            batch.append(question)
-            if len(batch) == batch_size or asked + len(batch) == samples:
-                answers = _answers(engine, batch)
-                right += sum(skill.counts(turn.answer, said) for (_, turn), said in zip(batch, answers, strict=True))
-                asked += len(batch)
-                bar.update(len(batch))
-                batch = []
+        while batch := list(islice(questions, batch_size)):
+            for (_, turn), said in zip(batch, _answers(engine, batch), strict=True):
+                got, of = skill.grade(turn.answer, said)
+                right, asked = right + got, asked + of
+            bar.update(len(batch))
     return Score(skill.name, right, asked)
 
 
