@@ -3,6 +3,6 @@
 
 def main() -> None:
     """Run `minigemini` with the arguments of this process."""
-    from minigemini_cli.app import app
+    from .app import app
 
     app()

@@ -2,7 +2,7 @@
 
 import typer
 
-from minigemini_cli import ask, chat, evaluate, info, scene, train
+from . import ask, chat, evaluate, info, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minigemini_cli.common import (
+from .common import (
     Device,
     Dtype,
     MaxNewTokens,

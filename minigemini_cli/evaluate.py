@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from minigemini_cli.common import MODEL_HELP, be_quiet, fail, one_line_errors
+from .common import MODEL_HELP, be_quiet, fail, one_line_errors
 
 
 @one_line_errors

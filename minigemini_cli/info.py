@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minigemini_cli.common import MODEL_HELP, be_quiet, one_line_errors
+from .common import MODEL_HELP, be_quiet, one_line_errors
 
 if TYPE_CHECKING:
     from minigemini.inference.report import Report

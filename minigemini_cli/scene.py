@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from minigemini_cli.common import fail, one_line_errors
+from .common import fail, one_line_errors
 
 
 @one_line_errors

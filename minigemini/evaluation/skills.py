@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from minigemini.data.conversation import Turn, messages, possible_turns
-from minigemini.data.fonts import HELD_OUT_FONTS, TRAINING_FONTS
-from minigemini.data.lexicon import HELD_OUT_WORDS, LETTERS
-from minigemini.data.scene import EVALUATION_STREAM, Scene, sample_scene
-from minigemini.inference.engine import Engine
-
+from ..data.conversation import Turn, messages, possible_turns
+from ..data.fonts import HELD_OUT_FONTS, TRAINING_FONTS
+from ..data.lexicon import HELD_OUT_WORDS, LETTERS
+from ..data.scene import EVALUATION_STREAM, Scene, sample_scene
+from ..inference.engine import Engine
 
 Grade = Callable[[str, str], tuple[int, int]]
 """From the right answer and what was said to how much of it is right, out of how much."""

@@ -17,7 +17,7 @@ from urllib.request import getproxies
 
 from safetensors import SafetensorError, safe_open
 
-from minigemini.nano import NANO_DIR
+from ..nano import NANO_DIR
 
 MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"

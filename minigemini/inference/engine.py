@@ -8,8 +8,10 @@ from typing import Any, Self
 import torch
 from PIL import Image
 
-from minigemini.inference.checkpoint import find_checkpoint, open_checkpoint
-from minigemini.inference.loading import (
+from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..model.pictures import Source, open_picture
+from .checkpoint import find_checkpoint, open_checkpoint
+from .loading import (
     RequestError,
     choose_device,
     choose_dtype,
@@ -17,9 +19,7 @@ from minigemini.inference.loading import (
     load_model,
     load_processor,
 )
-from minigemini.inference.streaming import Answer, AnswerStream
-from minigemini.model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.model.pictures import Source, open_picture
+from .streaming import Answer, AnswerStream
 
 Picture = Source | Image.Image
 Message = dict[str, Any]

@@ -14,8 +14,8 @@ from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from minigemini.inference.engine import Engine
-from minigemini.inference.loading import RequestError
+from .engine import Engine
+from .loading import RequestError
 
 PANEL_PX = (512, 1024)
 """Smallest and largest side of a drawn picture, pixels."""

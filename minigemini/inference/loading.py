@@ -7,8 +7,8 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from minigemini.inference.checkpoint import CheckpointError, check_loaded, one_line
-from minigemini.model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from .checkpoint import CheckpointError, check_loaded, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

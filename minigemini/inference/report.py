@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigemini.inference.checkpoint import find_checkpoint, open_checkpoint
-from minigemini.inference.loading import load_config
+from .checkpoint import find_checkpoint, open_checkpoint
+from .loading import load_config
 
 PARTS = {
     "vision tower": "model.vision_tower.",
