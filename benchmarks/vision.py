@@ -4,8 +4,8 @@
     python benchmarks/vision.py --size hd --dtype bfloat16 --json vision.json
 
 What the model adds (cutting tiles, mining, residual, projector) should cost at most 5 % of the encoders. Both run in
-this process, in turns, on the same random weights; the ratio is the median over the turns. The encoders are run as the
-model runs them: the ViT without its unused last layer, all four maps of the ConvNeXt.
+this process, in turns, on the same random weights, after a turn to warm up; the ratio is the median over the turns. The
+encoders are run as the model runs them: the ViT without its unused last layer, all four maps of the ConvNeXt.
 """
 
 import argparse
@@ -75,10 +75,13 @@ def measure(size: str, dtype: torch.dtype, repetitions: int) -> dict[str, Any]:
         "mining": lambda: model.mine(low_res, maps),
         "projector": lambda: model.multi_modal_projector(tokens),
     }
-    times = {name: [] for name in parts}
-    for _ in range(repetitions):
-        for name, call in parts.items():
-            times[name].append(seconds(call))
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for turn in range(-1, repetitions):
+        # To and fro, so that a machine that slows down or speeds up favours neither side.
+        for name in list(parts)[:: 1 if turn % 2 else -1]:
+            taken = seconds(parts[name])
+            if turn >= 0:  # the first turn warms up
+                times[name].append(taken)
     turns = zip(times["whole path"], times["ViT"], times["ConvNeXt"], strict=True)
     return {
         "size": size,
@@ -93,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", nargs="+", choices=SIZES, default=["normal"])
     parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     args = parser.parse_args()

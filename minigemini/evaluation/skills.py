@@ -1,6 +1,7 @@
 """What a checkpoint can do in the drawn world, measured on scenes that no training ever draws."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,12 @@ def letters_in_place(right: str, said: str) -> tuple[int, int]:
 def the_name(right: str, said: str) -> tuple[int, int]:
     """The thing's name alone: "A red house." is right about the house whatever the colour."""
     return int(right.split()[-1:] == said.split()[-1:]), 1
+
+
+def things_named(right: str, said: str) -> tuple[int, int]:
+    """Things with their colours, in any order; one that is not there counts against as one that is missing."""
+    wanted, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (right, said))
+    return len(wanted & found), max(len(wanted), len(found))
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ SKILLS = (
     Skill("colour of one among several", "few", "colour"),
     Skill("thing of a colour among several", "few", "find"),
     Skill("is there …? yes or no", "few", "exists"),
-    Skill("describe two or three things, word for word", "few", "describe"),
+    Skill("describe two or three things: each named with its colour", "few", "describe", things_named),
 )
 
 

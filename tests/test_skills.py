@@ -1,0 +1,37 @@
+"""How answers are graded, and how sure a share is."""
+
+import pytest
+
+from minigemini.evaluation.skills import Score, letters_in_place, the_name, the_same, things_named
+
+SCENE = "A red house, an orange hat and a blue cup."
+
+
+@pytest.mark.parametrize(
+    ("grade", "right", "said", "expected"),
+    [
+        (the_same, "Two.", "Two.", (1, 1)),
+        (the_same, "Two.", "two.", (0, 1)),
+        (letters_in_place, "BEAT", "BOAT", (3, 4)),
+        (letters_in_place, "BEAT", "", (0, 4)),
+        (letters_in_place, "BEAT", "BEATEN", (4, 4)),
+        (the_name, "A red house.", "A blue house.", (1, 1)),
+        (the_name, "A red house.", "", (0, 1)),
+        (things_named, SCENE, "A blue cup, a red house and an orange hat.", (3, 3)),
+        (things_named, SCENE, "A blue house and an orange hat.", (1, 3)),
+        (things_named, "A red house.", "A red house and a red hat.", (1, 2)),
+        (things_named, SCENE, "", (0, 3)),
+    ],
+)
+def test_grade(grade, right, said, expected):
+    assert grade(right, said) == expected
+
+
+def test_interval_holds_the_share_and_narrows():
+    few, many = Score("", 5, 10), Score("", 500, 1000)
+    for score in (few, many, Score("", 0, 10), Score("", 10, 10)):
+        low, high = score.interval
+        assert -1e-9 < low <= score.share + 1e-9
+        assert score.share - 1e-9 <= high < 1 + 1e-9
+    assert few.interval == pytest.approx((0.2366, 0.7634), abs=1e-4)  # as tabulated for 5 of 10
+    assert many.interval[1] - many.interval[0] < 0.07
