@@ -1,0 +1,55 @@
+"""What the README shows runs as it stands there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from minigemini.training import nano
+from minigemini_cli.app import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+KEYBOARD = "What do you see?\n/quit\n"
+
+
+def test_the_readme_shows_programs_and_every_verb():
+    assert len(PROGRAMS) == 2
+    assert {command.split()[0] for command in COMMANDS} == {command.name for command in app.registered_commands}
+
+
+def test_both_programs_print_the_same_answer():
+    said = [
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for program in PROGRAMS
+    ]
+    assert said[0].strip()
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(nano, "train_nano", lambda *given: trained.append(given))  # hours; test_training.py has it
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])
+    done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    if command.startswith("train"):
+        assert trained == [(Path("runs/nano"), nano.RECIPES["nano"], nano.STEPS)]
+    else:
+        assert done.stdout.strip()
+    for name in re.findall(r"(?<!/)\b\w+\.png", command):
+        assert (tmp_path / name).exists()
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"^    make ([\w-]+)", README, re.MULTILINE)) <= set(targets)
