@@ -1,9 +1,11 @@
 #!/bin/sh
-# Builds the wheel, installs it in an empty environment away from the checkout, and asks it about a picture.
+# Builds the wheel, installs it in an empty environment away from the checkout: it must answer as the checkout does.
 set -eu
 python="$1"
+question="What does the sign say?"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
+expected="$("$python" -m minigemini ask examples/sign.png "$question")"
 "$python" -m build --wheel --outdir "$work" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 wheel="$(ls "$work"/*.whl)"
 echo "$(basename "$wheel"): $(stat -c %s "$wheel") bytes"
@@ -11,6 +13,6 @@ echo "$(basename "$wheel"): $(stat -c %s "$wheel") bytes"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel"
 cp examples/sign.png "$work/"
 cd "$work"
-answer="$(venv/bin/minigemini ask sign.png "What does the sign say?")"
+answer="$(venv/bin/minigemini ask sign.png "$question")"
 echo "the wheel answers: $answer"
-test -n "$answer"
+test -n "$answer" && test "$answer" = "$expected"
