@@ -96,7 +96,7 @@ def test_device_map(model, encode, tmp_path):
     device_map = {
         "model.vision_tower": "disk",
         "model.high_res_vision_tower": "disk",
-        "model.patch_info_mining": "cpu",
+        "model.patch_info_mining": "disk",
         "model.multi_modal_projector": "disk",
         "model.language_model.embed_tokens": "cpu",
         "model.language_model.layers.0": "cpu",

@@ -7,7 +7,7 @@ C  query channels · C_s  channels of high-res stage s · C_hr  their sum
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -25,6 +25,23 @@ def without_autocast(device_type: str) -> AbstractContextManager[Any]:
     """Switch autocast off, on devices that have one (meta tensors do not)."""
     available = torch.amp.is_autocast_available(device_type)
     return torch.autocast(device_type, enabled=False) if available else nullcontext()
+
+
+@contextmanager
+def weights_at_hand(*modules: nn.Module) -> Iterator[None]:
+    """Fetch the weights that `device_map` keeps on another device or on disk.
+
+    Accelerate brings the weights of a module when it is called. Mining reads those of its projections without calling
+    them, so it calls the hooks in their place.
+    """
+    parts = [part for module in modules for part in module.modules() if hasattr(part, "_hf_hook")]
+    for part in parts:
+        cast(Any, part)._hf_hook.pre_forward(part)
+    try:
+        yield
+    finally:
+        for part in parts:
+            cast(Any, part)._hf_hook.post_forward(part, None)
 
 
 class NormedLinear(nn.Sequential):
@@ -135,7 +152,7 @@ class PatchInfoMining(nn.Module):
         # Half precision is for the stored tensors: the sums below are small, and rounding them would show.
         dtype = torch.promote_types(low_res.dtype, torch.float32)
         queries = self.query_proj(low_res)
-        with without_autocast(low_res.device.type):
+        with without_autocast(low_res.device.type), weights_at_hand(self.key_proj, self.value_proj):
             queries = self._absorb_key(queries.to(dtype))
             # The LayerNorms do not see a number added to all channels. Taking the common part of the channels out keeps
             # Σ x² - (Σ x)² from cancelling. Any number near it will do, and no gradient passes through it.
