@@ -10,20 +10,17 @@ mining in float64, which `tests/test_mining.py` holds to the formula within 1e-1
 for the tiles and once for the global tile of an HD picture, which a careful program would do once: under 1 % of it.
 """
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own messages; read when torch is imported
 
 import torch
+from harness import run, seconds
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
@@ -119,9 +116,7 @@ def measure(size: str, dtype: torch.dtype, repetitions: int) -> Result:
     times: dict[str, list[float]] = {"formula": [], "mine": []}
     for _ in range(repetitions):
         for form in times:
-            start = time.perf_counter()
-            getattr(case, form)()
-            times[form].append(time.perf_counter() - start)
+            times[form].append(seconds(getattr(case, form)))
     ratios = [slow / fast for slow, fast in zip(times["formula"], times["mine"], strict=True)]
 
     return Result(
@@ -153,27 +148,5 @@ def report(result: Result) -> None:
         print(f"  {form:14}{gflop:9.1f}{seconds:9.3f}{mib:9.1f}{largest:12.1e}{rms:12.1e}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-
-    results = []
-    with torch.inference_mode():
-        for size in args.size:
-            for dtype in args.dtype:
-                results.append(measure(size, getattr(torch, dtype), args.repetitions))
-                report(results[-1])
-    if args.json:
-        machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        document = {**machine, "threads": args.threads, "results": [asdict(result) for result in results]}
-        args.json.write_text(json.dumps(document, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, report)

@@ -8,17 +8,14 @@ this process, in turns, on the same random weights, after a turn to warm up; the
 encoders are run as the model runs them: the ViT without its unused last layer, all four maps of the ConvNeXt.
 """
 
-import argparse
-import json
-import platform
 import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from einops import rearrange
+from harness import run, seconds
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
 
 from minigemini import MiniGeminiConfig
@@ -28,6 +25,15 @@ SIZES = {
     "normal": {"grid_size": 1, "use_global_tile": False, "high_res_size": 768},
     "hd": {"grid_size": 2, "use_global_tile": True, "high_res_size": 1536},
 }
+
+
+@dataclass
+class Result:
+    size: str
+    dtype: str
+    visual_tokens: int
+    seconds: dict[str, float]
+    whole_path_over_encoders: float
 
 
 def build(size: str, dtype: torch.dtype) -> MiniGeminiModel:
@@ -53,13 +59,7 @@ def build(size: str, dtype: torch.dtype) -> MiniGeminiModel:
     return MiniGeminiModel(config).to(dtype).eval()
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def measure(size: str, dtype: torch.dtype, repetitions: int) -> dict[str, Any]:
+def measure(size: str, dtype: torch.dtype, repetitions: int) -> Result:
     model = build(size, dtype)
     assert model.patch_info_mining is not None
     pixel_values = torch.randn(1, 3, model.config.low_res_size, model.config.low_res_size).to(dtype)
@@ -83,37 +83,19 @@ def measure(size: str, dtype: torch.dtype, repetitions: int) -> dict[str, Any]:
             if turn >= 0:  # the first turn warms up
                 times[name].append(taken)
     turns = zip(times["whole path"], times["ViT"], times["ConvNeXt"], strict=True)
-    return {
-        "size": size,
-        "dtype": str(dtype).removeprefix("torch."),
-        "visual_tokens": tokens.shape[1],
-        "seconds": {name: statistics.median(values) for name, values in times.items()},
-        "whole_path_over_encoders": statistics.median(whole / (vit + convnext) for whole, vit, convnext in turns),
-    }
+    return Result(
+        size=size,
+        dtype=str(dtype).removeprefix("torch."),
+        visual_tokens=tokens.shape[1],
+        seconds={name: statistics.median(values) for name, values in times.items()},
+        whole_path_over_encoders=statistics.median(whole / (vit + convnext) for whole, vit, convnext in turns),
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", nargs="+", choices=SIZES, default=["normal"])
-    parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
-    parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-
-    results = []
-    with torch.inference_mode():
-        for size in args.size:
-            for dtype in args.dtype:
-                result = measure(size, getattr(torch, dtype), args.repetitions)
-                results.append(result)
-                times = ", ".join(f"{name} {value:.2f} s" for name, value in result["seconds"].items())
-                print(f"{size}, {dtype}: {result['whole_path_over_encoders']:.3f} of the encoders alone ({times})")
-    if args.json:
-        machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        args.json.write_text(json.dumps({**machine, "threads": args.threads, "results": results}, indent=2) + "\n")
+def report(result: Result) -> None:
+    times = ", ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items())
+    print(f"{result.size}, {result.dtype}: {result.whole_path_over_encoders:.3f} of the encoders alone ({times})")
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, report, sizes=["normal"], dtypes=["float32"], repetitions=10)
