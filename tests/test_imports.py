@@ -45,6 +45,8 @@ def test_the_model_runs_on_core_dependencies_only():
 
 
 MODULES = {"pillow": "PIL"}
+MODEL = ROOT / "minigemini" / "model"
+MODEL_FILES = sorted(MODEL.rglob("*.py"))
 
 
 def core_modules() -> set[str]:
@@ -54,7 +56,7 @@ def core_modules() -> set[str]:
     return {MODULES.get(name, name.replace("-", "_")) for name in names} | {"huggingface_hub", "minigemini"}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "minigemini" / "model").glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", MODEL_FILES, ids=lambda file: str(file.relative_to(MODEL)))
 def test_the_source_names_core_dependencies_only(file):
     named = set()
     for node in ast.walk(ast.parse(file.read_text())):
