@@ -1,5 +1,6 @@
 """Messages to model inputs. The processor alone knows how many visual tokens a picture has."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from transformers.image_utils import make_flat_list_of_images
@@ -8,6 +9,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from .configuration import MiniGeminiConfig
 from .image_processing import MiniGeminiImageProcessor
+from .messages import Message, check_labels, with_requests
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
@@ -110,6 +112,42 @@ class MiniGeminiProcessor(ProcessorMixin):
                 "picture per placeholder, in the order of the text."
             )
         super().validate_inputs(images=images, text=text, **kwargs)
+
+    def apply_chat_template(  # type: ignore[override]
+        self,
+        conversation: Sequence[Message] | Sequence[Sequence[Message]],
+        chat_template: str | None = None,
+        *,
+        draw: bool | Sequence[bool] = False,
+        ocr: Sequence[str] | Sequence[Sequence[str]] = (),
+        **kwargs: Any,
+    ) -> Any:
+        """Render messages by the chat template, and tokenise them with `tokenize=True`.
+
+        Args:
+            conversation: Messages, or a batch of conversations; they stay as they are.
+            chat_template: A template instead of the processor's own.
+            draw: Ask for an image in the last user turn, or, as a sequence, in each user turn that says so.
+            ocr: Strings read from the last user turn's pictures, or, as a sequence of sequences, from each user turn's.
+            **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
+
+        Raises:
+            ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
+                leaves an assistant turn without a token to learn.
+        """
+        batched = isinstance(conversation[0], (list, tuple))
+        conversations: Any = conversation if batched else [conversation]
+        if batched and (draw or ocr):
+            raise ValueError(
+                f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
+            )
+        conversations = [with_requests(messages, draw, ocr) for messages in conversations]
+        out: Any = super().apply_chat_template(
+            conversations if batched else conversations[0], chat_template=chat_template, **kwargs
+        )
+        if isinstance(out, Mapping) and "assistant_masks" in out:
+            check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
+        return out
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
         """Give the text that takes a picture's placeholder: the image token, once per visual token."""

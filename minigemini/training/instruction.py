@@ -47,8 +47,6 @@ class InstructionTask:
             return_tensors="np",
         )
         ids, said = inputs["input_ids"][0], np.asarray(inputs["assistant_masks"][0])
-        if not said.any():
-            raise ValueError(f"sample {index} has no token to learn: the chat template marks no answer")
         return {
             "input_ids": ids,
             "labels": np.where(said == 1, ids, IGNORED),

@@ -1,0 +1,120 @@
+"""What a caller asks of the processor: an image to draw, strings read from pictures, and labels for every answer."""
+
+import copy
+
+import pytest
+
+IMAGE = {"type": "image"}
+
+
+def user(*content) -> dict:
+    return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
+
+
+def text(words: str) -> dict:
+    return {"type": "text", "text": words}
+
+
+HO = {"role": "assistant", "content": "Ho."}
+ONE = [user(IMAGE, text("Hi"))]
+TWO = [user("Hi"), HO, user(IMAGE, text("And?"))]
+READ = "\nReference OCR Token: {}\n".format
+
+
+@pytest.fixture
+def processor(make_config, make_processor):
+    return make_processor(make_config())
+
+
+@pytest.mark.parametrize(
+    ("messages", "arguments", "endings"),
+    [
+        (ONE, {"draw": True}, [" <GEN>"]),
+        (ONE, {"ocr": ["Stop", "10 km"]}, [READ("Stop, 10 km")]),
+        (ONE, {"draw": True, "ocr": ["Stop"]}, [READ("Stop") + " <GEN>"]),
+        (TWO, {"draw": True}, ["", " <GEN>"]),
+        (TWO, {"draw": [True, False]}, [" <GEN>", ""]),
+        (TWO, {"ocr": ("Stop",)}, ["", READ("Stop")]),
+        (TWO, {"ocr": [["Stop", "Go"], []]}, [READ("Stop, Go"), ""]),
+        (TWO, {"ocr": [[], ["Stop"]], "draw": [True, True]}, [" <GEN>", READ("Stop") + " <GEN>"]),
+        (TWO, {"draw": False, "ocr": []}, ["", ""]),
+        ([HO], {}, []),
+    ],
+)
+def test_requests_end_user_turns(processor, messages, arguments, endings):
+    given = copy.deepcopy(messages)
+    prompt = processor.apply_chat_template(given, **arguments)
+    assert given == messages
+    expected = [
+        turn.split("<|assistant|>")[0] for turn in processor.apply_chat_template(messages).split("<|user|>")[1:]
+    ]
+    assert [turn.split("<|assistant|>")[0] for turn in prompt.split("<|user|>")[1:]] == [
+        turn + ending for turn, ending in zip(expected, endings, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "arguments", "message"),
+    [
+        (TWO, {"draw": [True]}, "draw is for 1 user turns, but the conversation has 2"),
+        (TWO, {"draw": []}, "draw is for 0 user turns, but the conversation has 2"),
+        (ONE, {"ocr": [["a"], ["b"]]}, "ocr is for 2 user turns, but the conversation has 1"),
+        ([HO], {"draw": True}, "draw is for 1 user turns, but the conversation has 0"),
+        ([HO], {"ocr": ["a"]}, "ocr is for 1 user turns, but the conversation has 0"),
+        (ONE, {"ocr": "Stop"}, "a list of strings, or one such list for each user turn, but got 'Stop'"),
+        (TWO, {"ocr": ["Stop", ["Go"]]}, r"a list of strings, or one such list .* but got \['Stop', \['Go'\]\]"),
+        ([ONE, TWO], {"draw": True}, "for one conversation, but got a batch of 2"),
+        ([ONE], {"ocr": ["a"]}, "for one conversation, but got a batch of 1"),
+    ],
+)
+def test_requests_that_do_not_fit_are_refused(processor, messages, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        processor.apply_chat_template(messages, **arguments)
+
+
+def labelled(processor, messages, **arguments):
+    return processor.apply_chat_template(
+        messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **arguments
+    )
+
+
+LONG = [user("Hi"), HO, user("And?"), HO]  # the answers are tokens 24 to 27 and 53 to 56, of 57
+
+
+def cut_to(max_length: int) -> dict:
+    return {"processor_kwargs": {"truncation": True, "max_length": max_length}}
+
+
+@pytest.mark.parametrize(
+    ("side", "max_length", "enough", "message"),
+    [
+        ("right", 24, 54, "conversation 0: 0 of 2 assistant turns have tokens to learn, turn 1 none: raise max_length"),
+        ("right", 53, 54, "conversation 0: 1 of 2 assistant turns have tokens to learn, turn 2 none: raise max_length"),
+        ("left", 29, 30, "conversation 0: 1 of 2 assistant turns have tokens to learn, turn 1 none: raise max_length"),
+    ],
+)
+def test_no_labels_are_lost_silently(processor, tokenizer, monkeypatch, side, max_length, enough, message):
+    monkeypatch.setattr(tokenizer, "truncation_side", side)
+    with pytest.raises(ValueError, match=message):
+        labelled(processor, LONG, **cut_to(max_length))
+    kept = labelled(processor, LONG, **cut_to(enough))
+    assert sum(kept["assistant_masks"][0]) == 5  # one answer and one token of the other
+
+
+def test_a_template_that_marks_nothing_is_refused(processor):
+    bare = processor.chat_template.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
+    assert bare != processor.chat_template
+    assert labelled(processor, [user("Hi")], chat_template=bare)["assistant_masks"] == [[0] * 11]
+    with pytest.raises(ValueError, match=r"conversation 1: 0 of 1 .* \{% generation %\}"):
+        labelled(processor, [[user("Hi")], [user("Hi"), HO]], chat_template=bare)
+
+
+@pytest.mark.parametrize("tensors", ["pt", "np", None])
+def test_a_batch_keeps_its_labels(processor, tensors):
+    batch = [[user("Hi"), HO], LONG, [user("Hi"), HO, HO]]
+    inputs = labelled(processor, batch, return_tensors=tensors, processor_kwargs={"padding": True})
+    assert [sum(row) for row in inputs["assistant_masks"]] == [4, 8, 8]
+
+
+def test_words_are_no_masks(processor):
+    assert "assistant_masks" in processor.apply_chat_template([user("What is assistant_masks?")])
