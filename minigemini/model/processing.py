@@ -9,6 +9,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from .configuration import MiniGeminiConfig
 from .image_processing import MiniGeminiImageProcessor
+from .image_token import needs_space_after, space_after_pictures
 from .messages import Message, check_labels, with_requests
 
 
@@ -52,7 +53,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         if len(ids) != 1:
             raise ValueError(
                 f"the tokenizer splits the image token {image_token!r} into {len(ids)} tokens: add it with "
-                f"tokenizer.add_tokens([{image_token!r}], special_tokens=True)."
+                f"minigemini.model.image_token.add_image_token(tokenizer, {image_token!r})."
             )
         size_px = image_processor.size["height"]
         if size_px % (patch_size * grid_size):
@@ -62,6 +63,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             )
         self.patch_size, self.grid_size, self.use_global_tile = patch_size, grid_size, use_global_tile
         self.image_token, self.image_token_id = image_token, ids[0]
+        self._needs_space_after_image = needs_space_after(tokenizer, image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     @classmethod
@@ -148,6 +150,15 @@ class MiniGeminiProcessor(ProcessorMixin):
         if isinstance(out, Mapping) and "assistant_masks" in out:
             check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
         return out
+
+    def get_text_with_replacements(self, text: list[str], *replacements: Any, **named: Any) -> tuple[list[str], Any]:
+        """Put the image tokens in place, and the space behind them where the tokenizer needs one."""
+        offsets: Any  # a list of replacements per text; Transformers' annotation says otherwise
+        text, offsets = super().get_text_with_replacements(text, *replacements, **named)
+        if self._needs_space_after_image:
+            for row, placed in enumerate(offsets):
+                text[row], offsets[row] = space_after_pictures(text[row], placed)
+        return text, offsets
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
         """Give the text that takes a picture's placeholder: the image token, once per visual token."""
