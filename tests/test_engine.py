@@ -269,7 +269,7 @@ def test_names_that_are_no_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_hub_id_offline(monkeypatch):
-    monkeypatch.setattr("minigemini.inference.checkpoint._can_be_resolved", lambda address: False)
+    monkeypatch.setattr("minigemini.inference.hub._can_be_resolved", lambda address: False)
     with pytest.raises(CheckpointError, match=r"somebody/model: no such folder here, and the hub does not give it"):
         Engine.load("somebody/model", device="cpu")
 

@@ -1,7 +1,7 @@
 """Answers about pictures: an engine that is loaded once, what mining looked at, and what a checkpoint consists of."""
 
-from .checkpoint import CheckpointError
 from .engine import Conversation, Engine, Sampling
+from .errors import CheckpointError
 from .loading import RequestError
 from .streaming import Answer, AnswerStream
 

@@ -6,18 +6,16 @@ the weight files, and only then the weights. Pickles are never opened here; they
 
 import json
 import os
-import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from safetensors import SafetensorError, safe_open
 
 from ..nano import NANO_DIR
+from .errors import CheckpointError, one_line
+from .hub import DESCRIPTIONS, fetch, is_hub_id
 
 MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"
@@ -28,15 +26,8 @@ REACHING_OUT = frozenset(
     {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
     | {"transformers_weights"}
 )
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# What a download takes: weights, configs, tokenizer and chat template. Never pickles, never code.
-_HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 _MOST_JSON_BYTES = 64 * 2**20
 _SHOWN = 3
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is not loaded; the message is one line that names the folder, the number and the mend."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +61,12 @@ def find_checkpoint(model: str | os.PathLike[str]) -> Path:
         return folder
     if folder.exists():
         raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
-    if _HUB_ID.fullmatch(str(model)) is None:
+    if not is_hub_id(str(model)):
         raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
-    return _fetch(str(model))
+    # The config first, so that another model's gigabytes stay where they are.
+    config = read_json(fetch(str(model), ("config.json",)) / "config.json", str(model))
+    check_config(config, str(model))
+    return fetch(str(model), ("*.safetensors", *DESCRIPTIONS))
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
@@ -83,7 +77,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
-    config = _read_json(folder / "config.json", f"{folder} is no checkpoint folder")
+    config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
     check_config(config, str(folder))
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(f"{folder}: holds an adapter (adapter_config.json); merge it into its base model first")
@@ -153,46 +147,10 @@ def check_loaded(
         )
 
 
-def _fetch(hub_id: str) -> Path:
-    """Fetch a checkpoint from the hub: its config first, so that another model's gigabytes stay where they are."""
-    # Imported here: answering from a folder needs neither, and they take a while.
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.constants import ENDPOINT as HUB
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
-    offline = not _can_be_resolved(HUB)
-    try:
-        config = hf_hub_download(hub_id, "config.json", local_files_only=offline)
-        check_config(_read_json(Path(config), hub_id), hub_id)
-        return Path(snapshot_download(hub_id, allow_patterns=list(_HUB_FILES), local_files_only=offline))
-    except GatedRepoError:
-        raise CheckpointError(
-            f"{hub_id}: access to it must be asked for on the hub; then log in with `hf auth login`"
-        ) from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise CheckpointError(f"{hub_id}: neither a folder here nor a model on the hub; check the name") from None
-    except OSError as error:  # offline, no network, no space left
-        raise CheckpointError(
-            f"{hub_id}: no such folder here, and the hub does not give it ({type(error).__name__}); check the path, or "
-            "go online"
-        ) from None
-
-
-def _can_be_resolved(address: str) -> bool:
-    """Whether the hub's host has an address. Without one, its client tries for half a minute, often for a mere typo."""
-    if getproxies():  # the proxy resolves it
-        return True
-    try:
-        socket.getaddrinfo(urlsplit(address).hostname, 443)
-    except OSError:
-        return False
-    return True
-
-
 def _weight_files(folder: Path) -> list[Path]:
     """The safetensors files of the checkpoint, in order."""
     if (folder / INDEX).exists():
-        index = _read_json(folder / INDEX, f"{folder} has a broken index")
+        index = read_json(folder / INDEX, f"{folder} has a broken index")
         weight_map = index.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{folder / INDEX}: no weight_map in it; copy or fetch it again")
@@ -212,7 +170,12 @@ def _weight_files(folder: Path) -> list[Path]:
     raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a description; `what` begins the error.
+
+    Raises:
+        CheckpointError: It is missing, too long, or no JSON object.
+    """
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise CheckpointError(f"{what}: {path.name} has {path.stat().st_size:,} bytes, too many for a description")
@@ -228,8 +191,3 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{what}: {path.name} holds a {type(content).__name__}, not an object")
     return content
-
-
-def one_line(error: Exception, most_chars: int = 300) -> str:
-    """Another library's message as one line, or the error's type where it has none."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:most_chars]

@@ -8,7 +8,8 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .checkpoint import CheckpointError, check_loaded, one_line
+from .checkpoint import check_loaded
+from .errors import CheckpointError, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
