@@ -2,11 +2,14 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
+from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
 from minigemini.training import nano
@@ -33,11 +36,25 @@ def test_both_programs_print_the_same_answer():
     assert said[0] == said[1]
 
 
+def put_parts_into(folder: Path) -> None:
+    """What `convert` and `assemble` start from, by the names of the README."""
+    (folder / "MGM-7B").symlink_to(next(GOLDEN.glob("MGM-*")))
+    (folder / "model_zoo").symlink_to(GOLDEN / "model_zoo")
+    (folder / "clip-vit").symlink_to(LOW_RES)
+    (folder / "convnext").symlink_to(HIGH_RES)
+    shutil.copytree(TOKENIZERS / "tok_llama_fast", folder / "smollm")
+    config = LlamaConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=448
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "smollm")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(nano, "train_nano", lambda *given: trained.append(given))  # hours; test_training.py has it
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])
     done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)

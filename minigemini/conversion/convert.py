@@ -1,0 +1,155 @@
+"""From a checkpoint as the paper's authors published it to a self-contained Transformers folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+
+from ..inference.checkpoint import read_json
+from ..inference.errors import CheckpointError, one_line
+from .card import card
+from .describing import Description, load_tokenizer
+from .encoders import find_encoder, find_source, high_res_tensors, low_res_tensors, named_by, vision_fields
+from .families import ENCODERS, chat_format_of
+from .fields import TEXT_MODEL_TYPES, convnext_fields, published_config
+from .keys import CONVNEXT, PUBLISHED_KEYS, VIT
+from .plan import Plan, Report, choose_dtype
+from .sources import StoredTensor
+from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
+
+BASE_IS_USED = "the base encoder is used: this one was not tuned"
+BASE_IS_NOT_USED = "the checkpoint has this encoder itself"
+
+
+def convert(
+    source: str,
+    folder: Path,
+    *,
+    low_res_encoder: str | None = None,
+    high_res_encoder: str | None = None,
+    dtype: str | None = None,
+    chat_format: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Report:
+    """Convert a published checkpoint.
+
+    The ViT comes from the checkpoint where it has one, the ConvNeXt only where its config says that it was tuned;
+    otherwise they come from the base encoders, which are looked for where the config names them and on the hub.
+
+    Args:
+        source: a folder or a hub id.
+        folder: to make; it appears whole or not at all.
+        low_res_encoder, high_res_encoder: folders or hub ids of the base encoders, to override the search.
+        dtype: of the new weights, as `bfloat16`; by itself the checkpoint's.
+        chat_format: a name in `CHAT_TEMPLATES`; by itself the family's.
+        shard_bytes: largest shard; memory holds one.
+
+    Raises:
+        CheckpointError: Anything is missing, broken, unknown or does not fit.
+    """
+    refuse_existing(folder)
+    checkpoint = find_source(source)
+    fields = read_fields(checkpoint)
+    stored_as = choose_dtype(dtype or fields.get("torch_dtype"))
+    plan = plan_conversion(checkpoint, fields, low_res_encoder, high_res_encoder)
+    tokenizer: Any = load_tokenizer(checkpoint)
+    plan.config.image_token_id = tokenizer.convert_tokens_to_ids("<image>")
+    chosen = chat_format_of(plan.config.text_config.model_type, tokenizer, chat_format)
+    origin = (
+        f"Converted from `{source}`, a checkpoint in the layout of the paper's authors; only names and dtype differ."
+    )
+    facts = {"chat format": chosen, "stored as": str(stored_as).removeprefix("torch.")}
+    text = card(folder.name, origin, plan.config, facts)
+    description = Description(plan.config, tokenizer, chosen, fields.get("image_aspect_ratio") == "pad", text)
+    write_checkpoint(plan, folder, stored_as, lambda aside: description.write(aside, stored_as), shard_bytes)
+    return Report.of(plan, folder, chosen, stored_as)
+
+
+def plan_conversion(
+    checkpoint: Path,
+    fields: Mapping[str, Any],
+    low_res_encoder: str | None = None,
+    high_res_encoder: str | None = None,
+) -> Plan:
+    """Decide where every tensor of a published checkpoint goes; no weight is read.
+
+    Args:
+        checkpoint: its folder.
+        fields: its config, from `read_fields`.
+        low_res_encoder, high_res_encoder: see `convert`.
+
+    Raises:
+        CheckpointError: As `convert`.
+    """
+    tensors, unused = named_by(checkpoint, PUBLISHED_KEYS, "layouts that were published")
+    low_res = _low_res(checkpoint, fields, low_res_encoder, tensors, unused)
+    _high_res(checkpoint, fields, high_res_encoder, tensors, unused)
+    convnext = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
+    try:
+        config = published_config(fields, low_res, convnext)
+    except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{checkpoint / 'config.json'}: {one_line(error)}") from None
+    plan = Plan(config, dict(tensors), unused)
+    plan.settle()
+    return plan
+
+
+def read_fields(checkpoint: Path) -> dict[str, Any]:
+    """Read a published config.
+
+    Raises:
+        CheckpointError: It is missing, broken, or not a published one.
+    """
+    fields = read_json(checkpoint / "config.json", f"{checkpoint} is no checkpoint folder")
+    if fields.get("model_type") == "minigemini":
+        raise CheckpointError(f"{checkpoint}: already a checkpoint of ours; load it as it is")
+    if fields.get("model_type") not in TEXT_MODEL_TYPES:
+        raise CheckpointError(
+            f"{checkpoint}: config.json says model_type {fields.get('model_type')!r}, not one of the published "
+            f"{', '.join(TEXT_MODEL_TYPES)}; a language model alone becomes a Mini-Gemini with `minigemini assemble`"
+        )
+    if missing := {"mm_vision_tower", "mm_vision_tower_aux"} - fields.keys():
+        raise CheckpointError(f"{checkpoint}: config.json lacks {', '.join(sorted(missing))}; copy or fetch it again")
+    return fields
+
+
+def _low_res(
+    checkpoint: Path,
+    fields: Mapping[str, Any],
+    given: str | None,
+    tensors: dict[str, StoredTensor],
+    unused: dict[str, str],
+) -> dict[str, Any]:
+    """Take the ViT from the base unless the checkpoint has it; give its config."""
+    inside = any(name.startswith(VIT) for name in tensors)
+    known = ENCODERS.get(Path(fields["mm_vision_tower"]).name)
+    try:
+        base = find_encoder(fields["mm_vision_tower"], given, checkpoint, "--low-res-encoder")
+    except CheckpointError:
+        if inside and known is not None and given is None:
+            return known.fields
+        raise
+    if not inside:
+        found, left = low_res_tensors(base)
+        tensors.update(found)
+        unused.update(left)
+    return vision_fields(base)
+
+
+def _high_res(
+    checkpoint: Path,
+    fields: Mapping[str, Any],
+    given: str | None,
+    tensors: dict[str, StoredTensor],
+    unused: dict[str, str],
+) -> None:
+    """Take the ConvNeXt from the base unless it was tuned."""
+    inside = [name for name in tensors if name.startswith(CONVNEXT)]
+    if inside and fields.get("optimize_vision_tower_aux"):
+        return
+    for name in inside:
+        unused[tensors.pop(name).key] = BASE_IS_USED
+    found, left = high_res_tensors(find_encoder(fields["mm_vision_tower_aux"], given, checkpoint, "--high-res-encoder"))
+    tensors.update(found)
+    unused.update(left)

@@ -1,0 +1,82 @@
+"""Every published model at its real shape: names, shapes, counts and tokens, from headers alone.
+
+The checkpoints are holes in files (tests/fabricate.py), in a layout that is spelled out independently of our tables.
+"""
+
+import json
+
+import fabricate
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from minigemini.conversion import PUBLISHED
+from minigemini.conversion.convert import plan_conversion, read_fields
+from minigemini.conversion.plan import stored_layout
+from minigemini.model.configuration import CLIP_VIT_L_14_336
+
+# What the language models are known to have.
+LANGUAGE_MODEL = {
+    "2B": 2_506_172_416,
+    "7B": 6_738_415_616,
+    "13B": 13_015_864_320,
+    "8B": 8_030_261_248,
+    "8x7B": 46_702_792_704,
+    "34B": 34_388_917_248,
+}
+VIT = 1024 * (3 * 14 * 14 + 1 + 577 + 2) + 23 * (12 * 1024**2 + 13 * 1024)  # 23 of 24 layers
+CONVNEXT = 197_767_336 - 1000 * 1537 - 2 * 1536  # timm's convnext_large without its head and the norm before it
+MINING = 1024**2 + 3 * 1024 + 2 * (1024 * 2880 + 2 * 2880 + 1024)  # three LayerNorms and Linears
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    """Both base encoders at their real shapes."""
+    folder = tmp_path_factory.mktemp("encoders")
+    fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32")
+    (folder / "vit" / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": CLIP_VIT_L_14_336}))
+    fabricate.write_sparse(folder / "convnext", fabricate.convnext("visual.trunk."), "F32")
+    return [str(folder / "vit"), str(folder / "convnext")]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_tensor_has_its_place(name, encoders, tmp_path):
+    fields = PUBLISHED[name].fields
+    layout = fabricate.published(fields)
+    fabricate.write_sparse(tmp_path, layout)
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    plan = plan_conversion(tmp_path, read_fields(tmp_path), *encoders)  # refuses what is missing, unknown, mis-shaped
+    used = {source.key for source in plan.tensors.values()}
+    base = fabricate.convnext("visual.trunk.")
+    assert used | plan.unused.keys() == layout.keys() | base.keys()
+    assert plan.tensors.keys() == stored_layout(plan.config).keys()
+    assert plan.config.to_dict() == PUBLISHED[name].config().to_dict()
+
+    counts = dict.fromkeys(("vision_tower", "high_res_vision_tower", "patch_info_mining", "multi_modal_projector"), 0)
+    counts["language model"] = 0
+    for key, source in plan.tensors.items():
+        part = key.split(".")[1]
+        counts[part if part in counts else "language model"] += torch.Size(source.shape).numel()
+    size, hidden = name.split("-")[1], fields["hidden_size"]
+    assert counts == {
+        "vision_tower": VIT,
+        "high_res_vision_tower": CONVNEXT,
+        "patch_info_mining": MINING,
+        "multi_modal_projector": 1024 * hidden + hidden + hidden * hidden + hidden,
+        "language model": LANGUAGE_MODEL[size],
+    }
+    hd = name.endswith("HD")
+    assert (plan.config.num_image_tokens, plan.config.positions_per_patch) == (2880 if hd else 576, 8)
+    assert (plan.config.low_res_size, plan.config.high_res_size) == ((672, 1536) if hd else (336, 768))
+
+
+@pytest.mark.parametrize("size", LANGUAGE_MODEL)
+def test_the_language_model_is_transformers_own(size):
+    config = PUBLISHED[f"MGM-{size}"].config().text_config
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert model.num_parameters() == LANGUAGE_MODEL[size]
+
+
+def test_eleven_models_were_published():
+    assert len(PUBLISHED) == 11
