@@ -35,7 +35,7 @@ from minigemini.conversion.plan import stored_layout
 from minigemini.inference import CheckpointError, Engine
 
 TINY = {
-    "vocab_size": 448,
+    "vocab_size": 456,
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
@@ -245,7 +245,7 @@ def test_parts_that_are_refused(llm, tmp_path):
     refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, geometry=Geometry(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")
     refused("dtype 'int3' is unknown", llm, vit, convnext, dtype="int3")
-    refused("3 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
+    refused("4 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
     save_file({"model.layers.0.weight": torch.ones(1)}, layers)
     refused("1 tensors are not those of the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
     refused("nowhere.bin: no such file", llm, vit, convnext, stage1=tmp_path / "nowhere.bin")
