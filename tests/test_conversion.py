@@ -95,7 +95,7 @@ def test_against_the_plain_reference(checkpoint, model_type, language_model, tok
     language_model = language_model.eval()
     logits = language_model(inputs_embeds=embeds[None]).logits
     ours = model(**inputs).logits
-    assert (ours - logits).abs().max() < 2e-6  # worst measured 2.4e-7 (mixtral)
+    assert (ours - logits).abs().max() < 1e-6  # worst measured 2.1e-7 (mixtral)
     greedy = language_model.generate(inputs_embeds=embeds[None], max_new_tokens=8, do_sample=False, eos_token_id=-1)
     told = model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=-1)
     assert told[0, len(ids) :].tolist() == greedy[0].tolist()
