@@ -103,6 +103,6 @@ def _described(engine: "Engine", pictures: list[str], question: str, answer: "An
         "prompt_tokens": answer.prompt_tokens,
         "new_tokens": answer.new_tokens,
         "seconds": round(answer.seconds, 3),
-        "device": str(engine.model.device),
+        "device": str(engine.device),
         "dtype": str(engine.model.dtype).removeprefix("torch."),
     }

@@ -18,6 +18,8 @@ from urllib.request import getproxies
 from safetensors import SafetensorError, safe_open
 
 from ..nano import NANO_DIR
+from .errors import CheckpointError, one_line
+from .quantising import stored_way
 
 MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"
@@ -33,10 +35,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 _MOST_JSON_BYTES = 64 * 2**20
 _SHOWN = 3
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is not loaded; the message is one line that names the folder, the number and the mend."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,12 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
-    config = _read_json(folder / "config.json", f"{folder} is no checkpoint folder")
+    config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
     check_config(config, str(folder))
     if (folder / "adapter_config.json").exists():
-        raise CheckpointError(f"{folder}: holds an adapter (adapter_config.json); merge it into its base model first")
+        raise CheckpointError(
+            f"{folder}: holds an adapter (adapter_config.json) beside a whole checkpoint; move one of the two away"
+        )
     tensors: dict[str, StoredTensor] = {}
     for path in _weight_files(folder):
         for name, tensor in read_header(path):
@@ -109,6 +109,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
             raise CheckpointError(
                 f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
             )
+    stored_way(config, name)
 
 
 def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
@@ -135,8 +136,10 @@ def check_loaded(
     missing: Iterable[str],
     unexpected: Iterable[str],
     mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+    wrong: str = "tensors and config.json do not fit",
+    mend: str = "use the config.json saved with them",
 ) -> None:
-    """Refuse a checkpoint whose tensors are not exactly the model's; arguments as in Transformers' loading report.
+    """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
 
     Raises:
         CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
@@ -148,9 +151,7 @@ def check_loaded(
         if names
     ]
     if faults:
-        raise CheckpointError(
-            f"{folder}: tensors and config.json do not fit ({'; '.join(faults)}); use the config.json saved with them"
-        )
+        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(faults)}); {mend}")
 
 
 def _fetch(hub_id: str) -> Path:
@@ -163,7 +164,7 @@ def _fetch(hub_id: str) -> Path:
     offline = not _can_be_resolved(HUB)
     try:
         config = hf_hub_download(hub_id, "config.json", local_files_only=offline)
-        check_config(_read_json(Path(config), hub_id), hub_id)
+        check_config(read_json(Path(config), hub_id), hub_id)
         return Path(snapshot_download(hub_id, allow_patterns=list(_HUB_FILES), local_files_only=offline))
     except GatedRepoError:
         raise CheckpointError(
@@ -192,7 +193,7 @@ def _can_be_resolved(address: str) -> bool:
 def _weight_files(folder: Path) -> list[Path]:
     """The safetensors files of the checkpoint, in order."""
     if (folder / INDEX).exists():
-        index = _read_json(folder / INDEX, f"{folder} has a broken index")
+        index = read_json(folder / INDEX, f"{folder} has a broken index")
         weight_map = index.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{folder / INDEX}: no weight_map in it; copy or fetch it again")
@@ -212,7 +213,7 @@ def _weight_files(folder: Path) -> list[Path]:
     raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise CheckpointError(f"{what}: {path.name} has {path.stat().st_size:,} bytes, too many for a description")
@@ -228,8 +229,3 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{what}: {path.name} holds a {type(content).__name__}, not an object")
     return content
-
-
-def one_line(error: Exception, most_chars: int = 300) -> str:
-    """Another library's message as one line, or the error's type where it has none."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:most_chars]

@@ -1,7 +1,7 @@
 """Load a model once, then ask it about pictures: single questions, streams, conversations."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,14 +11,9 @@ from PIL import Image
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source, open_picture
 from .checkpoint import find_checkpoint, open_checkpoint
-from .loading import (
-    RequestError,
-    choose_device,
-    choose_dtype,
-    load_config,
-    load_model,
-    load_processor,
-)
+from .errors import RequestError
+from .loading import load_config, load_model, load_processor
+from .placing import choose_placement, input_device
 from .streaming import Answer, AnswerStream
 
 Picture = Source | Image.Image
@@ -66,7 +61,15 @@ class Engine:
 
     @classmethod
     def load(
-        cls, model: str | os.PathLike[str] = "nano", device: str | None = None, dtype: str | torch.dtype | None = None
+        cls,
+        model: str | os.PathLike[str] = "nano",
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        *,
+        quantize: str | None = None,
+        device_map: str | Mapping[str, Any] | None = None,
+        offload_folder: str | os.PathLike[str] | None = None,
+        max_memory: Mapping[Any, Any] | None = None,
     ) -> Self:
         """Load a checkpoint.
 
@@ -74,19 +77,27 @@ class Engine:
             model: `nano`, the embedded one; a folder; or a hub id (owner/name).
             device: e.g. `cpu` or `cuda:1`; by itself CUDA, else MPS, else CPU.
             dtype: e.g. `bfloat16`; by itself float32 on a CPU and bfloat16 elsewhere.
+            quantize: `8bit` or `4bit`: the language model's Linears, see `quantising`.
+            device_map: `auto` spreads the weights over devices, memory and disk; or Accelerate's map of modules.
+            offload_folder: where weights go that are not read from the checkpoint as they are.
+            max_memory: by device, as Accelerate takes it, e.g. `{0: "20GiB", "cpu": "8GiB"}`.
 
         Raises:
             CheckpointError: there is no such checkpoint, or it is not whole.
-            RequestError: no such device or dtype.
+            RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
         """
-        chosen_device = choose_device(device)
-        chosen_dtype = choose_dtype(dtype, chosen_device)
+        placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
         folder = find_checkpoint(model)
         open_checkpoint(folder)
         config = load_config(folder)
         processor = load_processor(folder, config)
-        weights: Any = load_model(folder, config, chosen_dtype)  # Any: `to` has an annotation that fits nothing
-        return cls(weights.to(chosen_device), processor, os.fspath(model))
+        weights = load_model(folder, config, placement)
+        return cls(weights, processor, os.fspath(model))
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go, and where sums are done on them first."""
+        return input_device(self.model)
 
     def ask(self, pictures: Picture | Sequence[Picture], question: str, sampling: Sampling = GREEDY) -> Answer:
         """Answer one question about one picture, or several (paths, bytes, binary files or `PIL.Image`s).
@@ -133,7 +144,7 @@ class Engine:
             "top_k": 0 if drawn else None,
             "top_p": 1.0 if drawn else None,
         }
-        inputs = inputs.to(self.model.device)
+        inputs = inputs.to(self.device)
         return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end)
 
     def _check(self, messages: Sequence[Message]) -> None:
