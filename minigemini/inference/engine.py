@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source, open_picture
-from .checkpoint import find_checkpoint, open_checkpoint
+from .adapters import find_source
 from .errors import RequestError
 from .loading import load_config, load_model, load_processor
 from .placing import choose_placement, input_device
@@ -70,28 +70,37 @@ class Engine:
         device_map: str | Mapping[str, Any] | None = None,
         offload_folder: str | os.PathLike[str] | None = None,
         max_memory: Mapping[Any, Any] | None = None,
+        base: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Load a checkpoint.
+        """Load a checkpoint, or an adapter over its base.
 
         Args:
-            model: `nano`, the embedded one; a folder; or a hub id (owner/name).
+            model: `nano`, the embedded one; a folder; a hub id (owner/name); or an adapter: a folder of PEFT's, or a
+                file of small parts.
             device: e.g. `cpu` or `cuda:1`; by itself CUDA, else MPS, else CPU.
             dtype: e.g. `bfloat16`; by itself float32 on a CPU and bfloat16 elsewhere.
             quantize: `8bit` or `4bit`: the language model's Linears, see `quantising`.
             device_map: `auto` spreads the weights over devices, memory and disk; or Accelerate's map of modules.
             offload_folder: where weights go that are not read from the checkpoint as they are.
             max_memory: by device, as Accelerate takes it, e.g. `{0: "20GiB", "cpu": "8GiB"}`.
+            base: of an adapter, in place of the one that it names.
 
         Raises:
-            CheckpointError: there is no such checkpoint, or it is not whole.
+            CheckpointError: there is no such checkpoint, or it is not whole, or the adapter belongs to another.
             RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
         """
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
-        folder = find_checkpoint(model)
-        open_checkpoint(folder)
-        config = load_config(folder)
-        processor = load_processor(folder, config)
-        weights = load_model(folder, config, placement)
+        found = find_source(model, base)
+        if found.adapter is not None and (quantize is not None or device_map is not None):
+            raise RequestError(
+                f"{os.fspath(model)}: an adapter is merged into whole weights; write them with `minigemini merge`, and "
+                "name that folder"
+            )
+        config = load_config(found.folder)
+        processor = load_processor(found.folder, config)
+        weights = load_model(found.folder, config, placement)
+        if found.adapter is not None:
+            found.adapter.merge_into(weights)
         return cls(weights, processor, os.fspath(model))
 
     @property
