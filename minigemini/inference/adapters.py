@@ -18,7 +18,7 @@ from torch import nn
 
 from ..model import MiniGeminiForConditionalGeneration
 from ..model.small_parts import SMALL_PARTS, small_parts
-from .checkpoint import PICKLES, check_loaded, find_checkpoint, open_checkpoint, read_header, read_json
+from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header, read_json
 from .errors import CheckpointError, RequestError
 from .quantising import stored_way
 
@@ -130,8 +130,13 @@ class Adapter:
 class Source:
     """What a name stands for: a whole checkpoint that has been looked at, and what is to be merged into it."""
 
-    folder: Path
+    checkpoint: Checkpoint
     adapter: Adapter | None
+
+    @property
+    def folder(self) -> Path:
+        """Of the whole checkpoint."""
+        return self.checkpoint.folder
 
 
 def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> Source:
@@ -153,9 +158,7 @@ def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | No
     else:
         if base is not None:
             raise RequestError(f"{model}: not an adapter, so it takes no base; leave base (--base) out")
-        folder = find_checkpoint(model)
-        open_checkpoint(folder)
-        return Source(folder, None)
+        return Source(open_checkpoint(find_checkpoint(model)), None)
     named = base or adapter.base
     if named is None:
         raise CheckpointError(f"{model}: does not say what it was trained over; name it as base (--base)")
@@ -165,7 +168,7 @@ def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | No
         raise CheckpointError(f"{model}: its base: {error}; or name another as base (--base)") from None
     if way := stored_way(checkpoint.config, str(named)):
         raise CheckpointError(f"{model}: its base {named} holds {way} weights, which take no adapter; name a whole one")
-    return Source(checkpoint.folder, adapter)
+    return Source(checkpoint, adapter)
 
 
 def open_small_parts(file: Path) -> Adapter:
