@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, chat, evaluate, info, scene, train
+from . import ask, chat, evaluate, info, merge, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("info")(info.info)
+app.command("merge")(merge.merge)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("scene")(scene.scene)

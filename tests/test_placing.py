@@ -117,12 +117,14 @@ def test_nano_is_too_narrow_for_4_bits_on_a_cpu():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"quant_method": "gptq"}, {"llm_int8_skip_modules": ["lm_head"]}, {"load_in_8bit": "somebody/code"}],
+    [{"quant_method": "gptq"}, {"llm_int8_skip_modules": ["lm_head"]}, {"load_in_8bit": "x"}, {"text_config": {}}],
 )
 def test_other_quantised_checkpoints_are_refused(tiny_checkpoint, tmp_path, changes):
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = quantization_config("8bit").to_dict() | changes
+    if "text_config" in changes:
+        config["text_config"]["quantization_config"] = config.pop("quantization_config")
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="quantization_config that is not ours"):
         Engine.load(folder)

@@ -59,7 +59,7 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
     """
     placement = _as_stored(folder, config, placement)
     arguments = placement.arguments()
-    if hasattr(config, "quantization_config"):
+    if getattr(config, "quantization_config", None) is not None:
         config.quantization_config = arguments.pop("quantization_config").to_dict()
     try:
         loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(

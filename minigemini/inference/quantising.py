@@ -56,10 +56,11 @@ def stored_way(config: Mapping[str, Any], name: str) -> str | None:
     Raises:
         CheckpointError: quantised in a way that is not ours.
     """
+    parts = [part for part in config.values() if isinstance(part, Mapping) and part.get("quantization_config")]
     stored = config.get("quantization_config")
-    if stored is None:
+    if stored is None and not parts:
         return None
-    if isinstance(stored, Mapping) and stored.get("quant_method") == "bitsandbytes":
+    if isinstance(stored, Mapping) and stored.get("quant_method") == "bitsandbytes" and not parts:
         fields = ("load_in_8bit", "load_in_4bit", "llm_int8_skip_modules")
         match [stored.get(name) for name in fields]:
             case [True, False, skipped] if skipped == KEPT:
