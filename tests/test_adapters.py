@@ -80,8 +80,8 @@ def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, picture, ki
     trained = make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS[kind])
     plain, engine = Engine.load(tiny_checkpoint, device="cpu"), Engine.load(tmp_path / "adapter", device="cpu")
     wanted = logits(trained, engine, picture)
-    # worst measured 1.1e-5, of logits up to 11
-    torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=1e-4, rtol=0)
+    # worst measured 5.8e-6, of logits up to 4.7
+    torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=3e-5, rtol=0)
     assert (logits(plain.model, plain, picture) - wanted).abs().max() > 0.1, "the adapter does something"
 
 
@@ -255,7 +255,7 @@ def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
     for target, message in [
         ("there", "exists already"),
         ("no/where", "no folder"),
-        ("adapter/adapter_config.json/x", ""),
+        ("adapter/adapter_config.json/x", "no folder"),
     ]:
         with pytest.raises(RequestError, match=message):
             merge(adapter, tmp_path / target)

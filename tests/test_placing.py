@@ -77,8 +77,8 @@ def test_only_the_linears_of_the_language_model_shrink(wide_checkpoint, picture,
 def test_nano_in_8_bits_answers_the_same(nano, nano_8bit):
     assert answers(nano_8bit) == answers(nano)
     whole, rounded = logits(nano), logits(nano_8bit)
-    # measured: 0.021 of the logits' root mean square
-    assert (rounded - whole).square().mean().sqrt() < 0.05 * whole.square().mean().sqrt()
+    # measured: 0.0045 of the logits' root mean square; bfloat16 has 0.0079
+    assert (rounded - whole).square().mean().sqrt() < 0.01 * whole.square().mean().sqrt()
 
 
 @pytest.mark.parametrize("way", ["8bit", "4bit"])

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from ..model.writing import written_aside
 from .adapters import find_source
@@ -64,7 +65,7 @@ def merge(
             merged.save_pretrained(aside)
             processor.save_pretrained(aside)
             (aside / "README.md").write_text(card, encoding="utf-8")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise RequestError(f"{target}: cannot be written ({one_line(error)}); name a folder elsewhere") from None
     return target
 
