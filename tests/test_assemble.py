@@ -27,7 +27,7 @@ from transformers import (
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.conversion import Geometry, assemble
-from minigemini.conversion.assemble import small_parts
+from minigemini.conversion.assemble import initial_small_parts
 from minigemini.conversion.encoders import high_res_tensors
 from minigemini.conversion.fields import convnext_fields
 from minigemini.conversion.keys import PUBLISHED_KEYS, translate
@@ -104,9 +104,8 @@ def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
         folder = tmp_path / f"new{len(parts)}"
         model = load(assemble(llm, str(LOW_RES), str(HIGH_RES), folder, geometry=GEOMETRY, seed=seed).folder)
         parts.append(model.model.patch_info_mining.state_dict())
-        assert all(
-            torch.equal(model.state_dict()[name], tensor) for name, tensor in small_parts(model.config, seed).items()
-        )
+        initial, state = initial_small_parts(model.config, seed), model.state_dict()
+        assert all(torch.equal(state[name], tensor) for name, tensor in initial.items())
     assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
     assert not torch.equal(parts[0]["key_proj.1.weight"], parts[2]["key_proj.1.weight"])
 

@@ -19,7 +19,7 @@ from .describing import Description, load_tokenizer
 from .encoders import high_res_tensors, locate, low_res_tensors, named_by, vision_fields
 from .families import chat_format_of
 from .fields import convnext_fields
-from .keys import SMALL_PARTS, STAGE_1_KEYS
+from .keys import STAGE_1_KEYS
 from .plan import Plan, Report, choose_dtype
 from .sources import SourceTensor, list_tensors
 from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
@@ -85,7 +85,7 @@ def assemble(
     tokenizer: Any = load_tokenizer(llm_folder)
     high_res = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     config = _config(text_config, vision, high_res, geometry, tokenizer.convert_tokens_to_ids("<image>"))
-    made = {} if stage1 is not None else small_parts(config, seed)
+    made = {} if stage1 is not None else initial_small_parts(config, seed)
     plan = Plan(config, {**tensors, **made}, unused)
     plan.settle()
     chosen = chat_format_of(text_config.model_type, tokenizer, chat_format)
@@ -102,16 +102,16 @@ def assemble(
     return Report.of(plan, folder, chosen, stored_as)
 
 
-def small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
+def initial_small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
     """Initialise mining and the projector as torch does, like the original: uniform, bound by 1 / sqrt(channels)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         widths = config.high_res_vision_config.hidden_sizes
         parts = {
-            SMALL_PARTS[0]: PatchInfoMining(config.vision_config.hidden_size, widths, eps=config.mining_eps),
-            SMALL_PARTS[1]: MiniGeminiProjector(config),
+            "patch_info_mining": PatchInfoMining(config.vision_config.hidden_size, widths, eps=config.mining_eps),
+            "multi_modal_projector": MiniGeminiProjector(config),
         }
-    return {prefix + name: tensor for prefix, part in parts.items() for name, tensor in part.state_dict().items()}
+    return {f"model.{part}.{name}": x for part, module in parts.items() for name, x in module.state_dict().items()}
 
 
 def _text_config(folder: Path) -> PreTrainedConfig:

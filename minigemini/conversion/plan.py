@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
 from ..inference.errors import CheckpointError, listed
-from ..inference.loading import DTYPES
+from ..inference.placing import DTYPES
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from .keys import VIT
 from .sources import SourceTensor

@@ -5,7 +5,6 @@ Memory holds one shard at a time, besides the pages of the source file that is b
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from ..inference.checkpoint import INDEX, open_checkpoint
 from ..inference.errors import CheckpointError, one_line
+from ..model.writing import flush
 from .plan import Plan, Source
 from .sources import SourceTensor, TensorReader
 
@@ -50,9 +50,9 @@ def write_checkpoint(
         (aside / _PLAN).unlink()
         _check(aside, plan, dtype)
         for path in (*aside.iterdir(), aside):
-            _sync(path)
+            flush(path)
         aside.rename(folder)
-        _sync(folder.absolute().parent)
+        flush(folder.absolute().parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: cannot be written ({one_line(error)}); make room, or choose another"
@@ -146,7 +146,7 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
         for name, source in sources.items()
     }
     save_file(tensors, part, metadata={"format": "pt"})
-    _sync(part)
+    flush(part)
     part.rename(file)
 
 
@@ -162,14 +162,3 @@ def _check(aside: Path, plan: Plan, dtype: torch.dtype) -> None:
             wrong.add(name)
     if wrong:
         raise CheckpointError(f"{aside}: {len(wrong)} tensors were not written as planned; remove it and run again")
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the entries of a folder, on the disk."""
-    if path.is_dir() and os.name != "posix":  # a folder cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
