@@ -2,7 +2,7 @@
 
 import pytest
 
-from minigemini.evaluation.skills import Score, letters_in_place, the_name, the_same, things_named
+from minigemini.evaluation.grading import Score, letters_in_place, the_name, the_same, things_named
 
 SCENE = "A red house, an orange hat and a blue cup."
 
