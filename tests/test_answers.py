@@ -64,7 +64,7 @@ def answer_about_things(scene, skill, question):
     match skill:
         case "name" if "object" in question or "shape" in question:
             return an(only(scene.things).name)
-        case "name":
+        case "name" | "object":
             return say(only(scene.things))
         case "colour":
             name = only([n for n in NAMES if re.search(rf"the {n}( have)?\?$", question)])

@@ -14,6 +14,7 @@ from minigemini.data.concepts import (
     BY_NAME,
     CONCEPTS,
     ICON_NAMES,
+    LOOK_ALIKES,
     NAMES,
     SHAPE_NAMES,
     TINTED_NAMES,
@@ -136,6 +137,11 @@ def test_concepts_are_many_and_have_one_name_each():
     assert set(SHAPE_NAMES).isdisjoint(ICON_NAMES)
     plurals = [plural(name) for name in NAMES]
     assert len(set(plurals)) == len(plurals)
+
+
+def test_what_passes_for_a_shape_exists():
+    named = {name for names in LOOK_ALIKES.values() for name in names.split("|")}
+    assert {*named, *LOOK_ALIKES} <= set(NAMES)
 
 
 def test_words_for_concepts():

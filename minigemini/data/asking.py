@@ -16,6 +16,9 @@ from .turns import Exchange, Turn, ask
 RELATIONS = {"left of": (0, -1), "right of": (0, 1), "above": (1, -1), "below": (1, 1)}
 """Axis (0: x, 1: y) and direction."""
 
+_ALL_DIFFERENT_SHARE = 0.15
+"""How often things are counted of which there is one each."""
+
 T = TypeVar("T")
 
 _THEMES: dict[str, list[str]] = {}
@@ -47,7 +50,7 @@ def _naming(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
     (thing,) = scene.things
     exchanges: list[Exchange] = []
     if scene.kind == "single":
-        exchanges.append((ask(rng, "name", sentence(phrase(thing))),))
+        exchanges.append((ask(rng, "name", sentence(phrase(thing)), "object" if thing.style else "name"),))
     if thing.colour_name is not None:
         kind = "object" if thing.name in OBJECTS else "shape"
         exchanges.append((Turn("name", f"What {kind} is this?", sentence(with_article(thing.name))),))
@@ -76,12 +79,14 @@ def _colours(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
 
 
 def _counts(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+    """How many there are; seldom where no thing comes twice: "one" would be the answer to almost everything."""
     names = [thing.name for thing in scene.things]
     kinds = list(dict.fromkeys(names))
     one, *others = [kinds[i] for i in rng.permutation(len(kinds))]
     first = ask(rng, "count", sentence(NUMBERS[names.count(one)]), plural=plural(one))
-    exchanges: list[Exchange] = [(first,)]
-    if others:
+    varied = scene.kind == "count" or len(kinds) < len(names)
+    exchanges: list[Exchange] = [(first,)] if varied or rng.random() < _ALL_DIFFERENT_SHARE else []
+    if others and varied:
         answer = sentence(NUMBERS[names.count(others[0])])
         exchanges.append((first, ask(rng, "and_the", answer, "follow_up", name=plural(others[0]))))
     if len(names) > 1 and not scene.signs:

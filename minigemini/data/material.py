@@ -31,12 +31,14 @@ TRAINING_TEXTS = Texts()
 
 @dataclass(frozen=True)
 class Material:
-    """Attributes:
-    stream: `TRAINING_STREAM` or `EVALUATION_STREAM`.
-    texts, fonts: what is written, in which fonts.
-    styles: of icons; none where everything is drawn in a named colour.
-    layouts: see `Layouts`.
-    most_things, most_alike: how many things stand in scenes of a few, and of many alike.
+    """What a scene may be made of.
+
+    Attributes:
+        stream: `TRAINING_STREAM` or `EVALUATION_STREAM`.
+        texts, fonts: what is written, in which fonts.
+        styles: of icons; none where everything is drawn in a named colour.
+        layouts: how it stands.
+        most_things, most_alike: how many things stand in scenes of a few, and of many alike.
     """
 
     stream: int = TRAINING_STREAM

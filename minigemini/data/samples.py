@@ -13,9 +13,9 @@ def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
     return label(sample_scene(seed, kind))
 
 
-def crowded_scene(seed: int) -> dict[str, np.ndarray]:
-    """A picture of the size of a scene, crowded with letters and with no thing in it; the same labels."""
-    crop = lettered_crop(seed, SCENE_PX)
+def crowded_scene(seed: int, size_px: int = SCENE_PX) -> dict[str, np.ndarray]:
+    """A picture of the size of a scene, or of a page, crowded with letters and with no thing in it; the same labels."""
+    crop = lettered_crop(seed, size_px)
     nothing = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
     return {"image": crop["image"], "slots": crop["slots"], "names": nothing, "colours": nothing, "centres": nothing}
 
