@@ -21,6 +21,7 @@ from minigemini.data.icons import FOLDER, ICON_PX, SHEET_COLUMNS, STYLES
 
 PACKAGES = Path("build/icons/node_modules")
 QUALITY = 82
+NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def drawings_of(style: str) -> tuple[dict, dict[str, str]]:
 def render(icon: dict, icons: dict) -> Image.Image:
     """An icon on transparent ground, cropped to what is drawn, centred in a square of `ICON_PX`."""
     width, height = (icon.get(key, icons.get(key, 16)) for key in ("width", "height"))
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+    svg = f'<svg {NAMESPACES} viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
     drawn = Image.open(BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * ICON_PX, height=4 * ICON_PX))))
     drawn = drawn.convert("RGBA").crop(drawn.getchannel("A").getbbox())
     drawn.thumbnail((ICON_PX, ICON_PX), Image.Resampling.LANCZOS)
