@@ -1,5 +1,5 @@
 #!/bin/sh
-# Asks the embedded model about the pictures in this folder, each drawn by `minigemini scene` from its first seed.
+# Asks the embedded model about the pictures in this folder: scenes of the drawn world that its training never showed.
 cd "$(dirname "$0")" || exit 1
 ask() {
     printf '%s\n  Q: %s\n  A: ' "$1" "$2"

@@ -12,6 +12,10 @@ from .common import MODEL_HELP, be_quiet, fail, one_line_errors
 def evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL…", help=MODEL_HELP)],
     samples: Annotated[int, typer.Option(min=1, help="Questions per skill.")] = 400,
+    skills: Annotated[
+        str,
+        typer.Option(help="first: what the embedded model learnt; grown: the whole world; pages: 512-pixel pictures."),
+    ] = "first",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table to this file too.")] = None,
 ) -> None:
     """Measure what checkpoints can do in the drawn world, on scenes that training never draws; prints a Markdown table.
@@ -23,14 +27,17 @@ def evaluate(
     if output is not None and not output.parent.is_dir():
         fail(f"{output}: no such folder to write into")
 
-    from minigemini.evaluation.skills import SKILLS, measure, table
+    from minigemini.evaluation.measuring import measure, table
+    from minigemini.evaluation.skills import TABLES
     from minigemini.inference.engine import Engine
 
+    if skills not in TABLES:
+        fail(f"unknown skills {skills!r}: choose from {', '.join(TABLES)}")
     columns = {}
     try:
         for model in models:
             engine = Engine.load(model)
-            columns[model] = [measure(engine, skill, samples) for skill in SKILLS]
+            columns[model] = [measure(engine, skill, samples) for skill in TABLES[skills]]
         rendered = table(columns)
         print(rendered)
         if output is not None:

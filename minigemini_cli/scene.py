@@ -12,26 +12,26 @@ from .common import fail, one_line_errors
 def scene(
     output: Annotated[Path, typer.Argument(help="PNG file to write.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
-    kind: Annotated[str | None, typer.Option(help="single, few, count, sign or words.  [default: the seed's]")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: the seed's]")
+    ] = None,
 ) -> None:
     """Draw a scene of the world that nano knows, and print questions and answers about it.
 
-    Neither the scene nor the words on its signs are ever shown in training.
+    Neither the scene nor what is written in it is ever shown in training.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """
     import numpy as np
 
+    from minigemini.data.composing import sample_scene
     from minigemini.data.conversation import conversation
-    from minigemini.data.lexicon import HELD_OUT_WORDS
-    from minigemini.data.scene import EVALUATION_STREAM, KINDS, sample_scene
+    from minigemini.data.material import evaluation
 
-    if kind is not None and kind not in KINDS:
-        fail(f"unknown kind of scene {kind!r}: choose from {', '.join(KINDS)}")
     try:
-        drawn = sample_scene(seed, kind, stream=EVALUATION_STREAM, words=HELD_OUT_WORDS)
+        drawn = sample_scene(seed, kind, evaluation("texts"))
         drawn.draw()[0].save(output, format="PNG")
-    except (ModuleNotFoundError, OSError) as error:
+    except (ValueError, ModuleNotFoundError, OSError) as error:
         fail(str(error))
     for turn in conversation(drawn, np.random.default_rng(seed)):
         print(f"{turn.question}\n  {turn.answer}")

@@ -1,44 +1,189 @@
-"""The drawn world: same seed same scene, labels where the drawing is, answers that are right about the scene."""
+"""The drawn world: same seed same scene, labels where the drawing is, streams that share nothing."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from minigemini.data.conversation import SPELLING_SKILLS, conversation, describe, possible_turns
-from minigemini.data.drawings import NAMES, render
+from minigemini.data.colours import COLOURS
+from minigemini.data.composing import KINDS, sample_scene
+from minigemini.data.concepts import (
+    BY_NAME,
+    CONCEPTS,
+    ICON_NAMES,
+    LOOK_ALIKES,
+    NAMES,
+    SHAPE_NAMES,
+    TINTED_NAMES,
+    alike,
+    plural,
+    with_article,
+)  # fmt: skip
+from minigemini.data.drawings import render
 from minigemini.data.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
+from minigemini.data.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
+from minigemini.data.icons import render as render_icon
 from minigemini.data.labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_class
+from minigemini.data.layouts import centre, is_clear, overlap
 from minigemini.data.lettered_crops import CROP_PX, draw_lettered_crop, lettered_crop
 from minigemini.data.lettering import CAP_HEIGHTS_PX
-from minigemini.data.lexicon import HELD_OUT_WORDS, TRAINING_WORDS
+from minigemini.data.lexicon import CHARACTERS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
+from minigemini.data.material import AXES, FIRST_WORLD, TRAINING, evaluation
+from minigemini.data.pages import PAGE_KINDS
 from minigemini.data.samples import label, labelled_scene
-from minigemini.data.scene import EVALUATION_STREAM, KINDS, SCENE_PX, sample_scene
+
+EVERY_KIND = KINDS + PAGE_KINDS
+EVERY_AXIS = evaluation(*AXES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_seed_gives_one_picture(kind):
     first, again, other = (labelled_scene(seed, kind) for seed in (7, 7, 8))
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["image"], other["image"])
 
 
+FINGERPRINT = """
+import hashlib
+from minigemini.data.composing import KINDS, sample_scene
+from minigemini.data.lessons import sample_lesson
+from minigemini.data.pages import PAGE_KINDS
+digest = hashlib.sha256()
+for kind in KINDS + PAGE_KINDS:
+    lesson = sample_lesson(5, kind)
+    digest.update(lesson.scenes[0].draw()[0].tobytes() + repr(lesson.turns).encode())
+print(digest.hexdigest())
+"""
+
+
+def test_processes_agree_on_pixels_and_words(monkeypatch):
+    """Whatever the seed of Python's hashes."""
+    said = set()
+    for hash_seed in ("0", "1"):
+        monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
+        done = subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    assert len(said) == 1
+
+
+def fingerprints(material, seeds):
+    return {
+        hashlib.sha256(sample_scene(seed, kind, material).draw()[0].tobytes()).digest()
+        for seed in range(seeds)
+        for kind in KINDS
+    }
+
+
 def test_evaluation_never_draws_a_training_scene():
-    training = {sample_scene(seed).draw()[0].tobytes() for seed in range(200)}
-    fresh = {sample_scene(seed, stream=EVALUATION_STREAM).draw()[0].tobytes() for seed in range(200)}
-    assert not training & fresh
+    assert not fingerprints(TRAINING, 60) & fingerprints(evaluation(), 60)
 
 
-def test_training_never_shows_held_out_words_or_fonts():
+def scenes(material, seeds=40):
+    return [sample_scene(seed, kind, material) for kind in EVERY_KIND for seed in range(seeds)]
+
+
+def test_every_axis_is_held_out_by_itself_and_all_at_once():
+    def seen(material):
+        drawn = scenes(material)
+        signs = [sign for scene in drawn for sign in scene.written]
+        return {
+            "texts": {word for sign in signs for word in sign.word.split()},
+            "fonts": {sign.font for sign in signs},
+            "styles": {thing.style for scene in drawn for thing in scene.things if thing.style},
+        }
+
+    training, unseen = seen(TRAINING), seen(EVERY_AXIS)
+    assert all(not training[axis] & unseen[axis] for axis in training)
+    assert not set(unseen["texts"]) & set(TRAINING_WORDS)
+    for axis in AXES:
+        one = evaluation(axis)
+        same = [field for field in AXES if getattr(one, field) == getattr(TRAINING, field)]
+        assert {*same, axis} == set(AXES)
+    layouts = (TRAINING.layouts, EVERY_AXIS.layouts)
+    for part in ("things", "signs", "charts", "tables"):
+        assert not set(getattr(layouts[0], part)) & set(getattr(layouts[1], part))
+
+
+def test_what_training_never_shows():
     assert not set(TRAINING_WORDS) & set(HELD_OUT_WORDS)
     assert not set(TRAINING_FONTS) & set(HELD_OUT_FONTS)
-    signs = [sign for seed in range(300) for sign in sample_scene(seed, "words").signs]
-    assert all(sign.font in TRAINING_FONTS for sign in signs)
-    lexical = {sign.word for sign in signs} & set(HELD_OUT_WORDS)
-    assert not lexical
+    assert not {name.split("-")[0] for name in TRAINING_FONTS} & {name.split("-")[0] for name in HELD_OUT_FONTS}
+    assert not set(TRAINING_STYLES) & set(HELD_OUT_STYLES)
+    words = [word for scene in scenes(TRAINING) for sign in scene.written for word in sign.word.split()]
+    assert not [word for word in words if is_held_out(word)]
+    assert set("".join(words)) == set(CHARACTERS)
 
 
-def test_unknown_kind_is_named():
+def test_unknown_kinds_and_axes_are_named():
     with pytest.raises(ValueError, match=r"unknown kind of scene 'castle': choose from single"):
         sample_scene(0, "castle")
+    with pytest.raises(ValueError, match=r"unknown axis weather: choose from texts"):
+        evaluation("weather")
+
+
+def test_the_first_world_has_capitals_and_coloured_drawings_only():
+    for scene in (sample_scene(seed, kind, FIRST_WORLD) for kind in KINDS for seed in range(40)):
+        assert len(scene.things) <= 5
+        assert all(thing.style is None and thing.name in TINTED_NAMES for thing in scene.things)
+        assert all(sign.word.isalpha() and 3 <= len(sign.word) <= 6 for sign in scene.signs)
+
+
+def test_concepts_are_many_and_have_one_name_each():
+    assert len(ICON_NAMES) == len(set(ICON_NAMES)) == len({concept.label for concept in CONCEPTS}) >= 400
+    assert len(NAMES) == len(set(NAMES))
+    assert set(SHAPE_NAMES).isdisjoint(ICON_NAMES)
+    plurals = [plural(name) for name in NAMES]
+    assert len(set(plurals)) == len(plurals)
+
+
+def test_what_passes_for_a_shape_exists():
+    named = {name for names in LOOK_ALIKES.values() for name in names.split("|")}
+    assert {*named, *LOOK_ALIKES} <= set(NAMES)
+
+
+def test_words_for_concepts():
+    assert [with_article(name) for name in ("owl", "unicorn", "hourglass", "cat")] == [
+        "an owl", "a unicorn", "an hourglass", "a cat",
+    ]  # fmt: skip
+    assert [plural(name) for name in ("slice of cake", "cherry", "fox", "box of fries", "key", "knife", "fish")] == [
+        "slices of cake", "cherries", "foxes", "boxes of fries", "keys", "knives", "fish",
+    ]  # fmt: skip
+    assert alike("cat", "tiger")
+    assert alike("coin", "circle")
+    assert not alike("cat", "dog")
+
+
+def test_icons_fill_their_tile_differ_by_style_and_are_small_to_ship():
+    for style in STYLES:
+        for name in ICON_NAMES:
+            alpha = np.asarray(render_icon(name, style, 48))[..., 3]
+            assert (alpha > 128).mean() > 0.1, (name, style)
+    assert len({render_icon("cat", style, 64).tobytes() for style in STYLES}) == len(STYLES)
+    assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 6e6
+
+
+def test_nothing_in_a_picture_passes_for_something_else_in_it():
+    for scene in scenes(TRAINING, 60):
+        names = sorted({thing.name for thing in scene.things})
+        assert not [(a, b) for a in names for b in names if a < b and alike(a, b)]
+
+
+@pytest.mark.parametrize("material", [TRAINING, EVERY_AXIS], ids=["training", "unseen"])
+def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(material):
+    for scene in scenes(material):
+        boxes = [thing.box for thing in scene.things]
+        boxes += [text.box for text in scene.written] if scene.kind != "words" and scene.kind != "sign" else [
+            sign.extent(scene.size_px) for sign in scene.signs
+        ]  # fmt: skip
+        for number, box in enumerate(boxes):
+            assert 0 <= box[0] < box[2] <= scene.size_px, (scene.kind, box)
+            assert 0 <= box[1] < box[3] <= scene.size_px, (scene.kind, box)
+            assert not any(overlap(box, other, 0) for other in boxes[:number])
+        if scene.kind in ("few", "sign"):
+            assert is_clear([thing.box for thing in scene.things])
 
 
 @pytest.mark.parametrize("name", TRAINING_FONTS + HELD_OUT_FONTS)
@@ -61,61 +206,45 @@ def test_letters_lie_where_their_labels_say():
     assert (sample["cells"] > 0).sum() * CELL_PX**2 < CROP_PX**2
 
 
+def test_letters_of_pages_have_slots_too():
+    for kind in PAGE_KINDS:
+        scene = sample_scene(2, kind)
+        slots = label(scene)["slots"]
+        assert slots.shape[:2] == (scene.size_px // PATCH_PX,) * 2
+        letters = sum(len(text.word.replace(" ", "")) for text in scene.written)
+        assert letters * 0.9 <= (slots > 0).sum() <= letters  # two narrow letters may share a slot
+
+
 def test_patch_labels_name_what_covers_the_patch():
-    for seed in range(20):
+    for seed in range(40):
         scene = sample_scene(seed, "single")
         (thing,), labels = scene.things, label(scene)
         named = labels["names"] > 0
         assert set(labels["names"][named]) == {NAMES.index(thing.name) + 1}
-        assert np.array_equal(named, labels["colours"] > 0)
+        colour = list(COLOURS).index(thing.colour_name) + 1 if thing.colour_name else 0
+        assert set(labels["colours"][named]) == {colour}
         rows, columns = np.nonzero(labels["centres"])
-        left, top, right, bottom = thing.box
-        assert (rows[0], columns[0]) == ((top + bottom) // 2 // PATCH_PX, (left + right) // 2 // PATCH_PX)
-
-
-def test_answers_are_right_about_the_scene():
-    for seed in range(300):
-        scene = sample_scene(seed)
-        for turn in possible_turns(scene, np.random.default_rng(seed)):
-            match turn.skill:
-                case "read":
-                    assert turn.answer == scene.signs[0].word
-                case "read_all":
-                    assert turn.answer.split() == [sign.word for sign in scene.signs]
-                case "find":
-                    (thing,) = [t for t in scene.things if f" {t.colour_name}" in turn.question]
-                    assert thing.name in turn.answer
-                case "exists":
-                    named = any(turn.question.split("there ")[-1].split("see ")[-1].split()[1].strip("?") == t.name
-                                for t in scene.things)  # fmt: skip
-                    assert turn.answer == ("Yes." if named else "No.")
-
-
-def test_a_description_names_everything_once():
-    for seed in range(100):
-        scene = sample_scene(seed, "few")
-        text = describe(scene).lower()
-        assert all(f"{thing.colour_name} {thing.name}" in text for thing in scene.things)
-
-
-def test_a_conversation_spells_a_word_once():
-    for seed in range(100):
-        scene = sample_scene(seed, "sign")
-        turns = conversation(scene, np.random.default_rng(seed))
-        assert scene.signs
-        assert sum(turn.skill in SPELLING_SKILLS for turn in turns) <= 1
+        x, y = centre(thing.box)
+        assert (rows[0], columns[0]) == (int(y) // PATCH_PX, int(x) // PATCH_PX)
 
 
 def test_things_are_smooth_edged_and_inside_their_tile():
-    for name in NAMES:
+    for name in TINTED_NAMES:
         alpha = np.asarray(render(name, (200, 30, 30), 48, tilt_degrees=12))[..., 3]
         assert (alpha == 255).any()
         assert (alpha == 0).any()
         assert ((alpha > 0) & (alpha < 255)).any()
 
 
-def test_scenes_stay_inside_the_picture():
-    for seed in range(100):
-        scene = sample_scene(seed)
-        boxes = [part.box for part in (*scene.things, *scene.signs)]
-        assert all(0 <= box[0] < box[2] <= SCENE_PX and 0 <= box[1] < box[3] <= SCENE_PX for box in boxes)
+def test_no_icon_theme_is_empty_and_kin_are_never_alone():
+    kin = [concept.kin for concept in CONCEPTS if concept.kin]
+    assert all(concept.theme for concept in CONCEPTS)
+    assert not [name for name in set(kin) if kin.count(name) == 1 and name not in TINTED_NAMES]
+    assert all(name in BY_NAME for name in ("tree", "house", "car")), "tinted drawings and icons share their names"
+
+
+def test_layouts_are_used_as_they_are_named():
+    row = replace(TRAINING, layouts=replace(TRAINING.layouts, things=("row",)))
+    for seed in range(30):
+        middles = [centre(thing.box) for thing in sample_scene(seed, "few", row).things]
+        assert max(y for _, y in middles) - min(y for _, y in middles) <= 8

@@ -22,6 +22,8 @@ COLOURS: dict[str, Colour] = {
 }
 _MIN_DISTANCE = 110.0
 """Least Euclidean RGB distance between a drawing and what lies behind it."""
+_MIN_CONTRAST = 90.0
+"""Least difference in luminance between letters and what lies behind them."""
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
@@ -34,19 +36,21 @@ def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Colour:
     return _clip(np.array(COLOURS[name]) + rng.integers(-spread, spread + 1, 3))
 
 
-def background(rng: np.random.Generator, against: list[Colour]) -> Colour:
-    """A pale, grey or muted colour that stands off from every colour in `against`."""
+def background(rng: np.random.Generator, against: Sequence[Colour]) -> Colour:
+    """A pale, grey or muted colour that stands off from every colour in `against`, as far as there is such a colour."""
+    least = _MIN_DISTANCE
     while True:
         colour = _clip(rng.integers(60, 246) + rng.integers(-28, 29, 3))
-        if all(distance(colour, other) >= _MIN_DISTANCE for other in against):
+        if all(distance(colour, other) >= least for other in against):
             return colour
+        least *= 0.99
 
 
 def contrasting(rng: np.random.Generator, behind: Colour) -> Colour:
     """Any colour at all that can be read on `behind`."""
     while True:
         colour = _clip(rng.integers(0, 256, 3))
-        if abs(luminance(colour) - luminance(behind)) >= 80:
+        if abs(luminance(colour) - luminance(behind)) >= _MIN_CONTRAST:
             return colour
 
 

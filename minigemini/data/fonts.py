@@ -7,20 +7,24 @@ from pathlib import Path
 from PIL import ImageFont
 
 TRAINING_FONTS = (
-    "Roboto-Regular", "Roboto-Bold", "Roboto-Medium", "Roboto-Black", "Lato-Regular", "Lato-Bold",
-    "SourceSansPro-Regular", "SourceSansPro-Semibold", "SourceSansPro-Bold", "SourceSerifPro-Regular",
-    "SourceSerifPro-Bold", "Manrope-Medium", "Manrope-Bold", "FredokaOne-Regular",
+    "Roboto-Regular", "Roboto-Bold", "Roboto-Medium", "Roboto-Black", "Roboto-Italic", "Lato-Regular", "Lato-Bold",
+    "Lato-Black", "SourceSansPro-Regular", "SourceSansPro-Semibold", "SourceSansPro-Bold", "SourceSansPro-BoldIt",
+    "SourceSerifPro-Regular", "SourceSerifPro-Bold", "Manrope-Medium", "Manrope-Bold", "FredokaOne-Regular",
+    "FiraSans-Regular", "FiraSans-Medium", "FiraSans-Bold", "FiraSansCondensed-Medium", "FiraSansCondensed-Bold",
+    "IBMPlexSerif-Regular", "IBMPlexSerif-SemiBold", "PT_Serif-Web-Regular", "PT_Serif-Web-Bold", "DMMono-Regular",
+    "DMMono-Medium",
 )  # fmt: skip
-HELD_OUT_FONTS = ("RedHatDisplay-Medium", "Caladea-Bold", "FjallaOne-Regular")
-"""Never seen in training: one related to the training fonts, one with serifs, one condensed."""
+HELD_OUT_FONTS = ("RedHatDisplay-Medium", "Caladea-Bold", "FjallaOne-Regular", "DMSerifText-Regular")
+"""Families never seen in training: one related to the training fonts, two with serifs, one condensed."""
 
 _CAP_HEIGHT_PROBE_PX = 200
 
 
 @lru_cache(maxsize=1)
 def installed_fonts() -> dict[str, Path]:
-    """Path of every installed font by file name without its ending, from packages that declare `fonts_ttf`."""
+    """Path of every installed font by file name without its ending, from packages that declare their fonts."""
     folders = {Path(path).parent for entry in entry_points(group="fonts_ttf") for path in entry.load().values()}
+    folders |= {entry.load().ROOT / "files" for entry in entry_points(group="fontpkg.family")}
     return {path.stem: path for folder in sorted(folders) for path in sorted(folder.glob("*.ttf"))}
 
 

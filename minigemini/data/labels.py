@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from .colours import COLOURS
-from .drawings import NAMES
+from .concepts import NAMES
 from .lettering import Letter
-from .lexicon import LETTERS
+from .lexicon import CHARACTERS
 from .scene import Scene
 
 PATCH_PX = 32
@@ -15,14 +15,18 @@ PATCH_PX = 32
 CELL_PX = 8
 SLOT_ROWS, SLOT_COLUMNS = 2, 8
 """A patch's letters are labelled by where their centre falls: upper or lower half, and one of eight columns."""
-NUM_LETTER_CLASSES = len(LETTERS) + 1
-"""Class 0 is no letter, then A to Z."""
+NUM_LETTER_CLASSES = len(CHARACTERS) + 1
+"""Class 0 is no letter, then A to Z and 0 to 9."""
 NUM_NAME_CLASSES, NUM_COLOUR_CLASSES = len(NAMES) + 1, len(COLOURS) + 1
-"""Class 0 is nothing, then the order of `drawings.NAMES` and `colours.COLOURS`."""
+"""Class 0 is nothing, then the order of `concepts.NAMES` and `colours.COLOURS`. Icons have no one colour: 0."""
+
+_LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
+_NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
+_COLOUR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLOURS, start=1)}
 
 
 def letter_class(character: str) -> int:
-    return LETTERS.index(character) + 1
+    return _LETTER_CLASSES[character]
 
 
 def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
@@ -54,7 +58,7 @@ def thing_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
     """What each patch of a scene shows, from `owner`, the number of the thing seen at every pixel (0 for none).
 
     `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or
-    more; `colours`: its colour alike; `centres`: 1 where the middle of a thing lies.
+    more; `colours`: its colour alike, 0 for icons; `centres`: 1 where the middle of a thing lies.
     """
     n = owner.shape[0] // PATCH_PX
     names, colours, centres = (np.zeros((n, n), dtype=np.int64) for _ in range(3))
@@ -63,8 +67,8 @@ def thing_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
     shown, most = cover.max(axis=0) >= PATCH_PX**2 / 10, cover.argmax(axis=0)
     for index, thing in enumerate(scene.things):
         here = shown & (most == index)
-        names[here] = NAMES.index(thing.name) + 1
-        colours[here] = list(COLOURS).index(thing.colour_name) + 1
+        names[here] = _NAME_CLASSES[thing.name]
+        colours[here] = _COLOUR_CLASSES[thing.colour_name]
         left, top, right, bottom = thing.box
         centres[(top + bottom) // 2 // PATCH_PX, (left + right) // 2 // PATCH_PX] = 1
     return {"names": names, "colours": colours, "centres": centres}

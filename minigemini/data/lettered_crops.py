@@ -7,9 +7,11 @@ from .colours import background, contrasting, pick
 from .fonts import TRAINING_FONTS
 from .labels import cell_labels, slot_labels
 from .lettering import CAP_HEIGHTS_PX, Letter, draw_text, text_width
-from .lexicon import LETTERS, TRAINING_WORDS
+from .lexicon import Texts
 
 CROP_PX = 128
+_TEXTS = Texts(words=1.0, numbers=1.0, strings=3.0, lengths=(1, 8))
+"""Mostly strings in any order: the encoder is to see letters, not to guess words."""
 
 
 def draw_lettered_crop(rng: np.random.Generator, size_px: int = CROP_PX) -> tuple[Image.Image, list[Letter]]:
@@ -44,7 +46,7 @@ def _draw_line(
     colour, behind = contrasting(rng, ground), ground
     spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
     while left < width_px:
-        text = random_text(rng)
+        text = _TEXTS.draw(rng)
         width = text_width(text, font, cap_height, spacing)
         if rng.random() < 0.3:
             behind = background(rng, [])
@@ -55,13 +57,6 @@ def _draw_line(
         behind, colour = ground, contrasting(rng, ground)
         left += width + cap_height * rng.uniform(0.5, 1.5)
     return letters
-
-
-def random_text(rng: np.random.Generator) -> str:
-    """A word of the lexicon, or 1 to 8 letters in any order (four times out of five)."""
-    if rng.random() < 0.2:
-        return pick(rng, TRAINING_WORDS)
-    return "".join(LETTERS[i] for i in rng.integers(0, len(LETTERS), int(rng.integers(1, 9))))
 
 
 def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:

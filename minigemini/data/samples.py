@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from .composing import sample_scene
 from .labels import slot_labels, thing_labels
 from .lettered_crops import lettered_crop
-from .scene import SCENE_PX, Scene, sample_scene
+from .scene import SCENE_PX, Scene
 
 
 def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
@@ -12,9 +13,9 @@ def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
     return label(sample_scene(seed, kind))
 
 
-def crowded_scene(seed: int) -> dict[str, np.ndarray]:
-    """A picture of the size of a scene, crowded with letters and with no thing in it; the same labels."""
-    crop = lettered_crop(seed, SCENE_PX)
+def crowded_scene(seed: int, size_px: int = SCENE_PX) -> dict[str, np.ndarray]:
+    """A picture of the size of a scene, or of a page, crowded with letters and with no thing in it; the same labels."""
+    crop = lettered_crop(seed, size_px)
     nothing = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
     return {"image": crop["image"], "slots": crop["slots"], "names": nothing, "colours": nothing, "centres": nothing}
 
@@ -22,4 +23,4 @@ def crowded_scene(seed: int) -> dict[str, np.ndarray]:
 def label(scene: Scene) -> dict[str, np.ndarray]:
     """A scene's picture and dense labels, as `labelled_scene` gives them."""
     image, letters, owner = scene.draw()
-    return {"image": np.asarray(image), "slots": slot_labels(letters, SCENE_PX), **thing_labels(scene, owner)}
+    return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **thing_labels(scene, owner)}

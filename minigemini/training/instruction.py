@@ -9,9 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..data.conversation import conversation, messages
+from ..data.composing import sample_scene
+from ..data.conversation import conversation
 from ..data.samples import label
-from ..data.scene import sample_scene
+from ..data.turns import messages
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .heads import PatchHeads
 from .loop import Batch, stack

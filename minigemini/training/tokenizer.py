@@ -1,4 +1,4 @@
-"""Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital by itself."""
+"""Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital and digit by itself."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from ..data.composing import sample_scene
 from ..data.conversation import possible_turns
-from ..data.scene import sample_scene
 
 BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
 VOCAB_SIZE = 640
@@ -17,12 +17,13 @@ _SCENES = 3000
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Learns the tokenizer; the same every time.
 
-    Capitals are never merged, so that a word on a sign is spelt letter by letter; any text can be written in bytes.
+    Capitals and digits are never merged, so that a word on a sign is spelt character by character; any text can be
+    written in bytes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex("[A-Z]"), behavior="isolated"),
+            pre_tokenizers.Split(Regex("[A-Z0-9]"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
         ]
     )

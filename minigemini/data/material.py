@@ -1,0 +1,87 @@
+"""What scenes are made of, and what of it training never sees. Evaluation holds out one axis, or all of them."""
+
+from dataclasses import dataclass, replace
+
+from .fonts import HELD_OUT_FONTS, TRAINING_FONTS
+from .icons import HELD_OUT_STYLES, TRAINING_STYLES
+from .lexicon import LETTERS, Texts
+
+TRAINING_STREAM, EVALUATION_STREAM = 2, 3
+"""Scenes of the two streams have nothing in common but what they are made of."""
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """How things stand, how signs and charts and tables are drawn: names that `layouts` and `scene` know."""
+
+    things: tuple[str, ...] = ("scatter", "row", "column", "corners")
+    signs: tuple[str, ...] = ("panel", "bare", "framed")
+    charts: tuple[str, ...] = ("upright",)
+    tables: tuple[str, ...] = ("ruled", "plain")
+
+
+TRAINING_LAYOUTS = Layouts()
+HELD_OUT_LAYOUTS = Layouts(
+    things=("diagonal", "circle"), signs=("rounded", "strip"), charts=("lying",), tables=("striped",)
+)
+
+
+TRAINING_TEXTS = Texts()
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a scene may be made of.
+
+    Attributes:
+        stream: `TRAINING_STREAM` or `EVALUATION_STREAM`.
+        texts, fonts: what is written, in which fonts.
+        styles: of icons; none where everything is drawn in a named colour.
+        layouts: how it stands.
+        most_things, most_alike: how many things stand in scenes of a few, and of many alike.
+    """
+
+    stream: int = TRAINING_STREAM
+    texts: Texts = TRAINING_TEXTS
+    fonts: tuple[str, ...] = TRAINING_FONTS
+    styles: tuple[str, ...] = TRAINING_STYLES
+    layouts: Layouts = TRAINING_LAYOUTS
+    most_things: int = 4
+    most_alike: int = 8
+
+
+TRAINING = Material()
+AXES = ("texts", "fonts", "styles", "layouts")
+
+
+def evaluation(*held_out: str, base: Material = TRAINING, texts: Texts | None = None) -> Material:
+    """Material for fresh scenes in which only the axes named are ones that training never sees.
+
+    Args:
+        held_out: some of `AXES`; none of them gives fresh scenes of what training knows.
+        base: what the rest is taken from.
+        texts: what is written, instead of the base's; on the side of the line that `held_out` says.
+
+    Raises:
+        ValueError: an axis is unknown.
+    """
+    if unknown := set(held_out) - set(AXES):
+        raise ValueError(f"unknown axis {', '.join(sorted(unknown))}: choose from {', '.join(AXES)}")
+    return replace(
+        base,
+        stream=EVALUATION_STREAM,
+        texts=replace(texts or base.texts, held_out="texts" in held_out),
+        fonts=HELD_OUT_FONTS if "fonts" in held_out else base.fonts,
+        styles=HELD_OUT_STYLES if "styles" in held_out else base.styles,
+        layouts=HELD_OUT_LAYOUTS if "layouts" in held_out else base.layouts,
+    )
+
+
+FIRST_WORLD = Material(
+    texts=Texts(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
+    styles=(),
+    layouts=Layouts(things=("scatter",), signs=("panel",)),
+    most_things=3,
+    most_alike=5,
+)
+"""The smaller world of the first nano: capitals, coloured drawings, up to five alike."""

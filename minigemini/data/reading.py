@@ -1,0 +1,77 @@
+"""Questions about what is written: words, lines, charts and tables."""
+
+import numpy as np
+
+from .colours import pick
+from .describing import NUMBERS, sentence, written
+from .scene import Bar, Scene, Sign
+from .turns import Exchange, ask
+
+ORDINALS = ("first", "second", "third")
+SPELLING_SKILLS = ("describe", "read", "read_all")
+"""Skills whose answer spells out all that is written, where something is."""
+READING_SKILLS = (*SPELLING_SKILLS, "read_one", "read_line", "value", "label", "extreme", "cell", "row")
+"""Skills whose answer spells out some of it."""
+
+
+def about_words(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+    """Every question about a picture's words that it can answer."""
+    match scene.kind:
+        case "sign" if scene.signs:
+            return [(ask(rng, "read", scene.signs[0].word),)]
+        case "words" if scene.signs:
+            return _about_several(scene, rng)
+        case "lines":
+            return _about_lines(scene.lines, rng)
+        case "chart":
+            return _about_bars(scene.bars, rng)
+        case "table":
+            return _about_cells(scene.cells, rng)
+    return []
+
+
+def _about_several(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+    words = [sign.word for sign in scene.signs]
+    return [
+        (ask(rng, "read_all", written(scene)),),
+        (ask(rng, "read_top", words[0], "read_one"),),
+        (ask(rng, "read_bottom", words[-1], "read_one"),),
+        (ask(rng, "count", sentence(NUMBERS[len(words)]), "count_words", plural="words"),),
+    ]
+
+
+def _about_lines(lines: tuple[Sign, ...], rng: np.random.Generator) -> list[Exchange]:
+    exchanges: list[Exchange] = [(ask(rng, "read_lines", " ".join(line.word for line in lines), "read_all"),)]
+    if len(lines) > 1:
+        for which, line in zip((*ORDINALS[: len(lines)], "last"), (*lines, lines[-1]), strict=True):
+            exchanges.append((ask(rng, "read_line", line.word, which=which),))
+        exchanges.append((ask(rng, "count", sentence(NUMBERS[len(lines)]), "count_words", plural="lines"),))
+    return exchanges
+
+
+def _about_bars(bars: tuple[Bar, ...], rng: np.random.Generator) -> list[Exchange]:
+    one, other = (bars[i] for i in rng.permutation(len(bars))[:2])
+    by_value = sorted(bars, key=lambda bar: int(bar.value.word))
+    value = ask(rng, "value", one.value.word, label=one.label.word)
+    return [
+        (value,),
+        (value, ask(rng, "and_the", other.value.word, "follow_up", name=f"value of {other.label.word}")),
+        (ask(rng, "label", one.label.word, value=one.value.word),),
+        (ask(rng, "largest", by_value[-1].label.word, "extreme"),),
+        (ask(rng, "smallest", by_value[0].label.word, "extreme"),),
+        (ask(rng, "count", sentence(NUMBERS[len(bars)]), "count_words", plural="bars"),),
+    ]
+
+
+def _about_cells(cells: tuple[tuple[Sign, ...], ...], rng: np.random.Generator) -> list[Exchange]:
+    heads, *rows = cells
+    column = int(rng.integers(1, len(heads)))
+    one, other = (rows[i] for i in rng.permutation(len(rows))[:2])
+    cell = ask(rng, "cell", one[column].word, row=one[0].word, column=heads[column].word)
+    again = pick(rng, rows)
+    return [
+        (cell,),
+        (cell, ask(rng, "and_row", other[column].word, "follow_up", row=other[0].word)),
+        (ask(rng, "row", " ".join(text.word for text in again), row=again[0].word),),
+        (ask(rng, "count", sentence(NUMBERS[len(heads)]), "count_words", plural="columns"),),
+    ]
