@@ -24,9 +24,9 @@ def scene(
     """
     import numpy as np
 
-    from minigemini.data.composing import sample_scene
-    from minigemini.data.conversation import conversation
-    from minigemini.data.material import evaluation
+    from minigemini.world.composing import sample_scene
+    from minigemini.world.conversation import conversation
+    from minigemini.world.material import evaluation
 
     try:
         drawn = sample_scene(seed, kind, evaluation("texts"))

@@ -7,15 +7,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from minigemini.data.colours import COLOURS
-from minigemini.data.composing import KINDS, sample_scene
-from minigemini.data.concepts import NAMES, alike, kin_of, plural
-from minigemini.data.conversation import conversation, possible_exchanges
-from minigemini.data.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair
-from minigemini.data.material import AXES, FIRST_WORLD, TRAINING, evaluation
-from minigemini.data.pages import PAGE_KINDS
-from minigemini.data.reading import READING_SKILLS, SPELLING_SKILLS
-from minigemini.data.turns import CANNOT_TELL
+from minigemini.world.colours import COLOURS
+from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.concepts import NAMES, alike, kin_of, plural
+from minigemini.world.conversation import conversation, possible_exchanges
+from minigemini.world.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair
+from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
+from minigemini.world.pages import PAGE_KINDS
+from minigemini.world.reading import READING_SKILLS, SPELLING_SKILLS
+from minigemini.world.turns import CANNOT_TELL
 
 SEEDS = 400
 DIGITS = ("Zero.", "One.", "Two.", "Three.", "Four.", "Five.", "Six.", "Seven.", "Eight.", "Nine.")

@@ -14,13 +14,14 @@ ALLOWED = {
     "model": set(),
     "nano": set(),
     "data": {"model"},
-    "training": {"data", "model", "nano"},
+    "world": set(),
+    "training": {"data", "model", "nano", "world"},
     "inference": {"model", "nano"},
     "conversion": {"inference", "model"},
-    "evaluation": {"data", "inference", "model", "nano"},
+    "evaluation": {"inference", "model", "nano", "world"},
     "minigemini": {"model"},
     "minigemini.__main__": {"minigemini_cli"},
-    "minigemini_cli": {"model", "nano", "data", "training", "inference", "conversion", "evaluation"},
+    "minigemini_cli": {"model", "nano", "data", "world", "training", "inference", "conversion", "evaluation"},
 }
 
 

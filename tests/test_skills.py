@@ -2,10 +2,10 @@
 
 import pytest
 
-from minigemini.data.material import EVALUATION_STREAM
 from minigemini.evaluation.grading import Score, letters_in_place, the_name, the_same, things_named
 from minigemini.evaluation.measuring import questions
 from minigemini.evaluation.skills import TABLES
+from minigemini.world.material import EVALUATION_STREAM
 
 SCENE = "A red house, an orange hat and a blue cup."
 

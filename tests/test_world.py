@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minigemini.data.colours import COLOURS
-from minigemini.data.composing import KINDS, sample_scene
-from minigemini.data.concepts import (
+from minigemini.world.colours import COLOURS
+from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.concepts import (
     BY_NAME,
     CONCEPTS,
     ICON_NAMES,
@@ -22,18 +22,18 @@ from minigemini.data.concepts import (
     plural,
     with_article,
 )  # fmt: skip
-from minigemini.data.drawings import render
-from minigemini.data.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
-from minigemini.data.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
-from minigemini.data.icons import render as render_icon
-from minigemini.data.labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_class
-from minigemini.data.layouts import centre, is_clear, overlap
-from minigemini.data.lettered_crops import CROP_PX, draw_lettered_crop, lettered_crop
-from minigemini.data.lettering import CAP_HEIGHTS_PX
-from minigemini.data.lexicon import CHARACTERS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
-from minigemini.data.material import AXES, FIRST_WORLD, TRAINING, evaluation
-from minigemini.data.pages import PAGE_KINDS
-from minigemini.data.samples import label, labelled_scene
+from minigemini.world.drawings import render
+from minigemini.world.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
+from minigemini.world.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
+from minigemini.world.icons import render as render_icon
+from minigemini.world.labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_class
+from minigemini.world.layouts import centre, is_clear, overlap
+from minigemini.world.lettered_crops import CROP_PX, draw_lettered_crop, lettered_crop
+from minigemini.world.lettering import CAP_HEIGHTS_PX
+from minigemini.world.lexicon import CHARACTERS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
+from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
+from minigemini.world.pages import PAGE_KINDS
+from minigemini.world.samples import label, labelled_scene
 
 EVERY_KIND = KINDS + PAGE_KINDS
 EVERY_AXIS = evaluation(*AXES)
@@ -48,9 +48,9 @@ def test_a_seed_gives_one_picture(kind):
 
 FINGERPRINT = """
 import hashlib
-from minigemini.data.composing import KINDS, sample_scene
-from minigemini.data.lessons import sample_lesson
-from minigemini.data.pages import PAGE_KINDS
+from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.lessons import sample_lesson
+from minigemini.world.pages import PAGE_KINDS
 digest = hashlib.sha256()
 for kind in KINDS + PAGE_KINDS:
     lesson = sample_lesson(5, kind)

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from minigemini.data import fonts
+from minigemini.world import fonts
 from minigemini_cli.app import app
 
 

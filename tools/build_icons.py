@@ -16,8 +16,8 @@ from pathlib import Path
 import resvg_py
 from PIL import Image
 
-from minigemini.data.concepts import CONCEPTS
-from minigemini.data.icons import FOLDER, ICON_PX, SHEET_COLUMNS, STYLES
+from minigemini.world.concepts import CONCEPTS
+from minigemini.world.icons import FOLDER, ICON_PX, SHEET_COLUMNS, STYLES
 
 PACKAGES = Path("build/icons/node_modules")
 QUALITY = 82

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from minigemini.data.composing import KINDS, sample_scene
-from minigemini.data.material import AXES, TRAINING, Material, evaluation
-from minigemini.data.pages import PAGE_KINDS
+from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.material import AXES, TRAINING, Material, evaluation
+from minigemini.world.pages import PAGE_KINDS
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "world.png"
 GAP_PX = 6

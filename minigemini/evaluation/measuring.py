@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..data.composing import sample_scene
-from ..data.conversation import possible_exchanges
-from ..data.lessons import PAIR_KINDS, Lesson, sample_pair
-from ..data.scene import Scene
-from ..data.turns import messages
 from ..inference.engine import Engine
+from ..world.composing import sample_scene
+from ..world.conversation import possible_exchanges
+from ..world.lessons import PAIR_KINDS, Lesson, sample_pair
+from ..world.scene import Scene
+from ..world.turns import messages
 from .grading import Score
 from .skills import Skill
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from ..data.lexicon import LETTERS, Texts
-from ..data.material import FIRST_WORLD, Material, evaluation
+from ..world.lexicon import LETTERS, Texts
+from ..world.material import FIRST_WORLD, Material, evaluation
 from .grading import Grade, letters_in_place, the_name, the_same, things_named
 
 UNSEEN_TEXTS = evaluation("texts")
@@ -15,10 +15,10 @@ class Skill:
 
     Attributes:
         name: what a reader calls it.
-        kind: of scene or of pair, see `data.composing.KINDS`, `data.pages.PAGE_KINDS`, `data.lessons.PAIR_KINDS`.
+        kind: of scene or of pair, see `world.composing.KINDS`, `world.pages.PAGE_KINDS`, `world.lessons.PAIR_KINDS`.
         asks: `Turn.skill` of the question; the rounds that lead to it have gone as they should.
         grade: what counts; by default the whole answer, to the letter.
-        material: what the scenes are made of, see `data.material.evaluation`.
+        material: what the scenes are made of, see `world.material.evaluation`.
     """
 
     name: str

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
-from ..data.labels import NUM_LETTER_CLASSES, SLOT_COLUMNS, SLOT_ROWS
-from ..data.lettered_crops import lettered_crop
-from ..data.samples import labelled_scene
+from ..world.labels import NUM_LETTER_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..world.lettered_crops import lettered_crop
+from ..world.samples import labelled_scene
 from .heads import PatchHeads, recall
 from .loop import Batch, stack
 

@@ -4,7 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..data.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 from .loop import Batch
 
 _WEIGHTS = {"slots": 4.0, "names": 3.0}
@@ -24,7 +24,7 @@ class PatchHeads(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
 
     def loss(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and accuracies for tokens (B, N, width) and the labels of `data.samples.labelled_scene`."""
+        """Loss and accuracies for tokens (B, N, width) and the labels of `world.samples.labelled_scene`."""
         tokens = self.norm(tokens)
         labels = {name: batch[name].flatten() for name in ("names", "colours", "centres", "slots")}
         labels["text"] = (batch["slots"] > 0).any(-1).flatten().long()

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..data.composing import sample_scene
-from ..data.conversation import conversation
-from ..data.samples import label
-from ..data.turns import messages
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..world.composing import sample_scene
+from ..world.conversation import conversation
+from ..world.samples import label
+from ..world.turns import messages
 from .heads import PatchHeads
 from .loop import Batch, stack
 from .vision import freeze_all_but

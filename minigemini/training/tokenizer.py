@@ -6,8 +6,8 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..data.composing import sample_scene
-from ..data.conversation import possible_turns
+from ..world.composing import sample_scene
+from ..world.conversation import possible_turns
 
 BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
 VOCAB_SIZE = 640

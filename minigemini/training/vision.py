@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.samples import crowded_scene, labelled_scene
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiModel
+from ..world.samples import crowded_scene, labelled_scene
 from .encoders import normalise, shrink
 from .heads import PatchHeads
 from .loop import Batch, stack
