@@ -13,6 +13,9 @@ from .configuration import MiniGeminiConfig
 from .modeling import MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures
 
+IGNORED = -100
+"""Label of a token that is not learnt."""
+
 
 class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMixin):
     """The model with its head: answers about pictures, or the loss of an answer."""
@@ -31,6 +34,10 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
     def get_output_embeddings(self) -> nn.Module:
         """Give the head."""
         return self.lm_head
+
+    def head(self, hidden_states: Tensor) -> Tensor:
+        """Turn (…, D) into (…, vocabulary) logits."""
+        return finish_logits(self.lm_head(hidden_states), self.config.text_config)
 
     def get_image_features(
         self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None, **kwargs: Any
@@ -51,6 +58,8 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
+        return_logits: bool = True,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> MiniGeminiCausalLMOutputWithPast:
         """Predict the next tokens; see `MiniGeminiModel.forward` for the inputs.
@@ -58,7 +67,18 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         Args:
             labels: (batch, length), the tokens to learn, -100 elsewhere; shifted inside.
             logits_to_keep: How many of the last positions get logits (0: all), or which positions do.
+            return_logits: False leaves `logits` out. With labels, the head then runs only where there are any.
+            num_items_in_batch: Labelled tokens of all the batches between two optimiser steps, by which their losses
+                are divided; by itself, those of this batch.
+
+        Raises:
+            ValueError: If `logits_to_keep` would cut logits off that the labels need.
         """
+        if labels is not None:
+            if not (isinstance(logits_to_keep, int) and logits_to_keep == 0):
+                raise ValueError(f"the loss is of all labels, but logits_to_keep is {logits_to_keep!r}: leave it at 0.")
+            # Nobody reads on after a loss, and beside a cache Transformers does not see that position_ids are packed.
+            kwargs.setdefault("use_cache", False)
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -71,12 +91,15 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             return_dict=True,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = finish_logits(self.lm_head(outputs.last_hidden_state[:, kept]), self.config.text_config)
-        loss = None
+        logits = loss = None
+        if return_logits:
+            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            logits = self.head(outputs.last_hidden_state[:, kept])
         if labels is not None:
-            vocab_size = self.config.text_config.vocab_size
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=vocab_size, **kwargs)
+            labels = labels.to(outputs.last_hidden_state.device)
+            learnt = labels[:, 1:] != IGNORED
+            rows = self.head(outputs.last_hidden_state[:, :-1][learnt]) if logits is None else logits[:, :-1][learnt]
+            loss = mean_loss(rows, labels[:, 1:][learnt], num_items_in_batch)
         return MiniGeminiCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -96,3 +119,13 @@ def finish_logits(logits: Tensor, text_config: PreTrainedConfig) -> Tensor:
     if (cap := getattr(text_config, "final_logit_softcapping", None)) is not None:  # Gemma 2
         logits = cap * torch.tanh(logits / cap)
     return logits
+
+
+def mean_loss(logits: Tensor, targets: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Cross-entropy of (rows, vocabulary) logits, summed and divided by `num_items_in_batch`, by itself the rows.
+
+    Without a row it is 0, not NaN: a rank may have nothing to learn in a step.
+    """
+    total = nn.functional.cross_entropy(logits.float(), targets.to(logits.device), reduction="sum")
+    items = len(targets) if num_items_in_batch is None else num_items_in_batch
+    return total / torch.as_tensor(items, device=total.device).clamp(min=1)
