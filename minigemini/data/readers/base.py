@@ -1,0 +1,67 @@
+"""What all readers are: samples by row, of a number that does not change, and how long each is at a glance."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..schema import Fault, Sample, SampleError
+
+
+class SourceError(ValueError):
+    """A file that is not a source of samples; the message names it, what is wrong and the mend."""
+
+
+class Reader(Protocol):
+    """Samples by row. Readers are picklable, hold no open file, and may be read by several processes at once.
+
+    Attributes:
+        name: what faults call the source.
+        text_bytes: (rows,) int32, the size of each record's text, keys and quotes included: what lengths are estimated
+            from, so that grouping needs no tokenising.
+        pictures: (rows,) int32, pictures of each record.
+    """
+
+    name: str
+    text_bytes: np.ndarray
+    pictures: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Sample:
+        """Read one sample.
+
+        Raises:
+            SampleError: The record is not one.
+        """
+        ...
+
+
+def read_at(path: Path, offset: int, size: int) -> bytes:
+    """Read a part of a file. Opening it anew takes microseconds, and leaves no handle for forked workers to share."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def parse(data: bytes) -> Any:
+    """Parse one JSON record.
+
+    Raises:
+        SampleError: It is not JSON.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise SampleError(Fault.NOT_JSON, str(error)) from None
+
+
+def record_of(sample: Sample) -> dict[str, Any]:
+    """A sample as a record of ours, pictures apart."""
+    return {"id": sample.id, "source": sample.source, "messages": [dict(message) for message in sample.messages]}
+
+
+def text_size(record: dict[str, Any]) -> int:
+    """Bytes of a record as JSON."""
+    return len(json.dumps(record, ensure_ascii=False).encode())

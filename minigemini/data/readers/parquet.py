@@ -1,0 +1,130 @@
+"""Parquet shards, in the columns that `datasets` and its users know: `messages`, and `images` as bytes or paths.
+
+Two small columns beside them, `text_bytes` and `pictures`, are what the reader keeps in memory. Rows are read at
+random, so groups of rows are small: reading one row decodes its whole group.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..schema import Sample, SampleError, from_record
+from .base import SourceError, record_of, text_size
+
+ROWS_PER_GROUP = 16
+_SAMPLE_COLUMNS = ["id", "source", "messages", "images"]
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("Parquet shards need pyarrow: pip install 'minigemini[data]'") from None
+    return pyarrow
+
+
+class ParquetReader:
+    """Rows of Parquet shards as `write_parquet` makes them, numbered through in the order given.
+
+    Args:
+        paths: the shards.
+        image_root: where pictures lie that are given by their paths.
+        name: what the whole is called.
+
+    Raises:
+        SourceError: A file is no such shard, or there is no row in any.
+    """
+
+    def __init__(self, paths: Sequence[Path], image_root: Path | None = None, name: str | None = None) -> None:
+        self.paths, self.image_root = list(paths), image_root
+        self.name = name or (self.paths[0].name if self.paths else "parquet")
+        parts = [self._open(path) for path in self.paths]
+        self._metadata = [metadata for metadata, _, _ in parts]
+        groups = [(file, n) for file, data in enumerate(self._metadata) for n in range(data.num_row_groups)]
+        rows = [self._metadata[file].row_group(n).num_rows for file, n in groups]
+        if not sum(rows):
+            raise SourceError(f"no rows in {len(self.paths)} Parquet shards: name shards that have some.")
+        self._groups, self._starts = groups, np.cumsum([0, *rows])
+        self.text_bytes = np.concatenate([sizes for _, sizes, _ in parts])
+        self.pictures = np.concatenate([pictures for _, _, pictures in parts])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> Sample:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} in {self.name}")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        file, group = self._groups[number]
+        # Without Arrow's threads, which a forked worker does not have.
+        with _pyarrow().parquet.ParquetFile(
+            self.paths[file], metadata=self._metadata[file], pre_buffer=False
+        ) as parquet:
+            table = parquet.read_row_group(group, columns=_SAMPLE_COLUMNS, use_threads=False)
+        record = table.slice(row - int(self._starts[number]), 1).to_pylist()[0]
+        try:
+            pictures = [image["path"] if image["bytes"] is None else image["bytes"] for image in record["images"] or ()]
+            return from_record(record, pictures, self.image_root)
+        except SampleError as error:
+            raise error.of(f"row {row}", self.name) from None
+
+    @staticmethod
+    def _open(path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+        pyarrow = _pyarrow()
+        try:
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+                if missing := {*_SAMPLE_COLUMNS, "text_bytes", "pictures"} - set(file.schema_arrow.names):
+                    raise SourceError(f"{path} has no column {', '.join(sorted(missing))}: write it by write_parquet.")
+                table = file.read(columns=["text_bytes", "pictures"], use_threads=False)
+                return file.metadata, table["text_bytes"].to_numpy(), table["pictures"].to_numpy()
+        except (OSError, pyarrow.ArrowException) as error:
+            raise SourceError(f"{path} is not a Parquet file, or damaged ({error}): copy it again.") from None
+
+
+def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None = None) -> int:
+    """Write one shard.
+
+    Args:
+        samples: what to write; pictures given as bytes go into the shard.
+        path: the file to make.
+        image_root: keep pictures that are files by their paths relative to it; without it their bytes go in too.
+
+    Returns:
+        How many samples there were.
+    """
+    pyarrow = _pyarrow()
+    part = pyarrow.struct([("type", pyarrow.string()), ("text", pyarrow.string())])
+    message = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.list_(part))])
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    schema = pyarrow.schema(
+        [
+            ("id", pyarrow.string()),
+            ("source", pyarrow.string()),
+            ("messages", pyarrow.list_(message)),
+            ("images", pyarrow.list_(image)),
+            ("text_bytes", pyarrow.int32()),
+            ("pictures", pyarrow.int32()),
+        ]
+    )
+    rows, written = iter(samples), 0
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while group := [_row(sample, image_root) for sample in islice(rows, ROWS_PER_GROUP)]:
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
+            written += len(group)
+    return written
+
+
+def _row(sample: Sample, image_root: Path | None) -> dict[str, Any]:
+    images: list[dict[str, Any]] = []
+    for picture in sample.pictures:
+        if isinstance(picture, bytes):
+            images.append({"bytes": picture, "path": None})
+        elif image_root is None:
+            images.append({"bytes": picture.read_bytes(), "path": picture.name})
+        else:
+            images.append({"bytes": None, "path": picture.relative_to(image_root).as_posix()})
+    record = record_of(sample)
+    return {**record, "images": images, "text_bytes": text_size(record), "pictures": len(images)}

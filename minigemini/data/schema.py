@@ -1,0 +1,204 @@
+"""One sample: chat messages in Transformers' form, their pictures by reference, and where it comes from.
+
+Two records describe one. The published one, of the paper's JSON files:
+
+    {"id", "image": path or list or absent, "conversations": [{"from": "human" | "gpt", "value"}, …]}
+
+with `<image>` in a human turn for each picture, and ours, of shards:
+
+    {"id", "source", "messages": [{"role", "content": [{"type": "image"}, {"type": "text", "text"}]}, …], "images": […]}
+
+Both are checked alike and strictly: what is wrong has a name (`Fault`), so that faults can be counted, and a message
+that says which sample it is and what is wrong with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+IMAGE_TAG = "<image>"
+_ROLES = {"human": "user", "gpt": "assistant"}
+
+
+class Fault(StrEnum):
+    """What can be wrong with a sample; the names by which faults are counted."""
+
+    NOT_JSON = "not JSON"
+    MALFORMED = "malformed record"
+    UNKNOWN_SPEAKER = "unknown speaker"
+    ROLE_ORDER = "wrong order of roles"
+    EMPTY_QUESTION = "empty question"
+    EMPTY_ANSWER = "empty answer"
+    DANGLING_TAG = "image tag without a picture"
+    SURPLUS_PICTURE = "picture without an image tag"
+    TAG_IN_ANSWER = "image tag in an answer"
+    UNSAFE_PATH = "picture outside its folder"
+    PICTURE = "unreadable picture"
+    REFUSED = "refused by the chat template"
+    NOT_A_CAPTION = "not one picture and its caption"
+    TOO_LONG = "too long"
+    NOTHING_TO_LEARN = "nothing to learn"
+
+
+class SampleError(ValueError):
+    """A sample that is not used.
+
+    Attributes:
+        fault: what kind of fault it is.
+        id, source: which sample it is; of a record without an id, its row.
+    """
+
+    def __init__(self, fault: Fault, detail: str, id: str = "", source: str = "") -> None:
+        super().__init__(fault, detail, id, source)  # all arguments, so that it survives pickling between processes
+        self.fault, self.detail, self.id, self.source = fault, detail, id, source
+
+    def __str__(self) -> str:
+        return f"{self.source}: sample {self.id!r}: {self.fault}: {self.detail}"
+
+    def of(self, id: str, source: str) -> "SampleError":
+        """The same fault of a sample whose name is known now."""
+        return SampleError(self.fault, self.detail, self.id or id, self.source or source)
+
+
+Picture = Path | bytes
+"""A picture by reference: where its file lies, or the file's bytes."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation.
+
+    Attributes:
+        id, source: its name, and that of what it comes from.
+        messages: as chat templates take them; `{"type": "image"}` stands where a picture does.
+        pictures: what stands there, in the order of the text.
+    """
+
+    id: str
+    source: str
+    messages: tuple[Mapping[str, Any], ...]
+    pictures: tuple[Picture, ...] = ()
+
+
+def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
+    """Check a record of the paper's JSON files and make a sample of it. Pictures lie under `image_root`.
+
+    As the published models saw them, the pictures of a turn come before its text, which loses the space around it;
+    turns without a picture stay as they are.
+
+    Raises:
+        SampleError: It is not such a record.
+    """
+    id = _id_of(record)
+    try:
+        images = record.get("image") or []
+        images = [images] if isinstance(images, str) else images
+        if not isinstance(images, list):
+            raise SampleError(Fault.MALFORMED, f"image is {images!r}: a path or a list of paths")
+        messages = [_published_turn(turn, n) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
+        return _checked(id, source, messages, [_resolve(image, image_root) for image in images])
+    except SampleError as error:
+        raise error.of(id, source) from None
+
+
+def from_record(record: Any, pictures: Sequence[Any], image_root: Path | None) -> Sample:
+    """Check a record of ours and make a sample of it, with pictures as bytes or as paths under `image_root`.
+
+    Raises:
+        SampleError: It is not such a record.
+    """
+    id = _id_of(record)
+    source = record.get("source")
+    try:
+        if not isinstance(source, str) or not source:
+            raise SampleError(Fault.MALFORMED, f"source is {source!r}: the name of what it comes from")
+        messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
+        resolved = [p if isinstance(p, bytes) else _resolve(p, image_root) for p in pictures]
+        return _checked(id, source, messages, resolved)
+    except SampleError as error:
+        raise error.of(id, str(source)) from None
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """All text of a message."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def _id_of(record: Any) -> str:
+    id = record.get("id") if isinstance(record, Mapping) else None
+    if not isinstance(id, str | int) or isinstance(id, bool) or id == "":  # some published parts number their samples
+        raise SampleError(Fault.MALFORMED, "a record is an object with an id, a string or a number")
+    return str(id)
+
+
+def _list_of(record: Mapping[str, Any], name: str) -> list[Any]:
+    turns = record.get(name)
+    if not isinstance(turns, list) or not turns:
+        raise SampleError(Fault.MALFORMED, f"{name} is not a list of at least one turn")
+    return turns
+
+
+def _published_turn(turn: Any, number: int) -> Mapping[str, Any]:
+    if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str):
+        raise SampleError(Fault.MALFORMED, f'turn {number} is not {{"from", "value"}} with a text')
+    if turn.get("from") not in _ROLES:
+        raise SampleError(Fault.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}: human or gpt")
+    role, value = _ROLES[turn["from"]], turn["value"]
+    tags = value.count(IMAGE_TAG) if role == "user" else 0
+    if not tags:
+        return {"role": role, "content": [{"type": "text", "text": value}]}
+    text = value.replace(IMAGE_TAG, "").strip()
+    return {"role": role, "content": [{"type": "image"}] * tags + [{"type": "text", "text": text}] * bool(text)}
+
+
+def _turn(message: Any, number: int) -> Mapping[str, Any]:
+    if not isinstance(message, Mapping) or not isinstance(message.get("content"), str | list):
+        raise SampleError(Fault.MALFORMED, f'message {number} is not {{"role", "content"}}')
+    role, content = message.get("role"), message["content"]
+    if role not in ("system", "user", "assistant"):
+        raise SampleError(Fault.UNKNOWN_SPEAKER, f"message {number} is from {role!r}: system, user or assistant")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for part in parts:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind not in ("text", "image") or (kind == "text" and not isinstance(part.get("text"), str)):
+            raise SampleError(Fault.MALFORMED, f"message {number} has a part that is neither an image nor a text")
+    parts = [{"type": "text", "text": p["text"]} if p["type"] == "text" else {"type": "image"} for p in parts]
+    return {"role": role, "content": parts}
+
+
+def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: list[Picture]) -> Sample:
+    """Hold what both records have in common to the rules."""
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
+    roles = [message["role"] for message in turns]
+    if not roles or len(roles) % 2 or roles != ["user", "assistant"] * (len(roles) // 2):
+        raise SampleError(Fault.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant take turns, in pairs")
+    for number, message in enumerate(messages, 1):
+        images = any(part["type"] == "image" for part in message["content"])
+        if message["role"] != "user" and (images or IMAGE_TAG in text_of(message)):
+            raise SampleError(Fault.TAG_IN_ANSWER, f"message {number} is the {message['role']}'s")
+        if message["role"] == "user" and IMAGE_TAG in text_of(message):
+            raise SampleError(Fault.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give it as a part")
+        if not images and not text_of(message).strip():
+            fault = Fault.EMPTY_ANSWER if message["role"] == "assistant" else Fault.EMPTY_QUESTION
+            raise SampleError(fault, f"message {number}")
+    tags = sum(part["type"] == "image" for part in chain.from_iterable(message["content"] for message in messages))
+    if tags != len(pictures):
+        fault = Fault.DANGLING_TAG if tags > len(pictures) else Fault.SURPLUS_PICTURE
+        raise SampleError(fault, f"{tags} image tags, but {len(pictures)} pictures")
+    return Sample(id, source, tuple(messages), tuple(pictures))
+
+
+def _resolve(path: Any, root: Path | None) -> Path:
+    """Where a picture lies. A record may come from anywhere, so its paths stay inside the folder of pictures."""
+    if not isinstance(path, str) or not path:
+        raise SampleError(Fault.MALFORMED, f"a picture is {path!r}: a path or bytes")
+    if root is None:
+        raise SampleError(Fault.PICTURE, f"{path!r}, but no folder of pictures was given")
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or "\0" in path:
+        raise SampleError(Fault.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
+    return root / relative

@@ -1,0 +1,217 @@
+"""Every format gives the samples that went in, by row; what is broken is named."""
+
+import io
+import json
+import pickle
+import random
+import tarfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from minigemini.data.readers import (
+    JsonLinesReader,
+    JsonListReader,
+    ParquetReader,
+    SourceError,
+    TarReader,
+    json_files,
+    parquet,
+    write_parquet,
+    write_tar,
+)
+from minigemini.data.schema import Fault, SampleError, from_published
+
+
+def encoded(seed: int, kind: str) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (9, 7), (seed, 2 * seed, 90)).save(data, kind)
+    return data.getvalue()
+
+
+def record(number: int) -> dict:
+    """Without a picture, with one, or with two; with everything in its text that JSON writes in its own way."""
+    tags = number % 3
+    images = [f"part {n}/{number}.{n}.{kind}" for n, kind in zip(range(tags), ("jpg", "png"), strict=False)]
+    question = "<image>\n" * tags + f'“{number}” [{{"\\' + "\u2028é" * (number % 5)
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": "]}, " * number + "yes\t"}]
+    return {"id": f"r{number}", "conversations": turns} | (
+        {"image": images[0] if tags == 1 else images} if tags else {}
+    )
+
+
+RECORDS = [record(number) for number in range(41)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A folder with all pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(len(RECORDS)):
+        for n, (suffix, kind) in enumerate((("jpg", "JPEG"), ("png", "PNG"))):
+            path = folder / f"part {n}/{number}.{n}.{suffix}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(encoded(number, kind))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(root):
+    return [from_published(record, "all", root) for record in RECORDS]
+
+
+def inlined(sample):
+    """A sample with its pictures as bytes."""
+    return [p if isinstance(p, bytes) else p.read_bytes() for p in sample.pictures]
+
+
+def write_list(path: Path, **kwargs) -> Path:
+    path.write_text(json.dumps(RECORDS, **kwargs), encoding="utf-8")
+    return path
+
+
+def write_lines(path: Path) -> Path:
+    path.write_text("\n\n".join(json.dumps(record) for record in RECORDS), encoding="utf-8")
+    return path
+
+
+def halves(write, folder: Path, samples, **kwargs) -> list[Path]:
+    """Two shards of unequal length."""
+    paths = [folder / "0.shard", folder / "1.shard"]
+    assert [write(part, path, **kwargs) for part, path in zip((samples[:30], samples[30:]), paths, strict=True)] == [
+        30,
+        11,
+    ]
+    return paths
+
+
+READERS = {
+    "list": lambda folder, root, _: JsonListReader(write_list(folder / "x.json", ensure_ascii=False), root, "all"),
+    "indented list": lambda folder, root, _: JsonListReader(write_list(folder / "x.json", indent=2), root, "all"),
+    "lines": lambda folder, root, _: JsonLinesReader(write_lines(folder / "x.jsonl"), root, "all"),
+    "parquet": lambda folder, root, samples: ParquetReader(halves(write_parquet, folder, samples)),
+    "parquet with paths": lambda folder, root, samples: ParquetReader(
+        halves(write_parquet, folder, samples, image_root=root), root
+    ),
+    "tar": lambda folder, root, samples: TarReader(halves(write_tar, folder, samples)),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "block"), [*((kind, 2**20) for kind in READERS), *(("list", n) for n in (7, 100)), ("indented list", 31)]
+)
+def test_any_row_in_any_order(kind, block, root, samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
+    reader = pickle.loads(pickle.dumps(READERS[kind](tmp_path, root, samples)))
+    assert len(reader) == len(samples)
+    assert reader.pictures.tolist() == [len(sample.pictures) for sample in samples]
+    rows = list(range(len(samples)))
+    random.Random(0).shuffle(rows)
+    for row in rows:
+        ours, theirs = reader[row], samples[row]
+        assert (ours.id, ours.source, ours.messages) == (theirs.id, theirs.source, theirs.messages)
+        assert inlined(ours) == inlined(theirs)
+        assert isinstance(next(iter(ours.pictures), b""), bytes) is (kind in ("parquet", "tar") or not ours.pictures)
+        text = sum(len(part.get("text", "")) for message in ours.messages for part in message["content"])
+        assert text < reader.text_bytes[row] < 6 * text + 900
+    with pytest.raises(IndexError):
+        reader[len(samples)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tar"])
+def test_shards_that_are_none(kind, tmp_path, samples):
+    reader, write = {"parquet": (ParquetReader, write_parquet), "tar": (TarReader, write_tar)}[kind]
+    path = tmp_path / "shard"
+    path.write_bytes(b"something else" * 100)
+    with pytest.raises(SourceError, match="shard is not a "):
+        reader([path])
+    write([], path)
+    with pytest.raises(SourceError, match=r"no (rows|samples) in 1"):
+        reader([path])
+    write(samples, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(SourceError, match="damaged"):
+        reader([path])
+
+
+def test_parquet_of_others(tmp_path):
+    import pyarrow
+
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"], "messages": ["x"]}), tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match="no column images, pictures, source, text_bytes"):
+        ParquetReader([tmp_path / "x.parquet"])
+
+
+def test_tar_of_others(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a.json"))
+        tar.addfile(tarfile.TarInfo("a.1.jpg"))
+    with pytest.raises(SourceError, match=r"the members a\.\* are not"):
+        TarReader([tmp_path / "x.tar"])
+
+
+def test_without_pyarrow(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigemini\[data\]'"):
+        parquet.ParquetReader([tmp_path / "x"])
+
+
+BROKEN = {
+    "an object": ('{"a": 1}', r"has '\{' at byte 0, where a JSON list has '\['"),
+    "nothing": ("  ", "ends at byte 2"),
+    "cut off between records": ('[{"id": 1}, ', "ends at byte 12"),
+    "cut off in a record": ('[{"id": 1}, {"id', "the record at byte 12 is not JSON"),
+    "a comma too few": ('[{"id": 1} {"id": 2}]', "has '{' at byte 11, where a JSON list has ','"),
+    "a comma too many": ('[{"id": 1},]', "the record at byte 11 is not JSON"),
+    "not JSON": (
+        '[{"é": 1},\n {"id": 01}]',
+        r"the record at byte 13 is not JSON \(Expecting ',' delimiter at byte 21\)",
+    ),
+    "no record": ("[ ]", "has no records"),
+    "nested too deep": ("[" + "[" * 100_000, "the record at byte 1 is not JSON"),
+}
+
+
+@pytest.mark.parametrize("block", [3, 2**20])
+@pytest.mark.parametrize("name", BROKEN)
+def test_lists_that_are_none(name, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
+    content, message = BROKEN[name]
+    (tmp_path / "x.json").write_text(content, encoding="utf-8")
+    with pytest.raises(SourceError, match=message):
+        JsonListReader(tmp_path / "x.json")
+
+
+def test_a_broken_list_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(json_files, "MAX_RECORD_BYTES", 1000)
+    (tmp_path / "x.json").write_text('[{"id": 1}, {"text": "' + "x" * 10**6)
+    with pytest.raises(SourceError, match="the record at byte 12 is not JSON"):
+        JsonListReader(tmp_path / "x.json")
+
+
+def test_faulty_records_keep_their_rows(tmp_path):
+    good = json.dumps(RECORDS[0])
+    (tmp_path / "x.jsonl").write_text(f'{good}\n{{"id": \n[1]\n{good}')
+    reader = JsonLinesReader(tmp_path / "x.jsonl")
+    assert len(reader) == 4
+    assert reader[3].id == "r0"
+    for row, fault in ((1, Fault.NOT_JSON), (2, Fault.MALFORMED)):
+        with pytest.raises(SampleError) as caught:
+            reader[row]
+        assert (caught.value.fault, caught.value.id, caught.value.source) == (fault, f"row {row}", "x.jsonl")
+
+
+def test_a_long_list_is_not_held_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", 2**18)
+    path = tmp_path / "x.json"
+    with path.open("w") as file:
+        file.write("[" + ",".join(json.dumps(RECORDS[n % 30]) for n in range(60_000)) + "]")
+    tracemalloc.start()
+    reader = JsonListReader(path)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 20 * len(reader) + 10_000
+    assert peak < held + 2**21 < path.stat().st_size / 3

@@ -1,0 +1,129 @@
+"""Records to samples, and the name of everything that can be wrong with one."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from minigemini.data.schema import Fault, SampleError, from_published, from_record
+
+ROOT = Path("/pictures")
+IMAGE = {"type": "image"}
+
+
+def text(value):
+    return {"type": "text", "text": value}
+
+
+def published(*values, image="a/b.jpg", speakers=("human", "gpt"), **fields):
+    turns = [{"from": speakers[n % 2], "value": value} for n, value in enumerate(values)]
+    record = {"id": "7", "image": image, "conversations": turns, **fields}
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def test_a_published_record():
+    sample = from_published(published("What?\n<image>", "A cat.", " And? ", " A dog. "), "coco", ROOT)
+    assert (sample.id, sample.source, sample.pictures) == ("7", "coco", (ROOT / "a/b.jpg",))
+    assert [(m["role"], m["content"]) for m in sample.messages] == [
+        ("user", [IMAGE, text("What?")]),
+        ("assistant", [text("A cat.")]),
+        ("user", [text(" And? ")]),
+        ("assistant", [text(" A dog. ")]),
+    ]
+
+
+def test_pictures_of_a_list_stand_in_the_order_of_their_tags():
+    record = published("<image>\n<image> Which?", "This.", "<image>", "No.", image=["1.png", "2.png", "3.png"])
+    sample = from_published(record, "s", ROOT)
+    assert [path.name for path in sample.pictures] == ["1.png", "2.png", "3.png"]
+    assert [m["content"] for m in sample.messages[::2]] == [[IMAGE, IMAGE, text("Which?")], [IMAGE]]
+
+
+@pytest.mark.parametrize("image", [None, [], ""])
+def test_text_alone_needs_no_folder(image):
+    sample = from_published(published("Hello", "Hi.", image=image, id=12), "s", None)
+    assert (sample.id, sample.pictures) == ("12", ())
+
+
+FAULTY = {
+    "no record": ("text", Fault.MALFORMED, "object with an id"),
+    "no id": (published("<image>", "a", id=""), Fault.MALFORMED, "object with an id"),
+    "no turns": (published(), Fault.MALFORMED, "conversations is not a list of at least one"),
+    "a turn without text": (published("<image>", None), Fault.MALFORMED, "turn 2"),
+    "an unknown speaker": (published("<image>", "a", speakers=("human", "bot")), Fault.UNKNOWN_SPEAKER, "2 is from 'b"),
+    "answers alone": (published("q", "a", image=None, speakers=("gpt", "human")), Fault.ROLE_ORDER, "assistant, user"),
+    "no last answer": (published("<image>", "a", "b"), Fault.ROLE_ORDER, "user, assistant, user"),
+    "an empty answer": (published("<image>", " \n"), Fault.EMPTY_ANSWER, "message 2"),
+    "an empty question": (published(" ", "a", image=None), Fault.EMPTY_QUESTION, "message 1"),
+    "a dangling tag": (published("<image>", "a", image=None), Fault.DANGLING_TAG, "1 image tags, but 0 pictures"),
+    "two tags": (published("<image>", "a", "<image>", "b"), Fault.DANGLING_TAG, "2 image tags, but 1 pictures"),
+    "no tag": (published("q", "a"), Fault.SURPLUS_PICTURE, "0 image tags, but 1 pictures"),
+    "a tag in an answer": (published("<image>", "an <image>"), Fault.TAG_IN_ANSWER, "message 2 is the assistant's"),
+    "an image that is a number": (published("<image>", "a", image=3), Fault.MALFORMED, "image is 3"),
+    "a path that is a number": (published("<image>", "a", image=[3]), Fault.MALFORMED, "a picture is 3"),
+    "a path upwards": (published("<image>", "a", image="a/../../b"), Fault.UNSAFE_PATH, "'a/../../b'"),
+    "a path from the root": (published("<image>", "a", image="/etc/passwd"), Fault.UNSAFE_PATH, "'/etc/passwd'"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faults_of_published_records(name):
+    record, fault, message = FAULTY[name]
+    with pytest.raises(SampleError, match=message) as caught:
+        from_published(record, "mix", ROOT)
+    assert caught.value.fault is fault
+    if "object" not in message:
+        assert (caught.value.id, caught.value.source) == ("7", "mix")
+        assert str(caught.value).startswith(f"mix: sample '7': {fault}: ")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.fault) == (str(caught.value), fault)
+
+
+def ours(*messages, **fields):
+    return {"id": "7", "source": "lima", "messages": list(messages), **fields}
+
+
+def message(role, content):
+    return {"role": role, "content": content}
+
+
+def test_a_record_of_ours():
+    record = ours(
+        message("system", "Be brief."),
+        message("user", [{**IMAGE, "text": None}, {**text("What?"), "more": 1}]),
+        message("assistant", "A cat."),
+    )
+    sample = from_record(record, [b"png"], None)
+    assert (sample.source, sample.pictures) == ("lima", (b"png",))
+    assert [m["content"] for m in sample.messages] == [[text("Be brief.")], [IMAGE, text("What?")], [text("A cat.")]]
+    assert from_record(record, ["x.png"], ROOT).pictures == (ROOT / "x.png",)
+
+
+OUR_FAULTS = {
+    "no source": (ours(source=""), [], Fault.MALFORMED, "source is ''"),
+    "a message that is a text": (ours("hello"), [], Fault.MALFORMED, "message 1"),
+    "an unknown role": (ours(message("tool", "x")), [], Fault.UNKNOWN_SPEAKER, "from 'tool'"),
+    "a video": (ours(message("user", [{"type": "video"}])), [], Fault.MALFORMED, "neither an image nor a text"),
+    "a system message alone": (ours(message("system", "x")), [], Fault.ROLE_ORDER, "none"),
+    "a tag in the text": (
+        ours(message("user", "<image>"), message("assistant", "x")),
+        [],
+        Fault.MALFORMED,
+        "as a part",
+    ),
+    "a path without a folder": (ours(message("user", [IMAGE])), ["x.png"], Fault.PICTURE, "no folder of pictures"),
+    "an image in a system message": (
+        ours(message("system", [IMAGE]), message("user", "q"), message("assistant", "a")),
+        [b"png"],
+        Fault.TAG_IN_ANSWER,
+        "the system's",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUR_FAULTS)
+def test_faults_of_our_records(name):
+    record, pictures, fault, words = OUR_FAULTS[name]
+    with pytest.raises(SampleError, match=words) as caught:
+        from_record(record, pictures, None)
+    assert (caught.value.fault, caught.value.id) == (fault, "7")
