@@ -1,0 +1,119 @@
+"""A sample to tensors, by the processor alone: tokens, labels, pixels. One by one, so that one can fail alone."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jinja2.exceptions import TemplateError
+from torch import Tensor
+
+from ..model import MiniGeminiProcessor
+from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
+from .schema import Fault, Sample, SampleError, text_of
+
+IGNORED = -100
+"""Label of a token that is not learnt."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the model is given of one sample.
+
+    Attributes:
+        input_ids: (n,) int64, the image token once per visual token.
+        labels: (n,) int64, `input_ids` where they are learnt, `IGNORED` elsewhere and at the front.
+        pixels: by the names that the model takes them by, (pictures, 3, px, px) each; empty without a picture.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    pixels: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class SampleEncoder:
+    """Encode samples for training.
+
+    Attributes:
+        processor: the model's own, with the chat template to train in.
+        plain: for stage 1: of each sample one picture and its caption, without the question, as the `plain` template
+            was trained. A sample of another form is a fault.
+        max_length: most tokens of a sample.
+        too_long: what becomes of a longer one: it is a fault, or its text is cut off at the end; never a picture.
+        limits: which pictures are read.
+    """
+
+    processor: MiniGeminiProcessor
+    plain: bool = False
+    max_length: int | None = None
+    too_long: Literal["fault", "truncate"] = "fault"
+    limits: PictureLimits = LIMITS
+
+    def __call__(self, sample: Sample) -> Encoded:
+        """Encode a sample.
+
+        Raises:
+            SampleError: A picture is missing or broken, it is too long, or nothing of it is to be learnt.
+        """
+        try:
+            return self._encode(_as_caption(sample) if self.plain else sample)
+        except SampleError as error:
+            raise error.of(sample.id, sample.source) from None
+
+    def _encode(self, sample: Sample) -> Encoded:
+        messages = self._with_pictures(sample)
+        try:
+            inputs: Any = self.processor.apply_chat_template(
+                messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="pt"
+            )
+        except TemplateError as error:
+            raise SampleError(Fault.REFUSED, str(error)) from None
+        ids, said = inputs["input_ids"][0], torch.as_tensor(inputs["assistant_masks"][0])
+        # The first token has nothing before it that it could be learnt from; in a packed row it would have.
+        said[0] = 0
+        kept = self._kept(ids)
+        labels = torch.where(said == 1, ids, IGNORED)[:kept]
+        if not (labels != IGNORED).any():
+            raise SampleError(Fault.NOTHING_TO_LEARN, f"no answer begins in the first {kept} tokens")
+        names = self.processor.image_processor.model_input_names
+        return Encoded(ids[:kept], labels, {name: inputs[name] for name in names if name in inputs})
+
+    def _with_pictures(self, sample: Sample) -> list[dict[str, Any]]:
+        """Messages as the processor takes them, each picture opened in its place."""
+        pictures = iter(sample.pictures)
+        messages = []
+        for message in sample.messages:
+            parts = [dict(part) for part in message["content"]]
+            for part in parts:
+                if part["type"] == "image":
+                    picture = next(pictures)
+                    name = "a picture" if isinstance(picture, bytes) else str(picture)
+                    try:
+                        part["image"] = open_picture(picture, self.limits, name)
+                    except PictureError as error:
+                        raise SampleError(Fault.PICTURE, str(error)) from None
+            messages.append({"role": message["role"], "content": parts})
+        return messages
+
+    def _kept(self, ids: Tensor) -> int:
+        """How many tokens of a text stay."""
+        length = len(ids)
+        if self.max_length is None or length <= self.max_length:
+            return length
+        if self.too_long == "fault":
+            raise SampleError(Fault.TOO_LONG, f"{length} tokens, more than {self.max_length}")
+        if (ids[self.max_length :] == self.processor.image_token_id).any():
+            raise SampleError(Fault.TOO_LONG, f"{length} tokens, of which {self.max_length} would cut off a picture")
+        return self.max_length
+
+
+def _as_caption(sample: Sample) -> Sample:
+    """A picture and its caption alone."""
+    if len(sample.messages) != 2 or len(sample.pictures) != 1:
+        turns, pictures = len(sample.messages), len(sample.pictures)
+        raise SampleError(Fault.NOT_A_CAPTION, f"{turns} turns and {pictures} pictures")
+    answer = {"role": "assistant", "content": [{"type": "text", "text": text_of(sample.messages[1])}]}
+    return Sample(sample.id, sample.source, ({"role": "user", "content": [{"type": "image"}]}, answer), sample.pictures)
