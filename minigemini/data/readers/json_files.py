@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..schema import Sample, SampleError, from_published
+from ..schema import IMAGE_TAG, Sample, SampleError, from_published
 from .base import SourceError, parse, read_at
 
 BLOCK_BYTES = 8 * 2**20
@@ -91,7 +91,7 @@ def _line_places(file: IO[bytes]) -> Iterator[_Place]:
             try:
                 pictures = _pictures(json.loads(line))
             except (ValueError, RecursionError):
-                pictures = 0
+                pictures = line.count(IMAGE_TAG.encode())
             yield _Place(offset, len(line), pictures)
         offset += len(line)
 

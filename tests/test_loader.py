@@ -1,0 +1,275 @@
+"""The stream of batches: the same with any workers and ranks, exact on resume, honest about what is broken."""
+
+import json
+import random
+from itertools import chain, islice
+
+import pytest
+import torch
+
+from minigemini.data.encoding import SampleEncoder
+from minigemini.data.faults import FaultLog, TooManyFaultsError
+from minigemini.data.loader import Loader
+from minigemini.data.mixture import GlobalBatches, Mixture, Part
+from minigemini.data.packing import PackedCollator, PaddedCollator
+from minigemini.data.readers import JsonLinesReader
+from minigemini.data.row_loader import RowLoader
+
+ROWS = {"chat": 53, "captions": 40}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, picture):
+    """Two sources, and their pictures. Two records in the first are broken, one each way."""
+    folder = tmp_path_factory.mktemp("sources")
+    for seed in range(3):
+        picture(seed).save(folder / f"{seed}.png")
+    for source, rows in ROWS.items():
+        lines = []
+        for row in range(rows):
+            tags = 1 if source == "captions" else row % 3
+            turns = [{"from": "human", "value": "<image>" * tags + "Q" * (row * 7 % 31 + 1)}]
+            turns += [{"from": "gpt", "value": f"{source} {row}"}]
+            images = [f"{(row + n) % 3}.png" for n in range(tags)]
+            lines.append(json.dumps({"id": f"{source} {row}", "image": images, "conversations": turns}))
+        (folder / f"{source}.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model, make_processor):
+    return SampleEncoder(make_processor(tiny_model.config))
+
+
+@pytest.fixture
+def make(folder, encoder, tmp_path):
+    """Build a loader; each one as if in a new process."""
+
+    def build(kind="packed", size=8, folder=folder, seed=0, encoder=encoder, share=0.0, **kwargs):
+        parts = [Part(JsonLinesReader(folder / f"{source}.jsonl", folder), 0.7) for source in ROWS]
+        faults = FaultLog(tmp_path / "faults.jsonl", share)
+        batches = GlobalBatches(Mixture(parts, seed), size, 4, by_length=kind == "padded", megabatch=2)
+        if kind == "rows":
+            return RowLoader(batches, encoder, faults, rows=2, row_length=250, pad_token_id=0, **kwargs)
+        collator = PackedCollator(90, 0) if kind == "packed" else PaddedCollator(0)
+        return Loader(batches, encoder, collator, faults, **kwargs)
+
+    return build
+
+
+def endless(loader):
+    """Epoch after epoch, as training goes through them."""
+    while True:
+        yield from loader
+
+
+def take(loader, batches):
+    return list(islice(endless(loader), batches))
+
+
+def same(ours, theirs):
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert torch.equal(value, other[name]), name
+
+
+KINDS = ["packed", "padded", "rows"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resume_is_exact_at_any_position(kind, make):
+    loader, states, batches = make(kind), [], []
+    for batch in islice(endless(loader), 26):  # more than three epochs
+        batches.append(batch)
+        states.append(json.loads(json.dumps(loader.state_dict())))
+    assert len(json.dumps(states[-1])) < 250
+    for position in [0, *random.Random(0).sample(range(24), 6)]:
+        resumed = make(kind)
+        resumed.load_state_dict(states[position])
+        same(take(resumed, 25 - position), batches[position + 1 :])
+        assert resumed.state_dict() == states[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_change_nothing(kind, make):
+    expected = make(kind)
+    batches = take(expected, 14)
+    for workers in (1, 2):
+        loader = make(kind, workers=workers)
+        same(take(loader, 5), batches[:5])
+        state = loader.state_dict()
+        resumed = make(kind, workers=workers)
+        resumed.load_state_dict(state)
+        same(take(resumed, 9), batches[5:])
+        assert resumed.state_dict() == expected.state_dict()
+
+
+@pytest.fixture
+def answers(encoder):
+    """The samples of each batch by their answers, which are their ids."""
+
+    def read(batches) -> list[list[str]]:
+        learnt = (batch["labels"][batch["labels"] != -100] for batch in batches)
+        return [sorted(encoder.processor.tokenizer.decode(ids).split("<eos>")[:-1]) for ids in learnt]
+
+    return read
+
+
+def test_ranks_together_see_what_one_sees(make, answers):
+    alone = make()
+    expected = answers(take(alone, 2 * len(alone)))
+    for world in (2, 3):
+        ranks = [answers(take(make(rank=rank, world_size=world), 18)) for rank in range(world)]
+        assert [sorted(chain(*shares)) for shares in zip(*ranks, strict=True)] == expected
+    assert len(alone) == 9
+    first = list(chain(*expected[:9]))
+    assert len(first) == len(set(first)) == round(0.7 * 53) + 28
+
+
+def test_a_run_goes_on_with_another_number_of_ranks(make, answers):
+    loader = make()
+    take(loader, 5)
+    ranks = []
+    for rank in range(2):
+        resumed = make(rank=rank, world_size=2)
+        resumed.load_state_dict(loader.state_dict())
+        ranks.append(answers(take(resumed, 3)))
+    assert [sorted(a + b) for a, b in zip(*ranks, strict=True)] == answers(take(loader, 3))
+
+
+def test_ranks_of_rows_share_the_order(make, answers):
+    """Ranks move on at their own pace: together they take each position once."""
+    batches = make("rows").batches
+    order = [batches.mixture[int(number)].id for epoch in range(9) for number in batches.epoch(epoch)]
+    for rank in range(2):
+        loader = make("rows", rank=rank, world_size=2)
+        seen = list(chain(*answers(take(loader, 12))))
+        assert sorted(seen + [order[p] for p in loader.waiting]) == sorted(order[rank : loader.next : 2])
+        assert len(seen) > len(batches.mixture)
+    with pytest.raises(ValueError, match="the state is of rank 1 of 2, but this is rank 0 of 2"):
+        make("rows", rank=0, world_size=2).load_state_dict(loader.state_dict())
+
+
+def test_rows_are_full(make):
+    batches = take(make("rows"), 40)
+    assert {batch["input_ids"].shape[0] for batch in batches} == {2}
+    assert max(batch["input_ids"].shape[1] for batch in batches) <= 250
+    tokens = sum(int((batch["input_ids"] != 0).sum()) for batch in batches)
+    assert tokens / (40 * 2 * 250) > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_random_numbers_of_training_are_left_alone(kind, workers, make):
+    torch.manual_seed(3)
+    take(make(kind, workers=workers), 3)
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"size": 4}])
+def test_a_state_of_other_data_is_refused(change, make):
+    loader = make()
+    take(loader, 1)
+    with pytest.raises(ValueError, match="the state is of the data"):
+        make(**change).load_state_dict(loader.state_dict())
+
+
+def test_ranks_count_from_zero(make):
+    with pytest.raises(ValueError, match="rank is 2 of 2"):
+        make(rank=2, world_size=2)
+
+
+@pytest.fixture
+def broken(folder, tmp_path):
+    """The same sources with faults in five of the captions' rows, which keep their lengths and with them the order."""
+    copy = tmp_path / "broken"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    lines = (copy / "captions.jsonl").read_text().splitlines()
+    (copy / "8.png").write_bytes((copy / "0.png").read_bytes()[:500])
+    lines[3] = lines[3].replace("0.png", "9.png")
+    lines[7] = lines[7].replace("1.png", "8.png")
+    lines[11] = lines[11].replace('captions 11"}]', " " * 11 + '"}]')
+    lines[20] = lines[20][:-1] + " "
+    lines[30] = lines[30].replace("<image>", "       ")
+    (copy / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    return copy
+
+
+FAULTS = {
+    "captions 3": "unreadable picture",
+    "captions 7": "unreadable picture",
+    "captions 11": "empty answer",
+    "row 20": "not JSON",
+    "captions 30": "picture without an image tag",
+}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", ["packed", "padded"])
+def test_faulty_samples_are_listed_and_nothing_takes_their_place(kind, workers, make, broken, answers, tmp_path):
+    whole, loader = make(kind), make(kind, folder=broken, share=1.0, workers=workers)
+    assert len(loader) == 9
+    epochs = 3  # at weight 0.7, each sample is in some epoch of three
+    missing = [
+        sorted(set(theirs) - set(ours))
+        for theirs, ours in zip(answers(take(whole, 9 * epochs)), answers(take(loader, 9 * epochs)), strict=True)
+    ]
+    listed = [json.loads(line) for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
+    assert {entry["id"]: entry["fault"] for entry in listed} == FAULTS
+    assert all(entry["source"] == "captions.jsonl" and entry["reason"] for entry in listed)
+    names = [entry["id"].replace("row", "captions") for entry in listed]
+    assert sorted(names) == sorted(chain(*missing))
+    order = [whole.batches.mixture[int(n)].id for epoch in range(epochs) for n in whole.batches.epoch(epoch)]
+    assert [order[entry["position"]] for entry in listed] == names
+    assert loader.state_dict()["seen"] == epochs * 65
+    assert sum(loader.state_dict()["faults"].values()) == len(listed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_faults_are_counted_once_over_a_resume(kind, make, broken):
+    loader = make(kind, folder=broken, share=1.0)
+    take(loader, 9)
+    state = loader.state_dict()
+    take(loader, 9)
+    resumed = make(kind, folder=broken, share=1.0)
+    resumed.load_state_dict(state)
+    take(resumed, 9)
+    assert resumed.state_dict() == loader.state_dict()
+    assert sum(state["faults"].values()) >= 3
+
+
+def test_a_batch_of_faulty_samples_keeps_ranks_in_step(make, broken):
+    loader = make(size=1, folder=broken, share=1.0)
+    empty = [batch for batch in take(loader, 65) if "pixel_values" not in batch and (batch["labels"] == -100).all()]
+    assert len(empty) == sum(loader.state_dict()["faults"].values()) >= 3
+    assert all(batch["input_ids"].shape == (1, 1) for batch in empty)
+
+
+def test_too_many_faults_stop_the_run(make, broken, tmp_path):
+    message = (
+        r"4 of \d+ samples are faulty, more than max_faulty_share=0.003 allows: .* \(\d\), .*\. "
+        r"Each is named in .*faults.jsonl; mend them"
+    )
+    with pytest.raises(TooManyFaultsError, match=message):
+        take(make(folder=broken, share=0.003), 100)
+    assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 4
+    with pytest.raises(TooManyFaultsError, match="1 of"):
+        take(make(folder=broken, share=0.0), 100)
+    with pytest.raises(ValueError, match="give a share, 0 to 1"):
+        make(share=2)
+
+
+def test_a_share_is_of_all_that_was_seen(tmp_path):
+    log = FaultLog(tmp_path / "x", 0.01)
+    log.counts["not JSON"] = 10
+    log.check(5)  # of 1000 that a share is of at least
+    log.counts["not JSON"] = 11
+    log.check(1100)
+    with pytest.raises(TooManyFaultsError):
+        log.check(1099)
