@@ -23,6 +23,7 @@ format: $(VENV)/.dev
 benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/mining.py
 	$(BIN)/python benchmarks/vision.py
+	$(BIN)/python benchmarks/quantised.py
 
 # The wheel, installed in an empty environment away from the checkout, answers too.
 wheel-test: $(VENV)/.dev

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, evaluate, info, scene, train
+from . import ask, assemble, chat, convert, evaluate, info, merge, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -18,6 +18,7 @@ app.command("chat")(chat.chat)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
+app.command("merge")(merge.merge)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("scene")(scene.scene)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
+    Base,
     Device,
+    DeviceMap,
     Dtype,
     MaxNewTokens,
     Model,
+    OffloadFolder,
+    Quantize,
     Seed,
     Temperature,
     be_quiet,
@@ -39,12 +43,18 @@ def ask(
     seed: Seed = None,
     device: Device = None,
     dtype: Dtype = None,
+    quantize: Quantize = None,
+    device_map: DeviceMap = None,
+    offload_folder: OffloadFolder = None,
+    base: Base = None,
 ) -> None:
     """Answer a question about pictures. Prints the answer and nothing else.
 
     Example: minigemini ask photo.png "What colour is the ball?"
 
     Example: minigemini ask left.png right.png "What is different?" --json
+
+    Example: minigemini ask photo.png "What is it?" --model my-model --quantize 8bit
     """
     pictures = pictures or []
     _check_order(pictures, question)
@@ -60,7 +70,15 @@ def ask(
 
         check_target(explain)
     opened = [open_picture(picture) for picture in pictures]
-    engine = Engine.load(model, device=device, dtype=dtype)
+    engine = Engine.load(
+        model,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        device_map=device_map,
+        offload_folder=offload_folder,
+        base=base,
+    )
     with Conversation(engine, opened).stream(question, sampling) as stream:
         if not as_json:
             _print_pieces(stream)
@@ -103,6 +121,6 @@ def _described(engine: "Engine", pictures: list[str], question: str, answer: "An
         "prompt_tokens": answer.prompt_tokens,
         "new_tokens": answer.new_tokens,
         "seconds": round(answer.seconds, 3),
-        "device": str(engine.model.device),
+        "device": str(engine.device),
         "dtype": str(engine.model.dtype).removeprefix("torch."),
     }

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
+    Base,
     Device,
+    DeviceMap,
     Dtype,
     MaxNewTokens,
     Model,
+    OffloadFolder,
+    Quantize,
     Seed,
     Temperature,
     be_quiet,
@@ -37,10 +41,16 @@ def chat(
     seed: Seed = None,
     device: Device = None,
     dtype: Dtype = None,
+    quantize: Quantize = None,
+    device_map: DeviceMap = None,
+    offload_folder: OffloadFolder = None,
+    base: Base = None,
 ) -> None:
     """Talk about pictures, turn by turn. Ctrl-C stops an answer, Ctrl-D ends.
 
     Example: minigemini chat photo.png
+
+    Example: minigemini chat photo.png --model my-adapter --base my-model
 
     In the conversation: /image PATH, /reset, /help, /quit. Nothing of it is kept.
     """
@@ -51,7 +61,16 @@ def chat(
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     opened = [open_picture(picture) for picture in pictures or []]
-    conversation = Conversation(Engine.load(model, device=device, dtype=dtype), opened)
+    engine = Engine.load(
+        model,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        device_map=device_map,
+        offload_folder=offload_folder,
+        base=base,
+    )
+    conversation = Conversation(engine, opened)
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows has none
             import readline  # noqa: F401 (importing it gives `input` editing, and a history kept in memory only)

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 """Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
 
-MODEL_HELP = "nano (the embedded one), a checkpoint folder, or a hub id (owner/name)."
+MODEL_HELP = "nano (the embedded one), a checkpoint folder, a hub id (owner/name), or an adapter."
 
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.  [default: the fastest here]")]
@@ -23,6 +23,16 @@ Dtype = Annotated[
     str | None,
     typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]"),
 ]
+Quantize = Annotated[
+    str | None, typer.Option("--quantize", help="8bit or 4bit: the language model's weights.  [default: neither]")
+]
+DeviceMap = Annotated[
+    str | None, typer.Option("--device-map", help="auto spreads weights over devices, memory and disk.")
+]
+OffloadFolder = Annotated[
+    Path | None, typer.Option("--offload-folder", help="Where --device-map may put weights on disk.")
+]
+Base = Annotated[str | None, typer.Option("--base", help="Model of an adapter.  [default: the one it names]")]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
 Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]

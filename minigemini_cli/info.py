@@ -1,11 +1,12 @@
 """`minigemini info`: what a checkpoint consists of."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import MODEL_HELP, be_quiet, one_line_errors
+from .common import MODEL_HELP, Base, be_quiet, one_line_errors
 
 if TYPE_CHECKING:
     from minigemini.inference.report import Report
@@ -13,25 +14,34 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def info(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Or a published model, e.g. MGM-7B.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    base: Base = None,
 ) -> None:
-    """Tell what a model consists of: parameters by part, tokens per picture, memory by dtype.
+    """Tell what a model consists of, and what of it fits here: parameters by part, tokens per picture, memory.
+
+    No weight is read. "Fits" counts the weights, and keys and values of a picture and 1,000 tokens; what a forward pass
+    needs besides is small next to them.
 
     Example: minigemini info nano
+
+    Example: minigemini info MGM-34B-HD (a published model, by its name; nothing is fetched)
     """
     be_quiet(model)
 
+    from minigemini.conversion import PUBLISHED
+    from minigemini.inference.memory import free_memory
     from minigemini.inference.report import report
 
-    found = report(model)
-    print(json.dumps(_described(found), ensure_ascii=False) if as_json else _table(found))
+    published = None if Path(model).exists() else PUBLISHED.get(model)
+    found, free = report(model, base) if published is None else published.report(model), free_memory()
+    print(json.dumps(_described(found, free), ensure_ascii=False) if as_json else _table(found, free))
 
 
-def _described(found: "Report") -> dict[str, object]:
+def _described(found: "Report", free: dict[str, int]) -> dict[str, object]:
     return {
         "model": found.model,
-        "folder": str(found.folder),
+        "folder": None if found.folder is None else str(found.folder),
         "parameters": {**found.parameters, "total": found.total},
         "tokens_per_picture": found.tokens_per_picture,
         "low_res_size_px": found.low_res_size_px,
@@ -39,11 +49,18 @@ def _described(found: "Report") -> dict[str, object]:
         "tiles": found.tiles,
         "positions_per_patch": found.positions_per_patch,
         "weights_bytes": found.weights_bytes,
+        "quantised_bytes": found.quantised_bytes,
+        "cache_bytes_per_1000_tokens": {name: 1000 * size for name, size in found.cache_bytes_per_token.items()},
+        "cache_bytes_per_picture": {
+            name: found.tokens_per_picture * size for name, size in found.cache_bytes_per_token.items()
+        },
+        "free_bytes": free,
+        "fits": found.fits(free),
         "stored_as": found.stored_as,
     }
 
 
-def _table(found: "Report") -> str:
+def _table(found: "Report", free: dict[str, int]) -> str:
     mined = "mining" in found.parameters
     size = f"{found.low_res_size_px} px" + (f" and {found.high_res_size_px} px" if mined else "")
     looks = f", each over {found.positions_per_patch} x {found.positions_per_patch} high-res positions" if mined else ""
@@ -51,16 +68,30 @@ def _table(found: "Report") -> str:
     rows = [*found.parameters.items(), ("total", found.total)]
     return "\n".join(
         [
-            f"{found.model} ({found.folder})",
+            found.model if found.folder is None else f"{found.model} ({found.folder})",
             "",
             f"picture     {size}, {tiles}, {found.tokens_per_picture} tokens{looks}",
             "",
             "parameters",
             *(f"  {part:<16}{count:>15,}{count / found.total:>8.1%}" for part, count in rows),
             "",
-            "memory for the weights",
-            *(f"  {dtype:<16}{size / 1e6:>12,.1f} MB" for dtype, size in found.weights_bytes.items()),
+            *_memory(found, free),
             "",
             f"stored as {', '.join(f'{dtype} ({count:,})' for dtype, count in found.stored_as.items())}",
         ]
     )
+
+
+def _memory(found: "Report", free: dict[str, int]) -> list[str]:
+    """One row per way of loading: its weights, what its cache grows by, and where it fits."""
+    sizes, fits = found.weights_bytes | found.quantised_bytes, found.fits(free)
+    rows = [f"{'memory in MB':<18}{'weights':>12}{'1,000 tokens':>14}{'a picture':>11}   fits"]
+    for way, devices in fits.items():
+        cache = found.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
+        figures = (
+            f"{sizes[way] / 1e6:>12,.1f}{1000 * cache / 1e6:>14,.1f}{found.tokens_per_picture * cache / 1e6:>11,.1f}"
+        )
+        where = ", ".join(f"{device} {answer}" for device, answer in devices.items())
+        rows.append(f"  {way:<16}{figures}   {where}")
+    here = ", ".join(f"{device} {size / 1e6:,.0f} MB" for device, size in free.items())
+    return [*rows, f"  8bit and 4bit: the language model's Linears, all else in bfloat16. Free here: {here}"]

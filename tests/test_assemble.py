@@ -27,7 +27,7 @@ from transformers import (
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.conversion import Geometry, assemble
-from minigemini.conversion.assemble import small_parts
+from minigemini.conversion.assemble import initial_small_parts
 from minigemini.conversion.encoders import high_res_tensors
 from minigemini.conversion.fields import convnext_fields
 from minigemini.conversion.keys import PUBLISHED_KEYS, translate
@@ -35,7 +35,7 @@ from minigemini.conversion.plan import stored_layout
 from minigemini.inference import CheckpointError, Engine
 
 TINY = {
-    "vocab_size": 448,
+    "vocab_size": 456,
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
@@ -104,9 +104,8 @@ def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
         folder = tmp_path / f"new{len(parts)}"
         model = load(assemble(llm, str(LOW_RES), str(HIGH_RES), folder, geometry=GEOMETRY, seed=seed).folder)
         parts.append(model.model.patch_info_mining.state_dict())
-        assert all(
-            torch.equal(model.state_dict()[name], tensor) for name, tensor in small_parts(model.config, seed).items()
-        )
+        initial, state = initial_small_parts(model.config, seed), model.state_dict()
+        assert all(torch.equal(state[name], tensor) for name, tensor in initial.items())
     assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
     assert not torch.equal(parts[0]["key_proj.1.weight"], parts[2]["key_proj.1.weight"])
 
@@ -245,7 +244,7 @@ def test_parts_that_are_refused(llm, tmp_path):
     refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, geometry=Geometry(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")
     refused("dtype 'int3' is unknown", llm, vit, convnext, dtype="int3")
-    refused("3 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
+    refused("4 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
     save_file({"model.layers.0.weight": torch.ones(1)}, layers)
     refused("1 tensors are not those of the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
     refused("nowhere.bin: no such file", llm, vit, convnext, stage1=tmp_path / "nowhere.bin")

@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.inference import Engine, Sampling
+from minigemini.model.small_parts import save_small_parts
 from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +35,7 @@ def minigemini(tiny_checkpoint):
 
     def run(*words, **options):
         words = [str(word) for word in words]
-        if words[0] != "info" and "--model" not in words:
+        if words[0] not in ("info", "merge") and "--model" not in words:
             words += ["--model", str(tiny_checkpoint)]
         return CliRunner().invoke(app, words, catch_exceptions=False, **options)
 
@@ -130,6 +131,39 @@ def test_bad_checkpoints_are_one_line(minigemini, photo, tmp_path, tiny_checkpoi
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert is_one_line(minigemini("chat", "--model", folder), "minigemini convert")
     assert is_one_line(minigemini("info", folder), "minigemini convert")
+
+
+def test_wrong_ways_of_loading_are_one_line(minigemini, photo, tiny_checkpoint):
+    ask = ["ask", photo, "What?"]
+    assert is_one_line(minigemini(*ask, "--quantize", "2bit"), "quantize '2bit' is unknown; use 8bit or 4bit")
+    assert is_one_line(minigemini(*ask, "--device", "cpu", "--device-map", "auto"), "exclude each other")
+    assert is_one_line(minigemini(*ask, "--offload-folder", "x"), "belong to a device_map")
+    assert is_one_line(minigemini(*ask, "--base", "nano"), "takes no base")
+    assert is_one_line(minigemini("chat", "--quantize", "4bit", "--device", "cpu"), "use 8bit")
+
+
+def test_ways_of_loading_answer(minigemini, photo):
+    for way in (["--quantize", "8bit", "--dtype", "bfloat16", *SHORT], ["--device-map", "auto", *SHORT[:2]]):
+        said = json.loads(minigemini("ask", photo, "What?", "--json", *way).stdout)
+        assert (said["new_tokens"], said["device"]) == (6, "cpu")
+
+
+def test_merge_and_what_it_refuses(minigemini, tmp_path, tiny_model, tiny_checkpoint, photo):
+    parts, merged = tmp_path / "parts.safetensors", tmp_path / "merged"
+    save_small_parts(tiny_model, parts)
+    assert is_one_line(minigemini("merge", parts, merged), "does not say what it was trained over")
+    done = minigemini("merge", parts, merged, "--base", tiny_checkpoint)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{merged}\n", "")
+    asked = [minigemini("ask", photo, "What?", "--model", model, *SHORT).stdout for model in (merged, tiny_checkpoint)]
+    assert asked[0] == asked[1]
+    over_base = ["--model", parts, "--base", tiny_checkpoint]
+    assert minigemini("ask", photo, "What?", *over_base, *SHORT).stdout == asked[0]
+    assert is_one_line(minigemini("merge", parts, merged, "--base", tiny_checkpoint), f"{merged}: exists already")
+    assert is_one_line(minigemini("merge", tiny_checkpoint, tmp_path / "x"), "nothing to merge")
+    assert is_one_line(minigemini("merge", parts, tmp_path / "no" / "x", "--base", tiny_checkpoint), "no folder")
+    assert is_one_line(minigemini("merge", parts, tmp_path / "x", "--base", "nano"), "does not fit its base")
+    parts.write_bytes(b"random bytes")
+    assert is_one_line(minigemini("ask", photo, "What?", *over_base), "corrupt or cut off at 12 bytes")
 
 
 def test_a_wrong_option_has_exit_code_2(minigemini, photo):

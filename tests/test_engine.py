@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from minigemini.inference import AnswerStream, CheckpointError, Conversation, Engine, RequestError, Sampling
-from minigemini.inference.loading import choose_device, choose_dtype
+from minigemini.inference.placing import choose_device, choose_dtype
 
 SHORT = Sampling(max_new_tokens=12)
 

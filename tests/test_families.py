@@ -9,11 +9,13 @@ import fabricate
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
 
 from minigemini.conversion import PUBLISHED
 from minigemini.conversion.convert import plan_conversion, read_fields
 from minigemini.conversion.plan import stored_layout
 from minigemini.model.configuration import CLIP_VIT_L_14_336
+from minigemini_cli.app import app
 
 # What the language models are known to have.
 LANGUAGE_MODEL = {
@@ -80,3 +82,22 @@ def test_the_language_model_is_transformers_own(size):
 
 def test_eleven_models_were_published():
     assert len(PUBLISHED) == 11
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_info_by_name(name):
+    """`info` of a published model that is not here: from the tables, nothing fetched."""
+    done = CliRunner().invoke(app, ["info", name, "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    language_model = told["parameters"]["language model"] + told["parameters"].get("head", 0)
+    assert language_model == LANGUAGE_MODEL[name.split("-")[1]]
+    assert told["parameters"]["vision tower"] == VIT
+    assert told["tokens_per_picture"] == (2880 if name.endswith("HD") else 576)
+    assert told["weights_bytes"]["bfloat16"] == 2 * told["parameters"]["total"]
+
+
+def test_a_folder_of_that_name_comes_first(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MGM-7B").symlink_to(tiny_checkpoint)
+    done = CliRunner().invoke(app, ["info", "MGM-7B", "--json"], catch_exceptions=False)
+    assert json.loads(done.stdout)["tokens_per_picture"] == 4

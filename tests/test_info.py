@@ -1,9 +1,18 @@
 """`info`: what the headers say is what the model has."""
 
-import pytest
+import json
+from pathlib import Path
 
-from minigemini.inference import CheckpointError
-from minigemini.inference.report import report
+import pytest
+import torch
+from test_adapters import KINDS, make_adapter
+from torch import nn
+
+from minigemini.inference import CheckpointError, Engine
+from minigemini.inference.checkpoint import open_checkpoint
+from minigemini.inference.memory import free_memory, verdict
+from minigemini.inference.report import describe, report
+from minigemini_cli.info import _described
 
 
 def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):
@@ -50,3 +59,92 @@ def test_no_weight_is_read(tiny_checkpoint, monkeypatch):
 def test_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         report(tmp_path)
+
+
+# Memory
+
+
+@pytest.mark.parametrize("way", ["8bit", "4bit"])
+def test_quantised_weights_take_what_is_foretold(make_model, make_processor, tmp_path, way):
+    model = make_model(text_config={"hidden_size": 64, "intermediate_size": 128})
+    model.save_pretrained(tmp_path)
+    make_processor(model.config).save_pretrained(tmp_path)
+    loaded = Engine.load(tmp_path, device="cpu", dtype="bfloat16", quantize=way).model
+    # Beside weights and scales, bitsandbytes keeps tables of a few bytes per Linear.
+    tables = ("weight_format", "quant_map", "bitsandbytes__nf4")
+    held = sum(tensor.nbytes for name, tensor in loaded.state_dict().items() if not name.endswith(tables))
+    assert report(tmp_path).quantised_bytes[way] == held
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gemma2", "qwen2", "phi3", "mixtral"])
+def test_the_linears_are_found_by_their_names(make_model, tmp_path, model_type):
+    model = make_model(text_config={"model_type": model_type, "head_dim": 8, "pad_token_id": 0})
+    model.save_pretrained(tmp_path)
+    linears = [x for x in model.model.language_model.modules() if isinstance(x, nn.Linear)]
+    assert sorted(report(tmp_path).linears) == sorted(tuple(x.weight.shape) for x in linears)
+
+
+def test_the_cache_grows_as_foretold(tiny_checkpoint, tiny_model):
+    tokens = 7
+    cache = tiny_model(input_ids=torch.full((1, tokens), 9), use_cache=True).past_key_values
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert report(tiny_checkpoint).cache_bytes_per_token["float32"] * tokens == held
+
+
+def test_a_report_needs_no_folder(tiny_checkpoint, tiny_model):
+    """Published models are described from a table of their headers."""
+    found = describe("published", tiny_model.config, open_checkpoint(tiny_checkpoint).tensors)
+    assert (found.model, found.folder) == ("published", None)
+    assert found.weights_bytes == report(tiny_checkpoint).weights_bytes
+    assert json.loads(json.dumps(_described(found, {"cpu": 0})))["folder"] is None
+
+
+def test_an_adapter_is_described_over_its_base(tiny_checkpoint, tmp_path):
+    make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS["names"])
+    assert report(tmp_path / "adapter").parameters == report(tiny_checkpoint).parameters
+
+
+def test_packed_weights_are_not_described(tiny_checkpoint, tmp_path):
+    Engine.load(tiny_checkpoint, device="cpu", quantize="8bit").model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="holds 8bit weights"):
+        report(tmp_path)
+
+
+def test_verdicts():
+    free = {"cpu": 8, "cuda:0": 4, "cuda:1": 4}
+    assert verdict(4, "cuda:0", free, quantised=True) == "yes"
+    assert verdict(8, "cuda:0", free, quantised=True) == "with --device-map auto"
+    assert verdict(9, "cuda:0", free, quantised=True) == verdict(9, "cpu", free, quantised=True) == "no"
+    assert verdict(99, "cpu", free, quantised=False) == "with --device-map auto"
+
+
+def test_nano_does_not_fit_where_its_kernel_does_not_run():
+    fits = report("nano").fits({"cpu": 2**30, "cuda:0": 2**30})
+    assert fits["8bit"] == {"cpu": "yes", "cuda:0": "yes"}
+    assert fits["4bit"] == {"cpu": "no", "cuda:0": "yes"}
+
+
+def test_memory_is_no_more_than_a_container_may_use(tmp_path):
+    """Both versions of control groups; the limit of a parent counts, and the cache of files is not in use."""
+
+    def write(path: str, text: object) -> Path:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"{text}\n")
+        return tmp_path
+
+    def cpu() -> int:
+        return free_memory(tmp_path / "proc", tmp_path / "groups")["cpu"]
+
+    write("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable: 8000 kB")
+    assert cpu() == 8000 * 1024
+    write("proc/self/cgroup", "4:memory:/one\n0::/two/three")
+    assert cpu() == 8000 * 1024, "no limit is known"
+    for group, limit, used in [("two/three", "max", 10), ("two", 900, 400)]:
+        write(f"groups/{group}/memory.max", limit)
+        write(f"groups/{group}/memory.current", used)
+        write(f"groups/{group}/memory.stat", "anon 1\ninactive_file 100")
+    assert cpu() == 900 - 400 + 100
+    write("groups/memory/one/memory.limit_in_bytes", 700)
+    write("groups/memory/one/memory.usage_in_bytes", 300)
+    write("groups/memory/one/memory.stat", "total_inactive_file 50")
+    assert cpu() == 700 - 300 + 50

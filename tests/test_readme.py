@@ -12,6 +12,7 @@ from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
+from minigemini.inference import Engine
 from minigemini.training import nano
 from minigemini_cli.app import app
 
@@ -49,10 +50,20 @@ def put_parts_into(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "smollm")
 
 
+def save_adapter(folder: Path) -> None:
+    """As training with PEFT leaves one."""
+    from peft import LoraConfig, get_peft_model
+
+    adapter = get_peft_model(Engine.load("nano").model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
+    adapter.save_pretrained(folder)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(nano, "train_nano", lambda *given: trained.append(given))  # hours; test_training.py has it
+    if command.startswith("merge"):
+        save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -63,6 +74,8 @@ def test_command(command, tmp_path, monkeypatch):
         assert trained == [(Path("runs/nano"), nano.RECIPES["nano"], nano.STEPS)]
     else:
         assert done.stdout.strip()
+    if command.startswith("merge"):
+        assert Engine.load(tmp_path / "my-model").ask(ROOT / "examples/sign.png", "What is this?").text
     for name in re.findall(r"(?<!/)\b\w+\.png", command):
         assert (tmp_path / name).exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "numpy", "PIL", "safetensors", "huggingface_hub", "minigemini", "rich")
+HEAVY = ("torch", "transformers", "numpy", "PIL", "safetensors", "huggingface_hub", "minigemini", "rich", "peft")
 BARE_IMPORTS = "import torch; from transformers import LlamaForCausalLM, CLIPVisionModel, ConvNextModel, AutoTokenizer"
 
 
@@ -20,11 +20,11 @@ def cpu_seconds(*words: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("words", [["--help"], ["ask", "--help"], ["chat", "--help"], ["info", "--help"]])
-def test_help_imports_nothing_heavy(words):
+@pytest.mark.parametrize("verb", [[], ["ask"], ["chat"], ["info"], ["merge"]])
+def test_help_imports_nothing_heavy(verb):
     code = f"""
 import sys
-sys.argv[1:] = {words}
+sys.argv[1:] = {[*verb, "--help"]}
 from minigemini_cli import main
 try:
     main()
@@ -33,6 +33,17 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert "Usage:" in done.stdout
+    assert done.stdout.rstrip().endswith("LOADED []")
+
+
+def test_answering_imports_no_library_of_another_way(tiny_checkpoint):
+    code = f"""
+import sys
+from minigemini.inference import Engine
+Engine.load({str(tiny_checkpoint)!r})
+print("LOADED", [name for name in ("bitsandbytes", "peft") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.rstrip().endswith("LOADED []")
 
 

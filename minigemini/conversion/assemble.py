@@ -16,12 +16,12 @@ from ..model.mining import PatchInfoMining
 from ..model.modeling import MiniGeminiProjector
 from .card import card
 from .describing import Description, load_tokenizer
-from .encoders import find_source, high_res_tensors, low_res_tensors, named_by, vision_fields
+from .encoders import high_res_tensors, locate, low_res_tensors, named_by, vision_fields
 from .families import chat_format_of
 from .fields import convnext_fields
-from .keys import SMALL_PARTS, STAGE_1_KEYS
+from .keys import STAGE_1_KEYS
 from .plan import Plan, Report, choose_dtype
-from .sources import StoredTensor, list_tensors
+from .sources import SourceTensor, list_tensors
 from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
 
 
@@ -72,10 +72,10 @@ def assemble(
     refuse_existing(folder)
     if stage1 is not None and not stage1.is_file():
         raise CheckpointError(f"{stage1}: no such file; name what stage 1 trained, e.g. mm_projector.bin")
-    llm_folder, vit, convnext = find_source(llm), find_source(low_res_encoder), find_source(high_res_encoder)
+    llm_folder, vit, convnext = locate(llm), locate(low_res_encoder), locate(high_res_encoder)
     text_config, vision = _text_config(llm_folder), vision_fields(vit)
     stored_as = choose_dtype(dtype or str(text_config.dtype or "float32").removeprefix("torch."))
-    tensors: dict[str, StoredTensor] = _language_model(llm_folder, text_config)
+    tensors: dict[str, SourceTensor] = _language_model(llm_folder, text_config)
     unused: dict[str, str] = {}
     parts = [low_res_tensors(vit), high_res_tensors(convnext)]
     parts += [named_by(stage1, STAGE_1_KEYS, "parts that stage 1 trains")] if stage1 is not None else []
@@ -85,7 +85,7 @@ def assemble(
     tokenizer: Any = load_tokenizer(llm_folder)
     high_res = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     config = _config(text_config, vision, high_res, geometry, tokenizer.convert_tokens_to_ids("<image>"))
-    made = {} if stage1 is not None else small_parts(config, seed)
+    made = {} if stage1 is not None else initial_small_parts(config, seed)
     plan = Plan(config, {**tensors, **made}, unused)
     plan.settle()
     chosen = chat_format_of(text_config.model_type, tokenizer, chat_format)
@@ -102,16 +102,16 @@ def assemble(
     return Report.of(plan, folder, chosen, stored_as)
 
 
-def small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
+def initial_small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
     """Initialise mining and the projector as torch does, like the original: uniform, bound by 1 / sqrt(channels)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         widths = config.high_res_vision_config.hidden_sizes
         parts = {
-            SMALL_PARTS[0]: PatchInfoMining(config.vision_config.hidden_size, widths, eps=config.mining_eps),
-            SMALL_PARTS[1]: MiniGeminiProjector(config),
+            "patch_info_mining": PatchInfoMining(config.vision_config.hidden_size, widths, eps=config.mining_eps),
+            "multi_modal_projector": MiniGeminiProjector(config),
         }
-    return {prefix + name: tensor for prefix, part in parts.items() for name, tensor in part.state_dict().items()}
+    return {f"model.{part}.{name}": x for part, module in parts.items() for name, x in module.state_dict().items()}
 
 
 def _text_config(folder: Path) -> PreTrainedConfig:
@@ -126,7 +126,7 @@ def _text_config(folder: Path) -> PreTrainedConfig:
     return config
 
 
-def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, StoredTensor]:
+def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceTensor]:
     """List a language model's tensors by our names.
 
     Raises:
@@ -136,7 +136,7 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, StoredT
         model: Any = AutoModelForCausalLM.from_config(config)
     head = next((name for name, part in model.named_modules() if part is model.get_output_embeddings()), None)
     base = f"{model.base_model_prefix}."
-    ours: dict[str, StoredTensor] = {}
+    ours: dict[str, SourceTensor] = {}
     for key, tensor in list_tensors(folder).items():
         if key == f"{head}.weight":
             ours["lm_head.weight"] = tensor

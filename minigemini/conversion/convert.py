@@ -10,16 +10,15 @@ from ..inference.checkpoint import read_json
 from ..inference.errors import CheckpointError, one_line
 from .card import card
 from .describing import Description, load_tokenizer
-from .encoders import find_encoder, find_source, high_res_tensors, low_res_tensors, named_by, vision_fields
+from .encoders import find_encoder, find_folder, high_res_tensors, locate, low_res_tensors, named_by, vision_fields
 from .families import ENCODERS, chat_format_of
 from .fields import TEXT_MODEL_TYPES, convnext_fields, published_config
 from .keys import CONVNEXT, PUBLISHED_KEYS, VIT
 from .plan import Plan, Report, choose_dtype
-from .sources import StoredTensor
+from .sources import SourceTensor
 from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
 
 BASE_IS_USED = "the base encoder is used: this one was not tuned"
-BASE_IS_NOT_USED = "the checkpoint has this encoder itself"
 
 
 def convert(
@@ -49,9 +48,9 @@ def convert(
         CheckpointError: Anything is missing, broken, unknown or does not fit.
     """
     refuse_existing(folder)
-    checkpoint = find_source(source)
+    checkpoint = locate(source)
     fields = read_fields(checkpoint)
-    stored_as = choose_dtype(dtype or fields.get("torch_dtype"))
+    stored_as = choose_dtype(dtype or fields.get("torch_dtype", fields.get("dtype")))
     plan = plan_conversion(checkpoint, fields, low_res_encoder, high_res_encoder)
     tokenizer: Any = load_tokenizer(checkpoint)
     plan.config.image_token_id = tokenizer.convert_tokens_to_ids("<image>")
@@ -118,18 +117,15 @@ def _low_res(
     checkpoint: Path,
     fields: Mapping[str, Any],
     given: str | None,
-    tensors: dict[str, StoredTensor],
+    tensors: dict[str, SourceTensor],
     unused: dict[str, str],
 ) -> dict[str, Any]:
     """Take the ViT from the base unless the checkpoint has it; give its config."""
-    inside = any(name.startswith(VIT) for name in tensors)
-    known = ENCODERS.get(Path(fields["mm_vision_tower"]).name)
-    try:
-        base = find_encoder(fields["mm_vision_tower"], given, checkpoint, "--low-res-encoder")
-    except CheckpointError:
-        if inside and known is not None and given is None:
-            return known.fields
-        raise
+    named = fields["mm_vision_tower"]
+    inside, known = any(name.startswith(VIT) for name in tensors), ENCODERS.get(Path(named).name)
+    if inside and known is not None and given is None and find_folder(named, checkpoint, checkpoint.parent) is None:
+        return known.fields  # nothing to fetch it for
+    base = find_encoder(named, given, checkpoint, "--low-res-encoder")
     if not inside:
         found, left = low_res_tensors(base)
         tensors.update(found)
@@ -141,7 +137,7 @@ def _high_res(
     checkpoint: Path,
     fields: Mapping[str, Any],
     given: str | None,
-    tensors: dict[str, StoredTensor],
+    tensors: dict[str, SourceTensor],
     unused: dict[str, str],
 ) -> None:
     """Take the ConvNeXt from the base unless it was tuned."""

@@ -8,7 +8,7 @@ from ..inference.errors import CheckpointError, listed
 from ..inference.hub import DESCRIPTIONS, fetch, is_hub_id
 from .families import ENCODERS
 from .keys import CLIP_KEYS, CONVNEXT_KEYS, Drop, Rules, translate
-from .sources import StoredTensor, list_tensors
+from .sources import SourceTensor, list_tensors
 
 
 def find_folder(name: str, *beside: Path) -> Path | None:
@@ -27,7 +27,7 @@ def fetch_weights(hub_id: str) -> Path:
     return folder if any(folder.glob("*.safetensors")) else fetch(hub_id, ("*.bin", *DESCRIPTIONS))
 
 
-def find_source(source: str) -> Path:
+def locate(source: str) -> Path:
     """A folder, or what a hub id (owner/name) fetches.
 
     Raises:
@@ -55,7 +55,7 @@ def find_encoder(named: str, given: str | None, checkpoint: Path, option: str) -
         CheckpointError: It is nowhere.
     """
     if given is not None:
-        return find_source(given)
+        return locate(given)
     if folder := find_folder(named, checkpoint, checkpoint.parent):
         return folder
     if known := ENCODERS.get(Path(named).name):
@@ -84,23 +84,23 @@ def vision_fields(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in vision.items() if key not in ("torch_dtype", "dtype", "transformers_version")}
 
 
-def low_res_tensors(folder: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+def low_res_tensors(folder: Path) -> tuple[dict[str, SourceTensor], dict[str, str]]:
     """List a CLIP model's tensors by our names, and why the others are not used."""
     return named_by(folder, CLIP_KEYS, "low-resolution encoder, a CLIP model of Transformers")
 
 
-def high_res_tensors(folder: Path) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+def high_res_tensors(folder: Path) -> tuple[dict[str, SourceTensor], dict[str, str]]:
     """List a ConvNeXt's tensors by our names, and why the others are not used."""
     return named_by(folder, CONVNEXT_KEYS, "high-resolution encoder, a ConvNeXt of OpenCLIP, timm or Transformers")
 
 
-def named_by(source: Path, rules: Rules, what: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+def named_by(source: Path, rules: Rules, what: str) -> tuple[dict[str, SourceTensor], dict[str, str]]:
     """List the tensors of a folder or file by our names, and those without use with the reason.
 
     Raises:
         CheckpointError: Some have no rule; it lists them.
     """
-    ours: dict[str, StoredTensor] = {}
+    ours: dict[str, SourceTensor] = {}
     dropped: dict[str, str] = {}
     unknown = []
     for key, tensor in list_tensors(source).items():

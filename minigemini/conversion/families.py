@@ -5,11 +5,14 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from ..inference.checkpoint import StoredTensor
 from ..inference.errors import CheckpointError
+from ..inference.report import Report, describe
 from ..model import MiniGeminiConfig
 from ..model.chat_templates import CHAT_TEMPLATES
 from ..model.configuration import CLIP_VIT_L_14_336, CONVNEXT_L
 from .fields import published_config
+from .plan import stored_layout
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,12 @@ class Published:
         """Our config of it."""
         convnext = {name: CONVNEXT_L[name] for name in ("hidden_sizes", "depths")}
         return published_config(self.fields, CLIP_VIT_L_14_336, convnext)
+
+    def report(self, name: str) -> Report:
+        """What `info` tells of it, without its weights."""
+        config = self.config()
+        tensors = {key: StoredTensor("BF16", shape) for key, shape in stored_layout(config).items()}
+        return describe(name, config, tensors)
 
 
 PUBLISHED = {f"MGM-{size}": Published(model, _NORMAL) for size, model in LANGUAGE_MODELS.items()} | {

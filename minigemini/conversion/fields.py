@@ -41,7 +41,7 @@ OPTIONAL_FIELDS = {
     "tune_mm_mlp_adapter",
     "use_mm_proj",
 }
-_FILE_FIELDS = {"_name_or_path", "architectures", "model_type", "torch_dtype", "transformers_version"}
+_FILE_FIELDS = {"_name_or_path", "architectures", "dtype", "model_type", "torch_dtype", "transformers_version"}
 """Fields that speak about the file and not about the model."""
 _LANGUAGE_MODEL_FIELDS = {"hidden_act", "vocab_size"}
 

@@ -7,6 +7,8 @@ turned into is our name, or a `Drop` that says why there is no use for the tenso
 import re
 from dataclasses import dataclass
 
+from ..model.small_parts import SMALL_PARTS
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -23,8 +25,6 @@ POOLING = Drop("belongs to a pooling that is not used")
 
 VIT = "model.vision_tower"
 CONVNEXT = "model.high_res_vision_tower"
-SMALL_PARTS = ("model.patch_info_mining.", "model.multi_modal_projector.")
-"""Mining and the projector: what stage 1 trains."""
 
 
 def behind(prefix: str, rules: Rules) -> Rules:
@@ -85,7 +85,7 @@ them, and takes them apart when it saves."""
 
 STAGE_1_KEYS: Rules = [
     *behind(r"(?:\w+\.)*?", _PUBLISHED_PARTS),  # whatever prefix the training wrapper left
-    (rf"((?:{'|'.join(map(re.escape, SMALL_PARTS))}).+)", r"\1"),
+    (rf"(model\.(?:{'|'.join(SMALL_PARTS)})\..+)", r"\1"),
 ]
 """A stage-1 file: mining and the projector, and the encoders where they were tuned; or the small parts by our names."""
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
 from ..inference.errors import CheckpointError, listed
-from ..inference.loading import DTYPES
+from ..inference.placing import DTYPES
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from .keys import VIT
-from .sources import StoredTensor
+from .sources import SourceTensor
 
-Source = StoredTensor | Tensor
+Source = SourceTensor | Tensor
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Plan:
         """Leave tensors out, by the new names."""
         for name in list(names):
             source = self.tensors.pop(name)
-            if isinstance(source, StoredTensor):
+            if isinstance(source, SourceTensor):
                 self.unused[source.key] = why
 
     def settle(self) -> None:
@@ -62,7 +62,7 @@ class Plan:
         }
         if any(faults.values()):
             said = "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in faults.items() if names)
-            raise CheckpointError(f"the weights are not those of the model that the configs describe: {said}")
+            raise CheckpointError(f"weights and configs do not belong together: {said}; give those of one model")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True)
-class StoredTensor:
+class SourceTensor:
     """Where a tensor lies, and what it is."""
 
     file: Path
@@ -55,14 +55,14 @@ class StoredTensor:
     shape: tuple[int, ...]
 
 
-def list_tensors(source: Path) -> dict[str, StoredTensor]:
+def list_tensors(source: Path) -> dict[str, SourceTensor]:
     """Find all tensors of a folder, or of one file, in the order in which they lie; no weight is read.
 
     Raises:
         CheckpointError: No weights, files that an index names and that are missing or do not hold what it says, a file
             that is corrupt, a pickle of anything but tensors.
     """
-    found: dict[str, StoredTensor] = {}
+    found: dict[str, SourceTensor] = {}
     for file in [source] if source.is_file() else weight_files(source):
         for key, tensor in _list_file(file):
             if key in found:
@@ -104,7 +104,7 @@ class TensorReader:
     def __init__(self) -> None:
         self._held: tuple[Path, dict[str, Tensor]] | None = None
 
-    def read(self, tensor: StoredTensor, dtype: torch.dtype) -> Tensor:
+    def read(self, tensor: SourceTensor, dtype: torch.dtype) -> Tensor:
         """Read one tensor in another dtype, if it is one of floating point.
 
         Raises:
@@ -130,15 +130,15 @@ class TensorReader:
         return self._held[1]
 
 
-def _list_file(file: Path) -> Iterator[tuple[str, StoredTensor]]:
+def _list_file(file: Path) -> Iterator[tuple[str, SourceTensor]]:
     if file.suffix in _PICKLES:
         for key, tensor in _open_pickle(file).items():
-            yield key, StoredTensor(file, key, tensor.dtype, tuple(tensor.shape))
+            yield key, SourceTensor(file, key, tensor.dtype, tuple(tensor.shape))
         return
     for key, header in read_header(file):
         if header.dtype not in _DTYPES:
             raise CheckpointError(f"{file}: {key} is stored as {header.dtype}; give weights in 16 or 32 bits")
-        yield key, StoredTensor(file, key, _DTYPES[header.dtype], header.shape)
+        yield key, SourceTensor(file, key, _DTYPES[header.dtype], header.shape)
 
 
 def _open_pickle(file: Path) -> dict[str, Tensor]:
@@ -179,7 +179,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _check_index(source: Path, found: dict[str, StoredTensor]) -> None:
+def _check_index(source: Path, found: dict[str, SourceTensor]) -> None:
     """Refuse an index that does not say what the files hold."""
     index = next((source / name for name in INDEXES if (source / name).exists()), None)
     if index is None:

@@ -5,7 +5,6 @@ Memory holds one shard at a time, besides the pages of the source file that is b
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,9 @@ from tqdm import tqdm
 
 from ..inference.checkpoint import INDEX, open_checkpoint
 from ..inference.errors import CheckpointError, one_line
+from ..model.writing import flush
 from .plan import Plan, Source
-from .sources import StoredTensor, TensorReader
+from .sources import SourceTensor, TensorReader
 
 SHARD_BYTES = 2 * 10**9
 """Largest shard, unless one tensor alone is larger."""
@@ -50,9 +50,9 @@ def write_checkpoint(
         (aside / _PLAN).unlink()
         _check(aside, plan, dtype)
         for path in (*aside.iterdir(), aside):
-            _sync(path)
+            flush(path)
         aside.rename(folder)
-        _sync(folder.absolute().parent)
+        flush(folder.absolute().parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: cannot be written ({one_line(error)}); make room, or choose another"
@@ -112,14 +112,14 @@ def _prepare(aside: Path, plan: Plan, dtype: torch.dtype, shards: list[list[str]
 
 def _fingerprint(plan: Plan, dtype: torch.dtype, shards: list[list[str]]) -> str:
     """What the shards depend on: where each tensor comes from, and what the source files look like."""
-    files = {source.file for source in plan.tensors.values() if isinstance(source, StoredTensor)}
+    files = {source.file for source in plan.tensors.values() if isinstance(source, SourceTensor)}
     sources = {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(files)}
     tensors = {name: _identity(source) for name, source in plan.tensors.items()}
     return json.dumps({"dtype": str(dtype), "shards": shards, "sources": sources, "tensors": tensors})
 
 
 def _identity(source: Source) -> list[str]:
-    if isinstance(source, StoredTensor):
+    if isinstance(source, SourceTensor):
         return [str(source.file), source.key]
     return [hashlib.sha256(source.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()]
 
@@ -142,11 +142,11 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
     """Write one shard aside and rename it. A function of its own, so that its tensors are gone when it returns."""
     part = file.with_name(f"{file.name}.part")
     tensors = {
-        name: reader.read(source, dtype) if isinstance(source, StoredTensor) else source.to(dtype)
+        name: reader.read(source, dtype) if isinstance(source, SourceTensor) else source.to(dtype)
         for name, source in sources.items()
     }
     save_file(tensors, part, metadata={"format": "pt"})
-    _sync(part)
+    flush(part)
     part.rename(file)
 
 
@@ -162,14 +162,3 @@ def _check(aside: Path, plan: Plan, dtype: torch.dtype) -> None:
             wrong.add(name)
     if wrong:
         raise CheckpointError(f"{aside}: {len(wrong)} tensors were not written as planned; remove it and run again")
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the entries of a folder, on the disk."""
-    if path.is_dir() and os.name != "posix":  # a folder cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

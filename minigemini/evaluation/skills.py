@@ -153,7 +153,7 @@ def _answers(engine: Engine, batch: list[tuple[Scene, Turn]]) -> list[str]:
         add_generation_prompt=True,
         return_tensors="pt",
         processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(model.device)
+    ).to(engine.device)
     generated = model.generate(**inputs, max_new_tokens=48, do_sample=False)
     said = generated[:, inputs["input_ids"].shape[1] :]
     return [text.strip() for text in processor.batch_decode(said, skip_special_tokens=True)]

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from ..nano import NANO_DIR
 from .errors import CheckpointError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
+from .quantising import stored_way
 
 MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"
@@ -80,7 +81,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
     check_config(config, str(folder))
     if (folder / "adapter_config.json").exists():
-        raise CheckpointError(f"{folder}: holds an adapter (adapter_config.json); merge it into its base model first")
+        raise CheckpointError(
+            f"{folder}: holds an adapter (adapter_config.json) beside a whole checkpoint; move one of the two away"
+        )
     tensors: dict[str, StoredTensor] = {}
     for path in _weight_files(folder):
         for name, tensor in read_header(path):
@@ -103,6 +106,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
             raise CheckpointError(
                 f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
             )
+    stored_way(config, name)
 
 
 def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
@@ -129,8 +133,10 @@ def check_loaded(
     missing: Iterable[str],
     unexpected: Iterable[str],
     mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+    wrong: str = "tensors and config.json do not fit",
+    mend: str = "use the config.json saved with them",
 ) -> None:
-    """Refuse a checkpoint whose tensors are not exactly the model's; arguments as in Transformers' loading report.
+    """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
 
     Raises:
         CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
@@ -142,9 +148,7 @@ def check_loaded(
         if names
     ]
     if faults:
-        raise CheckpointError(
-            f"{folder}: tensors and config.json do not fit ({'; '.join(faults)}); use the config.json saved with them"
-        )
+        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(faults)}); {mend}")
 
 
 def _weight_files(folder: Path) -> list[Path]:

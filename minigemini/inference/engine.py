@@ -1,7 +1,7 @@
 """Load a model once, then ask it about pictures: single questions, streams, conversations."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,15 +10,10 @@ from PIL import Image
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source, open_picture
-from .checkpoint import find_checkpoint, open_checkpoint
-from .loading import (
-    RequestError,
-    choose_device,
-    choose_dtype,
-    load_config,
-    load_model,
-    load_processor,
-)
+from .adapters import find_source
+from .errors import RequestError
+from .loading import load_config, load_model, load_processor
+from .placing import choose_placement, input_device
 from .streaming import Answer, AnswerStream
 
 Picture = Source | Image.Image
@@ -66,27 +61,52 @@ class Engine:
 
     @classmethod
     def load(
-        cls, model: str | os.PathLike[str] = "nano", device: str | None = None, dtype: str | torch.dtype | None = None
+        cls,
+        model: str | os.PathLike[str] = "nano",
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        *,
+        quantize: str | None = None,
+        device_map: str | Mapping[str, Any] | None = None,
+        offload_folder: str | os.PathLike[str] | None = None,
+        max_memory: Mapping[Any, Any] | None = None,
+        base: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Load a checkpoint.
+        """Load a checkpoint, or an adapter over its base.
 
         Args:
-            model: `nano`, the embedded one; a folder; or a hub id (owner/name).
+            model: `nano`, the embedded one; a folder; a hub id (owner/name); or an adapter: a folder of PEFT's, or a
+                file of small parts.
             device: e.g. `cpu` or `cuda:1`; by itself CUDA, else MPS, else CPU.
             dtype: e.g. `bfloat16`; by itself float32 on a CPU and bfloat16 elsewhere.
+            quantize: `8bit` or `4bit`: the language model's Linears, see `quantising`.
+            device_map: `auto` spreads the weights over devices, memory and disk; or Accelerate's map of modules.
+            offload_folder: where weights go that are not read from the checkpoint as they are.
+            max_memory: by device, as Accelerate takes it, e.g. `{0: "20GiB", "cpu": "8GiB"}`.
+            base: of an adapter, in place of the one that it names.
 
         Raises:
-            CheckpointError: there is no such checkpoint, or it is not whole.
-            RequestError: no such device or dtype.
+            CheckpointError: there is no such checkpoint, or it is not whole, or the adapter belongs to another.
+            RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
         """
-        chosen_device = choose_device(device)
-        chosen_dtype = choose_dtype(dtype, chosen_device)
-        folder = find_checkpoint(model)
-        open_checkpoint(folder)
-        config = load_config(folder)
-        processor = load_processor(folder, config)
-        weights: Any = load_model(folder, config, chosen_dtype)  # Any: `to` has an annotation that fits nothing
-        return cls(weights.to(chosen_device), processor, os.fspath(model))
+        placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
+        found = find_source(model, base)
+        if found.adapter is not None and (quantize is not None or device_map is not None):
+            raise RequestError(
+                f"{os.fspath(model)}: an adapter is merged into whole weights; write them with `minigemini merge`, and "
+                "name that folder"
+            )
+        config = load_config(found.folder)
+        processor = load_processor(found.folder, config)
+        weights = load_model(found.folder, config, placement)
+        if found.adapter is not None:
+            found.adapter.merge_into(weights)
+        return cls(weights, processor, os.fspath(model))
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go, and where sums are done on them first."""
+        return input_device(self.model)
 
     def ask(self, pictures: Picture | Sequence[Picture], question: str, sampling: Sampling = GREEDY) -> Answer:
         """Answer one question about one picture, or several (paths, bytes, binary files or `PIL.Image`s).
@@ -133,7 +153,7 @@ class Engine:
             "top_k": 0 if drawn else None,
             "top_p": 1.0 if drawn else None,
         }
-        inputs = inputs.to(self.model.device)
+        inputs = inputs.to(self.device)
         return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end)
 
     def _check(self, messages: Sequence[Message]) -> None:

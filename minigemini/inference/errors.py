@@ -1,10 +1,14 @@
-"""What goes wrong with a checkpoint, in one line."""
+"""What can go wrong by the user's hand: every message is one line that names the value and the mend."""
 
 from collections.abc import Sequence
 
 
 class CheckpointError(ValueError):
     """A checkpoint that is not loaded; the message is one line that names the folder, the number and the mend."""
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be done; the message is one line that names the value and the mend."""
 
 
 def listed(names: Sequence[str], most: int = 50) -> str:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .engine import Engine
-from .loading import RequestError
+from .errors import RequestError
 
 PANEL_PX = (512, 1024)
 """Smallest and largest side of a drawn picture, pixels."""
@@ -62,7 +62,7 @@ def look(engine: Engine, picture: Image.Image) -> tuple[Mining, Image.Image]:
         raise RequestError(
             f"{engine.name} has no mining to explain (high_res_vision_config is null); use another model"
         )
-    pixels = engine.processor.image_processor(picture, return_tensors="pt").to(model.device)
+    pixels = engine.processor.image_processor(picture, return_tensors="pt").to(engine.device)
     grid, n = model.config.grid_size, model.config.patches_per_side
     tiles = model.get_low_res_features(pixels["pixel_values"])[:, -(grid**2) :]
     queries = rearrange(tiles, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)

@@ -1,54 +1,17 @@
 """From a checkpoint folder to a model in memory: config, processor and weights must be whole and fit each other."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .checkpoint import check_loaded
-from .errors import CheckpointError, one_line
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class RequestError(ValueError):
-    """What was asked for cannot be done; the message is one line that names the value and the mend."""
-
-
-def choose_device(device: str | None = None) -> torch.device:
-    """The device by its name; without one CUDA, else MPS, else the CPU.
-
-    Raises:
-        RequestError: there is no such device here.
-    """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if device is None:
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise RequestError(f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps") from None
-    count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}.get(chosen.type, 0)
-    if (chosen.index or 0) >= count:
-        raise RequestError(f"device {device!r}: this machine has {count} of {chosen.type}; use cpu, or leave it out")
-    return chosen
-
-
-def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The dtype by its name; without one float32 on a CPU, where bfloat16 is slow, and bfloat16 elsewhere.
-
-    Raises:
-        RequestError: a dtype that the model is not run in.
-    """
-    if dtype is None:
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen is None or chosen not in DTYPES.values():
-        raise RequestError(f"dtype {dtype!s} is unknown; use {', '.join(DTYPES)}")
-    return chosen
+from .errors import CheckpointError, RequestError, one_line
+from .placing import Placement
+from .quantising import check_4bit_on_cpu, stored_way
 
 
 def load_config(folder: Path) -> MiniGeminiConfig:
@@ -87,25 +50,52 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
     return processor
 
 
-def load_model(folder: Path, config: MiniGeminiConfig, dtype: torch.dtype) -> MiniGeminiForConditionalGeneration:
-    """Load all weights, in eval mode, on the CPU; safetensors only.
+def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> MiniGeminiForConditionalGeneration:
+    """Load all weights, in eval mode, where they belong; safetensors only.
 
     Raises:
         CheckpointError: weights are missing, unknown, mis-shaped or broken.
+        RequestError: they cannot be placed or quantised as asked for.
     """
+    placement = _as_stored(folder, config, placement)
+    arguments = placement.arguments()
+    if getattr(config, "quantization_config", None) is not None:
+        config.quantization_config = arguments.pop("quantization_config").to_dict()
     try:
         loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
             folder,
             config=config,
-            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
+            **arguments,
         )
     except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+        if placement.device_map is not None:
+            raise RequestError(
+                f"{folder}: not placed by device_map {placement.device_map} ({one_line(error)})"
+            ) from None
         raise CheckpointError(f"{folder}: the weights cannot be loaded ({one_line(error)})") from None
     model, report = loaded  # with output_loading_info there are two, which the annotations do not say
     check_loaded(folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
-    return model
+    if placement.quantize == "4bit" and placement.device.type == "cpu":
+        check_4bit_on_cpu(model, str(folder))
+    return model if "device_map" in arguments else model.to(placement.device)
+
+
+def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> Placement:
+    """The placement with the bits that a quantised checkpoint was saved in.
+
+    Raises:
+        RequestError: others are asked for.
+    """
+    stored = stored_way(vars(config), str(folder))
+    if stored is None:
+        return placement
+    if placement.quantize not in (None, stored):
+        raise RequestError(
+            f"{folder}: holds {stored} weights, which do not become {placement.quantize}; leave quantize out"
+        )
+    return replace(placement, quantize=stored)

@@ -3,11 +3,17 @@
 import math
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint import find_checkpoint, open_checkpoint
+from ..model import MiniGeminiConfig
+from .adapters import find_source
+from .checkpoint import StoredTensor
+from .errors import CheckpointError
 from .loading import load_config
+from .memory import verdict
+from .quantising import NF4_BLOCK, NF4_ROWS, WAYS, stored_way
 
 PARTS = {
     "vision tower": "model.vision_tower.",
@@ -28,7 +34,8 @@ class Report:
     """What `minigemini info` prints."""
 
     model: str
-    folder: Path
+    folder: Path | None
+    """None: it was described by its headers alone."""
     parameters: dict[str, int]
     """By part. A head that shares the embedding has none of its own; a baseline has no high-res tower and no mining."""
     tokens_per_picture: int
@@ -40,6 +47,10 @@ class Report:
     """M: high-resolution positions along one side of a patch."""
     stored_as: dict[str, int]
     """Parameters by the dtype they are stored in, by safetensors' names."""
+    linears: list[tuple[int, int]]
+    """Rows and columns of the language model's Linears, which quantising makes smaller."""
+    cached_numbers: int
+    """Of keys and values, per token."""
 
     @property
     def total(self) -> int:
@@ -51,25 +62,60 @@ class Report:
         """Memory for the weights by dtype, bytes; pictures and text come on top."""
         return {dtype: self.total * size for dtype, size in BYTES.items()}
 
+    @property
+    def quantised_bytes(self) -> dict[str, int]:
+        """The same with the language model's Linears in 8 or 4 bits, scales included, and all else in bfloat16."""
+        rest = BYTES["bfloat16"] * (self.total - sum(math.prod(shape) for shape in self.linears))
+        return {way: rest + sum(_quantised(way, *shape) for shape in self.linears) for way in WAYS}
 
-def report(model: str | os.PathLike[str]) -> Report:
-    """Describe `nano`, a folder or a hub id.
+    @property
+    def cache_bytes_per_token(self) -> dict[str, int]:
+        """Keys and values of all layers for one token, visual or not, by dtype."""
+        return {dtype: self.cached_numbers * size for dtype, size in BYTES.items()}
+
+    def fits(self, free: dict[str, int], tokens: int = 1000) -> dict[str, dict[str, str]]:
+        """Whether each way of loading fits, by device; see `memory.verdict`.
+
+        Args:
+            free: bytes by device.
+            tokens: of text whose keys and values must fit too, beside those of one picture.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for way in ("float32", "bfloat16", *WAYS):
+            weights = (self.weights_bytes | self.quantised_bytes)[way]
+            cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
+            need = weights + cache * (tokens + self.tokens_per_picture)
+            found[way] = {device: verdict(need, device, free, way in WAYS) for device in free}
+        if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
+            found["4bit"]["cpu"] = "no"  # the kernel does not take them, see `quantising.check_4bit_on_cpu`
+        return found
+
+
+def report(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> Report:
+    """Describe `nano`, a folder, a hub id, or what an adapter becomes over its base.
 
     Raises:
         CheckpointError: there is no such checkpoint, or its config or the headers of its files are broken.
     """
-    folder = find_checkpoint(model)
-    checkpoint = open_checkpoint(folder)
-    config = load_config(folder)
+    found = find_source(model, base)
+    if way := stored_way(found.checkpoint.config, os.fspath(model)):
+        raise CheckpointError(f"{model}: holds {way} weights, packed; name the checkpoint that it was made of")
+    return describe(os.fspath(model), load_config(found.folder), found.checkpoint.tensors, found.folder)
+
+
+def describe(
+    name: str, config: MiniGeminiConfig, tensors: Mapping[str, StoredTensor], folder: Path | None = None
+) -> Report:
+    """Describe a model by its config and the headers of its tensors, wherever they come from."""
     parameters = dict.fromkeys((*PARTS, "other"), 0)
     stored_as: Counter[str] = Counter()
-    for name, tensor in checkpoint.tensors.items():
-        part = next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "other")
+    for tensor_name, tensor in tensors.items():
+        part = next((part for part, prefix in PARTS.items() if tensor_name.startswith(prefix)), "other")
         count = math.prod(tensor.shape)
         parameters[part] += count
         stored_as[tensor.dtype] += count
     return Report(
-        model=os.fspath(model),
+        model=name,
         folder=folder,
         parameters={part: count for part, count in parameters.items() if count},
         tokens_per_picture=config.num_image_tokens,
@@ -78,4 +124,26 @@ def report(model: str | os.PathLike[str]) -> Report:
         tiles=config.num_tiles,
         positions_per_patch=config.positions_per_patch,
         stored_as=dict(stored_as),
+        linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantised(tensor_name, x)],
+        cached_numbers=_cached_numbers(config),
     )
+
+
+def _is_quantised(name: str, tensor: StoredTensor) -> bool:
+    """Whether a tensor is the weight of a Linear in the language model; mixed experts and their router are none."""
+    is_linear = name.endswith(".weight") and len(tensor.shape) == 2 and ".layers." in name
+    return is_linear and name.startswith(PARTS["language model"]) and ".experts." not in name and ".gate." not in name
+
+
+def _quantised(way: str, rows: int, columns: int) -> int:
+    """Bytes of one Linear: 8 bits and a float32 scale per row, or 4 bits and one per block of 64."""
+    numbers = rows * columns
+    return numbers + 4 * rows if way == "8bit" else -(-numbers // 2) + 4 * -(-numbers // NF4_BLOCK)
+
+
+def _cached_numbers(config: MiniGeminiConfig) -> int:
+    """Numbers that one token leaves in the cache."""
+    text = config.text_config
+    heads = text.num_attention_heads
+    kept, width = getattr(text, "num_key_value_heads", None), getattr(text, "head_dim", None)
+    return 2 * text.num_hidden_layers * (kept or heads) * (width or text.hidden_size // heads)

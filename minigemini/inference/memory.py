@@ -1,0 +1,72 @@
+"""How much memory this machine can still give, by device, and what of a model fits into it."""
+
+import os
+from pathlib import Path
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+# Of cgroup versions 2 and 1: subsystem, limit, use, and what of the use is only a cache of files.
+CGROUP_FILES = (
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> dict[str, int]:
+    """Free bytes by device: `cpu` (what is available, but no more than a container may use), then `cuda:0` …"""
+    import torch
+
+    free = {"cpu": min([_available(proc), *_left_by_cgroups(proc, cgroups)])}
+    if torch.cuda.is_available():
+        free |= {f"cuda:{index}": torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())}
+    return free
+
+
+def verdict(need: int, device: str, free: dict[str, int], quantised: bool) -> str:
+    """Whether `need` bytes fit on a device: `yes`, `with --device-map auto`, or `no`.
+
+    What is not quantised can always be spread: over all devices, memory, and the disk, from which it is read again for
+    every token. What is quantised is spread over GPUs alone.
+    """
+    if need <= free[device]:
+        return "yes"
+    together = sum(size for name, size in free.items() if name.startswith("cuda"))
+    spread = not quantised or (device.startswith("cuda") and need <= together)
+    return "with --device-map auto" if spread else "no"
+
+
+def _available(proc: Path) -> int:
+    """What programs can have without swapping; where the system does not say so, all there is."""
+    try:
+        for line in (proc / "meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _left_by_cgroups(proc: Path, cgroups: Path) -> list[int]:
+    """What is left below the limit of each group that this process is in, from its own up to the whole."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    left = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for subsystem, limit, use, cache in CGROUP_FILES:
+            if subsystem in controllers.split(","):
+                group = cgroups / subsystem / path.lstrip("/")
+                for folder in (group, *group.parents):
+                    if folder.is_relative_to(cgroups) and (found := _left(folder, limit, use, cache)) is not None:
+                        left.append(found)
+    return left
+
+
+def _left(folder: Path, limit: str, use: str, cache: str) -> int | None:
+    try:
+        most, used = (folder / limit).read_text().strip(), int((folder / use).read_text())
+        stats = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except OSError:
+        return None
+    return None if most == "max" else max(0, int(most) - used + int(stats.get(cache, 0)))

@@ -1,0 +1,30 @@
+"""`minigemini merge`: an adapter and its base become one checkpoint folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Base, be_quiet, one_line_errors
+
+
+@one_line_errors
+def merge(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="PEFT's folder (LoRA), or a file of small parts.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
+    base: Base = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: the base's]")
+    ] = None,
+) -> None:
+    """Merge an adapter into its base and write a whole checkpoint; prints the folder.
+
+    The folder is written aside and renamed: it is there and whole, or not there.
+
+    Example: minigemini merge runs/my-adapter my-model --base nano
+    """
+    be_quiet(adapter)
+
+    from minigemini.inference.merging import merge
+
+    print(merge(adapter, target, base, dtype))
