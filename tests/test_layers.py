@@ -14,7 +14,7 @@ ALLOWED = {
     "model": set(),
     "nano": set(),
     "data": {"model"},
-    "training": {"data", "model", "nano"},
+    "training": {"conversion", "data", "inference", "model", "nano"},
     "inference": {"model", "nano"},
     "conversion": {"inference", "model"},
     "evaluation": {"data", "inference", "model", "nano"},
