@@ -18,6 +18,7 @@ from transformers import (
     MixtralConfig,
     MixtralForCausalLM,
 )
+from typer.testing import CliRunner
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.conversion import convert
@@ -25,6 +26,7 @@ from minigemini.conversion.families import ENCODERS as ENCODERS_BY_NAME
 from minigemini.conversion.families import KnownEncoder
 from minigemini.conversion.keys import CLIP_KEYS, CONVNEXT_KEYS, PUBLISHED_KEYS, Drop, translate
 from minigemini.inference import CheckpointError, Engine
+from minigemini_cli.app import app
 
 TINY = {
     "vocab_size": 456,  # Yi's toy tokenizer has 450 tokens
@@ -364,3 +366,21 @@ def test_a_known_vit_inside_needs_no_base(checkpoint, monkeypatch):
     assert all(torch.equal(ours[key], tensor) for key, tensor in expected.items())
     change_tensors(checkpoint, lambda old: {k: v for k, v in old.items() if ".vision_tower." not in k})
     refused(checkpoint, "nobody/nothing: .*; or give the encoder's folder with --low-res-encoder", low_res_encoder=None)
+
+
+def test_the_command_line(checkpoint, tmp_path):
+    encoders = ["--low-res-encoder", str(LOW_RES), "--high-res-encoder", str(HIGH_RES)]
+    command = ["convert", str(checkpoint), str(tmp_path / "new"), *encoders, "--dtype", "bf16", "--shard-size", "300KB"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "minigemini: shard size '300KB' is no size; write it as 2GB or 500MB\n"
+    done = CliRunner().invoke(app, command[:-2], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"{tmp_path / 'new'}: 247,624 parameters in bfloat16, chat format vicuna",
+        "     151 tensors taken, all that the model has",
+        "      16 not used: behind the ViT layer that is used",
+        "       2 not used: belongs to a pooling that is not used",
+    ]
+    done = CliRunner().invoke(app, command[:-2], catch_exceptions=False)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)

@@ -1,18 +1,20 @@
 """The stream of batches: the same with any workers and ranks, exact on resume, honest about what is broken."""
 
 import json
+import pickle
 import random
 from itertools import chain, islice
 
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.faults import FaultLog, TooManyFaultsError
 from minigemini.data.loader import Loader
 from minigemini.data.mixture import GlobalBatches, Mixture, Part
 from minigemini.data.packing import PackedCollator, PaddedCollator
-from minigemini.data.readers import JsonLinesReader
+from minigemini.data.readers import JsonLinesReader, ParquetReader, TarReader, write_parquet, write_tar
 from minigemini.data.row_loader import RowLoader
 
 ROWS = {"chat": 53, "captions": 40}
@@ -273,3 +275,50 @@ def test_a_share_is_of_all_that_was_seen(tmp_path):
     log.check(1100)
     with pytest.raises(TooManyFaultsError):
         log.check(1099)
+
+
+def test_workers_read_any_format(folder, encoder, tmp_path):
+    """What the parent has opened, Arrow's threads included, is of no use to a worker, forked or not."""
+    source = JsonLinesReader(folder / "captions.jsonl", folder)
+    samples = [source[row] for row in range(24)]
+    write_parquet(samples, tmp_path / "0.parquet")
+    write_tar(samples, tmp_path / "0.tar")
+    opened = [source, ParquetReader([tmp_path / "0.parquet"]), TarReader([tmp_path / "0.tar"])]
+    assert {reader[0].id for reader in opened} == {"captions 0"}
+    batches = GlobalBatches(Mixture([Part(reader, samples=24) for reader in opened]), 8, 4)
+    loaders = [
+        Loader(
+            *pickle.loads(pickle.dumps((batches, encoder, PaddedCollator(0)))), FaultLog(tmp_path / "x", 0.0), workers=n
+        )
+        for n in (0, 2)
+    ]
+    same(take(loaders[1], 9), take(loaders[0], 9))
+
+
+def test_trainer_goes_through_epochs(make, make_model, tmp_path):
+    """Packed rows, micro-batches and epochs as Transformers' Trainer takes them: no sample twice, none left out."""
+    loader, steps = make(), []
+
+    class Plain(Trainer):
+        def get_train_dataloader(self):
+            return loader
+
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            steps.append(inputs["labels"].shape)
+            return super().compute_loss(model, {**inputs, "return_logits": False}, return_outputs, num_items_in_batch)
+
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        num_train_epochs=2,
+        gradient_accumulation_steps=2,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = Plain(make_model(), arguments, train_dataset=[None])
+    trainer.train()
+    assert trainer.state.global_step == 2 * 5  # nine batches, two a step
+    assert len(steps) == 2 * 9
+    assert (loader.epoch, loader.batch) == (2, 0)
+    assert loader.state_dict()["seen"] == 2 * len(loader.batches.mixture)

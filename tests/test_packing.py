@@ -164,17 +164,20 @@ def test_nothing_makes_a_batch_that_teaches_nothing(make_model):
         assert all(not gradient.any() for gradient in gradients(model).values())
 
 
-def test_packing_fills_rows():
+def test_packing_fills_few_rows_evenly():
     chance = random.Random(0)
-    for _ in range(200):
+    shares = []
+    for _ in range(300):
         lengths = [chance.randint(1, 100) for _ in range(chance.randint(0, 40))]
-        rows = pack(lengths, 100)
+        rows = pack(lengths, 300)
         assert sorted(n for row in rows for n in row) == list(range(len(lengths)))
-        assert rows == pack(lengths, 100) == sorted(sorted(row) for row in rows)
+        assert rows == pack(lengths, 300) == sorted(sorted(row) for row in rows)
         filled = [sum(lengths[n] for n in row) for row in rows]
-        assert max(filled, default=0) <= 100
-        assert len(rows) <= 11 / 9 * -(-sum(lengths) // 100) + 6 / 9 + sum(length > 50 for length in lengths)
-        assert all(a + b > 100 for a, b in itertools.combinations(filled, 2))
+        assert max(filled, default=0) <= 300
+        assert len(rows) <= sum(lengths) // 250 + 1
+        if len(lengths) >= 16:
+            shares.append(sum(lengths) / (len(rows) * max(filled)))
+    assert sum(shares) / len(shares) > 0.97  # measured 0.982
 
 
 def test_a_sample_longer_than_a_row_is_refused():

@@ -1,1 +1,1 @@
-"""The drawn world: from a seed to a picture, its dense labels and a conversation about it."""
+"""From files of samples to batches for training; and the drawn world: a picture from a seed, and what is said of it."""

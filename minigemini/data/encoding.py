@@ -67,11 +67,11 @@ class SampleEncoder:
         messages = self._with_pictures(sample)
         try:
             inputs: Any = self.processor.apply_chat_template(
-                messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="pt"
+                messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="np"
             )
         except TemplateError as error:
             raise SampleError(Fault.REFUSED, str(error)) from None
-        ids, said = inputs["input_ids"][0], torch.as_tensor(inputs["assistant_masks"][0])
+        ids, said = torch.from_numpy(inputs["input_ids"][0]), torch.as_tensor(inputs["assistant_masks"][0])
         # The first token has nothing before it that it could be learnt from; in a packed row it would have.
         said[0] = 0
         kept = self._kept(ids)
@@ -79,7 +79,7 @@ class SampleEncoder:
         if not (labels != IGNORED).any():
             raise SampleError(Fault.NOTHING_TO_LEARN, f"no answer begins in the first {kept} tokens")
         names = self.processor.image_processor.model_input_names
-        return Encoded(ids[:kept], labels, {name: inputs[name] for name in names if name in inputs})
+        return Encoded(ids[:kept], labels, {name: torch.from_numpy(inputs[name]) for name in names if name in inputs})
 
     def _with_pictures(self, sample: Sample) -> list[dict[str, Any]]:
         """Messages as the processor takes them, each picture opened in its place."""

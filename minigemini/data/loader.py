@@ -134,8 +134,9 @@ class _Collate:
 class Loader(StatefulLoader):
     """A rank's share of each global batch, an epoch per iteration; the first goes on from the state.
 
-    Its state is `epoch` and `batch`, the same for all ranks. Rank r of W has samples r, r + W, … of each global batch,
-    so that W ranks together see what one would, and a run may go on with another number of ranks.
+    Its state is `epoch` and `batch`, the same for all ranks, and the rank's own counts of samples and faults. Rank r of
+    W has samples r, r + W, … of each global batch, so that W ranks together see what one would, and a run may go on
+    with another number of ranks.
 
     Args:
         batches: the order of samples, in global batches.

@@ -21,7 +21,9 @@ Batch = dict[str, Tensor | int]
 
 
 def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
-    """Distribute samples over few rows: the longest first, each into the fullest row that has room for it.
+    """Distribute samples over few rows of nearly equal length: the longest first, each into the shortest row.
+
+    Rows of equal length are padded least. Of all numbers of rows the least is taken with which none gets too long.
 
     Args:
         lengths: tokens of each sample.
@@ -33,18 +35,18 @@ def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     Raises:
         ValueError: A sample is longer than a row.
     """
-    rows: list[list[int]] = []
-    room: list[int] = []
-    for sample in sorted(range(len(lengths)), key=lambda sample: -lengths[sample]):
-        check_fits(lengths[sample], row_length)
-        fitting = [row for row in range(len(rows)) if room[row] >= lengths[sample]]
-        if not fitting:
-            rows.append([])
-            room.append(row_length)
-        row = min(fitting, key=lambda row: room[row]) if fitting else -1
-        rows[row].append(sample)
-        room[row] -= lengths[sample]
-    return sorted(sorted(row) for row in rows)
+    check_fits(max(lengths, default=0), row_length)
+    longest_first = sorted(range(len(lengths)), key=lambda sample: -lengths[sample])
+    for count in range(max(1, -(-sum(lengths) // row_length)), len(lengths) + 1):
+        rows: list[list[int]] = [[] for _ in range(count)]
+        filled = [0] * count
+        for sample in longest_first:
+            row = filled.index(min(filled))
+            rows[row].append(sample)
+            filled[row] += lengths[sample]
+        if max(filled) <= row_length:
+            return sorted(sorted(row) for row in rows)
+    return []  # of no samples
 
 
 def check_fits(length: int, row_length: int) -> None:
