@@ -56,4 +56,4 @@ def test_missing_fonts_are_named_with_the_way_to_install_them(tmp_path, monkeypa
     fonts.load_font.cache_clear()
     done = run("scene", str(tmp_path / "out.png"), "--kind", "sign")
     assert done.exit_code == 2
-    assert "pip install 'minigemini[train]'" in done.stderr
+    assert "pip install 'minigemini[world]'" in done.stderr
