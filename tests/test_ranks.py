@@ -39,7 +39,7 @@ def finish(process: subprocess.Popen) -> None:
 def same_curve(folder: Path, other: Path) -> None:
     assert len(losses(folder)) == len(losses(other)) > 0
     for ours, theirs in zip(losses(folder), losses(other), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5)  # worst measured: see docs/training.md
+        assert ours == pytest.approx(theirs, rel=3e-5)  # worst measured 5.3e-6
 
 
 @pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"micro_batch": 2, "batching": "grouped"}], ids=str)

@@ -205,7 +205,7 @@ def test_accumulation_and_batching_give_the_same_loss(finished, recipe, tmp_path
     train(recipe(gradient_checkpointing=True), tmp_path / "recomputed")
     for other in ("ones", "recomputed"):
         for ours, theirs in zip(losses(tmp_path / other), losses(finished), strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-5)  # worst measured 2e-7
+            assert ours == pytest.approx(theirs, rel=3e-5)  # worst measured 5.3e-6
 
 
 def test_padded_rows_train(recipe, tmp_path):

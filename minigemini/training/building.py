@@ -121,7 +121,7 @@ def build(recipe: Recipe, device: torch.device) -> Built:
         source.adapter.merge_into(model)
     stages.hold_encoders(model)
     if recipe.gradient_checkpointing:
-        _recompute(model.model.language_model)
+        recompute(model.model.language_model)
     trained: nn.Module = model
     if recipe.adapter != "none":
         trained = _with_adapter(model, recipe)
@@ -131,7 +131,7 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     return Built(Lesson(trained), model, processor, named, counts, dtype)
 
 
-def _recompute(language_model: Any) -> None:
+def recompute(language_model: Any) -> None:
     """Switch gradient checkpointing on: its activations, not those of the encoders, are what fills memory."""
     arguments = {"use_reentrant": False}
     if hasattr(language_model, "activation_checkpointing_enable"):  # its name from Transformers 5.23 on

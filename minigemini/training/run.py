@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,6 @@ def train(recipe: Recipe, folder: Path) -> Path:
         pin_memory=state.device.type == "cuda",
     )
     args = arguments(recipe, folder, steps, world_size, watchers(recipe), use_cpu=state.device.type == "cpu")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "curves"))
     trainer = StageTrainer(built.lesson, Stream(loader), recipe, args, [Log(folder), Bar(recipe)])
     trainer.check_optimiser(sum(built.trained.values()))
     checkpoint = trainer.resume()
@@ -71,6 +69,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
             raise KeyboardInterrupt
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
+    peak = peak_bytes(state.device)
     weights = whole_weights(trainer, built)
     path = folder
     if state.is_main_process:
@@ -81,7 +80,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
             "steps of this session": taken,
             "seconds per step": round(seconds / taken, 4) if taken else "none taken",
             "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
-            "peak memory, GB": round(peak_bytes(state.device) / 1e9, 3),
+            "peak memory, GB": round(peak / 1e9, 3),
             "processes": world_size,
             "seconds of training": round(seconds, 2),
             "seconds in all": round(time.monotonic() - began, 1),
