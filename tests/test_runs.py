@@ -30,6 +30,15 @@ WORLD = Path(__file__).parent / "training_world.py"
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the runs that are started as processes have it: two threads add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, picture):
     return write_data(tmp_path_factory.mktemp("data"), picture)
