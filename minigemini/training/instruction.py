@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..model.generation import IGNORED
 from ..world.composing import sample_scene
 from ..world.conversation import conversation
 from ..world.samples import label
@@ -19,8 +20,6 @@ from .loop import Batch, stack
 from .vision import freeze_all_but
 
 KINDS = ("single", "few", "count", "sign", "words", "sign", "few", "words")
-IGNORED = -100
-"""Label of a token that is not learnt."""
 _LABEL_NAMES = ("slots", "names", "colours", "centres")
 
 
