@@ -92,6 +92,8 @@ def train(recipe: Recipe, folder: Path) -> Path:
         answers = some_answers(built, recipe, mixture) if not trainer.is_sharded else []
         write_report(folder, recipe, built, losses, figures, loader.faults.counts, answers)
     state.wait_for_everyone()
+    if world_size > 1:
+        state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
 
 
