@@ -70,7 +70,7 @@ def test_two_processes_are_killed_and_go_on_as_one(tiny_checkpoint, data, tmp_pa
     same_curve(folder, tmp_path / "one")
 
 
-@pytest.mark.parametrize("changes", [{}, {"adapter": "lora", "lora_dropout": 0.0}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"adapter": "lora", "lora_dropout": 0.0, "lora_alpha": 8}], ids=str)
 def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_path, changes):
     """FSDP2, stopped on the way. It is what `examples/accelerate/fsdp2.yaml` asks for, on CPUs."""
     changes = {"steps": 40, "checkpoint_every": 4, **changes}
