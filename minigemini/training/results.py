@@ -73,7 +73,8 @@ def _holding(weights: Mapping[str, Tensor], built: Built) -> MiniGeminiForCondit
     """A model of these tensors, without a copy: the one that trained may hold shards, and be in another dtype."""
     with torch.device("meta"):
         model = MiniGeminiForConditionalGeneration(copy.deepcopy(built.model.config))
-    model.load_state_dict(dict(weights), strict=False, assign=True)  # without a head of its own where it is tied
+    # Detached: assigning a parameter would set whether it trains. A tied head is not among them, hence not strict.
+    model.load_state_dict({name: tensor.detach() for name, tensor in weights.items()}, strict=False, assign=True)
     model.tie_weights()
     model.generation_config = built.model.generation_config
     return model
