@@ -3,7 +3,8 @@
     python benchmarks/plan.py                        # three recipes of 60 steps: minutes
 
 Each is planned from a few steps; then it runs, and leaves figures of its own. The samples are conversations about
-scenes of the drawn world, written as published records with PNG files, a fifth of them text alone.
+scenes of the drawn world, written as published records with PNG files, a fifth of them text alone. Both
+count seconds of the processor, of one thread: on a shared machine those of the clock tell what else it did.
 """
 
 import argparse
@@ -23,7 +24,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     "lora": {"stage": "instruct", "adapter": "lora", "lora_rank": 16},
 }
 CHILD = """
-import json, sys
+import json, sys, time
+time.perf_counter = time.monotonic = time.process_time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)

@@ -275,6 +275,15 @@ def test_lora_leaves_an_adapter_that_merges(recipe, tmp_path):
     assert not any("vision_tower" in name for name in moved)
 
 
+def test_qlora_trains_over_4_bits(make_model, make_processor, recipe, tmp_path):
+    model = make_model(text_config={"hidden_size": 64, "intermediate_size": 64})  # sizes that 4 bits take on a CPU
+    model.save_pretrained(tmp_path / "base")
+    make_processor(model.config).save_pretrained(tmp_path / "base")
+    path = train(recipe(base=tmp_path / "base", adapter="qlora", steps=3), tmp_path / "qlora")
+    assert Engine.load(path).model.config.text_config.hidden_size == 64
+    assert len(losses(tmp_path / "qlora")) == 3
+
+
 def test_a_whole_run_leaves_a_checkpoint(finished, tiny_checkpoint):
     trained = weights(finished, 5)
     base = dict(Engine.load(tiny_checkpoint).model.named_parameters())

@@ -156,4 +156,7 @@ def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> 
         target_modules=rf"model\.language_model\.layers\..*\.({'|'.join(ends)})",
         modules_to_save=[part for part in SMALL_PARTS if getattr(model.model, part) is not None],
     )
+    # With a picture the first layer's inputs need gradients, for mining; with text alone they would not, and a rank
+    # under FSDP2 would then reduce gradients in another order than those beside it.
+    model.enable_input_require_grads()
     return get_peft_model(model, config)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from .feed import Stream, global_batches, make_loader, open_mixture, steps_of
 from .memory import peak_bytes
 from .recipe import Recipe, RecipeError
 from .report import some_answers, write_report
-from .results import save, whole_weights
+from .results import result_path, save, whole_weights
 from .trainer import StageTrainer, arguments
 from .watching import Bar, Log, watchers
 
@@ -67,6 +67,8 @@ def train(recipe: Recipe, folder: Path) -> Path:
             seconds = time.monotonic() - started
         if trainer.state.global_step < steps:
             raise KeyboardInterrupt
+    elif trainer.is_sharded:
+        return _found(result_path(recipe, folder))
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
     peak = peak_bytes(state.device)
@@ -90,7 +92,22 @@ def train(recipe: Recipe, folder: Path) -> Path:
         answers = some_answers(built, recipe, mixture) if not trainer.is_sharded else []
         write_report(folder, recipe, built, losses, figures, loader.faults.counts, answers)
     state.wait_for_everyone()
+    if world_size > 1:
+        state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
+
+
+def _found(result: Path) -> Path:
+    """What a finished run has left.
+
+    Raises:
+        RecipeError: It is not there.
+    """
+    if not result.exists():
+        raise RecipeError(
+            f"{result}: not there, though the run has ended; remove its newest checkpoint to end it again"
+        )
+    return result
 
 
 def processes() -> Any:
