@@ -66,9 +66,10 @@ def ask(
     # What costs nothing is checked first: settings, then pictures, then the model is loaded.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
-        from minigemini.inference.explain import check_target, explain_pictures, write_png
+        from minigemini.inference.explain import explain_pictures
+        from minigemini.inference.png import check_target, write_png
 
-        check_target(explain)
+        check_target(explain, "explanation")
     opened = [open_picture(picture) for picture in pictures]
     engine = Engine.load(
         model,

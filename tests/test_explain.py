@@ -10,7 +10,8 @@ from einops import rearrange
 from PIL import Image
 
 from minigemini.inference import Engine, RequestError
-from minigemini.inference.explain import HEAT, OUTLINED, Mining, draw, explain_pictures, look, write_png
+from minigemini.inference.explain import HEAT, OUTLINED, Mining, draw, explain_pictures, look
+from minigemini.inference.png import write_png
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,9 @@ def test_pictures_stand_below_each_other_and_are_written_whole(make_engine, pict
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "out.png").write_text("before")
-    monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        Image.Image, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(RequestError, match=r"out\.png: cannot be written \(No space left"):
         write_png(Image.new("RGB", (1, 1)), tmp_path / "out.png")
     assert (tmp_path / "out.png").read_text() == "before"

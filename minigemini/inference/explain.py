@@ -3,10 +3,7 @@
 g  grid side · n  patches along a tile's side · M  high-res positions along a patch's side · S  = g·n·M, the map's side
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -108,47 +105,6 @@ def draw(mining: Mining, seen: Image.Image) -> Image.Image:
     sheet.paste(heat, (right, body))
     _legend(sheet, (right, body + side + 10), side, top, mining)
     return sheet
-
-
-def check_target(path: Path) -> None:
-    """See that a PNG can be written there, before any work is done.
-
-    Raises:
-        RequestError: another suffix, or no such folder.
-    """
-    if path.suffix.lower() != ".png":
-        raise RequestError(f"{path}: the explanation is a PNG; give a name that ends in .png")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise RequestError(f"{path}: a folder; name a file in it")
-
-
-def write_png(image: Image.Image, path: Path) -> None:
-    """Write aside and rename, so that whoever reads `path` finds all of it or what was there before.
-
-    Raises:
-        RequestError: it cannot be written there.
-    """
-    check_target(path)
-    try:
-        handle, aside = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                image.save(file, "PNG")
-            Path(aside).chmod(0o666 & ~_umask())  # mkstemp made it private
-            Path(aside).replace(path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be written ({error.strerror}); name another file") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _seen(engine: Engine, pixels: Tensor) -> Image.Image:

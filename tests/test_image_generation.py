@@ -1,0 +1,310 @@
+"""Painters: every preset on a tiny pipeline of its class, what is checked before anything is loaded, what is kept."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from fabricate_pipelines import PIPELINES, save_lora, save_pipeline
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from minigemini.inference import CheckpointError, RequestError
+from minigemini.inference import pipeline_loading as loading
+from minigemini.inference.drawing import Drawing
+from minigemini.inference.image_generation import Painter, choose_offload
+from minigemini.inference.pipelines import KINDS, NEGATIVE_PROMPT, PRESETS, Preset
+
+TINY = Drawing(size_px=32, steps=2, seed=5)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """Tiny stand-ins for all that presets fetch, by hub id."""
+    root, folders = tmp_path_factory.mktemp("hub"), dict[str, Path]()
+    for preset in PRESETS.values():
+        folders.setdefault(preset.hub_id, root / preset.hub_id)
+        if not folders[preset.hub_id].exists():
+            save_pipeline(preset.kind, folders[preset.hub_id], preset.variant)
+        if preset.lora:
+            folders[preset.lora] = save_lora(root / preset.lora)
+    return folders
+
+
+@pytest.fixture
+def fetched(hub, monkeypatch):
+    """The hub's answers; gives what was asked of it."""
+    asked = []
+
+    def fetch(hub_id, patterns):
+        asked.append((hub_id, tuple(patterns)))
+        return hub[hub_id]
+
+    monkeypatch.setattr(loading, "fetch", fetch)
+    return asked
+
+
+@pytest.fixture(scope="module")
+def folder(hub) -> Path:
+    return hub["stabilityai/stable-diffusion-3.5-medium"]
+
+
+@pytest.fixture(scope="module")
+def painter(folder) -> Painter:
+    return Painter.load(folder, device="cpu")
+
+
+@pytest.fixture
+def broken(folder, tmp_path) -> Path:
+    """A copy of a pipeline, to be broken."""
+    return shutil.copytree(folder, tmp_path / "broken")
+
+
+def change_json(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+# Presets
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_draws_with_its_own_settings(name, fetched):
+    preset = PRESETS[name]
+    painter = Painter.load(name, device="cpu")
+    (drawn,) = painter.draw("a red house", Drawing(size_px=32, seed=3, steps=min(preset.steps, 4)))
+    assert type(painter.pipeline).__name__ == preset.kind
+    assert (drawn.painter, drawn.guidance, drawn.image.size) == (name, preset.guidance, (32, 32))
+    assert (drawn.negative_prompt == NEGATIVE_PROMPT) == (preset.guidance > 1 and KINDS[preset.kind].negative)
+    if preset.scheduler:
+        assert type(painter.pipeline.scheduler).__name__ == preset.scheduler
+    (from_picture,) = painter.draw(
+        "a red house", Drawing(size_px=32, seed=3, steps=4, strength=0.5), picture=drawn.image
+    )
+    assert from_picture.image.tobytes() != drawn.image.tobytes()
+    assert from_picture.strength == 0.5
+    hub_id, patterns = fetched[1]
+    assert hub_id == preset.hub_id
+    assert not [pattern for pattern in patterns if pattern.endswith((".py", ".bin", "*"))]
+
+
+def test_a_preset_fetches_one_set_of_weights(fetched):
+    Painter.load("sdxl", device="cpu")
+    patterns = fetched[1][1]
+    assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
+    assert "text_encoder/model.fp16-*.safetensors" in patterns
+    assert not [pattern for pattern in patterns if pattern.endswith("model.safetensors")]
+
+
+def test_the_lora_is_merged(fetched):
+    plain, merged = (Painter.load(name, device="cpu").pipeline.unet for name in ("sdxl", "sdxl-lcm"))
+    after = merged.state_dict()
+    changed = [name for name, tensor in plain.state_dict().items() if not torch.equal(tensor, after[name])]
+    assert changed
+    assert all(".to_q." in name or ".to_v." in name for name in changed)
+
+
+def test_a_lora_of_another_model_is_refused(fetched, hub, tmp_path, monkeypatch):
+    path = tmp_path / loading.LORA_FILE
+    tensors = load_file(hub["latent-consistency/lcm-lora-sdxl"] / loading.LORA_FILE)
+    save_file({name: torch.zeros(3, 5) for name in tensors}, path)
+    monkeypatch.setitem(hub, "latent-consistency/lcm-lora-sdxl", tmp_path)
+    with pytest.raises(CheckpointError, match=r"lcm-lora-sdxl: does not fit stabilityai"):
+        Painter.load("sdxl-lcm", device="cpu")
+
+
+# Pictures
+
+
+def test_a_seed_draws_one_picture_and_count_goes_on_from_it(painter):
+    first, second = painter.draw("a cat", Drawing(size_px=32, steps=2, seed=5, count=2))
+    assert (first.seed, second.seed) == (5, 6)
+    assert painter.draw("a cat", TINY)[0].image.tobytes() == first.image.tobytes() != second.image.tobytes()
+    assert painter.draw("a cat", Drawing(size_px=32, steps=2, seed=6))[0].image.tobytes() == second.image.tobytes()
+    assert painter.draw("a dog", TINY)[0].image.tobytes() != first.image.tobytes()
+    drawn = {painter.draw("a cat", Drawing(size_px=32, steps=1))[0].seed for _ in range(2)}
+    assert len(drawn) == 2, "without a seed one is drawn, and told"
+
+
+def test_sizes_guidance_and_negative_prompts_have_their_effect(painter):
+    assert painter.draw("a cat", Drawing(size_px=(48, 32), steps=1))[0].image.size == (48, 32)
+    plain = painter.draw("a cat", TINY)[0].image.tobytes()
+    for changed in ({"guidance": 1.0}, {"negative_prompt": "a dog"}, {"negative_prompt": ""}, {"steps": 3}):
+        assert painter.draw("a cat", replace(TINY, **changed))[0].image.tobytes() != plain
+
+
+def test_a_picture_that_is_started_from_keeps_its_shape(painter, picture, monkeypatch):
+    monkeypatch.setattr(painter, "preset", Preset("x", "StableDiffusion3Pipeline", 4, 4.0, native_px=64))
+    drawn = painter.draw("a cat", Drawing(steps=2, strength=1.0), picture=picture(0, width=200, height=50))[0]
+    assert drawn.image.size == (128, 32)
+
+
+def test_what_made_a_picture_is_written_into_it(painter, tmp_path):
+    (drawn,) = painter.draw("a café in „Köln“ 雪", TINY)
+    drawn.save(tmp_path / "out.png")
+    written = Image.open(tmp_path / "out.png")
+    assert written.tobytes() == drawn.image.tobytes()
+    assert written.text == drawn.described()
+    assert written.text["prompt"] == "a café in „Köln“ 雪"
+    assert (written.text["seed"], written.text["steps"]) == ("5", "2")
+    assert painter.name == "stable-diffusion-3.5-medium", "the folder's name, not its path"
+    with pytest.raises(RequestError, match=r"ends in \.png"):
+        drawn.save(tmp_path / "out.jpg")
+
+
+def test_progress_is_shown_where_somebody_watches(painter, capsys):
+    painter.draw("a cat", TINY)
+    assert capsys.readouterr().err == ""
+    painter.draw("a cat", TINY, progress=True)
+    assert "1/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size_px": 8}, "size 8"),
+        ({"size_px": (64, 9999)}, "size 9999"),
+        ({"steps": 0}, "steps is 0"),
+        ({"guidance": -1}, "guidance is -1"),
+        ({"count": 0}, "count is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"strength": 0}, "strength is 0"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(RequestError, match=message):
+        Drawing(**settings)
+
+
+def test_what_a_painter_does_not_take_is_refused(painter, picture):
+    with pytest.raises(RequestError, match=r"size 40 x 32: .* multiples of 16"):
+        painter.draw("a cat", Drawing(size_px=(40, 32)))
+    with pytest.raises(RequestError, match=r"no negative prompt at guidance 1"):
+        painter.draw("a cat", Drawing(guidance=1.0, negative_prompt="a dog"))
+    with pytest.raises(RequestError, match=r"strength 0\.3 of 2 steps is less than one; give 4 steps"):
+        painter.draw("a cat", Drawing(steps=2, strength=0.3), picture=picture(0))
+    with pytest.raises(RequestError, match="caption is empty"):
+        painter.draw("  ")
+
+
+# What is loaded
+
+
+def test_names_that_are_no_painter(tmp_path, fetched):
+    with pytest.raises(RequestError, match=r"painter 'sdxxl' is unknown; use sdxl, .* a folder or a hub id"):
+        Painter.load("sdxxl")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="a file, not a pipeline's folder"):
+        Painter.load(tmp_path / "file")
+    with pytest.raises(CheckpointError, match=r"no model_index\.json"):
+        Painter.load(tmp_path)
+    with pytest.raises(CheckpointError, match="not a hub id"):
+        Painter.load("a/b/c")
+    with pytest.raises(RequestError, match="offload 'attic' is unknown"):
+        Painter.load(tmp_path, offload="attic")
+    with pytest.raises(RequestError, match="not for cpu"):
+        Painter.load(tmp_path, device="cpu", offload="parts")
+
+
+def set_part(part, library, name):
+    return lambda f: change_json(f / "model_index.json", **{part: [library, name]})
+
+
+def to_pickle(folder):
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "vae" / "diffusion_pytorch_model.bin")
+
+
+def edit_vae(edit):
+    def change(folder):
+        path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(path)
+        edit(tensors)
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    return change
+
+
+BROKEN = {
+    "another pipeline": (
+        lambda f: change_json(f / "model_index.json", _class_name="IFPipeline"),
+        r"asks for 'IFPipeline', which is not loaded; use StableDiffusionPipeline",
+    ),
+    "a pipeline of its own code": (
+        lambda f: change_json(f / "model_index.json", _class_name=["pipeline", "Mine"]),
+        r"asks for \['pipeline', 'Mine'\]",
+    ),
+    "a class of another library": (set_part("vae", "os", "system"), r"asks for 'os\.system' as 'vae'"),
+    "a class in a file beside it": (set_part("transformer", "my_code", "Net"), r"'my_code\.Net'"),
+    "a part nobody knows": (
+        set_part("helper", "diffusers", "AutoencoderKL"),
+        r"as 'helper', .* use a pipeline without",
+    ),
+    "a part less": (set_part("vae", None, None), r"has no vae"),
+    "no config": (lambda f: (f / "vae" / "config.json").unlink(), r"vae is no part of a pipeline: no config\.json"),
+    "code from elsewhere": (
+        lambda f: change_json(f / "text_encoder" / "config.json", auto_map={"AutoModel": "a.b"}),
+        r"text_encoder: config\.json sets auto_map",
+    ),
+    "kernels from elsewhere": (
+        lambda f: change_json(f / "text_encoder" / "config.json", attn_implementation="somebody/kernel"),
+        r"sets attn_implementation",
+    ),
+    "a pickle": (to_pickle, r"diffusion_pytorch_model\.bin is a pickle"),
+    "cut weights": (
+        lambda f: (f / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"12345678"),
+        r"corrupt or cut off",
+    ),
+    "a missing tensor": (edit_vae(lambda t: t.popitem()), r"1 missing"),
+    "an unknown tensor": (edit_vae(lambda t: t.update(stray=torch.zeros(2))), r"1 unknown: stray"),
+    "a mis-shaped tensor": (
+        edit_vae(lambda t: t.update({"decoder.conv_in.bias": torch.zeros(3)})),
+        r"mis-shaped|cannot be loaded",
+    ),
+    "a broken tokenizer": (lambda f: (f / "tokenizer" / "tokenizer.json").write_text("{"), r"cannot be loaded"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_and_foreign_pipelines_are_refused_in_one_line(case, broken):
+    breaks, message = BROKEN[case]
+    breaks(broken)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        Painter.load(broken, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_code_beside_a_pipeline_is_never_run(broken):
+    """Neither a pipeline's nor a part's; it would leave a file."""
+    trace = broken / "was-run"
+    for name in ("pipeline.py", "vae/diffusers.py", "transformer/my_code.py", "StableDiffusion3Pipeline.py"):
+        (broken / name).write_text(f"open({str(trace)!r}, 'w')\nclass Net: pass\n")
+    Painter.load(broken, device="cpu")
+    assert not trace.exists()
+
+
+def test_a_pipeline_without_its_optional_part_draws(broken):
+    for part in ("text_encoder_3", "tokenizer_3"):
+        change_json(broken / "model_index.json", **{part: [None, None]})
+        shutil.rmtree(broken / part)
+    assert Painter.load(broken, device="cpu").draw("a cat", TINY)[0].image.size == (32, 32)
+
+
+def test_every_class_that_may_be_loaded_is_tried_here():
+    assert set(PIPELINES) == set(KINDS)
+    assert {preset.kind for preset in PRESETS.values()} == set(KINDS)
+
+
+def test_offloading_is_as_little_as_fits():
+    weights = {"unet": 3_000_000_000, "text_encoder": 1_000_000_000}  # 8 GB in 16 bits
+    half = torch.float16
+    assert [choose_offload(weights, half, free) for free in (None, 24 * 10**9, 9 * 10**9, 4 * 10**9)] == [
+        "none", "none", "parts", "layers",
+    ]  # fmt: skip
+    assert choose_offload(weights, torch.float32, 16 * 10**9) == "parts"
+
+
+def test_a_missing_library_gives_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "diffusers", None)
+    with pytest.raises(RequestError, match=r"pip install 'minigemini\[draw\]'"):
+        Painter.load("sdxl")
