@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, evaluate, info, merge, scene, train
+from . import ask, assemble, chat, convert, draw, evaluate, info, merge, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.command("draw")(draw.draw)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)

@@ -14,6 +14,8 @@ from .common import (
     Dtype,
     MaxNewTokens,
     Model,
+    Ocr,
+    OcrConfidence,
     OffloadFolder,
     Quantize,
     Seed,
@@ -38,6 +40,8 @@ def ask(
         typer.Option("--explain", metavar="OUT.png", help="Draw what mining looked at."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer and its circumstances as JSON.")] = False,
+    ocr: Ocr = False,
+    ocr_confidence: OcrConfidence = 0.1,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
@@ -55,12 +59,15 @@ def ask(
     Example: minigemini ask left.png right.png "What is different?" --json
 
     Example: minigemini ask photo.png "What is it?" --model my-model --quantize 8bit
+
+    Example: minigemini ask page.png "What is the total?" --ocr
     """
     pictures = pictures or []
     _check_order(pictures, question)
     be_quiet(model)
 
     from minigemini.inference import Conversation, Engine, Sampling
+    from minigemini.inference.ocr import TextReader
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first: settings, then pictures, then the model is loaded.
@@ -71,6 +78,7 @@ def ask(
 
         check_target(explain, "explanation")
     opened = [open_picture(picture) for picture in pictures]
+    reader = TextReader(ocr_confidence) if ocr else None
     engine = Engine.load(
         model,
         device=device,
@@ -80,7 +88,7 @@ def ask(
         offload_folder=offload_folder,
         base=base,
     )
-    with Conversation(engine, opened).stream(question, sampling) as stream:
+    with Conversation(engine, opened, reader).stream(question, sampling) as stream:
         if not as_json:
             _print_pieces(stream)
         answer = stream.answer

@@ -1,7 +1,11 @@
 """`minigemini chat`: a conversation about pictures in the terminal."""
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,29 +17,63 @@ from .common import (
     Dtype,
     MaxNewTokens,
     Model,
+    Ocr,
+    OcrConfidence,
     OffloadFolder,
+    Painter,
     Quantize,
     Seed,
+    Size,
+    Steps,
     Temperature,
     be_quiet,
+    fail,
     one_line_errors,
+    parse_sides,
     printable,
 )
 
 if TYPE_CHECKING:
-    from minigemini.inference import Conversation, Sampling
+    from minigemini.inference import Conversation, Drawing, Sampling
+    from minigemini.inference import Painter as LoadedPainter
 
 HELP = """\
-/image PATH  show one more picture with the next question
-/reset       forget pictures and conversation
-/help        this
-/quit        end (so does Ctrl-D); Ctrl-C stops an answer"""
+/image PATH    show one more picture with the next question
+/draw REQUEST  have a picture drawn, with --draw; it is shown with the next question
+/reset         forget pictures and conversation
+/help          this
+/quit          end (so does Ctrl-D); Ctrl-C stops an answer"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a conversation is held with.
+
+    Attributes:
+        painter: None where nothing is drawn.
+        folder: where pictures go.
+    """
+
+    conversation: "Conversation"
+    sampling: "Sampling"
+    painter: "LoadedPainter | None"
+    drawing: "Drawing"
+    folder: Path
 
 
 @one_line_errors
 def chat(
     pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
     model: Model = "nano",
+    draw: Annotated[bool, typer.Option("--draw", help="Load a painter: /draw REQUEST has a picture drawn.")] = False,
+    painter: Painter = "sdxl",
+    size: Size = None,
+    steps: Steps = None,
+    folder: Annotated[
+        Path, typer.Option("--pictures", metavar="FOLDER", help="Where pictures that are drawn go.")
+    ] = Path("."),
+    ocr: Ocr = False,
+    ocr_confidence: OcrConfidence = 0.1,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
@@ -52,15 +90,23 @@ def chat(
 
     Example: minigemini chat photo.png --model my-adapter --base my-model
 
-    In the conversation: /image PATH, /reset, /help, /quit. Nothing of it is kept.
+    Example: minigemini chat --draw --painter sdxl-turbo --model mgm-7b
+
+    In the conversation: /image PATH, /draw REQUEST, /reset, /help, /quit. Nothing of it is kept but what is drawn.
     """
     be_quiet(model)
 
-    from minigemini.inference import Conversation, Engine, Sampling
+    from minigemini.inference import Conversation, Drawing, Engine, Sampling
+    from minigemini.inference import Painter as Loaded
+    from minigemini.inference.ocr import TextReader
     from minigemini.model.pictures import open_picture
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    drawing = Drawing(parse_sides(size), steps, seed=seed)
+    if draw and not folder.is_dir():
+        fail(f"{folder}: no such folder to put pictures into; make it first")
     opened = [open_picture(picture) for picture in pictures or []]
+    reader = TextReader(ocr_confidence) if ocr else None
     engine = Engine.load(
         model,
         device=device,
@@ -70,17 +116,23 @@ def chat(
         offload_folder=offload_folder,
         base=base,
     )
-    conversation = Conversation(engine, opened)
+    table = Table(
+        Conversation(engine, opened, reader),
+        sampling,
+        Loaded.load(painter, device, dtype) if draw else None,
+        drawing,
+        folder,
+    )
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows has none
             import readline  # noqa: F401 (importing it gives `input` editing, and a history kept in memory only)
         print(f"Pictures: {len(opened)}. /help shows the commands.", file=sys.stderr)
     while (line := _read_line()) is not None:
         if line.startswith("/"):
-            if not _command(conversation, line):
+            if not _command(table, line):
                 return
         elif line:
-            _answer(conversation, line, sampling)
+            _answer(table, line)
 
 
 def _read_line() -> str | None:
@@ -96,7 +148,7 @@ def _read_line() -> str | None:
         return None
 
 
-def _command(conversation: "Conversation", line: str) -> bool:
+def _command(table: Table, line: str) -> bool:
     """Do what a line with a slash says; False ends the program. A mistake is told, and the conversation goes on."""
     from minigemini.model.pictures import PictureError
 
@@ -105,14 +157,19 @@ def _command(conversation: "Conversation", line: str) -> bool:
         case "/quit" | "/exit":
             return False
         case "/reset":
-            conversation.reset()
+            table.conversation.reset()
             _tell("forgotten")
         case "/image" if rest.strip():
             try:
-                conversation.add_picture(rest.strip().strip("'\""))
+                table.conversation.add_picture(rest.strip().strip("'\""))
                 _tell("it is shown with your next question")
             except PictureError as error:
                 _tell(str(error))
+        case "/draw" if rest.strip():
+            if table.painter is None:
+                _tell("nothing is drawn here; start with --draw")
+            else:
+                _draw(table, rest.strip(), table.painter)
         case "/help":
             _tell(HELP)
         case _:
@@ -120,22 +177,44 @@ def _command(conversation: "Conversation", line: str) -> bool:
     return True
 
 
-def _answer(conversation: "Conversation", question: str, sampling: "Sampling") -> None:
+def _answer(table: Table, question: str) -> None:
     """Print the answer while it is written; what was said before Ctrl-C is remembered as the answer."""
+    with _telling(), table.conversation.stream(question, table.sampling) as stream:
+        _print(stream)
+
+
+def _draw(table: Table, request: str, painter: "LoadedPainter") -> None:
+    """Print the answer, draw its caption, and say where the picture is."""
+    with _telling(), table.conversation.request(request, table.sampling) as stream:
+        _print(stream)
+        reply = stream.draw(painter, table.drawing)
+        for picture in reply.pictures:
+            file = next(path for n in count(1) if not (path := table.folder / f"drawing-{n}.png").exists())
+            picture.save(file)
+            print(printable(f"{file}: {picture.caption} (seed {picture.seed})"), flush=True)
+        if not reply.pictures:
+            _tell("nothing drawn: the answer holds no caption; ask in other words")
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Tell what cannot be done, and that Ctrl-C has stopped something; the conversation goes on."""
     from minigemini.inference import RequestError
 
     try:
-        with conversation.stream(question, sampling) as stream:
-            for piece in stream:
-                sys.stdout.write(printable(piece))
-                sys.stdout.flush()
+        yield
     except RequestError as error:
         _tell(str(error))
-    except KeyboardInterrupt:  # leaving the `with` block has stopped the stream
+    except KeyboardInterrupt:  # leaving the stream's `with` block has stopped it
         print(flush=True)
         _tell("stopped")
-    else:
-        print(flush=True)
+
+
+def _print(pieces: Iterable[str]) -> None:
+    for piece in pieces:
+        sys.stdout.write(printable(piece))
+        sys.stdout.flush()
+    print(flush=True)
 
 
 def _tell(message: str) -> None:

@@ -1,5 +1,6 @@
 """What the verbs share: their options, and what becomes of bad input and Ctrl-C."""
 
+import logging
 import os
 import sys
 import warnings
@@ -15,6 +16,8 @@ P = ParamSpec("P")
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 """Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
 
+PAINTERS = ("sdxl", "sdxl-turbo", "sdxl-lcm", "sd-turbo", "sd3.5-medium", "flux-schnell", "flux-dev", "z-image-turbo")
+"""The presets by name, as `inference.pipelines` has them; help must not import them."""
 MODEL_HELP = "nano (the embedded one), a checkpoint folder, a hub id (owner/name), or an adapter."
 
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
@@ -36,6 +39,13 @@ Base = Annotated[str | None, typer.Option("--base", help="Model of an adapter.  
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
 Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]
+Painter = Annotated[
+    str, typer.Option("--painter", help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.")
+]
+Size = Annotated[str | None, typer.Option(help="Of pictures, as 512 or 768x512 pixels.  [default: the painter's]")]
+Steps = Annotated[int | None, typer.Option(help="Of drawing a picture.  [default: the painter's]")]
+Ocr = Annotated[bool, typer.Option("--ocr", help="Read strings in pictures first, and pass them on.")]
+OcrConfidence = Annotated[float, typer.Option("--ocr-confidence", help="Least confidence of such a string, 0 to 1.")]
 
 
 def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
@@ -65,6 +75,16 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(BAD_INPUT)
 
 
+def parse_sides(text: str | None) -> int | tuple[int, int] | None:
+    """Pixels of `512` or `768x512`."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        fail(f"size {text!r} is none; write it as 512 or 768x512")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
 def be_quiet(model: str) -> None:
     """Keep Transformers' bars and warnings off the terminal; they read these settings when they are imported.
 
@@ -73,15 +93,17 @@ def be_quiet(model: str) -> None:
     downloads = model != "nano" and not Path(model).exists()
     bars = downloads and sys.stderr.isatty()
     settings = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+    settings |= {"DIFFUSERS_VERBOSITY": "error"}
     for name, value in {**settings, **({} if bars else {"HF_HUB_DISABLE_PROGRESS_BARS": "1"})}.items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # diffusers imports it, and it says what it lacks
     if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
-        logging.set_verbosity_error()
+        transformers_logging.set_verbosity_error()
         if not bars:
-            logging.disable_progress_bar()
+            transformers_logging.disable_progress_bar()
 
 
 def printable(text: str) -> str:

@@ -41,7 +41,7 @@ def test_answering_imports_no_library_of_another_way(tiny_checkpoint):
 import sys
 from minigemini.inference import Engine
 Engine.load({str(tiny_checkpoint)!r})
-print("LOADED", [name for name in ("bitsandbytes", "peft", "diffusers") if name in sys.modules])
+print("LOADED", [name for name in ("bitsandbytes", "peft", "diffusers", "rapidocr") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.rstrip().endswith("LOADED []")

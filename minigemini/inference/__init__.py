@@ -1,7 +1,10 @@
-"""Answers about pictures: an engine that is loaded once, what mining looked at, and what a checkpoint consists of."""
+"""Answers about pictures, and pictures in return: an engine and a painter that are loaded once, and conversations."""
 
-from .engine import Conversation, Engine, Sampling
+from .conversation import Conversation, Reply
+from .drawing import Drawing, DrawnPicture
+from .engine import Engine, Sampling
 from .errors import CheckpointError, RequestError
+from .image_generation import Painter
 from .quantising import quantization_config
 from .streaming import Answer, AnswerStream
 
@@ -10,7 +13,11 @@ __all__ = [
     "AnswerStream",
     "CheckpointError",
     "Conversation",
+    "Drawing",
+    "DrawnPicture",
     "Engine",
+    "Painter",
+    "Reply",
     "RequestError",
     "Sampling",
     "quantization_config",

@@ -10,7 +10,9 @@ Neither is a special token, so they arrive in any pieces. The rules, for text th
 
 import re
 
-OPEN, CLOSE = "<h>", "</h>"
+from ..model.messages import CLOSE_CAPTION as CLOSE
+from ..model.messages import OPEN_CAPTION as OPEN
+
 _TOKENS = re.compile(r"</?h>|`+|[^`]")
 _UNDECIDED = re.compile(r"(?:<|<h|</|</h|`+)\Z")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\Z")

@@ -1,4 +1,4 @@
-"""Load a model once, then ask it about pictures: single questions, streams, conversations."""
+"""Load a model once, then ask it about pictures: single questions and streams; `conversation` takes turns."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from ..model.pictures import Source, open_picture
+from ..model.pictures import Source
 from .adapters import find_source
 from .errors import RequestError
 from .loading import load_config, load_model, load_processor
@@ -115,6 +115,8 @@ class Engine:
             PictureError: a picture that is not read.
             RequestError: an empty question, or one that does not fit into the model's context.
         """
+        from .conversation import Conversation  # which imports this file
+
         shown: Any = pictures if isinstance(pictures, list | tuple) else [pictures]
         return Conversation(self, shown).ask(question, sampling)
 
@@ -123,6 +125,9 @@ class Engine:
         messages: Sequence[Message],
         sampling: Sampling = GREEDY,
         on_end: Callable[[Answer], None] | None = None,
+        *,
+        draw: bool | Sequence[bool] = False,
+        ocr: Sequence[str] | Sequence[Sequence[str]] = (),
     ) -> AnswerStream:
         """Answer messages in Transformers' chat format piece by piece.
 
@@ -130,13 +135,20 @@ class Engine:
             messages: `{"role": …, "content": [{"type": "image", "image": PIL.Image}, {"type": "text", "text": …}]}`.
             sampling: how the answer is chosen.
             on_end: called with the answer when the stream has been read to its end.
+            draw, ocr: wishes for an image and strings read from pictures, as the processor takes them.
 
         Raises:
             RequestError: messages that are no such ones, an empty question, or too much for the model's context.
         """
         self._check(messages)
         inputs: Any = self.processor.apply_chat_template(
-            list(messages), tokenize=True, return_dict=True, add_generation_prompt=True, return_tensors="pt"
+            list(messages),
+            draw=draw,
+            ocr=ocr,
+            tokenize=True,
+            return_dict=True,
+            add_generation_prompt=True,
+            return_tensors="pt",
         )
         length, context = inputs["input_ids"].shape[1], self._context_tokens()
         if length >= context:
@@ -178,47 +190,3 @@ class Engine:
     def _context_tokens(self) -> int:
         """The longest text the language model was made for; one that does not say so has no bound."""
         return getattr(self.model.config.text_config, "max_position_embeddings", None) or 2**31
-
-
-class Conversation:
-    """Turns about pictures; every question is asked with all that was said before.
-
-    Args:
-        engine: who answers.
-        pictures: shown with the first question.
-
-    Raises:
-        PictureError: a picture that is not read.
-    """
-
-    def __init__(self, engine: Engine, pictures: Sequence[Picture] = ()) -> None:
-        self.engine = engine
-        self.messages: list[Message] = []
-        self._shown: list[Image.Image] = []
-        for picture in pictures:
-            self.add_picture(picture)
-
-    def add_picture(self, picture: Picture) -> None:
-        """Show a picture with the next question. Raises `PictureError`."""
-        self._shown.append(picture if isinstance(picture, Image.Image) else open_picture(picture))
-
-    def reset(self) -> None:
-        """Forget all turns and pictures."""
-        self.messages, self._shown = [], []
-
-    def ask(self, question: str, sampling: Sampling = GREEDY) -> Answer:
-        """Ask, and wait for the whole answer. Raises `RequestError`."""
-        return self.stream(question, sampling).answer
-
-    def stream(self, question: str, sampling: Sampling = GREEDY) -> AnswerStream:
-        """Ask, and read the answer piece by piece. Raises `RequestError`.
-
-        The turn is remembered once the stream has been read to its end or its `with` block is left, stopped or not.
-        """
-        content: list[Message] = [{"type": "image", "image": image} for image in self._shown]
-        turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-        return self.engine.stream([*self.messages, turn], sampling, on_end=lambda answer: self._remember(turn, answer))
-
-    def _remember(self, turn: Message, answer: Answer) -> None:
-        self.messages += [turn, {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}]
-        self._shown = []

@@ -2,8 +2,10 @@
 
 import importlib
 import math
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,10 +110,10 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
     import diffusers
 
     absent = dict.fromkeys(found.kind.optional - found.parts.keys())
-    modules = {part: _load_part(found, part, dtype) for part in found.weights}
     try:
-        with warnings.catch_warnings():
+        with _bars_for_watchers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            modules = {part: _load_part(found, part, dtype) for part in found.weights}
             pipeline = getattr(diffusers, found.class_name).from_pretrained(
                 found.folder,
                 **modules,
@@ -121,6 +123,8 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
                 trust_remote_code=False,
                 dtype=dtype,
             )
+    except CheckpointError:
+        raise
     except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception on a broken file)
         raise CheckpointError(f"{found.folder}: the pipeline cannot be loaded ({one_line(error)})") from None
     pipeline.set_progress_bar_config(disable=True)
@@ -152,6 +156,21 @@ def add_to(pipeline: Any, preset: Preset) -> None:
         raise CheckpointError(f"{preset.lora}: does not fit {preset.hub_id} ({one_line(error)})") from None
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
+
+
+@contextmanager
+def _bars_for_watchers() -> Iterator[None]:
+    """Show diffusers' bars where somebody watches, and nowhere else."""
+    from diffusers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _has_weights(part: str) -> bool:

@@ -1,6 +1,7 @@
 """What the processor adds to messages before the chat template sees them, and what it asks of the labels after."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -8,9 +9,15 @@ import numpy as np
 
 Message = Mapping[str, Any]
 
+DRAW, OPEN_CAPTION, CLOSE_CAPTION = "<GEN>", "<h>", "</h>"
+"""Asks for an image; what the answer puts its caption between. Ordinary text to the tokenizer."""
+
 
 def with_requests(
-    messages: Sequence[Message], draw: bool | Sequence[bool], ocr: Sequence[str] | Sequence[Sequence[str]]
+    messages: Sequence[Message],
+    draw: bool | Sequence[bool],
+    ocr: Sequence[str] | Sequence[Sequence[str]],
+    forbidden: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """Copy a conversation, with strings read from pictures and the wish for an image at the end of user turns.
 
@@ -18,6 +25,7 @@ def with_requests(
         messages: A conversation; it stays as it is.
         draw: Ask for an image in the last user turn; a sequence says so for each user turn.
         ocr: Strings read from the last user turn's pictures; a sequence of sequences holds those of each user turn.
+        forbidden: What must not be in them, see `harmless`.
 
     Raises:
         ValueError: If there is no user turn to add to, entries for another number of them, or `ocr` is neither form.
@@ -29,12 +37,30 @@ def with_requests(
     users = [message for message in copied if message.get("role") == "user"]
     ocrs = _per_user_turn("ocr", ocr, kinds <= {True}, len(users))
     draws = _per_user_turn("draw", draw, isinstance(draw, bool), len(users))
-    for message, strings, image in zip(users, ocrs, draws, strict=True):
+    for message, read, image in zip(users, ocrs, draws, strict=True):
+        strings = harmless(read or (), forbidden)
         ending = f"\nReference OCR Token: {', '.join(strings)}\n" if strings else ""
-        ending += " <GEN>" if image else ""
+        ending += f" {DRAW}" if image else ""
         if ending:
             message["content"] = _extended(message["content"], ending)
     return copied
+
+
+def harmless(strings: Iterable[str], forbidden: Iterable[str]) -> list[str]:
+    """Strings read from a picture as text and nothing more: whoever made the picture may have meant them for a prompt.
+
+    Control and format characters, line ends among them, become spaces, and so do the tokens that `forbidden` lists
+    and the tags around drawing. What is left empty is dropped.
+    """
+    tokens = sorted({DRAW, OPEN_CAPTION, CLOSE_CAPTION, *(token for token in forbidden if token.strip())}, key=len)
+    kept = []
+    for string in strings:
+        text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in string)
+        for token in reversed(tokens):  # a space takes its place, so that what stood around it does not make another
+            text = text.replace(token, " ")
+        if text := " ".join(text.split()):
+            kept.append(text)
+    return kept
 
 
 def _per_user_turn(name: str, given: Any, is_last: bool, users: int) -> Sequence[Any]:

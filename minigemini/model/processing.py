@@ -131,6 +131,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             chat_template: A template instead of the processor's own.
             draw: Ask for an image in the last user turn, or, as a sequence, in each user turn that says so.
             ocr: Strings read from the last user turn's pictures, or, as a sequence of sequences, from each user turn's.
+                What in them is a token of the tokenizer's, or a control character, becomes a space.
             **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
 
         Raises:
@@ -143,13 +144,18 @@ class MiniGeminiProcessor(ProcessorMixin):
             raise ValueError(
                 f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
             )
-        conversations = [with_requests(messages, draw, ocr) for messages in conversations]
+        conversations = [with_requests(messages, draw, ocr, self._tokens()) for messages in conversations]
         out: Any = super().apply_chat_template(
             conversations if batched else conversations[0], chat_template=chat_template, **kwargs
         )
         if isinstance(out, Mapping) and "assistant_masks" in out:
             check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
         return out
+
+    def _tokens(self) -> set[str]:
+        """What the tokenizer takes for one token wherever it stands in a text."""
+        added = {token.content for token in self.tokenizer.added_tokens_decoder.values()}
+        return {*added, *self.tokenizer.all_special_tokens, self.image_token}
 
     def get_text_with_replacements(self, text: list[str], *replacements: Any, **named: Any) -> tuple[list[str], Any]:
         """Put the image tokens in place, and the space behind them where the tokenizer needs one."""

@@ -1,0 +1,146 @@
+"""`minigemini draw`: a request in, a picture out."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import (
+    Base,
+    Device,
+    DeviceMap,
+    Dtype,
+    MaxNewTokens,
+    Model,
+    Ocr,
+    OcrConfidence,
+    OffloadFolder,
+    Painter,
+    Quantize,
+    Size,
+    Steps,
+    Temperature,
+    be_quiet,
+    fail,
+    one_line_errors,
+    parse_sides,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from minigemini.inference import DrawnPicture
+    from minigemini.inference.conversation import RequestStream
+
+
+@one_line_errors
+def draw(
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="What you would like to see; in quotes.")],
+    pictures: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Shown with it.")] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="PNG to write; of several, OUT-1.png and so on.")
+    ] = Path("out.png"),
+    painter: Painter = "sdxl",
+    as_caption: Annotated[
+        bool, typer.Option("--caption", help="REQUEST goes to the painter as it is; no model is asked.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture.")] = None,
+    size: Size = None,
+    steps: Steps = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow.  [default: the painter's]")] = None,
+    negative_prompt: Annotated[str | None, typer.Option("--negative", help="What not to show.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Pictures to draw.")] = 1,
+    strength: Annotated[
+        float | None, typer.Option(help="Start from the last PICTURE, and change so much of it: above 0, to 1.")
+    ] = None,
+    offload: Annotated[
+        str | None, typer.Option(help="none, parts or layers of the painter wait in memory.  [default: as needed]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was said and drawn as JSON.")] = False,
+    ocr: Ocr = False,
+    ocr_confidence: OcrConfidence = 0.1,
+    model: Model = "nano",
+    max_new_tokens: MaxNewTokens = 256,
+    temperature: Temperature = 0.0,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    device_map: DeviceMap = None,
+    offload_folder: OffloadFolder = None,
+    base: Base = None,
+) -> None:
+    """Draw what is asked for: the model puts the request into a caption, the painter draws the caption.
+
+    Prints what the model says, then the file and its caption. The caption is kept in the PNG, too.
+
+    Example: minigemini draw "Something that cheers me up" -o cheer.png --model mgm-7b
+
+    Example: minigemini draw "The same, by night" photo.png --strength 0.7 --seed 3
+
+    Example: minigemini draw --caption "a red house in the snow" --painter sdxl-turbo
+    """
+    be_quiet(model)
+
+    from minigemini.inference import Conversation, Drawing, Engine, Sampling
+    from minigemini.inference import Painter as Loaded
+    from minigemini.inference.ocr import TextReader
+    from minigemini.inference.png import check_target
+    from minigemini.model.pictures import open_picture
+
+    # What costs nothing is checked first: settings, then pictures, then the model and the painter are loaded.
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
+    check_target(output)
+    if not request.strip():
+        fail("the request is empty; say what to draw, in quotes")
+    opened = [open_picture(picture) for picture in pictures or []]
+    if strength is not None and not opened:
+        fail(f"strength {strength:g} starts from a picture; name one after the request")
+    start = opened[-1] if strength is not None else None
+    if as_caption:
+        drawn = Loaded.load(painter, device, dtype, offload).draw(request, drawing, start)  # type: ignore[arg-type]
+        _tell(drawn, output, "", as_json)
+        return
+    reader = TextReader(ocr_confidence) if ocr else None
+    engine = Engine.load(
+        model,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        device_map=device_map,
+        offload_folder=offload_folder,
+        base=base,
+    )
+    # Behind the model, so that what is left of a device's memory decides what is offloaded.
+    loaded = Loaded.load(painter, device, dtype, offload)  # type: ignore[arg-type]
+    conversation = Conversation(engine, opened, reader)
+    with conversation.request(request, sampling) as stream:
+        if not as_json:
+            _print_pieces(stream)
+        reply = stream.draw(loaded, drawing, start)
+    _tell(reply.pictures, output, reply.text, as_json)
+    if not reply.pictures:
+        fail("nothing drawn: the answer holds no caption; ask in other words, or give the caption with --caption")
+
+
+def _print_pieces(stream: "RequestStream") -> None:
+    said = False
+    for piece in stream:
+        said = True
+        sys.stdout.write(printable(piece))
+        sys.stdout.flush()
+    if said:
+        print(flush=True)
+
+
+def _tell(drawn: "list[DrawnPicture]", output: Path, text: str, as_json: bool) -> None:
+    """Write the pictures, and say where they are."""
+    files = [output] if len(drawn) == 1 else [output.with_stem(f"{output.stem}-{n}") for n in range(1, len(drawn) + 1)]
+    for picture, file in zip(drawn, files, strict=True):
+        picture.save(file)
+        if not as_json:
+            print(printable(f"{file}: {picture.caption} (seed {picture.seed})"))
+    if as_json:
+        told = [{"file": str(file), **picture.described()} for picture, file in zip(drawn, files, strict=True)]
+        print(json.dumps({"answer": text, "pictures": told}, ensure_ascii=False))

@@ -1,0 +1,25 @@
+"""A model that gives answers from a list, token by token. What it is asked and shown is real."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from minigemini.inference import Engine
+
+
+def script(engine: Engine, answers: Sequence[str], monkeypatch: Any) -> list[str]:
+    """Have the engine give these answers one after the other; gives the prompts that it gets, as they come."""
+    tokenizer, prompts, rest = engine.processor.tokenizer, list[str](), iter(answers)
+
+    def generate(input_ids: Any, streamer: Any, max_new_tokens: int, **_: Any) -> Any:
+        prompts.append(tokenizer.decode(input_ids[0]))
+        tokens = [*tokenizer.encode(next(rest), add_special_tokens=False), tokenizer.eos_token_id][:max_new_tokens]
+        streamer.put(input_ids)
+        for token in tokens:
+            streamer.put(torch.tensor([token]))
+        streamer.end()
+        return torch.cat([input_ids, torch.tensor([tokens])], dim=1)
+
+    monkeypatch.setattr(engine.model, "generate", generate)
+    return prompts
