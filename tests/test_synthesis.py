@@ -1,0 +1,280 @@
+"""Generation data, against a local endpoint that misbehaves in every way that endpoints do."""
+
+import json
+import re
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from misbehaving_server import GOOD_RE_CAPTION, serving
+from typer.testing import CliRunner
+
+from minigemini.data.readers import JsonListReader
+from minigemini.data.schema import text_of
+from minigemini.data.synthesis import (
+    Endpoint,
+    EndpointError,
+    JournalError,
+    Settings,
+    SynthesisError,
+    estimate,
+    jobs_of,
+    synthesize,
+)
+from minigemini.data.synthesis.tasks import CAPTIONS, Dropped, Job, read_reply
+from minigemini_cli.app import app
+
+FAST = {"backoff_s": 0.01, "longest_backoff_s": 0.05, "timeout_s": 2.0, "concurrency": 4}
+TALK = [("How do I boil an egg?", "Seven minutes in boiling water."), ("And a soft one?", "Five minutes then.")]
+GOOD_IN_CONTEXT = '"an egg in a pot, steam, photograph"\n"a soft boiled egg in a cup, warm light"'
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    """Twelve descriptions and four conversations."""
+    descriptions = [
+        {
+            "id": n,
+            "image": f"{n}.jpg",
+            "conversations": [
+                {"from": "human", "value": "<image>\nHow?"},
+                {"from": "gpt", "value": f"A cat, {n}."},
+            ],
+        }
+        for n in range(12)
+    ]
+    turns = [turn for q, a in TALK for turn in ({"from": "human", "value": q}, {"from": "gpt", "value": a})]
+    (tmp_path / "described.json").write_text(json.dumps(descriptions))
+    (tmp_path / "talks.json").write_text(json.dumps([{"id": f"talk-{n}", "conversations": turns} for n in range(4)]))
+    return Settings(tmp_path / "out.json", tmp_path / "described.json", tmp_path / "talks.json")
+
+
+def good(prompt: str, seen: int = 0):
+    return ("say", GOOD_RE_CAPTION if "description" in prompt else GOOD_IN_CONTEXT)
+
+
+def endpoint(server, **changes) -> Endpoint:
+    return Endpoint(server.url, "strong", api_key="secret", **{**FAST, **changes})
+
+
+def number_of(prompt: str) -> int | None:
+    found = re.search(r"A cat, (\d+)\.", prompt)
+    return int(found[1]) if found else None
+
+
+# What is asked, and what is taken
+
+
+def test_prompts_show_five_captions_and_three_queries_of_their_own(settings):
+    jobs, faulty = jobs_of(settings)
+    assert (len(jobs), faulty) == (16, Counter())
+    shown = [tuple(line for line in job.prompt[-1]["content"].splitlines() if line.startswith("- ")) for job in jobs]
+    assert {len(lines) for lines in shown} == {8, 5}
+    assert len(set(shown)) == 16
+    assert all(line[2:] in CAPTIONS for lines in shown for line in lines[-5:])
+    assert [job.key for job in jobs] == [job.key for job in jobs_of(settings)[0]]
+    assert [job.key for job in jobs] != [job.key for job in jobs_of(replace(settings, seed=1))[0]]
+
+
+RE_CAPTION = Job("re-caption", "s", "1", ())
+IN_CONTEXT = Job("in-context", "s", "1", (), tuple(TALK))
+
+
+@pytest.mark.parametrize(
+    ("job", "reply", "outcome"),
+    [
+        (RE_CAPTION, "A cat!", Dropped.QUOTES),
+        (RE_CAPTION, '"one"', Dropped.QUOTES),
+        (RE_CAPTION, '"one" "two" "three"', Dropped.QUOTES),
+        (RE_CAPTION, '"Draw" ""', Dropped.EMPTY),
+        (RE_CAPTION, f'"Draw" "{"very " * 30}long"', Dropped.LONG),
+        (RE_CAPTION, f'"{"please " * 61}" "a cat"', Dropped.LONG),
+        (RE_CAPTION, '"Draw <GEN>" "a cat"', Dropped.TAGS),
+        (RE_CAPTION, '"Draw" "<h>a cat</h>"', Dropped.TAGS),
+        (RE_CAPTION, '"What is in <image>?" "a cat"', Dropped.TAGS),
+        (IN_CONTEXT, '"an egg"', Dropped.QUOTES),
+        (IN_CONTEXT, '"" ""', Dropped.NO_PICTURE),
+        (IN_CONTEXT, '"How do I boil an egg? Seven minutes in" ""', Dropped.COPIED),
+        (IN_CONTEXT, f'"{"very " * 30}long" ""', Dropped.LONG),
+    ],
+)
+def test_replies_out_of_format_are_dropped_by_reason(job, reply, outcome):
+    assert read_reply(job, reply) is outcome
+
+
+def test_replies_become_turns_of_the_published_format():
+    assert read_reply(RE_CAPTION, 'Request: “Draw me\n a cat”\nCaption: "a cat, photo"') == [
+        {"from": "human", "value": "Draw me a cat <GEN>"},
+        {"from": "gpt", "value": "<h>a cat, photo</h>"},
+    ]
+    assert read_reply(IN_CONTEXT, '1. ""\n2. "a soft egg"') == [
+        {"from": "human", "value": TALK[0][0]},
+        {"from": "gpt", "value": TALK[0][1]},
+        {"from": "human", "value": f"{TALK[1][0]} <GEN>"},
+        {"from": "gpt", "value": f"{TALK[1][1]} <h>a soft egg</h>"},
+    ]
+
+
+# Runs
+
+
+def test_a_good_endpoint_gives_data_that_our_reader_reads(settings):
+    with serving(good) as server:
+        report = synthesize(settings, endpoint(server))
+    assert report.kept == {"re-caption": 12, "in-context": 4}
+    assert (report.asked, report.prompt_tokens, report.new_tokens) == (16, 1600, 320)
+    assert server.keys == {"Bearer secret"}
+    samples = JsonListReader(settings.output)
+    assert len(samples) == 16
+    assert text_of(samples[0].messages[0]) == "Draw me a cat, please. <GEN>"
+    assert text_of(samples[15].messages[-1]).endswith("<h>a soft boiled egg in a cup, warm light</h>")
+    records = json.loads(settings.output.read_text())
+    assert records[0]["provenance"]["task"] == "re-caption"
+    assert {record["provenance"]["model"] for record in records} == {"strong"}
+    assert [record["provenance"]["id"] for record in records][:12] == [str(n) for n in range(12)]
+    assert len({record["id"] for record in records}) == 16
+    for file in settings.output.parent.iterdir():
+        assert "secret" not in file.read_text()
+
+
+FAILURES = ["too many", "down", "half", "half json", "no choices", "no text", "hang", "drip"]
+
+
+def test_failures_are_tried_again_and_bad_replies_dropped(settings):
+    """Each failure once, then an answer; and three replies that nothing can be made of."""
+
+    def behave(prompt, seen):
+        number = number_of(prompt)
+        if number is not None and number < len(FAILURES) and not seen:
+            return FAILURES[number]
+        return {9: "cut", 10: "refuse", 11: ("say", "A cat.")}.get(number) or good(prompt)
+
+    with serving(behave) as server:
+        report = synthesize(settings, endpoint(server))
+    assert report.kept == {"re-caption": 9, "in-context": 4}
+    assert report.dropped == {"cut off": 1, "refused by the endpoint": 1, "not the quoted lines asked for": 1}
+    assert report.retries == {
+        "status 429": 1,
+        "status 503": 1,
+        "no connection, or it broke off": 1,
+        "no whole answer": 3,
+        "no answer in time": 2,
+    }
+    assert report.given_up == 0
+    assert sorted(server.asked.values()) == [1] * 8 + [2] * 8
+    assert "kept: 9 re-caption" in report.text()
+    assert json.loads((settings.output.parent / "out.report.json").read_text())["dropped"] == dict(report.dropped)
+
+
+def test_no_more_than_so_many_at_once(settings):
+    with serving(lambda *_: "slow") as server:
+        synthesize(settings, endpoint(server, concurrency=3))
+    assert server.most_at_once == 3
+
+
+def test_a_run_that_was_killed_asks_nothing_twice(settings):
+    with serving(lambda prompt, seen: good(prompt) if (number_of(prompt) or 0) < 5 else "no key") as server:
+        with pytest.raises(EndpointError, match="answers 401 to 'strong'; check key"):
+            synthesize(settings, endpoint(server, concurrency=1))
+        first = Counter(server.asked)
+    journal = settings.journal.read_bytes()
+    settings.journal.write_bytes(journal + b'{"key": "cut off by a ki')
+    assert estimate(settings, jobs_of(settings)[0]).done == 5
+    with serving(good) as server:
+        report = synthesize(settings, endpoint(server))
+        assert (report.asked, sum(report.kept.values())) == (11, 16)
+        assert not [prompt for prompt in server.asked if first[prompt] and number_of(prompt) < 5]
+        again = synthesize(settings, endpoint(server))
+        assert (again.asked, again.kept) == (0, report.kept)
+        assert max(server.asked.values()) == 1
+
+
+def test_what_cannot_be_had_now_is_had_later(settings):
+    with serving(lambda prompt, seen: "down" if number_of(prompt) == 3 else good(prompt)) as server:
+        report = synthesize(settings, endpoint(server, tries=2))
+    assert (report.given_up, sum(report.kept.values())) == (1, 15)
+    assert "given up for now: 1; run again to go on" in report.text()
+    with serving(good) as server:
+        assert synthesize(settings, endpoint(server)).asked == 1
+
+
+def test_an_endpoint_that_is_down_ends_the_run_soon(settings):
+    with (
+        serving(lambda *_: "down") as server,
+        pytest.raises(EndpointError, match=r"requests in succession failed 2 times each \(status 503\)"),
+    ):
+        synthesize(settings, endpoint(server, tries=2, concurrency=2))
+    with pytest.raises(EndpointError, match="no connection"):
+        synthesize(settings, Endpoint(server.url, "strong", **{**FAST, "tries": 1, "concurrency": 1}))
+
+
+def test_the_budget_ends_asking_and_what_is_under_way_is_kept(settings):
+    priced = replace(settings, price_in=10.0, price_out=50.0, budget=0.006)  # 0.002 a reply
+    assert estimate(priced, jobs_of(priced)[0]).cost > 0.02
+    with serving(good) as server:
+        report = synthesize(priced, endpoint(server, concurrency=1))
+        assert (report.asked, report.left, round(report.cost, 4)) == (3, 13, 0.006)
+        assert synthesize(priced, endpoint(server)).asked == 0
+    assert "not asked: 13; the budget is spent" in report.text()
+
+
+def test_a_broken_journal_and_missing_files_are_named(settings, tmp_path):
+    settings.journal.write_text('{"key": "a"}\n{"key": "b"}\n')
+    with pytest.raises(JournalError, match="line 1 is no entry"):
+        estimate(settings, jobs_of(settings)[0])
+    with pytest.raises(SynthesisError, match="nothing to ask about"):
+        jobs_of(Settings(tmp_path / "x.json"))
+    with pytest.raises(SynthesisError, match=r"no\.json: no such file"):
+        jobs_of(Settings(tmp_path / "x.json", tmp_path / "no.json"))
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(SynthesisError, match="no captions in it"):
+        jobs_of(replace(settings, pool=tmp_path / "empty.txt"))
+
+
+def test_faulty_samples_are_counted_and_the_pool_is_the_users(settings, tmp_path):
+    records = json.loads(settings.in_context.read_text())
+    records[0]["conversations"].pop()
+    settings.in_context.write_text(json.dumps(records))
+    (tmp_path / "pool.txt").write_text("\n".join(f"my caption {n}" for n in range(6)))
+    jobs, faulty = jobs_of(replace(settings, pool=tmp_path / "pool.txt", limit=2))
+    assert (len(jobs), faulty) == (3, {"wrong order of roles": 1})
+    assert all(job.prompt[-1]["content"].count("my caption") == 5 for job in jobs)
+
+
+# The command line
+
+
+def run(*words, **options):
+    return CliRunner().invoke(app, ["data", "synthesize", *map(str, words)], catch_exceptions=False, **options)
+
+
+def test_the_command_estimates_asks_and_reports(settings, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    words = [settings.output, "--re-caption", settings.re_caption, "--price-in", 1, "--price-out", 2]
+    told = run(*words, "--estimate")
+    assert (told.exit_code, told.stdout.startswith("12 of 12 to ask (0 in the journal)")) == (0, True)
+    assert not settings.journal.exists()
+    with serving(good) as server:
+        done = run(*words, "--endpoint", server.url, "--model", "strong", "--api-key-env", "MY_KEY")
+    assert done.exit_code == 0, done.stderr
+    assert "12 of 12 kept, 12 asked now, by strong" in done.stdout
+    assert server.keys == {"Bearer secret"}
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_slips_of_the_command_line_are_one_line(settings, tmp_path, monkeypatch):
+    for words, message in [
+        ([tmp_path / "out.txt"], "ends in .json"),
+        ([tmp_path / "no" / "out.json"], "in a folder that is there"),
+        ([settings.output], "nothing to ask about"),
+        ([settings.output, "--re-caption", settings.re_caption], "name the --endpoint"),
+        ([settings.output, "--re-caption", settings.re_caption, "--endpoint", "x", "--model", "y"], "http://"),
+    ]:
+        result = run(*words)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    monkeypatch.setitem(sys.modules, "openai", None)
+    result = run(settings.output, "--re-caption", settings.re_caption, "--endpoint", "http://x", "--model", "y")
+    assert "pip install 'minigemini[synthesis]'" in result.stderr
