@@ -9,6 +9,8 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 
+from minigemini.training.painter import PainterSize, build_painter
+
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
 
@@ -193,7 +195,12 @@ def z_image() -> Any:
     )
 
 
+def painter() -> Any:
+    return build_painter(PainterSize(width=32, layers=2, heads=2, text_width=32, text_layers=1))
+
+
 PIPELINES: dict[str, Callable[[], Any]] = {
+    "PainterPipeline": painter,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
     "StableDiffusion3Pipeline": stable_diffusion_3,

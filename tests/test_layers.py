@@ -13,10 +13,11 @@ PACKAGES = ("minigemini", "minigemini_cli")
 ALLOWED = {
     "model": set(),
     "nano": set(),
+    "painter": set(),
     "data": {"model"},
     "world": set(),
-    "training": {"conversion", "data", "inference", "model", "nano", "world"},
-    "inference": {"model", "nano"},
+    "training": {"conversion", "data", "inference", "model", "nano", "painter", "world"},
+    "inference": {"model", "nano", "painter"},
     "conversion": {"inference", "model"},
     "evaluation": {"inference", "model", "nano", "world"},
     "minigemini": {"model"},

@@ -16,7 +16,7 @@ from ..model.pictures import open_picture
 from .drawing import Drawing, DrawnPicture
 from .engine import Picture
 from .errors import RequestError, one_line
-from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, need_diffusers
+from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, need_diffusers, pipeline_class
 from .pipelines import NEGATIVE_PROMPT, Preset, find_preset
 from .placing import DTYPES, choose_device, choose_dtype
 
@@ -112,8 +112,6 @@ class Painter:
     def _draw_one(
         self, caption: str, drawing: Drawing, seed: int, start: Image.Image | None, on_step: Callable[[], Any]
     ) -> DrawnPicture:
-        import diffusers
-
         def step_done(pipeline: Any, step: int, timestep: Any, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
             on_step()
             return tensors
@@ -121,7 +119,7 @@ class Painter:
         pipeline, settings = self.pipeline, {**self.preset.settings}
         width, height = drawing.size if start is None else start.size
         if start is not None:
-            pipeline = getattr(diffusers, self.kind.from_picture)(**self.pipeline.components)
+            pipeline = pipeline_class(self.kind.from_picture)(**self.pipeline.components)
             pipeline.set_progress_bar_config(disable=True)
             settings |= {"image": start, "strength": drawing.strength}
         if "width" in inspect.signature(pipeline.__call__).parameters:  # some take it from the picture
@@ -137,6 +135,8 @@ class Painter:
                 callback_on_step_end=step_done,
                 **settings,
             ).images[0]
+        except ValueError as error:  # of settings that only the pipeline knows the limits of
+            raise RequestError(f"{self.name}: {one_line(error)}") from None
         except torch.OutOfMemoryError as error:
             raise RequestError(
                 f"{self.name}: out of memory ({one_line(error, 120)}); give a smaller size, or offload parts or layers"
@@ -164,6 +164,9 @@ class Painter:
             raise RequestError(f"{self.name} takes no negative prompt at guidance {guidance:g}; leave it out")
         if negative is None and guided:
             negative = NEGATIVE_PROMPT
+        native = self.preset.native_px
+        if self.kind.fixed and drawing.size not in ((), (native, native)):
+            raise RequestError(f"{self.name} draws {native} x {native} pixels; leave size out")
         multiple = self.kind.multiple_px
         if any(side % multiple for side in drawing.size):
             wide, high = drawing.size
@@ -181,7 +184,9 @@ class Painter:
     def _fitted(self, picture: Image.Image, drawing: Drawing) -> Image.Image:
         """The picture in the size asked for; by itself in its own shape, at about as many pixels as are native."""
         wanted = drawing.size
-        if not wanted:
+        if not wanted and self.kind.fixed:
+            wanted = (self.preset.native_px,) * 2
+        elif not wanted:
             scale = self.preset.native_px / (picture.width * picture.height) ** 0.5
             multiple = self.kind.multiple_px
             wanted = tuple(max(1, round(side * scale / multiple)) * multiple for side in picture.size)

@@ -107,14 +107,12 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
     Raises:
         CheckpointError: they do not, or a part is broken.
     """
-    import diffusers
-
     absent = dict.fromkeys(found.kind.optional - found.parts.keys())
     try:
         with _bars_for_watchers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             modules = {part: _load_part(found, part, dtype) for part in found.weights}
-            pipeline = getattr(diffusers, found.class_name).from_pretrained(
+            pipeline = pipeline_class(found.class_name).from_pretrained(
                 found.folder,
                 **modules,
                 **absent,
@@ -129,6 +127,17 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
         raise CheckpointError(f"{found.folder}: the pipeline cannot be loaded ({one_line(error)})") from None
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def pipeline_class(name: str) -> Any:
+    """A class of `pipelines.KINDS`, or one that starts from a picture."""
+    if name == "PainterPipeline":
+        from ..painter.pipeline import PainterPipeline
+
+        return PainterPipeline
+    import diffusers
+
+    return getattr(diffusers, name)
 
 
 def add_to(pipeline: Any, preset: Preset) -> None:

@@ -30,6 +30,7 @@ class Kind:
         steps, guidance, native_px: where the user names a folder and none of the presets.
         multiple_px: of which sides must be.
         negative: whether a negative prompt has an effect, given guidance.
+        fixed: whether `native_px` is the one side there is.
     """
 
     from_picture: str
@@ -40,9 +41,25 @@ class Kind:
     multiple_px: int
     optional: frozenset[str] = frozenset()
     negative: bool = True
+    fixed: bool = False
 
 
 KINDS: dict[str, Kind] = {
+    "PainterPipeline": Kind(  # ours
+        from_picture="PainterPipeline",
+        parts={
+            "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
+            "text_encoder": ("transformers.DistilBertModel",),
+            "transformer": ("diffusers.PixArtTransformer2DModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        steps=20,
+        guidance=3.0,
+        native_px=64,
+        multiple_px=64,
+        negative=False,
+        fixed=True,
+    ),
     "StableDiffusionPipeline": Kind(
         from_picture="StableDiffusionImg2ImgPipeline",
         parts={

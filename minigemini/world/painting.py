@@ -1,0 +1,207 @@
+"""Pictures as the painter learns them: a plan of a few coloured things, its caption, and a scene that shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+
+from .colours import COLOURS, background, pick
+from .composing import tinted
+from .concepts import SHAPE_NAMES, TINTED_NAMES, plural, with_article
+from .describing import NUMBERS, enumerate_words
+from .layouts import Box, overlap, reading_order
+from .material import TRAINING_STREAM
+from .scene import SCENE_PX, Scene, colour_behind
+
+PAINTING_PX = 64
+"""Side of the painter's pictures: scenes, made smaller by four."""
+KINDS = ("one", "placed", "several", "related", "counted", "mixed", "loose")
+"""One thing, anywhere or in its place · several, each in its place · one beside another · two to four alike · two or
+three alike and one other · two or three different ones anywhere."""
+PLACES: dict[str, tuple[int, int]] = {
+    "at the top left": (0, 0),
+    "at the top": (1, 0),
+    "at the top right": (2, 0),
+    "on the left": (0, 1),
+    "in the middle": (1, 1),
+    "on the right": (2, 1),
+    "at the bottom left": (0, 2),
+    "at the bottom": (1, 2),
+    "at the bottom right": (2, 2),
+}
+"""Column and row of the nine cells that a picture is thought to consist of."""
+RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
+"""Where the first stands as seen from the second."""
+
+_ANY_COLOUR_SHARE = 0.1
+_CELL_PX = SCENE_PX / 3
+_APART_PX = 14
+"""Things stand at least so far apart: three pixels and a half in the painter's picture."""
+_TRIES = 60
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to paint, once or several times.
+
+    Attributes:
+        name: one of `concepts.TINTED_NAMES`.
+        colour: one of `colours.COLOURS`; None leaves it open.
+        count: how many of it.
+        place: one of `PLACES`; None leaves it open.
+    """
+
+    name: str
+    colour: str | None = None
+    count: int = 1
+    place: str | None = None
+
+    def phrase(self) -> str:
+        """ "a red star", "three red stars at the top"."""
+        words = f"{self.colour} " if self.colour else ""
+        alike = f"{NUMBERS[self.count]} {words}{plural(self.name)}"
+        named = with_article(words + self.name) if self.count == 1 else alike
+        return f"{named} {self.place}" if self.place else named
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a picture must show, and nothing else. `relation` says how the first of two items stands to the second."""
+
+    items: tuple[Item, ...]
+    relation: str | None = None
+
+    def caption(self) -> str:
+        """In the painter's words."""
+        phrases = [item.phrase() for item in self.items]
+        return f" {self.relation} ".join(phrases) if self.relation else enumerate_words(phrases)
+
+    @property
+    def units(self) -> tuple[Item, ...]:
+        """Every single thing."""
+        return tuple(item for item in self.items for _ in range(item.count))
+
+
+def sample_plan(rng: np.random.Generator, kind: str | None = None) -> Plan:
+    """A plan of the kind, or of any."""
+    kind = kind or pick(rng, KINDS)
+    match kind:
+        case "one":
+            return Plan(_items(rng, 1))
+        case "placed":
+            return _in_places(rng, 1)
+        case "several":
+            return _in_places(rng, int(rng.integers(2, 5)))
+        case "related":
+            return Plan(_items(rng, 2), pick(rng, tuple(RELATIONS)))
+        case "counted":
+            return Plan(_items(rng, 1, int(rng.integers(2, 5))))
+        case "mixed":
+            first, second = _items(rng, 2)
+            return Plan((Item(first.name, first.colour, int(rng.integers(2, 4))), second))
+        case "loose":
+            return Plan(_items(rng, int(rng.integers(2, 4))))
+        case _:
+            raise ValueError(f"unknown kind of painting {kind!r}: choose from {', '.join(KINDS)}")
+
+
+def sample_painting(seed: int, kind: str | None = None, stream: int = TRAINING_STREAM) -> tuple[Plan, Scene]:
+    """The plan of a seed and a scene that shows it; the same seed, kind and stream always give the same."""
+    rng = np.random.default_rng([stream, seed, crc32(b"painting"), crc32((kind or "").encode())])
+    while True:
+        plan = sample_plan(rng, kind)
+        if (scene := compose(rng, plan)) is not None:
+            return plan, scene
+
+
+def compose(rng: np.random.Generator, plan: Plan) -> Scene | None:
+    """A scene that shows the plan and nothing else; None where there was no room."""
+    looks = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
+    ground = background(rng, [colour_behind(thing) for thing in looks])
+    for _ in range(_TRIES):
+        boxes = _boxes(rng, plan)
+        if _clear(boxes):
+            things = [replace(thing, box=box) for thing, box in zip(looks, boxes, strict=True)]
+            return Scene("painting", ground, tuple(things[i] for i in reading_order(boxes)))
+    return None
+
+
+def paint(scene: Scene) -> np.ndarray:
+    """The picture of a scene at the painter's size: (64, 64, 3) uint8."""
+    return paint_with_owner(scene)[0]
+
+
+def paint_with_owner(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and at the scene's own size the number of the thing seen at every pixel (0: none)."""
+    picture, _, owner = scene.draw()
+    return np.asarray(picture.reduce(SCENE_PX // PAINTING_PX)), owner
+
+
+def place_of(x: float, y: float, side_px: float) -> str:
+    """The place whose cell holds a point of a picture."""
+    column, row = (min(2, max(0, int(3 * value / side_px))) for value in (x, y))
+    return next(name for name, cell in PLACES.items() if cell == (column, row))
+
+
+def _items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[Item, ...]:
+    """Different things, some of one name in two colours; half of them shapes."""
+    items: list[Item] = []
+    while len(items) < number:
+        name = pick(rng, SHAPE_NAMES if rng.random() < 0.5 else TINTED_NAMES)
+        colour = None if rng.random() < _ANY_COLOUR_SHARE else pick(rng, tuple(COLOURS))
+        same = [item for item in items if item.name == name]
+        if all(colour and item.colour and item.colour != colour for item in same):
+            items.append(Item(name, colour, count))
+    return tuple(items)
+
+
+def _in_places(rng: np.random.Generator, number: int) -> Plan:
+    """Each in a place of its own; told from top to bottom, or in any order."""
+    chosen = rng.permutation(len(PLACES))[:number]
+    places = [tuple(PLACES)[i] for i in (np.sort(chosen) if rng.random() < 0.5 else chosen)]
+    items = zip(_items(rng, number), places, strict=True)
+    return Plan(tuple(Item(item.name, item.colour, 1, place) for item, place in items))
+
+
+def _boxes(rng: np.random.Generator, plan: Plan) -> list[Box]:
+    """A try at where the things stand."""
+    units = plan.units
+    if plan.relation:
+        return _beside(rng, *RELATIONS[plan.relation])
+    low, high = {1: (64, 140), 2: (60, 92), 3: (56, 84)}.get(len(units), (56, 72))
+    boxes = []
+    for item in units:
+        if item.place is None:
+            size = int(rng.integers(low, high + 1))
+            x, y = rng.uniform(size / 2 + 3, SCENE_PX - size / 2 - 3, 2)
+        else:
+            size = int(rng.integers(56, 76))
+            x, y = ((cell + 0.5) * _CELL_PX + rng.uniform(-7, 7) for cell in PLACES[item.place])
+        boxes.append(_box(x, y, size))
+    return boxes
+
+
+def _beside(rng: np.random.Generator, across: int, down: int) -> list[Box]:
+    """The first so from the second; along the other axis they stand level, more or less."""
+    size = int(rng.integers(60, 93))
+    gap = rng.uniform(size + 16, SCENE_PX - size - 8)
+    start = rng.uniform(size / 2 + 3, SCENE_PX - size / 2 - 3 - gap)
+    level = rng.uniform(size / 2 + 14, SCENE_PX - size / 2 - 14)
+    centres = [(start, level + rng.uniform(-10, 10)), (start + gap, level + rng.uniform(-10, 10))]
+    if down:
+        centres = [(y, x) for x, y in centres]
+    first, second = centres if across + down < 0 else reversed(centres)
+    return [_box(*first, size), _box(*second, int(size * rng.uniform(0.85, 1.0)))]
+
+
+def _box(x: float, y: float, size: int) -> Box:
+    left, top = round(x - size / 2), round(y - size / 2)
+    return left, top, left + size, top + size
+
+
+def _clear(boxes: Sequence[Box]) -> bool:
+    inside = all(min(box[:2]) >= 2 and max(box[2:]) <= SCENE_PX - 2 for box in boxes)
+    return inside and not any(
+        overlap(box, other, _APART_PX) for number, box in enumerate(boxes) for other in boxes[:number]
+    )
