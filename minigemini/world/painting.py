@@ -38,7 +38,7 @@ _ANY_COLOUR_SHARE = 0.1
 _CELL_PX = SCENE_PX / 3
 _APART_PX = 14
 """Things stand at least so far apart: three pixels and a half in the painter's picture."""
-_TRIES = 60
+_TRIES = 400
 
 
 @dataclass(frozen=True)

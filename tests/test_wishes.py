@@ -1,0 +1,135 @@
+"""Requests for pictures in the drawn world: captions that can be painted, and changes that change what they say."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minigemini.inference.captions import read_captions
+from minigemini.model import messages as model_messages
+from minigemini.training.painter import build_tokenizer
+from minigemini.world import wishes
+from minigemini.world.colours import COLOURS
+from minigemini.world.concepts import TINTED_NAMES
+from minigemini.world.material import evaluation
+from minigemini.world.painting import PLACES, RELATIONS, Item, Plan, compose
+from minigemini.world.requesting import KINDS, _add, _move, _one_more, _recolour, _remove, _rename, sample_request
+from minigemini.world.turns import messages
+
+
+def captions(lesson):
+    return [caption for turn in lesson.turns for caption in read_captions(turn.answer)[1]]
+
+
+def understood(caption: str) -> Plan:
+    """A caption read back by rules of its own, to hold what is said to what was asked."""
+    relation = next((word for word in RELATIONS if f" {word} " in caption), None)
+    parts = caption.split(f" {relation} ") if relation else re.split(r", | and (?=an? |two |three |four )", caption)
+    items = []
+    for part in parts:
+        place = next((place for place in sorted(PLACES, key=len, reverse=True) if part.endswith(place)), None)
+        words = part.removesuffix(place or "").split()
+        count = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4}[words[0]]
+        colour = words[1] if words[1] in COLOURS else None
+        singular = words[-1] if count == 1 else next(n for n in TINTED_NAMES if wishes.plural(n) == words[-1])
+        items.append(Item(singular, colour, count, place))
+    return Plan(tuple(items), relation)
+
+
+def test_the_wish_is_spelt_as_the_model_does():
+    assert wishes.DRAW == model_messages.DRAW
+    assert set(wishes.PLACE_WORDS) == set(PLACES)
+    assert set(wishes.RELATION_WORDS) == set(RELATIONS)
+    assert set(wishes.LIKE) == set(COLOURS)
+    assert set(wishes.HINTS) <= set(TINTED_NAMES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_caption_can_be_painted(kind):
+    tokenizer, seen = build_tokenizer(), set()
+    for seed in range(150):
+        lesson = sample_request(seed, kind)
+        assert lesson == sample_request(seed, kind)
+        assert lesson.turns[-1].question.endswith(" <GEN>")
+        assert [bool(read_captions(turn.answer)[1]) for turn in lesson.turns] == [
+            turn.question.endswith("<GEN>") and kind != "unknown" for turn in lesson.turns
+        ]
+        for caption in captions(lesson):
+            assert tokenizer.unk_token_id not in tokenizer(caption).input_ids
+            plan = understood(caption)
+            assert plan.caption() == caption
+            assert len(plan.units) <= 4
+        seen |= {turn.question for turn in lesson.turns}
+    assert len(seen) > (15 if kind == "seen" else 100)
+    assert len(messages(list(lesson.turns), [])) == 2 * len(lesson.turns)
+
+
+def test_what_a_request_asks_is_what_its_caption_says():
+    """Colours and counts that are named, and names that are, by looking for the words."""
+    for seed in range(300):
+        (turn,) = sample_request(seed, "request").turns
+        plan = understood(captions(sample_request(seed, "request"))[0])
+        question = turn.question.lower()
+        for item in plan.items:
+            named = item.name if item.count == 1 else wishes.plural(item.name)
+            assert named in question or wishes.HINTS[item.name] in question
+            assert item.colour is None or item.colour in question or wishes.LIKE[item.colour] in question
+            assert item.count == 1 or str(item.count) in question or wishes.NUMBERS[item.count] in question
+            assert item.place is None or any(words in question for words in wishes.PLACE_WORDS[item.place])
+        assert plan.relation is None or any(words in question for words in wishes.RELATION_WORDS[plan.relation])
+
+
+def test_changes_change_one_thing():
+    rng, plan = np.random.default_rng(0), Plan((Item("star", "red"), Item("house", "blue"), Item("star", "green")))
+    for change in (_recolour, _rename, _add, _remove):
+        for _ in range(60):
+            result = change(rng, plan)
+            if result is None:
+                continue
+            words, changed = result
+            kept = [item for item in plan.items if item in changed.items]
+            assert len(kept) == (3 if change is _add else 2)
+            assert len(changed.items) == len(plan.items) + {_add: 1, _remove: -1}.get(change, 0)
+            for item in {*plan.items} - {*kept}:
+                assert item.name in words
+                assert item.name != "star" or item.colour in words, "two stars are told apart by their colour"
+            for item in {*changed.items} - {*kept}:
+                told = (item.name,) if change is _rename else (item.colour, wishes.LIKE[item.colour])
+                assert any(word in words for word in told)
+            assert len({(item.name, item.colour) for item in changed.items}) == len(changed.items)
+
+
+def test_what_cannot_be_changed_so_is_left():
+    rng = np.random.default_rng(0)
+    one, related = Plan((Item("star", "red"),)), Plan((Item("star", "red"), Item("cup", "blue")), "above")
+    assert _remove(rng, one) is None
+    assert _move(rng, related) is None
+    assert _add(rng, related) is None
+    assert _one_more(rng, related) is None
+    assert _one_more(rng, Plan((Item("star", "red", 4),))) is None
+    assert _one_more(rng, one)[1] == Plan((Item("star", "red", 2),))
+    assert _move(rng, one)[1].items[0].place in PLACES
+    full = Plan(tuple(Item(name, "red", 1, place) for name, place in zip(TINTED_NAMES, list(PLACES)[:4], strict=False)))
+    assert _add(rng, full) is None
+
+
+def test_every_changed_plan_finds_room():
+    rng = np.random.default_rng(0)
+    for seed in range(80):
+        for caption in captions(sample_request(seed, "refine")):
+            assert compose(rng, understood(caption)) is not None
+
+
+def test_what_is_seen_is_drawn_and_what_is_unknown_is_not():
+    for seed in range(40):
+        lesson = sample_request(seed, "seen")
+        (thing,) = lesson.scenes[0].things
+        (item,) = understood(captions(lesson)[0]).items
+        assert item.name == thing.name
+        assert (item.colour == thing.colour_name) == ("in " not in lesson.turns[-1].question)
+        (turn,) = sample_request(seed, "unknown").turns
+        assert turn.answer.startswith("I cannot draw a")
+        assert not [name for name in TINTED_NAMES if f" {name}." in turn.answer]
+    with pytest.raises(ValueError, match="unknown kind of request 'order'"):
+        sample_request(0, "order")
+    assert sample_request(3, "request") != sample_request(3, "request", evaluation())
