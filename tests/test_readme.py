@@ -1,5 +1,6 @@
 """What the README shows runs as it stands there."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fabricate_pipelines import save_pipeline
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
@@ -25,7 +27,11 @@ KEYBOARD = "What do you see?\n/quit\n"
 
 def test_the_readme_shows_programs_and_every_verb():
     assert len(PROGRAMS) == 2
-    assert {command.split()[0] for command in COMMANDS} == {command.name for command in app.registered_commands}
+    verbs = {(command.name,) for command in app.registered_commands}
+    for group in app.registered_groups:
+        verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in COMMANDS} == verbs
 
 
 def test_both_programs_print_the_same_answer():
@@ -50,6 +56,12 @@ def put_parts_into(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "smollm")
 
 
+def put_descriptions_into(folder: Path) -> None:
+    """What `data synthesize` starts from."""
+    turns = [{"from": "human", "value": "<image>\nDescribe."}, {"from": "gpt", "value": "A cat on a sofa."}]
+    (folder / "described.json").write_text(json.dumps([{"id": "1", "image": "1.jpg", "conversations": turns}]))
+
+
 def save_adapter(folder: Path) -> None:
     """As training with PEFT leaves one."""
     from peft import LoraConfig, get_peft_model
@@ -65,6 +77,9 @@ def test_command(command, tmp_path, monkeypatch):
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if command.startswith("draw"):
+        save_pipeline("PainterPipeline", tmp_path / "my-painter")
+    put_descriptions_into(tmp_path)
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])

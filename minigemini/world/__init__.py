@@ -9,4 +9,6 @@ Read it in this order:
 3. Dense labels for the encoders: `labels`, `samples`, `lettered_crops`.
 4. Words about it: `describing`; questions in their wordings (`turns`), by what they are about (`asking`, `reading`,
    `unanswerable`); `conversation` puts them together, and `lessons` hands them out, also about two pictures.
+5. Pictures in return: `painting` makes a plan of a few things, its caption and a scene of it; `wishes` puts plans into
+   everyday words, and `requesting` makes lessons of them.
 """

@@ -45,8 +45,13 @@ def sample_request(seed: int, kind: str | None = None, material: Material = TRAI
 
 
 def _request(rng: np.random.Generator) -> tuple[Turn, ...]:
-    plan = sample_plan(rng)
-    return (Turn("draw_request", ask_for(rng, wish(rng, plan)), answered(plan)),)
+    plan, asked = _wished(rng)
+    return (Turn("draw_request", asked, answered(plan)),)
+
+
+def _wished(rng: np.random.Generator, kind: str | None = None) -> tuple[Plan, str]:
+    plan = sample_plan(rng, kind)
+    return plan, ask_for(rng, wish(rng, plan))
 
 
 def _unknown(rng: np.random.Generator) -> tuple[Turn, ...]:
@@ -175,6 +180,11 @@ def _sound(plan: Plan) -> Plan | None:
         a[0] == b[0] and (None in (a[1], b[1]) or a[1] == b[1]) for n, a in enumerate(looks) for b in looks[:n]
     )
     return None if clashing else plan
+
+
+def sample_wish(seed: int, kind: str, material: Material = TRAINING) -> tuple[Plan, str]:
+    """A plan of one of `painting.KINDS`, and a user's turn that asks for it: what a picture can be held to."""
+    return _wished(np.random.default_rng([material.stream, seed, crc32(b"wish"), crc32(kind.encode())]), kind)
 
 
 def _seen(rng: np.random.Generator, material: Material, seed: int) -> Lesson:
