@@ -4,7 +4,7 @@ What is in a picture is said by `things`, which is no network, and, where a mode
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 
 from PIL import Image
@@ -50,7 +50,7 @@ class Drawn:
 
 
 def draw_captions(painter: Painter, samples: int, drawing: Drawing | None = None) -> list[Drawn]:
-    """Fresh plans in the painter's own words, of all kinds in turn."""
+    """Fresh plans in the painter's own words, of all kinds in turn, each with a seed of its own."""
     return list(tqdm(_captions(painter, samples, drawing or Drawing()), total=samples, desc="painter", leave=False))
 
 
@@ -88,19 +88,19 @@ def _plans() -> Iterator[tuple[int, str]]:
 
 
 def _captions(painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
-    for seed, kind in islice(_plans(), samples):
+    for number, (seed, kind) in enumerate(islice(_plans(), samples)):
         plan, _ = sample_painting(seed, kind, EVALUATION_STREAM)
-        image = painter.draw(plan.caption(), drawing, progress=False)[0].image
+        image = painter.draw(plan.caption(), replace(drawing, seed=number), progress=False)[0].image
         yield Drawn(plan, kind, plan.caption(), image, judge(plan, find_things(image)))
 
 
 def _requests(engine: Engine, painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
-    for seed, kind in islice(_plans(), samples):
+    for number, (seed, kind) in enumerate(islice(_plans(), samples)):
         plan, asked = sample_wish(seed, kind, evaluation())
         conversation = Conversation(engine)
         try:
             with conversation.request(asked.removesuffix(DRAW).strip()) as stream:
-                reply = stream.draw(painter, drawing, progress=False)
+                reply = stream.draw(painter, replace(drawing, seed=number), progress=False)
         except RequestError:  # a caption that the painter has no words for
             yield Drawn(plan, kind, None, None, NOTHING, "")
             continue

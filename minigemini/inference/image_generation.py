@@ -3,6 +3,7 @@
 import inspect
 import math
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +106,7 @@ class Painter:
         if not caption.strip():
             raise RequestError("the caption is empty; say what to draw")
         start = None if picture is None else self._fitted(_opened(picture), drawing)
-        seed = torch.seed() % 2**53 if drawing.seed is None else drawing.seed
+        seed = secrets.randbelow(2**32) if drawing.seed is None else drawing.seed
         with tqdm(total=drawing.count * self._steps(drawing, start), **_bar(progress)) as bar:
             return [self._draw_one(caption, drawing, seed + n, start, bar.update) for n in range(drawing.count)]
 
