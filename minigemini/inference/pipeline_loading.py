@@ -102,7 +102,7 @@ def read_index(folder: Path, name: str) -> tuple[str, dict[str, str]]:
 
 
 def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
-    """The pipeline in memory, on the CPU. Safetensors only; weights and configs must fit each other exactly.
+    """The pipeline in memory, on the CPU. Safetensors only, and all that the config asks for.
 
     Raises:
         CheckpointError: they do not, or a part is broken.
@@ -224,10 +224,10 @@ def _check_part(folder: Path, wanted: str, variant: str | None) -> int:
 
 
 def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
-    """One network, whole or not at all.
+    """One network, whole or not at all. Published ones bring tensors along that they do not need; those are left.
 
     Raises:
-        CheckpointError: tensors are missing, unknown or mis-shaped.
+        CheckpointError: tensors are missing or mis-shaped.
     """
     library, _, class_name = found.parts[part].partition(".")
     module = importlib.import_module(
@@ -246,5 +246,5 @@ def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
         )
     except Exception as error:  # noqa: BLE001 (each library has its own)
         raise CheckpointError(f"{folder}: cannot be loaded ({one_line(error)})") from None
-    check_loaded(folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
+    check_loaded(folder, report["missing_keys"], (), report["mismatched_keys"])
     return loaded.eval()
