@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
-from ..world.labels import NUM_LETTER_CLASSES, SLOT_COLUMNS, SLOT_ROWS
-from ..world.lettered_crops import lettered_crop
+from ..world.crops import crop
+from ..world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 from ..world.samples import labelled_scene
 from .heads import PatchHeads, recall
 from .loop import Batch, stack
@@ -40,45 +40,55 @@ def normalise(images: Tensor) -> Tensor:
     return (rearrange(images, "b h w c -> b c h w").float() / 255 - _MEAN) / _STD
 
 
-class LetterReader(nn.Module):
-    """The high-resolution encoder with two linear heads: letters of each patch in order, letter of each small cell."""
+class CropReader(nn.Module):
+    """The high-resolution encoder with linear heads: letters of each patch in order, letter of each small cell, and
+    name and colour of the thing that each patch shows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder = ConvNextModel(HIGH_RES_CONFIG)
         self.encoder.layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to a pooling that is not used
         stages = HIGH_RES_WIDTHS
-        self.slot_norm, self.cell_norm = nn.LayerNorm(stages[3]), nn.LayerNorm(stages[1])
+        self.patch_norm, self.cell_norm = nn.LayerNorm(stages[3]), nn.LayerNorm(stages[1])
         self.slots = nn.Linear(stages[3], SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
+        self.names = nn.Linear(stages[3], NUM_NAME_CLASSES)
+        self.colours = nn.Linear(stages[3], NUM_COLOUR_CLASSES)
         self.cells = nn.Linear(stages[1], NUM_LETTER_CLASSES)
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of slots (B, n, n, slots, classes) and of cells (B, cells, cells, classes)."""
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        """Logits by label, all (…, classes): slots (B, n, n, slots), names and colours (B, n, n), cells (B, m, m)."""
         maps = self.encoder(pixel_values, output_hidden_states=True).hidden_states[-4:]
-        slots = self.slots(self.slot_norm(rearrange(maps[3], "b c h w -> b h w c")))
-        cells = self.cells(self.cell_norm(rearrange(maps[1], "b c h w -> b h w c")))
-        return rearrange(slots, "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES), cells
+        patches = self.patch_norm(rearrange(maps[3], "b c h w -> b h w c"))
+        cells = self.cell_norm(rearrange(maps[1], "b c h w -> b h w c"))
+        return {
+            "slots": rearrange(self.slots(patches), "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES),
+            "cells": self.cells(cells),
+            "names": self.names(patches),
+            "colours": self.colours(patches),
+        }
+
+
+_CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
 
 
 class HighResolutionTask:
-    """Read every letter of crowded small pictures."""
+    """Read every letter and name every thing of small pictures."""
 
     def __init__(self) -> None:
-        self.module = LetterReader()
+        self.module = CropReader()
 
     def sample(self, index: int) -> Mapping[str, np.ndarray]:
-        return lettered_crop(index)
+        return crop(index)
 
     collate = staticmethod(stack)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        slots, cells = self.module(normalise(batch["image"]))
-        slot_loss = cross_entropy(slots.flatten(0, -2), batch["slots"].flatten())
-        cell_loss = cross_entropy(cells.flatten(0, -2), batch["cells"].flatten())
-        return 4 * slot_loss + cell_loss, {
-            "slot_accuracy": recall(slots.flatten(0, -2), batch["slots"].flatten()),
-            "cell_accuracy": recall(cells.flatten(0, -2), batch["cells"].flatten()),
-        }
+        loss, figures = torch.zeros(()), {}
+        for name, logits in self.module(normalise(batch["image"])).items():
+            logits, labels = logits.flatten(0, -2), batch[name].flatten()
+            loss = loss + _CROP_WEIGHTS[name] * cross_entropy(logits, labels)
+            figures[f"{name}_accuracy"] = recall(logits, labels)
+        return loss, figures
 
 
 class PatchDescriber(nn.Module):

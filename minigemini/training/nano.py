@@ -33,8 +33,8 @@ class NanoRecipe:
         seed: of the initial weights.
     """
 
-    low_res_encoder: LoopSettings = LoopSettings(steps=2400, batch_size=32, learning_rate=1e-3)
-    high_res_encoder: LoopSettings = LoopSettings(steps=3000, batch_size=32, learning_rate=2e-3)
+    low_res_encoder: LoopSettings = LoopSettings(steps=16000, batch_size=32, learning_rate=1e-3)
+    high_res_encoder: LoopSettings = LoopSettings(steps=14000, batch_size=32, learning_rate=2e-3)
     alignment: LoopSettings = LoopSettings(steps=500, batch_size=16, learning_rate=4e-3)
     instruction: LoopSettings = LoopSettings(steps=4700, batch_size=16, learning_rate=1e-3)
     mining: bool = True
