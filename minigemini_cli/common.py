@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
@@ -59,7 +59,7 @@ def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End with one line on stderr and exit code 2."""
     print(f"minigemini: {printable(' '.join(message.split()))}", file=sys.stderr)
     raise typer.Exit(BAD_INPUT)

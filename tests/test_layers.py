@@ -15,7 +15,7 @@ ALLOWED = {
     "nano": set(),
     "data": {"model"},
     "world": set(),
-    "training": {"data", "model", "nano", "world"},
+    "training": {"conversion", "data", "inference", "model", "nano", "world"},
     "inference": {"model", "nano"},
     "conversion": {"inference", "model"},
     "evaluation": {"inference", "model", "nano", "world"},

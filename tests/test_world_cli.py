@@ -36,7 +36,7 @@ def test_evaluate_measures_every_skill_and_keeps_the_table(tiny_checkpoint, tmp_
     [
         (["scene", "out.png", "--kind", "castle"], "unknown kind of scene 'castle'"),
         (["scene", "no/such/folder/out.png"], "no/such/folder/out.png"),
-        (["train", "giga"], "unknown recipe 'giga': choose from nano, nano-without-mining"),
+        (["train", "giga"], "unknown recipe 'giga'; `minigemini train --list` names them"),
         (["train", "nano", "--step", "polish"], "unknown step polish: choose from low-res-encoder"),
         (["train", "nano", "--step", "alignment"], "run the step low-res-encoder first"),
         (["evaluate", "no-such-folder"], "no-such-folder"),
@@ -56,4 +56,4 @@ def test_missing_fonts_are_named_with_the_way_to_install_them(tmp_path, monkeypa
     fonts.load_font.cache_clear()
     done = run("scene", str(tmp_path / "out.png"), "--kind", "sign")
     assert done.exit_code == 2
-    assert "pip install 'minigemini[train]'" in done.stderr
+    assert "pip install 'minigemini[world]'" in done.stderr

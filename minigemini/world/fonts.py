@@ -1,4 +1,4 @@
-"""Fonts for the signs of the drawn world. They come from their own packages: `pip install minigemini[train]`."""
+"""Fonts for the signs of the drawn world. They come from their own packages: `pip install minigemini[world]`."""
 
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -37,7 +37,7 @@ def load_font(name: str, cap_height_px: int) -> ImageFont.FreeTypeFont:
     """
     path = installed_fonts().get(name)
     if path is None:
-        raise ModuleNotFoundError(f"the font {name} is not installed: pip install 'minigemini[train]'")
+        raise ModuleNotFoundError(f"the font {name} is not installed: pip install 'minigemini[world]'")
     return ImageFont.truetype(str(path), size=cap_height_px / _cap_height_ratio(name))
 
 

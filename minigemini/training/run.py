@@ -1,0 +1,118 @@
+"""A run from its recipe to its report; one that was stopped or killed goes on where its newest checkpoint stands."""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..model.writing import written_aside
+from .building import build
+from .checkpoints import step_of
+from .feed import Stream, global_batches, make_loader, open_mixture, steps_of
+from .memory import peak_bytes
+from .recipe import Recipe, RecipeError
+from .report import some_answers, write_report
+from .results import save, whole_weights
+from .trainer import StageTrainer, arguments
+from .watching import Bar, Log, watchers
+
+RECIPE, FAULTS, FIGURES = "recipe.json", "faults.jsonl", "figures.json"
+
+
+def train(recipe: Recipe, folder: Path) -> Path:
+    """Run a recipe in a folder; gives what it leaves: stage 1's file, an adapter's folder or a checkpoint's.
+
+    Args:
+        recipe: which.
+        folder: of this run alone; one that holds checkpoints of the same recipe goes on from the newest.
+
+    Raises:
+        RecipeError: It cannot run; nothing was done.
+        DamagedError: There are checkpoints, but none is whole.
+        KeyboardInterrupt: It was asked to stop, and has saved.
+        TooManyFaultsError: More of the data are broken than the recipe puts up with.
+    """
+    state = processes()
+    began = time.monotonic()
+    if state.is_main_process:
+        _claim(recipe, folder)
+    state.wait_for_everyone()
+    built = build(recipe, state.device)
+    mixture = open_mixture(recipe)
+    batches = global_batches(recipe, mixture, built.model.config.num_image_tokens)
+    steps = steps_of(recipe, len(mixture))
+    rank, world_size = state.process_index, state.num_processes
+    loader = make_loader(
+        recipe,
+        batches,
+        built.processor,
+        folder / FAULTS,
+        rank=rank,
+        world_size=world_size,
+        pin_memory=state.device.type == "cuda",
+    )
+    args = arguments(recipe, folder, steps, world_size, watchers(recipe), use_cpu=state.device.type == "cpu")
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "curves"))
+    trainer = StageTrainer(built.lesson, Stream(loader), recipe, args, [Log(folder), Bar(recipe)])
+    trainer.check_optimiser(sum(built.trained.values()))
+    checkpoint = trainer.resume()
+    done = 0 if checkpoint is None else step_of(checkpoint)
+    seconds = 0.0
+    if done < steps:
+        with trainer.ending_on_ctrl_c():
+            started = time.monotonic()
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            seconds = time.monotonic() - started
+        if trainer.state.global_step < steps:
+            raise KeyboardInterrupt
+    elif checkpoint is not None:
+        trainer.load_finished(checkpoint)
+    weights = whole_weights(trainer, built)
+    path = folder
+    if state.is_main_process:
+        path = save(recipe, built, weights, folder)
+        taken = trainer.state.global_step - done
+        figures: dict[str, Any] = {
+            "steps": steps,
+            "steps of this session": taken,
+            "seconds per step": round(seconds / taken, 4) if taken else "none taken",
+            "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
+            "peak memory, GB": round(peak_bytes(state.device) / 1e9, 3),
+            "processes": world_size,
+            "seconds of training": round(seconds, 2),
+            "seconds in all": round(time.monotonic() - began, 1),
+        }
+        (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
+        losses = [(int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+        answers = some_answers(built, recipe, mixture) if not trainer.is_sharded else []
+        write_report(folder, recipe, built, losses, figures, loader.faults.counts, answers)
+    state.wait_for_everyone()
+    return path
+
+
+def processes() -> Any:
+    """How many processes train together, and which this is; `torchrun` and `accelerate launch` say so."""
+    try:
+        from accelerate import PartialState
+    except ImportError:
+        raise RecipeError("training needs accelerate: pip install 'minigemini[train]'") from None
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def _claim(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe into a new folder, or hold it to the one that is there.
+
+    Raises:
+        RecipeError: Another recipe's run is there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RECIPE
+    if path.exists() and (changed := recipe.differences(json.loads(path.read_text()))):
+        raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); name another folder")
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")

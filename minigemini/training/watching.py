@@ -1,0 +1,77 @@
+"""To look on while a run goes: a bar, a log of every step, and TensorBoard, trackio or wandb."""
+
+import json
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from .recipe import Recipe, RecipeError
+
+LOG = "log.jsonl"
+
+
+def watchers(recipe: Recipe) -> list[str]:
+    """Transformers' names of where curves are shown.
+
+    Raises:
+        RecipeError: It is not installed.
+    """
+    if recipe.watch == "auto":
+        return ["tensorboard"] if find_spec("tensorboard") else []
+    if recipe.watch == "none":
+        return []
+    if find_spec(recipe.watch) is None:
+        raise RecipeError(f"{recipe.name}: watch={recipe.watch} is not installed: pip install {recipe.watch}")
+    return [recipe.watch]
+
+
+class Log(TrainerCallback):
+    """A line of JSON per step. A run that goes on begins it anew from its checkpoint: no step is in it twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOG
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            lines = [json.dumps(entry) for entry in state.log_history if "loss" in entry]
+            self.path.write_text("".join(f"{line}\n" for line in lines))
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero and "loss" in kwargs["logs"]:
+            with self.path.open("a") as log:
+                log.write(json.dumps(state.log_history[-1]) + "\n")
+
+
+class Bar(TrainerCallback):
+    """A progress bar: steps, time left, loss, samples per second."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.bar: tqdm | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.first, self.since = state.global_step, time.monotonic()
+            self.bar = tqdm(
+                total=state.max_steps,
+                initial=state.global_step,
+                desc=self.recipe.name,
+                unit="step",
+                mininterval=1,
+                dynamic_ncols=True,
+            )
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None and "loss" in kwargs["logs"]:
+            done = (state.global_step - self.first) * self.recipe.global_batch
+            rate = done / (time.monotonic() - self.since)
+            self.bar.set_postfix({"loss": f"{kwargs['logs']['loss']:.4g}", "samples/s": f"{rate:.3g}"}, refresh=False)
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,52 @@
+"""A plan before a run: parameters exact, time and memory near what is then measured, and honest where it is not."""
+
+import json
+
+import pytest
+from training_world import tiny_recipe, write_data
+
+from minigemini.training.plan import make_plan
+from minigemini.training.recipe import RecipeError
+from minigemini.training.recipes import RECIPES
+from minigemini.training.run import train
+
+
+@pytest.fixture
+def data(tmp_path, picture):
+    return write_data(tmp_path, picture, rows=50)
+
+
+@pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"adapter": "lora"}, {"tune_encoders": True}])
+def test_a_plan_knows_what_the_run_then_takes(tiny_checkpoint, data, tmp_path, changes):
+    recipe = tiny_recipe(tiny_checkpoint, data, **changes)
+    plan = make_plan(recipe)
+    assert plan.measured is not None, plan.why_not
+    assert plan.steps == 7
+    assert plan.fits == "yes"
+    text = plan.text()
+    train(recipe, tmp_path / "run")
+    page = (tmp_path / "run" / "report.md").read_text()
+    for part, count in plan.trained.items():
+        assert f"| {part} | {count:,} |" in page
+        assert f"{count:,} parameters" in text
+    assert f"| frozen | {sum(plan.frozen.values()):,} |" in page
+    figures = json.loads((tmp_path / "run" / "figures.json").read_text())
+    # Milliseconds, on a machine that does other things too; benchmarks/results/plan.md has a real comparison.
+    assert plan.measured.seconds_per_step == pytest.approx(figures["seconds per step"], rel=0.9)
+
+
+def test_without_base_and_data_a_published_recipe_is_planned_from_its_figures():
+    plan = make_plan(RECIPES["MGM-7B-instruct"].changed({"micro_batch": "16"}))
+    assert plan.measured is None
+    assert plan.samples == 1_500_000
+    assert plan.steps == 11_719
+    assert plan.trained["language model"] + plan.trained["head"] == 6_738_415_616
+    assert plan.least_bytes > 16 * 6.7e9
+    assert "not measured: data/MGM-Finetune/mgm_instruction.json is not here" in plan.text()
+    smaller = [make_plan(RECIPES[f"MGM-7B-instruct-{way}"]).least_bytes for way in ("lora", "qlora")]
+    assert smaller[1] < smaller[0] < plan.least_bytes / 3
+
+
+def test_data_that_are_nowhere_are_an_error(tiny_checkpoint, tmp_path):
+    with pytest.raises(RecipeError, match=r"chat.json: no such file"):
+        make_plan(tiny_recipe(tiny_checkpoint, tmp_path))

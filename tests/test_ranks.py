@@ -1,0 +1,67 @@
+"""Two processes over gloo learn what one does, and are stopped, saved and resumed together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from training_world import losses, tiny_recipe, write_data
+
+from minigemini.training.checkpoints import checkpoints
+from minigemini.training.run import train
+
+ROOT = Path(__file__).parent.parent
+WORLD = ROOT / "tests" / "training_world.py"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, picture):
+    """Two rows of three with a picture: batches of text alone, of pictures alone, and mixed ones."""
+    return write_data(tmp_path_factory.mktemp("data"), picture)
+
+
+def start(base: Path, data: Path, folder: Path, **changes) -> subprocess.Popen:
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words += [str(WORLD), str(base), str(data), str(folder), json.dumps(changes)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+def same_curve(folder: Path, other: Path) -> None:
+    assert len(losses(folder)) == len(losses(other)) > 0
+    for ours, theirs in zip(losses(folder), losses(other), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)  # worst measured: see docs/training.md
+
+
+@pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"micro_batch": 2, "batching": "grouped"}], ids=str)
+def test_two_processes_learn_what_one_does(tiny_checkpoint, data, tmp_path, changes):
+    changes = {"steps": 8, **changes}
+    process = start(tiny_checkpoint, data, tmp_path / "two", **changes)
+    train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
+    finish(process)
+    same_curve(tmp_path / "two", tmp_path / "one")
+    assert json.loads((tmp_path / "two" / "figures.json").read_text())["processes"] == 2
+
+
+def test_two_processes_are_killed_and_go_on_as_one(tiny_checkpoint, data, tmp_path):
+    changes = {"steps": 40, "checkpoint_every": 1}
+    train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
+    folder = tmp_path / "two"
+    process = start(tiny_checkpoint, data, folder, **changes)
+    while not checkpoints(folder) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)  # torchrun hands it on, and ranks stop at the same step
+    process.communicate()
+    assert checkpoints(folder)
+    assert len(losses(folder)) < 40
+    train(tiny_recipe(tiny_checkpoint, data, **changes), folder)
+    same_curve(folder, tmp_path / "one")

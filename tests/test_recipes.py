@@ -1,0 +1,147 @@
+"""Recipes: typed settings, their errors in one line, and every one of them built on a tiny model."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from training_world import tiny_recipe
+
+from minigemini.conversion import PUBLISHED
+from minigemini.model.small_parts import save_small_parts
+from minigemini.training.building import build, configure
+from minigemini.training.recipe import DataPart, Recipe, RecipeError, parse_settings
+from minigemini.training.recipes import FIGURES, RECIPES, find_recipe, how_to_make
+
+CPU = torch.device("cpu")
+FAMILIES = {
+    "2B": {"model_type": "gemma", "head_dim": 16, "tie_word_embeddings": True},
+    "8x7B": {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def bases(make_model, make_processor, tmp_path_factory):
+    """A tiny checkpoint for each published size, of its kind of language model; sizes that 4 bits take."""
+    folders = {}
+    for size in FIGURES:
+        text = {"hidden_size": 64, "intermediate_size": 64, **FAMILIES.get(size, {})}
+        model = make_model(text_config=text).bfloat16()
+        folders[size] = tmp_path_factory.mktemp(size)
+        model.save_pretrained(folders[size])
+        make_processor(model.config).save_pretrained(folders[size])
+        save_small_parts(model, folders[size] / "stage1.safetensors", base=str(folders[size]))
+    return folders
+
+
+def test_the_published_models_have_recipes():
+    instructed = {name.removesuffix("-instruct") for name in RECIPES if name.endswith("-instruct")}
+    assert instructed == set(PUBLISHED)
+    assert {f"MGM-{size}-align" for size in FIGURES} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds(name, bases):
+    size = name.split("-")[1]
+    recipe = RECIPES[name]
+    base = bases[size] / "stage1.safetensors" if recipe.base.startswith("runs/") else bases[size]
+    built = build(replace(recipe, base=str(base), lora_rank=2), CPU)
+    parts = {"mining", "projector"}
+    if recipe.adapter != "none":
+        parts |= {"adapter"}
+    elif recipe.stage == "instruct":
+        parts |= {"language model"} | ({"head"} if size != "2B" else set())
+    assert set(built.trained) == parts
+    assert built.base == str(bases[size])
+    trains = [p for p in built.lesson.parameters() if p.requires_grad]
+    assert all(p.dtype == torch.float32 for p in trains)
+    assert sum(p.numel() for p in trains) == sum(built.trained.values())
+    assert (
+        built.processor.num_image_tokens
+        == built.model.config.num_image_tokens
+        == (20 if name.split("MGM-")[1].split("-", 1)[1] == "HD-instruct" else 4)
+    )
+    assert built.processor.image_processor.do_pad != recipe.crop
+    built.lesson.train()
+    assert not built.model.model.high_res_vision_tower.training
+    assert not any(module.training for module in built.model.model.vision_tower.modules())
+
+
+def test_figures_are_the_papers():
+    first, second = RECIPES["MGM-7B-align"], RECIPES["MGM-7B-instruct"]
+    assert (first.learning_rate, first.global_batch, first.max_length, first.crop) == (1e-3, 256, 2048, True)
+    assert (second.learning_rate, second.global_batch, second.max_length, second.crop) == (2e-5, 128, 2048, False)
+    assert RECIPES["MGM-34B-HD-instruct"].learning_rate == RECIPES["MGM-8x7B-instruct"].learning_rate == 1e-5
+    assert RECIPES["MGM-13B-HD-instruct"].max_length == 4096
+    for recipe in RECIPES.values():
+        assert (recipe.schedule, recipe.warmup_share, recipe.weight_decay, recipe.epochs) == ("cosine", 0.03, 0, 1)
+    assert RECIPES["MGM-7B-HD-instruct"].base == RECIPES["MGM-7B-instruct"].base  # of the normal model's stage 1
+
+
+def test_the_geometry_of_an_hd_recipe_is_the_published_one():
+    config = configure(RECIPES["MGM-7B-HD-instruct"], PUBLISHED["MGM-7B"].config())
+    assert config.num_image_tokens == PUBLISHED["MGM-7B-HD"].config().num_image_tokens == 2880
+
+
+def test_settings_are_typed():
+    recipe = RECIPES["MGM-7B-instruct"]
+    words = ["learning_rate=1e-5", "steps=7", "crop=true", "data=a.json@pictures*0.5,b.tar", "batching=grouped"]
+    changed = recipe.changed(parse_settings(words))
+    assert (changed.learning_rate, changed.steps, changed.crop, changed.batching) == (1e-5, 7, True, "grouped")
+    assert changed.data == (DataPart("a.json", "pictures", 0.5), DataPart("b.tar"))
+    assert changed.changed({"steps": "none"}).steps is None
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lerning_rate=1", "unknown setting 'lerning_rate'; did you mean learning_rate"),
+        ("name=other", "unknown setting 'name'"),
+        ("steps=many", "steps is 'many'; give a whole number"),
+        ("learning_rate=fast", "learning_rate is 'fast'; give a number"),
+        ("crop=yes", "crop is 'yes'; give true or false"),
+        ("stage=both", "stage is 'both'; give one of align, instruct"),
+        ("steps=0", "steps is 0; give more than 0"),
+        ("warmup_share=3", "warmup_share is 3.0; give a share"),
+        ("row_length=10", "do not fit into rows of 10"),
+        ("chat_format=latin", "chat_format 'latin' is unknown; use"),
+        ("data=", "no data; give data=FILE"),
+        ("data=a.json*x", "data is 'x'; give a number"),
+        ("steps", "'steps' is no setting; give key=value"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(word, message):
+    with pytest.raises(RecipeError, match=message) as raised:
+        RECIPES["MGM-7B-instruct"].changed(parse_settings([word]))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(
+        RecipeError, match="a global_batch of 128 does not divide into passes of 8 samples on 3 devices"
+    ):
+        RECIPES["MGM-7B-instruct"].accumulation(3)
+    assert RECIPES["MGM-7B-instruct"].accumulation(8) == 2
+
+
+def test_a_missing_base_says_how_to_make_it():
+    assert how_to_make("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
+    assert how_to_make("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
+    assert how_to_make("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
+    assert how_to_make("elsewhere") is None
+    with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
+        build(RECIPES["MGM-7B-align"], CPU)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(RecipeError, match="did you mean MGM-7B-instruct"):
+        find_recipe("MGM-7B-instrcut")
+
+
+def test_a_saved_recipe_is_compared(tmp_path):
+    recipe = tiny_recipe(tmp_path, tmp_path)
+    saved = json.loads(json.dumps(recipe.as_dict()))
+    assert not recipe.differences(saved)
+    assert not replace(recipe, workers=3, micro_batch=2).differences(saved)
+    assert replace(recipe, seed=1).differences(saved) == ["seed was 0 and is 1"]
+    assert isinstance(recipe, Recipe)

@@ -1,0 +1,282 @@
+"""Runs of a tiny model: killed and resumed bit for bit, whole or absent checkpoints, and results that load back."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from published import HIGH_RES, LOW_RES, TOKENIZERS
+from safetensors.torch import load_file
+from training_world import losses, tiny_recipe, write_data
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from minigemini.conversion import Geometry, assemble
+from minigemini.data.faults import FEWEST_SAMPLES, TooManyFaultsError
+from minigemini.inference import Engine
+from minigemini.inference.merging import merge
+from minigemini.training import checkpoints
+from minigemini.training.checkpoints import DamagedError, newest_whole
+from minigemini.training.recipe import RecipeError
+from minigemini.training.run import train
+
+WORLD = Path(__file__).parent / "training_world.py"
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, picture):
+    return write_data(tmp_path_factory.mktemp("data"), picture)
+
+
+@pytest.fixture
+def recipe(tiny_checkpoint, data):
+    return lambda base=tiny_checkpoint, **changes: tiny_recipe(base, data, **changes)
+
+
+def start(base: Path, data: Path, folder: Path, limit: str = "", **changes) -> subprocess.Popen:
+    """A run in a process of its own."""
+    words = [sys.executable, str(WORLD), str(base), str(data), str(folder), json.dumps(changes)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    if limit:
+        words = ["bash", "-c", f'{limit}; exec "$@"', "-", *words]
+    return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    return load_file(folder / f"checkpoint-{step}" / "trained.safetensors")
+
+
+def same_end(folder: Path, other: Path, step: int) -> None:
+    assert losses(folder) == losses(other)
+    ours, theirs = weights(folder, step), weights(other, step)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+# Killed
+
+LONG = {"steps": 24, "checkpoint_every": 1, "adapter": "lora", "lora_dropout": 0.3, "micro_batch": 2, "workers": 1}
+"""Dropout, so that random numbers matter; accumulation; a worker; epochs of five steps."""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_equals_one_that_was_not(tiny_checkpoint, data, recipe, tmp_path):
+    train(recipe(**LONG), tmp_path / "whole")
+    folder, chance = tmp_path / "killed", random.Random(time.time_ns())
+    moments, kills = [], 0
+    while kills < 4:
+        process = start(tiny_checkpoint, data, folder, **LONG)
+        before = newest_step(folder)
+        # One kill waits for a checkpoint that is being written, the others for some time after the first one.
+        if kills == 1:
+            until(lambda: any(folder.glob(".checkpoint-*.partial")), process)
+        else:
+            until(lambda before=before: newest_step(folder) > before, process)
+            time.sleep(chance.random() * 0.8)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        moments.append(newest_step(folder))
+        if moments[-1] == 24:
+            break
+    assert kills >= 3, moments
+    train(recipe(**LONG), folder)
+    same_end(folder, tmp_path / "whole", 24)
+    assert not list(folder.glob(".checkpoint-*"))
+
+
+def until(happens, process: subprocess.Popen) -> None:
+    while not happens() and process.poll() is None:
+        time.sleep(0.0005)
+
+
+def newest_step(folder: Path) -> int:
+    found = checkpoints.checkpoints(folder)
+    return checkpoints.step_of(found[0]) if found else 0
+
+
+def test_ctrl_c_finishes_the_step_saves_and_goes_on(tiny_checkpoint, data, recipe, tmp_path):
+    changes = {"steps": 12, "checkpoint_every": 100}
+    train(recipe(**changes), tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    process = start(tiny_checkpoint, data, folder, **changes)
+    until(lambda: (folder / "log.jsonl").exists() and len(losses(folder)) > 2, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "finishing the step and saving" in said
+    assert 0 < newest_step(folder) < 12
+    train(recipe(**changes), folder)
+    same_end(folder, tmp_path / "whole", 12)
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tiny_checkpoint, data, recipe, tmp_path):
+    """RLIMIT_FSIZE: no file may grow beyond 200 KiB, and the optimiser's state would."""
+    folder = tmp_path / "full"
+    process = start(tiny_checkpoint, data, folder, limit="ulimit -f 200", checkpoint_every=1)
+    _, said = process.communicate()
+    assert "checkpoint 1 not written" in said
+    assert "checkpoint 5 not written" in said
+    assert len(losses(folder)) == 5
+    assert not checkpoints.checkpoints(folder)
+    assert not list(folder.glob(".checkpoint-*"))
+
+
+# Checkpoints
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_checkpoint, data, tmp_path_factory):
+    """A run of five steps that keeps its last two checkpoints, of steps 4 and 5."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train(tiny_recipe(tiny_checkpoint, data), folder)
+    return folder
+
+
+def test_the_newest_checkpoints_are_kept(finished):
+    assert [path.name for path in checkpoints.checkpoints(finished)] == ["checkpoint-5", "checkpoint-4"]
+    listed = json.loads((finished / "checkpoint-5" / "manifest.json").read_text())
+    assert {"trained.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "data-0.json"} <= set(listed)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "add", "manifest"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, recipe, tmp_path, capsys, harm):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    file = folder / "checkpoint-5" / "optimizer.pt"
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif harm == "flip":
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif harm == "remove":
+        file.unlink()
+    elif harm == "add":
+        (folder / "checkpoint-5" / "more.bin").touch()
+    else:
+        (folder / "checkpoint-5" / "manifest.json").write_text("{")
+    train(recipe(), folder)
+    said = capsys.readouterr().err
+    assert "checkpoint-5" in said
+    assert "the one before it is taken" in said
+    same_end(folder, finished, 5)
+    checkpoints.check(folder / "checkpoint-5")
+
+
+def test_without_a_whole_checkpoint_the_run_stops(finished, recipe, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    for checkpoint in checkpoints.checkpoints(folder):
+        (checkpoint / "trained.safetensors").write_bytes(b"")
+    with pytest.raises(DamagedError, match="no checkpoint is whole"):
+        train(recipe(), folder)
+    with pytest.raises(DamagedError):
+        newest_whole(folder)
+
+
+def test_a_finished_run_trains_nothing_more(finished, recipe, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "model")
+    train(recipe(), folder)
+    same_end(folder, finished, 5)
+    ours, theirs = (load_file(path / "model" / "model.safetensors") for path in (folder, finished))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_another_recipe_is_not_resumed(finished, recipe):
+    with pytest.raises(RecipeError, match=r"another recipe \(learning_rate was 0.01 and is 0.5\); name another folder"):
+        train(recipe(learning_rate=0.5), finished)
+
+
+# Batches
+
+
+def test_accumulation_and_batching_give_the_same_loss(finished, recipe, tmp_path):
+    train(recipe(micro_batch=1), tmp_path / "ones")
+    train(recipe(gradient_checkpointing=True), tmp_path / "recomputed")
+    for other in ("ones", "recomputed"):
+        for ours, theirs in zip(losses(tmp_path / other), losses(finished), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5)  # worst measured 2e-7
+
+
+def test_padded_rows_train(recipe, tmp_path):
+    train(recipe(batching="grouped", steps=3), tmp_path / "grouped")
+    assert len(losses(tmp_path / "grouped")) == 3
+
+
+def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, picture, tmp_path):
+    broken = write_data(tmp_path, picture, broken=20)
+    train(tiny_recipe(tiny_checkpoint, broken, max_faulty_share=1.0), tmp_path / "borne")
+    assert "| unreadable picture |" in (tmp_path / "borne" / "report.md").read_text()
+    with pytest.raises(TooManyFaultsError, match="samples are faulty"):
+        train(tiny_recipe(tiny_checkpoint, broken, max_faulty_share=2 / FEWEST_SAMPLES), tmp_path / "stopped")
+
+
+# Results
+
+
+def test_stage_1_leaves_small_parts_that_load(recipe, tiny_checkpoint, tmp_path):
+    path = train(recipe(stage="align", steps=2), tmp_path / "align")
+    assert path.name == "stage1.safetensors"
+    model = Engine.load(path).model
+    trained = weights(tmp_path / "align", 2)
+    for name, parameter in model.named_parameters():
+        if "patch_info_mining" in name or "multi_modal_projector" in name:
+            assert torch.equal(parameter, trained[f"model.{name}"])
+    second = train(recipe(base=path, steps=1, learning_rate=1e-9), tmp_path / "second")
+    after = dict(Engine.load(second).model.named_parameters())
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(after[name], parameter, atol=1e-7), name
+
+
+def test_stage_1_assembles(recipe, tmp_path):
+    text = LlamaConfig(vocab_size=456, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4)
+    LlamaForCausalLM(text).save_pretrained(tmp_path / "llm")
+    shutil.copytree(TOKENIZERS / "tok_llama_fast", tmp_path / "llm", dirs_exist_ok=True)
+    parts = (str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES))
+    geometry = Geometry(high_res_size=128)
+    assemble(*parts, tmp_path / "start", geometry=geometry)
+    path = train(recipe(stage="align", base=tmp_path / "start", steps=2), tmp_path / "align")
+    assemble(*parts, tmp_path / "aligned", geometry=geometry, stage1=path)
+    ours, theirs = (dict(Engine.load(name).model.named_parameters()) for name in (path, tmp_path / "aligned"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_lora_leaves_an_adapter_that_merges(recipe, tmp_path):
+    path = train(recipe(adapter="lora", steps=2), tmp_path / "lora")
+    engine = Engine.load(path)
+    folder = merge(path, tmp_path / "merged")
+    merged = dict(Engine.load(folder).model.named_parameters())
+    base = dict(Engine.load(recipe().base).model.named_parameters())
+    for name, parameter in engine.model.named_parameters():
+        assert torch.allclose(merged[name], parameter, atol=1e-6), name
+    assert not torch.equal(merged["lm_head.weight"], base["model.language_model.embed_tokens.weight"])
+    moved = [name for name in base if not torch.equal(base[name], merged[name])]
+    assert any("q_proj" in name and "language_model" in name for name in moved)
+    assert not any("vision_tower" in name for name in moved)
+
+
+def test_a_whole_run_leaves_a_checkpoint(finished, tiny_checkpoint):
+    trained = weights(finished, 5)
+    base = dict(Engine.load(tiny_checkpoint).model.named_parameters())
+    for name, parameter in Engine.load(finished / "model").model.named_parameters():
+        expected = base[name] if "vision_tower" in name else trained[f"model.{name}"]
+        assert torch.equal(parameter, expected), name
+
+
+def test_the_report_says_it_all(finished):
+    page = (finished / "report.md").read_text()
+    for words in ("| language model |", "learning_rate", "| commit |", "said:", "![Loss per step](loss.png)"):
+        assert words in page
+    assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert len(losses(finished)) == 5

@@ -1,0 +1,114 @@
+"""What trains is what is declared, no more and no less; encoders stay as they are."""
+
+import pytest
+import torch
+from training_world import tiny_recipe
+
+from minigemini.training import stages
+from minigemini.training.building import Lesson
+from minigemini.training.recipe import RecipeError
+
+MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return lambda **changes: tiny_recipe(tmp_path, tmp_path, **changes)
+
+
+def trained(model):
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def prepared(model, recipe):
+    parts = stages.declared(recipe, model.config)
+    stages.apply(model, parts)
+    return parts
+
+
+def test_alignment_trains_mining_and_projector(make_model, recipe):
+    model = make_model()
+    counts = stages.check(model, prepared(model, recipe(stage="align")))
+    assert set(counts) == {"mining", "projector"}
+    assert all(".patch_info_mining." in name or ".multi_modal_projector." in name for name in trained(model))
+
+
+def test_instruction_trains_the_language_model_routers_included(make_model, recipe):
+    model = make_model(text_config=MIXTRAL)
+    stages.check(model, prepared(model, recipe()))
+    everything = {name for name, _ in model.named_parameters()}
+    assert everything - trained(model) == {name for name in everything if "vision_tower" in name}
+    assert sum("gate.weight" in name for name in trained(model)) == 2
+
+
+def test_encoders_may_be_tuned_in_part(make_model, recipe):
+    model = make_model()
+    counts = stages.check(model, prepared(model, recipe(tune_encoders=True)))
+    assert counts["upper half of the ViT"]
+    towers = {name for name in trained(model) if "vision_tower" in name}
+    assert {name.split(".")[4] for name in towers if "high_res" not in name} == {"1"}  # of layers 0 and 1 that are run
+    stages_of = {tuple(name.split(".")[4:7]) for name in towers if "high_res" in name}
+    assert stages_of == {(str(stage), "layers", "0") for stage in range(4)}
+
+
+def test_the_baseline_has_no_mining_to_train(make_model, recipe):
+    model = make_model(high_res_vision_config=None)
+    assert set(stages.check(model, prepared(model, recipe(stage="align")))) == {"projector"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("model.multi_modal_projector", False), "4 tensors of 1,600 parameters are declared to train, but do not"),
+        (("model.vision_tower", True), "train, but are not declared to: model.vision_tower"),
+        (("lm_head", True), "1 tensors of 8,320 parameters train, but are not declared to: lm_head.weight"),
+    ],
+)
+def test_what_trains_otherwise_stops(make_model, recipe, change, message):
+    model = make_model()
+    parts = prepared(model, recipe(stage="align"))
+    model.get_submodule(change[0]).requires_grad_(change[1])
+    with pytest.raises(RecipeError, match=message):
+        stages.check(model, parts)
+
+
+def test_nothing_to_train_stops(make_model):
+    with pytest.raises(RecipeError, match="nothing to train as adapter"):
+        stages.check(make_model(), {"adapter": r"\.lora_"})
+    with pytest.raises(RecipeError, match="nothing to train"):
+        stages.check(make_model(), {})
+
+
+def test_frozen_encoders_make_no_graph_and_stay_in_eval_mode(make_model, recipe):
+    model = make_model()
+    prepared(model, recipe())
+    stages.hold_encoders(model)
+    model.train()
+    low = model.model.get_low_res_features(torch.rand(1, 3, 16, 16))
+    maps = model.model.get_high_res_stage_maps(torch.rand(1, 3, 32, 32))
+    assert low.grad_fn is None
+    assert all(stage_map.grad_fn is None for stage_map in maps)
+    assert not any(
+        m.training for t in (model.model.vision_tower, model.model.high_res_vision_tower) for m in t.modules()
+    )
+    assert model.model.language_model.training
+
+
+def test_dtypes(make_model, recipe):
+    model = make_model()
+    parts = prepared(model, recipe(stage="align"))
+    stages.set_dtypes(model, parts, torch.bfloat16)
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name
+    assert stages.frozen_dtype("bf16", torch.device("cpu")) == torch.float32
+    assert stages.frozen_dtype("bf16", torch.device("cuda")) == torch.bfloat16
+
+
+def test_without_a_picture_gradients_are_zero_not_missing(make_model, recipe):
+    model = make_model()
+    prepared(model, recipe())
+    ids = torch.tensor([[1, 20, 30, 40]])
+    Lesson(model)(input_ids=ids, labels=ids)["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert not model.model.multi_modal_projector[0].weight.grad.any()
