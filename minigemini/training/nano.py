@@ -5,7 +5,7 @@ low-resolution encoder and goes through the same steps on the same samples, with
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,14 +13,15 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.chat_templates import CHAT_TEMPLATES
+from .conversing import ConversationTask, LanguageTask, caption, lesson
 from .encoders import HIGH_RES_CONFIG, LOW_RES_CONFIG, HighResolutionTask, LowResolutionTask
 from .heads import PatchHeads
-from .instruction import InstructionTask
 from .loop import LoopSettings, StepError, load_module, run
 from .tokenizer import IMAGE, build_tokenizer
 from .vision import AlignmentTask
 
-STEPS = ("low-res-encoder", "high-res-encoder", "alignment", "instruction", "export")
+STEPS = ("low-res-encoder", "high-res-encoder", "language", "alignment", "captions", "instruction", "export")
+SMALL_PARTS = ("patch_info_mining", "multi_modal_projector")
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,26 @@ class NanoRecipe:
     """How long each step learns. The defaults made the embedded checkpoint.
 
     Attributes:
-        low_res_encoder, high_res_encoder, alignment, instruction: settings of the four steps.
+        low_res_encoder, high_res_encoder, language, alignment, captions, instruction: settings of the steps.
         mining: False trains the twin, which has no high-resolution tower.
         seed: of the initial weights.
     """
 
     low_res_encoder: LoopSettings = LoopSettings(steps=16000, batch_size=32, learning_rate=1e-3)
     high_res_encoder: LoopSettings = LoopSettings(steps=14000, batch_size=32, learning_rate=2e-3)
-    alignment: LoopSettings = LoopSettings(steps=500, batch_size=16, learning_rate=4e-3)
-    instruction: LoopSettings = LoopSettings(steps=4700, batch_size=16, learning_rate=1e-3)
+    language: LoopSettings = LoopSettings(steps=3000, batch_size=32, learning_rate=1e-3)
+    alignment: LoopSettings = LoopSettings(steps=1500, batch_size=16, learning_rate=4e-3)
+    captions: LoopSettings = LoopSettings(steps=1500, batch_size=16, learning_rate=1e-3)
+    instruction: LoopSettings = LoopSettings(steps=12000, batch_size=16, learning_rate=1e-3)
     mining: bool = True
     seed: int = 0
 
     def folder_of(self, step: str, root: Path) -> Path:
-        """Where a step keeps its work; the twin's steps lie beside nano's, and the encoders are common to both."""
-        return root / (step if self.mining or step.endswith("encoder") else f"{step}-without-mining")
+        """Where a step keeps its work; the twin's steps lie beside nano's, and some are common to both."""
+        return root / (step if self.mining or step in COMMON else f"{step}-without-mining")
 
 
+COMMON = ("low-res-encoder", "high-res-encoder", "language")
 RECIPES = {"nano": NanoRecipe(), "nano-without-mining": NanoRecipe(mining=False)}
 
 
@@ -56,8 +60,8 @@ def nano_config(tokenizer: PreTrainedTokenizerBase, mining: bool = True) -> Mini
         text_config=LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=256,
-            intermediate_size=688,
-            num_hidden_layers=6,
+            intermediate_size=704,
+            num_hidden_layers=8,
             num_attention_heads=8,
             num_key_value_heads=8,
             max_position_embeddings=1024,
@@ -100,6 +104,11 @@ def _train_high_res_encoder(root: Path, recipe: NanoRecipe) -> None:
         run(HighResolutionTask(), recipe.high_res_encoder, root / "high-res-encoder", "high-res encoder")
 
 
+def _learn_language(root: Path, recipe: NanoRecipe) -> None:
+    model, processor = _build(replace(recipe, mining=True))
+    run(LanguageTask(model, processor), recipe.language, root / "language", "language")
+
+
 def _align(root: Path, recipe: NanoRecipe) -> None:
     model, _ = _build(recipe)
     load_module(model.model.vision_tower, root / "low-res-encoder", prefix="encoder.")
@@ -108,18 +117,35 @@ def _align(root: Path, recipe: NanoRecipe) -> None:
     run(AlignmentTask(model), recipe.alignment, recipe.folder_of("alignment", root), "alignment")
 
 
-def _instruct(root: Path, recipe: NanoRecipe) -> None:
+def _caption(root: Path, recipe: NanoRecipe) -> None:
+    """Stage 1: encoders and language model as they are."""
     model, processor = _build(recipe)
     alignment = AlignmentTask(model)
     load_module(alignment.module, recipe.folder_of("alignment", root))
-    task = InstructionTask(model, processor, alignment.heads)
+    spoken, _ = _build(replace(recipe, mining=True))  # the twins share it, and nano has learnt it
+    load_module(LanguageTask(spoken, processor).module, root / "language")
+    model.model.language_model.load_state_dict(spoken.model.language_model.state_dict())
+    task = ConversationTask(model, processor, alignment.heads, caption, SMALL_PARTS, dense_weight=0.5)
+    run(task, recipe.captions, recipe.folder_of("captions", root), "captions")
+
+
+def _instruct(root: Path, recipe: NanoRecipe) -> None:
+    """Stage 2: mining, projector and language model."""
+    task = _instruction(recipe)
+    load_module(task.module, recipe.folder_of("captions", root))
     run(task, recipe.instruction, recipe.folder_of("instruction", root), "instruction")
+
+
+def _instruction(recipe: NanoRecipe) -> ConversationTask:
+    model, processor = _build(recipe)
+    heads = PatchHeads(model.config.text_config.hidden_size, letters=True)
+    return ConversationTask(model, processor, heads, lesson, (*SMALL_PARTS, "language_model"), dense_weight=0.25)
 
 
 def _export(root: Path, recipe: NanoRecipe) -> None:
     """Writes the checkpoint: a Transformers folder in bfloat16."""
-    model, processor = _build(recipe)
-    task = InstructionTask(model, processor, PatchHeads(model.config.text_config.hidden_size, letters=True))
+    task = _instruction(recipe)
+    model, processor = task.model, task.processor
     load_module(task.module, recipe.folder_of("instruction", root))
     model.generation_config.max_new_tokens = 64
     folder = recipe.folder_of("export", root)
@@ -130,7 +156,9 @@ def _export(root: Path, recipe: NanoRecipe) -> None:
 _RUNNERS = {
     "low-res-encoder": _train_low_res_encoder,
     "high-res-encoder": _train_high_res_encoder,
+    "language": _learn_language,
     "alignment": _align,
+    "captions": _caption,
     "instruction": _instruct,
     "export": _export,
 }

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..world.composing import sample_scene
-from ..world.conversation import possible_turns
+from ..world.composing import KINDS as SCENE_KINDS
+from ..world.lessons import PAIR_KINDS, sample_lesson
+from ..world.pages import PAGE_KINDS
+
+KINDS = (*SCENE_KINDS, *PAGE_KINDS, *PAIR_KINDS, "single", "few", "single")
 
 BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
-VOCAB_SIZE = 640
-_SCENES = 3000
+VOCAB_SIZE = 2048
+_LESSONS = 6000
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -47,7 +49,6 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _texts() -> Iterator[str]:
-    rng = np.random.default_rng(0)
-    for seed in range(_SCENES):
-        for turn in possible_turns(sample_scene(seed), rng):
+    for seed in range(_LESSONS):
+        for turn in sample_lesson(seed, KINDS[seed % len(KINDS)]).turns:
             yield from (turn.question, turn.answer)
