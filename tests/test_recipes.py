@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training_world import tiny_recipe
+from training_world import tiny_recipe, write_data
+from typer.testing import CliRunner
 
 from minigemini.conversion import PUBLISHED
 from minigemini.model.small_parts import save_small_parts
 from minigemini.training.building import build, configure
 from minigemini.training.recipe import DataPart, Recipe, RecipeError, parse_settings
 from minigemini.training.recipes import FIGURES, RECIPES, find_recipe, how_to_make
+from minigemini_cli.app import app
 
 CPU = torch.device("cpu")
 FAMILIES = {
@@ -145,3 +147,44 @@ def test_a_saved_recipe_is_compared(tmp_path):
     assert not replace(recipe, workers=3, micro_batch=2).differences(saved)
     assert replace(recipe, seed=1).differences(saved) == ["seed was 0 and is 1"]
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a recipe; `minigemini train --list` shows them"),
+        (["MGM-7B-alinge"], "did you mean MGM-7B-align"),
+        (["MGM-7B-align", "step=3"], "did you mean steps"),
+        (["MGM-7B-align", "--step", "export"], "leave --step out"),
+        (["nano", "steps=3"], "takes no settings"),
+        (["MGM-7B-align"], "make it with `minigemini assemble"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["train", *words])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(app, ["train", "--list"])
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["nano", "nano-without-mining", *RECIPES]
+    plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
+    assert plan.exit_code == 0, plan.stderr
+    assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_line_trains(tiny_checkpoint, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path, picture, rows=4)
+    words = [f"base={tiny_checkpoint}", "data=captions.json@.", "global_batch=2", "micro_batch=1", "workers=0"]
+    done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words, "steps=2"], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() == "runs/MGM-7B-align/stage1.safetensors"
+    page = (tmp_path / "runs/MGM-7B-align/report.md").read_text()
+    assert f"    minigemini train MGM-7B-align base={tiny_checkpoint} data=captions.json@. global_batch=2" in page
+    assert list((tmp_path / "runs/MGM-7B-align").rglob("events.out.tfevents*"))

@@ -30,6 +30,15 @@ WORLD = Path(__file__).parent / "training_world.py"
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the runs that are started as processes have it: two threads add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, picture):
     return write_data(tmp_path_factory.mktemp("data"), picture)
@@ -205,7 +214,7 @@ def test_accumulation_and_batching_give_the_same_loss(finished, recipe, tmp_path
     train(recipe(gradient_checkpointing=True), tmp_path / "recomputed")
     for other in ("ones", "recomputed"):
         for ours, theirs in zip(losses(tmp_path / other), losses(finished), strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-5)  # worst measured 2e-7
+            assert ours == pytest.approx(theirs, rel=3e-5)  # worst measured 5.3e-6
 
 
 def test_padded_rows_train(recipe, tmp_path):
@@ -264,6 +273,15 @@ def test_lora_leaves_an_adapter_that_merges(recipe, tmp_path):
     moved = [name for name in base if not torch.equal(base[name], merged[name])]
     assert any("q_proj" in name and "language_model" in name for name in moved)
     assert not any("vision_tower" in name for name in moved)
+
+
+def test_qlora_trains_over_4_bits(make_model, make_processor, recipe, tmp_path):
+    model = make_model(text_config={"hidden_size": 64, "intermediate_size": 64})  # sizes that 4 bits take on a CPU
+    model.save_pretrained(tmp_path / "base")
+    make_processor(model.config).save_pretrained(tmp_path / "base")
+    path = train(recipe(base=tmp_path / "base", adapter="qlora", steps=3), tmp_path / "qlora")
+    assert Engine.load(path).model.config.text_config.hidden_size == 64
+    assert len(losses(tmp_path / "qlora")) == 3
 
 
 def test_a_whole_run_leaves_a_checkpoint(finished, tiny_checkpoint):

@@ -155,10 +155,10 @@ def _check(aside: Path, plan: Plan, dtype: torch.dtype) -> None:
     stored = open_checkpoint(aside).tensors
     names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
     wrong = stored.keys() ^ plan.tensors.keys()
-    for name, source in plan.tensors.items():
-        if (name in stored and stored[name].shape != tuple(source.shape)) or (
-            name in stored and source.dtype.is_floating_point and stored[name].dtype != names[dtype]
-        ):
+    for name in stored.keys() & plan.tensors.keys():
+        planned, written = plan.tensors[name], stored[name]
+        recast = planned.dtype.is_floating_point and written.dtype != names[dtype]
+        if written.shape != tuple(planned.shape) or recast:
             wrong.add(name)
     if wrong:
         raise CheckpointError(f"{aside}: {len(wrong)} tensors were not written as planned; remove it and run again")

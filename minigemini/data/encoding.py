@@ -8,11 +8,9 @@ from jinja2.exceptions import TemplateError
 from torch import Tensor
 
 from ..model import MiniGeminiProcessor
+from ..model.generation import IGNORED
 from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
 from .schema import Fault, Sample, SampleError, text_of
-
-IGNORED = -100
-"""Label of a token that is not learnt."""
 
 
 @dataclass(frozen=True)

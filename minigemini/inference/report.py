@@ -110,9 +110,8 @@ def describe(
     parameters = dict.fromkeys((*PARTS, "other"), 0)
     stored_as: Counter[str] = Counter()
     for tensor_name, tensor in tensors.items():
-        part = next((part for part, prefix in PARTS.items() if tensor_name.startswith(prefix)), "other")
         count = math.prod(tensor.shape)
-        parameters[part] += count
+        parameters[part_of(tensor_name)] += count
         stored_as[tensor.dtype] += count
     return Report(
         model=name,
@@ -127,6 +126,11 @@ def describe(
         linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantised(tensor_name, x)],
         cached_numbers=_cached_numbers(config),
     )
+
+
+def part_of(name: str) -> str:
+    """The part that a tensor belongs to by its name, or `other`."""
+    return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "other")
 
 
 def _is_quantised(name: str, tensor: StoredTensor) -> bool:

@@ -121,7 +121,7 @@ def build(recipe: Recipe, device: torch.device) -> Built:
         source.adapter.merge_into(model)
     stages.hold_encoders(model)
     if recipe.gradient_checkpointing:
-        _recompute(model.model.language_model)
+        recompute(model.model.language_model)
     trained: nn.Module = model
     if recipe.adapter != "none":
         trained = _with_adapter(model, recipe)
@@ -131,7 +131,7 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     return Built(Lesson(trained), model, processor, named, counts, dtype)
 
 
-def _recompute(language_model: Any) -> None:
+def recompute(language_model: Any) -> None:
     """Switch gradient checkpointing on: its activations, not those of the encoders, are what fills memory."""
     arguments = {"use_reentrant": False}
     if hasattr(language_model, "activation_checkpointing_enable"):  # its name from Transformers 5.23 on
@@ -156,4 +156,7 @@ def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> 
         target_modules=rf"model\.language_model\.layers\..*\.({'|'.join(ends)})",
         modules_to_save=[part for part in SMALL_PARTS if getattr(model.model, part) is not None],
     )
+    # With a picture the first layer's inputs need gradients, for mining; with text alone they would not, and a rank
+    # under FSDP2 would then reduce gradients in another order than those beside it.
+    model.enable_input_require_grads()
     return get_peft_model(model, config)  # type: ignore[arg-type]

@@ -34,8 +34,8 @@ class NanoRecipe:
         seed: of the initial weights.
     """
 
-    low_res_encoder: LoopSettings = LoopSettings(steps=16000, batch_size=32, learning_rate=1e-3)
-    high_res_encoder: LoopSettings = LoopSettings(steps=14000, batch_size=32, learning_rate=2e-3)
+    low_res_encoder: LoopSettings = LoopSettings(steps=9000, batch_size=32, learning_rate=1e-3)
+    high_res_encoder: LoopSettings = LoopSettings(steps=12000, batch_size=32, learning_rate=2e-3)
     language: LoopSettings = LoopSettings(steps=3000, batch_size=32, learning_rate=1e-3)
     alignment: LoopSettings = LoopSettings(steps=1500, batch_size=16, learning_rate=4e-3)
     captions: LoopSettings = LoopSettings(steps=1500, batch_size=16, learning_rate=1e-3)

@@ -18,7 +18,7 @@ from ..data.loader import Loader
 from ..inference.loading import load_config
 from ..inference.memory import free_memory
 from ..inference.quantising import NF4_BLOCK
-from ..inference.report import PARTS
+from ..inference.report import part_of
 from ..model import MiniGeminiForConditionalGeneration
 from . import stages
 from .building import build, configure, find_base
@@ -242,8 +242,7 @@ def _weigh(
     trained, frozen = Counter[str](), Counter[str]()
     for name, parameter in model.named_parameters():
         part = stages.part_of(name, parts)
-        where = next((whole for whole, prefix in PARTS.items() if name.startswith(prefix)), "other")
-        (frozen if part is None else trained)[part or where] += parameter.numel()
+        (frozen if part is None else trained)[part or part_of(name)] += parameter.numel()
     layers: Any = model.model.language_model.layers
     linears = [module for module in layers.modules() if isinstance(module, torch.nn.Linear)]
     if recipe.adapter != "none":

@@ -1,16 +1,19 @@
 """What a run leaves behind, in the form that the rest of the house loads."""
 
+import copy
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
+from ..model import MiniGeminiForConditionalGeneration
 from ..model.small_parts import save_small_parts
 from ..model.writing import written_aside
-from .building import Built
+from .building import Built, Lesson
 from .recipe import Recipe
 from .recipes import STAGE_1_FILE
 from .trainer import StageTrainer
@@ -27,9 +30,16 @@ def result_path(recipe: Recipe, folder: Path) -> Path:
 
 def whole_weights(trainer: StageTrainer, built: Built) -> dict[str, Tensor]:
     """All parameters by their names in the model that trains; ranks that hold shards gather them, so call it on all."""
-    if trainer.is_sharded:
+    if trainer.is_deepspeed_enabled:
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
         return {name.removeprefix("model."): tensor for name, tensor in state.items()}
+    if trainer.is_fsdp_enabled:
+        sharded = cast(Lesson, trainer.model).model.named_parameters()
+        return {
+            # One at a time, and onto the CPU; a copy, because what was gathered may be a promise.
+            name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to("cpu", copy=True)
+            for name, tensor in sharded
+        }
     return dict(built.lesson.model.named_parameters())
 
 
@@ -41,21 +51,15 @@ def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], folder: Pa
     """
     path = result_path(recipe, folder)
     if recipe.stage == "align":
-        with torch.no_grad():
-            for name, parameter in built.model.named_parameters():
-                if parameter.requires_grad and weights[name] is not parameter:
-                    parameter.data = weights[name]
-        save_small_parts(built.model, path, base=built.base)
+        save_small_parts(_holding(weights, built), path, base=built.base)
         return path
     shutil.rmtree(path, ignore_errors=True)
     with written_aside(path) as aside:
         if recipe.adapter == "none":
-            model: Any = built.model
+            stored = {name: tensor.detach().to("cpu", built.stored) for name, tensor in weights.items()}
+            model: Any = _holding(stored, built)
             model.config.dtype = built.stored
-            state = {name: tensor.detach().to("cpu", built.stored) for name, tensor in weights.items()}
-            if model.config.tie_word_embeddings:
-                state["lm_head.weight"] = state[next(n for n in state if n.endswith("embed_tokens.weight"))]
-            model.save_pretrained(aside, state_dict=state)
+            model.save_pretrained(aside)
             built.processor.save_pretrained(aside)
         else:
             adapted: Any = built.lesson.model
@@ -63,3 +67,14 @@ def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], folder: Pa
             settings.base_model_name_or_path = built.base
             adapted.save_pretrained(aside, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()})
     return path
+
+
+def _holding(weights: Mapping[str, Tensor], built: Built) -> MiniGeminiForConditionalGeneration:
+    """A model of these tensors, without a copy: the one that trained may hold shards, and be in another dtype."""
+    with torch.device("meta"):
+        model = MiniGeminiForConditionalGeneration(copy.deepcopy(built.model.config))
+    # Detached: assigning a parameter would set whether it trains. A tied head is not among them, hence not strict.
+    model.load_state_dict({name: tensor.detach() for name, tensor in weights.items()}, strict=False, assign=True)
+    model.tie_weights()
+    model.generation_config = built.model.generation_config
+    return model

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from .feed import Stream, global_batches, make_loader, open_mixture, steps_of
 from .memory import peak_bytes
 from .recipe import Recipe, RecipeError
 from .report import some_answers, write_report
-from .results import save, whole_weights
+from .results import result_path, save, whole_weights
 from .trainer import StageTrainer, arguments
 from .watching import Bar, Log, watchers
 
@@ -56,7 +55,6 @@ def train(recipe: Recipe, folder: Path) -> Path:
         pin_memory=state.device.type == "cuda",
     )
     args = arguments(recipe, folder, steps, world_size, watchers(recipe), use_cpu=state.device.type == "cpu")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "curves"))
     trainer = StageTrainer(built.lesson, Stream(loader), recipe, args, [Log(folder), Bar(recipe)])
     trainer.check_optimiser(sum(built.trained.values()))
     checkpoint = trainer.resume()
@@ -69,8 +67,11 @@ def train(recipe: Recipe, folder: Path) -> Path:
             seconds = time.monotonic() - started
         if trainer.state.global_step < steps:
             raise KeyboardInterrupt
+    elif trainer.is_sharded:
+        return _found(result_path(recipe, folder))
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
+    peak = peak_bytes(state.device)
     weights = whole_weights(trainer, built)
     path = folder
     if state.is_main_process:
@@ -81,7 +82,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
             "steps of this session": taken,
             "seconds per step": round(seconds / taken, 4) if taken else "none taken",
             "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
-            "peak memory, GB": round(peak_bytes(state.device) / 1e9, 3),
+            "peak memory, GB": round(peak / 1e9, 3),
             "processes": world_size,
             "seconds of training": round(seconds, 2),
             "seconds in all": round(time.monotonic() - began, 1),
@@ -91,7 +92,22 @@ def train(recipe: Recipe, folder: Path) -> Path:
         answers = some_answers(built, recipe, mixture) if not trainer.is_sharded else []
         write_report(folder, recipe, built, losses, figures, loader.faults.counts, answers)
     state.wait_for_everyone()
+    if world_size > 1:
+        state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
+
+
+def _found(result: Path) -> Path:
+    """What a finished run has left.
+
+    Raises:
+        RecipeError: It is not there.
+    """
+    if not result.exists():
+        raise RecipeError(
+            f"{result}: not there, though the run has ended; remove its newest checkpoint to end it again"
+        )
+    return result
 
 
 def processes() -> Any:

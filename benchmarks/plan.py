@@ -1,0 +1,92 @@
+"""A plan beside the run it predicted: nano instructed on drawn scenes, planned in one process and run in another.
+
+    python benchmarks/plan.py                        # three recipes of 60 steps: minutes
+
+Each is planned from a few steps; then it runs, and leaves figures of its own. The samples are conversations about
+scenes of the drawn world, written as published records with PNG files, a fifth of them text alone. Both
+count seconds of the processor, of one thread: on a shared machine those of the clock tell what else it did.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from minigemini.data.conversation import conversation
+from minigemini.data.scene import sample_scene
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "instruct": {"stage": "instruct"},
+    "instruct, padded rows": {"stage": "instruct", "batching": "grouped"},
+    "lora": {"stage": "instruct", "adapter": "lora", "lora_rank": 16},
+}
+CHILD = """
+import json, sys, time
+time.perf_counter = time.monotonic = time.process_time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from minigemini.training.plan import make_plan
+from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.run import train
+what, data, folder, settings = sys.argv[1:]
+recipe = Recipe(name="nano", base="nano", data=(DataPart(data + "/scenes.json", data),), **json.loads(settings))
+if what == "plan":
+    plan = make_plan(recipe)
+    print(plan.text(), file=sys.stderr)
+    print(json.dumps({"all": plan.seconds, "peak": plan.measured.peak_bytes}))
+else:
+    train(recipe, Path(folder))
+"""
+
+
+def write_scenes(folder: Path, count: int) -> None:
+    records = []
+    for seed in range(count):
+        scene, seen = sample_scene(seed), seed % 5 > 0
+        turns = conversation(scene, np.random.default_rng(seed), max_turns=1 + seed % 5)
+        if seen:
+            scene.draw()[0].save(folder / f"{seed}.png")
+        said = [(turn.question, turn.answer) for turn in turns]
+        lines = [
+            {"from": who, "value": text} for turn in said for who, text in zip(("human", "gpt"), turn, strict=True)
+        ]
+        lines[0]["value"] = "<image>\n" * seen + lines[0]["value"]
+        records.append({"id": str(seed), "conversations": lines} | ({"image": f"{seed}.png"} if seen else {}))
+    (folder / "scenes.json").write_text(json.dumps(records))
+
+
+def run(what: str, data: Path, folder: Path, settings: dict[str, object]) -> str:
+    words = [sys.executable, "-W", "ignore", "-c", CHILD, what, str(data), str(folder), json.dumps(settings)]
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=16)
+    args = parser.parse_args()
+    common = {"global_batch": args.batch, "micro_batch": args.batch, "max_length": 512, "precision": "fp32"}
+    common |= {"gradient_checkpointing": False, "workers": 0, "checkpoint_every": 20, "watch": "none"}
+    with tempfile.TemporaryDirectory() as temporary:
+        data = Path(temporary)
+        write_scenes(data, args.steps * args.batch)
+        print("| run | steps and checkpoints, s: planned | measured | memory, GB: planned | measured |")
+        print("|---|---|---|---|---|")
+        for name, settings in SETTINGS.items():
+            planned = json.loads(run("plan", data, data / name, common | settings))
+            run("train", data, data / name, common | settings)
+            found = json.loads((data / name / "figures.json").read_text())
+            pairs = [
+                (planned["all"], found["seconds of training"]),
+                (planned["peak"] / 1e9, found["peak memory, GB"]),
+            ]
+            cells = [f"{plan:.3f} | {real:.3f} ({plan / real - 1:+.1%})" for plan, real in pairs]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
