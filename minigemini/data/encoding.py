@@ -5,12 +5,13 @@ from typing import Any, Literal
 
 import torch
 from jinja2.exceptions import TemplateError
+from PIL import Image
 from torch import Tensor
 
 from ..model import MiniGeminiProcessor
 from ..model.generation import IGNORED
 from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
-from .schema import Fault, Sample, SampleError, text_of
+from .schema import Fault, Picture, Sample, SampleError, text_of
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,17 @@ class SampleEncoder:
             parts = [dict(part) for part in message["content"]]
             for part in parts:
                 if part["type"] == "image":
-                    picture = next(pictures)
-                    name = "a picture" if isinstance(picture, bytes) else str(picture)
-                    try:
-                        part["image"] = open_picture(picture, self.limits, name)
-                    except PictureError as error:
-                        raise SampleError(Fault.PICTURE, str(error)) from None
+                    part["image"] = self._opened(next(pictures))
             messages.append({"role": message["role"], "content": parts})
         return messages
+
+    def _opened(self, picture: Picture) -> Image.Image:
+        if isinstance(picture, Image.Image):
+            return picture
+        try:
+            return open_picture(picture, self.limits, "a picture" if isinstance(picture, bytes) else str(picture))
+        except PictureError as error:
+            raise SampleError(Fault.PICTURE, str(error)) from None
 
     def _kept(self, ids: Tensor) -> int:
         """How many tokens of a text stay."""

@@ -19,6 +19,8 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from PIL import Image
+
 IMAGE_TAG = "<image>"
 _ROLES = {"human": "user", "gpt": "assistant"}
 
@@ -63,8 +65,8 @@ class SampleError(ValueError):
         return SampleError(self.fault, self.detail, self.id or id, self.source or source)
 
 
-Picture = Path | bytes
-"""A picture by reference: where its file lies, or the file's bytes."""
+Picture = Path | bytes | Image.Image
+"""Where a picture's file lies, the file's bytes, or a picture of our own making, which nobody needs to check."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _turn(message: Any, number: int) -> Mapping[str, Any]:
     return {"role": role, "content": parts}
 
 
-def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: list[Picture]) -> Sample:
+def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: Sequence[Picture]) -> Sample:
     """Hold what both records have in common to the rules."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..conversion import HD, Geometry
 from ..inference.adapters import Source, find_source
 from ..inference.errors import CheckpointError, RequestError
 from ..inference.loading import load_config, load_model, load_processor
@@ -16,8 +15,9 @@ from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGe
 from ..model.chat_templates import CHAT_TEMPLATES
 from ..model.small_parts import SMALL_PARTS
 from . import stages
-from .recipe import Recipe, RecipeError
+from .recipe import Recipe
 from .recipes import how_to_make
+from .settings import RecipeError
 
 
 class Lesson(nn.Module):
@@ -83,11 +83,10 @@ def find_base(recipe: Recipe) -> Source:
 
 
 def configure(recipe: Recipe, config: MiniGeminiConfig) -> MiniGeminiConfig:
-    """The base's config with the recipe's geometry."""
+    """The base's config with the recipe's geometry: as many high-resolution pixels per tile, one tile or 2 x 2."""
     if recipe.geometry != "base":
-        geometry = HD if recipe.geometry == "hd" else Geometry()
-        config.high_res_size, config.grid_size = geometry.high_res_size, geometry.grid_size
-        config.use_global_tile = geometry.use_global_tile
+        per_tile, config.grid_size = config.high_res_size // config.grid_size, 2 if recipe.geometry == "hd" else 1
+        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.geometry == "hd"
         config.check()
     return config
 

@@ -1,12 +1,14 @@
 """What all readers are: samples by row, of a number that does not change, and how long each is at a glance."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
-from ..schema import Fault, Sample, SampleError
+from ..schema import Fault, Picture, Sample, SampleError
 
 
 class SourceError(ValueError):
@@ -55,6 +57,15 @@ def parse(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise SampleError(Fault.NOT_JSON, str(error)) from None
+
+
+def bytes_of(picture: Picture) -> bytes:
+    """A picture as the bytes of a file; one of our own making as PNG."""
+    if isinstance(picture, Image.Image):
+        file = BytesIO()
+        picture.save(file, "PNG")
+        return file.getvalue()
+    return picture if isinstance(picture, bytes) else picture.read_bytes()
 
 
 def record_of(sample: Sample) -> dict[str, Any]:

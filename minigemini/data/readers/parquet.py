@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..schema import Sample, SampleError, from_record
-from .base import SourceError, record_of, text_size
+from .base import SourceError, bytes_of, record_of, text_size
 
 ROWS_PER_GROUP = 16
 _SAMPLE_COLUMNS = ["id", "source", "messages", "images"]
@@ -120,11 +120,9 @@ def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None
 def _row(sample: Sample, image_root: Path | None) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     for picture in sample.pictures:
-        if isinstance(picture, bytes):
-            images.append({"bytes": picture, "path": None})
-        elif image_root is None:
-            images.append({"bytes": picture.read_bytes(), "path": picture.name})
-        else:
+        if isinstance(picture, Path) and image_root is not None:
             images.append({"bytes": None, "path": picture.relative_to(image_root).as_posix()})
+        else:
+            images.append({"bytes": bytes_of(picture), "path": picture.name if isinstance(picture, Path) else None})
     record = record_of(sample)
     return {**record, "images": images, "text_bytes": text_size(record), "pictures": len(images)}

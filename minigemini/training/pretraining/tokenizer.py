@@ -1,13 +1,14 @@
 """Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital and digit by itself."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..world.composing import KINDS as SCENE_KINDS
-from ..world.lessons import PAIR_KINDS, sample_lesson
-from ..world.pages import PAGE_KINDS
+from ...world.composing import KINDS as SCENE_KINDS
+from ...world.lessons import PAIR_KINDS, sample_lesson
+from ...world.pages import PAGE_KINDS
 
 KINDS = (*SCENE_KINDS, *PAGE_KINDS, *PAIR_KINDS, "single", "few", "single")
 
@@ -17,11 +18,24 @@ _LESSONS = 6000
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Learns the tokenizer; the same every time.
+    """Learn the tokenizer; the same every time.
 
     Capitals and digits are never merged, so that a word on a sign is spelt character by character; any text can be
     written in bytes.
     """
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_learnt(),
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=[IMAGE, USER, ASSISTANT],
+        model_max_length=1024,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@cache
+def _learnt() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -37,15 +51,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        additional_special_tokens=[IMAGE, USER, ASSISTANT],
-        model_max_length=1024,
-        clean_up_tokenization_spaces=False,
-    )
+    return tokenizer
 
 
 def _texts() -> Iterator[str]:

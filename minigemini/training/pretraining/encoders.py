@@ -1,0 +1,124 @@
+"""Each encoder alone, on dense labels of what is drawn."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
+
+from ...world.crops import crop
+from ...world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ...world.samples import labelled_scene
+from ..recipe import Pretraining
+from .heads import PatchHeads, recall
+from .task import SavePart, Task, stack
+
+# CLIP's channel mean and standard deviation, as the image processor has them.
+_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
+_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
+
+HIGH_RES_WIDTHS = [40, 80, 160, 320]
+HIGH_RES_CONFIG = ConvNextConfig(
+    hidden_sizes=HIGH_RES_WIDTHS, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0
+)
+
+LOW_RES_SIZE_PX = 64
+LOW_RES_CONFIG = CLIPVisionConfig(
+    hidden_size=192,
+    intermediate_size=768,
+    num_hidden_layers=6,
+    num_attention_heads=6,
+    image_size=LOW_RES_SIZE_PX,
+    patch_size=8,
+)
+
+PARTS = {"encoder": r"encoder\.", "heads": r"heads\."}
+
+
+def low_res_encoder(recipe: Pretraining) -> Task:
+    """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
+    torch.manual_seed(recipe.seed)
+    return Task(PatchDescriber(), PARTS, labelled_scene, stack, SavePart("encoder"))
+
+
+def high_res_encoder(recipe: Pretraining) -> Task:
+    """Read every letter and name every thing of small pictures."""
+    torch.manual_seed(recipe.seed)
+    # It runs an eighth faster so.
+    reader = CropReader().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Task(reader, PARTS, crop, stack, SavePart("encoder"))
+
+
+class PatchDescriber(nn.Module):
+    """The low-resolution encoder with heads for what each patch shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = CLIPVisionModel(LOW_RES_CONFIG)
+        self.encoder.post_layernorm = nn.Identity()  # type: ignore[assignment]  # of the class token, which is not used
+        self.heads = PatchHeads(LOW_RES_CONFIG.hidden_size, letters=False)
+
+    def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
+        """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
+        tokens = self.encoder(shrink(normalise(image))).last_hidden_state[:, 1:]
+        return self.heads(tokens, labels)
+
+
+class CropReader(nn.Module):
+    """The high-resolution encoder with linear heads: letters of each patch in order, letter of each small cell, and
+    name and colour of the thing that each patch shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = ConvNextModel(HIGH_RES_CONFIG)
+        self.encoder.layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to a pooling that is not used
+        self.heads = CropHeads()
+
+    def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
+        """Loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `world.crops.crop`."""
+        maps = self.encoder(normalise(image), output_hidden_states=True).hidden_states[-4:]
+        losses, figures = [], {}
+        for name, logits in self.heads(maps[1], maps[3]).items():
+            logits, wanted = logits.flatten(0, -2), labels[name].flatten()
+            losses.append(_CROP_WEIGHTS[name] * cross_entropy(logits, wanted))
+            figures[f"{name}_accuracy"] = recall(logits, wanted)
+        return {"loss": torch.stack(losses).sum(), **figures}
+
+
+_CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
+"""Share of a label's loss in the sum."""
+
+
+class CropHeads(nn.Module):
+    """Linear heads on the second and the last map of the ConvNeXt, of stride 8 and 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        fine, coarse = HIGH_RES_WIDTHS[1], HIGH_RES_WIDTHS[3]
+        self.patch_norm, self.cell_norm = nn.LayerNorm(coarse), nn.LayerNorm(fine)
+        self.slots = nn.Linear(coarse, SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
+        self.names = nn.Linear(coarse, NUM_NAME_CLASSES)
+        self.colours = nn.Linear(coarse, NUM_COLOUR_CLASSES)
+        self.cells = nn.Linear(fine, NUM_LETTER_CLASSES)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> dict[str, Tensor]:
+        """Logits by label, all (…, classes): slots (B, n, n, slots), names and colours (B, n, n), cells (B, m, m)."""
+        patches = self.patch_norm(rearrange(coarse, "b c h w -> b h w c"))
+        cells = self.cell_norm(rearrange(fine, "b c h w -> b h w c"))
+        return {
+            "slots": rearrange(self.slots(patches), "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES),
+            "cells": self.cells(cells),
+            "names": self.names(patches),
+            "colours": self.colours(patches),
+        }
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, px, px, 3) uint8 → (B, 3, px, px) float32, as the image processor normalises."""
+    mean, std = _MEAN.to(images.device), _STD.to(images.device)
+    return (rearrange(images, "b h w c -> b c h w").float() / 255 - mean) / std
+
+
+def shrink(pixel_values: Tensor) -> Tensor:
+    """The low-resolution picture of a normalised high-resolution one, by the image processor's rule."""
+    return interpolate(pixel_values, size=(LOW_RES_SIZE_PX, LOW_RES_SIZE_PX), mode="bilinear", align_corners=False)
