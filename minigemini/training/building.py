@@ -15,6 +15,7 @@ from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGe
 from ..model.chat_templates import CHAT_TEMPLATES
 from ..model.small_parts import SMALL_PARTS
 from . import stages
+from .features import keep_features
 from .recipe import Recipe
 from .recipes import how_to_make
 from .settings import RecipeError
@@ -119,6 +120,8 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     if source.adapter is not None:
         source.adapter.merge_into(model)
     stages.hold_encoders(model)
+    if recipe.features is not None:
+        keep_features(model, Path(recipe.features), recipe.features_gb)
     if recipe.gradient_checkpointing:
         recompute(model.model.language_model)
     trained: nn.Module = model
