@@ -124,7 +124,7 @@ def instruct_hd(root: str) -> Recipe:
         name="nano-hd",
         base=f"{root}/nano-instruct/{CHECKPOINT}",
         geometry="hd",
-        data=(DataPart("drawn:pages#20000"), DataPart("drawn:lessons#12000")),
+        data=(DataPart("drawn:pages#12000"), DataPart("drawn:lessons#4000")),
         learning_rate=5e-4,
         micro_batch=4,
         max_length=1024,
