@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ...data.encoding import IGNORED, Encoded
-from ...data.packing import PaddedCollator
+from ...data.packing import PackedCollator
 from ...model import MiniGeminiProcessor
 from ...world.turns import messages
 from ..building import Lesson
@@ -15,6 +15,8 @@ from ..recipe import Pretraining
 from .blank import blank_model
 from .task import SavePart, Task
 
+ROW_LENGTH = 384
+"""Most tokens of a row. Texts of five turns have 112 at most; padded side by side, 4 tokens in 10 were padding."""
 FIRST_SEED = 10**8
 """Behind all samples of stage 2, which are to be new when their pictures are shown."""
 
@@ -28,7 +30,7 @@ def language(recipe: Pretraining) -> Task:
         Lesson(model),
         {"language model": part.replace(".", r"\.")},
         DrawnText(processor),
-        PaddedCollator(pad),
+        PackedCollator(ROW_LENGTH, pad),
         SavePart(part),
     )
 
