@@ -7,6 +7,8 @@ import typer
 
 from .common import be_quiet, fail, one_line_errors
 
+ABLATION = "ablation"
+
 
 @one_line_errors
 def train(
@@ -33,6 +35,10 @@ def train(
         _list()
     elif recipe is None:
         fail("name a recipe; `minigemini train --list` shows them")
+    elif recipe == ABLATION:
+        if plan or step:
+            fail(f"{ABLATION} is many runs; leave --plan and --step out")
+        _ablate(settings or [], folder or Path("runs") / ABLATION)
     else:
         _run(recipe, settings or [], folder, plan, step or [], threads)
 
@@ -43,6 +49,7 @@ def _list() -> None:
 
     for name, steps in CHAINS.items():
         print(f"{name:32}{', '.join(steps)}")
+    print(f"{ABLATION:32}small twins of the paper's ablation, trained, measured and compared")
     for name, recipe in RECIPES.items():
         print(f"{name:32}{recipe.summary()}")
 
@@ -80,4 +87,16 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
         else:
             print(train(recipe, folder or usual_folder(name)))
     except (RecipeError, DamagedError, TooManyFaultsError, FloatingPointError, ModuleNotFoundError) as error:
+        fail(str(error))
+
+
+def _ablate(words: list[str], folder: Path) -> None:
+    be_quiet("nano")
+
+    from minigemini.ablation.running import Ablation, run_ablation
+    from minigemini.training.settings import RecipeError, parse_settings
+
+    try:
+        print(run_ablation(Ablation.of(parse_settings(words)), folder))
+    except (RecipeError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))

@@ -19,9 +19,20 @@ ALLOWED = {
     "inference": {"model", "nano"},
     "conversion": {"inference", "model"},
     "evaluation": {"inference", "model", "nano", "world"},
+    "ablation": {"evaluation", "inference", "model", "training", "world"},
     "minigemini": {"model"},
     "minigemini.__main__": {"minigemini_cli"},
-    "minigemini_cli": {"model", "nano", "data", "world", "training", "inference", "conversion", "evaluation"},
+    "minigemini_cli": {
+        "model",
+        "nano",
+        "data",
+        "world",
+        "training",
+        "inference",
+        "conversion",
+        "evaluation",
+        "ablation",
+    },
 }
 
 

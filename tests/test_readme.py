@@ -12,6 +12,8 @@ from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
+from minigemini.ablation import running
+from minigemini.ablation.running import Ablation
 from minigemini.inference import Engine
 from minigemini.training import chain
 from minigemini_cli.app import app
@@ -61,7 +63,9 @@ def save_adapter(folder: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, tmp_path, monkeypatch):
     trained = []
-    monkeypatch.setattr(chain, "train_chain", lambda *given: trained.append(given))  # hours; test_pretraining.py has it
+    # Hours: test_pretraining.py and test_ablation.py have them.
+    monkeypatch.setattr(chain, "train_chain", lambda *given: trained.append(given))
+    monkeypatch.setattr(running, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -71,7 +75,8 @@ def test_command(command, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     if command.startswith("train"):
-        assert trained == [("nano", Path("runs/nano"), {}, [])]
+        ablation = (Ablation(), Path("runs/ablation"))
+        assert trained == [ablation if "ablation" in command else ("nano", Path("runs/nano"), {}, [])]
     else:
         assert done.stdout.strip()
     if command.startswith("merge"):

@@ -1,16 +1,18 @@
 """The drawn world as a source of samples: row i is drawn from seed i, when it is asked for."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from ..data.schema import Sample
 from ..world.lessons import PAIR_KINDS, Lesson, sample_caption, sample_lesson
+from ..world.material import SMALL_WORLD
 from ..world.pages import PAGE_KINDS
 from .feed import DRAWN_PREFIX
 from .settings import RecipeError
 
+_in_short = partial(sample_lesson, material=SMALL_WORLD, max_turns=3)
 DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "captions": (sample_caption, ("single", "few", "count", "sign", "words")),
     "lessons": (
@@ -21,6 +23,10 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
         ),
     ),
     "pages": (sample_lesson, PAGE_KINDS),
+    "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign")),
+    "small-lessons": (_in_short, ("sign", "single", "few", "count")),
+    "small-reading": (_in_short, ("sign",)),
+    "small-questions": (_in_short, ("single", "few", "count")),
 }
 """What can be drawn: how a row's lesson comes from its number and kind, and the kinds of rows in turn."""
 _PROBES = 8

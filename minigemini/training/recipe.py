@@ -153,17 +153,32 @@ class Pretraining(Settings):
         task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
             `mining` teaches mining and the projector to hand on what both frozen encoders see.
         steps: optimiser steps.
+        world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
+        low_res_width, low_res_layers: of the ViT.
+        high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
+        high_res_size: pixels a side of what the ConvNeXt sees of a picture.
+        text_width, text_layers: of the language model.
         low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
             without a high-resolution encoder the model is the paper's baseline, which has no mining.
     """
 
     task: Literal["low-res-encoder", "high-res-encoder", "language", "mining"]
     steps: int
+    world: Literal["whole", "small"] = "whole"
+    low_res_width: int = 192
+    low_res_layers: int = 6
+    high_res_width: int = 40
+    high_res_size: int = 256
+    text_width: int = 256
+    text_layers: int = 8
     low_res_encoder: str | None = None
     high_res_encoder: str | None = None
     language: str | None = None
 
-    ABOVE_ZERO: ClassVar = (*Settings.ABOVE_ZERO, "steps")
+    ABOVE_ZERO: ClassVar = (
+        *Settings.ABOVE_ZERO,
+        *("steps", "low_res_width", "low_res_layers", "high_res_width", "high_res_size", "text_width", "text_layers"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,6 +6,7 @@ from .colours import pick
 from .composing import sample_scene
 from .labels import CELL_PX, PATCH_PX, cell_labels, slot_labels, thing_labels
 from .lettered_crops import CROP_PX, lettered_crop
+from .material import TRAINING, Material
 from .scene import SCENE_PX
 
 KINDS = ("single", "few", "single", "count", "few", "sign")
@@ -13,19 +14,19 @@ LETTERED_SHARE = 0.6
 """How many crops are crowded with letters: they take longer to learn than things."""
 
 
-def crop(seed: int) -> dict[str, np.ndarray]:
+def crop(seed: int, material: Material = TRAINING) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
     `labels`."""
     rng = np.random.default_rng([5, seed])
     if rng.random() >= LETTERED_SHARE:
-        return scene_crop(seed, rng)
+        return scene_crop(seed, rng, material)
     nothing = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
-    return {**lettered_crop(seed), "names": nothing, "colours": nothing}
+    return {**lettered_crop(seed, material=material), "names": nothing, "colours": nothing}
 
 
-def scene_crop(seed: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def scene_crop(seed: int, rng: np.random.Generator, material: Material) -> dict[str, np.ndarray]:
     """A window into a scene with a thing near its middle, cut along patches."""
-    scene = sample_scene(seed, pick(rng, KINDS))
+    scene = sample_scene(seed, pick(rng, KINDS), material)
     image, letters, owner = scene.draw()
     labels = {"slots": slot_labels(letters, SCENE_PX), **thing_labels(scene, owner)}
     boxes = [thing.box for thing in scene.things] or [sign.box for sign in scene.signs] or [(0, 0, SCENE_PX, SCENE_PX)]

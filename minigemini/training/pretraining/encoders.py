@@ -1,5 +1,7 @@
 """Each encoder alone, on dense labels of what is drawn."""
 
+from functools import partial
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, Conv
 
 from ...world.crops import crop
 from ...world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ...world.material import SMALL_WORLD, TRAINING
 from ...world.samples import labelled_scene
 from ..recipe import Pretraining
 from .heads import PatchHeads, recall
@@ -17,46 +20,55 @@ from .task import SavePart, Task, stack
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
-HIGH_RES_WIDTHS = [40, 80, 160, 320]
-HIGH_RES_CONFIG = ConvNextConfig(
-    hidden_sizes=HIGH_RES_WIDTHS, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0
-)
-
 LOW_RES_SIZE_PX = 64
-LOW_RES_CONFIG = CLIPVisionConfig(
-    hidden_size=192,
-    intermediate_size=768,
-    num_hidden_layers=6,
-    num_attention_heads=6,
-    image_size=LOW_RES_SIZE_PX,
-    patch_size=8,
-)
+MATERIALS = {"whole": TRAINING, "small": SMALL_WORLD}
+"""What the pictures of a recipe's world are made of."""
 
 PARTS = {"encoder": r"encoder\.", "heads": r"heads\."}
+
+
+def low_res_config(width: int, layers: int) -> CLIPVisionConfig:
+    """The ViT: 64 pixels in 8 x 8 patches."""
+    return CLIPVisionConfig(
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 32,
+        image_size=LOW_RES_SIZE_PX,
+        patch_size=8,
+    )
+
+
+def high_res_config(width: int) -> ConvNextConfig:
+    """The ConvNeXt whose first stage is so wide."""
+    widths = [width * 2**stage for stage in range(4)]
+    return ConvNextConfig(hidden_sizes=widths, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0)
 
 
 def low_res_encoder(recipe: Pretraining) -> Task:
     """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
     torch.manual_seed(recipe.seed)
-    return Task(PatchDescriber(), PARTS, labelled_scene, stack, SavePart("encoder"))
+    sample = partial(labelled_scene, material=MATERIALS[recipe.world])
+    return Task(PatchDescriber(recipe.low_res_width, recipe.low_res_layers), PARTS, sample, stack, SavePart("encoder"))
 
 
 def high_res_encoder(recipe: Pretraining) -> Task:
     """Read every letter and name every thing of small pictures."""
     torch.manual_seed(recipe.seed)
     # It runs an eighth faster so.
-    reader = CropReader().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Task(reader, PARTS, crop, stack, SavePart("encoder"))
+    reader = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sample = partial(crop, material=MATERIALS[recipe.world])
+    return Task(reader, PARTS, sample, stack, SavePart("encoder"))
 
 
 class PatchDescriber(nn.Module):
     """The low-resolution encoder with heads for what each patch shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.encoder = CLIPVisionModel(LOW_RES_CONFIG)
+        self.encoder = CLIPVisionModel(low_res_config(width, layers))
         self.encoder.post_layernorm = nn.Identity()  # type: ignore[assignment]  # of the class token, which is not used
-        self.heads = PatchHeads(LOW_RES_CONFIG.hidden_size, letters=False)
+        self.heads = PatchHeads(width, letters=False)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
@@ -68,11 +80,11 @@ class CropReader(nn.Module):
     """The high-resolution encoder with linear heads: letters of each patch in order, letter of each small cell, and
     name and colour of the thing that each patch shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.encoder = ConvNextModel(HIGH_RES_CONFIG)
+        self.encoder = ConvNextModel(high_res_config(width))
         self.encoder.layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to a pooling that is not used
-        self.heads = CropHeads()
+        self.heads = CropHeads(fine=2 * width, coarse=8 * width)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `world.crops.crop`."""
@@ -90,11 +102,10 @@ _CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
 
 
 class CropHeads(nn.Module):
-    """Linear heads on the second and the last map of the ConvNeXt, of stride 8 and 32."""
+    """Linear heads on the second and the last map of the ConvNeXt, of stride 8 and 32 and so many channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
-        fine, coarse = HIGH_RES_WIDTHS[1], HIGH_RES_WIDTHS[3]
         self.patch_norm, self.cell_norm = nn.LayerNorm(coarse), nn.LayerNorm(fine)
         self.slots = nn.Linear(coarse, SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
         self.names = nn.Linear(coarse, NUM_NAME_CLASSES)
@@ -117,6 +128,13 @@ def normalise(images: Tensor) -> Tensor:
     """(B, px, px, 3) uint8 → (B, 3, px, px) float32, as the image processor normalises."""
     mean, std = _MEAN.to(images.device), _STD.to(images.device)
     return (rearrange(images, "b h w c -> b c h w").float() / 255 - mean) / std
+
+
+def resized(pixel_values: Tensor, size_px: int) -> Tensor:
+    """Normalised pictures (B, 3, px, px) at another size."""
+    if pixel_values.shape[-1] == size_px:
+        return pixel_values
+    return interpolate(pixel_values, size=(size_px, size_px), mode="bicubic", align_corners=False, antialias=True)
 
 
 def shrink(pixel_values: Tensor) -> Tensor:

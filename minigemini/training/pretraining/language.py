@@ -23,13 +23,13 @@ FIRST_SEED = 10**8
 
 def language(recipe: Pretraining) -> Task:
     """Say every token of conversations, questions included."""
-    model, processor = blank_model(recipe.seed)
+    model, processor = blank_model(recipe)
     pad: Any = processor.tokenizer.pad_token_id
     part = "model.model.language_model"
     return Task(
         Lesson(model),
         {"language model": part.replace(".", r"\.")},
-        DrawnText(processor),
+        DrawnText(processor, "lessons" if recipe.world == "whole" else "small-lessons"),
         PackedCollator(ROW_LENGTH, pad),
         SavePart(part),
     )
@@ -40,9 +40,10 @@ class DrawnText:
     """The conversation of a number as text alone, every token to be learnt."""
 
     processor: MiniGeminiProcessor
+    what: str
 
     def __call__(self, number: int) -> Encoded:
-        turns = drawn_lesson("lessons", FIRST_SEED + number).turns
+        turns = drawn_lesson(self.what, FIRST_SEED + number).turns
         inputs: Any = self.processor.apply_chat_template(
             messages(list(turns), []), tokenize=True, return_dict=True, return_tensors="np"
         )

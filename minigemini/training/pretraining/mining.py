@@ -13,7 +13,7 @@ from .. import stages
 from ..recipe import Pretraining
 from ..results import save_checkpoint
 from .blank import blank_model
-from .encoders import normalise, shrink
+from .encoders import MATERIALS, normalise, resized, shrink
 from .heads import PatchHeads
 from .task import Arrays, Task, load_part, stack
 
@@ -30,7 +30,7 @@ def mining(recipe: Pretraining) -> Task:
     Raises:
         RecipeError: A part is not there or does not fit.
     """
-    model, processor = blank_model(recipe.seed, with_mining=recipe.high_res_encoder is not None)
+    model, processor = blank_model(recipe, with_mining=recipe.high_res_encoder is not None)
     inner = model.model
     for module, path in (
         (inner.vision_tower, recipe.low_res_encoder),
@@ -45,13 +45,15 @@ def mining(recipe: Pretraining) -> Task:
     if inner.patch_info_mining is None:
         del parts["mining"]
     save = partial(_save, model=model, processor=processor)
-    return Task(TokenReader(model), parts | {"heads": r"heads\."}, scene, stack, save)
+    return Task(TokenReader(model), parts | {"heads": r"heads\."}, partial(scene, world=recipe.world), stack, save)
 
 
-def scene(number: int) -> Arrays:
+def scene(number: int, world: str = "whole") -> Arrays:
     """The sample of a number."""
-    kind = KINDS[number % len(KINDS)]
-    return crowded_scene(number) if kind == "crowded" else labelled_scene(number, kind)
+    kind, material = KINDS[number % len(KINDS)], MATERIALS[world]
+    if kind == "crowded":
+        return crowded_scene(number, material=material)
+    return labelled_scene(number, kind, material)
 
 
 class TokenReader(nn.Module):
@@ -64,7 +66,7 @@ class TokenReader(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
-        high_res = normalise(image)
+        high_res = resized(normalise(image), self.model.config.high_res_size)
         tokens = self.model.model.get_image_features(shrink(high_res), high_res, return_dict=True).pooler_output
         return self.heads(tokens, labels)
 
