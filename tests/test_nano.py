@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from minigemini.evaluation.measuring import measure
+
 from minigemini.evaluation.skills import FIRST_SKILLS
 from minigemini.inference import Engine
 from minigemini.model import MiniGeminiForConditionalGeneration
