@@ -37,11 +37,7 @@ class Drawn(Task):
     table: ClassVar[str]
 
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
-        return [
-            _question(number, skill, lesson)
-            for skill in TABLES[self.table]
-            for number, lesson in enumerate(lessons(skill, limit or SAMPLES))
-        ]
+        return [question for skill in TABLES[self.table] for question in questions(skill, limit or SAMPLES)]
 
     def grade(self, question: Question, said: str) -> Grade:
         right, of = self._skill(question).grade(question.truth, said)
@@ -67,6 +63,11 @@ class Grown(Drawn):
 
 class Pages(Drawn):
     name, title, table = "pages", "texts, charts and tables of 512 pixels", "pages"
+
+
+def questions(skill: Skill, samples: int) -> list[Question]:
+    """What is asked about a skill, each question about a scene of its own."""
+    return [_question(number, skill, lesson) for number, lesson in enumerate(lessons(skill, samples))]
 
 
 def lessons(skill: Skill, samples: int) -> Iterator[Lesson]:

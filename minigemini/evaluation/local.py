@@ -4,6 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,16 +56,17 @@ class Local:
     def __init__(self, engine: Engine, workers: int = 1, quantize: str | None = None, base: str | None = None) -> None:
         self.engine, self.workers = engine, workers
         self.name = engine.name
-        self._identity = {
-            "weights": fingerprint(engine.name, base),
-            "dtype": str(next(engine.model.parameters()).dtype).removeprefix("torch."),
-            "quantize": quantize or "no",
+        self._base, self._quantize = base, quantize
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """The weights by their hash, and how they are used."""
+        return {
+            "weights": fingerprint(self.engine.name, self._base),
+            "dtype": str(next(self.engine.model.parameters()).dtype).removeprefix("torch."),
+            "quantize": self._quantize or "no",
             "decoding": "greedy",
         }
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return self._identity
 
     def answers(self, batches: Iterable[Batch], max_new_tokens: int) -> Iterator[tuple[Batch, dict[str, str | Fault]]]:
         """Prepare ahead, generate, decode; in the order of the batches."""
@@ -77,7 +79,7 @@ class Local:
 
         as_it_is: Any = _as_it_is
         prepared: Any = DataLoader(
-            Preparation(self.engine.processor, self._context),
+            Preparation(self.engine.processor, self.context_tokens),
             sampler=drawn(),
             batch_size=None,
             num_workers=self.workers,
@@ -95,16 +97,10 @@ class Local:
     def generate(self, inputs: Inputs, max_new_tokens: int) -> list[str]:
         """The answers to inputs of one batch, padded on the left; each picture is seen once."""
         model, length = cast(Any, self.engine.model), inputs.text["input_ids"].shape[1]
-        text = {name: tensor.to(self.engine.device) for name, tensor in inputs.text.items()}
-        if inputs.pixels:
-            seen = model.get_image_features(
-                **{name: tensor.to(self.engine.device) for name, tensor in inputs.pixels.items()}, return_dict=True
-            )
-            shown = MiniGeminiImageFeatures(pooler_output=seen.pooler_output[inputs.shown])
-            text["mm_encoder_outputs"] = {"image": shown}
         generated = model.generate(
-            **text,
-            max_new_tokens=min(max_new_tokens, self._context - length),
+            **{name: tensor.to(self.engine.device) for name, tensor in inputs.text.items()},
+            **self.shown(inputs),
+            max_new_tokens=min(max_new_tokens, self.context_tokens - length),
             num_beams=1,
             do_sample=False,
             # None: whatever the checkpoint's generation_config says about drawing does not belong here.
@@ -115,8 +111,17 @@ class Local:
         said = self.engine.processor.batch_decode(generated[:, length:], skip_special_tokens=True)
         return [answer.strip() for answer in said]
 
+    def shown(self, inputs: Inputs) -> dict[str, Any]:
+        """The pictures of a batch as the model takes them, each run through the towers once."""
+        if not inputs.pixels:
+            return {}
+        pixels = {name: tensor.to(self.engine.device) for name, tensor in inputs.pixels.items()}
+        seen = self.engine.model.get_image_features(**pixels, return_dict=True).pooler_output[inputs.shown]
+        return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=seen)}}
+
     @property
-    def _context(self) -> int:
+    def context_tokens(self) -> int:
+        """The longest text that the language model was made for; one that does not say so has no bound."""
         return getattr(self.engine.model.config.text_config, "max_position_embeddings", None) or 2**31
 
 

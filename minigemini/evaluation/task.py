@@ -154,8 +154,10 @@ class Task(ABC):
 
     def breakdowns(self, graded: Graded) -> dict[str, list[Measure]]:
         """By the name of the breakdown the headline's figure of each category, in order of appearance."""
-        marks = {mark.unit: mark for mark in self.measures(graded)[0].marks} if graded else {}
-        scale = self.measures(graded)[0].scale if graded else 100.0
+        measures = self.measures(graded)
+        if not measures:
+            return {}
+        marks, scale = {mark.unit: mark for mark in measures[0].marks}, measures[0].scale
         found: dict[str, dict[str, dict[str, Mark]]] = defaultdict(lambda: defaultdict(dict))
         for question, _ in graded:
             for breakdown, names in question.categories.items():
