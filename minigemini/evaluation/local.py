@@ -116,8 +116,9 @@ class Local:
         if not inputs.pixels:
             return {}
         pixels = {name: tensor.to(self.engine.device) for name, tensor in inputs.pixels.items()}
-        seen = self.engine.model.get_image_features(**pixels, return_dict=True).pooler_output[inputs.shown]
-        return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=seen)}}
+        seen = cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True)
+        shown = MiniGeminiImageFeatures(pooler_output=seen.pooler_output[inputs.shown])
+        return {"mm_encoder_outputs": {"image": shown}}
 
     @property
     def context_tokens(self) -> int:
