@@ -148,7 +148,7 @@ def test_the_fingerprint_is_of_the_weights(tiny_checkpoint, make_model, make_pro
 
 def command(model, output, data) -> list[str]:
     words = [*("textvqa_ocr", "mme"), "--model", str(model), "--data", str(data), "-o", str(output)]
-    return [sys.executable, "-m", "minigemini", "eval", *words, "--batch-size", "4", "--workers", "0", "--gallery", "4"]
+    return [sys.executable, "-m", "minigemini", "eval", *words, "--batch-size", "4", "--workers", "0", "--gallery", "2"]
 
 
 OUTPUTS = ("report.md", "index.html", "results.json")
@@ -157,21 +157,21 @@ OUTPUTS = ("report.md", "index.html", "results.json")
 @pytest.mark.slow
 def test_killed_and_shared_runs_give_the_same_bytes(tiny_checkpoint, tmp_path):
     data = tmp_path / "data"
-    files.textvqa(data, {f"q{n}": ["nokia"] * 10 for n in range(40)})
-    files.mme(data, {"count": 12, "code_reasoning": 8})
+    files.textvqa(data, {f"q{n}": ["nokia"] * 10 for n in range(16)})
+    files.mme(data, {"count": 2, "code_reasoning": 2})
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, killed, shared = (tmp_path / name for name in ("whole", "killed", "shared"))
     subprocess.run(command(tiny_checkpoint, whole, data), env=environment, check=True, capture_output=True)
 
     first = subprocess.Popen(command(tiny_checkpoint, killed, data), env=environment, stderr=subprocess.DEVNULL)
     answers = killed / "answers.jsonl"
-    deadline = time.time() + 120
-    while time.time() < deadline and not (answers.exists() and answers.read_bytes().count(b"\n") >= 8):
+    deadline = time.time() + 300
+    while time.time() < deadline and not (answers.exists() and answers.read_bytes().count(b"\n") >= 4):
         time.sleep(0.002)
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     kept = answers.read_bytes()
-    assert 8 <= kept.count(b"\n") < 80
+    assert 4 <= kept.count(b"\n") < 24
     subprocess.run(command(tiny_checkpoint, killed, data), env=environment, check=True, capture_output=True)
     assert answers.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
 
@@ -179,14 +179,14 @@ def test_killed_and_shared_runs_give_the_same_bytes(tiny_checkpoint, tmp_path):
         subprocess.Popen(command(tiny_checkpoint, shared, data), env=environment, stderr=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    assert [run.wait(240) for run in runs] == [0, 0]
+    assert [run.wait(400) for run in runs] == [0, 0]
 
     for folder in (killed, shared):
         for name in OUTPUTS:
             assert (folder / name).read_bytes() == (whole / name).read_bytes(), (folder, name)
         times = Counter(json.loads(line)["key"] for line in (folder / "answers.jsonl").read_text().splitlines())
         assert set(times.values()) == {1}  # nothing was asked twice
-        assert len(times) == 80
+        assert len(times) == 24
 
 
 # A served model, and a judge

@@ -104,7 +104,7 @@ def test_a_hosted_task_scores_as_our_own_run(chat, name, tiny_checkpoint, tmp_pa
     task = tasks()[name]
     local = Local(Engine.load(tiny_checkpoint, "cpu"), workers=0)
     ours = evaluate(task, task.questions(tmp_path, 2), local, Ledger(tmp_path / "run"), batch_size=4)
-    theirs = {key.split(",")[0]: value for key, value in found["results"][f"minigemini_{name}"].items()}
+    theirs = {key.rsplit(",", 1)[0]: value for key, value in found["results"][f"minigemini_{name}"].items()}
     for measure, figure in zip(ours.measures, ours.figures, strict=True):
         assert theirs[measure.name] == pytest.approx(figure.score), measure.name
     said = [sample["filtered_resps"][0] for sample in found["samples"][f"minigemini_{name}"]]

@@ -51,15 +51,19 @@ def write_report(folder: Path, results: Sequence[Result], others: Sequence[Resul
 
 def scores(results: Sequence[Result]) -> str:
     """The table of one task: a row per measure, a column per model, the paper's beside them."""
-    papers = {result.model: row_of(result.model) for result in results}
-    heads = [head for model in papers for head in (model, *([f"paper, {papers[model]}"] if papers[model] else []))]
+    papers = [row_of(result.model) for result in results]
+    heads = [
+        head
+        for result, row in zip(results, papers, strict=True)
+        for head in (result.model, *([f"paper, {row}"] if row else []))
+    ]
     rows = [f"| {results[0].task} | {' | '.join(map(cell, heads))} |", "|---|" + "---|" * len(heads)]
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         cells = []
-        for result in results:
+        for result, row in zip(results, papers, strict=True):
             measure = next((measure for measure in result.measures if measure.name == name), None)
             cells.append(points(measure))
-            if row := papers[result.model]:
+            if row:
                 value = PAPER[row].get((measure and measure.paper) or "")
                 cells.append(f"{value:g}" if value is not None else "-")
         rows.append(f"| {cell(name)} | {' | '.join(cells)} |")
@@ -150,4 +154,4 @@ def _identities(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(map(cell, head))} |", "|" + "---|" * len(head)]
-    return [*lines, *(f"| {' | '.join(str(value) for value in row)} |" for row in rows), ""]
+    return [*lines, *(f"| {' | '.join(map(cell, row))} |" for row in rows), ""]
