@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format benchmarks wheel-test clean
+.PHONY: demo test test-eval lint format benchmarks wheel-test clean
 
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# lmms-eval has pins of its own, so it gets an environment of its own.
+test-eval: $(VENV)-eval/.ready
+	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -43,5 +47,13 @@ $(VENV)/.dev: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(VENV)-eval/.ready: pyproject.toml tests/lmms_eval_requirements.txt
+	@echo "Installing lmms-eval into $(VENV)-eval"
+	$(PYTHON) -m venv $(VENV)-eval
+	$(VENV)-eval/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	grep -v '^lmms_eval' tests/lmms_eval_requirements.txt | $(VENV)-eval/bin/python -m pip install --quiet -r /dev/stdin
+	grep '^lmms_eval' tests/lmms_eval_requirements.txt | $(VENV)-eval/bin/python -m pip install --quiet --no-deps -r /dev/stdin
+	@touch $@
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(VENV)-eval dist build

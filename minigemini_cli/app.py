@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, evaluate, info, merge, scene, train
+from . import ask, assemble, chat, convert, eval, info, merge, scene, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -20,5 +20,5 @@ app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
 app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
+app.command("eval")(eval.evaluate)
 app.command("scene")(scene.scene)

@@ -71,7 +71,7 @@ def test_command(command, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])
+    words = shlex.split(command) + (["--limit", "1", "--gallery", "2"] if command.startswith("eval") else [])
     done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     if command.startswith("train"):

@@ -1,9 +1,13 @@
 """What every variant is asked: the same fresh questions, of numbers that training never wrote."""
 
+from itertools import chain
 from pathlib import Path
 
-from ..evaluation.grading import Score, things_named
-from ..evaluation.measuring import measure
+from ..evaluation.drawn import Drawn
+from ..evaluation.grading import things_named
+from ..evaluation.ledger import Ledger
+from ..evaluation.local import Local
+from ..evaluation.running import evaluate
 from ..evaluation.skills import Skill
 from ..inference.engine import Engine
 from ..world.material import SMALL_WORLD, evaluation
@@ -22,17 +26,26 @@ COLUMNS: dict[str, tuple[Skill, ...]] = {
         Skill("what is left of …?", "few", "beside", material=_UNSEEN),
     ),
 }
-"""Skills by what they stand for: TextVQA, MME, MM-Vet. A column is the mean of its skills."""
+"""Skills by what they stand for: TextVQA, MME, MM-Vet."""
+BATCH_SIZE = 25
 
-Measured = dict[str, list[Score]]
-
-
-def ask(checkpoint: Path, questions: int) -> Measured:
-    """Scores of a checkpoint, by column; so many questions per skill."""
-    engine = Engine.load(str(checkpoint))
-    return {column: [measure(engine, skill, questions) for skill in skills] for column, skills in COLUMNS.items()}
+Measured = dict[str, float]
+"""Percent right by column, the mean of its skills."""
 
 
-def share(scores: list[Score]) -> float:
-    """A column's figure, in percent."""
-    return 100 * sum(score.share for score in scores) / len(scores)
+class SmallWorld(Drawn):
+    """The columns' questions as a task of the evaluation."""
+
+    name, title, skills = "ablation", "the small drawn world", tuple(chain.from_iterable(COLUMNS.values()))
+
+
+def measure(checkpoint: Path, questions: int, folder: Path) -> Measured:
+    """What a checkpoint can do, asked so many questions per skill; its answers are kept in `folder`."""
+    task, ledger = SmallWorld(), Ledger(folder)
+    try:
+        answerer = Local(Engine.load(str(checkpoint)), workers=0)
+        result = evaluate(task, task.questions(None, questions), answerer, ledger, batch_size=BATCH_SIZE)
+    finally:
+        ledger.close()
+    scores = {measured.name: figure.score for measured, figure in zip(result.measures, result.figures, strict=True)}
+    return {column: sum(scores[skill.name] for skill in skills) / len(skills) for column, skills in COLUMNS.items()}

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ..training.report import environment
-from .measuring import COLUMNS, Measured, share
+from .measuring import COLUMNS, Measured
 from .variants import FINDINGS, Finding
 
 REPORT, PLOT = "report.md", "plot.png"
@@ -47,7 +47,7 @@ def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) ->
 
 def figures(name: str, column: str, results: Results) -> list[float]:
     """A variant's figures in percent, seed by seed."""
-    return [share(measured[column]) for measured in results[name]]
+    return [measured[column] for measured in results[name]]
 
 
 def gains(finding: Finding, results: Results) -> list[float]:

@@ -4,7 +4,6 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
@@ -12,12 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..evaluation.grading import Score
 from ..model.writing import written_aside
 from ..training.recipe import CHECKPOINT
 from ..training.results import result_path
 from ..training.settings import RecipeError, Settings, parse_number
-from .measuring import Measured
+from .measuring import Measured, measure
 from .reporting import write_report
 from .variants import VARIANTS, Variant, chain, encoders, folder_of, language
 
@@ -90,7 +88,10 @@ def run_ablation(ablation: Ablation, folder: Path) -> Path:
 
 def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
     """The scores of every variant, seed by seed."""
-    return {variant.name: [_read(folder / folder_of(variant, seed)) for seed in range(seeds)] for variant in VARIANTS}
+    return {
+        variant.name: [json.loads((folder / folder_of(variant, seed) / SCORES).read_text()) for seed in range(seeds)]
+        for variant in VARIANTS
+    }
 
 
 def _begin() -> None:
@@ -107,13 +108,10 @@ def _variant(variant: Variant, seed: int, folder: Path, ablation: Ablation) -> N
     for step, recipe in chain(variant, seed, str(folder), ablation.share).items():
         _train(recipe, home / step)
     if not (home / SCORES).exists():
-        from .measuring import ask
-
         with (home / RUN_LOG).open("a") as log, redirect_stderr(log):
-            measured = ask(home / "instruct" / CHECKPOINT, ablation.questions)
-        plain = {column: [asdict(score) for score in scores] for column, scores in measured.items()}
+            measured = measure(home / "instruct" / CHECKPOINT, ablation.questions, home)
         with written_aside(home / SCORES) as aside:
-            aside.write_text(json.dumps(plain, indent=1) + "\n")
+            aside.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def _train(recipe: Settings, home: Path) -> None:
@@ -125,8 +123,3 @@ def _train(recipe: Settings, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         with (home / RUN_LOG).open("a") as log, redirect_stderr(log):
             train(recipe, home)
-
-
-def _read(home: Path) -> Measured:
-    columns: dict[str, Sequence[dict]] = json.loads((home / SCORES).read_text())
-    return {column: [Score(**score) for score in scores] for column, scores in columns.items()}
