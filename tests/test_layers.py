@@ -14,6 +14,7 @@ ALLOWED = {
     "model": set(),
     "nano": set(),
     "data": {"model"},
+    "corpus": {"data", "model"},
     "world": set(),
     "training": {"conversion", "data", "inference", "model", "nano", "world"},
     "inference": {"model", "nano"},
@@ -21,7 +22,7 @@ ALLOWED = {
     "evaluation": {"inference", "model", "nano", "world"},
     "minigemini": {"model"},
     "minigemini.__main__": {"minigemini_cli"},
-    "minigemini_cli": {"model", "nano", "data", "world", "training", "inference", "conversion", "evaluation"},
+    "minigemini_cli": {"model", "nano", "data", "corpus", "world", "training", "inference", "conversion", "evaluation"},
 }
 
 

@@ -25,7 +25,11 @@ KEYBOARD = "What do you see?\n/quit\n"
 
 def test_the_readme_shows_programs_and_every_verb():
     assert len(PROGRAMS) == 2
-    assert {command.split()[0] for command in COMMANDS} == {command.name for command in app.registered_commands}
+    verbs = {(command.name,) for command in app.registered_commands}
+    for group in app.registered_groups:
+        verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in COMMANDS} == verbs
 
 
 def test_both_programs_print_the_same_answer():

@@ -11,16 +11,9 @@ from ..data.faults import FaultLog
 from ..data.loader import Loader
 from ..data.mixture import GlobalBatches, Mixture, Part
 from ..data.packing import Batch, PackedCollator, PaddedCollator
-from ..data.readers import JsonLinesReader, JsonListReader, ParquetReader, Reader, SourceError, TarReader
+from ..data.readers import Reader, SourceError, open_reader
 from ..model import MiniGeminiProcessor
 from .recipe import DataPart, Recipe, RecipeError
-
-READERS: dict[str, Callable[..., Reader]] = {
-    ".json": JsonListReader,
-    ".jsonl": JsonLinesReader,
-    ".parquet": ParquetReader,
-    ".tar": TarReader,
-}
 
 
 @dataclass(frozen=True)
@@ -49,18 +42,13 @@ class Stream:
 
 
 def open_part(part: DataPart) -> Reader:
-    """The reader of a file.
+    """The reader of a file, of a manifest, or of a folder of shards.
 
     Raises:
         RecipeError: It is not there, or not a source of samples.
     """
-    path = Path(part.file)
-    if path.suffix not in READERS:
-        raise RecipeError(f"data {part.file}: unknown ending; give one of {', '.join(READERS)}")
-    if not path.is_file():
-        raise RecipeError(f"data {part.file}: no such file; name the one that holds the samples (data=FILE@IMAGES)")
     try:
-        return READERS[path.suffix](path, Path(part.images) if part.images else None)
+        return open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:
         raise RecipeError(f"data {error}") from None
 

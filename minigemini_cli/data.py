@@ -1,0 +1,12 @@
+"""`minigemini data`: assembling training data, one verb a file."""
+
+import typer
+
+from .data_list import list_sources
+
+data = typer.Typer(
+    help="Assemble training data: find, fetch, examine, build, look.\n\nExample: minigemini data list",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+data.command("list")(list_sources)
