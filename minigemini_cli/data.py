@@ -2,6 +2,7 @@
 
 import typer
 
+from .data_fetch import fetch
 from .data_list import list_sources
 
 data = typer.Typer(
@@ -10,3 +11,4 @@ data = typer.Typer(
     rich_markup_mode=None,
 )
 data.command("list")(list_sources)
+data.command("fetch")(fetch)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import native_files
 import pytest
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -54,6 +55,11 @@ def put_parts_into(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "smollm")
 
 
+def put_data_into(folder: Path) -> None:
+    """What `data` fetches and reads, by the names of the README."""
+    native_files.lima(folder / "my-mirror", 3)
+
+
 def save_adapter(folder: Path) -> None:
     """As training with PEFT leaves one."""
     from peft import LoraConfig, get_peft_model
@@ -69,6 +75,7 @@ def test_command(command, tmp_path, monkeypatch):
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    put_data_into(tmp_path)
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])
