@@ -83,7 +83,10 @@ def test_chained_and_chosen():
 def manifest(tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(5)]))
-    lines = [{"row": 1, "id": "r1", "fault": "x", "reason": "y"}, {"row": 3, "id": "r3", "images": ["sub/3.png"]}]
+    lines = [
+        {"row": 1, "id": "r1", "fault": "x", "reason": "y"},
+        {"row": 3, "id": "r3", "moved": {"3.jpg": "sub/3.png"}},
+    ]
     path = tmp_path / "lists" / "x.manifest"
     path.parent.mkdir()
     write_manifest(path, tmp_path / "x.json", tmp_path / "pictures", 5, lines)
@@ -107,7 +110,7 @@ def test_a_manifest_of_a_file_that_changed(manifest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ['{"row": 9, "fault": "x"}', '{"row": 1, "images": ["../x.png"]}', "{", '{"fault": "x"}']
+    "line", ['{"row": 9, "fault": "x"}', '{"row": 1, "moved": {"1.jpg": "../x.png"}}', "{", '{"fault": "x"}']
 )
 def test_lines_that_are_of_no_manifest(line, manifest):
     with manifest.open("a") as file:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import damaged
 import native_files
 import pytest
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
@@ -58,6 +59,8 @@ def put_parts_into(folder: Path) -> None:
 def put_data_into(folder: Path) -> None:
     """What `data` fetches and reads, by the names of the README."""
     native_files.lima(folder / "my-mirror", 3)
+    damaged.fabricate(folder, 24, 5, 0.5)
+    (folder / "set.json").rename(folder / "mix.json")
 
 
 def save_adapter(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..schema import Sample
+from ..schema import Picture, Sample
 from .base import Reader, SourceError
 
 
@@ -40,13 +40,15 @@ class Chosen:
     Args:
         reader: of which.
         rows: (n,) int, its rows.
-        moved: pictures that lie elsewhere than a row says, all of its pictures, by row.
+        moved: where pictures lie that moved, by row and by where the row says.
 
     Raises:
         SourceError: No row is left.
     """
 
-    def __init__(self, reader: Reader, rows: np.ndarray, moved: Mapping[int, Sequence[Path]] | None = None) -> None:
+    def __init__(
+        self, reader: Reader, rows: np.ndarray, moved: Mapping[int, Mapping[Path, Path]] | None = None
+    ) -> None:
         if not len(rows):
             raise SourceError(f"{reader.name}: none of its {len(reader):,} samples is left.")
         self.reader, self.rows, self.moved, self.name = reader, rows, dict(moved or {}), reader.name
@@ -60,4 +62,9 @@ class Chosen:
             raise IndexError(f"row {row} of {len(self)} in {self.name}")
         of = int(self.rows[row])
         sample = self.reader[of]
-        return replace(sample, pictures=tuple(self.moved[of])) if of in self.moved else sample
+        if of not in self.moved:
+            return sample
+        return replace(sample, pictures=tuple(self._place(of, picture) for picture in sample.pictures))
+
+    def _place(self, of: int, picture: Picture) -> Picture:
+        return picture if isinstance(picture, bytes) else self.moved[of].get(picture, picture)

@@ -4,7 +4,7 @@ JSON lines. The first names the file, what its pictures' paths start from, how m
 
     {"manifest": 1, "file": "mix.json", "images": "pictures", "rows": 665298, "bytes": 1029814226}
     {"row": 12, "id": "000000033471", "fault": "unreadable picture", "reason": "coco/train2017/…: no such file"}
-    {"row": 40, "id": "000000052846", "images": ["coco/train2017/000000052846.jpg"]}
+    {"row": 40, "id": "000000052846", "moved": {"ocr_vqa/images/7.jpg": "ocr_vqa/images/7.png"}}
 
 Paths are relative to the manifest. Rows without a line are used as they are, in their order.
 """
@@ -54,11 +54,12 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
     left, moved = np.ones(rows, dtype=bool), {}
     try:
         for line in lines:
-            if "images" in line:
-                moved[int(line["row"])] = [resolve(image, images) for image in line["images"]]
+            if "moved" in line:
+                places = {resolve(old, images): resolve(new, images) for old, new in line["moved"].items()}
+                moved[int(line["row"])] = places
             else:
                 left[int(line["row"])] = False
-    except (KeyError, TypeError, ValueError, IndexError, SampleError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, SampleError) as error:
         raise SourceError(f"{path} has a line that is not of a manifest ({error}): write it anew.") from None
     return Chosen(reader, np.flatnonzero(left), moved)
 

@@ -41,7 +41,7 @@ def open_reader(path: Path, image_root: Path | None = None, name: str | None = N
     if not path.is_file():
         raise SourceError(f"{path}: no such file; name the one that holds the samples")
     if path.suffix == SUFFIX:
-        return read_manifest(path, partial(open_reader, name=name, mend=mend))
+        return read_manifest(path, partial(open_reader, name=name, mend=True))
     if path.suffix == ".json" and mend:
         return JsonListReader(path, image_root, name, mend=True)
     return _READERS[path.suffix](path, image_root, name)
