@@ -2,6 +2,7 @@
 
 import typer
 
+from .data_build import build
 from .data_doctor import doctor
 from .data_fetch import fetch
 from .data_list import list_sources
@@ -14,3 +15,4 @@ data = typer.Typer(
 data.command("list")(list_sources)
 data.command("fetch")(fetch)
 data.command("doctor")(doctor)
+data.command("build")(build)

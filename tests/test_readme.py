@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+DOCTOR = "data doctor {folder}/mix.json --images {folder}/pictures --fix {folder}/mix.manifest"
 KEYBOARD = "What do you see?\n/quit\n"
 
 
@@ -61,6 +62,8 @@ def put_data_into(folder: Path) -> None:
     native_files.lima(folder / "my-mirror", 3)
     damaged.fabricate(folder, 24, 5, 0.5)
     (folder / "set.json").rename(folder / "mix.json")
+    done = CliRunner().invoke(app, shlex.split(DOCTOR.format(folder=folder)))
+    assert done.exit_code == 0, done.output
 
 
 def save_adapter(folder: Path) -> None:

@@ -53,6 +53,8 @@ def read_built(folder: Path, image_root: Path | None, name: str) -> Reader:
     index = read_index(folder)
     paths = [folder / Path(shard["file"]).name for shard in index["shards"] if shard["rows"]]
     name = f"{name} {index['fingerprint']}"
+    if image_root is None and index["pictures"] == "reference":
+        image_root = folder / index["images"]
     parquet = index["form"] == "parquet"
     reader: Reader = ParquetReader(paths, image_root, name) if parquet else TarReader(paths, name)
     rows = sum(shard["rows"] for shard in index["shards"])
