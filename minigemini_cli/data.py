@@ -6,6 +6,7 @@ from .data_build import build
 from .data_doctor import doctor
 from .data_fetch import fetch
 from .data_list import list_sources
+from .data_show import show
 
 data = typer.Typer(
     help="Assemble training data: find, fetch, examine, build, look.\n\nExample: minigemini data list",
@@ -16,3 +17,4 @@ data.command("list")(list_sources)
 data.command("fetch")(fetch)
 data.command("doctor")(doctor)
 data.command("build")(build)
+data.command("show")(show)
