@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine
 import ray
 from damaged import fabricate
 from ray.cluster_utils import Cluster
@@ -45,15 +46,15 @@ def kill_when(begun: Path, cluster: Cluster, node, killed: list[int]) -> None:
 
 
 def main(folder: Path) -> None:
-    kinds = fabricate(folder, 6000, 200, 0.1)
+    kinds = fabricate(folder, 3000, 200, 0.1)
     lines = (folder / "set.json").read_text()[1:-1].split(",\n")
     (folder / "set.jsonl").write_text("\n".join(lines))
     part = BuildPart(file=str(folder / "set.jsonl"), images=str(folder / "pictures"), licence="CC0-1.0", name="set")
     recipe, how = BuildRecipe("test", (part,), seed=5), {"shard_samples": 50, "quiet": True}
     build(recipe, str(folder / "alone"), **how)
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
-    second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**9})
+    second = cluster.add_node(num_cpus=1, object_store_memory=10**9)
     cluster.wait_for_nodes()
     ray.init(cluster.address, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
     print(f"{len([node for node in ray.nodes() if node['Alive']])} nodes", flush=True)

@@ -244,6 +244,24 @@ def test_a_toml_recipe_of_sources_and_files(tmp_path):
     assert json.loads((tmp_path / "fewer/index.json").read_text())["rows"] == 13
 
 
+def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
+    folder, _ = damaged
+    reader = open_reader(folder / "set.jsonl", folder / "pictures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["data", "doctor", "set.jsonl", "--images", "pictures", "--fix", "set.manifest"]
+        assert CliRunner().invoke(app, words).exit_code == 0
+        built = build(read_recipe("set.manifest"), str(tmp_path / "out"), inside=False, quiet=True)
+        assert not built.faults
+        # And what was built, built again.
+        again = build(read_recipe(str(tmp_path / "out")), str(tmp_path / "again"), inside=False, quiet=True)
+    assert built.index["rows"] == again.index["rows"] == len(open_reader(folder / "set.manifest"))
+    monkeypatch.chdir(tmp_path)
+    shown = open_reader(Path("again"))[3]
+    assert shown.pictures[0].is_file()
+    assert shown.id in {reader[row].id for row in range(240) if row not in damaged[1]}
+
+
 WRONG = {
     "no recipe": ("nothing.toml", None, "no such file, and no mixture; there is MGM-Pretrain"),
     "no TOML": ("x.toml", "= 3", "is not TOML"),

@@ -86,7 +86,12 @@ _UPRIGHT = {
 
 
 def open_picture(
-    source: Source, limits: PictureLimits = LIMITS, name: str | None = None, *, at_least_px: int | None = None
+    source: Source,
+    limits: PictureLimits = LIMITS,
+    name: str | None = None,
+    *,
+    at_least_px: int | None = None,
+    shorter: bool = False,
 ) -> Image.Image:
     """Read one picture, upright, as RGB.
 
@@ -95,7 +100,8 @@ def open_picture(
         limits: what is accepted.
         name: what error messages call the picture; the path or the file's name by default.
         at_least_px: a JPEG may be decoded to a half, a quarter or an eighth, which takes a fraction of the time, as
-            long as its shorter side keeps that many pixels; all its data are read all the same. None keeps all.
+            long as its longer side keeps that many pixels; all its data are read all the same. None keeps all.
+        shorter: measure the shorter side in its place, as for cropping.
 
     Returns:
         The decoded picture, mode RGB, independent of `source`.
@@ -108,7 +114,7 @@ def open_picture(
     with _open_header(data, limits, name) as picture:
         _check_shape(picture.size, limits, name)
         if at_least_px is not None:
-            shrink = at_least_px / min(picture.size)
+            shrink = at_least_px / (min if shorter else max)(picture.size)
             picture.draft(None, (math.ceil(picture.width * shrink), math.ceil(picture.height * shrink)))
         try:
             picture.load()

@@ -75,7 +75,9 @@ def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_picture: int) ->
 def encoder_of(recipe: Recipe, processor: MiniGeminiProcessor) -> SampleEncoder:
     """What makes tensors of samples."""
     plain = recipe.chat_format == "plain"
-    return SampleEncoder(processor, plain, max_length=recipe.max_length, too_long="truncate")
+    return SampleEncoder(
+        processor, plain, max_length=recipe.max_length, too_long="truncate", scaled=recipe.scaled_decoding
+    )
 
 
 def make_loader(

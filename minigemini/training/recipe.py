@@ -73,6 +73,7 @@ class Recipe:
         gradient_checkpointing: recompute the language model's activations instead of keeping them.
         seed: of the order of samples, of new weights and of dropout.
         workers: processes that read and encode ahead, per device.
+        scaled_decoding: decode JPEGs of twice the high-resolution picture and more to a half or less, which is faster.
         checkpoint_every: optimiser steps between checkpoints.
         keep: how many of the newest checkpoints stay.
         max_faulty_share: of the samples that may be broken before the run stops.
@@ -109,6 +110,7 @@ class Recipe:
     gradient_checkpointing: bool = True
     seed: int = 0
     workers: int = 4
+    scaled_decoding: bool = False
     checkpoint_every: int = 500
     keep: int = 2
     max_faulty_share: float = 0.01

@@ -22,6 +22,7 @@ from typing import Any
 
 from ...data.mixture import Mixture, Part
 from ...data.readers import Reader, SourceError, open_reader
+from ...data.readers.opening import image_root_of
 from ..native import open_source
 from ..sources import MIXTURES, SOURCES, find_source
 
@@ -76,6 +77,7 @@ class BuildRecipe:
             BuildError: A part cannot be read; the message names all that cannot.
         """
         parts, wrong, roots = [], [], []
+        data = Path(os.path.abspath(data))
         for part in self.parts:
             try:
                 parts.append(Part(self._reader(part, data), part.weight, part.samples))
@@ -103,11 +105,15 @@ class BuildRecipe:
     def _reader(self, part: BuildPart, data: Path) -> Reader:
         if part.source:
             return open_source(find_source(part.source), data, self.seed)
-        return open_reader(Path(part.file), Path(part.images) if part.images else None, part.name)
+        # Absolute, so that every process understands them and paths can be told from one another.
+        images = None if part.images is None else Path(os.path.abspath(part.images))
+        return open_reader(Path(os.path.abspath(part.file)), images, part.name)
 
     def _roots(self, part: BuildPart, data: Path) -> list[str]:
-        images = SOURCES[part.source].images if part.source else part.images
-        return [] if images is None else [os.path.abspath(data if part.source else images)]
+        if part.source:
+            return [] if SOURCES[part.source].images is None else [str(data)]
+        images = part.images or image_root_of(Path(os.path.abspath(part.file)))
+        return [] if images is None else [os.path.abspath(images)]
 
 
 def read_recipe(name: str, images: Path | None = None, seed: int = 0) -> BuildRecipe:

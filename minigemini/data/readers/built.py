@@ -5,6 +5,7 @@ lies and a shard that is missing, cut off or of another build is noticed when th
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def images_of(folder: Path) -> Path | None:
+    """What the pictures' paths of a folder of shards start from; None where they lie inside.
+
+    Raises:
+        SourceError: It is not one, or not whole.
+    """
+    return _images_of(folder, read_index(folder))
+
+
+def _images_of(folder: Path, index: dict[str, Any]) -> Path | None:
+    return None if index["pictures"] == "inside" else Path(os.path.normpath(folder / index["images"]))
+
+
 def read_built(folder: Path, image_root: Path | None, name: str) -> Reader:
     """All samples of a folder of shards, in their order.
 
@@ -53,8 +67,7 @@ def read_built(folder: Path, image_root: Path | None, name: str) -> Reader:
     index = read_index(folder)
     paths = [folder / Path(shard["file"]).name for shard in index["shards"] if shard["rows"]]
     name = f"{name} {index['fingerprint']}"
-    if image_root is None and index["pictures"] == "reference":
-        image_root = folder / index["images"]
+    image_root = image_root or _images_of(folder, index)
     parquet = index["form"] == "parquet"
     reader: Reader = ParquetReader(paths, image_root, name) if parquet else TarReader(paths, name)
     rows = sum(shard["rows"] for shard in index["shards"])

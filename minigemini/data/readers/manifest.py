@@ -42,7 +42,7 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
         if head["manifest"] != VERSION:
             raise ValueError
         file, rows, size = path.parent / head["file"], int(head["rows"]), int(head["bytes"])
-        images = None if head["images"] is None else path.parent / head["images"]
+        images = None if head["images"] is None else Path(os.path.normpath(path.parent / head["images"]))
     except (StopIteration, KeyError, TypeError, ValueError):
         raise SourceError(f"{path} is no manifest: write it by `minigemini data doctor --fix`.") from None
     reader = open_file(file, images)
@@ -62,6 +62,19 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, SampleError) as error:
         raise SourceError(f"{path} has a line that is not of a manifest ({error}): write it anew.") from None
     return Chosen(reader, np.flatnonzero(left), moved)
+
+
+def images_of(path: Path) -> Path | None:
+    """What the pictures' paths of a manifest's file start from.
+
+    Raises:
+        SourceError: It is no manifest.
+    """
+    try:
+        images = next(_lines(path))["images"]
+    except (StopIteration, KeyError, TypeError, ValueError):
+        raise SourceError(f"{path} is no manifest: write it by `minigemini data doctor --fix`.") from None
+    return None if images is None else Path(os.path.normpath(path.parent / images))
 
 
 def write_manifest(path: Path, file: Path, images: Path | None, rows: int, lines: Iterable[dict[str, Any]]) -> None:

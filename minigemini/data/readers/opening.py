@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from . import built, manifest
 from .base import Reader, SourceError
 from .built import INDEX, read_built
 from .json_files import JsonLinesReader, JsonListReader
@@ -45,3 +46,14 @@ def open_reader(path: Path, image_root: Path | None = None, name: str | None = N
     if path.suffix == ".json" and mend:
         return JsonListReader(path, image_root, name, mend=True)
     return _READERS[path.suffix](path, image_root, name)
+
+
+def image_root_of(path: Path) -> Path | None:
+    """What pictures' paths start from, of a manifest or a folder of shards, which know it themselves.
+
+    Raises:
+        SourceError: It is neither whole nor one.
+    """
+    if path.is_dir():
+        return built.images_of(path)
+    return manifest.images_of(path) if path.suffix == SUFFIX and path.is_file() else None
