@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-eval lint format benchmarks wheel-test clean
+.PHONY: demo test test-eval lint format benchmarks wheel-test ray-test clean
 
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -33,6 +33,12 @@ benchmarks: $(VENV)/.dev
 wheel-test: $(VENV)/.dev
 	sh tests/wheel.sh $(BIN)/python
 
+# A build on a local cluster of two nodes, one of which is killed midway. Ray is large, so it has an environment of its own.
+ray-test: $(VENV)/bin/python
+	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -56,4 +62,4 @@ $(VENV)-eval/.ready: pyproject.toml tests/lmms_eval_requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval dist build
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray dist build

@@ -1,5 +1,6 @@
 """What the verbs share: their options, and what becomes of bad input and Ctrl-C."""
 
+import logging
 import os
 import sys
 import warnings
@@ -76,12 +77,13 @@ def be_quiet(model: str) -> None:
     for name, value in {**settings, **({} if bars else {"HF_HUB_DISABLE_PROGRESS_BARS": "1"})}.items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
     if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
-        from transformers.utils import logging
+        from transformers.utils import logging as of_transformers
 
-        logging.set_verbosity_error()
+        of_transformers.set_verbosity_error()
         if not bars:
-            logging.disable_progress_bar()
+            of_transformers.disable_progress_bar()
 
 
 def printable(text: str) -> str:

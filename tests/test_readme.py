@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import damaged
+import native_files
 import pytest
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -22,12 +24,17 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+DOCTOR = "data doctor {folder}/mix.json --images {folder}/pictures --fix {folder}/mix.manifest"
 KEYBOARD = "What do you see?\n/quit\n"
 
 
 def test_the_readme_shows_programs_and_every_verb():
     assert len(PROGRAMS) == 2
-    assert {command.split()[0] for command in COMMANDS} == {command.name for command in app.registered_commands}
+    verbs = {(command.name,) for command in app.registered_commands}
+    for group in app.registered_groups:
+        verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in COMMANDS} == verbs
 
 
 def test_both_programs_print_the_same_answer():
@@ -52,6 +59,15 @@ def put_parts_into(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "smollm")
 
 
+def put_data_into(folder: Path) -> None:
+    """What `data` fetches and reads, by the names of the README."""
+    native_files.lima(folder / "my-mirror", 3)
+    damaged.fabricate(folder, 24, 5, 0.5)
+    (folder / "set.json").rename(folder / "mix.json")
+    done = CliRunner().invoke(app, shlex.split(DOCTOR.format(folder=folder)))
+    assert done.exit_code == 0, done.output
+
+
 def save_adapter(folder: Path) -> None:
     """As training with PEFT leaves one."""
     from peft import LoraConfig, get_peft_model
@@ -69,6 +85,7 @@ def test_command(command, tmp_path, monkeypatch):
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    put_data_into(tmp_path)
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command) + (["--limit", "1", "--gallery", "2"] if command.startswith("eval") else [])

@@ -43,6 +43,8 @@ class SampleEncoder:
         max_length: most tokens of a sample.
         too_long: what becomes of a longer one: it is a fault, or its text is cut off at the end; never a picture.
         limits: which pictures are read.
+        scaled: decode JPEGs that are at least twice as large as the high-resolution picture to a half, a quarter or an
+            eighth, and resize from there: some three times as fast, and not quite the same pixels.
     """
 
     processor: MiniGeminiProcessor
@@ -50,6 +52,7 @@ class SampleEncoder:
     max_length: int | None = None
     too_long: Literal["fault", "truncate"] = "fault"
     limits: PictureLimits = LIMITS
+    scaled: bool = False
 
     def __call__(self, sample: Sample) -> Encoded:
         """Encode a sample.
@@ -95,8 +98,11 @@ class SampleEncoder:
     def _opened(self, picture: Picture) -> Image.Image:
         if isinstance(picture, Image.Image):
             return picture
+        processor = self.processor.image_processor
+        at_least_px = processor.high_res_size["height"] if self.scaled else None
+        name = "a picture" if isinstance(picture, bytes) else str(picture)
         try:
-            return open_picture(picture, self.limits, "a picture" if isinstance(picture, bytes) else str(picture))
+            return open_picture(picture, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
         except PictureError as error:
             raise SampleError(Fault.PICTURE, str(error)) from None
 

@@ -126,6 +126,10 @@ class Local:
         return getattr(self.engine.model.config.text_config, "max_position_embeddings", None) or 2**31
 
 
+class _UnaskableError(ValueError):
+    """A question whose text cannot be put to a model."""
+
+
 class Preparation(Dataset[Prepared]):
     """What workers do: the tensors of a batch's questions, and the faults of those that cannot be asked."""
 
@@ -140,7 +144,7 @@ class Preparation(Dataset[Prepared]):
                 self._check_text(question)
                 opened |= {picture: open_one(picture) for picture in question.pictures if picture not in opened}
                 asked.append(question)
-            except PictureError as error:
+            except (PictureError, _UnaskableError) as error:
                 faults[question.id] = Fault(str(error))
         inputs = self._inputs(asked, opened)
         lengths = inputs.text["attention_mask"].sum(1).tolist() if inputs else []
@@ -153,7 +157,7 @@ class Preparation(Dataset[Prepared]):
     def _check_text(self, question: Question) -> None:
         token = self.processor.image_token
         if question.prompt.count(token) > (len(question.pictures) if token == "<image>" else 0):
-            raise PictureError(f"the text holds {token}, which stands for a picture")
+            raise _UnaskableError(f"the text holds {token}, which stands for a picture")
 
     def _inputs(self, questions: Sequence[Question], opened: Mapping[Picture, Image.Image]) -> Inputs | None:
         if not questions:

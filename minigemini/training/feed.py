@@ -11,19 +11,13 @@ from ..data.faults import FaultLog
 from ..data.loader import Loader
 from ..data.mixture import GlobalBatches, Mixture, Part
 from ..data.packing import Batch, PackedCollator, PaddedCollator
-from ..data.readers import JsonLinesReader, JsonListReader, ParquetReader, Reader, SourceError, TarReader
+from ..data.readers import Reader, SourceError, open_reader
 from ..data.seed_loader import SeedLoader
 from ..model import MiniGeminiProcessor
 from .recipe import DataPart, Recipe
 from .settings import RecipeError
 
 DRAWN_PREFIX = "drawn:"
-READERS: dict[str, Callable[[Path, Path | None], Reader]] = {
-    ".json": JsonListReader,
-    ".jsonl": JsonLinesReader,
-    ".parquet": lambda path, images: ParquetReader([path], images),
-    ".tar": lambda path, images: TarReader([path]),  # pictures are inside
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ def is_drawn(part: DataPart) -> bool:
 
 
 def open_part(part: DataPart) -> Reader:
-    """The reader of a file, or of what is drawn.
+    """The reader of a file, of a manifest, of a folder of shards, or of what is drawn.
 
     Raises:
         RecipeError: It is not there, or not a source of samples.
@@ -66,13 +60,8 @@ def open_part(part: DataPart) -> Reader:
         from .drawn import DrawnReader  # brings the world with it
 
         return DrawnReader.open(part.file)
-    path = Path(part.file)
-    if path.suffix not in READERS:
-        raise RecipeError(f"data {part.file}: unknown ending; give one of {', '.join(READERS)}")
-    if not path.is_file():
-        raise RecipeError(f"data {part.file}: no such file; name the one that holds the samples (data=FILE@IMAGES)")
     try:
-        return READERS[path.suffix](path, Path(part.images) if part.images else None)
+        return open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:
         raise RecipeError(f"data {error}") from None
 
@@ -99,7 +88,9 @@ def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_picture: int) ->
 def encoder_of(recipe: Recipe, processor: MiniGeminiProcessor) -> SampleEncoder:
     """What makes tensors of samples."""
     plain = recipe.chat_format == "plain"
-    return SampleEncoder(processor, plain, max_length=recipe.max_length, too_long="truncate")
+    return SampleEncoder(
+        processor, plain, max_length=recipe.max_length, too_long="truncate", scaled=recipe.scaled_decoding
+    )
 
 
 def make_loader(

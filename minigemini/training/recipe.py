@@ -68,6 +68,7 @@ class Recipe(Settings):
         max_length: most tokens of a sample; text beyond it is cut off, a sample whose picture is, is a fault.
         row_length: most tokens of a packed row; None is `max_length`.
         gradient_checkpointing: recompute the language model's activations instead of keeping them.
+        scaled_decoding: decode JPEGs of twice the high-resolution picture and more to a half or less, which is faster.
         max_faulty_share: of the samples that may be broken before the run stops.
     """
 
@@ -90,6 +91,7 @@ class Recipe(Settings):
     max_length: int = 2048
     row_length: int | None = None
     gradient_checkpointing: bool = True
+    scaled_decoding: bool = False
     max_faulty_share: float = 0.01
 
     ABOVE_ZERO: ClassVar = (

@@ -70,7 +70,8 @@ def bytes_of(picture: Picture) -> bytes:
 
 def record_of(sample: Sample) -> dict[str, Any]:
     """A sample as a record of ours, pictures apart."""
-    return {"id": sample.id, "source": sample.source, "messages": [dict(message) for message in sample.messages]}
+    known = {name: value for name in ("origin", "licence") if (value := getattr(sample, name))}
+    return {"id": sample.id, "source": sample.source, "messages": [dict(m) for m in sample.messages], **known}
 
 
 def text_size(record: dict[str, Any]) -> int:

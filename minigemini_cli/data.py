@@ -1,0 +1,20 @@
+"""`minigemini data`: assembling training data, one verb a file."""
+
+import typer
+
+from .data_build import build
+from .data_doctor import doctor
+from .data_fetch import fetch
+from .data_list import list_sources
+from .data_show import show
+
+data = typer.Typer(
+    help="Assemble training data: find, fetch, examine, build, look.\n\nExample: minigemini data list",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+data.command("list")(list_sources)
+data.command("fetch")(fetch)
+data.command("doctor")(doctor)
+data.command("build")(build)
+data.command("show")(show)
