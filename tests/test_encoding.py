@@ -176,7 +176,7 @@ def test_scaled_decoding_keeps_the_shapes_and_nearly_the_pixels(form, processor,
     whole, scaled = (encoder(sample).pixels["high_res_pixel_values"] for encoder in encoders)
     assert whole.shape == scaled.shape
     error = (whole - scaled).abs() * 255 / 4  # a standard deviation is about a quarter of the range
-    assert 0 < error.mean() < 2
+    assert 0 < error.mean() < 5
     small = Sample("1", "s", said, (encoded(picture(4, 40, 30)),))
     first, second = (encoder(small).pixels["high_res_pixel_values"] for encoder in encoders)
     assert first.equal(second)
