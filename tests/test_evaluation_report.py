@@ -50,6 +50,8 @@ def test_the_paired_test_tells_luck_from_skill():
     assert compare(shares([1, 0]), shares([0, 1])).p == 1.0
     one_better = compare(shares([0, 1, 1]), shares([1, 1, 1]))
     assert one_better.p == pytest.approx(1.0)  # a single unit that moves says nothing
+    heavier = Measure("m", tuple(Mark(f"u{n}", float(n > 0), 2.0 if n == 0 else 1.0) for n in range(9)))
+    assert compare(heavier, shares([1] * 9)).p == pytest.approx(1.0)  # still a single unit that moves
     six = compare(shares([0] * 6 + [1] * 4), shares([1] * 10))
     assert six.p == pytest.approx(2 / 64, abs=0.008)  # by the sign test: 2 of the 64 ways
     assert compare(shares([1]), Measure("m", (Mark("other", 1.0),))) is None

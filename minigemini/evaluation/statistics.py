@@ -61,9 +61,9 @@ def compare(first: Measure, second: Measure) -> Difference | None:
         return None
     left, right = (tuple(run[name] for name in common) for run in (ones, others))
     (a, wa, strata), (b, wb, _) = _arrays(left), _arrays(right)
-    parts = np.zeros(len(common))
+    parts, weights = np.zeros(len(common)), (wa + wb) / 2  # of one answer that weighs more, the others must not move
     for rows in strata:
-        parts[rows] = wb[rows] * b[rows] / wb[rows].sum() - wa[rows] * a[rows] / wa[rows].sum()
+        parts[rows] = weights[rows] * (b[rows] - a[rows]) / weights[rows].sum()
     observed, moving = parts.sum(), parts[parts != 0]
     rng, as_far = np.random.default_rng(SEED), 0
     for _ in range(FLIPS // CHUNK if len(moving) else 0):
