@@ -207,6 +207,29 @@ def test_a_bucket_through_fsspec(damaged, tmp_path):
     )
 
 
+def read_size():
+    return lambda image: [f"{image.width} wide", "<image>", f"{image.height} high"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_strings_of_pictures_go_into_questions_of_the_paper_s_sources(workers, tmp_path):
+    data = tmp_path / "data"
+    native_files.lima(data, 3)
+    native_files.docvqa(data, 3, questions=2)
+    (data / "MGM-Finetune/docvqa/images").mkdir()
+    for n in range(3):
+        (data / f"MGM-Finetune/docvqa/images/p{n}_1.png").write_bytes(encoded(picture(n), "PNG"))
+    recipe = BuildRecipe("x", (BuildPart(source="docvqa"), BuildPart(source="lima")))
+    build(recipe, str(tmp_path / "out"), data=data, readers=read_size, shard_samples=3, workers=workers, quiet=True)
+    reader = open_reader(tmp_path / "out")
+    for row in range(6):
+        said = ["".join(part.get("text", "") for part in m["content"]) for m in reader[row].messages]
+        first = reader[row].source == "docvqa"
+        assert [("\nReference OCR Token: 96 wide, 72 high\n" in text) for text in said] == [first] + [False] * (
+            len(said) - 1
+        )
+
+
 def test_a_toml_recipe_of_sources_and_files(tmp_path):
     data, own = tmp_path / "data", tmp_path / "own"
     native_files.lima(data, 5)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ..tasks import run_tasks
 from .card import card
 from .recipe import BuildError, BuildRecipe
 from .shards import DONE, ShardWork
+from .strings import OCR_SOURCES, ReadStrings
 from .target import Target
 
 FAULTS, CARD = "faults.jsonl", "README.md"
@@ -46,6 +47,7 @@ def build(
     inside: bool = True,
     trusted: bool = False,
     shard_samples: int = 5000,
+    readers: Callable[[], ReadStrings] | None = None,
     workers: int = 1,
     ray: str | None = None,
     quiet: bool = False,
@@ -60,6 +62,7 @@ def build(
         inside: put pictures inside the shards; else keep them by their paths.
         trusted: do not decode pictures to see whether they are whole.
         shard_samples: samples of a shard.
+        readers: makes what reads strings in pictures, in each process; questions of the paper's OCR sources get them.
         workers: processes.
         ray: address of a Ray cluster whose workers see the same paths.
         quiet: show no progress.
@@ -71,7 +74,7 @@ def build(
     if form == "webdataset" and not inside:
         raise BuildError("webdataset shards have their pictures inside; give --form parquet, or leave --reference out")
     _check_target(url)
-    work, root = _work(recipe, url, data, form, inside, trusted, shard_samples)
+    work, root = _work(recipe, url, data, form, inside, trusted, shard_samples, readers)
     if (built := _finished(work)) is not None:
         return built
     notes = []
@@ -83,16 +86,25 @@ def build(
 
 
 def _work(
-    recipe: BuildRecipe, url: str, data: Path, form: str, inside: bool, trusted: bool, shard_samples: int
+    recipe: BuildRecipe,
+    url: str,
+    data: Path,
+    form: str,
+    inside: bool,
+    trusted: bool,
+    shard_samples: int,
+    readers: Callable[[], ReadStrings] | None,
 ) -> tuple[ShardWork, Path]:
     mixture, root = recipe.open(data)
-    of = [recipe.name, recipe.seed, mixture.fingerprint(), form, inside, trusted, shard_samples, VERSION]
+    read = frozenset(n for n, part in enumerate(recipe.parts) if readers and part.source in OCR_SOURCES)
+    of = [recipe.name, recipe.seed, mixture.fingerprint(), form, inside, trusted, shard_samples, sorted(read), VERSION]
     plan = hashlib.sha256(repr(of).encode()).hexdigest()[:16]
     # Paths that every process understands, whatever its working directory.
     target = Target(url if "://" in url else os.path.abspath(url))
     licences = tuple(part.licence for part in recipe.parts)
     order, kept = mixture.epoch(0), None if inside else root
-    return ShardWork(mixture, order, licences, shard_samples, form, kept, trusted, target, plan), root
+    work = ShardWork(mixture, order, licences, shard_samples, form, kept, trusted, target, plan, readers, read)
+    return work, root
 
 
 def _check_target(url: str) -> None:

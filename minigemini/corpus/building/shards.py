@@ -6,7 +6,7 @@ So it does not matter which process or machine makes it, or how often: the bytes
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from ...data.mixture import Mixture
 from ...data.readers import write_parquet, write_tar
 from ...data.schema import Fault, Picture, Sample, SampleError
 from ...model.pictures import PictureError, open_picture
+from .strings import ReadStrings, with_strings
 from .target import Target
 
 DONE = ".done"
@@ -38,6 +39,8 @@ class ShardWork:
         root: keep pictures by their paths under it; None puts them inside.
         trusted: take pictures without decoding them.
         target: where to.
+        readers: makes, once in each process, what reads strings in pictures; None leaves questions as they are.
+        parts_read: numbers of the parts whose pictures are read.
         plan: fingerprint of all this, by which a shard is known to belong here.
     """
 
@@ -50,6 +53,8 @@ class ShardWork:
     trusted: bool
     target: Target
     plan: str
+    readers: Callable[[], ReadStrings] | None = None
+    parts_read: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         """How many shards there are."""
@@ -109,7 +114,14 @@ class ShardWork:
                 reason = None if picture.is_relative_to(self.root) else f"{picture} lies outside {self.root}"
             if reason is not None:
                 raise SampleError(Fault.PICTURE, reason, sample.id, sample.source)
+        if self.readers is not None and part in self.parts_read:
+            return with_strings(sample, _reader_of(self.readers))
         return sample
+
+
+@lru_cache(maxsize=1)
+def _reader_of(readers: Callable[[], ReadStrings]) -> ReadStrings:
+    return readers()
 
 
 class _Made:
