@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, evaluate, info, merge, scene, train
+from . import ask, assemble, chat, convert, evaluate, info, merge, scene, serve, train
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -22,3 +22,4 @@ app.command("merge")(merge.merge)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("scene")(scene.scene)
+app.command("serve")(serve.serve)

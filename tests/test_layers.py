@@ -19,9 +19,20 @@ ALLOWED = {
     "inference": {"model", "nano"},
     "conversion": {"inference", "model"},
     "evaluation": {"inference", "model", "nano", "world"},
+    "serving": {"inference", "model"},
     "minigemini": {"model"},
     "minigemini.__main__": {"minigemini_cli"},
-    "minigemini_cli": {"model", "nano", "data", "world", "training", "inference", "conversion", "evaluation"},
+    "minigemini_cli": {
+        "model",
+        "nano",
+        "data",
+        "world",
+        "training",
+        "inference",
+        "conversion",
+        "evaluation",
+        "serving",
+    },
 }
 
 
