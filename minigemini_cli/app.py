@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, evaluate, info, merge, scene, serve, train
+from . import ask, assemble, chat, convert, evaluate, info, merge, scene, serve, train, web
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -23,3 +23,4 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("scene")(scene.scene)
 app.command("serve")(serve.serve)
+app.command("web")(web.web)
