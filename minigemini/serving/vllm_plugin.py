@@ -22,11 +22,12 @@ class PlainLinear(nn.Module):
 
 
 def register() -> None:
-    """Put the model where vLLM's Transformers backend looks for it, and keep mining's weights as they are."""
+    """Put the model where vLLM's Transformers backend looks for it, and set what vLLM needs to be otherwise."""
     import transformers
 
-    from minigemini import MiniGeminiForConditionalGeneration
+    from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
     from minigemini.model.mining import NormedLinear
 
     NormedLinear.linear_class = PlainLinear
+    MiniGeminiProcessor.spaces_in_replacements = True
     setattr(transformers, MiniGeminiForConditionalGeneration.__name__, MiniGeminiForConditionalGeneration)
