@@ -146,11 +146,10 @@ def disconnects(args: argparse.Namespace) -> None:
         left = served.figure("minigemini_running"), served.figure("minigemini_inside")
         body = served.body(*cases()[0], max_tokens=8)
         status = httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=60).status_code
-        print(
-            f"{args.disconnects} clients left ({served.figure('minigemini_disconnects_total'):.0f} amid their answer or "
-            f"while they waited): {left[0]:.0f} slots and {left[1]:.0f} places held, next request {status}, memory "
-            f"{before:.0f} to {memory(served):.0f} MB\n"
-        )
+        noticed = served.figure("minigemini_disconnects_total")
+        held = f"{left[0]:.0f} slots and {left[1]:.0f} places held"
+        grown = f"memory {before:.0f} to {memory(served):.0f} MB"
+        print(f"{args.disconnects} clients left, {noticed:.0f} unanswered: {held}, next: {status}, {grown}\n")
 
 
 async def leave(served: Server, count: int) -> None:
@@ -173,9 +172,8 @@ def sigterm(args: argparse.Namespace) -> None:
     with server() as served:
         done = asyncio.run(end_under_load(served, args.accepted))
         code = served.process.wait(90)
-        print(
-            f"SIGTERM with {args.accepted} requests accepted: {done['200']} answered whole, {done['other']} not; exit {code}\n"
-        )
+        whole = f"{done['200']} answered whole, {done['other']} not"
+        print(f"SIGTERM with {args.accepted} requests accepted: {whole}; exit {code}\n")
 
 
 async def end_under_load(served: Server, clients: int) -> Counter[str]:
@@ -217,9 +215,8 @@ def pictures(args: argparse.Namespace) -> None:
     for kind in dict.fromkeys(kind for kind, _ in statuses):
         counts = [statuses[kind, answer] for answer in sorted({answer for _, answer in statuses})]
         print(f"| {kind.replace('_', ' ')} | " + " | ".join(map(str, counts)) + " |")
-    print(
-        f"{args.count} pictures, {wrong} answered wrongly; /health {alive}; memory {before:.0f} MB, at most {peak:.0f} MB\n"
-    )
+    grown = f"memory {before:.0f} MB, at most {peak:.0f} MB"
+    print(f"{args.count} pictures, {wrong} answered wrongly; /health {alive}; {grown}\n")
 
 
 def memory(served: Server) -> float:

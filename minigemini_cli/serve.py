@@ -83,7 +83,7 @@ def serve(
         drain_seconds=drain_seconds,
     )
     sock = listen(host, port)
-    name = served_name or (model if model == "nano" or not Path(model).exists() else Path(model).resolve().name)
+    name = served_name or short_name(model)
     if backends:
         answering = _remote(backends, model, name, backend_key)
     else:
@@ -101,6 +101,11 @@ def serve(
         )
         answering = LocalBackend(engine, name)
     run(House(settings, answering), sock, lambda where: _tell(f"{where}/v1, model {name}"))
+
+
+def short_name(model: str) -> str:
+    """What clients call a model: a folder by its own name alone, since a path is nobody's business."""
+    return Path(model).resolve().name if model != "nano" and Path(model).exists() else model
 
 
 def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend":

@@ -4,16 +4,12 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .common import Base, Device, DeviceMap, Dtype, Model, OffloadFolder, Quantize, be_quiet, fail, one_line_errors
-from .serve import ApiKeys, Host
-
-if TYPE_CHECKING:
-    from minigemini.serving.settings import ServerSettings
-    from minigemini.serving.web.page import Page
+from .serve import ApiKeys, Host, short_name
 
 
 @one_line_errors
@@ -25,7 +21,9 @@ def web(
     server: Annotated[
         str | None, typer.Option("--server", metavar="URL", help="Of a running `minigemini serve`, e.g. http://…/v1.")
     ] = None,
-    server_key: Annotated[str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY")] = None,
+    server_key: Annotated[
+        str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="That it asks for.")
+    ] = None,
     votes: Annotated[
         Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
     ] = None,
@@ -60,54 +58,30 @@ def web(
             fail("gradio is missing: pip install 'minigemini[web]'")
 
         from minigemini.serving.web.launching import launch
+        from minigemini.serving.web.page import Page
+        from minigemini.serving.web.votes import Votes
 
+        kept = Votes(votes) if votes is not None else None
         if server is not None:
-            page = _over(server, server_key, model, settings, Path(uploads), votes)
+            from minigemini.serving.remote import RemoteBackend
+
+            backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
+            page = Page(backend, settings, Path(uploads), votes=kept)
         else:
-            page = _here(
-                model, settings, Path(uploads), votes, device, dtype, quantize, device_map, offload_folder, base
+            from minigemini.inference import Engine
+            from minigemini.inference.adapters import find_source
+            from minigemini.serving.local import LocalBackend
+            from minigemini.serving.web.page import card_of
+
+            engine = Engine.load(
+                model,
+                device=device,
+                dtype=dtype,
+                quantize=quantize,
+                device_map=device_map,
+                offload_folder=offload_folder,
+                base=base,
             )
+            card = card_of(find_source(model, base).folder)
+            page = Page(LocalBackend(engine, short_name(model)), settings, Path(uploads), engine, card, kept)
         launch(page, lambda where: print(f"minigemini: page on {where}", file=sys.stderr, flush=True))
-
-
-def _over(
-    url: str, key: str | None, model: str, settings: "ServerSettings", uploads: Path, votes: Path | None
-) -> "Page":
-    from minigemini.serving.remote import RemoteBackend
-    from minigemini.serving.web.page import Page
-    from minigemini.serving.web.votes import Votes
-
-    backend = RemoteBackend([url], model, prompts=None, api_key=key)
-    return Page(backend, settings, uploads, votes=votes and Votes(votes))
-
-
-def _here(
-    model: str,
-    settings: "ServerSettings",
-    uploads: Path,
-    votes: Path | None,
-    device: str | None,
-    dtype: str | None,
-    quantize: str | None,
-    device_map: str | None,
-    offload_folder: Path | None,
-    base: str | None,
-) -> "Page":
-    from minigemini.inference import Engine
-    from minigemini.inference.adapters import find_source
-    from minigemini.serving.local import LocalBackend
-    from minigemini.serving.web.page import Page, card_of
-    from minigemini.serving.web.votes import Votes
-
-    engine = Engine.load(
-        model,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        device_map=device_map,
-        offload_folder=offload_folder,
-        base=base,
-    )
-    name = model if model == "nano" or not Path(model).exists() else Path(model).resolve().name
-    card = card_of(find_source(model, base).folder)
-    return Page(LocalBackend(engine, name), settings, uploads, engine, card, votes and Votes(votes))

@@ -115,15 +115,18 @@ def test_retry_edit_and_history(address, visit):
     page.locator("#chat button[aria-label=Retry]").last.click()
     page.wait_for_timeout(1000)
     assert answers(page, 1) == ["BEAT"]
+    first = ask(page, "How many things are there?")
+    # Of a question with pictures Gradio 6.31 edits none (its script fails); Undo puts it back into the box instead.
     page.locator("#chat button[aria-label=Edit]").last.click()
-    page.locator("#chat textarea").fill("How many things are there?")
+    page.locator("#chat textarea").fill("What does the sign say?")
     page.locator("#chat button[aria-label=Submit]").click()
-    page.wait_for_function(f"({ANSWERED})[0] !== 'BEAT' && {ANSWERED}.length == 1")
-    edited = answers(page, 1)
+    page.wait_for_function(f"({ANSWERED})[1] == 'BEAT'")
+    edited = answers(page, 2)
+    assert edited != first
     page.get_by_text("New chat").click()
     page.wait_for_function(f"{ANSWERED}.length == 0")
-    page.get_by_text("How many things are there?").first.click()
-    assert answers(page, 1) == edited
+    page.get_by_text("What does the sign say?").first.click()
+    assert answers(page, 2) == edited
 
 
 def test_several_pictures_pasted_and_dropped(address, visit):

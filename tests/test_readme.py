@@ -3,10 +3,12 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -19,13 +21,15 @@ from minigemini_cli.app import app
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+ROWS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+SERVERS = ("serve", "web")
+COMMANDS = [row for row in ROWS if row.split()[0] not in SERVERS]
 KEYBOARD = "What do you see?\n/quit\n"
 
 
 def test_the_readme_shows_programs_and_every_verb():
     assert len(PROGRAMS) == 2
-    assert {command.split()[0] for command in COMMANDS} == {command.name for command in app.registered_commands}
+    assert {row.split()[0] for row in ROWS} == {command.name for command in app.registered_commands}
 
 
 def test_both_programs_print_the_same_answer():
@@ -78,6 +82,20 @@ def test_command(command, tmp_path, monkeypatch):
         assert Engine.load(tmp_path / "my-model").ask(ROOT / "examples/sign.png", "What is this?").text
     for name in re.findall(r"(?<!/)\b\w+\.png", command):
         assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("command", [row for row in ROWS if row.split()[0] in SERVERS])
+def test_server(command):
+    if command.startswith("web"):
+        pytest.importorskip("gradio")
+    words = [sys.executable, "-m", "minigemini", *shlex.split(command), "--port", "0"]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        url = next(re.findall(r"http://[\w.:]+", line)[0] for line in program.stderr if "http://" in line)
+        assert httpx.get(f"{url}/health" if command.startswith("serve") else url).status_code == 200
+        program.terminate()
+        program.communicate(timeout=60)
+    assert program.returncode in (0, -signal.SIGTERM)
 
 
 def test_every_make_target_of_the_readme_exists():

@@ -37,15 +37,18 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
         {"role": "user", "content": [{"type": "text", "text": "What?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": first}]},
     ]
-    message = {"text": "And now?", "files": [str(files[2])]}
 
-    async def answer() -> list[str]:
+    async def answer(message, history) -> list[str]:
         backend = LocalBackend(engine, "tiny")
         return [text async for text in said(backend, job_of(message, history, SHORT, ServerSettings(), tmp_path))]
 
-    texts = asyncio.run(answer())
+    texts = asyncio.run(answer({"text": "And now?", "files": [str(files[2])]}, history))
     assert texts[-1] == second
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
+    # Asked again, and edited, as Gradio hands it over.
+    again = {"text": "And now?", "files": [{"path": str(files[2])}]}
+    assert asyncio.run(answer(again, history))[-1] == second
+    assert asyncio.run(answer("And now?", [*history, shown(files[2])]))[-1] == second
 
 
 def test_what_is_no_picture_is_refused(tmp_path):

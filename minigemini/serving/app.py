@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -18,6 +19,8 @@ from .house import House
 from .images import generate_images
 from .responses import ChatResponse, ErrorEnvelope, Health, ImageResponse, ModelCard, ModelList
 from .schema import ChatRequest, ImageRequest, Strict
+
+REFERENCE = "#/components/schemas/{model}"
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorEnvelope, "description": text}
@@ -47,6 +50,7 @@ def build_app(house: House) -> FastAPI:
         redoc_url=None,
     )
     _add_routes(app, house)
+    _describe_bodies(app)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_framework)
     app.add_middleware(
@@ -122,8 +126,21 @@ def _stream_too() -> dict[int | str, dict[str, Any]]:
 
 def _body(kind: type[Strict]) -> dict[str, Any]:
     """The document's entry for a body that the route reads itself: its parser bounds depth, and runs in a thread."""
-    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = {"$ref": REFERENCE.format(model=kind.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """Add to the document what the entries of `_body` refer to."""
+    framework_s = app.openapi
+    bodies = models_json_schema([(ChatRequest, "validation"), (ImageRequest, "validation")], ref_template=REFERENCE)[1]
+
+    def openapi() -> dict[str, Any]:
+        document = framework_s()
+        document["components"]["schemas"] |= bodies["$defs"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _refused(_: Request, error: Any) -> Response:

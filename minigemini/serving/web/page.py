@@ -24,7 +24,11 @@ CSS = """
 #chat img { cursor: zoom-in; max-width: min(100%, 20rem); }
 #chat [aria-label="Share"] { display: none; }
 #mining img { width: 100%; height: auto; }
-@media (max-width: 40rem) { #chat { height: 62vh !important; } h1 { font-size: 1.2rem; } }
+@media (max-width: 40rem) {
+  .fillable { padding: 0.5rem !important; }
+  #chat { height: 62vh !important; }
+  h1 { font-size: 1.2rem; }
+}
 """
 TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
 
@@ -83,7 +87,11 @@ def build_page(page: Page) -> gr.Blocks:
             multimodal=True,
             chatbot=chatbot,
             textbox=gr.MultimodalTextbox(
-                file_count="multiple", file_types=TYPES, placeholder="Ask; drop or paste pictures", show_label=False
+                file_count="multiple",
+                file_types=TYPES,
+                placeholder="Ask; drop or paste pictures",
+                show_label=False,
+                stop_btn=True,
             ),
             additional_inputs=[longest, heat, ocr, draw],
             additional_inputs_accordion=settings,

@@ -13,7 +13,7 @@ from ..settings import ServerSettings
 
 
 def job_of(
-    message: dict[str, Any],
+    message: dict[str, Any] | str,
     history: Sequence[dict[str, Any]],
     sampling: Sampling,
     settings: ServerSettings,
@@ -22,7 +22,8 @@ def job_of(
     """The question with all that was said before. Blocking: it opens the pictures.
 
     Args:
-        message: `{"text": …, "files": […]}`, each file a path, or `{"path": …}` where an answer is asked for again.
+        message: `{"text": …, "files": […]}`, each file a path, or `{"path": …}` where an answer is asked for
+            again; the text alone where it was edited.
         history: Gradio's messages, whose content is a list of texts and files.
         sampling: how the answer is drawn.
         settings: the limits on pictures.
@@ -31,7 +32,10 @@ def job_of(
     Raises:
         ApiError: a picture that is not read.
     """
-    spoken = [*turns(history), ("user", [_path(file) for file in message["files"]], message["text"])]
+    asked = {"text": message, "files": []} if isinstance(message, str) else message
+    content = [*({"type": "file", "file": {"path": _path(file)}} for file in asked["files"]), asked["text"]]
+    # Joined to what stands before it: an edited question comes without the pictures of its turn, which are still there.
+    spoken = list(turns([*history, {"role": "user", "content": content}]))
     pictures = iter(open_all([read_upload(path, uploads) for _, files, _ in spoken for path in files], settings))
     messages = [
         {
@@ -45,7 +49,9 @@ def job_of(
 
 def turns(history: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str], str]]:
     """Role, pictures and text of each turn: Gradio has a message for each picture and one for the text."""
-    role, files, texts = "", [], []
+    role = ""
+    files: list[str] = []
+    texts: list[str] = []
     for message in history:
         if role and message["role"] != role:
             yield role, files, "\n".join(texts)
