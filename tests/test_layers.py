@@ -21,6 +21,7 @@ ALLOWED = {
     "conversion": {"inference", "model"},
     "evaluation": {"inference", "model", "nano", "world"},
     "ablation": {"evaluation", "inference", "model", "training", "world"},
+    "serving": {"inference", "model"},
     "minigemini": {"model"},
     "minigemini.__main__": {"minigemini_cli"},
     "minigemini_cli": {
@@ -34,6 +35,7 @@ ALLOWED = {
         "conversion",
         "evaluation",
         "ablation",
+        "serving",
     },
 }
 

@@ -3,11 +3,13 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import damaged
+import httpx
 import native_files
 import pytest
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
@@ -23,7 +25,9 @@ from minigemini_cli.app import app
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+ROWS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+SERVERS = ("serve", "web")
+COMMANDS = [row for row in ROWS if row.split()[0] not in SERVERS]
 DOCTOR = "data doctor {folder}/mix.json --images {folder}/pictures --fix {folder}/mix.manifest"
 KEYBOARD = "What do you see?\n/quit\n"
 
@@ -34,7 +38,7 @@ def test_the_readme_shows_programs_and_every_verb():
     for group in app.registered_groups:
         verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
     groups = {group.name for group in app.registered_groups}
-    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in COMMANDS} == verbs
+    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in ROWS} == verbs
 
 
 def test_both_programs_print_the_same_answer():
@@ -100,6 +104,20 @@ def test_command(command, tmp_path, monkeypatch):
         assert Engine.load(tmp_path / "my-model").ask(ROOT / "examples/sign.png", "What is this?").text
     for name in re.findall(r"(?<!/)\b\w+\.png", command):
         assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("command", [row for row in ROWS if row.split()[0] in SERVERS])
+def test_server(command):
+    if command.startswith("web"):
+        pytest.importorskip("gradio")
+    words = [sys.executable, "-m", "minigemini", *shlex.split(command), "--port", "0"]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        url = next(re.findall(r"http://[\w.:]+", line)[0] for line in program.stderr if "http://" in line)
+        assert httpx.get(f"{url}/health" if command.startswith("serve") else url).status_code == 200
+        program.terminate()
+        program.communicate(timeout=60)
+    assert program.returncode in (0, -signal.SIGTERM)
 
 
 def test_every_make_target_of_the_readme_exists():

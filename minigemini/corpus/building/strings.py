@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from PIL.Image import Image
 
-from ...data.schema import IMAGE_TAG, Sample
+from ...data.schema import IMAGE_TAG, Picture, Sample
 from ...model.messages import with_requests
 from ...model.pictures import open_picture
 
@@ -26,10 +26,14 @@ def with_strings(sample: Sample, read: ReadStrings) -> Sample:
     Raises:
         PictureError: A picture cannot be read.
     """
-    strings = [string for picture in sample.pictures for string in read(open_picture(picture))]
+    strings = [string for picture in sample.pictures for string in read(_opened(picture))]
     # A picture may say what stands for a picture; whoever made it is nobody's guess.
     strings = [kept for string in strings if (kept := string.replace(IMAGE_TAG, "").strip())]
     if not strings:
         return sample
     users = sum(message["role"] == "user" for message in sample.messages)
     return replace(sample, messages=tuple(with_requests(sample.messages, False, [strings] + [[]] * (users - 1))))
+
+
+def _opened(picture: Picture) -> Image:
+    return picture if isinstance(picture, Image) else open_picture(picture)
