@@ -188,7 +188,7 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
 def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*CHAINS, *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*CHAINS, "ablation", *RECIPES]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
     assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..schema import Sample, SampleError, from_published
+from ..schema import IMAGE_TAG, Sample, SampleError, from_published
 from .base import SourceError, parse, read_at
 
 BLOCK_BYTES = 8 * 2**20
@@ -35,6 +35,8 @@ class _Place(NamedTuple):
     size: int
     record: Any = None
     """What lies there; None where it is not JSON."""
+    tags: int = 0
+    """Image tags of what is not JSON: counted, so that all others stay in their order."""
 
 
 class _RecordFile:
@@ -51,11 +53,11 @@ class _RecordFile:
     ) -> None:
         self.path, self.image_root, self.name, self.licence = path, image_root, name or path.name, licence
         offsets, sizes, pictures, numbers = array("q"), array("i"), array("i"), array("i")
-        for number, (offset, size, record) in enumerate(places):
+        for number, (offset, size, record, tags) in enumerate(places):
             if keep is None or record is None or keep(record):
                 offsets.append(offset)
                 sizes.append(size)
-                pictures.append(_pictures(record))
+                pictures.append(tags if record is None else _pictures(record))
                 numbers.append(number)
         if not offsets:
             raise SourceError(f"{path} has no records: name a file that has some.")
@@ -147,10 +149,9 @@ def _line_places(file: IO[bytes]) -> Iterator[_Place]:
     for line in file:
         if line.strip():
             try:
-                record = json.loads(line)
+                yield _Place(offset, len(line), json.loads(line))
             except (ValueError, RecursionError):
-                record = None
-            yield _Place(offset, len(line), record)
+                yield _Place(offset, len(line), tags=line.count(IMAGE_TAG.encode()))
         offset += len(line)
 
 
