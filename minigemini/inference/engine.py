@@ -20,6 +20,10 @@ from .streaming import Answer, AnswerStream
 Picture = Source | Image.Image
 
 
+COLDEST = 1e-4
+"""The lowest temperature that draws: below it the likeliest token is all there is, and at 1e-38 logits overflow."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How an answer is chosen.
@@ -145,7 +149,7 @@ class Engine:
         """
         inputs = self._prompts.inputs(messages)
         room = self._prompts.room(inputs["input_ids"].shape[1])
-        drawn = sampling.temperature > 0
+        drawn = sampling.temperature >= COLDEST
         settings = {
             "max_new_tokens": min(sampling.max_new_tokens, room),
             "num_beams": 1,
