@@ -13,10 +13,9 @@ from .settings import RecipeError, Settings
 
 CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
 """558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
-CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_487_000)
-"""643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR."""
-GENERATION = DataPart("data/MGM-Finetune/mgm_generation_pure_text.json", "data/MGM-Finetune", published_samples=13_000)
-"""8K re-captions, 5K in-context prompts: text alone."""
+CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_500_000)
+"""643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR, and
+13K of generation (8K re-captions, 5K in-context prompts): the one file that the scripts name holds them all."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def instruct(size: str) -> Recipe:
         name=f"MGM-{size}-instruct",
         stage="instruct",
         base=f"runs/{first.name}/{STAGE_1_FILE}",
-        data=(CONVERSATIONS, GENERATION),
+        data=(CONVERSATIONS,),
         chat_format=None,
         crop=False,
         learning_rate=figures.instruct_rate,
