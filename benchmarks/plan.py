@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from minigemini.data.conversation import conversation
-from minigemini.data.scene import sample_scene
+
+from minigemini.world.composing import sample_scene
+from minigemini.world.conversation import conversation
 
 SETTINGS: dict[str, dict[str, object]] = {
     "instruct": {"stage": "instruct"},

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, data, draw, evaluate, info, merge, scene, train
+from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, web
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -21,6 +21,8 @@ app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
 app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
+app.command("eval")(eval.evaluate)
 app.command("scene")(scene.scene)
+app.command("serve")(serve.serve)
+app.command("web")(web.web)
 app.add_typer(data.data, name="data")

@@ -97,13 +97,13 @@ def be_quiet(model: str) -> None:
     for name, value in {**settings, **({} if bars else {"HF_HUB_DISABLE_PROGRESS_BARS": "1"})}.items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # diffusers imports it, and it says what it lacks
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
     if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
-        from transformers.utils import logging as transformers_logging
+        from transformers.utils import logging as of_transformers
 
-        transformers_logging.set_verbosity_error()
+        of_transformers.set_verbosity_error()
         if not bars:
-            transformers_logging.disable_progress_bar()
+            of_transformers.disable_progress_bar()
 
 
 def printable(text: str) -> str:

@@ -2,16 +2,21 @@
 
 import typer
 
+from .data_build import build
+from .data_doctor import doctor
+from .data_fetch import fetch
+from .data_list import list_sources
+from .data_show import show
 from .data_synthesize import synthesize
 
 data = typer.Typer(
-    help="Assemble training data.\n\nExample: minigemini data synthesize --help",
+    help="Assemble training data: find, fetch, examine, build, look, have written.\n\nExample: minigemini data list",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+data.command("list")(list_sources)
+data.command("fetch")(fetch)
+data.command("doctor")(doctor)
+data.command("build")(build)
+data.command("show")(show)
 data.command("synthesize")(synthesize)
-
-
-@data.callback()
-def _verbs() -> None:
-    """Keep a single verb a verb: typer would run it in place of the group."""

@@ -7,7 +7,7 @@ import typer
 
 from .common import be_quiet, fail, one_line_errors
 
-NANO = ("nano", "nano-without-mining")
+ABLATION = "ablation"
 
 
 @one_line_errors
@@ -19,7 +19,8 @@ def train(
     show_list: Annotated[bool, typer.Option("--list", help="Name every recipe, and stop.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what trains, how long, in what memory, and stop.")] = False,
     folder: Annotated[
-        Path | None, typer.Option(help="Where the run keeps its work; run again to go on.  [default: runs/RECIPE]")
+        Path | None,
+        typer.Option(help="Where the run keeps its work; run again to go on.  [default: runs/RECIPE; runs/nano]"),
     ] = None,
     step: Annotated[
         list[str] | None, typer.Option(help="Of nano: only this step; may be repeated. Default: all, in order.")
@@ -34,63 +35,68 @@ def train(
         _list()
     elif recipe is None:
         fail("name a recipe; `minigemini train --list` shows them")
-    elif recipe in NANO:
-        if settings or plan:
-            fail(f"{recipe} has steps of its own, and takes no settings or plan; leave them out")
-        _train_nano(recipe, folder or Path("runs/nano"), step, threads)
+    elif recipe == ABLATION:
+        if plan or step:
+            fail(f"{ABLATION} is many runs; leave --plan and --step out")
+        _ablate(settings or [], folder or Path("runs") / ABLATION)
     else:
-        if step:
-            fail(f"{recipe} is one step; leave --step out")
-        _run(recipe, settings or [], folder, plan, threads)
+        _run(recipe, settings or [], folder, plan, step or [], threads)
 
 
 def _list() -> None:
+    from minigemini.training.nano import CHAINS
     from minigemini.training.recipes import RECIPES
 
-    for name in NANO:
-        print(f"{name:28}every step from nothing, on the drawn world")
+    for name, steps in CHAINS.items():
+        print(f"{name:32}{', '.join(steps)}")
+    print(f"{ABLATION:32}small twins of the paper's ablation, trained, measured and compared")
     for name, recipe in RECIPES.items():
-        adapter = "" if recipe.adapter == "none" else f", {recipe.adapter} of rank {recipe.lora_rank}"
-        print(
-            f"{name:28}{recipe.stage}{adapter}: rate {recipe.learning_rate:g}, batch {recipe.global_batch}, "
-            f"{recipe.max_length} tokens, from {recipe.base}"
-        )
+        print(f"{name:32}{recipe.summary()}")
 
 
-def _train_nano(recipe: str, folder: Path, step: list[str] | None, threads: int) -> None:
-    import torch
-
-    from minigemini.training.nano import RECIPES, STEPS, StepError, train_nano
-
-    torch.set_num_threads(threads)
-    try:
-        train_nano(folder, RECIPES[recipe], tuple(step or STEPS))
-    except (StepError, ModuleNotFoundError) as error:
-        fail(str(error))
-
-
-def _run(name: str, settings: list[str], folder: Path | None, plan: bool, threads: int) -> None:
+def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:
     be_quiet("nano")
 
-    from minigemini.training.recipe import RecipeError, parse_settings
-    from minigemini.training.recipes import find_recipe
+    from minigemini.training.nano import CHAINS, ROOT
+    from minigemini.training.recipes import find_recipe, usual_folder
+    from minigemini.training.settings import RecipeError, parse_settings
 
     try:
-        recipe = find_recipe(name).changed(parse_settings(settings))
+        settings = parse_settings(words)
+        recipe = None if name in CHAINS else find_recipe(name).changed(settings)
     except RecipeError as error:
         fail(str(error))
+    if recipe is None and plan:
+        fail(f"{name} is several recipes; plan one of them, e.g. {CHAINS[name][-1]}")
+    if recipe is not None and steps:
+        fail(f"{name} is one step; leave --step out")
     import torch
 
     from minigemini.data.faults import TooManyFaultsError
+    from minigemini.training.chain import train_chain
     from minigemini.training.checkpoints import DamagedError
     from minigemini.training.plan import make_plan
     from minigemini.training.run import train
 
     torch.set_num_threads(threads)
     try:
-        if plan:
+        if recipe is None:
+            print(train_chain(name, folder or Path(ROOT), settings, steps))
+        elif plan:
             print(make_plan(recipe).text())
         else:
-            print(train(recipe, folder or Path("runs") / recipe.name))
-    except (RecipeError, DamagedError, TooManyFaultsError, FloatingPointError) as error:
+            print(train(recipe, folder or usual_folder(name)))
+    except (RecipeError, DamagedError, TooManyFaultsError, FloatingPointError, ModuleNotFoundError) as error:
+        fail(str(error))
+
+
+def _ablate(words: list[str], folder: Path) -> None:
+    be_quiet("nano")
+
+    from minigemini.ablation.running import Ablation, run_ablation
+    from minigemini.training.settings import RecipeError, parse_settings
+
+    try:
+        print(run_ablation(Ablation.of(parse_settings(words)), folder))
+    except (RecipeError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))

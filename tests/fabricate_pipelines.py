@@ -9,7 +9,7 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 
-from minigemini.training.painter import PainterSize, build_painter
+from minigemini.training.pretraining.painter import PainterSize, build_painter
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32

@@ -162,3 +162,21 @@ def test_what_a_template_refuses_is_a_fault(processor):
     with pytest.raises(SampleError, match='refused by the chat template: roles are "user"') as caught:
         SampleEncoder(processor)(Sample("9", "s", (system, *turns([text("Q")], [text("A")]))))
     assert caught.value.fault is Fault.REFUSED
+
+
+@pytest.mark.parametrize("form", ["padded", "cropped"])
+def test_scaled_decoding_keeps_the_shapes_and_nearly_the_pixels(form, processor, plain, tmp_path):
+    from damaged import encoded, picture
+
+    made = {"padded": processor, "cropped": plain.processor}[form]
+    (tmp_path / "large.jpg").write_bytes(encoded(picture(4, 400, 300), quality=95))
+    said = ({"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": [text("yes")]})
+    sample = Sample("1", "s", said, (tmp_path / "large.jpg",))
+    encoders = [SampleEncoder(made, plain=form == "cropped", scaled=scaled) for scaled in (False, True)]
+    whole, scaled = (encoder(sample).pixels["high_res_pixel_values"] for encoder in encoders)
+    assert whole.shape == scaled.shape
+    error = (whole - scaled).abs() * 255 / 4  # a standard deviation is about a quarter of the range
+    assert 0 < error.mean() < 5
+    small = Sample("1", "s", said, (encoded(picture(4, 40, 30)),))
+    first, second = (encoder(small).pixels["high_res_pixel_values"] for encoder in encoders)
+    assert first.equal(second)

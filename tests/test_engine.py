@@ -69,6 +69,12 @@ def test_pictures_change_the_answer_and_come_in_any_form(engine, picture, tmp_pa
     assert engine.ask([picture(0), picture(1)], "What?", SHORT).text not in texts
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-38, 5e-324])
+def test_the_coldest_temperatures_take_the_likeliest_token(temperature, engine, picture):
+    cold = Sampling(max_new_tokens=12, temperature=temperature)
+    assert engine.ask(picture(0), "What?", cold).text == engine.ask(picture(0), "What?", SHORT).text
+
+
 def test_drawing_is_repeatable_by_its_seed(engine, picture):
     def drawn(seed):
         return engine.ask(picture(0), "What?", Sampling(max_new_tokens=16, temperature=2.0, seed=seed)).text

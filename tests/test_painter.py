@@ -1,5 +1,8 @@
 """The embedded painter: its pictures and captions, how it learns, is saved, loaded and drawn with."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +11,19 @@ from PIL import Image
 
 from minigemini.evaluation.things import find_things, judge
 from minigemini.inference import Drawing, Painter, RequestError
-from minigemini.training import painter as training
-from minigemini.training.loop import LoopSettings, run, stack
-from minigemini.training.painter import PainterLesson, PainterSize, build_painter, build_tokenizer, export, sample
+from minigemini.training.nano import painter as recipe
+from minigemini.training.pretraining import painter as training
+from minigemini.training.pretraining.painter import (
+    PainterLesson,
+    PainterSize,
+    build_painter,
+    build_tokenizer,
+    export,
+    sample,
+)
+from minigemini.training.pretraining.task import stack
+from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
 
@@ -102,74 +115,42 @@ def test_samples_come_from_their_index():
 # How it learns
 
 
-class Task:
-    """The lesson as the training loop takes it."""
-
-    def __init__(self):
-        torch.manual_seed(0)
-        self.module = PainterLesson(build_painter(TINY), decay=0.9)
-
-    sample = staticmethod(sample)
-    collate = staticmethod(stack)
-
-    def loss(self, batch):
-        out = self.module(**batch)
-        return out.pop("loss"), out
+@pytest.fixture
+def lesson() -> PainterLesson:
+    torch.manual_seed(0)
+    return PainterLesson(build_painter(TINY))
 
 
-def test_the_loss_falls_and_every_weight_has_a_gradient():
-    task = Task()
+def test_the_loss_falls_and_every_weight_has_a_gradient(lesson):
     batch = stack([sample(index) for index in range(8)])
-    optimiser = torch.optim.AdamW([p for p in task.module.parameters() if p.requires_grad], lr=3e-3)
+    optimiser = torch.optim.AdamW(lesson.parameters(), lr=3e-3)
     losses = []
     for _ in range(12):
-        loss, figures = task.loss(batch)
-        losses.append(float(loss.detach()))
+        out = lesson(**batch)
+        losses.append(float(out["loss"].detach()))
         optimiser.zero_grad()
-        loss.backward()
+        out["loss"].backward()
         optimiser.step()
     assert losses[-1] < 0.7 * losses[0]
-    assert set(figures) == {"picture_loss", "label_loss", "label_accuracy"}
-    idle = [n for n, p in task.module.named_parameters() if p.requires_grad and p.grad is None]
+    assert set(out) == {"loss", "picture_loss", "label_loss", "label_accuracy"}
+    idle = [n for n, p in lesson.named_parameters() if p.requires_grad and p.grad is None]
     assert not idle
 
 
-def test_a_run_that_was_stopped_goes_on_exactly(tmp_path, monkeypatch):
-    settings = LoopSettings(steps=4, batch_size=2, learning_rate=1e-3, workers=0, checkpoint_every_s=0)
-    whole = Task()
-    run(whole, settings, tmp_path / "whole", "painter")
-    stopped = Task()
-    loss, seen = stopped.loss, []
-
-    def stop_at_three(batch):
-        seen.append(batch)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return loss(batch)
-
-    monkeypatch.setattr(stopped, "loss", stop_at_three)
-    with pytest.raises(KeyboardInterrupt):
-        run(stopped, settings, tmp_path / "stopped", "painter")
-    resumed = Task()
-    run(resumed, settings, tmp_path / "stopped", "painter")
-    expected = whole.module.state_dict()
-    assert int(expected["steps"]) == 4
-    assert all(torch.equal(expected[name], tensor) for name, tensor in resumed.module.state_dict().items())
+def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "PainterSize", lambda: TINY)
+    short = replace(recipe(), steps=2, global_batch=2, micro_batch=2, workers=0, watch="none")
+    train(short, tmp_path / "run")
+    (drawn,) = Painter.load(tmp_path / "run" / "model", device="cpu").draw("a red star", Drawing(seed=1, steps=2))
+    assert drawn.image.size == (64, 64)
+    assert "label_accuracy" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-def test_the_average_follows_the_weights():
-    task = Task()
-    with torch.no_grad():
-        for parameter in task.module.network.parameters():
-            parameter.add_(1.0)
-    batch = stack([sample(0)])
-    task.module.eval()(**batch)
-    assert int(task.module.steps) == 0, "it is not touched while it is only looked at"
-    task.module.train()
-    for _ in range(80):
-        task.module._update_average()
-    pairs = zip(task.module.average.parameters(), task.module.network.parameters(), strict=True)
-    assert all(torch.allclose(average, weight, atol=1e-2) for average, weight in pairs)
+def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    monkeypatch.delitem(sys.modules, "minigemini.training.pretraining.painter", raising=False)
+    with pytest.raises(RecipeError, match=r"nano-painter needs diffusers: pip install 'minigemini\[draw\]'"):
+        train(recipe(), tmp_path / "run")
 
 
 # How it draws
@@ -180,17 +161,16 @@ def painter(tmp_path_factory) -> Painter:
     return Painter.load(save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painter") / "tiny"), device="cpu")
 
 
-def test_an_exported_lesson_draws_what_it_drew(tmp_path):
-    task = Task()
+def test_an_exported_lesson_draws_what_it_drew(lesson, tmp_path):
     with torch.no_grad():
-        for parameter in task.module.average.parameters():
+        for parameter in lesson.network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    export(task.module, tmp_path / "painter")
+    export(dict(lesson.named_parameters()), tmp_path / "painter", TINY)
     assert sum(file.stat().st_size for file in tmp_path.rglob("*.safetensors")) < 2.2 * sum(
-        p.numel() for p in task.module.average.parameters()
+        p.numel() for p in lesson.network.parameters()
     ), "two bytes a weight"
     drawn = Painter.load(tmp_path / "painter", device="cpu").draw("a red star", Drawing(seed=1))[0].image
-    straight = task.module.painter()("a red star", generator=torch.Generator().manual_seed(1)).images[0]
+    straight = lesson.painter("a red star", generator=torch.Generator().manual_seed(1)).images[0]
     assert np.abs(np.asarray(drawn, dtype=int) - np.asarray(straight, dtype=int)).max() <= 3
 
 

@@ -4,9 +4,9 @@ import pytest
 from training_world import tiny_recipe, write_data
 
 from minigemini.training.plan import make_plan
-from minigemini.training.recipe import RecipeError
 from minigemini.training.recipes import RECIPES
 from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
 
 
 @pytest.fixture

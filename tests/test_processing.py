@@ -2,10 +2,13 @@
 
 import pytest
 import torch
-from transformers import AutoProcessor
+from PIL import Image
+from published import TOKENIZERS
+from transformers import AutoProcessor, AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiProcessor
 from minigemini.model.chat_templates import CHAT_TEMPLATES
+from minigemini.model.image_token import add_image_token
 
 IMAGE = {"type": "image"}
 
@@ -140,3 +143,26 @@ def test_a_processor_must_fit(make_config, tokenizer):
         MiniGeminiProcessor(
             image_processor, tokenizer, patch_size=8, grid_size=1, use_global_tile=False, image_token="<picture>"
         )
+
+
+def test_the_space_behind_a_picture_may_belong_to_its_replacement(monkeypatch, make_config, tmp_path):
+    """For servers that put tokens in a placeholder's place: the prompt is the same either way."""
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "tok_llama_fast")
+    config = make_config(image_token_id=add_image_token(tokenizer))
+    MiniGeminiProcessor.from_config(config, tokenizer, chat_template=CHAT_TEMPLATES["vicuna"]).save_pretrained(tmp_path)
+    processor = MiniGeminiProcessor.from_pretrained(
+        tmp_path
+    )  # loaded, Llama's tokenizer opens no text behind a picture
+    pictures = [Image.new("RGB", (20, 30)), Image.new("RGB", (30, 20))]
+    content = [*({"type": "image", "image": picture} for picture in pictures), {"type": "text", "text": "Which?"}]
+
+    def tokens() -> list[int]:
+        return processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=True, return_dict=True, add_generation_prompt=True
+        )["input_ids"][0]
+
+    assert processor.replace_image_token({}, 0) == "<image>" * processor.num_image_tokens
+    before = tokens()
+    monkeypatch.setattr(MiniGeminiProcessor, "spaces_in_replacements", True)
+    assert processor.replace_image_token({}, 0) == "<image>" * processor.num_image_tokens + " "
+    assert tokens() == before

@@ -4,24 +4,33 @@ import json
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import damaged
+import httpx
+import native_files
 import pytest
 from fabricate_pipelines import save_pipeline
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
+from minigemini.ablation import running
+from minigemini.ablation.running import Ablation
 from minigemini.inference import Engine
-from minigemini.training import nano
+from minigemini.training import chain
 from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+ROWS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+SERVERS = ("serve", "web")
+COMMANDS = [row for row in ROWS if row.split()[0] not in SERVERS]
+DOCTOR = "data doctor {folder}/mix.json --images {folder}/pictures --fix {folder}/mix.manifest"
 KEYBOARD = "What do you see?\n/quit\n"
 
 
@@ -31,7 +40,7 @@ def test_the_readme_shows_programs_and_every_verb():
     for group in app.registered_groups:
         verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
     groups = {group.name for group in app.registered_groups}
-    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in COMMANDS} == verbs
+    assert {tuple(command.split()[: 2 if command.split()[0] in groups else 1]) for command in ROWS} == verbs
 
 
 def test_both_programs_print_the_same_answer():
@@ -62,6 +71,15 @@ def put_descriptions_into(folder: Path) -> None:
     (folder / "described.json").write_text(json.dumps([{"id": "1", "image": "1.jpg", "conversations": turns}]))
 
 
+def put_data_into(folder: Path) -> None:
+    """What `data` fetches and reads, by the names of the README."""
+    native_files.lima(folder / "my-mirror", 3)
+    damaged.fabricate(folder, 24, 5, 0.5)
+    (folder / "set.json").rename(folder / "mix.json")
+    done = CliRunner().invoke(app, shlex.split(DOCTOR.format(folder=folder)))
+    assert done.exit_code == 0, done.output
+
+
 def save_adapter(folder: Path) -> None:
     """As training with PEFT leaves one."""
     from peft import LoraConfig, get_peft_model
@@ -73,26 +91,44 @@ def save_adapter(folder: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, tmp_path, monkeypatch):
     trained = []
-    monkeypatch.setattr(nano, "train_nano", lambda *given: trained.append(given))  # hours; test_training.py has it
+    # Hours: test_pretraining.py and test_ablation.py have them.
+    monkeypatch.setattr(chain, "train_chain", lambda *given: trained.append(given))
+    monkeypatch.setattr(running, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     if command.startswith("draw"):
         save_pipeline("PainterPipeline", tmp_path / "my-painter")
     put_descriptions_into(tmp_path)
+    put_data_into(tmp_path)
     put_parts_into(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command) + (["--samples", "1"] if command.startswith("evaluate") else [])
+    words = shlex.split(command) + (["--limit", "1", "--gallery", "2"] if command.startswith("eval") else [])
     done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     if command.startswith("train"):
-        assert trained == [(Path("runs/nano"), nano.RECIPES["nano"], nano.STEPS)]
+        ablation = (Ablation(), Path("runs/ablation"))
+        assert trained == [ablation if "ablation" in command else ("nano", Path("runs/nano"), {}, [])]
     else:
         assert done.stdout.strip()
     if command.startswith("merge"):
         assert Engine.load(tmp_path / "my-model").ask(ROOT / "examples/sign.png", "What is this?").text
     for name in re.findall(r"(?<!/)\b\w+\.png", command):
         assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("command", [row for row in ROWS if row.split()[0] in SERVERS])
+def test_server(command):
+    if command.startswith("web"):
+        pytest.importorskip("gradio")
+    words = [sys.executable, "-m", "minigemini", *shlex.split(command), "--port", "0"]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        url = next(re.findall(r"http://[\w.:]+", line)[0] for line in program.stderr if "http://" in line)
+        assert httpx.get(f"{url}/health" if command.startswith("serve") else url).status_code == 200
+        program.terminate()
+        program.communicate(timeout=60)
+    assert program.returncode in (0, -signal.SIGTERM)
 
 
 def test_every_make_target_of_the_readme_exists():

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from minigemini.conversion import PUBLISHED
 from minigemini.model.small_parts import save_small_parts
 from minigemini.training.building import build, configure
-from minigemini.training.recipe import DataPart, Recipe, RecipeError, parse_settings
-from minigemini.training.recipes import FIGURES, RECIPES, find_recipe, how_to_make
+from minigemini.training.nano import CHAINS
+from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.recipes import FIGURES, PUBLISHED_RECIPES, RECIPES, find_recipe, how_to_make, usual_folder
+from minigemini.training.settings import RecipeError, parse_settings
 from minigemini_cli.app import app
 
 CPU = torch.device("cpu")
@@ -37,12 +39,12 @@ def bases(make_model, make_processor, tmp_path_factory):
 
 
 def test_the_published_models_have_recipes():
-    instructed = {name.removesuffix("-instruct") for name in RECIPES if name.endswith("-instruct")}
+    instructed = {name.removesuffix("-instruct") for name in PUBLISHED_RECIPES if name.endswith("-instruct")}
     assert instructed == set(PUBLISHED)
     assert {f"MGM-{size}-align" for size in FIGURES} <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PUBLISHED_RECIPES)
 def test_every_recipe_builds(name, bases):
     size = name.split("-")[1]
     recipe = RECIPES[name]
@@ -75,7 +77,7 @@ def test_figures_are_the_papers():
     assert (second.learning_rate, second.global_batch, second.max_length, second.crop) == (2e-5, 128, 2048, False)
     assert RECIPES["MGM-34B-HD-instruct"].learning_rate == RECIPES["MGM-8x7B-instruct"].learning_rate == 1e-5
     assert RECIPES["MGM-13B-HD-instruct"].max_length == 4096
-    for recipe in RECIPES.values():
+    for recipe in PUBLISHED_RECIPES.values():
         assert (recipe.schedule, recipe.warmup_share, recipe.weight_decay, recipe.epochs) == ("cosine", 0.03, 0, 1)
     assert RECIPES["MGM-7B-HD-instruct"].base == RECIPES["MGM-7B-instruct"].base  # of the normal model's stage 1
 
@@ -83,6 +85,11 @@ def test_figures_are_the_papers():
 def test_the_geometry_of_an_hd_recipe_is_the_published_one():
     config = configure(RECIPES["MGM-7B-HD-instruct"], PUBLISHED["MGM-7B"].config())
     assert config.num_image_tokens == PUBLISHED["MGM-7B-HD"].config().num_image_tokens == 2880
+    assert config.high_res_size == PUBLISHED["MGM-7B-HD"].config().high_res_size
+    again = configure(RECIPES["MGM-7B-HD-instruct"], config)
+    assert again.high_res_size == 1536  # it is HD already
+    normal = configure(replace(RECIPES["MGM-7B-instruct"], geometry="normal"), again)
+    assert (normal.high_res_size, normal.num_image_tokens) == (768, 576)
 
 
 def test_settings_are_typed():
@@ -130,9 +137,15 @@ def test_a_missing_base_says_how_to_make_it():
     assert how_to_make("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
     assert how_to_make("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
     assert how_to_make("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
+    assert how_to_make(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
     assert how_to_make("elsewhere") is None
     with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
         build(RECIPES["MGM-7B-align"], CPU)
+
+
+def test_a_recipe_has_its_usual_folder():
+    assert str(usual_folder("MGM-7B-align")) == "runs/MGM-7B-align"
+    assert RECIPES["nano-align"].base == f"{usual_folder('nano-mining')}/model"
 
 
 def test_an_unknown_recipe_names_the_nearest():
@@ -156,7 +169,11 @@ def test_a_saved_recipe_is_compared(tmp_path):
         (["MGM-7B-alinge"], "did you mean MGM-7B-align"),
         (["MGM-7B-align", "step=3"], "did you mean steps"),
         (["MGM-7B-align", "--step", "export"], "leave --step out"),
-        (["nano", "steps=3"], "takes no settings"),
+        (["nano", "step=3"], "did you mean steps"),
+        (["nano", "--plan"], "plan one of them, e.g. nano-hd"),
+        (["nano", "--step", "nano-polish"], "unknown step 'nano-polish'"),
+        (["nano-language", "--plan"], "a plan is of a stage"),
+        (["nano-align"], "make it with `minigemini train nano-mining`"),
         (["MGM-7B-align"], "make it with `minigemini assemble"),
     ],
 )
@@ -171,7 +188,7 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
 def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["nano", "nano-without-mining", *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*CHAINS, "ablation", *RECIPES]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
     assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
@@ -186,5 +203,5 @@ def test_the_command_line_trains(tiny_checkpoint, picture, tmp_path, monkeypatch
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip() == "runs/MGM-7B-align/stage1.safetensors"
     page = (tmp_path / "runs/MGM-7B-align/report.md").read_text()
-    assert f"    minigemini train MGM-7B-align base={tiny_checkpoint} data=captions.json@. global_batch=2" in page
+    assert f"    minigemini train MGM-7B-align base={tiny_checkpoint} data=captions.json@. steps=2" in page
     assert list((tmp_path / "runs/MGM-7B-align").rglob("events.out.tfevents*"))

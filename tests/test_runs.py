@@ -23,8 +23,8 @@ from minigemini.inference import Engine
 from minigemini.inference.merging import merge
 from minigemini.training import checkpoints
 from minigemini.training.checkpoints import DamagedError, newest_whole
-from minigemini.training.recipe import RecipeError
 from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
 
 WORLD = Path(__file__).parent / "training_world.py"
 ROOT = Path(__file__).parent.parent

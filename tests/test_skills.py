@@ -1,10 +1,10 @@
-"""How answers are graded, and how sure a share is."""
+"""How answers about the drawn world are graded, and what is asked."""
 
 import pytest
 
-from minigemini.evaluation.grading import Score, letters_in_place, the_name, the_same, things_named
-from minigemini.evaluation.measuring import questions
-from minigemini.evaluation.skills import TABLES
+from minigemini.evaluation.drawn import lessons as asked_in
+from minigemini.evaluation.grading import letters_in_place, the_name, the_same, things_named
+from minigemini.evaluation.skills import FIRST_SKILLS, PAGE_SKILLS, SKILLS
 from minigemini.world.material import EVALUATION_STREAM
 
 SCENE = "A red house, an orange hat and a blue cup."
@@ -30,24 +30,17 @@ def test_grade(grade, right, said, expected):
     assert grade(right, said) == expected
 
 
-def test_interval_holds_the_share_and_narrows():
-    few, many = Score("", 5, 10), Score("", 500, 1000)
-    for score in (few, many, Score("", 0, 10), Score("", 10, 10)):
-        low, high = score.interval
-        assert -1e-9 < low <= score.share + 1e-9
-        assert score.share - 1e-9 <= high < 1 + 1e-9
-    assert few.interval == pytest.approx((0.2366, 0.7634), abs=1e-4)  # as tabulated for 5 of 10
-    assert many.interval[1] - many.interval[0] < 0.07
+TABLES = (FIRST_SKILLS, SKILLS, PAGE_SKILLS)
 
 
-@pytest.mark.parametrize("skill", [skill for table in TABLES.values() for skill in table], ids=lambda skill: skill.name)
+@pytest.mark.parametrize("skill", [skill for table in TABLES for skill in table], ids=lambda skill: skill.name)
 def test_every_skill_can_be_asked_on_scenes_of_its_own(skill):
-    lessons = list(questions(skill, 5))
+    lessons = list(asked_in(skill, 5))
     assert [lesson.turns[-1].skill for lesson in lessons] == [skill.asks] * 5
     assert skill.material.stream == EVALUATION_STREAM
     assert all(skill.grade(lesson.turns[-1].answer, lesson.turns[-1].answer)[0] > 0 for lesson in lessons)
 
 
 def test_rows_of_a_table_have_names_of_their_own():
-    for table in TABLES.values():
+    for table in TABLES:
         assert len({skill.name for skill in table}) == len(table)

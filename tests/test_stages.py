@@ -6,7 +6,7 @@ from training_world import tiny_recipe
 
 from minigemini.training import stages
 from minigemini.training.building import Lesson
-from minigemini.training.recipe import RecipeError
+from minigemini.training.settings import RecipeError
 
 MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
 

@@ -20,7 +20,9 @@ def cpu_seconds(*words: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("verb", [[], ["ask"], ["chat"], ["draw"], ["data", "synthesize"], ["info"], ["merge"]])
+@pytest.mark.parametrize(
+    "verb", [[], ["ask"], ["chat"], ["draw"], ["data", "synthesize"], ["info"], ["merge"], ["eval"]]
+)
 def test_help_imports_nothing_heavy(verb):
     code = f"""
 import sys

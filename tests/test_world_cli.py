@@ -1,4 +1,4 @@
-"""The verbs that draw the world: `scene`, `train`, `evaluate`."""
+"""The verbs that draw the world: `scene`, `train`, `eval`."""
 
 import pytest
 from PIL import Image
@@ -24,11 +24,28 @@ def test_scene_draws_the_same_picture_for_a_seed_and_answers_questions_about_it(
     assert lines[1].startswith("  ")
 
 
-def test_evaluate_measures_every_skill_and_keeps_the_table(tiny_checkpoint, tmp_path):
-    done = run("evaluate", str(tiny_checkpoint), "--samples", "2", "-o", str(tmp_path / "table.md"))
+def test_eval_measures_every_skill_and_leaves_a_report(tiny_checkpoint, tmp_path):
+    words = [
+        "eval",
+        "nano",
+        "--model",
+        str(tiny_checkpoint),
+        "--limit",
+        "2",
+        "--gallery",
+        "2",
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    done = run(*words)
     assert done.exit_code == 0
-    assert (tmp_path / "table.md").read_text() in done.stdout
-    assert "| read a word never seen in training | 0.0% (0.0% to 65.8%, n=2) |" in done.stdout
+    assert "| read a word never seen in training | 0.0 (0.0 to 65.8, n=2) |" in done.stdout
+    report = (tmp_path / "run/report.md").read_bytes()
+    assert done.stdout.strip() in report.decode()
+    answers = (tmp_path / "run/answers.jsonl").read_bytes()
+    assert run(*words).exit_code == 0
+    assert (tmp_path / "run/answers.jsonl").read_bytes() == answers  # nothing is asked twice
+    assert (tmp_path / "run/report.md").read_bytes() == report
 
 
 @pytest.mark.parametrize(
@@ -37,10 +54,16 @@ def test_evaluate_measures_every_skill_and_keeps_the_table(tiny_checkpoint, tmp_
         (["scene", "out.png", "--kind", "castle"], "unknown kind of scene 'castle'"),
         (["scene", "no/such/folder/out.png"], "no/such/folder/out.png"),
         (["train", "giga"], "unknown recipe 'giga'; `minigemini train --list` names them"),
-        (["train", "nano", "--step", "polish"], "unknown step polish: choose from low-res-encoder"),
-        (["train", "nano", "--step", "alignment"], "run the step low-res-encoder first"),
-        (["evaluate", "no-such-folder"], "no-such-folder"),
-        (["evaluate", "nano", "-o", "no/such/table.md"], "no such folder to write into"),
+        (["train", "nano", "--step", "polish"], "unknown step 'polish'; choose from nano-low-res-encoder"),
+        (["train", "nano", "--step", "nano-mining"], "nano-low-res-encoder/encoder.safetensors: no such file"),
+        (["eval"], "name a task; `minigemini eval --list` shows them"),
+        (["eval", "vqa9"], "unknown task 'vqa9'; choose from nano, grown"),
+        (["eval", "nano", "--limit", "1", "--model", "no-such-folder"], "no-such-folder"),
+        (["eval", "mme"], "mme reads official files; name their folder with --data"),
+        (["eval", "mme", "--data", "nowhere"], "nowhere: no such folder"),
+        (["eval", "nano", "--limit", "1", "--backend", "localhost:1"], "localhost:1: no address; give one like http"),
+        (["eval", "nano", "--limit", "1", "--backend", "http://127.0.0.1:9"], "lists no models (connection refused)"),
+        (["eval", "nano", "--compare", "nowhere"], "no results of an evaluation"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path, monkeypatch):

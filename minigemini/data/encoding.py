@@ -5,12 +5,13 @@ from typing import Any, Literal
 
 import torch
 from jinja2.exceptions import TemplateError
+from PIL import Image
 from torch import Tensor
 
 from ..model import MiniGeminiProcessor
 from ..model.generation import IGNORED
 from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
-from .schema import Fault, Sample, SampleError, text_of
+from .schema import Fault, Picture, Sample, SampleError, text_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class SampleEncoder:
         max_length: most tokens of a sample.
         too_long: what becomes of a longer one: it is a fault, or its text is cut off at the end; never a picture.
         limits: which pictures are read.
+        scaled: decode JPEGs that are at least twice as large as the high-resolution picture to a half, a quarter or an
+            eighth, and resize from there: some three times as fast, and not quite the same pixels.
     """
 
     processor: MiniGeminiProcessor
@@ -49,6 +52,7 @@ class SampleEncoder:
     max_length: int | None = None
     too_long: Literal["fault", "truncate"] = "fault"
     limits: PictureLimits = LIMITS
+    scaled: bool = False
 
     def __call__(self, sample: Sample) -> Encoded:
         """Encode a sample.
@@ -87,14 +91,20 @@ class SampleEncoder:
             parts = [dict(part) for part in message["content"]]
             for part in parts:
                 if part["type"] == "image":
-                    picture = next(pictures)
-                    name = "a picture" if isinstance(picture, bytes) else str(picture)
-                    try:
-                        part["image"] = open_picture(picture, self.limits, name)
-                    except PictureError as error:
-                        raise SampleError(Fault.PICTURE, str(error)) from None
+                    part["image"] = self._opened(next(pictures))
             messages.append({"role": message["role"], "content": parts})
         return messages
+
+    def _opened(self, picture: Picture) -> Image.Image:
+        if isinstance(picture, Image.Image):
+            return picture
+        processor = self.processor.image_processor
+        at_least_px = processor.high_res_size["height"] if self.scaled else None
+        name = "a picture" if isinstance(picture, bytes) else str(picture)
+        try:
+            return open_picture(picture, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
+        except PictureError as error:
+            raise SampleError(Fault.PICTURE, str(error)) from None
 
     def _kept(self, ids: Tensor) -> int:
         """How many tokens of a text stay."""

@@ -67,8 +67,12 @@ class Mixture:
         Raises:
             SampleError: It is faulty.
         """
-        part = int(np.searchsorted(self._bases, index, side="right")) - 1
+        part = self.part_of(index)
         return self.parts[part].reader[index - int(self._bases[part])]
+
+    def part_of(self, index: int) -> int:
+        """Of which part the sample of one number is."""
+        return int(np.searchsorted(self._bases, index, side="right")) - 1
 
     def epoch(self, number: int) -> np.ndarray:
         """The order of an epoch: (S,) int64, numbers of samples."""

@@ -8,16 +8,20 @@ with `<image>` in a human turn for each picture, and ours, of shards:
 
     {"id", "source", "messages": [{"role", "content": [{"type": "image"}, {"type": "text", "text"}]}, …], "images": […]}
 
+and, where they are known, "origin" and "licence".
+
 Both are checked alike and strictly: what is wrong has a name (`Fault`), so that faults can be counted, and a message
 that says which sample it is and what is wrong with it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from PIL import Image
 
 IMAGE_TAG = "<image>"
 _ROLES = {"human": "user", "gpt": "assistant"}
@@ -63,8 +67,8 @@ class SampleError(ValueError):
         return SampleError(self.fault, self.detail, self.id or id, self.source or source)
 
 
-Picture = Path | bytes
-"""A picture by reference: where its file lies, or the file's bytes."""
+Picture = Path | bytes | Image.Image
+"""Where a picture's file lies, the file's bytes, or a picture of our own making, which nobody needs to check."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,16 @@ class Sample:
         id, source: its name, and that of what it comes from.
         messages: as chat templates take them; `{"type": "image"}` stands where a picture does.
         pictures: what stands there, in the order of the text.
+        origin: the record that it was made of, `file#row`, where that is known.
+        licence: under which it was published, where that is known.
     """
 
     id: str
     source: str
     messages: tuple[Mapping[str, Any], ...]
     pictures: tuple[Picture, ...] = ()
+    origin: str = ""
+    licence: str = ""
 
 
 def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
@@ -99,7 +107,7 @@ def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
         if not isinstance(images, list):
             raise SampleError(Fault.MALFORMED, f"image is {images!r}: a path or a list of paths")
         messages = [_published_turn(turn, n) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
-        return _checked(id, source, messages, [_resolve(image, image_root) for image in images])
+        return _checked(id, source, messages, [resolve(image, image_root) for image in images])
     except SampleError as error:
         raise error.of(id, source) from None
 
@@ -116,8 +124,9 @@ def from_record(record: Any, pictures: Sequence[Any], image_root: Path | None) -
         if not isinstance(source, str) or not source:
             raise SampleError(Fault.MALFORMED, f"source is {source!r}: the name of what it comes from")
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
-        resolved = [p if isinstance(p, bytes) else _resolve(p, image_root) for p in pictures]
-        return _checked(id, source, messages, resolved)
+        resolved = [p if isinstance(p, bytes) else resolve(p, image_root) for p in pictures]
+        origin, licence = (str(record.get(name) or "") for name in ("origin", "licence"))
+        return replace(_checked(id, source, messages, resolved), origin=origin, licence=licence)
     except SampleError as error:
         raise error.of(id, str(source)) from None
 
@@ -126,6 +135,30 @@ def text_of(message: Mapping[str, Any]) -> str:
     """All text of a message."""
     content = message["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def resolve(path: Any, root: Path | None) -> Path:
+    """Where a picture lies. A record may come from anywhere, so its paths stay inside the folder of pictures.
+
+    Raises:
+        SampleError: It is no path, or one that leaves the folder.
+    """
+    if not isinstance(path, str) or not path:
+        raise SampleError(Fault.MALFORMED, f"a picture is {path!r}: a path or bytes")
+    if root is None:
+        raise SampleError(Fault.PICTURE, f"{path!r}, but no folder of pictures was given")
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or "\0" in path:
+        raise SampleError(Fault.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
+    return root / relative
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _id_of(record: Any) -> str:
@@ -170,7 +203,7 @@ def _turn(message: Any, number: int) -> Mapping[str, Any]:
     return {"role": role, "content": parts}
 
 
-def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: list[Picture]) -> Sample:
+def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: Sequence[Picture]) -> Sample:
     """Hold what both records have in common to the rules."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]
@@ -182,6 +215,8 @@ def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: 
             raise SampleError(Fault.TAG_IN_ANSWER, f"message {number} is the {message['role']}'s")
         if message["role"] == "user" and IMAGE_TAG in text_of(message):
             raise SampleError(Fault.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give it as a part")
+        if not _is_text(text_of(message)):
+            raise SampleError(Fault.MALFORMED, f"message {number} has half a surrogate pair, which no encoding writes")
         if not images and not text_of(message).strip():
             fault = Fault.EMPTY_ANSWER if message["role"] == "assistant" else Fault.EMPTY_QUESTION
             raise SampleError(fault, f"message {number}")
@@ -190,15 +225,3 @@ def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: 
         fault = Fault.DANGLING_TAG if tags > len(pictures) else Fault.SURPLUS_PICTURE
         raise SampleError(fault, f"{tags} image tags, but {len(pictures)} pictures")
     return Sample(id, source, tuple(messages), tuple(pictures))
-
-
-def _resolve(path: Any, root: Path | None) -> Path:
-    """Where a picture lies. A record may come from anywhere, so its paths stay inside the folder of pictures."""
-    if not isinstance(path, str) or not path:
-        raise SampleError(Fault.MALFORMED, f"a picture is {path!r}: a path or bytes")
-    if root is None:
-        raise SampleError(Fault.PICTURE, f"{path!r}, but no folder of pictures was given")
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts or "\0" in path:
-        raise SampleError(Fault.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
-    return root / relative

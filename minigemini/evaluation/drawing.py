@@ -15,7 +15,7 @@ from ..world.material import EVALUATION_STREAM, evaluation
 from ..world.painting import KINDS, Plan, sample_painting
 from ..world.requesting import sample_wish
 from ..world.wishes import DRAW
-from .grading import Score
+from .statistics import wilson
 from .things import Verdict, find_things, judge
 
 NOTHING = Verdict(False, False, False, False)
@@ -74,7 +74,7 @@ def table(drawn: Sequence[Drawn]) -> str:
         counts += [sum(one.verdict.right and one.told for one in those)] if asked else []
         cells = [f"{count / len(those):.1%}" for count in counts]
         if kind is None:
-            low, high = Score("all", counts[len(names)], len(those)).interval
+            low, high = wilson(counts[len(names)], len(those))
             cells[len(names)] += f" ({low:.1%} to {high:.1%})"
         rows.append(f"| {kind or 'all'}, n={len(those)} | {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -1,9 +1,7 @@
-"""What counts in an answer, and how sure a share is."""
+"""What counts in an answer about the drawn world."""
 
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 Grade = Callable[[str, str], tuple[int, int]]
 """From the right answer and what was said to how much of it is right, out of how much."""
@@ -26,23 +24,3 @@ def things_named(right: str, said: str) -> tuple[int, int]:
     """Things with their colours, in any order; one that is not there counts against as one that is missing."""
     wanted, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (right, said))
     return len(wanted & found), max(len(wanted), len(found))
-
-
-@dataclass(frozen=True)
-class Score:
-    """How much of what was asked was answered right; `Skill.grade` says what is counted."""
-
-    skill: str
-    right: int
-    asked: int
-
-    @property
-    def share(self) -> float:
-        return self.right / self.asked
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the share (Wilson 1927)."""
-        z, n, p = 1.96, self.asked, self.share
-        middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)

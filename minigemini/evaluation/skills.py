@@ -113,5 +113,3 @@ PAGE_SKILLS = (
     Skill("says that it cannot tell, about a table", "table", "unknown"),
 )
 """What is asked about pictures of 512 pixels, which nano-HD reads at grid 2."""
-
-TABLES = {"first": FIRST_SKILLS, "grown": SKILLS, "pages": PAGE_SKILLS}

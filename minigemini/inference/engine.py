@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -14,10 +14,14 @@ from .adapters import find_source
 from .errors import RequestError
 from .loading import load_config, load_model, load_processor
 from .placing import choose_placement, input_device
+from .prompts import Draws, Message, Prompts, Strings
 from .streaming import Answer, AnswerStream
 
 Picture = Source | Image.Image
-Message = dict[str, Any]
+
+
+COLDEST = 1e-4
+"""The lowest temperature that draws: below it the likeliest token is all there is, and at 1e-38 logits overflow."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Sampling:
     """0 always takes the likeliest token; above it tokens are drawn, the flatter the higher."""
     seed: int | None = None
     """Makes a drawn answer repeatable; seeds torch's global generators."""
+    top_p: float = 1.0
+    """Draws among the likeliest tokens alone that have this share of the probability together."""
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -42,6 +48,12 @@ class Sampling:
             raise RequestError(f"temperature is {self.temperature}; it goes from 0 (always the likeliest token) to 100")
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise RequestError(f"seed is {self.seed}; it goes from 0 to {2**63 - 1}")
+        if not 0 < self.top_p <= 1:
+            raise RequestError(f"top_p is {self.top_p}; it is above 0 and at most 1")
+
+    def but(self, **changes: Any) -> Self:
+        """The same with other values."""
+        return replace(self, **changes)
 
 
 GREEDY = Sampling()
@@ -58,6 +70,7 @@ class Engine:
 
     def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
+        self._prompts = Prompts(processor, model.config)
 
     @classmethod
     def load(
@@ -126,8 +139,8 @@ class Engine:
         sampling: Sampling = GREEDY,
         on_end: Callable[[Answer], None] | None = None,
         *,
-        draw: bool | Sequence[bool] = False,
-        ocr: Sequence[str] | Sequence[Sequence[str]] = (),
+        draw: Draws = False,
+        ocr: Strings = (),
     ) -> AnswerStream:
         """Answer messages in Transformers' chat format piece by piece.
 
@@ -140,53 +153,17 @@ class Engine:
         Raises:
             RequestError: messages that are no such ones, an empty question, or too much for the model's context.
         """
-        self._check(messages)
-        inputs: Any = self.processor.apply_chat_template(
-            list(messages),
-            draw=draw,
-            ocr=ocr,
-            tokenize=True,
-            return_dict=True,
-            add_generation_prompt=True,
-            return_tensors="pt",
-        )
-        length, context = inputs["input_ids"].shape[1], self._context_tokens()
-        if length >= context:
-            raise RequestError(
-                f"pictures and text are {length} tokens, but the context holds {context}; begin anew, or ask less"
-            )
-        drawn = sampling.temperature > 0
+        inputs = self._prompts.inputs(messages, draw, ocr)
+        room = self._prompts.room(inputs["input_ids"].shape[1])
+        drawn = sampling.temperature >= COLDEST
         settings = {
-            "max_new_tokens": min(sampling.max_new_tokens, context - length),
+            "max_new_tokens": min(sampling.max_new_tokens, room),
             "num_beams": 1,
             "do_sample": drawn,
             # None: whatever the checkpoint's generation_config says about drawing does not belong here.
             "temperature": sampling.temperature if drawn else None,
             "top_k": 0 if drawn else None,
-            "top_p": 1.0 if drawn else None,
+            "top_p": sampling.top_p if drawn else None,
         }
         inputs = inputs.to(self.device)
         return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end)
-
-    def _check(self, messages: Sequence[Message]) -> None:
-        """Let through opened pictures and plain text only: Transformers would fetch a picture given as an address."""
-        texts = [self._text_of(message["content"]) for message in messages]
-        if any(self.processor.image_token in text for text in texts):
-            raise RequestError(f"the text holds {self.processor.image_token}, which stands for a picture; leave it out")
-        if not texts or not texts[-1].strip():
-            raise RequestError("the question is empty; ask something")
-
-    def _text_of(self, content: str | Sequence[Message]) -> str:
-        """The text of one message, once its parts are known to be of the two kinds."""
-        if isinstance(content, str):
-            return content
-        for part in content:
-            kind = str(part.get("type"))
-            wanted = {"text": str, "image": Image.Image}.get(kind)
-            if wanted is None or part.keys() != {"type", kind} or not isinstance(part[kind], wanted):
-                raise RequestError(f"a message has a part {sorted(part)}; a part is a text, or an image as PIL.Image")
-        return "".join(part["text"] for part in content if part["type"] == "text")
-
-    def _context_tokens(self) -> int:
-        """The longest text the language model was made for; one that does not say so has no bound."""
-        return getattr(self.model.config.text_config, "max_position_embeddings", None) or 2**31

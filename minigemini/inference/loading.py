@@ -8,8 +8,9 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .checkpoint import check_loaded
+from .checkpoint import check_loaded, find_checkpoint
 from .errors import CheckpointError, RequestError, one_line
+from .hub import DESCRIPTIONS, fetch, is_hub_id
 from .placing import Placement
 from .quantising import check_4bit_on_cpu, stored_way
 
@@ -48,6 +49,17 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
             f"{ours[0]} of id {ours[1]}; use the files that were saved together"
         )
     return processor
+
+
+def find_processor(model: str) -> MiniGeminiProcessor:
+    """The processor of `nano`, of a folder, or of a hub id, whose weights stay where they are.
+
+    Raises:
+        CheckpointError: there is no such thing, or its processor cannot be loaded.
+    """
+    known = model == "nano" or Path(model).expanduser().exists() or not is_hub_id(model)
+    folder = find_checkpoint(model) if known else fetch(model, DESCRIPTIONS)
+    return load_processor(folder, load_config(folder))
 
 
 def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> MiniGeminiForConditionalGeneration:

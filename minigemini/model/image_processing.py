@@ -1,5 +1,6 @@
 """Pictures to pixels: one high-resolution tensor per picture, and the low-resolution one that is made from it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,11 @@ class MiniGeminiImageProcessor(PilBackend):
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
+        def to_values(image: np.ndarray) -> np.ndarray:
+            if do_rescale:
+                image = self.rescale(image, rescale_factor)
+            return self.normalize(image, image_mean, image_std) if do_normalize else image
+
         low_res, high_res = [], []
         assert size.height is not None
         for image in images:
@@ -124,10 +130,7 @@ class MiniGeminiImageProcessor(PilBackend):
                 image = self.resize(image, SizeDict(shortest_edge=high_res_size.height), resample)
             if do_center_crop:
                 image = self.center_crop(image, high_res_size)
-            if do_rescale:
-                image = self.rescale(image, rescale_factor)
-            if do_normalize:
-                image = self.normalize(image, image_mean, image_std)
+            image = _by_table(image, to_values) if image.dtype == np.uint8 else to_values(image)
             high_res.append(image)
             low_res.append(shrink(image, size.height))
         return BatchFeature({"pixel_values": low_res, "high_res_pixel_values": high_res}, tensor_type=return_tensors)
@@ -141,6 +144,12 @@ class MiniGeminiImageProcessor(PilBackend):
     def _validate_preprocess_kwargs(self, high_res_size: SizeDict, **kwargs: Any) -> None:  # type: ignore[override]
         # What is cropped is the high-resolution picture; there is no crop size of its own.
         super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
+
+
+def _by_table(image: np.ndarray, to_values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Give a picture (3, H, W) of bytes its values, each of the 256 worked out once: the same, in less time."""
+    table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+    return np.stack([channel[pixels] for channel, pixels in zip(table, image, strict=True)])
 
 
 def shrink(image: np.ndarray, size_px: int) -> np.ndarray:

@@ -8,7 +8,7 @@ C  query channels · C_s  channels of high-res stage s · C_hr  their sum
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,8 +47,11 @@ def weights_at_hand(*modules: nn.Module) -> Iterator[None]:
 class NormedLinear(nn.Sequential):
     """LayerNorm, then Linear: one of the projections φ."""
 
+    linear_class: ClassVar[type[Any]] = nn.Linear
+    """What keeps weight and bias. Who exchanges every `nn.Linear` for a kernel that keeps no weight sets another."""
+
     def __init__(self, dim_in: int, dim_out: int, eps: float) -> None:
-        super().__init__(nn.LayerNorm(dim_in, eps=eps), nn.Linear(dim_in, dim_out))
+        super().__init__(nn.LayerNorm(dim_in, eps=eps), type(self).linear_class(dim_in, dim_out))
 
     @property
     def norm(self) -> nn.LayerNorm:
@@ -58,7 +61,7 @@ class NormedLinear(nn.Sequential):
     def linear(self) -> nn.Linear:
         linear = self[1]
         # Its weight is read, not its forward called: an adapter around it would be passed over in silence.
-        if not isinstance(linear, nn.Linear) or not linear.weight.is_floating_point():
+        if not isinstance(linear, type(self).linear_class) or not linear.weight.is_floating_point():
             raise TypeError(
                 f"mining multiplies with the plain weight of its projections, got a {type(linear).__name__}: "
                 "merge adapters into the weights, and keep mining out of quantisation"

@@ -8,10 +8,12 @@ on white, an animation shows its first frame. `MiniGeminiImageProcessor` by itse
 `PIL.Image`, it treats it as the published models' code did (alpha dropped, 16-bit clipped); golden vectors pin that.
 """
 
+import math
 import os
 import struct
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -24,8 +26,30 @@ from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImag
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 
+class Problem(StrEnum):
+    """What can be wrong with a picture's file."""
+
+    MISSING = "missing"
+    UNREADABLE = "cannot be read"
+    EMPTY = "zero bytes"
+    TOO_LARGE = "over a limit"
+    NO_PICTURE = "not a picture"
+    BROKEN = "broken or cut off"
+
+
 class PictureError(ValueError):
-    """A picture that is not read; the message is one line that names the picture, the number and the mend."""
+    """A picture that is not read; the message is one line that names the picture, the number and the mend.
+
+    Attributes:
+        problem: what is wrong, for counting.
+    """
+
+    def __init__(self, message: str, problem: Problem) -> None:
+        super().__init__(message, problem)  # all arguments, so that it survives pickling between processes
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -61,13 +85,23 @@ _UPRIGHT = {
 }
 
 
-def open_picture(source: Source, limits: PictureLimits = LIMITS, name: str | None = None) -> Image.Image:
+def open_picture(
+    source: Source,
+    limits: PictureLimits = LIMITS,
+    name: str | None = None,
+    *,
+    at_least_px: int | None = None,
+    shorter: bool = False,
+) -> Image.Image:
     """Read one picture, upright, as RGB.
 
     Args:
         source: path, encoded bytes, or a binary file that is read from where it stands.
         limits: what is accepted.
         name: what error messages call the picture; the path or the file's name by default.
+        at_least_px: a JPEG may be decoded to a half, a quarter or an eighth, which takes a fraction of the time, as
+            long as its longer side keeps that many pixels; all its data are read all the same. None keeps all.
+        shorter: measure the shorter side in its place, as for cropping.
 
     Returns:
         The decoded picture, mode RGB, independent of `source`.
@@ -79,13 +113,27 @@ def open_picture(source: Source, limits: PictureLimits = LIMITS, name: str | Non
     data = _read(source, limits, name)
     with _open_header(data, limits, name) as picture:
         _check_shape(picture.size, limits, name)
+        if at_least_px is not None:
+            shrink = at_least_px / (min if shorter else max)(picture.size)
+            picture.draft(None, (math.ceil(picture.width * shrink), math.ceil(picture.height * shrink)))
         try:
             picture.load()
         except (*_BROKEN, Image.DecompressionBombError) as error:
             raise PictureError(
-                f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again"
+                f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again",
+                Problem.BROKEN,
             ) from None
         return _as_seen(picture)
+
+
+def format_of(head: bytes, limits: PictureLimits = LIMITS) -> str | None:
+    """Pillow's name of the format that a file's first 16 bytes tell; None if it is none that is read."""
+    return next((known for known in limits.formats if _accepts(known, head[:16])), None)
+
+
+def _accepts(known: str, head: bytes) -> bool:
+    accepts = Image.OPEN[known][1]
+    return accepts is not None and accepts(head) is True
 
 
 def _read(source: Source, limits: PictureLimits, name: str) -> bytes:
@@ -99,19 +147,22 @@ def _read(source: Source, limits: PictureLimits, name: str) -> bytes:
         else:
             data = source.read(limits.max_bytes + 1)
     except FileNotFoundError:
-        raise PictureError(f"{name}: no such file; check the path") from None
+        raise PictureError(f"{name}: no such file; check the path", Problem.MISSING) from None
     except IsADirectoryError:
-        raise PictureError(f"{name}: a folder, not a picture; name a file in it") from None
+        raise PictureError(f"{name}: a folder, not a picture; name a file in it", Problem.NO_PICTURE) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = error.strerror if isinstance(error, OSError) else error
-        raise PictureError(f"{name}: cannot be read ({reason}); check the path and its permissions") from None
+        raise PictureError(
+            f"{name}: cannot be read ({reason}); check the path and its permissions", Problem.UNREADABLE
+        ) from None
     if not isinstance(data, bytes):
         raise TypeError(f"{name}: the file gives {type(data).__name__}, not bytes; open it with mode 'rb'")
     if not data:
-        raise PictureError(f"{name}: 0 bytes, an empty file; save or copy it again")
+        raise PictureError(f"{name}: 0 bytes, an empty file; save or copy it again", Problem.EMPTY)
     if len(data) > limits.max_bytes:
         raise PictureError(
-            f"{name}: more than {limits.max_bytes:,} bytes, the most that is read; make the picture smaller"
+            f"{name}: more than {limits.max_bytes:,} bytes, the most that is read; make the picture smaller",
+            Problem.TOO_LARGE,
         )
     return data
 
@@ -121,15 +172,17 @@ def _open_header(data: bytes, limits: PictureLimits, name: str) -> Image.Image:
 
     `Image.open` would do the same, but raises on 30000 x 30000 pixels before anybody can say so in the message.
     """
-    for known in limits.formats:
-        reader, accepts = Image.OPEN[known]
-        if accepts is None or accepts(data[:16]) is not True:
-            continue
+    known = format_of(data, limits)
+    if known is not None:
         try:
-            return reader(BytesIO(data), "")
+            return Image.OPEN[known][0](BytesIO(data), "")
         except (*_BROKEN, Image.DecompressionBombError) as error:
-            raise PictureError(f"{name}: a {known} with a broken header ({error}); copy or save it again") from None
-    raise PictureError(f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these")
+            raise PictureError(
+                f"{name}: a {known} with a broken header ({error}); copy or save it again", Problem.BROKEN
+            ) from None
+    raise PictureError(
+        f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these", Problem.NO_PICTURE
+    )
 
 
 def _check_shape(size: tuple[int, int], limits: PictureLimits, name: str) -> None:
@@ -137,16 +190,21 @@ def _check_shape(size: tuple[int, int], limits: PictureLimits, name: str) -> Non
     width, height = size
     shown = f"{name}: {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise PictureError(f"{shown}, an empty picture; save it again")
+        raise PictureError(f"{shown}, an empty picture; save it again", Problem.BROKEN)
     if max(size) > limits.max_side:
-        raise PictureError(f"{shown}, a side of more than {limits.max_side:,}; scale it down or cut it into parts")
+        raise PictureError(
+            f"{shown}, a side of more than {limits.max_side:,}; scale it down or cut it into parts", Problem.TOO_LARGE
+        )
     if width * height > limits.max_pixels:
         raise PictureError(
-            f"{shown} = {width * height:,}, more than the {limits.max_pixels:,} that are read; scale it down"
+            f"{shown} = {width * height:,}, more than the {limits.max_pixels:,} that are read; scale it down",
+            Problem.TOO_LARGE,
         )
     if max(size) > limits.max_aspect_ratio * min(size):
         raise PictureError(
-            f"{shown}, one side more than {limits.max_aspect_ratio} times the other; cut it into parts that can be seen"
+            f"{shown}, one side more than {limits.max_aspect_ratio} times the other; cut it into parts that can "
+            "be seen",
+            Problem.TOO_LARGE,
         )
 
 

@@ -1,7 +1,7 @@
 """Messages to model inputs. The processor alone knows how many visual tokens a picture has."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
@@ -38,6 +38,9 @@ class MiniGeminiProcessor(ProcessorMixin):
     valid_processor_kwargs = MiniGeminiProcessorKwargs
     tokenizer: PreTrainedTokenizerBase
     image_processor: MiniGeminiImageProcessor
+    spaces_in_replacements: ClassVar[bool] = False
+    """Whether the space that some tokenizers need behind a picture belongs to what replaces its placeholder. Who puts
+    tokens, not text, in a placeholder's place (vLLM) sets this, and finds the space there."""
 
     def __init__(
         self,
@@ -161,14 +164,15 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Put the image tokens in place, and the space behind them where the tokenizer needs one."""
         offsets: Any  # a list of replacements per text; Transformers' annotation says otherwise
         text, offsets = super().get_text_with_replacements(text, *replacements, **named)
-        if self._needs_space_after_image:
+        if self._needs_space_after_image and not self.spaces_in_replacements:
             for row, placed in enumerate(offsets):
                 text[row], offsets[row] = space_after_pictures(text[row], placed)
         return text, offsets
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
         """Give the text that takes a picture's placeholder: the image token, once per visual token."""
-        return self.image_token * self.num_image_tokens
+        space = " " if self._needs_space_after_image and self.spaces_in_replacements else ""
+        return self.image_token * self.num_image_tokens + space
 
     def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **_: Any) -> MultiModalData:
         """Count tokens and rows of pixels per picture, for servers that plan with them (vLLM)."""

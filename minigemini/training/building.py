@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..conversion import HD, Geometry
 from ..inference.adapters import Source, find_source
 from ..inference.errors import CheckpointError, RequestError
 from ..inference.loading import load_config, load_model, load_processor
@@ -16,8 +15,10 @@ from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGe
 from ..model.chat_templates import CHAT_TEMPLATES
 from ..model.small_parts import SMALL_PARTS
 from . import stages
-from .recipe import Recipe, RecipeError
+from .features import keep_features
+from .recipe import Recipe
 from .recipes import how_to_make
+from .settings import RecipeError
 
 
 class Lesson(nn.Module):
@@ -83,11 +84,10 @@ def find_base(recipe: Recipe) -> Source:
 
 
 def configure(recipe: Recipe, config: MiniGeminiConfig) -> MiniGeminiConfig:
-    """The base's config with the recipe's geometry."""
+    """The base's config with the recipe's geometry: as many high-resolution pixels per tile, one tile or 2 x 2."""
     if recipe.geometry != "base":
-        geometry = HD if recipe.geometry == "hd" else Geometry()
-        config.high_res_size, config.grid_size = geometry.high_res_size, geometry.grid_size
-        config.use_global_tile = geometry.use_global_tile
+        per_tile, config.grid_size = config.high_res_size // config.grid_size, 2 if recipe.geometry == "hd" else 1
+        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.geometry == "hd"
         config.check()
     return config
 
@@ -120,6 +120,8 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     if source.adapter is not None:
         source.adapter.merge_into(model)
     stages.hold_encoders(model)
+    if recipe.features is not None:
+        keep_features(model, Path(recipe.features), recipe.features_gb)
     if recipe.gradient_checkpointing:
         recompute(model.model.language_model)
     trained: nn.Module = model

@@ -6,31 +6,28 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..data.encoding import Encoded, SampleEncoder
+from ..data.encoding import SampleEncoder
 from ..data.faults import FaultLog
 from ..data.loader import Loader
 from ..data.mixture import GlobalBatches, Mixture, Part
 from ..data.packing import Batch, PackedCollator, PaddedCollator
-from ..data.readers import JsonLinesReader, JsonListReader, ParquetReader, Reader, SourceError, TarReader
+from ..data.readers import Reader, SourceError, open_reader
+from ..data.seed_loader import SeedLoader
 from ..model import MiniGeminiProcessor
-from .recipe import DataPart, Recipe, RecipeError
+from .recipe import DataPart, Recipe
+from .settings import RecipeError
 
-READERS: dict[str, Callable[..., Reader]] = {
-    ".json": JsonListReader,
-    ".jsonl": JsonLinesReader,
-    ".parquet": ParquetReader,
-    ".tar": TarReader,
-}
+DRAWN_PREFIX = "drawn:"
 
 
 @dataclass(frozen=True)
 class Passes:
     """A device's share of a global batch as `count` batches of about equally many samples, for as many passes."""
 
-    collator: Callable[[Sequence[Encoded]], Batch]
+    collator: Callable[[Sequence[Any]], Batch]
     count: int
 
-    def __call__(self, samples: Sequence[Encoded]) -> list[Batch]:
+    def __call__(self, samples: Sequence[Any]) -> list[Batch]:
         """Cut and collate; where too many samples are faulty a batch has none, and teaches nothing."""
         ends = [len(samples) * n // self.count for n in range(self.count + 1)]
         return [self.collator(samples[start:end]) for start, end in pairwise(ends)]
@@ -39,7 +36,7 @@ class Passes:
 class Stream:
     """The passes of all steps one behind the other, without end. How far it has come is the loader's to say."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader | SeedLoader) -> None:
         self.loader = loader
 
     def __iter__(self) -> Iterator[Batch]:
@@ -48,19 +45,23 @@ class Stream:
                 yield from passes  # type: ignore[misc]  # a loader gives what its collator does, here `Passes`
 
 
+def is_drawn(part: DataPart) -> bool:
+    """Whether samples are drawn, and in no file."""
+    return part.file.startswith(DRAWN_PREFIX)
+
+
 def open_part(part: DataPart) -> Reader:
-    """The reader of a file.
+    """The reader of a file, of a manifest, of a folder of shards, or of what is drawn.
 
     Raises:
         RecipeError: It is not there, or not a source of samples.
     """
-    path = Path(part.file)
-    if path.suffix not in READERS:
-        raise RecipeError(f"data {part.file}: unknown ending; give one of {', '.join(READERS)}")
-    if not path.is_file():
-        raise RecipeError(f"data {part.file}: no such file; name the one that holds the samples (data=FILE@IMAGES)")
+    if is_drawn(part):
+        from .drawn import DrawnReader  # brings the world with it
+
+        return DrawnReader.open(part.file)
     try:
-        return READERS[path.suffix](path, Path(part.images) if part.images else None)
+        return open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:
         raise RecipeError(f"data {error}") from None
 
@@ -87,7 +88,9 @@ def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_picture: int) ->
 def encoder_of(recipe: Recipe, processor: MiniGeminiProcessor) -> SampleEncoder:
     """What makes tensors of samples."""
     plain = recipe.chat_format == "plain"
-    return SampleEncoder(processor, plain, max_length=recipe.max_length, too_long="truncate")
+    return SampleEncoder(
+        processor, plain, max_length=recipe.max_length, too_long="truncate", scaled=recipe.scaled_decoding
+    )
 
 
 def make_loader(

@@ -1,143 +1,155 @@
-"""The recipe of nano, the embedded checkpoint: steps that each leave a folder, from which the next one starts.
+"""The recipes of nano, the embedded checkpoint, in the paper's order: encoders, stage 1, stage 2, on the drawn world.
 
-The order is the paper's: encoders (each alone), alignment, instruction. The twin without mining shares the
-low-resolution encoder and goes through the same steps on the same samples, without a high-resolution tower.
+The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
 """
 
-import copy
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-import torch
-from transformers import LlamaConfig, PreTrainedTokenizerBase
+from .recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
+from .settings import Settings
 
-from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from ..model.chat_templates import CHAT_TEMPLATES
-from .encoders import HIGH_RES_CONFIG, LOW_RES_CONFIG, HighResolutionTask, LowResolutionTask
-from .heads import PatchHeads
-from .instruction import InstructionTask
-from .loop import LoopSettings, StepError, load_module, run
-from .tokenizer import IMAGE, build_tokenizer
-from .vision import AlignmentTask
+ROOT = "runs/nano"
+"""Where each step keeps a folder of its own, by its name."""
 
-STEPS = ("low-res-encoder", "high-res-encoder", "alignment", "instruction", "export")
+TWIN = "nano-without-mining"
+CHAINS = {
+    "nano": (
+        *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
+        *("nano-align", "nano-instruct", "nano-hd"),
+    ),
+    TWIN: ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector", f"{TWIN}-align", f"{TWIN}-instruct"),
+}
+"""The steps from nothing to a checkpoint, by the name that runs them all."""
 
-
-@dataclass(frozen=True)
-class NanoRecipe:
-    """How long each step learns. The defaults made the embedded checkpoint.
-
-    Attributes:
-        low_res_encoder, high_res_encoder, alignment, instruction: settings of the four steps.
-        mining: False trains the twin, which has no high-resolution tower.
-        seed: of the initial weights.
-    """
-
-    low_res_encoder: LoopSettings = LoopSettings(steps=2400, batch_size=32, learning_rate=1e-3)
-    high_res_encoder: LoopSettings = LoopSettings(steps=3000, batch_size=32, learning_rate=2e-3)
-    alignment: LoopSettings = LoopSettings(steps=500, batch_size=16, learning_rate=4e-3)
-    instruction: LoopSettings = LoopSettings(steps=4700, batch_size=16, learning_rate=1e-3)
-    mining: bool = True
-    seed: int = 0
-
-    def folder_of(self, step: str, root: Path) -> Path:
-        """Where a step keeps its work; the twin's steps lie beside nano's, and the encoders are common to both."""
-        return root / (step if self.mining or step.endswith("encoder") else f"{step}-without-mining")
+SMALL: dict[str, Any] = {
+    "precision": "fp32",
+    "weight_decay": 0.05,
+    "adam_beta2": 0.98,
+    "workers": 1,
+    "checkpoint_every": 250,
+}
+"""What all steps share: models so small take decay, and a CPU multiplies in float32."""
 
 
-RECIPES = {"nano": NanoRecipe(), "nano-without-mining": NanoRecipe(mining=False)}
+def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
+    """Every step of nano and its twin by its name, each starting from what those before it left under `root`."""
+    steps: list[Settings] = [
+        low_res_encoder(),
+        high_res_encoder(),
+        language(),
+        mining(root),
+        align(root),
+        instruct(root),
+        instruct_hd(root),
+        *twins(root),
+        painter(),
+    ]
+    return {step.name: step for step in steps}
 
 
-def nano_config(tokenizer: PreTrainedTokenizerBase, mining: bool = True) -> MiniGeminiConfig:
-    """Nano's geometry keeps the paper's ratios: 32 pixels and 8 x 8 high-resolution positions per patch."""
-    return MiniGeminiConfig(
-        vision_config=copy.deepcopy(LOW_RES_CONFIG),
-        high_res_vision_config=copy.deepcopy(HIGH_RES_CONFIG) if mining else None,
-        text_config=LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=256,
-            intermediate_size=688,
-            num_hidden_layers=6,
-            num_attention_heads=8,
-            num_key_value_heads=8,
-            max_position_embeddings=1024,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            tie_word_embeddings=True,
-        ),
-        high_res_size=256,
-        vision_feature_layer=-1,
-        image_token_id=tokenizer.get_vocab()[IMAGE],
+def low_res_encoder() -> Pretraining:
+    """The ViT alone names thing and colour of every patch of scenes, seen at a quarter of their size."""
+    return Pretraining(
+        name="nano-low-res-encoder",
+        task="low-res-encoder",
+        steps=9000,
+        learning_rate=1e-3,
+        global_batch=32,
+        micro_batch=32,
+        **SMALL,
     )
 
 
-def train_nano(root: Path, recipe: NanoRecipe, steps: tuple[str, ...] = STEPS) -> None:
-    """Runs the steps in order; each goes on where it stopped, and a finished one takes no time.
-
-    Args:
-        root: where every step keeps a folder of its own; that of `export` is the checkpoint.
-        recipe: lengths, and which of the twins.
-        steps: some of `STEPS`.
-
-    Raises:
-        StepError: a step is unknown, or an earlier one, without which it cannot start, was not run.
-    """
-    if unknown := set(steps) - set(STEPS):
-        raise StepError(f"unknown step {', '.join(sorted(unknown))}: choose from {', '.join(STEPS)}")
-    for step in STEPS:
-        if step in steps:
-            torch.manual_seed(recipe.seed)
-            _RUNNERS[step](root, recipe)
+def high_res_encoder() -> Pretraining:
+    """The ConvNeXt alone reads every letter and names every thing of small pictures."""
+    return replace(
+        low_res_encoder(), name="nano-high-res-encoder", task="high-res-encoder", steps=12000, learning_rate=2e-3
+    )
 
 
-def _train_low_res_encoder(root: Path, recipe: NanoRecipe) -> None:
-    run(LowResolutionTask(), recipe.low_res_encoder, root / "low-res-encoder", "low-res encoder")
+def language() -> Pretraining:
+    """The language model alone learns to speak, from conversations without their pictures."""
+    return replace(low_res_encoder(), name="nano-language", task="language", steps=3000)
 
 
-def _train_high_res_encoder(root: Path, recipe: NanoRecipe) -> None:
-    if recipe.mining:
-        run(HighResolutionTask(), recipe.high_res_encoder, root / "high-res-encoder", "high-res encoder")
+def mining(root: str) -> Pretraining:
+    """Mining and projector learn to hand on what both frozen encoders see; the paper begins with encoders that CLIP has
+    brought into one space, ours have never met."""
+    return replace(
+        low_res_encoder(),
+        name="nano-mining",
+        task="mining",
+        steps=1500,
+        learning_rate=4e-3,
+        global_batch=16,
+        micro_batch=16,
+        low_res_encoder=f"{root}/nano-low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
+        high_res_encoder=f"{root}/nano-high-res-encoder/{PRETRAINED_FILE['high-res-encoder']}",
+        language=f"{root}/nano-language/{PRETRAINED_FILE['language']}",
+    )
 
 
-def _align(root: Path, recipe: NanoRecipe) -> None:
-    model, _ = _build(recipe)
-    load_module(model.model.vision_tower, root / "low-res-encoder", prefix="encoder.")
-    if model.model.high_res_vision_tower is not None:
-        load_module(model.model.high_res_vision_tower, root / "high-res-encoder", prefix="encoder.")
-    run(AlignmentTask(model), recipe.alignment, recipe.folder_of("alignment", root), "alignment")
+def align(root: str) -> Recipe:
+    """Stage 1, on captions."""
+    return Recipe(
+        name="nano-align",
+        stage="align",
+        base=f"{root}/nano-mining/{CHECKPOINT}",
+        data=(DataPart("drawn:captions#24000"),),
+        learning_rate=1e-3,
+        global_batch=16,
+        micro_batch=16,
+        max_length=384,
+        row_length=384,
+        gradient_checkpointing=False,
+        **SMALL,
+    )
 
 
-def _instruct(root: Path, recipe: NanoRecipe) -> None:
-    model, processor = _build(recipe)
-    alignment = AlignmentTask(model)
-    load_module(alignment.module, recipe.folder_of("alignment", root))
-    task = InstructionTask(model, processor, alignment.heads)
-    run(task, recipe.instruction, recipe.folder_of("instruction", root), "instruction")
+def instruct(root: str) -> Recipe:
+    """Stage 2, on conversations about one picture or two."""
+    return replace(
+        align(root),
+        name="nano-instruct",
+        stage="instruct",
+        base=f"{root}/nano-align/{STAGE_1_FILE}",
+        data=(DataPart("drawn:lessons#192000"),),
+    )
 
 
-def _export(root: Path, recipe: NanoRecipe) -> None:
-    """Writes the checkpoint: a Transformers folder in bfloat16."""
-    model, processor = _build(recipe)
-    task = InstructionTask(model, processor, PatchHeads(model.config.text_config.hidden_size, letters=True))
-    load_module(task.module, recipe.folder_of("instruction", root))
-    model.generation_config.max_new_tokens = 64
-    folder = recipe.folder_of("export", root)
-    model.bfloat16().save_pretrained(folder)
-    processor.save_pretrained(folder)
+def instruct_hd(root: str) -> Recipe:
+    """Stage 2 goes on for a while with 2 x 2 tiles and the whole picture: pages, and scenes lest they be forgotten."""
+    return replace(
+        instruct(root),
+        name="nano-hd",
+        base=f"{root}/nano-instruct/{CHECKPOINT}",
+        geometry="hd",
+        data=(DataPart("drawn:pages#12000"), DataPart("drawn:lessons#4000")),
+        learning_rate=5e-4,
+        micro_batch=4,
+        max_length=1024,
+        row_length=1024,
+    )
 
 
-_RUNNERS = {
-    "low-res-encoder": _train_low_res_encoder,
-    "high-res-encoder": _train_high_res_encoder,
-    "alignment": _align,
-    "instruction": _instruct,
-    "export": _export,
-}
+def painter() -> Pretraining:
+    """The painter that draws nano's captions."""
+    return replace(
+        low_res_encoder(),
+        name="nano-painter",
+        task="painter",
+        steps=6000,
+        learning_rate=6e-4,
+        global_batch=64,
+        micro_batch=64,
+        weight_decay=0.01,
+    )
 
 
-def _build(recipe: NanoRecipe) -> tuple[MiniGeminiForConditionalGeneration, MiniGeminiProcessor]:
-    tokenizer = build_tokenizer()
-    config = nano_config(tokenizer, recipe.mining)
-    processor = MiniGeminiProcessor.from_config(config, tokenizer, chat_template=CHAT_TEMPLATES["nano"])
-    return MiniGeminiForConditionalGeneration(config), processor
+def twins(root: str) -> list[Settings]:
+    """The same steps of a model without a high-resolution encoder."""
+    projector = replace(mining(root), name=f"{TWIN}-projector", high_res_encoder=None)
+    first = replace(align(root), name=f"{TWIN}-align", base=f"{root}/{projector.name}/{CHECKPOINT}")
+    second = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{first.name}/{STAGE_1_FILE}")
+    return [projector, first, second]

@@ -22,10 +22,11 @@ from ..inference.report import part_of
 from ..model import MiniGeminiForConditionalGeneration
 from . import stages
 from .building import build, configure, find_base
-from .feed import Stream, global_batches, make_loader, open_mixture, steps_of
+from .feed import Stream, global_batches, is_drawn, make_loader, open_mixture, steps_of
 from .memory import begin_count, peak_bytes
-from .recipe import Recipe, RecipeError
+from .recipe import Recipe
 from .run import processes
+from .settings import RecipeError, Settings
 from .trainer import StageTrainer, arguments
 
 MOMENT_BYTES = {"adamw": 8, "adamw-8bit": 2}
@@ -112,17 +113,19 @@ class Plan:
         return "\n".join([f"{self.recipe.name}", *(f"  {name:{width}}{value}" for name, value in rows)])
 
 
-def make_plan(recipe: Recipe) -> Plan:
+def make_plan(recipe: Settings) -> Plan:
     """Plan a run by as many processes as this is one of.
 
     Raises:
         RecipeError: There is neither what the recipe names nor what was published under that name.
     """
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"{recipe.name}: a plan is of a stage; this has {recipe.summary()}")
     state = processes()
     trained, frozen, least = _weigh(recipe, _on_meta(recipe), state.device)
     free = free_memory()
     free_bytes = free[f"cuda:{state.device.index or 0}" if state.device.type == "cuda" else "cpu"]
-    missing = [part.file for part in recipe.data if not Path(part.file).is_file()]
+    missing = [part.file for part in recipe.data if not (is_drawn(part) or Path(part.file).is_file())]
     if missing and any(part.published_samples is None for part in recipe.data):
         raise RecipeError(f"{recipe.name}: data {missing[0]}: no such file; name the one that holds the samples")
     samples = round(sum((part.published_samples or 0) * part.weight for part in recipe.data))
@@ -188,6 +191,7 @@ class _Probes(Stream):
 
     def __init__(self, loader: Loader, chosen: list[int]) -> None:
         super().__init__(loader)
+        self.loader: Loader = loader
         self.chosen, self.reads = chosen, list[float]()
         self.tokens = self.samples = 0
 

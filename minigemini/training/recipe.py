@@ -1,23 +1,24 @@
 """What a run does, in one frozen object of plain values: printed, compared, saved, changed by `key=value`."""
 
-import difflib
-import types
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 from ..model.chat_templates import CHAT_TEMPLATES
+from .settings import RecipeError, Settings, parse_number
 
-
-class RecipeError(ValueError):
-    """A recipe that does not exist or cannot run; the message is one line and says what to do."""
+STAGE_1_FILE = "stage1.safetensors"
+"""What stage 1 leaves in its folder."""
+ADAPTER, CHECKPOINT = "adapter", "model"
+"""Folders that stage 2 leaves in its own."""
 
 
 @dataclass(frozen=True)
 class DataPart:
-    """A file of samples and its share of an epoch; on the command line `FILE[@IMAGES][*WEIGHT]`.
+    """A source of samples and its share of an epoch; on the command line `FILE[@IMAGES][*WEIGHT]`.
 
     Attributes:
-        file: JSON list, JSON lines, Parquet or tar, by its ending.
+        file: JSON list, JSON lines, Parquet or tar, by its ending; or so many samples of the drawn world, as
+            `drawn:lessons#1000`.
         images: folder that its pictures' paths start from; None where a shard holds the pictures.
         weight: how often an epoch goes through it.
         published_samples: how many the published file has, for a plan made before it is there.
@@ -33,53 +34,44 @@ class DataPart:
         """Read the command line's form."""
         rest, star, weight = text.rpartition("*") if "*" in text else (text, "", "1")
         file, _, images = rest.partition("@")
-        return cls(file, images or None, _number(float, "data", weight) if star else 1.0)
+        return cls(file, images or None, parse_number(float, "data", weight) if star else 1.0)
+
+    def __str__(self) -> str:
+        images = f"@{self.images}" if self.images else ""
+        return self.file + images + (f"*{self.weight:g}" if self.weight != 1 else "")
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
     """One stage of training.
 
     Attributes:
-        name: by which it is run.
         stage: `align` trains mining and the projector; `instruct` those and the language model.
         base: what training starts from, as wherever a model is named: a folder, a hub id, `nano`, or a file of small
             parts (a stage-1 result), which names its own base.
-        data: files of samples.
-        geometry: how pictures are cut: as the base does, or as the published normal or HD models. Another than the
-            base's is for runs that write a whole checkpoint.
+        data: sources of samples.
+        geometry: how pictures are cut: as the base does, in one tile (`normal`), or in 2 x 2 tiles and the whole
+            picture (`hd`), of twice the pixels a side. Another than the base's is for runs that write a whole
+            checkpoint.
         chat_format: a name in `CHAT_TEMPLATES`; None is the base's own. With `plain`, samples are captions alone.
         crop: resize and centre-crop pictures; False pads them to a square.
         adapter: `lora` trains small matrices beside those of the language model, `qlora` over its weights in 4 bits;
             mining and the projector train whole.
         lora_rank, lora_alpha, lora_dropout: of the adapter.
         tune_encoders: also train the last half of the ViT and the last block of each ConvNeXt stage.
-        optimiser: AdamW, or bitsandbytes' with moments in 8 bits.
-        schedule: of the learning rate after the warm-up.
-        learning_rate: its peak.
-        small_parts_rate: mining's and the projector's learning rate, as a multiple.
-        warmup_share: share of the steps that warm up.
-        weight_decay: of matrices.
-        max_grad_norm: gradients are clipped to this norm.
-        global_batch: samples per optimiser step, of all devices together.
-        micro_batch: samples per device and pass; what is left of the global batch is accumulated.
+        features: folder in which the frozen encoders' outputs are kept by picture, in bfloat16, for whoever sees the
+            same pictures again: another epoch, another run.
+        features_gb: what that folder may grow to, in 10⁹ bytes. A picture takes 0.6 MB with nano, 28 MB with MGM-7B.
         epochs: passes over the data; `steps` in its place counts optimiser steps.
         batching: `packed` into rows of `row_length` without padding between samples, or `grouped` by modality and
             length, a row each, padded.
         max_length: most tokens of a sample; text beyond it is cut off, a sample whose picture is, is a fault.
         row_length: most tokens of a packed row; None is `max_length`.
-        precision: `bf16` keeps what trains in float32, multiplies in bfloat16, and holds what is frozen in bfloat16
-            (float32 on a CPU, where that is faster).
         gradient_checkpointing: recompute the language model's activations instead of keeping them.
-        seed: of the order of samples, of new weights and of dropout.
-        workers: processes that read and encode ahead, per device.
-        checkpoint_every: optimiser steps between checkpoints.
-        keep: how many of the newest checkpoints stay.
+        scaled_decoding: decode JPEGs of twice the high-resolution picture and more to a half or less, which is faster.
         max_faulty_share: of the samples that may be broken before the run stops.
-        watch: where curves are shown: `auto` is TensorBoard if it is installed; `none`, or a name.
     """
 
-    name: str
     stage: Literal["align", "instruct"]
     base: str
     data: tuple[DataPart, ...]
@@ -91,40 +83,27 @@ class Recipe:
     lora_alpha: int = 256
     lora_dropout: float = 0.05
     tune_encoders: bool = False
-    optimiser: Literal["adamw", "adamw-8bit"] = "adamw"
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    learning_rate: float = 2e-5
-    small_parts_rate: float = 1.0
-    warmup_share: float = 0.03
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    global_batch: int = 128
-    micro_batch: int = 8
+    features: str | None = None
+    features_gb: float = 20.0
     epochs: float = 1.0
     steps: int | None = None
     batching: Literal["packed", "grouped"] = "packed"
     max_length: int = 2048
     row_length: int | None = None
-    precision: Literal["bf16", "fp32"] = "bf16"
     gradient_checkpointing: bool = True
-    seed: int = 0
-    workers: int = 4
-    checkpoint_every: int = 500
-    keep: int = 2
+    scaled_decoding: bool = False
     max_faulty_share: float = 0.01
-    watch: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
+
+    ABOVE_ZERO: ClassVar = (
+        *Settings.ABOVE_ZERO,
+        *("epochs", "steps", "max_length", "row_length", "lora_rank", "lora_alpha", "features_gb"),
+    )
+    SHARES: ClassVar = (*Settings.SHARES, "max_faulty_share", "lora_dropout")
+    # What a step's loss is divided by does not depend on the passes it is cut into, but for rounding.
+    FREE: ClassVar = Settings.FREE | {"features_gb", "max_faulty_share", "micro_batch"}
 
     def __post_init__(self) -> None:
-        for name in ABOVE_ZERO:
-            if getattr(self, name) is None:
-                continue
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"{self.name}: {name} is {getattr(self, name)}; give more than 0")
-        for name in ("warmup_share", "max_faulty_share", "lora_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RecipeError(f"{self.name}: {name} is {getattr(self, name)}; give a share, 0 to 1")
-        if min(self.workers, self.seed, self.weight_decay) < 0:
-            raise RecipeError(f"{self.name}: workers, seed and weight_decay are 0 or more")
+        super().__post_init__()
         if not self.data:
             raise RecipeError(f"{self.name}: no data; give data=FILE[@IMAGES][*WEIGHT],…")
         if (self.row_length or self.max_length) < self.max_length:
@@ -140,123 +119,76 @@ class Recipe:
             raise RecipeError(f"{self.name}: align leaves the language model alone, so it takes no adapter")
         if self.tune_encoders and (self.adapter != "none" or self.stage == "align"):
             raise RecipeError(f"{self.name}: tuned encoders are saved in a whole checkpoint; use instruct, no adapter")
+        if self.tune_encoders and self.features is not None:
+            raise RecipeError(f"{self.name}: tuned encoders give other features at each step; leave features out")
         if self.geometry != "base" and (self.adapter != "none" or self.stage == "align"):
             raise RecipeError(
                 f"{self.name}: geometry {self.geometry} differs from the base's, beside which the result is loaded; "
                 "assemble a base of that geometry"
             )
 
-    def accumulation(self, world_size: int) -> int:
-        """Passes of a device per optimiser step.
-
-        Raises:
-            RecipeError: The global batch does not divide among the devices.
-        """
-        passes, left = divmod(self.global_batch, self.micro_batch * world_size)
-        if left:
-            raise RecipeError(
-                f"{self.name}: a global_batch of {self.global_batch} does not divide into passes of "
-                f"{self.micro_batch} samples on {world_size} devices; change micro_batch or global_batch"
-            )
-        return passes
-
-    def changed(self, settings: dict[str, str]) -> Self:
-        """With settings of the command line, each checked against the type of its field.
-
-        Raises:
-            RecipeError: An unknown name, or a value of another type.
-        """
-        hints = get_type_hints(type(self))
-        values: dict[str, Any] = {}
-        for name, text in settings.items():
-            if name not in hints or name == "name":
-                near = difflib.get_close_matches(name, hints, n=3, cutoff=0.5)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(hints))}"
-                raise RecipeError(f"{self.name}: unknown setting {name!r}; {hint}")
-            values[name] = parse_value(name, hints[name], text)
-        return replace(self, **values)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they are saved with a run."""
-        return asdict(self)
-
-    def differences(self, saved: dict[str, Any]) -> list[str]:
-        """Settings in which a saved recipe differs from this one, by name and both values."""
-        ours = self.as_dict() | {"data": [asdict(part) for part in self.data]}
-        return [
-            f"{name} was {saved.get(name)!r} and is {ours.get(name)!r}"
-            for name in sorted(ours.keys() | saved.keys())
-            if name not in FREE and saved.get(name) != ours.get(name)
-        ]
+    def summary(self) -> str:
+        """One line for a list of recipes."""
+        adapter = "" if self.adapter == "none" else f", {self.adapter} of rank {self.lora_rank}"
+        return (
+            f"{self.stage}{adapter}: rate {self.learning_rate:g}, batch {self.global_batch}, "
+            f"{self.max_length} tokens, from {self.base}"
+        )
 
 
-ABOVE_ZERO = (
-    *("learning_rate", "small_parts_rate", "max_grad_norm", "global_batch", "micro_batch", "epochs", "steps"),
-    *("max_length", "row_length", "checkpoint_every", "keep", "lora_rank", "lora_alpha"),
-)
-FREE = frozenset({"workers", "checkpoint_every", "keep", "watch", "max_faulty_share", "micro_batch"})
-"""Settings that a run may be resumed with another value of: they have no part in what is learnt but for rounding."""
+PRETRAINED_FILE = {
+    "low-res-encoder": "encoder.safetensors",
+    "high-res-encoder": "encoder.safetensors",
+    "language": "language_model.safetensors",
+}
+"""What a step before the stages leaves in its folder; `mining` leaves a checkpoint
+in `CHECKPOINT`, `painter` a pipeline."""
 
 
-def parse_settings(words: list[str]) -> dict[str, str]:
-    """Split `key=value` words.
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(Settings):
+    """A step before the stages, for a model that is trained from nothing on the drawn world.
 
-    Raises:
-        RecipeError: A word is none, or a key is given twice.
+    Sample i is drawn from seed i. What it learns from is dense labels, and linear heads that are thrown away; of
+    `language`, text.
+
+    Attributes:
+        task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
+            `mining` teaches mining and the projector to hand on what both frozen encoders see; `painter` trains the
+            embedded painter.
+        steps: optimiser steps.
+        world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
+        low_res_width, low_res_layers: of the ViT.
+        high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
+        high_res_size: pixels a side of what the ConvNeXt sees of a picture.
+        text_width, text_layers: of the language model.
+        low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
+            without a high-resolution encoder the model is the paper's baseline, which has no mining.
     """
-    settings: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise RecipeError(f"{word!r} is no setting; give key=value, e.g. learning_rate=1e-5")
-        if key in settings:
-            raise RecipeError(f"{key} is given twice; give it once")
-        settings[key] = value
-    return settings
 
+    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
+    steps: int
+    world: Literal["whole", "small"] = "whole"
+    low_res_width: int = 192
+    low_res_layers: int = 6
+    high_res_width: int = 40
+    high_res_size: int = 256
+    text_width: int = 256
+    text_layers: int = 8
+    low_res_encoder: str | None = None
+    high_res_encoder: str | None = None
+    language: str | None = None
 
-def parse_value(name: str, hint: Any, text: str) -> Any:
-    """Read a value of a field's type.
+    ABOVE_ZERO: ClassVar = (
+        *Settings.ABOVE_ZERO,
+        *("steps", "low_res_width", "low_res_layers", "high_res_width", "high_res_size", "text_width", "text_layers"),
+    )
 
-    Raises:
-        RecipeError: It is not one.
-    """
-    if get_origin(hint) in (Union, types.UnionType):
-        if text == "none":
-            return None
-        (hint,) = (option for option in get_args(hint) if option is not type(None))
-    if get_origin(hint) is Literal:
-        if text not in get_args(hint):
-            raise RecipeError(f"{name} is {text!r}; give one of {', '.join(get_args(hint))}")
-        return text
-    if get_origin(hint) is tuple:
-        return tuple(DataPart.parse(part) for part in text.split(",") if part)
-    if hint is bool:
-        if text not in ("true", "false"):
-            raise RecipeError(f"{name} is {text!r}; give true or false")
-        return text == "true"
-    return text if hint is str else _number(hint, name, text)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
+            raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
 
-
-def _number(kind: Any, name: str, text: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        raise RecipeError(f"{name} is {text!r}; give {'a whole number' if kind is int else 'a number'}") from None
-
-
-def settings_of(recipe: Recipe) -> list[tuple[str, str]]:
-    """Every setting as it would be given on the command line, for reports."""
-    shown = []
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if field.name == "data":
-            value = ",".join(
-                part.file
-                + (f"@{part.images}" if part.images else "")
-                + (f"*{part.weight:g}" if part.weight != 1 else "")
-                for part in recipe.data
-            )
-        plain = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-        shown.append((field.name, plain))
-    return shown
+    def summary(self) -> str:
+        """One line for a list of recipes."""
+        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from nothing"

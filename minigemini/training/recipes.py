@@ -1,19 +1,21 @@
-"""The recipes of the published models, from a table; each function derives from the one above it.
+"""Every recipe by its name; those of the published models, from a table, each function deriving from the one above.
 
 Figures are the paper's (arXiv 2403.18814, section 4.1 and appendix) and those of the scripts that its authors published
 (github.com/dvlab-research/MGM, `scripts/*/train/*.sh`); where only the scripts say it, the comment says so.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from .recipe import DataPart, Recipe, RecipeError
+from .nano import ROOT, nano_recipes
+from .recipe import STAGE_1_FILE, DataPart, Recipe
+from .settings import RecipeError, Settings
 
 CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
 """558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
-CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_487_000)
-"""643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR."""
-GENERATION = DataPart("data/MGM-Finetune/mgm_generation_pure_text.json", "data/MGM-Finetune", published_samples=13_000)
-"""8K re-captions, 5K in-context prompts: text alone."""
+CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_500_000)
+"""643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR, and
+13K of generation (8K re-captions, 5K in-context prompts): the one file that the scripts name holds them all."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,6 @@ FIGURES = {
     "8x7B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
     "34B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
 }
-
-STAGE_1_FILE = "stage1.safetensors"
-"""What stage 1 leaves in its folder."""
 
 
 def align(size: str) -> Recipe:
@@ -67,7 +66,7 @@ def instruct(size: str) -> Recipe:
         name=f"MGM-{size}-instruct",
         stage="instruct",
         base=f"runs/{first.name}/{STAGE_1_FILE}",
-        data=(CONVERSATIONS, GENERATION),
+        data=(CONVERSATIONS,),
         chat_format=None,
         crop=False,
         learning_rate=figures.instruct_rate,
@@ -111,11 +110,17 @@ def _published() -> dict[str, Recipe]:
     return {recipe.name: recipe for recipe in recipes}
 
 
-RECIPES = _published()
+PUBLISHED_RECIPES = _published()
+RECIPES: dict[str, Settings] = PUBLISHED_RECIPES | nano_recipes()
 """Every recipe by its name."""
 
 
-def find_recipe(name: str) -> Recipe:
+def usual_folder(name: str) -> Path:
+    """Where a run of this recipe keeps its work unless told otherwise."""
+    return Path(ROOT if name in nano_recipes() else "runs") / name
+
+
+def find_recipe(name: str) -> Settings:
     """The recipe of a name.
 
     Raises:
@@ -131,13 +136,14 @@ def find_recipe(name: str) -> Recipe:
 
 
 def how_to_make(base: str) -> str | None:
-    """The command that makes the base of a published recipe; None for another base."""
+    """The command that makes what a recipe starts from; None for what no recipe does."""
     from ..conversion.families import ENCODERS, LANGUAGE_MODELS
 
+    for name in PurePosixPath(base).parts:
+        if name in RECIPES:
+            return f"minigemini train {name}"
     name = base.removeprefix("models/")
     size = name.removeprefix("MGM-").removesuffix("-start").removesuffix("-aligned").removesuffix("-HD")
-    if base.startswith("runs/"):
-        return f"minigemini train {base.split('/')[1]}"
     if size not in LANGUAGE_MODELS or not name.endswith(("-start", "-aligned")):
         return None
     low_res, high_res = (encoder.hub_id for encoder in ENCODERS.values())

@@ -9,21 +9,21 @@ from typing import Any
 import torch
 
 from ..model.writing import written_aside
-from .building import build
 from .checkpoints import step_of
-from .feed import Stream, global_batches, make_loader, open_mixture, steps_of
+from .feed import Stream
 from .memory import peak_bytes
-from .recipe import Recipe, RecipeError
-from .report import some_answers, write_report
-from .results import result_path, save, whole_weights
+from .preparing import prepare
+from .report import write_report
+from .results import result_path, whole_weights
+from .settings import RecipeError, Settings
 from .trainer import StageTrainer, arguments
 from .watching import Bar, Log, watchers
 
-RECIPE, FAULTS, FIGURES = "recipe.json", "faults.jsonl", "figures.json"
+RECIPE, FIGURES = "recipe.json", "figures.json"
 
 
-def train(recipe: Recipe, folder: Path) -> Path:
-    """Run a recipe in a folder; gives what it leaves: stage 1's file, an adapter's folder or a checkpoint's.
+def train(recipe: Settings, folder: Path) -> Path:
+    """Run a recipe in a folder; gives what it leaves: a file of some parts, an adapter's folder or a checkpoint's.
 
     Args:
         recipe: which.
@@ -40,23 +40,12 @@ def train(recipe: Recipe, folder: Path) -> Path:
     if state.is_main_process:
         _claim(recipe, folder)
     state.wait_for_everyone()
-    built = build(recipe, state.device)
-    mixture = open_mixture(recipe)
-    batches = global_batches(recipe, mixture, built.model.config.num_image_tokens)
-    steps = steps_of(recipe, len(mixture))
-    rank, world_size = state.process_index, state.num_processes
-    loader = make_loader(
-        recipe,
-        batches,
-        built.processor,
-        folder / FAULTS,
-        rank=rank,
-        world_size=world_size,
-        pin_memory=state.device.type == "cuda",
-    )
+    prepared = prepare(recipe, folder, state)
+    steps, world_size = prepared.steps, state.num_processes
+    path = result_path(recipe, folder)
     args = arguments(recipe, folder, steps, world_size, watchers(recipe), use_cpu=state.device.type == "cpu")
-    trainer = StageTrainer(built.lesson, Stream(loader), recipe, args, [Log(folder), Bar(recipe)])
-    trainer.check_optimiser(sum(built.trained.values()))
+    trainer = StageTrainer(prepared.lesson, Stream(prepared.loader), recipe, args, [Log(folder), Bar(recipe)])
+    trainer.check_optimiser(sum(prepared.trained.values()))
     checkpoint = trainer.resume()
     done = 0 if checkpoint is None else step_of(checkpoint)
     seconds = 0.0
@@ -68,14 +57,13 @@ def train(recipe: Recipe, folder: Path) -> Path:
         if trainer.state.global_step < steps:
             raise KeyboardInterrupt
     elif trainer.is_sharded:
-        return _found(result_path(recipe, folder))
+        return _found(path)
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
     peak = peak_bytes(state.device)
-    weights = whole_weights(trainer, built)
-    path = folder
+    weights = whole_weights(trainer, prepared.lesson)
     if state.is_main_process:
-        path = save(recipe, built, weights, folder)
+        prepared.save(weights, path)
         taken = trainer.state.global_step - done
         figures: dict[str, Any] = {
             "steps": steps,
@@ -88,9 +76,8 @@ def train(recipe: Recipe, folder: Path) -> Path:
             "seconds in all": round(time.monotonic() - began, 1),
         }
         (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
-        losses = [(int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-        answers = some_answers(built, recipe, mixture) if not trainer.is_sharded else []
-        write_report(folder, recipe, built, losses, figures, loader.faults.counts, answers)
+        answers = prepared.answers() if not trainer.is_sharded else []
+        write_report(folder, recipe, prepared, trainer.state.log_history, figures, answers)
     state.wait_for_everyone()
     if world_size > 1:
         state.destroy_process_group()  # or a rank that ends first can take another down with it
@@ -120,15 +107,24 @@ def processes() -> Any:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
-def _claim(recipe: Recipe, folder: Path) -> None:
+def _claim(recipe: Settings, folder: Path) -> None:
     """Write the recipe into a new folder, or hold it to the one that is there.
 
     Raises:
         RecipeError: Another recipe's run is there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    hold(recipe, folder)
+    with written_aside(folder / RECIPE) as aside:
+        aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
+
+
+def hold(recipe: Settings, folder: Path) -> None:
+    """Compare a recipe with that of the run in a folder, if there is one.
+
+    Raises:
+        RecipeError: It is another one's.
+    """
     path = folder / RECIPE
     if path.exists() and (changed := recipe.differences(json.loads(path.read_text()))):
         raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); name another folder")
-    with written_aside(path) as aside:
-        aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")

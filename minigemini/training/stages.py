@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration
-from .recipe import Recipe, RecipeError
+from .recipe import Recipe
+from .settings import RecipeError
 
 SHOWN = 3
 

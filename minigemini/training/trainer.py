@@ -25,7 +25,7 @@ from ..data.encoding import IGNORED
 from ..inference.errors import one_line
 from . import checkpoints
 from .feed import Stream
-from .recipe import Recipe, RecipeError
+from .settings import RecipeError, Settings
 
 WEIGHTS = "trained.safetensors"
 """In a checkpoint: the parameters that train. All others are the base's."""
@@ -34,7 +34,7 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 
 def arguments(
-    recipe: Recipe, folder: Path, steps: int, world_size: int, watch: list[str], use_cpu: bool
+    recipe: Settings, folder: Path, steps: int, world_size: int, watch: list[str], use_cpu: bool
 ) -> TrainingArguments:
     """A recipe in Transformers' terms."""
     return TrainingArguments(
@@ -43,6 +43,7 @@ def arguments(
         per_device_train_batch_size=recipe.micro_batch,
         gradient_accumulation_steps=recipe.accumulation(world_size),
         optim=OPTIMISERS[recipe.optimiser],
+        adam_beta2=recipe.adam_beta2,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=SCHEDULES[recipe.schedule],
         warmup_steps=math.ceil(recipe.warmup_share * steps),
@@ -67,7 +68,9 @@ class StageTrainer(Trainer):
     """Train a module whose forward takes a batch and gives its loss.
 
     Args:
-        lesson: as `building.Lesson`: `forward(num_items_in_batch=…, **batch)` gives `{"loss"}`.
+        lesson: its forward takes a batch and gives `loss` and, by other names, figures to show beside it. Where
+            batches have `labels`, as those of `building.Lesson`, it is given their number between two optimiser steps
+            as `num_items_in_batch` and divides by it; otherwise a step's loss is the mean of its passes'.
         stream: the passes of all steps; its loader's state is saved with each checkpoint.
         recipe: rates and what is kept.
         args: see `arguments`.
@@ -78,7 +81,7 @@ class StageTrainer(Trainer):
         self,
         lesson: nn.Module,
         stream: Stream,
-        recipe: Recipe,
+        recipe: Settings,
         args: TrainingArguments,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class StageTrainer(Trainer):
         self.asked_to_stop = self.stops = False
         self.saved = True
         self._aside: Path | None = None
+        self._figures: dict[str, list[Tensor]] = {}
 
     # What a step is given
 
@@ -95,13 +99,32 @@ class StageTrainer(Trainer):
         """Give the stream; Accelerate is not to deal it out again."""
         return self.stream
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
         """Count the labels of a step on all ranks, and learn by the way whether one of them was asked to stop."""
-        labels = sum(int((batch["labels"] != IGNORED).sum()) for batch in batch_samples)
-        counts = torch.tensor([[labels, int(self.asked_to_stop)]], device=device)
+        counted = [int((batch["labels"] != IGNORED).sum()) for batch in batch_samples if "labels" in batch]
+        counts = torch.tensor([[sum(counted), int(self.asked_to_stop)]], device=device)
         labelled, asked = self.accelerator.gather(counts).sum(0)
         self.stops = bool(asked)
-        return labelled
+        return labelled if counted else None
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
+    ) -> Any:
+        """The loss, as Transformers has it; what the lesson gives beside it is kept for the log."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        for name, figure in outputs.items():
+            if name != "loss":
+                self._figures.setdefault(name, []).append(figure.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log a step with its figures: means over its passes and ranks."""
+        if self._figures:
+            means = torch.stack([torch.stack(values).float().mean() for values in self._figures.values()])
+            together = self.accelerator.gather(means[None]).mean(0)
+            logs |= dict(zip(self._figures, together.tolist(), strict=True))
+            self._figures = {}
+        super().log(logs, start_time)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a rate of its own for mining and projector, and decay on matrices only."""

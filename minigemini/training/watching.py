@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,20 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from .recipe import Recipe, RecipeError
+from .settings import RecipeError, Settings
 
 LOG = "log.jsonl"
+_OF_THE_OPTIMISER = frozenset({"loss", "grad_norm", "learning_rate", "epoch", "step"})
 
 
-def watchers(recipe: Recipe) -> list[str]:
+def curves_of(log: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values by name, of a run's log: the loss, then what its lesson shows beside it."""
+    steps = [entry for entry in log if "loss" in entry]
+    names = ["loss", *(name for name in (steps[0] if steps else {}) if name not in _OF_THE_OPTIMISER)]
+    return {name: [(int(entry["step"]), entry[name]) for entry in steps] for name in names}
+
+
+def watchers(recipe: Settings) -> list[str]:
     """Transformers' names of where curves are shown.
 
     Raises:
@@ -49,7 +58,7 @@ class Log(TrainerCallback):
 class Bar(TrainerCallback):
     """A progress bar: steps, time left, loss, samples per second."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Settings) -> None:
         self.recipe = recipe
         self.bar: tqdm | None = None
 
@@ -69,7 +78,9 @@ class Bar(TrainerCallback):
         if self.bar is not None and "loss" in kwargs["logs"]:
             done = (state.global_step - self.first) * self.recipe.global_batch
             rate = done / (time.monotonic() - self.since)
-            self.bar.set_postfix({"loss": f"{kwargs['logs']['loss']:.4g}", "samples/s": f"{rate:.3g}"}, refresh=False)
+            curves = {name: values[-1][1] for name, values in curves_of(state.log_history[-1:]).items()}
+            shown = {name: f"{value:.4g}" for name, value in curves.items()} | {"samples/s": f"{rate:.3g}"}
+            self.bar.set_postfix(shown, refresh=False)
             self.bar.update(state.global_step - self.bar.n)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

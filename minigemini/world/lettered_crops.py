@@ -1,21 +1,24 @@
 """Small pictures full of letters: what the high-resolution encoder is pretrained on."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from .colours import background, contrasting, pick
-from .fonts import TRAINING_FONTS
 from .labels import cell_labels, slot_labels
 from .lettering import CAP_HEIGHTS_PX, Letter, draw_text, text_width
 from .lexicon import Texts
+from .material import TRAINING, Material
 
 CROP_PX = 128
-_TEXTS = Texts(words=1.0, numbers=1.0, strings=3.0, lengths=(1, 8))
-"""Mostly strings in any order: the encoder is to see letters, not to guess words."""
 
 
-def draw_lettered_crop(rng: np.random.Generator, size_px: int = CROP_PX) -> tuple[Image.Image, list[Letter]]:
+def draw_lettered_crop(
+    rng: np.random.Generator, size_px: int = CROP_PX, material: Material = TRAINING
+) -> tuple[Image.Image, list[Letter]]:
     """Lines of random strings and words on a cluttered ground, and the letters drawn."""
+    texts = _crowded(material.texts)
     ground = background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
@@ -26,27 +29,38 @@ def draw_lettered_crop(rng: np.random.Generator, size_px: int = CROP_PX) -> tupl
     while top < size_px:
         cap_height = int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
         if rng.random() < 0.85:
-            letters += _draw_line(rng, draw, ground, top, cap_height, size_px)
+            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, pick(rng, material.fonts), texts)
         top += cap_height + rng.integers(4, 14)
     return _weather(rng, image), letters
 
 
-def lettered_crop(seed: int, size_px: int = CROP_PX) -> dict[str, np.ndarray]:
+def lettered_crop(seed: int, size_px: int = CROP_PX, material: Material = TRAINING) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
-    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px)
+    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px, material)
     return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
+def _crowded(texts: Texts) -> Texts:
+    """Mostly strings in any order: the encoder is to see letters, not to guess words."""
+    return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
+
+
 def _draw_line(
-    rng: np.random.Generator, draw: ImageDraw.ImageDraw, ground: tuple, top: float, cap_height: int, width_px: int
+    rng: np.random.Generator,
+    draw: ImageDraw.ImageDraw,
+    ground: tuple,
+    top: float,
+    cap_height: int,
+    width_px: int,
+    font: str,
+    texts: Texts,
 ) -> list[Letter]:
     letters: list[Letter] = []
-    font = pick(rng, TRAINING_FONTS)
     left = float(rng.integers(-10, 30))
     colour, behind = contrasting(rng, ground), ground
     spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
     while left < width_px:
-        text = _TEXTS.draw(rng)
+        text = texts.draw(rng)
         width = text_width(text, font, cap_height, spacing)
         if rng.random() < 0.3:
             behind = background(rng, [])

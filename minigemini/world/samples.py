@@ -5,17 +5,18 @@ import numpy as np
 from .composing import sample_scene
 from .labels import slot_labels, thing_labels
 from .lettered_crops import lettered_crop
+from .material import TRAINING, Material
 from .scene import SCENE_PX, Scene
 
 
-def labelled_scene(seed: int, kind: str | None = None) -> dict[str, np.ndarray]:
+def labelled_scene(seed: int, kind: str | None = None, material: Material = TRAINING) -> dict[str, np.ndarray]:
     """`image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres` as in `labels`."""
-    return label(sample_scene(seed, kind))
+    return label(sample_scene(seed, kind, material))
 
 
-def crowded_scene(seed: int, size_px: int = SCENE_PX) -> dict[str, np.ndarray]:
+def crowded_scene(seed: int, size_px: int = SCENE_PX, material: Material = TRAINING) -> dict[str, np.ndarray]:
     """A picture of the size of a scene, or of a page, crowded with letters and with no thing in it; the same labels."""
-    crop = lettered_crop(seed, size_px)
+    crop = lettered_crop(seed, size_px, material)
     nothing = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
     return {"image": crop["image"], "slots": crop["slots"], "names": nothing, "colours": nothing, "centres": nothing}
 

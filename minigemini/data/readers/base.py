@@ -1,12 +1,14 @@
 """What all readers are: samples by row, of a number that does not change, and how long each is at a glance."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
-from ..schema import Fault, Sample, SampleError
+from ..schema import Fault, Picture, Sample, SampleError
 
 
 class SourceError(ValueError):
@@ -57,9 +59,19 @@ def parse(data: bytes) -> Any:
         raise SampleError(Fault.NOT_JSON, str(error)) from None
 
 
+def bytes_of(picture: Picture) -> bytes:
+    """A picture as the bytes of a file; one of our own making as PNG."""
+    if isinstance(picture, Image.Image):
+        file = BytesIO()
+        picture.save(file, "PNG")
+        return file.getvalue()
+    return picture if isinstance(picture, bytes) else picture.read_bytes()
+
+
 def record_of(sample: Sample) -> dict[str, Any]:
     """A sample as a record of ours, pictures apart."""
-    return {"id": sample.id, "source": sample.source, "messages": [dict(message) for message in sample.messages]}
+    known = {name: value for name in ("origin", "licence") if (value := getattr(sample, name))}
+    return {"id": sample.id, "source": sample.source, "messages": [dict(m) for m in sample.messages], **known}
 
 
 def text_size(record: dict[str, Any]) -> int:

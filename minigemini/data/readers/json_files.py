@@ -9,7 +9,8 @@ documents only) nor `ijson` (events without offsets) does.
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,27 +22,46 @@ from .base import SourceError, parse, read_at
 BLOCK_BYTES = 8 * 2**20
 MAX_RECORD_BYTES = 64 * 2**20
 """A longer record is no conversation, but a list with something broken in it."""
+LONGEST_BEGINNING = 64
+"""Characters, of a record's first key, or of a literal that the window cuts off."""
+
+
+Keep = Callable[[Any], bool]
+"""Whether a record is one of those wanted."""
 
 
 class _Place(NamedTuple):
     offset: int
     size: int
-    pictures: int
+    record: Any = None
+    """What lies there; None where it is not JSON."""
+    tags: int = 0
+    """Image tags of what is not JSON: counted, so that all others stay in their order."""
 
 
 class _RecordFile:
-    """Records at known places of one file."""
+    """Records at known places of one file. What is not JSON is kept: it is a faulty sample, which has a name."""
 
-    def __init__(self, path: Path, image_root: Path | None, name: str | None, places: Iterable[_Place]) -> None:
-        self.path, self.image_root, self.name = path, image_root, name or path.name
-        offsets, sizes, pictures = array("q"), array("i"), array("i")
-        for place in places:
-            offsets.append(place.offset)
-            sizes.append(place.size)
-            pictures.append(place.pictures)
+    def __init__(
+        self,
+        path: Path,
+        image_root: Path | None,
+        name: str | None,
+        licence: str,
+        keep: Keep | None,
+        places: Iterable[_Place],
+    ) -> None:
+        self.path, self.image_root, self.name, self.licence = path, image_root, name or path.name, licence
+        offsets, sizes, pictures, numbers = array("q"), array("i"), array("i"), array("i")
+        for number, (offset, size, record, tags) in enumerate(places):
+            if keep is None or record is None or keep(record):
+                offsets.append(offset)
+                sizes.append(size)
+                pictures.append(tags if record is None else _pictures(record))
+                numbers.append(number)
         if not offsets:
             raise SourceError(f"{path} has no records: name a file that has some.")
-        self._offsets = np.array(offsets)
+        self._offsets, self._numbers = np.array(offsets), np.array(numbers)
         self.text_bytes, self.pictures = np.array(sizes), np.array(pictures)
 
     def __len__(self) -> int:
@@ -50,7 +70,8 @@ class _RecordFile:
     def __getitem__(self, row: int) -> Sample:
         data = read_at(self.path, int(self._offsets[row]), int(self.text_bytes[row]))
         try:
-            return from_published(parse(data), self.name, self.image_root)
+            sample = from_published(parse(data), self.name, self.image_root)
+            return replace(sample, origin=f"{self.path.name}#{self._numbers[row]}", licence=self.licence)
         except SampleError as error:
             raise error.of(f"row {row}", self.name) from None
 
@@ -58,25 +79,64 @@ class _RecordFile:
 class JsonListReader(_RecordFile):
     """One JSON list of published records, with pictures under `image_root`.
 
+    Args:
+        path: the file.
+        image_root: what the records' paths start from.
+        name: what the source is called.
+        licence: of every sample in it.
+        keep: which records are wanted; rows count these alone. It sees their text as Latin-1.
+        mend: step over what is not JSON to the next record, and keep the place as a faulty sample.
+
     Raises:
-        SourceError: The file is not a JSON list, or has no records.
+        SourceError: The file is not a JSON list (nor, without `mend`, one throughout), or has no records.
     """
 
-    def __init__(self, path: Path, image_root: Path | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        image_root: Path | None = None,
+        name: str | None = None,
+        *,
+        licence: str = "",
+        keep: Keep | None = None,
+        mend: bool = False,
+    ) -> None:
         with path.open("rb") as file:
-            super().__init__(path, image_root, name, _list_places(file, path))
+            super().__init__(path, image_root, name, licence, keep, _list_places(file, path, mend))
 
 
 class JsonLinesReader(_RecordFile):
     """One published record a line, with pictures under `image_root`. A line that is not JSON is a faulty sample.
 
+    Arguments are those of `JsonListReader`.
+
     Raises:
         SourceError: The file has no records.
     """
 
-    def __init__(self, path: Path, image_root: Path | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        image_root: Path | None = None,
+        name: str | None = None,
+        *,
+        licence: str = "",
+        keep: Keep | None = None,
+    ) -> None:
         with path.open("rb") as file:
-            super().__init__(path, image_root, name, _line_places(file))
+            super().__init__(path, image_root, name, licence, keep, _line_places(file))
+
+
+def iterate_list(path: Path) -> Iterator[Any]:
+    """The values of a JSON list one by one, in memory that does not grow with the list.
+
+    Raises:
+        SourceError: The file is not a JSON list.
+    """
+    with path.open("rb") as file, path.open("rb") as values:
+        for place in _list_places(file, path, mend=False):
+            values.seek(place.offset)
+            yield json.loads(values.read(place.size))
 
 
 def _pictures(record: Any) -> int:
@@ -89,23 +149,31 @@ def _line_places(file: IO[bytes]) -> Iterator[_Place]:
     for line in file:
         if line.strip():
             try:
-                pictures = _pictures(json.loads(line))
+                yield _Place(offset, len(line), json.loads(line))
             except (ValueError, RecursionError):
-                pictures = line.count(IMAGE_TAG.encode())
-            yield _Place(offset, len(line), pictures)
+                yield _Place(offset, len(line), tags=line.count(IMAGE_TAG.encode()))
         offset += len(line)
 
 
-def _list_places(file: IO[bytes], path: Path) -> Iterator[_Place]:
+def _list_places(file: IO[bytes], path: Path, mend: bool) -> Iterator[_Place]:
     text = _Window(file, path)
     text.expect("[")
     if text.skip("]"):
         return
     while True:
-        yield text.record()
-        if text.skip("]"):
-            return
-        text.expect(",")
+        try:
+            yield text.record()
+            if text.skip("]"):
+                return
+            text.expect(",")
+        except SourceError:
+            if not mend:
+                raise
+            place, more = text.broken(after=0 if text.between_records else 1)
+            if place.size or not more:
+                yield place
+            if not more:
+                return
 
 
 class _Window:
@@ -113,29 +181,53 @@ class _Window:
 
     _decode = staticmethod(json.JSONDecoder().raw_decode)
     _blank = re.compile(r"[ \t\r\n]*")
+    _begins = re.compile(r'\{\s*"(?:id|image|conversations)"\s*:')
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self.file, self.path = file, path
         self.text, self.base, self.at = "", 0, 0  # the file from byte `base` on, and where in it we are
+        self.between_records = True
 
     def record(self) -> _Place:
         """Step over one value."""
         self._sign()
+        self.between_records = False
         while True:
             start = self.at
             try:
                 record, self.at = self._decode(self.text, start)
             except (json.JSONDecodeError, RecursionError) as error:
-                reason = str(error)
+                reason, cut_off = str(error), False
                 if isinstance(error, json.JSONDecodeError):
                     reason = f"{error.msg} at byte {self.base + error.pos:,}"
+                    # Where the window ends a string may, a literal, or an escape.
+                    cut_off = error.msg.startswith("Unterminated") or error.pos > len(self.text) - LONGEST_BEGINNING
                 # Cut off by the window, unless nothing more comes or the record is longer than any.
-                if len(self.text) - start < MAX_RECORD_BYTES and self._read_on():
+                if cut_off and len(self.text) - start < MAX_RECORD_BYTES and self._read_on():
                     continue
                 raise SourceError(
                     f"{self.path}: the record at byte {self.base + self.at:,} is not JSON ({reason}): mend it."
                 ) from None
-            return _Place(self.base + start, self.at - start, _pictures(record))
+            self.between_records = True
+            return _Place(self.base + start, self.at - start, record)
+
+    def broken(self, after: int) -> tuple[_Place, bool]:
+        """Step over what is no record, from here to where one begins; `after` is where to look for that.
+
+        A record is told by its first key. Turns have other keys, so that no part of a broken record is taken for one.
+
+        Returns:
+            The place stepped over, and whether a record comes after it.
+        """
+        start = self.base + self.at
+        self.at += after
+        while (found := self._begins.search(self.text, self.at)) is None:
+            self.at = max(self.at, len(self.text) - LONGEST_BEGINNING)
+            if not self._read_on():
+                self.at = len(self.text)
+                return _Place(start, self.base + self.at - start), False
+        self.at = found.start()
+        return _Place(start, self.base + self.at - start), True
 
     def skip(self, sign: str) -> bool:
         """Step over a sign if it is the next."""

@@ -4,6 +4,7 @@ Two small columns beside them, `text_bytes` and `pictures`, are what the reader 
 random, so groups of rows are small: reading one row decodes its whole group.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,13 +13,39 @@ from typing import Any
 import numpy as np
 
 from ..schema import Sample, SampleError, from_record
-from .base import SourceError, record_of, text_size
+from .base import SourceError, bytes_of, record_of, text_size
 
 ROWS_PER_GROUP = 16
 _SAMPLE_COLUMNS = ["id", "source", "messages", "images"]
+_KNOWN_COLUMNS = ["origin", "licence"]
+"""What shards of others may lack."""
 
 
-def _pyarrow() -> Any:
+def _value(dtype: str) -> dict[str, str]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def _list_of(feature: dict[str, Any]) -> dict[str, Any]:
+    return {"feature": feature, "_type": "List"}
+
+
+_FEATURES = {
+    **{name: _value("string") for name in ("id", "source", "origin", "licence")},
+    "messages": _list_of(
+        {"role": _value("string"), "content": _list_of({"type": _value("string"), "text": _value("string")})}
+    ),
+    "images": _list_of({"_type": "Image"}),
+    **{name: _value("int32") for name in ("text_bytes", "pictures")},
+}
+"""The columns as `datasets` (4 or newer) describes them: by it `load_dataset` knows that `images` are pictures."""
+
+
+def need_pyarrow() -> Any:
+    """Import pyarrow, with its Parquet part.
+
+    Raises:
+        ModuleNotFoundError: It is not installed; the message has the line that does.
+    """
     try:
         import pyarrow.parquet
     except ModuleNotFoundError:
@@ -60,10 +87,11 @@ class ParquetReader:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file, group = self._groups[number]
         # Without Arrow's threads, which a forked worker does not have.
-        with _pyarrow().parquet.ParquetFile(
+        with need_pyarrow().parquet.ParquetFile(
             self.paths[file], metadata=self._metadata[file], pre_buffer=False
         ) as parquet:
-            table = parquet.read_row_group(group, columns=_SAMPLE_COLUMNS, use_threads=False)
+            known = [name for name in _KNOWN_COLUMNS if name in parquet.schema_arrow.names]
+            table = parquet.read_row_group(group, columns=_SAMPLE_COLUMNS + known, use_threads=False)
         record = table.slice(row - int(self._starts[number]), 1).to_pylist()[0]
         try:
             pictures = [image["path"] if image["bytes"] is None else image["bytes"] for image in record["images"] or ()]
@@ -73,7 +101,7 @@ class ParquetReader:
 
     @staticmethod
     def _open(path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
-        pyarrow = _pyarrow()
+        pyarrow = need_pyarrow()
         try:
             with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
                 if missing := {*_SAMPLE_COLUMNS, "text_bytes", "pictures"} - set(file.schema_arrow.names):
@@ -95,7 +123,7 @@ def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None
     Returns:
         How many samples there were.
     """
-    pyarrow = _pyarrow()
+    pyarrow = need_pyarrow()
     part = pyarrow.struct([("type", pyarrow.string()), ("text", pyarrow.string())])
     message = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.list_(part))])
     image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
@@ -103,11 +131,14 @@ def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None
         [
             ("id", pyarrow.string()),
             ("source", pyarrow.string()),
+            ("origin", pyarrow.string()),
+            ("licence", pyarrow.string()),
             ("messages", pyarrow.list_(message)),
             ("images", pyarrow.list_(image)),
             ("text_bytes", pyarrow.int32()),
             ("pictures", pyarrow.int32()),
-        ]
+        ],
+        metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
     )
     rows, written = iter(samples), 0
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
@@ -120,11 +151,9 @@ def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None
 def _row(sample: Sample, image_root: Path | None) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     for picture in sample.pictures:
-        if isinstance(picture, bytes):
-            images.append({"bytes": picture, "path": None})
-        elif image_root is None:
-            images.append({"bytes": picture.read_bytes(), "path": picture.name})
-        else:
+        if isinstance(picture, Path) and image_root is not None:
             images.append({"bytes": None, "path": picture.relative_to(image_root).as_posix()})
+        else:
+            images.append({"bytes": bytes_of(picture), "path": picture.name if isinstance(picture, Path) else None})
     record = record_of(sample)
     return {**record, "images": images, "text_bytes": text_size(record), "pictures": len(images)}

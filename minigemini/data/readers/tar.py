@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..schema import Sample, SampleError, from_record
-from .base import SourceError, parse, read_at, record_of
+from .base import SourceError, bytes_of, parse, read_at, record_of
 
 _MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>\d+)\.\w+)")
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
@@ -76,7 +76,7 @@ def write_tar(samples: Iterable[Sample], path: Path) -> int:
             key = f"{written:09d}"
             _add(tar, f"{key}.json", json.dumps(record_of(sample), ensure_ascii=False).encode())
             for number, picture in enumerate(sample.pictures):
-                data = picture if isinstance(picture, bytes) else picture.read_bytes()
+                data = bytes_of(picture)
                 kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "bin")
                 _add(tar, f"{key}.{number}.{kind}", data)
             written += 1

@@ -1,0 +1,242 @@
+"""Serve nano and lean on it: many clients, clients that leave, SIGTERM under load, pictures that are none.
+
+    python benchmarks/serving.py                    # all of it, some seven minutes
+    python benchmarks/serving.py load --seconds 60 --clients 1 8 32
+    python benchmarks/serving.py pictures --count 2000
+
+Clients and server share the machine. Every answer is compared with the one that the same question got when it was
+alone, so an answer that was lost or mixed up with another's is counted.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from malformed import BROKEN, malformed  # noqa: E402
+
+QUESTIONS = ("What does the sign say?", "What do you see?", "How many things are there?")
+PARTS = ("load", "disconnects", "sigterm", "pictures")
+
+
+@dataclass
+class Server:
+    """`minigemini serve` as a program of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def body(self, picture: bytes, question: str, **more: Any) -> dict[str, Any]:
+        uri = "data:image/png;base64," + base64.b64encode(picture).decode()
+        content = [{"type": "image_url", "image_url": {"url": uri}}, {"type": "text", "text": question}]
+        return {"model": "nano", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
+
+    def figure(self, name: str) -> float:
+        text = httpx.get(f"{self.url}/metrics", timeout=30).text
+        return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name + " ")))
+
+
+@contextmanager
+def server(*arguments: str) -> Iterator[Server]:
+    command = [sys.executable, "-m", "minigemini", "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "listening" in line)
+    # Its log is read away, or it would wait for room in the pipe.
+    drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+    try:
+        yield Server(process, line.split("listening on ")[1].split("/v1")[0])
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(90)
+        drain.wait(10)
+
+
+def cases() -> list[tuple[bytes, str]]:
+    files = sorted((ROOT / "examples").glob("*.png"))
+    return [(file.read_bytes(), question) for file in files for question in QUESTIONS]
+
+
+async def streamed(client: httpx.AsyncClient, served: Server, body: dict[str, Any]) -> tuple[int, str, float, float]:
+    """Status, text, seconds to the first text and to the end."""
+    started, first, text = time.perf_counter(), 0.0, ""
+    async with client.stream("POST", f"{served.url}/v1/chat/completions", json={**body, "stream": True}) as response:
+        if response.status_code != 200:
+            await response.aread()
+            return response.status_code, "", 0.0, 0.0
+        finished = False
+        async for line in response.aiter_lines():
+            if line == "data: [DONE]":
+                finished = True
+            elif line.startswith("data: "):
+                delta = json.loads(line[6:])["choices"][0]["delta"].get("content")
+                first = first or (time.perf_counter() - started if delta else 0.0)
+                text += delta or ""
+    return (200 if finished else 0), text, first, time.perf_counter() - started
+
+
+async def lean(served: Server, clients: int, seconds: float) -> None:
+    """Closed loops: each client asks, reads its answer to the end, and asks again."""
+    asked = cases()
+    async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+        alone = [(await streamed(client, served, served.body(*case)))[1] for case in asked]
+        end, found = time.perf_counter() + seconds, []
+
+        async def ask(number: int) -> None:
+            while time.perf_counter() < end:
+                case = number % len(asked)
+                number += clients + 1
+                try:
+                    status, text, first, total = await streamed(client, served, served.body(*asked[case]))
+                except httpx.HTTPError:
+                    status, text, first, total = 0, "", 0.0, 0.0
+                found.append((status, text == alone[case], first, total))
+
+        started = time.perf_counter()
+        await asyncio.gather(*(ask(number) for number in range(clients)))
+        took = time.perf_counter() - started
+    good = [entry for entry in found if entry[0] == 200]
+    first, total = (sorted(entry[at] for entry in good) for at in (2, 3))
+    row = [clients, len(found), f"{len(good) / took:.2f}"]
+    row += [f"{share(times, part):.2f}" for times in (first, total) for part in (0.5, 0.99)]
+    row += [len(found) - len(good), sum(not entry[1] for entry in good)]
+    print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
+def share(times: list[float], part: float) -> float:
+    return times[min(len(times) - 1, round(part * (len(times) - 1)))] if times else float("nan")
+
+
+def load(args: argparse.Namespace) -> None:
+    print("| clients | answers | per second | first text p50, s | p99 | total p50, s | p99 | lost | mixed up |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    with server() as served:
+        for clients in args.clients:
+            asyncio.run(lean(served, clients, args.seconds))
+    print()
+
+
+def disconnects(args: argparse.Namespace) -> None:
+    """Clients that leave before the first text, amid the answer, and while they wait for their turn."""
+    with server() as served:
+        before = memory(served)
+        asyncio.run(leave(served, args.disconnects))
+        deadline = time.monotonic() + 60
+        while served.figure("minigemini_running") or served.figure("minigemini_inside"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        left = served.figure("minigemini_running"), served.figure("minigemini_inside")
+        body = served.body(*cases()[0], max_tokens=8)
+        status = httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=60).status_code
+        noticed = served.figure("minigemini_disconnects_total")
+        held = f"{left[0]:.0f} slots and {left[1]:.0f} places held"
+        grown = f"memory {before:.0f} to {memory(served):.0f} MB"
+        print(f"{args.disconnects} clients left, {noticed:.0f} unanswered: {held}, next: {status}, {grown}\n")
+
+
+async def leave(served: Server, count: int) -> None:
+    asked = cases()
+    async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+
+        async def come_and_go(number: int) -> None:
+            body = {**served.body(*asked[number % len(asked)]), "stream": number % 2 == 0}
+            try:
+                async with asyncio.timeout(0.02 + 0.6 * (number % 17) / 17):
+                    await client.post(f"{served.url}/v1/chat/completions", json=body)
+            except TimeoutError:
+                pass
+
+        for start in range(0, count, 20):
+            await asyncio.gather(*(come_and_go(number) for number in range(start, min(count, start + 20))))
+
+
+def sigterm(args: argparse.Namespace) -> None:
+    with server() as served:
+        done = asyncio.run(end_under_load(served, args.accepted))
+        code = served.process.wait(90)
+        whole = f"{done['200']} answered whole, {done['other']} not"
+        print(f"SIGTERM with {args.accepted} requests accepted: {whole}; exit {code}\n")
+
+
+async def end_under_load(served: Server, clients: int) -> Counter[str]:
+    async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+        asked = cases()
+        tasks = [
+            asyncio.create_task(streamed(client, served, served.body(*asked[number % len(asked)])))
+            for number in range(clients)
+        ]
+        while served.figure("minigemini_inside") < clients and not all(task.done() for task in tasks):
+            await asyncio.sleep(0.02)
+        served.process.send_signal(signal.SIGTERM)
+        done: Counter[str] = Counter()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            done["200" if not isinstance(result, BaseException) and result[0] == 200 else "other"] += 1
+        return done
+
+
+def pictures(args: argparse.Namespace) -> None:
+    """Each malformed picture by itself, the server's memory capped at what it has and 1.5 GB."""
+    statuses: Counter[tuple[str, int]] = Counter()
+    wrong = 0
+    with server() as served, httpx.Client(timeout=120) as client:
+        client.post(f"{served.url}/v1/chat/completions", json=served.body(*cases()[0], max_tokens=1))
+        status = Path(f"/proc/{served.process.pid}/status").read_text()
+        size = int(status.split("VmSize:")[1].split()[0]) * 1024
+        cap = size + 1536 * 2**20
+        resource.prlimit(served.process.pid, resource.RLIMIT_AS, (cap, cap))
+        before = memory(served)
+        for kind, certainty, data in malformed(args.count, args.seed):
+            body = served.body(data, "What is it?", max_tokens=1)
+            answer = client.post(f"{served.url}/v1/chat/completions", json=body).status_code
+            statuses[kind, answer] += 1
+            wrong += answer != 400 and not (answer == 200 and certainty != BROKEN)
+        alive = client.get(f"{served.url}/health").status_code
+        peak = int(Path(f"/proc/{served.process.pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    print("| kind | " + " | ".join(map(str, sorted({answer for _, answer in statuses}))) + " |")
+    print("|---|" + "---|" * len({answer for _, answer in statuses}))
+    for kind in dict.fromkeys(kind for kind, _ in statuses):
+        counts = [statuses[kind, answer] for answer in sorted({answer for _, answer in statuses})]
+        print(f"| {kind.replace('_', ' ')} | " + " | ".join(map(str, counts)) + " |")
+    grown = f"memory {before:.0f} MB, at most {peak:.0f} MB"
+    print(f"{args.count} pictures, {wrong} answered wrongly; /health {alive}; {grown}\n")
+
+
+def memory(served: Server) -> float:
+    """MB that are resident."""
+    return int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--clients", nargs="+", type=int, default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--disconnects", type=int, default=200)
+    parser.add_argument("--accepted", type=int, default=16)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    for part in args.parts:
+        globals()[part](args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+# The server on CPUs: docker build -f deploy/cpu.Dockerfile -t minigemini .
+# Run: docker run --rm -p 127.0.0.1:8000:8000 -e MINIGEMINI_API_KEY=… minigemini --model nano
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /source
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
+COPY minigemini ./minigemini
+COPY minigemini_cli ./minigemini_cli
+RUN /venv/bin/pip install --no-cache-dir '.[serve]'
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /venv /venv
+RUN useradd --create-home --uid 10001 minigemini
+USER 10001
+ENV HF_HUB_OFFLINE=1
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+    CMD ["/venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/venv/bin/minigemini", "serve", "--host", "0.0.0.0"]

@@ -1,0 +1,184 @@
+"""What is varied, and which of the paper's findings that can show (arXiv 2403.18814, tables 2 and 3).
+
+The paper's models and ours have the same parts and the same ratios; ours are a thousand times smaller and live in a
+drawn world of numbers and coloured things. TextVQA is read as "reads a number", MME as questions of yes and no, MM-Vet
+as what is left: descriptions, colours, counts, places.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..training.nano import SMALL
+from ..training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
+from ..training.settings import Settings
+
+Encoder = Literal["narrow", "wide"]
+WIDTHS: dict[Encoder, int] = {"narrow": 16, "wide": 32}
+"""Channels of the ConvNeXt's first stage."""
+_SIZES: dict[str, Any] = {
+    **SMALL,
+    "world": "small",
+    "low_res_width": 96,
+    "low_res_layers": 4,
+    "text_width": 128,
+    "text_layers": 4,
+    "watch": "none",
+}
+
+FEATURES_GB = 15.0
+"""What the encoders' kept outputs may take on disk; variants and seeds share them. Tiles would take four times more."""
+
+READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row.
+
+    Attributes:
+        name: what a reader calls it.
+        encoder: the high-resolution one; None is the baseline, which has no mining.
+        high_res_size: pixels a side of what it sees.
+        data: samples of stage 2, by what is drawn.
+        hd: whether stage 2 extends the tokens, by 2 x 2 tiles and the whole picture.
+    """
+
+    name: str
+    encoder: Encoder | None = "wide"
+    high_res_size: int = 256
+    data: tuple[tuple[str, int], ...] = ((READING, 6000), (QUESTIONS, 4000), (CAPTIONS, 2000))
+    hd: bool = False
+
+
+MINING = Variant("mining")
+BASELINE = Variant("no mining", encoder=None)
+SMALLER_PICTURE = Variant("mining, high-res picture of half the size", high_res_size=128)
+SMALLER_ENCODER = Variant("mining, ConvNeXt of half the width", encoder="narrow")
+NO_READING = replace(MINING, name="mining, no reading in stage 2", data=MINING.data[1:])
+NO_CAPTIONS = replace(MINING, name="mining, no descriptions in stage 2", data=MINING.data[:-1])
+EXTENDED = Variant("mining, token extension", hd=True)
+VARIANTS = (BASELINE, SMALLER_PICTURE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One of the paper's comparisons.
+
+    Attributes:
+        name: what was found.
+        worse, better: variants that are to show it.
+        column: of our measures.
+        paper: what was measured there, and the worse and the better figure.
+    """
+
+    name: str
+    worse: Variant
+    better: Variant
+    column: str
+    paper: tuple[str, float, float]
+
+
+FINDINGS = (
+    Finding("patch info mining reads more", BASELINE, MINING, "reading", ("TextVQA, LR 336", 58.2, 61.5)),
+    Finding("a larger high-res picture, too", SMALLER_PICTURE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)),
+    Finding("a larger high-res encoder, too", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)),
+    Finding("data that reads, too (TextCaps)", NO_READING, MINING, "reading", ("TextVQA", 59.0, 63.2)),
+    Finding("detailed descriptions help (ShareGPT4V)", NO_CAPTIONS, MINING, "the rest", ("MM-Vet", 33.8, 34.2)),
+    Finding("more visual tokens read more", MINING, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
+)
+
+
+def encoders(share: float) -> dict[str, Pretraining]:
+    """Every encoder by its folder, trained alike and before all else."""
+    first = Pretraining(
+        name="ablation-low-res-encoder",
+        task="low-res-encoder",
+        steps=_steps(1500, share),
+        learning_rate=1e-3,
+        global_batch=32,
+        micro_batch=32,
+        **_SIZES,
+    )
+    found = {"low-res-encoder": first}
+    for encoder, width in WIDTHS.items():
+        found[f"high-res-encoder-{encoder}"] = replace(
+            first,
+            name=f"ablation-high-res-encoder-{encoder}",
+            task="high-res-encoder",
+            steps=_steps(2000, share),
+            learning_rate=2e-3,
+            high_res_width=width,
+        )
+    return found
+
+
+def language(seed: int, share: float) -> Pretraining:
+    """The language model alone, of a seed that its variants share."""
+    return Pretraining(
+        name=f"ablation-language-{seed}",
+        task="language",
+        steps=_steps(600, share),
+        learning_rate=1e-3,
+        global_batch=32,
+        micro_batch=32,
+        **_SIZES | {"seed": seed},
+    )
+
+
+def chain(variant: Variant, seed: int, root: str, share: float) -> dict[str, Settings]:
+    """A variant's own steps by their folders: mining or the projector on dense labels, stage 1, stage 2."""
+    home = f"{root}/{folder_of(variant, seed)}"
+    encoder = variant.encoder
+    mining = replace(
+        language(seed, share),
+        name=f"ablation-mining-{seed}",
+        task="mining",
+        steps=_steps(200, share),
+        learning_rate=4e-3,
+        global_batch=16,
+        micro_batch=16,
+        high_res_width=WIDTHS[encoder or "wide"],
+        high_res_size=variant.high_res_size,
+        low_res_encoder=f"{root}/low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
+        high_res_encoder=encoder and f"{root}/high-res-encoder-{encoder}/{PRETRAINED_FILE['high-res-encoder']}",
+        language=f"{root}/language-{seed}/{PRETRAINED_FILE['language']}",
+    )
+    common = {name: value for name, value in _SIZES.items() if name in SMALL or name == "watch"} | {"seed": seed}
+    align = Recipe(
+        name=f"ablation-align-{seed}",
+        stage="align",
+        base=f"{home}/mining/{CHECKPOINT}",
+        data=(_part(CAPTIONS, 1600, share),),
+        learning_rate=1e-3,
+        global_batch=16,
+        micro_batch=16,
+        max_length=512,
+        gradient_checkpointing=False,
+        features=f"{root}/features",
+        features_gb=FEATURES_GB,
+        **common,
+    )
+    instruct = replace(
+        align,
+        name=f"ablation-instruct-{seed}",
+        stage="instruct",
+        base=f"{home}/align/{STAGE_1_FILE}",
+        data=tuple(_part(what, count, share) for what, count in variant.data),
+        geometry="hd" if variant.hd else "base",
+        micro_batch=4 if variant.hd else 16,
+        features=None if variant.hd else align.features,
+    )
+    return {"mining": mining, "align": align, "instruct": instruct}
+
+
+def folder_of(variant: Variant, seed: int) -> str:
+    """Where a variant's steps of a seed lie."""
+    return f"{variant.name.replace(',', '').replace(' ', '-')}-{seed}"
+
+
+def _steps(steps: int, share: float) -> int:
+    return max(1, round(steps * share))
+
+
+def _part(what: str, count: int, share: float) -> DataPart:
+    return DataPart(f"drawn:{what}#{max(16, round(count * share))}")

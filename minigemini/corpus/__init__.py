@@ -1,0 +1,1 @@
+"""Assembling training data: declared sources, fetching, examining, building and showing."""

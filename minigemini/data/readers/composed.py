@@ -1,0 +1,70 @@
+"""Readers made of readers: several one behind the other, and some rows of one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..schema import Picture, Sample
+from .base import Reader, SourceError
+
+
+class Chained:
+    """The rows of several readers, one behind the other.
+
+    Args:
+        readers: at least one.
+        name: what the whole is called.
+    """
+
+    def __init__(self, readers: Sequence[Reader], name: str) -> None:
+        self.readers, self.name = list(readers), name
+        self._starts = np.cumsum([0, *(len(reader) for reader in self.readers)])
+        self.text_bytes = np.concatenate([reader.text_bytes for reader in self.readers])
+        self.pictures = np.concatenate([reader.pictures for reader in self.readers])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> Sample:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} in {self.name}")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self.readers[number][row - int(self._starts[number])]
+
+
+class Chosen:
+    """Some rows of a reader, in the order given.
+
+    Args:
+        reader: of which.
+        rows: (n,) int, its rows.
+        moved: where pictures lie that moved, by row and by where the row says.
+
+    Raises:
+        SourceError: No row is left.
+    """
+
+    def __init__(
+        self, reader: Reader, rows: np.ndarray, moved: Mapping[int, Mapping[Path, Path]] | None = None
+    ) -> None:
+        if not len(rows):
+            raise SourceError(f"{reader.name}: none of its {len(reader):,} samples is left.")
+        self.reader, self.rows, self.moved, self.name = reader, rows, dict(moved or {}), reader.name
+        self.text_bytes, self.pictures = reader.text_bytes[rows], reader.pictures[rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Sample:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} in {self.name}")
+        of = int(self.rows[row])
+        sample = self.reader[of]
+        if of not in self.moved:
+            return sample
+        return replace(sample, pictures=tuple(self._place(of, picture) for picture in sample.pictures))
+
+    def _place(self, of: int, picture: Picture) -> Picture:
+        return self.moved[of].get(picture, picture) if isinstance(picture, Path) else picture

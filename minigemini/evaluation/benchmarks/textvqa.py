@@ -1,0 +1,67 @@
+"""TextVQA, validation: with what Rosetta read in the question (LLaVA's protocol, the paper's), and without."""
+
+from pathlib import Path
+from typing import Any
+
+from ..rules.vqa import normalised, soft_accuracy
+from ..task import DataError, Grade, Graded, Measure, Question, Task, by_question, spread, user
+from .files import field, folder_of, read_json, the_file
+
+QUESTIONS, OCR = "TextVQA_0.5.1_val.json", "TextVQA_Rosetta_OCR_v0.2_val.json"
+ANSWER_BRIEFLY = "Answer the question using a single word or phrase."
+
+
+class TextVQA(Task):
+    """Soft accuracy against ten people's answers."""
+
+    name, title = "textvqa", "TextVQA, no OCR strings"
+    files = f"{QUESTIONS} and train_images/"
+    max_new_tokens = 32
+    paper: str | None = None
+    texts: tuple[str, ...] = (QUESTIONS,)
+
+    def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
+        folder = folder_of(data, "textvqa", self.files)
+        path = the_file(folder, [QUESTIONS])
+        rows = field(read_json(path, dict), "data", str(path))
+        strings = self.strings(folder)
+        return [self._question(row, folder, strings, str(path)) for row in spread(rows, limit)]
+
+    def strings(self, folder: Path) -> dict[str, list[str]] | None:
+        """What was read from each picture, by its id."""
+        return None
+
+    def sources(self, data: Path) -> list[Path]:
+        return [the_file(folder_of(data, "textvqa", self.files), [name]) for name in self.texts]
+
+    def grade(self, question: Question, said: str) -> Grade:
+        return Grade(soft_accuracy(said, question.facts["answers"]), normalised(said))
+
+    def measures(self, graded: Graded) -> list[Measure]:
+        return [Measure("soft accuracy", tuple(by_question(graded)), paper=self.paper)]
+
+    def _question(self, row: Any, folder: Path, strings: dict[str, list[str]] | None, path: str) -> Question:
+        where = f"{path}, question {row.get('question_id', '?')}"
+        picture, answers = str(field(row, "image_id", where)), field(row, "answers", where)
+        text = str(field(row, "question", where))
+        if strings is not None:
+            if picture not in strings:
+                raise DataError(f"{where}: picture {picture} is not in {OCR}; fetch both files again")
+            text += f"\nReference OCR token: {', '.join(strings[picture])}"
+        if not isinstance(answers, list) or len(answers) != 10:
+            raise DataError(f"{where}: has no ten answers; TextVQA is scored on its validation file")
+        message = user(f"{text}\n{ANSWER_BRIEFLY}", folder / "train_images" / f"{picture}.jpg")
+        truth = " · ".join(dict.fromkeys(map(str, answers)))
+        return Question(str(field(row, "question_id", where)), message, truth, {"answers": list(map(str, answers))})
+
+
+class TextVQAWithOCR(TextVQA):
+    name, title = "textvqa_ocr", "TextVQA, OCR strings in the question"
+    files = f"{QUESTIONS}, {OCR} and train_images/"
+    paper = "TextVQA"
+    texts = (QUESTIONS, OCR)
+
+    def strings(self, folder: Path) -> dict[str, list[str]] | None:
+        path = the_file(folder, [OCR])
+        rows = field(read_json(path, dict), "data", str(path))
+        return {str(row["image_id"]): list(map(str, field(row, "ocr_tokens", str(path)))) for row in rows}

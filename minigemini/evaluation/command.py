@@ -1,0 +1,143 @@
+"""What `minigemini eval` does: every task with every model, then the report and the page."""
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..inference.engine import Engine
+from ..inference.errors import RequestError, listed
+from .asking import Answerer
+from .gallery import Card, cards_of
+from .ledger import Ledger
+from .local import Local
+from .page import write_page
+from .report import Repeat, scores, write_report
+from .running import Result, evaluate, load_results, save_results, write_whole
+from .served import Served, Service
+from .task import Question, Task
+from .tasks import tasks
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one command; the options of `minigemini eval` say what each means."""
+
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    output: Path
+    data: Path | None = None
+    limit: int | None = None
+    backend: str | None = None
+    batch_size: int = 32
+    workers: int = 1
+    judge: str | None = None
+    judge_model: str | None = None
+    compare: tuple[Path, ...] = ()
+    gallery: int = 40
+    device: str | None = None
+    dtype: str | None = None
+    quantize: str | None = None
+    base: str | None = None
+
+
+def run(settings: Settings) -> str:
+    """Run all of it; gives the tables of scores.
+
+    Raises:
+        RequestError: no such task, or nobody at an address.
+        DataError: official files that are missing or broken.
+        CheckpointError: no such model.
+    """
+    known = tasks()
+    if unknown := [name for name in settings.tasks if name not in known]:
+        raise RequestError(f"unknown task {unknown[0]!r}; choose from {listed(list(known))}")
+    others = [result for folder in settings.compare for result in load_results(folder)]
+    judge = Service(settings.judge, settings.judge_model) if settings.judge else None
+    chosen = [known[name] for name in dict.fromkeys(settings.tasks)]
+    questions = {task.name: task.questions(settings.data, settings.limit) for task in chosen}
+    ledger = Ledger(settings.output)
+    results: list[Result] = []
+    cards: list[Card] = []
+    try:
+        for model in settings.models:
+            with _answerer(model, settings) as answerer:
+                engine = answerer.engine if isinstance(answerer, Local) else None
+                for task in chosen:
+                    result = evaluate(
+                        task, questions[task.name], answerer, ledger, batch_size=settings.batch_size, judge=judge
+                    )
+                    results.append(result)
+                    cards += cards_of(settings.output, result, engine, settings.gallery)
+    finally:
+        ledger.close()
+    order = {task.name: number for number, task in enumerate(chosen)}
+    results.sort(key=lambda result: order[result.task])
+    _write(settings, chosen, questions, results, others, cards)
+    rows = [[result for result in (*results, *others) if result.task == task.name] for task in chosen]
+    return "\n\n".join(scores(row) for row in rows)
+
+
+def _write(
+    settings: Settings,
+    chosen: list[Task],
+    questions: dict[str, list[Question]],
+    results: list[Result],
+    others: list[Result],
+    cards: list[Card],
+) -> None:
+    """All files of a run but the answers, which are there already."""
+    folder = settings.output
+    for result in results:
+        if result.submission is not None:
+            write_whole(folder / f"submission-{result.task}.json", json.dumps(result.submission, indent=1) + "\n")
+    save_results(folder, results)
+    versions = {f"version of {task.name}": f"{task.version}, {len(questions[task.name])} questions" for task in chosen}
+    repeat = Repeat(_command(settings), versions, _hashes(chosen, settings.data))
+    print(
+        f"{write_report(folder, results, others, repeat)} {write_page(folder, results, others, cards)}", file=sys.stderr
+    )
+
+
+def _command(settings: Settings) -> str:
+    """The options that decide what comes out."""
+    words = ["minigemini", "eval", *settings.tasks]
+    words += [word for model in settings.models for word in ("--model", model)]
+    given = {
+        "--data": settings.data,
+        "--limit": settings.limit,
+        "--batch-size": settings.batch_size,
+        "--backend": settings.backend,
+        "--judge": settings.judge,
+        "--judge-model": settings.judge_model,
+        "--dtype": settings.dtype,
+        "--quantize": settings.quantize,
+        "--base": settings.base,
+    }
+    words += [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    return shlex.join(words)
+
+
+def _hashes(chosen: list[Task], data: Path | None) -> dict[str, str]:
+    """SHA-256 of the official files that the tasks read; pictures beside them are not counted."""
+    found: dict[str, str] = {}
+    if data is None:
+        return found
+    for task in chosen:
+        for path in task.sources(data):
+            with path.open("rb") as file:
+                found[str(path.relative_to(data))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+@contextmanager
+def _answerer(model: str, settings: Settings) -> Iterator[Answerer]:
+    if settings.backend is None:
+        engine = Engine.load(model, settings.device, settings.dtype, quantize=settings.quantize, base=settings.base)
+        yield Local(engine, settings.workers, settings.quantize, settings.base)
+    else:
+        yield Served(Service(settings.backend, model if model != "nano" else None))

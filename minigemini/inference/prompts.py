@@ -1,0 +1,92 @@
+"""From messages to what a model reads, checked; needs the processor and no weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from PIL import Image
+
+from ..model import MiniGeminiConfig, MiniGeminiProcessor
+from .errors import RequestError, one_line
+
+Message = dict[str, Any]
+Draws = bool | Sequence[bool]
+Strings = Sequence[str] | Sequence[Sequence[str]]
+
+
+class Prompts:
+    """Turns messages nobody vouches for into prompts.
+
+    Args:
+        processor: of the checkpoint.
+        config: of the checkpoint.
+    """
+
+    def __init__(self, processor: MiniGeminiProcessor, config: MiniGeminiConfig) -> None:
+        self._processor = processor
+        # A language model that does not say how long its texts may be has no bound.
+        self.context_tokens: int = getattr(config.text_config, "max_position_embeddings", None) or 2**31
+
+    def inputs(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> Any:
+        """Tensors for `generate`, one row, on the CPU.
+
+        Args:
+            messages: in Transformers' chat format, pictures opened.
+            draw, ocr: wishes for an image and strings read from pictures, as the processor takes them.
+
+        Raises:
+            RequestError: messages that are no such ones, an empty question, or a format that does not take them.
+        """
+        return self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
+
+    def text(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> str:
+        """The prompt, one placeholder per picture; BOS only where the chat format has it. Raises `RequestError`."""
+        return str(self._apply(messages, draw=draw, ocr=ocr, tokenize=False))
+
+    def writes_bos(self, text: str) -> bool:
+        """Whether a prompt has its BOS already, so that the tokenizer must add none."""
+        bos = self._processor.tokenizer.bos_token
+        return bos is not None and text.startswith(bos)
+
+    def length(self, text: str) -> int:
+        """Tokens of a prompt with placeholders, pictures included; at most one per picture too many."""
+        tokenizer, placeholder = self._processor.tokenizer, self._processor.image_token
+        pictures = text.count(placeholder)
+        tokens = len(tokenizer(text, add_special_tokens=not self.writes_bos(text))["input_ids"])
+        return tokens + pictures * self._processor.num_image_tokens
+
+    def room(self, length: int) -> int:
+        """Tokens that an answer may have after a prompt of `length`. Raises `RequestError` when there are none."""
+        if length >= self.context_tokens:
+            raise RequestError(
+                f"pictures and text are {length} tokens, but the context holds {self.context_tokens}; "
+                "begin anew, or ask less"
+            )
+        return self.context_tokens - length
+
+    def _apply(self, messages: Sequence[Message], **how: Any) -> Any:
+        self._check(messages)
+        try:
+            return self._processor.apply_chat_template(list(messages), add_generation_prompt=True, **how)
+        except TemplateError as error:  # e.g. a format without system messages
+            raise RequestError(f"the model's chat format does not take these messages: {one_line(error)}") from None
+
+    def _check(self, messages: Sequence[Message]) -> None:
+        """Let through opened pictures and plain text only: Transformers would fetch a picture given as an address."""
+        texts = [self._text_of(message["content"]) for message in messages]
+        image_token = self._processor.image_token
+        if any(image_token in text for text in texts):
+            raise RequestError(f"the text holds {image_token}, which stands for a picture; leave it out")
+        if not texts or not texts[-1].strip():
+            raise RequestError("the question is empty; ask something")
+
+    def _text_of(self, content: str | Sequence[Message]) -> str:
+        """The text of one message, once its parts are known to be of the two kinds."""
+        if isinstance(content, str):
+            return content
+        for part in content:
+            kind = str(part.get("type"))
+            wanted = {"text": str, "image": Image.Image}.get(kind)
+            if wanted is None or part.keys() != {"type", kind} or not isinstance(part[kind], wanted):
+                raise RequestError(f"a message has a part {sorted(part)}; a part is a text, or an image as PIL.Image")
+        return "".join(part["text"] for part in content if part["type"] == "text")

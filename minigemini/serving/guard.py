@@ -1,0 +1,174 @@
+"""The door: every request passes here before its body is read. What is not let in by name is kept out.
+
+In this order: who asks (host and key), whether there is a place, and the body within its bounds of size and time. What
+goes wrong behind the door becomes an answer here too, and its log line holds no word of any request.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import ApiError, internal_error
+from .gate import Gate
+from .metrics import Metrics
+from .settings import ServerSettings, is_loopback
+
+OPEN_ROUTES = frozenset({"/health"})
+"""What is answered without a key."""
+
+log = logging.getLogger("minigemini.serving")
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: what it guards.
+        settings: the bounds.
+        gate: where requests that make work take a place.
+        metrics: where they are counted.
+        routes: paths that exist; others are counted and logged as one.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, settings: ServerSettings, gate: Gate, metrics: Metrics, routes: Callable[[], set[str]]
+    ) -> None:
+        self._app, self._settings, self._gate, self._metrics, self._routes = app, settings, gate, metrics, routes
+        self._keys = [_digest(key) for key in settings.api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        route = scope["path"] if scope["path"] in self._routes() else "other"
+        started, status = time.monotonic(), 0
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._let_in(scope, receive, sent)
+        except ApiError as error:
+            await error.response()(scope, receive, sent)
+        except DisconnectError:
+            self._metrics.disconnects.inc()
+            status = status or 499
+        except Exception as error:  # noqa: BLE001 (the message may hold what the client said, so it is not logged)
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s in %s\n%s", type(error).__name__, route, frames)
+            if not status:
+                await internal_error().response()(scope, receive, sent)
+        finally:
+            seconds = time.monotonic() - started
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
+            log.info("%s %s %d %.3fs", method, route, status, seconds)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in OPEN_ROUTES:
+            self._check_caller(headers)
+        with ExitStack() as held:
+            if scope["method"] == "POST":
+                self._check_body(headers)
+                held.enter_context(self._gate.place())
+                try:
+                    async with asyncio.timeout(self._settings.body_seconds):
+                        body = await self._read(receive)
+                except TimeoutError:
+                    raise ApiError(
+                        408,
+                        f"the body was not here after {self._settings.body_seconds:g} seconds; send it again",
+                        headers={"Connection": "close"},
+                    ) from None
+                receive = _replayed(body, receive)
+            await self._app(scope, receive, send)
+
+    def _check_caller(self, headers: Headers) -> None:
+        if self._keys:
+            scheme, _, key = headers.get("authorization", "").partition(" ")
+            given = _digest(key.strip())
+            # Digests are of one length, and all are compared: time tells nothing about a key.
+            right = sum(hmac.compare_digest(given, known) for known in self._keys)
+            if scheme.lower() != "bearer" or not right:
+                raise ApiError(
+                    401,
+                    "no valid key: send the header Authorization: Bearer KEY",
+                    code="invalid_api_key",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        elif not is_loopback(_host_of(headers)):
+            # A page in the user's own browser may have a name of its own resolve to 127.0.0.1.
+            raise ApiError(403, "without a key this server answers to localhost alone; set a key (--api-key)")
+
+    def _check_body(self, headers: Headers) -> None:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":  # other kinds are sent by foreign pages without asking first
+            raise ApiError(415, "the body is not application/json; set the header Content-Type")
+        declared = headers.get("content-length", "0")
+        if not declared.isascii() or not declared.isdigit() or int(declared) > self._settings.max_body_bytes:
+            self._too_large()
+
+    async def _read(self, receive: Receive) -> bytes:
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise DisconnectError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._settings.max_body_bytes:
+                self._too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_large(self) -> None:
+        raise ApiError(
+            413,
+            f"the body is larger than {self._settings.max_body_bytes:,} bytes; send fewer or smaller pictures",
+            headers={"Connection": "close"},
+        )
+
+
+class DisconnectError(Exception):
+    """The client hung up; there is nobody to answer."""
+
+
+async def gone(receive: Receive) -> None:
+    """Return once the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _host_of(headers: Headers) -> str:
+    """The name in the Host header, without its port."""
+    host = headers.get("host", "")
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once, and then whatever comes."""
+    left = [body]
+
+    async def replay() -> Message:
+        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+
+    return replay

@@ -1,0 +1,99 @@
+"""What answers look like, as OpenAI's clients read them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+Reason = Literal["stop", "length"]
+
+
+class ErrorBody(BaseModel):
+    """What was wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """Every answer that is an error."""
+
+    error: ErrorBody
+
+
+class TokenUsage(BaseModel):
+    """Tokens of all choices together; those of the pictures count as read."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Said(BaseModel):
+    """One answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class Choice(BaseModel):
+    """One of `n` answers."""
+
+    index: int
+    message: Said
+    finish_reason: Reason
+    logprobs: None = None
+
+
+class ChatResponse(BaseModel):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: TokenUsage
+
+
+class ModelCard(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["minigemini"] = "minigemini"
+
+
+class ModelList(BaseModel):
+    """All of them."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class DrawnPicture(BaseModel):
+    """A PNG in base64."""
+
+    b64_json: str
+
+
+class ImageResponse(BaseModel):
+    """Pictures that were drawn."""
+
+    created: int
+    data: list[DrawnPicture]
+
+
+class Health(BaseModel):
+    """Whether requests are answered."""
+
+    status: Literal["ok", "unavailable"]
+
+
+def chunk(head: dict[str, Any], index: int, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    """One event of a stream: what is new in one choice."""
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice]}

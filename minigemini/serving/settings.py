@@ -1,0 +1,71 @@
+"""What a server lets in. The defaults are safe; every widening of them is asked for by name."""
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from ..inference.errors import RequestError
+from ..model.pictures import PictureLimits
+
+SHORTEST_KEY = 16
+"""Characters; a shorter key is guessed."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where a server listens, whom it serves, and the most it takes on.
+
+    Raises:
+        RequestError: a public address without a key, a key that is guessed, or a limit below 1.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0: any free one."""
+    api_keys: tuple[str, ...] = ()
+    """One of them opens every route; /health alone needs none."""
+    max_body_bytes: int = 32 * 2**20
+    body_seconds: float = 30.0
+    """Time to send a body in."""
+    max_text_chars: int = 200_000
+    """Text of all messages together."""
+    pictures: PictureLimits = field(default_factory=lambda: PictureLimits(max_bytes=20 * 2**20, max_pixels=40_000_000))
+    max_pictures: int = 8
+    """Per request."""
+    max_total_pixels: int = 80_000_000
+    """Decoded pixels of all pictures of a request."""
+    image_hosts: tuple[str, ...] = ()
+    """Hosts that pictures may be fetched from by https; without any, pictures come as data URIs alone."""
+    max_new_tokens: int = 1024
+    """Longest answer, tokens; also what is written where a request does not say."""
+    max_choices: int = 8
+    """The largest `n`."""
+    concurrency: int = 1
+    """Requests that are answered at the same time."""
+    queue: int = 64
+    """Requests that may wait; one more is sent away with 429."""
+    drain_seconds: float = 60.0
+    """After SIGTERM, time for what was accepted."""
+
+    def __post_init__(self) -> None:
+        if not self.api_keys and not is_loopback(self.host):
+            raise RequestError(f"{self.host} is reached from other machines: set a key (--api-key), or use 127.0.0.1")
+        if short := [key for key in self.api_keys if len(key) < SHORTEST_KEY]:
+            raise RequestError(f"a key of {len(short[0])} characters is guessed; use {SHORTEST_KEY} or more")
+        for name in ("max_body_bytes", "max_pictures", "max_total_pixels", "max_new_tokens", "max_choices"):
+            _at_least(1, name, getattr(self, name))
+        _at_least(1, "concurrency", self.concurrency)
+        _at_least(0, "queue", self.queue)
+        _at_least(0, "drain_seconds", self.drain_seconds)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it. Names other than localhost are not looked up, and count as public."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _at_least(smallest: float, name: str, value: float) -> None:
+    if value < smallest:
+        raise RequestError(f"{name} is {value}; it is at least {smallest}")

@@ -1,0 +1,1 @@
+"""A page to chat on, in Gradio, over any backend."""

@@ -1,0 +1,178 @@
+"""The page: a conversation about pictures, what mining looked at in them, and what the model is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...inference import Engine, RequestError, Sampling
+from ...inference.explain import explain_pictures
+from ..backends import Backend
+from ..errors import ApiError
+from ..pictures import open_all
+from ..settings import ServerSettings
+from .talk import job_of, read_upload, said, turns
+from .votes import Vote, Votes
+
+FONTS = ["system-ui", "sans-serif"]
+CSS = """
+.gradio-container { max-width: 60rem !important; margin: 0 auto !important; padding: 0.5rem !important; }
+#chat { min-height: 18rem; }
+#chat img { cursor: zoom-in; max-width: min(100%, 20rem); }
+#chat [aria-label="Share"] { display: none; }
+#mining img { width: 100%; height: auto; }
+@media (max-width: 40rem) {
+  .fillable { padding: 0.5rem !important; }
+  #chat { height: 62vh !important; }
+  h1 { font-size: 1.2rem; }
+}
+"""
+TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page is made of.
+
+    Args:
+        backend: answers.
+        settings: where it listens, and the limits.
+        uploads: the folder that Gradio puts pictures into.
+        engine: where it is in this process: draws what mining looked at.
+        card: of the model, in Markdown.
+        votes: where votes are kept; without it there are no buttons.
+    """
+
+    backend: Backend
+    settings: ServerSettings
+    uploads: Path
+    engine: Engine | None = None
+    card: str = ""
+    votes: Votes | None = None
+
+
+def build_page(page: Page) -> gr.Blocks:
+    """The page, ready to launch."""
+    with gr.Blocks(title=f"Mini-Gemini: {page.backend.name}", fill_height=True, analytics_enabled=False) as blocks:
+        gr.Markdown(f"# Mini-Gemini · {page.backend.name}")
+        chatbot = gr.Chatbot(
+            elem_id="chat",
+            height="60vh",
+            show_label=False,
+            layout="bubble",
+            render_markdown=False,  # what a model says about a picture is not markup
+            buttons=["copy"],
+            placeholder="Show one picture or several, and ask.",
+            latex_delimiters=[],
+            allow_tags=False,
+        )
+        with gr.Accordion("Settings", open=False, render=False) as settings:
+            pass
+        longest = gr.Slider(
+            1,
+            page.settings.max_new_tokens,
+            min(256, page.settings.max_new_tokens),
+            step=1,
+            label="Longest answer, tokens",
+            render=False,
+        )
+        heat = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: always the likeliest word)", render=False)
+        ocr = gr.Checkbox(label="Read writing (OCR): not installed", interactive=False, render=False)
+        draw = gr.Checkbox(label="Answer with a picture: no painter installed", interactive=False, render=False)
+        gr.ChatInterface(
+            _reply(page),
+            multimodal=True,
+            chatbot=chatbot,
+            textbox=gr.MultimodalTextbox(
+                file_count="multiple",
+                file_types=TYPES,
+                placeholder="Ask; drop or paste pictures",
+                show_label=False,
+                stop_btn=True,
+            ),
+            additional_inputs=[longest, heat, ocr, draw],
+            additional_inputs_accordion=settings,
+            editable=True,
+            save_history=True,
+            flagging_mode="never",
+            concurrency_limit=page.settings.concurrency,
+            api_visibility="private",
+            fill_height=True,
+        )
+        if page.engine is not None:
+            _add_mining(chatbot, page, page.engine)
+        if page.votes is not None:
+            _add_votes(chatbot, page, page.votes)
+        with gr.Accordion("About the model", open=False):
+            gr.Markdown(page.card or f"`{page.backend.name}`")
+    return blocks
+
+
+def _reply(page: Page) -> Any:
+    async def reply(
+        message: dict[str, Any], history: list[dict[str, Any]], longest: int, heat: float, ocr: bool, draw: bool
+    ) -> AsyncIterator[str]:
+        sampling = Sampling(max_new_tokens=int(longest), temperature=float(heat))
+        try:
+            job = await asyncio.to_thread(job_of, message, history, sampling, page.settings, page.uploads)
+            async for text in said(page.backend, job):
+                yield text
+        except (RequestError, ApiError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return reply
+
+
+def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
+    """A click on a picture of the conversation shows what mining looked at in it."""
+    gr.Markdown("Click a picture in the conversation to see what mining looked at in it.")
+    seen = gr.Image(
+        show_label=False,
+        elem_id="mining",
+        visible=False,
+        interactive=False,
+        buttons=["download", "fullscreen"],
+    )
+
+    def explain(history: list[dict[str, Any]], event: gr.SelectData) -> Any:
+        files = _files_at(history, event.index)
+        if not files:
+            return gr.skip()
+        try:
+            pictures = open_all([read_upload(file, page.uploads) for file in files], page.settings)
+            return gr.Image(explain_pictures(engine, pictures), visible=True)
+        except (RequestError, ApiError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    chatbot.select(explain, chatbot, seen, api_visibility="private", concurrency_limit=1)
+
+
+def _files_at(history: list[dict[str, Any]], index: Any) -> list[str]:
+    """The pictures of the message that was clicked."""
+    number = index[0] if isinstance(index, list | tuple) else index
+    return [file for _, files, _ in turns(history[number : number + 1]) for file in files]
+
+
+def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
+    agreed = gr.Checkbox(label="Keep my votes, with question and answer as text (no pictures)", value=False)
+
+    def vote(history: list[dict[str, Any]], agreed: bool, event: gr.LikeData) -> None:
+        number = event.index[0] if isinstance(event.index, list | tuple) else event.index
+        spoken = list(turns(history[: number + 1]))
+        question = spoken[-2][2] if len(spoken) > 1 else ""
+        kept = votes.keep(Vote(page.backend.name, question, spoken[-1][2], bool(event.liked)), agreed=agreed)
+        gr.Info("Kept, thank you." if kept else "Not kept: you have not agreed to it below.")
+
+    chatbot.like(vote, [chatbot, agreed], None, api_visibility="private")
+
+
+def card_of(folder: Path) -> str:
+    """The model card in a checkpoint's folder, without its head for machines."""
+    file = folder / "README.md"
+    if not file.is_file():
+        return ""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text

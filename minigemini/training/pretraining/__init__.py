@@ -1,0 +1,36 @@
+"""The steps before the stages: encoders, language model and mining of a model that is trained from nothing.
+
+Each is a `Task`: a module whose forward gives its loss, what of it trains, its samples by number, and what it leaves.
+"""
+
+from collections.abc import Callable
+
+from ..recipe import Pretraining
+from ..settings import RecipeError
+from .encoders import high_res_encoder, low_res_encoder
+from .language import language
+from .mining import mining
+from .task import Task
+
+
+def _painter(recipe: Pretraining) -> Task:
+    """Draw what captions say. Raises `RecipeError` without diffusers."""
+    try:
+        from .painter import painter as task
+    except ModuleNotFoundError as error:
+        if error.name != "diffusers":
+            raise
+        raise RecipeError(f"{recipe.name} needs diffusers: pip install 'minigemini[draw]'") from None
+    return task(recipe)
+
+
+TASKS: dict[str, Callable[[Pretraining], Task]] = {
+    "low-res-encoder": low_res_encoder,
+    "high-res-encoder": high_res_encoder,
+    "language": language,
+    "mining": mining,
+    "painter": _painter,
+}
+"""What makes a recipe's task, by its name."""
+
+__all__ = ["TASKS", "Task"]

@@ -1,0 +1,187 @@
+"""What every run is told, whatever it learns: how it optimises, and how settings are read from `key=value` words."""
+
+import difflib
+import json
+import types
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+
+class RecipeError(ValueError):
+    """A recipe that does not exist or cannot run; the message is one line and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run optimises, and what it keeps.
+
+    Attributes:
+        name: by which it is run.
+        optimiser: AdamW, or bitsandbytes' with moments in 8 bits.
+        adam_beta2: decay of the second moments.
+        schedule: of the learning rate after the warm-up.
+        learning_rate: its peak.
+        small_parts_rate: mining's and the projector's learning rate, as a multiple.
+        warmup_share: share of the steps that warm up.
+        weight_decay: of matrices.
+        max_grad_norm: gradients are clipped to this norm.
+        global_batch: samples per optimiser step, of all devices together.
+        micro_batch: samples per device and pass; what is left of the global batch is accumulated.
+        precision: `bf16` keeps what trains in float32, multiplies in bfloat16, and holds what is frozen in bfloat16
+            (float32 on a CPU, where that is faster).
+        seed: of the order of samples, of new weights and of dropout.
+        workers: processes that read and encode ahead, per device.
+        checkpoint_every: optimiser steps between checkpoints.
+        keep: how many of the newest checkpoints stay.
+        watch: where curves are shown: `auto` is TensorBoard if it is installed; `none`, or a name.
+    """
+
+    name: str
+    optimiser: Literal["adamw", "adamw-8bit"] = "adamw"
+    adam_beta2: float = 0.999
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    learning_rate: float = 2e-5
+    small_parts_rate: float = 1.0
+    warmup_share: float = 0.03
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    global_batch: int = 128
+    micro_batch: int = 8
+    precision: Literal["bf16", "fp32"] = "bf16"
+    seed: int = 0
+    workers: int = 4
+    checkpoint_every: int = 500
+    keep: int = 2
+    watch: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
+
+    # Names of fields, for the checks; a kind of run adds those of its own.
+    ABOVE_ZERO: ClassVar[tuple[str, ...]] = (
+        *("learning_rate", "small_parts_rate", "max_grad_norm", "global_batch", "micro_batch", "adam_beta2"),
+        *("checkpoint_every", "keep"),
+    )
+    SHARES: ClassVar[tuple[str, ...]] = ("warmup_share", "adam_beta2")
+    # A run may be resumed with another value of these: they have no part in what is learnt.
+    FREE: ClassVar[frozenset[str]] = frozenset({"workers", "checkpoint_every", "keep", "watch"})
+
+    def __post_init__(self) -> None:
+        for name in self.ABOVE_ZERO:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise RecipeError(f"{self.name}: {name} is {value}; give more than 0")
+        for name in self.SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"{self.name}: {name} is {getattr(self, name)}; give a share, 0 to 1")
+        if min(self.workers, self.seed, self.weight_decay) < 0:
+            raise RecipeError(f"{self.name}: workers, seed and weight_decay are 0 or more")
+
+    def accumulation(self, world_size: int) -> int:
+        """Passes of a device per optimiser step.
+
+        Raises:
+            RecipeError: The global batch does not divide among the devices.
+        """
+        passes, left = divmod(self.global_batch, self.micro_batch * world_size)
+        if left:
+            raise RecipeError(
+                f"{self.name}: a global_batch of {self.global_batch} does not divide into passes of "
+                f"{self.micro_batch} samples on {world_size} devices; change micro_batch or global_batch"
+            )
+        return passes
+
+    def changed(self, settings: dict[str, str]) -> Self:
+        """With settings of the command line, each checked against the type of its field.
+
+        Raises:
+            RecipeError: An unknown name, or a value of another type.
+        """
+        of_all = get_type_hints(type(self))
+        hints = {field.name: of_all[field.name] for field in fields(self)}
+        values: dict[str, Any] = {}
+        for name, text in settings.items():
+            if name not in hints or name == "name":
+                near = difflib.get_close_matches(name, hints, n=3, cutoff=0.5)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(hints))}"
+                raise RecipeError(f"{self.name}: unknown setting {name!r}; {hint}")
+            values[name] = parse_value(name, hints[name], text)
+        return replace(self, **values)
+
+    def summary(self) -> str:
+        """One line for a list of recipes."""
+        raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as they are saved with a run."""
+        return asdict(self)
+
+    def differences(self, saved: dict[str, Any]) -> list[str]:
+        """Settings in which a saved recipe differs from this one, by name and both values."""
+        ours = json.loads(json.dumps(self.as_dict()))
+        return [
+            f"{name} was {saved.get(name)!r} and is {ours.get(name)!r}"
+            for name in sorted(ours.keys() | saved.keys())
+            if name not in self.FREE and saved.get(name) != ours.get(name)
+        ]
+
+    def words(self) -> list[tuple[str, str]]:
+        """Every setting as it would be given on the command line, for reports; what is a kind's own comes first."""
+        shared = {field.name for field in fields(Settings)} - {"name"}
+        names = sorted((field.name for field in fields(self)), key=lambda name: (name != "name", name in shared))
+        return [(name, _word(getattr(self, name))) for name in names]
+
+
+def parse_settings(words: list[str]) -> dict[str, str]:
+    """Split `key=value` words.
+
+    Raises:
+        RecipeError: A word is none, or a key is given twice.
+    """
+    settings: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"{word!r} is no setting; give key=value, e.g. learning_rate=1e-5")
+        if key in settings:
+            raise RecipeError(f"{key} is given twice; give it once")
+        settings[key] = value
+    return settings
+
+
+def parse_value(name: str, hint: Any, text: str) -> Any:
+    """Read a value of a field's type.
+
+    Raises:
+        RecipeError: It is not one.
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        if text == "none":
+            return None
+        (hint,) = (option for option in get_args(hint) if option is not type(None))
+    if get_origin(hint) is Literal:
+        if text not in get_args(hint):
+            raise RecipeError(f"{name} is {text!r}; give one of {', '.join(get_args(hint))}")
+        return text
+    if get_origin(hint) is tuple:
+        return tuple(get_args(hint)[0].parse(part) for part in text.split(",") if part)
+    if hint is bool:
+        if text not in ("true", "false"):
+            raise RecipeError(f"{name} is {text!r}; give true or false")
+        return text == "true"
+    return text if hint is str else parse_number(hint, name, text)
+
+
+def parse_number(kind: Any, name: str, text: str) -> Any:
+    """Read a number.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    try:
+        return kind(text)
+    except ValueError:
+        raise RecipeError(f"{name} is {text!r}; give {'a whole number' if kind is int else 'a number'}") from None
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

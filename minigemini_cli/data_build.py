@@ -1,0 +1,68 @@
+"""`minigemini data build`: from a recipe to shards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import be_quiet, fail, one_line_errors
+from .data_doctor import Images, Ray, Workers
+from .data_fetch import Data
+
+
+@one_line_errors
+def build(
+    recipe: Annotated[str, typer.Argument(help="MGM-Pretrain, MGM-Instruction, a TOML recipe, or a file of samples.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Folder or URL (s3, gs, …) to make.")],
+    data: Data = Path("data"),
+    images: Images = None,
+    form: Annotated[str, typer.Option("--form", help="parquet, or webdataset (tar files).")] = "parquet",
+    reference: Annotated[bool, typer.Option("--reference", help="Keep pictures by their paths, not inside.")] = False,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Do not decode pictures to see if they are whole.")
+    ] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Leave a part out; may be repeated.")
+    ] = None,
+    shard_samples: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Of the order, and of what is drawn.")] = 0,
+    workers: Workers = 1,
+    ray: Ray = None,
+) -> None:
+    """Write a mixture as shards with an index and a card; the same command goes on with a build that was stopped.
+
+    The same recipe and seed give the same bytes, however many workers or machines there are. Faulty samples are listed
+    in faults.jsonl, and nothing takes their place. Training reads the folder: `data=DST`.
+
+    Example: minigemini data build MGM-Instruction built --data data --workers 8
+    """
+    be_quiet("nano")
+
+    from minigemini.corpus.building import BuildError, build, read_recipe
+    from minigemini.corpus.tasks import TasksError
+
+    if form not in ("parquet", "webdataset"):
+        fail(f"--form is {form}: give parquet or webdataset")
+    try:
+        built = build(
+            read_recipe(recipe, images, seed).without(without or ()),
+            target,
+            data=data,
+            form=form,
+            inside=not reference,
+            trusted=trusted,
+            shard_samples=shard_samples,
+            workers=workers,
+            ray=ray,
+        )
+    except (BuildError, TasksError, ImportError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{target}: {error.strerror or error}; what is written stays, and the same command goes on")
+    print(f"{target}: {built.index['rows']:,} samples in {len(built.index['shards'])} shards")
+    for part in built.index["sources"]:
+        print(f"{part['samples']:>10,}  {part['source']}  ({part['licence'] or 'licence not known'})")
+    if built.faults:
+        print("left out, each in faults.jsonl:")
+        for kind, count in sorted(built.faults.items()):
+            print(f"{count:>10,}  {kind}")

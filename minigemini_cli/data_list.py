@@ -1,0 +1,73 @@
+"""`minigemini data list`: the sources of the paper."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import fail, one_line_errors
+
+if TYPE_CHECKING:
+    from minigemini.corpus.declared import RemoteFile, Source
+
+
+@one_line_errors
+def list_sources(
+    source: Annotated[str | None, typer.Argument(help="Say all of this one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
+) -> None:
+    """List every source of the paper's data: what it gives, under which licence, what the paper took.
+
+    Example: minigemini data list docvqa
+    """
+    from minigemini.corpus.sources import SOURCES, find_source
+
+    try:
+        chosen = [find_source(source)] if source else list(SOURCES.values())
+    except ValueError as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps([{**asdict(one), "samples": one.samples} for one in chosen], indent=2, ensure_ascii=False))
+    elif source:
+        print(_record(chosen[0]))
+    else:
+        print(_table(chosen))
+
+
+def _table(sources: "list[Source]") -> str:
+    from minigemini.corpus.sources import MIXTURES, SOURCES
+
+    lines = [f"{'source':18}{'samples':>9}  {'the paper':28}what it is"]
+    for source in sources:
+        count = "" if source.samples is None else f"{source.samples:,}"
+        lines.append(f"{source.name:18}{count:>9}  {source.paper:28}{source.title}")
+    for name, parts in MIXTURES.items():
+        total = sum(SOURCES[part].samples or 0 for part in parts)
+        lines.append(f"\n{name}: {total:,} samples of {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def _record(source: "Source") -> str:
+    count = "not known beforehand" if source.samples is None else f"{source.samples:,}"
+    lines = [
+        f"{source.name}: {source.title}",
+        f"  stage     {source.stage}",
+        f"  page      {source.page}",
+        f"  licence   {source.licence}",
+        f"  format    {source.form}",
+        f"  pictures  {source.images or 'none'}",
+        f"  samples   {count}; the paper says {source.paper}",
+        f"  rule      {source.rule}",
+        *([f"  decay     {source.decay}"] if source.decay else []),
+        "  files",
+        *(f"    {_file(file)}" for file in source.files),
+    ]
+    return "\n".join(lines)
+
+
+def _file(file: "RemoteFile") -> str:
+    size = f", {file.size:,} bytes" if file.size else ""
+    checksum = next((f", {kind} {value}" for kind in ("sha256", "sha1") if (value := getattr(file, kind))), "")
+    where = file.url or f"by hand: {file.by_hand}"
+    return f"{file.path}\n      {where}{size}{checksum}"

@@ -1,0 +1,87 @@
+"""`minigemini eval`: measure checkpoints by the drawn world's skills and the paper's benchmarks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import MODEL_HELP, Base, Device, Dtype, Quantize, be_quiet, fail, one_line_errors
+
+
+@one_line_errors
+def evaluate(
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="TASK…", help="--list shows them.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help=f"{MODEL_HELP} May be repeated.  [default: nano]")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="Name every task and its files, and stop.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of the benchmarks' official files.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Samples per task, evenly spread; of the drawn world per skill.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="URL of a server with the model, OpenAI-compatible.  [default: Transformers]")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder of the run; run again to go on.  [default: runs/eval/TASKS]"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked together.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures.")] = 1,
+    judge: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible judge.")] = None,
+    judge_model: Annotated[str | None, typer.Option(help="The judge's name there.")] = None,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Folder of another run to stand beside; may be repeated.")
+    ] = None,
+    gallery: Annotated[int, typer.Option(min=0, help="Samples per task and model on the page.")] = 40,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    base: Base = None,
+) -> None:
+    """Measure checkpoints; prints a Markdown table, and leaves report.md and index.html. A killed run goes on.
+
+    Example: minigemini eval textvqa_ocr mme --model mgm-7b --data ~/benchmarks
+    """
+    if show_list:
+        return _list()
+    if not tasks:
+        fail("name a task; `minigemini eval --list` shows them")
+    models = models or ["nano"]
+    for model in models:
+        be_quiet(model)
+
+    from minigemini.evaluation.command import Settings, run
+    from minigemini.evaluation.task import DataError
+
+    settings = Settings(
+        tasks=tuple(tasks),
+        models=tuple(models),
+        data=data,
+        limit=limit,
+        backend=backend,
+        output=output or Path("runs/eval") / "+".join(tasks),
+        batch_size=batch_size,
+        workers=workers,
+        judge=judge,
+        judge_model=judge_model,
+        compare=tuple(compare or ()),
+        gallery=gallery,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        base=base,
+    )
+    try:
+        print(run(settings))
+    except (DataError, ModuleNotFoundError, OSError) as error:
+        fail(str(error))
+
+
+def _list() -> None:
+    from minigemini.evaluation.tasks import tasks
+
+    for name, task in tasks().items():
+        print(f"{name:14}{task.title}" + (f"; reads {task.files}" if task.files else ""))
+        if task.judge_role:
+            print(f"{'':14}a judge {task.judge_role}")

@@ -1,0 +1,134 @@
+"""`minigemini serve`: OpenAI's API over a model."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import Base, Device, DeviceMap, Dtype, Model, OffloadFolder, Quantize, be_quiet, fail, one_line_errors
+
+if TYPE_CHECKING:
+    from minigemini.serving.backends import Backend
+
+ApiKeys = Annotated[
+    list[str] | None,
+    typer.Option("--api-key", envvar="MINIGEMINI_API_KEY", help="Opens every route; may be given again."),
+]
+Host = Annotated[str, typer.Option("--host", help="Where to listen; a public address needs a key.")]
+
+
+@one_line_errors
+def serve(
+    model: Model = "nano",
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8000,
+    api_key: ApiKeys = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", metavar="URL", help="A vLLM server of the same model; may be given again."),
+    ] = None,
+    backend_key: Annotated[
+        str | None, typer.Option("--backend-key", envvar="MINIGEMINI_BACKEND_KEY", help="That they ask for.")
+    ] = None,
+    served_name: Annotated[
+        str | None, typer.Option("--served-name", help="What clients call the model.  [default: its name or folder]")
+    ] = None,
+    allow_image_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-image-host", metavar="HOST", help="Fetch pictures from it by https; may be given again."),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")] = 1024,
+    max_pictures: Annotated[int, typer.Option("--max-pictures", help="Per request.")] = 8,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", help="Answered at once.  [default: 1, or 64 per backend]")
+    ] = None,
+    queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
+    drain_seconds: Annotated[float, typer.Option("--drain-seconds", help="After SIGTERM, for what was accepted.")] = 60,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    device_map: DeviceMap = None,
+    offload_folder: OffloadFolder = None,
+    base: Base = None,
+) -> None:
+    """Serve a model by OpenAI's API, from this process or in front of vLLM servers.
+
+    Example: minigemini serve
+
+    Example: minigemini serve --model mgm-7b --backend http://10.0.0.5:8000/v1 --backend http://10.0.0.6:8000/v1
+
+    Example: MINIGEMINI_API_KEY=… minigemini serve --host 0.0.0.0 --model mgm-7b
+    """
+    be_quiet(model)
+    _check_installed()
+
+    from minigemini.serving.house import House
+    from minigemini.serving.run import listen
+    from minigemini.serving.run import serve as run
+    from minigemini.serving.settings import ServerSettings
+
+    backends = backend or []
+    if backends and (device or dtype or quantize or device_map or offload_folder or base):
+        fail("with --backend the model runs elsewhere; leave the options of loading out")
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        api_keys=tuple(api_key or ()),
+        image_hosts=tuple(name.lower() for name in allow_image_host or ()),
+        max_new_tokens=max_new_tokens,
+        max_pictures=max_pictures,
+        concurrency=concurrency or max(1, 64 * len(backends)),
+        queue=queue,
+        drain_seconds=drain_seconds,
+    )
+    sock = listen(host, port)
+    name = served_name or short_name(model)
+    if backends:
+        answering = _remote(backends, model, name, backend_key)
+    else:
+        from minigemini.inference import Engine
+        from minigemini.serving.local import LocalBackend
+
+        engine = Engine.load(
+            model,
+            device=device,
+            dtype=dtype,
+            quantize=quantize,
+            device_map=device_map,
+            offload_folder=offload_folder,
+            base=base,
+        )
+        answering = LocalBackend(engine, name)
+    run(House(settings, answering), sock, lambda where: _tell(f"{where}/v1, model {name}"))
+
+
+def short_name(model: str) -> str:
+    """What clients call a model: a folder by its own name alone, since a path is nobody's business."""
+    return Path(model).resolve().name if model != "nano" and Path(model).exists() else model
+
+
+def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
+    """vLLM servers; of the checkpoint only config and processor are read here."""
+    from minigemini.inference.adapters import find_source
+    from minigemini.inference.loading import load_config, load_processor
+    from minigemini.inference.prompts import Prompts
+    from minigemini.serving.remote import RemoteBackend
+
+    folder = find_source(model).folder
+    config = load_config(folder)
+    return RemoteBackend(urls, name, Prompts(load_processor(folder, config), config), key)
+
+
+def _check_installed() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import httpx  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        fail(f"{error.name} is missing: pip install 'minigemini[serve]'")
+
+
+def _tell(line: str) -> None:
+    print(f"minigemini: {line}", file=sys.stderr, flush=True)

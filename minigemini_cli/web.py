@@ -1,0 +1,87 @@
+"""`minigemini web`: a page to chat on."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Base, Device, DeviceMap, Dtype, Model, OffloadFolder, Quantize, be_quiet, fail, one_line_errors
+from .serve import ApiKeys, Host, short_name
+
+
+@one_line_errors
+def web(
+    model: Model = "nano",
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 7860,
+    api_key: ApiKeys = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="URL", help="Of a running `minigemini serve`, e.g. http://…/v1.")
+    ] = None,
+    server_key: Annotated[
+        str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="That it asks for.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
+    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantize: Quantize = None,
+    device_map: DeviceMap = None,
+    offload_folder: OffloadFolder = None,
+    base: Base = None,
+) -> None:
+    """Chat about pictures in a browser, here or over a running server.
+
+    Example: minigemini web
+
+    Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
+    """
+    be_quiet(model)
+    try:
+        import fastapi  # noqa: F401
+        import httpx  # noqa: F401
+    except ImportError as error:
+        fail(f"{error.name} is missing: pip install 'minigemini[web]'")
+
+    from minigemini.serving.settings import ServerSettings
+
+    settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()))
+    with tempfile.TemporaryDirectory(prefix="minigemini-web-") as uploads:  # gone when the program ends
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
+        try:
+            import gradio  # noqa: F401
+        except ImportError:
+            fail("gradio is missing: pip install 'minigemini[web]'")
+
+        from minigemini.serving.web.launching import launch
+        from minigemini.serving.web.page import Page
+        from minigemini.serving.web.votes import Votes
+
+        kept = Votes(votes) if votes is not None else None
+        if server is not None:
+            from minigemini.serving.remote import RemoteBackend
+
+            backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
+            page = Page(backend, settings, Path(uploads), votes=kept)
+        else:
+            from minigemini.inference import Engine
+            from minigemini.inference.adapters import find_source
+            from minigemini.serving.local import LocalBackend
+            from minigemini.serving.web.page import card_of
+
+            engine = Engine.load(
+                model,
+                device=device,
+                dtype=dtype,
+                quantize=quantize,
+                device_map=device_map,
+                offload_folder=offload_folder,
+                base=base,
+            )
+            card = card_of(find_source(model, base).folder)
+            page = Page(LocalBackend(engine, short_name(model)), settings, Path(uploads), engine, card, kept)
+        launch(page, lambda where: print(f"minigemini: page on {where}", file=sys.stderr, flush=True))

@@ -1,0 +1,94 @@
+"""A set with known damage: which row has what, so that what is found can be held to it."""
+
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from minigemini.data.schema import Fault
+from minigemini.model.pictures import Problem
+
+
+def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:
+    """Blots of colour, others for each seed."""
+    blots = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **how) -> bytes:
+    data = BytesIO()
+    image.save(data, kind, **how)
+    return data.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that would decode to 3.6 GB."""
+    data = b"\x89PNG\r\n\x1a\n"
+    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 6, 0, 0, 0)
+    for name, content in ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")):
+        data += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return data
+
+
+def record(number: int, image: str | None, *said: str) -> dict:
+    said = said or (f"<image>\nWhat is it, {number}?", f"It is number {number}.")
+    turns = [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(said)]
+    return {"id": f"s{number}", **({"image": image} if image else {}), "conversations": turns}
+
+
+Damage = Callable[[int, Path, dict], dict | str]
+
+
+def _file(change: Callable[[int], bytes | None], folder: str = "broken") -> Damage:
+    def damage(number: int, images: Path, whole: dict) -> dict:
+        name = f"{folder}/{number}.jpg"
+        if (data := change(number)) is not None:
+            (images / name).write_bytes(data)
+        return {**whole, "image": name}
+
+    return damage
+
+
+DAMAGES: dict[str, Damage] = {
+    Problem.MISSING.value: _file(lambda number: None),
+    Problem.EMPTY.value: _file(lambda number: b""),
+    Problem.BROKEN.value: _file(lambda number: encoded(picture(number))[:-400]),
+    Problem.TOO_LARGE.value: _file(lambda number: bomb()),
+    Problem.NO_PICTURE.value: _file(lambda number: b"<html>no longer here</html>"),
+    Fault.NOT_JSON.value: lambda n, _, whole: json.dumps(whole).replace('"value": ', '"value" ', 1),
+    Fault.DANGLING_TAG.value: lambda n, _, whole: record(n, None, "<image>\nWhat?", "That."),
+    Fault.SURPLUS_PICTURE.value: lambda n, _, whole: record(n, whole["image"], "What?", "That."),
+    Fault.EMPTY_ANSWER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?", " "),
+    Fault.ROLE_ORDER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?"),
+    Fault.UNSAFE_PATH.value: lambda n, _, whole: {**whole, "image": "../" + whole["image"]},
+    "picture of an evaluation set": _file(lambda number: encoded(picture(number)), "textvqa"),
+}
+"""What makes a sample useless, by the kind that it is found as."""
+
+
+def fabricate(folder: Path, records: int, pictures: int, share: float, seed: int = 0) -> dict[int, str]:
+    """Write `set.json` and `pictures/` with a share of the records damaged, the kinds in turn.
+
+    Returns:
+        The damaged rows, each with the kind that it is to be found as.
+    """
+    images = folder / "pictures"
+    for sub in ("good", "broken", "textvqa"):
+        (images / sub).mkdir(parents=True, exist_ok=True)
+    for number in range(pictures):
+        (images / f"good/{number}.jpg").write_bytes(encoded(picture(10**9 + number)))
+    chosen = np.random.default_rng(seed).permutation(records)[: round(records * share)]
+    kinds = {int(row): list(DAMAGES)[n % len(DAMAGES)] for n, row in enumerate(sorted(chosen))}
+    with (folder / "set.json").open("w") as file:
+        for row in range(records):
+            entry: dict | str = record(row, f"good/{row % pictures}.jpg")
+            if row in kinds:
+                entry = DAMAGES[kinds[row]](row, images, entry)  # type: ignore[arg-type]
+            file.write((",\n" if row else "[") + (entry if isinstance(entry, str) else json.dumps(entry)))
+        file.write("]")
+    return kinds

@@ -1,0 +1,69 @@
+"""A server of the tests: the real one, on a free port, in a thread."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+from openai import OpenAI
+from PIL import Image
+
+from minigemini.serving.house import House
+from minigemini.serving.run import listen, make_server
+
+KEY = "a-key-that-nobody-guesses"
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    url: str
+    """Without /v1."""
+    house: House
+
+    def client(self, key: str = KEY) -> OpenAI:
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+@contextmanager
+def serving(house: House) -> Iterator[Served]:
+    """Run a server until the block is left; what was accepted is finished."""
+    sock, said, ready = listen("127.0.0.1", 0), [], threading.Event()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        ready.set()
+
+    server = make_server(house, sock, tell)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield Served(said[0].split()[-1], house)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def data_uri(picture: Image.Image | bytes, kind: str = "png") -> str:
+    """A picture, or bytes that are said to be one, as clients send them."""
+    if isinstance(picture, Image.Image):
+        file = BytesIO()
+        picture.save(file, kind)
+        picture = file.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def user(text: str, *urls: str) -> dict:
+    """A user's message in OpenAI's form."""
+    return {
+        "role": "user",
+        "content": [
+            *({"type": "image_url", "image_url": {"url": url}} for url in urls),
+            {"type": "text", "text": text},
+        ],
+    }

@@ -1,0 +1,124 @@
+"""A server in front of others: the answers are theirs, the door is its own. Those behind are our own servers here."""
+
+import threading
+import time
+
+import httpx
+import openai
+import pytest
+from served import KEY, data_uri, serving, user
+
+from minigemini.inference import Engine, RequestError, Sampling
+from minigemini.inference.prompts import Prompts
+from minigemini.model.chat_templates import CHAT_TEMPLATES
+from minigemini.serving.backends import Job
+from minigemini.serving.house import House
+from minigemini.serving.local import LocalBackend
+from minigemini.serving.remote import RemoteBackend
+from minigemini.serving.settings import ServerSettings
+
+NOBODY = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_checkpoint) -> Engine:
+    return Engine.load(tiny_checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def behind(engine):
+    with serving(House(ServerSettings(api_keys=(KEY,)), LocalBackend(engine, "tiny"))) as running:
+        yield running
+
+
+@pytest.fixture
+def front(behind):
+    backend = RemoteBackend([NOBODY, f"{behind.url}/v1"], "tiny", prompts=None, api_key=KEY)
+    with serving(House(ServerSettings(concurrency=8), backend)) as running:
+        yield running
+
+
+def ask(running, *messages, **wanted):
+    wanted = {"model": "tiny", "max_completion_tokens": 12, **wanted}
+    return running.client().chat.completions.create(messages=list(messages), **wanted)
+
+
+def test_answers_pass_through(front, behind, picture):
+    message = user("What is it?", data_uri(picture(4), "webp"))
+    wanted = {"temperature": 1.0, "seed": 2, "n": 2, "stop": ["q"]}
+    theirs, ours = (ask(running, user("What is it?", data_uri(picture(4))), **wanted) for running in (behind, front))
+    assert [choice.message.content for choice in ours.choices] == [choice.message.content for choice in theirs.choices]
+    assert ours.usage == theirs.usage
+    assert ask(front, message).choices[0].message.content  # any format; what goes on is PNG
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in ask(front, message, stream=True) if chunk.choices)
+    assert text == ask(front, message).choices[0].message.content
+
+
+def test_what_the_asker_can_mend_is_passed_on(front):
+    with pytest.raises(openai.BadRequestError, match="context holds"):
+        ask(front, {"role": "user", "content": "long " * 500})
+
+
+def test_a_client_that_leaves_ends_the_answer_behind(front, behind):
+    with ask(front, {"role": "user", "content": "On"}, max_completion_tokens=1000, stream=True) as stream:
+        next(iter(stream))
+        assert behind.house.gate.running == 1
+    deadline = time.monotonic() + 10
+    while behind.house.gate.running or front.house.gate.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_nobody_behind():
+    with serving(House(ServerSettings(), RemoteBackend([NOBODY], "tiny", prompts=None))) as running:
+        assert httpx.get(f"{running.url}/health").status_code == 503
+        with pytest.raises(openai.InternalServerError, match="no backend"):
+            ask(running, {"role": "user", "content": "Hi"})
+
+
+def test_the_least_busy_is_asked(engine):
+    houses = [House(ServerSettings(), LocalBackend(engine, "tiny")) for _ in range(2)]
+    with serving(houses[0]) as one, serving(houses[1]) as two:
+        backend = RemoteBackend([f"{one.url}/v1", f"{two.url}/v1"], "tiny", prompts=None)
+        with serving(House(ServerSettings(concurrency=2), backend)) as front:
+            said = {"stop": "\0", "max_completion_tokens": 400}
+            threads = [
+                threading.Thread(target=ask, args=(front, {"role": "user", "content": str(n)}), kwargs=said)
+                for n in range(2)
+            ]
+            threads[0].start()
+            while not any(house.gate.running for house in houses):  # the second comes while the first is being answered
+                assert threads[0].is_alive()
+                time.sleep(0.005)
+            threads[1].start()
+            for thread in threads:
+                thread.join()
+    written = [house.metrics.tokens.labels("written")._value.get() for house in houses]
+    assert min(written) > 0, written
+
+
+def test_an_address_must_be_one():
+    with pytest.raises(RequestError, match="it looks like"):
+        RemoteBackend(["10.0.0.5:8000"], "tiny", prompts=None)
+
+
+@pytest.mark.parametrize(("template", "adds_bos"), [("nano", False), ("vicuna", True)])
+def test_bos_is_added_where_the_format_has_none(engine, picture, template, adds_bos):
+    """By whoever tokenises: our processor sees to it, vLLM is told."""
+    processor = engine.processor
+    before, processor.chat_template = processor.chat_template, CHAT_TEMPLATES[template]
+    try:
+        prompts = Prompts(processor, engine.model.config)
+        content = [{"type": "image", "image": picture(0)}, {"type": "text", "text": "Why?"}]
+        messages = [{"role": "user", "content": content}]
+        job = Job(messages, Sampling(max_new_tokens=5000, seed=1), stop=("x",))
+        body = RemoteBackend([NOBODY], "tiny", prompts)._body(job)
+        length = prompts.inputs(messages)["input_ids"].shape[1]
+        counted = prompts.length(prompts.text(messages))
+        assert counted - 1 <= length <= counted
+    finally:
+        processor.chat_template = before
+    assert body["add_special_tokens"] is adds_bos
+    assert body["max_completion_tokens"] == prompts.context_tokens - counted
+    assert (body["seed"], body["stop"]) == (1, ["x"])
+    assert body["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")

@@ -1,0 +1,229 @@
+"""What the doctor finds is what was done to the data; what it leaves trains as if the rest had never been there."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from damaged import DAMAGES, encoded, fabricate, picture, record
+from PIL import Image
+from typer.testing import CliRunner
+
+from minigemini.corpus.doctor import Kind, diagnose
+from minigemini.corpus.doctor.evaluation import read_evaluation_set
+from minigemini.corpus.doctor.likeness import MOST_BITS, groups_of
+from minigemini.corpus.doctor.pictures import difference_hash
+from minigemini.corpus.doctor.report import as_page, as_text, exclusions
+from minigemini.corpus.doctor.tokens import TemplateTokens
+from minigemini.corpus.tasks import TasksError, run_tasks
+from minigemini.data.encoding import SampleEncoder
+from minigemini.data.readers import ParquetReader, SourceError, open_reader, write_parquet
+from minigemini_cli.app import app
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    """240 records, 10 % of them damaged, each kind twice."""
+    folder = tmp_path_factory.mktemp("damaged")
+    return folder, fabricate(folder, 240, 40, 0.1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_damage_is_found_with_its_row_and_id(damaged, workers):
+    folder, kinds = damaged
+    reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
+    found = diagnose(reader, workers=workers, quiet=True)
+    assert set(kinds.values()) == set(DAMAGES)
+    assert {find.row: find.kind for find in found.finds} == kinds
+    assert found.excluded == sorted(kinds)
+    assert found.rows == len(found.characters) == 240
+    for find in found.finds:
+        unnamed = find.kind == "not JSON"
+        assert find.id == (f"row {find.row}" if unnamed else f"s{find.row}")
+        assert find.reason
+    assert not found.repeated_ids
+
+
+def test_what_is_left_is_the_rest_in_its_order(damaged, tmp_path):
+    folder, kinds = damaged
+    words = ["data", "doctor", str(folder / "set.json"), "--images", str(folder / "pictures"), "--fix"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "set.manifest")])
+    assert done.exit_code == 0, done.output
+    reader = open_reader(tmp_path / "set.manifest")
+    assert [reader[row].id for row in range(len(reader))] == [f"s{n}" for n in range(240) if n not in kinds]
+    lines = [json.loads(line) for line in (tmp_path / "set.manifest").read_text().splitlines()][1:]
+    assert {line["row"]: line["fault"] for line in lines} == kinds
+    assert all(line["reason"] and line["id"] for line in lines)
+
+
+NOTED = {
+    "mislabelled": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7), "PNG")), Kind.MISLABELLED),
+    "gif": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7), "GIF")), Kind.MISLABELLED),
+    "moved": (lambda images: (images / "a.png").write_bytes(encoded(picture(7), "PNG")), Kind.MOVED),
+    "tiny": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7, 12, 90))), Kind.UNUSUAL_SIZE),
+    "near": (
+        lambda images: (images / "a.jpg").write_bytes(encoded(picture(3, 60, 45), quality=40)),
+        Kind.NEAR_DUPLICATE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_is_only_noted(name, tmp_path):
+    make, kind = NOTED[name]
+    (tmp_path / "b.jpg").write_bytes(encoded(picture(3)))
+    make(tmp_path)
+    records = [record(0, "b.jpg"), record(1, "a.jpg"), record(1, "b.jpg", "<image>\nA?", "B", "A?", "C")]
+    (tmp_path / "x.json").write_text(json.dumps(records))
+    found = diagnose(open_reader(tmp_path / "x.json", tmp_path), quiet=True)
+    by_kind = {find.kind: find for find in found.finds}
+    assert set(by_kind) == {kind, Kind.REPEATED_TURN}
+    assert (by_kind[kind].row, by_kind[kind].id, found.excluded, found.repeated_ids) == (1, "s1", [], 1)
+    assert by_kind[Kind.REPEATED_TURN].reason == "message 3 asks what message 1 does"
+    lines = list(exclusions(found, tmp_path))
+    assert lines == ([{"row": 1, "id": "s1", "moved": {"a.jpg": "a.png"}}] if name == "moved" else [])
+    assert [line["row"] for line in exclusions(found, tmp_path, [kind.value])] == [1]
+
+
+def test_evaluation_sets(tmp_path):
+    training, theirs = tmp_path / "training", tmp_path / "their pictures"
+    training.mkdir()
+    theirs.mkdir()
+    for n in range(4):
+        (training / f"long-name-{n}.jpg").write_bytes(encoded(picture(n)))
+    (theirs / "other.png").write_bytes(encoded(picture(2, 200, 150), "PNG"))
+    (theirs / "unseen.jpg").write_bytes(encoded(picture(9)))
+    named = {"data": [{"image_id": "long-name-3", "question": "?"}, {"image_id": "1"}]}
+    (tmp_path / "val.json").write_text(json.dumps(named))
+    (tmp_path / "x.json").write_text(json.dumps([record(n, f"long-name-{n}.jpg") for n in range(4)]))
+    sets = [read_evaluation_set(theirs), read_evaluation_set(tmp_path / "val.json")]
+    found = diagnose(open_reader(tmp_path / "x.json", training), evaluation=sets, quiet=True)
+    assert [(find.row, find.kind) for find in found.finds] == [(2, Kind.EVALUATION), (3, Kind.EVALUATION)]
+    assert "nearly other.png of their pictures" in found.finds[0].reason
+    assert "val has a picture of this name" in found.finds[1].reason
+    assert found.excluded == [2, 3]
+    (tmp_path / "none.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
+    for path, words in (
+        ("none.json", "names no pictures"),
+        ("empty", "no pictures in it"),
+        ("gone", "neither a folder"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            read_evaluation_set(tmp_path / path)
+
+
+def test_pictures_inside_shards(tmp_path):
+    from minigemini.data.schema import from_published
+
+    for n, data in enumerate((encoded(picture(0)), b"", encoded(picture(0), quality=50))):
+        (tmp_path / f"{n}.jpg").write_bytes(data)
+    samples = [from_published(record(n, f"{n}.jpg"), "x", tmp_path) for n in range(3)]
+    write_parquet(samples, tmp_path / "x.parquet")
+    found = diagnose(ParquetReader([tmp_path / "x.parquet"]), quiet=True)
+    assert [(find.row, find.id, find.kind) for find in found.finds] == [
+        (1, "s1", "zero bytes"),
+        (2, "s2", Kind.NEAR_DUPLICATE),
+    ]
+    assert found.finds[1].reason.endswith("is nearly row 0")
+
+
+def test_fingerprints_outlive_scaling_and_compression():
+    for seed in range(20):
+        image = picture(seed, 640, 480)
+        own = np.array(difference_hash(image), dtype=np.uint64)
+        for other in (image.resize((320, 240)), Image.open(__import__("io").BytesIO(encoded(image, quality=60)))):
+            differing = np.bitwise_count(own ^ np.array(difference_hash(other), dtype=np.uint64)).sum()
+            assert differing <= MOST_BITS
+        another = np.array(difference_hash(picture(seed + 1, 640, 480)), dtype=np.uint64)
+        assert np.bitwise_count(own ^ another).sum() > 20
+
+
+def test_groups_are_those_of_comparing_all():
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 2**64, (300, 2), dtype=np.uint64)
+    hashes[::7] = 0
+    for n in range(1, 300, 3):  # some near an earlier one, some just too far
+        hashes[n] = hashes[n - 1]
+        for bit in random.permutation(128)[: n % 6]:
+            hashes[n, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+    expected = np.arange(300)
+    for n in range(300):
+        for m in range(n):
+            distance = np.bitwise_count(hashes[n] ^ hashes[m]).sum()
+            if hashes[n].any() and hashes[m].any() and distance <= MOST_BITS:
+                first, second = sorted((expected[n], expected[m]))
+                expected[expected == second] = first
+    assert groups_of(hashes).tolist() == expected.tolist()
+    assert groups_of(np.zeros((3, 2), dtype=np.uint64)).tolist() == [0, 1, 2]
+
+
+def test_tokens_are_those_of_training(damaged):
+    from minigemini.inference.loading import find_processor
+
+    folder, kinds = damaged
+    processor = find_processor("nano")
+    reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
+    found = diagnose(reader, counters={"nano": TemplateTokens(processor)}, quiet=True)
+    encode, rows = SampleEncoder(processor), [row for row in range(30) if row not in kinds]
+    assert found.tokens["nano"][rows].tolist() == [len(encode(reader[row])) for row in rows]
+    assert all(found.tokens["nano"][row] == 0 for row, kind in kinds.items() if kind == "empty answer")
+    assert "tokens, nano: median" in as_text(found)
+
+
+def test_the_page_shows_and_escapes(damaged, tmp_path):
+    folder, kinds = damaged
+    words = ["data", "doctor", str(folder / "set.json"), "--images", str(folder / "pictures"), "--model", "nano"]
+    done = CliRunner().invoke(app, [*words, "--page", str(tmp_path / "x.html"), "--json", str(tmp_path / "x.json")])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "x.html").read_text()
+    for kind in DAMAGES:
+        assert f"<h2>{kind}</h2>" in page
+    assert page.count("data:image/jpeg;base64") == sum(
+        kind == "picture of an evaluation set" for kind in kinds.values()
+    )
+    assert "Tokens, nano" in page
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert {find["row"] for find in written["finds"]} == set(kinds)
+    assert sum(written["lengths"]["characters"].values()) == 240 - sum(
+        not k.startswith(("missing", "zero", "broken or", "over", "not a p", "picture of")) for k in kinds.values()
+    )
+    (tmp_path / "b.json").write_text(json.dumps([record(0, "<script>\u202e.jpg", "<image>\nA?", "B")]))
+    hostile = as_page(diagnose(open_reader(tmp_path / "b.json", tmp_path), quiet=True))
+    assert "<script>" not in hostile
+    assert "\u202e" not in hostile
+    assert not re.search(r"(src|href)=.(?!data:)", hostile)
+
+
+def test_bad_wishes_end_with_one_line(damaged, tmp_path):
+    folder, _ = damaged
+    path = str(folder / "set.json")
+    for words, said in (
+        (["--fix", "x.json"], "--fix writes an X.manifest"),
+        (["--exclude", "nonsense"], "nothing is called 'nonsense'"),
+        (["--evaluation", str(tmp_path / "no")], "neither a folder"),
+        (["--model", "no/"], "no such folder"),
+    ):
+        done = CliRunner().invoke(app, ["data", "doctor", path, *words])
+        assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert CliRunner().invoke(app, ["data", "doctor", str(folder / "none.json")]).exit_code == 2
+
+
+def _die(task: int) -> int:
+    import os
+
+    if task == 3:
+        os.kill(os.getpid(), 9)
+    return task
+
+
+def test_tasks_come_in_order_and_a_killed_worker_is_told():
+    assert list(run_tasks(str, range(50), 2)) == [str(n) for n in range(50)]
+    with pytest.raises(TasksError, match="a worker was killed"):
+        list(run_tasks(_die, range(9), 2))
+
+
+def test_fixing_a_built_folder_is_refused(tmp_path):
+    done = CliRunner().invoke(app, ["data", "doctor", str(tmp_path), "--fix", str(Path(tmp_path, "x.manifest"))])
+    assert done.exit_code == 2

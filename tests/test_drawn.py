@@ -1,0 +1,106 @@
+"""The drawn world as training data: rows that follow from their number, and shards that hold the same."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigemini.data.readers import write_parquet, write_tar
+from minigemini.data.schema import text_of
+from minigemini.data.seed_loader import SeedLoader
+from minigemini.model.pictures import open_picture
+from minigemini.training.drawn import DRAWN, DrawnReader, drawn_lesson
+from minigemini.training.feed import open_part
+from minigemini.training.recipe import DataPart
+from minigemini.training.settings import RecipeError
+
+
+def pixels(sample):
+    return [np.asarray(p if isinstance(p, Image.Image) else open_picture(p)) for p in sample.pictures]
+
+
+def same(ours, theirs):
+    assert [dict(message) for message in ours.messages] == [dict(message) for message in theirs.messages]
+    assert all(np.array_equal(a, b) for a, b in zip(pixels(ours), pixels(theirs), strict=True))
+
+
+@pytest.mark.parametrize("what", DRAWN)
+def test_a_row_follows_from_its_number(what):
+    reader, longer = (open_part(DataPart(f"drawn:{what}#{rows}")) for rows in (20, 40))
+    assert len(reader) == len(reader.pictures) == len(reader.text_bytes) == 20
+    for row in range(3):
+        same(reader[row], longer[row])
+    assert text_of(reader[0].messages[1]) == drawn_lesson(what, 0).turns[0].answer
+
+
+def test_kinds_have_their_pictures():
+    reader = DrawnReader("lessons", 16)
+    sizes = [len(reader[row].pictures) for row in range(16)]
+    assert sizes == reader.pictures.tolist()
+    assert {1, 2} == set(sizes)
+    assert {picture.size for picture in DrawnReader("pages", 3)[1].pictures} == {(512, 512)}
+    assert len(DrawnReader("captions", 1)[0].messages) == 2
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_tar, "s.tar"), (write_parquet, "s.parquet")])
+def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
+    drawn = DrawnReader("lessons", 8)
+    rows = [drawn[row] for row in (0, 7)]
+    write(rows, tmp_path / name)
+    kept = open_part(DataPart(str(tmp_path / name)))
+    for row, sample in enumerate(rows):
+        same(kept[row], sample)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("drawn:poems#3", "nothing is drawn by that name; use captions, lessons, pages"),
+        ("drawn:lessons", "say how many, e.g. drawn:lessons#1000"),
+        ("drawn:lessons#0", "say how many"),
+        ("drawn:lessons#many", "say how many"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(source, message):
+    with pytest.raises(RecipeError, match=message):
+        open_part(DataPart(source))
+
+
+def test_a_part_is_written_as_it_is_read():
+    part = DataPart.parse("drawn:lessons#100*0.5")
+    assert (part.file, part.weight) == ("drawn:lessons#100", 0.5)
+    assert str(part) == "drawn:lessons#100*0.5"
+
+
+# Samples by their number
+
+
+def number(index):
+    return index
+
+
+def loader(**changes):
+    return SeedLoader(number, list, **{"steps": 10, "size": 4, **changes})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_count_on_with_any_number_of_workers(workers):
+    ours = loader(workers=workers)
+    assert list(islice(ours, 3)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert (ours.batch, len(ours)) == (3, 10)
+    again = loader(workers=workers)
+    again.load_state_dict(ours.state_dict())
+    assert next(iter(again)) == [12, 13, 14, 15]
+
+
+def test_ranks_share_a_batch():
+    shares = [next(iter(loader(rank=rank, world_size=2))) for rank in range(2)]
+    assert shares == [[0, 2], [1, 3]]
+    with pytest.raises(ValueError, match="ranks count from 0"):
+        loader(rank=2, world_size=2)
+
+
+def test_a_state_of_other_batches_is_refused():
+    with pytest.raises(ValueError, match="batches of 8 samples, but these have 4"):
+        loader().load_state_dict(loader(size=8).state_dict())

@@ -1,0 +1,400 @@
+"""Runs that are killed, shared and compared; servers and judges that misbehave. Models and servers here are real."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import benchmark_files as files
+import pytest
+import torch
+from test_benchmarks import MATHS, TASKS, Scripted, scores
+
+from minigemini.evaluation.asking import ask_all
+from minigemini.evaluation.judging import grade_all
+from minigemini.evaluation.ledger import Ledger, key_of
+from minigemini.evaluation.local import Local, fingerprint
+from minigemini.evaluation.paper import PAPER, row_of
+from minigemini.evaluation.running import answer_key, evaluate, load_results, save_results
+from minigemini.evaluation.served import Patience, Served, Service, ServiceError, openai_messages
+from minigemini.evaluation.task import DataError, Question, user
+from minigemini.inference import Engine, RequestError
+from minigemini.inference.engine import Sampling
+
+SIX = Sampling(max_new_tokens=6)
+AT_ONCE = Patience(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
+
+
+def questions(count: int) -> list[Question]:
+    return [Question(f"q{n}", user(f"What is {n}?", files.picture(n)), str(n)) for n in range(count)]
+
+
+def key(question: Question) -> str:
+    return key_of(id=question.id, prompt=question.prompt)
+
+
+# The ledger
+
+
+def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.append([{"key": "a", "answer": "né"}])
+    with (tmp_path / "answers.jsonl").open("ab") as file:
+        file.write(b'{"key": "b", "ans')  # killed here
+    again = Ledger(tmp_path)
+    again.append([{"key": "c", "answer": "x"}, {"key": "a", "answer": "other"}])
+    ledger.refresh()
+    for one in (ledger, again, Ledger(tmp_path)):
+        assert (len(one), one.get("a")["answer"], one.get("b"), one.get("c")["answer"]) == (2, "né", None, "x")
+
+
+def test_a_claim_holds_against_other_processes_and_ends_with_its_holder(tmp_path):
+    code = f"""
+import time
+from minigemini.evaluation.ledger import Ledger
+from pathlib import Path
+print(Ledger(Path({str(tmp_path)!r})).claim("batch"), flush=True)
+time.sleep(60)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline().strip() == "True"
+        ledger = Ledger(tmp_path)
+        assert not ledger.claim("batch")
+        assert ledger.claim("another")
+    finally:
+        holder.kill()
+        holder.wait()
+    assert ledger.claim("batch")
+
+
+def test_a_key_depends_on_all_that_an_answer_does():
+    task, one = TASKS["mme"], questions(1)[0]
+    usual = answer_key(task, one, {"weights": "a"})
+    other = Question("q0", user("What is 1?", files.picture()), "0")
+    assert len({usual, answer_key(task, one, {"weights": "b"}), answer_key(task, other, {"weights": "a"})}) == 3
+    assert answer_key(TASKS["mmbench"], one, {"weights": "a"}) != usual
+    assert answer_key(task, questions(2)[0], {"weights": "a"}) == usual
+
+
+# A model of this machine
+
+
+@pytest.fixture(scope="module")
+def local(tiny_checkpoint) -> Local:
+    return Local(Engine.load(tiny_checkpoint, "cpu"), workers=0)
+
+
+def ask(answerer, asked, folder, **changes):
+    settings = {"max_new_tokens": 6, "batch_size": 4, "title": "test", **changes}
+    return ask_all(asked, answerer, Ledger(folder), key, **settings)
+
+
+def test_batches_answer_like_one_at_a_time_with_and_without_workers(local, tmp_path):
+    """Pictures, several or none, shared between questions; prompts of different length."""
+    asked = questions(5)
+    asked += [Question("two", user("Which?", files.picture(0), files.picture(1)), ""), Question("none", user("Hi"), "")]
+    asked += [Question("again", user("And what colour is it, please?", files.picture(0)), "")]
+    said = [
+        ask(Local(local.engine, workers=workers), asked, tmp_path / f"{size}-{workers}", batch_size=size).answers
+        for size, workers in ((1, 0), (4, 0), (4, 1), (8, 0))
+    ]
+    assert all(answers == said[0] for answers in said)
+    assert said[0]["two"] == local.engine.ask([files.picture(0), files.picture(1)], "Which?", SIX).text.strip()
+    assert set(said[0]) == {question.id for question in asked}
+
+
+def test_what_cannot_be_asked_is_named_and_the_rest_answered(local, tmp_path):
+    bad = [
+        Question("broken", user("What?", b"no picture"), ""),
+        Question("placeholder", user("What is <image>?", files.picture()), ""),
+        Question("missing", user("What?", tmp_path / "nowhere.png"), ""),
+    ]
+    asked = ask(local, [*questions(2), *bad], tmp_path)
+    assert set(asked.answers) == {"q0", "q1"}
+    assert "stands for a picture" in asked.faults["placeholder"]
+    assert "nowhere.png: no such file" in asked.faults["missing"]
+    assert set(asked.faults) == {"broken", "placeholder", "missing"}
+
+
+def test_a_question_longer_than_the_context_is_named(make_model, make_processor, tmp_path):
+    model = make_model(text_config={"max_position_embeddings": 64})
+    model.save_pretrained(tmp_path / "model")
+    make_processor(model.config).save_pretrained(tmp_path / "model")
+    short = Local(Engine.load(tmp_path / "model", "cpu"), workers=0)
+    asked = ask(short, [*questions(1), Question("long", user("so " * 50, files.picture()), "")], tmp_path / "run")
+    assert set(asked.answers) == {"q0"}
+    assert "but the context holds 64" in asked.faults["long"]
+
+
+def test_the_fingerprint_is_of_the_weights(tiny_checkpoint, make_model, make_processor, tmp_path):
+    model = make_model()
+    with pytest.raises(ValueError, match="no such"):
+        fingerprint(str(tmp_path / "nowhere"))
+    model.save_pretrained(tmp_path / "same")
+    make_processor(model.config).save_pretrained(tmp_path / "same")
+    assert fingerprint(str(tmp_path / "same")) == fingerprint(str(tiny_checkpoint))
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] += 1
+    model.save_pretrained(tmp_path / "same")
+    assert fingerprint(str(tmp_path / "same")) != fingerprint(str(tiny_checkpoint))
+
+
+def command(model, output, data) -> list[str]:
+    words = [*("textvqa_ocr", "mme"), "--model", str(model), "--data", str(data), "-o", str(output)]
+    return [sys.executable, "-m", "minigemini", "eval", *words, "--batch-size", "4", "--workers", "0", "--gallery", "2"]
+
+
+OUTPUTS = ("report.md", "index.html", "results.json")
+
+
+@pytest.mark.slow
+def test_killed_and_shared_runs_give_the_same_bytes(tiny_checkpoint, tmp_path):
+    data = tmp_path / "data"
+    files.textvqa(data, {f"q{n}": ["nokia"] * 10 for n in range(16)})
+    files.mme(data, {"count": 2, "code_reasoning": 2})
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed, shared = (tmp_path / name for name in ("whole", "killed", "shared"))
+    subprocess.run(command(tiny_checkpoint, whole, data), env=environment, check=True, capture_output=True)
+
+    first = subprocess.Popen(command(tiny_checkpoint, killed, data), env=environment, stderr=subprocess.DEVNULL)
+    answers = killed / "answers.jsonl"
+    deadline = time.time() + 300
+    while time.time() < deadline and not (answers.exists() and answers.read_bytes().count(b"\n") >= 4):
+        time.sleep(0.002)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    kept = answers.read_bytes()
+    assert 4 <= kept.count(b"\n") < 24
+    subprocess.run(command(tiny_checkpoint, killed, data), env=environment, check=True, capture_output=True)
+    assert answers.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+
+    runs = [
+        subprocess.Popen(command(tiny_checkpoint, shared, data), env=environment, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [run.wait(400) for run in runs] == [0, 0]
+
+    for folder in (killed, shared):
+        for name in OUTPUTS:
+            assert (folder / name).read_bytes() == (whole / name).read_bytes(), (folder, name)
+        times = Counter(json.loads(line)["key"] for line in (folder / "answers.jsonl").read_text().splitlines())
+        assert set(times.values()) == {1}  # nothing was asked twice
+        assert len(times) == 24
+
+
+# A served model, and a judge
+
+
+class Server:
+    """An OpenAI-compatible server that does to each request what the script says, then answers `said`."""
+
+    def __init__(self, said, script=()):
+        self.requests, self.said, self.script = [], said, list(script)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.reply(200, {"data": [{"id": "served"}]})
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.requests.append((body, dict(self.headers)))
+                step = outer.script.pop(0) if outer.script else "answer"
+                if step == "hang":
+                    time.sleep(1.0)
+                elif step == "drop":
+                    self.connection.close()
+                elif step == "redirect":
+                    self.send_response(307)
+                    self.send_header("Location", "http://127.0.0.1:9/stolen")
+                    self.end_headers()
+                elif step == "garbage":
+                    self.reply(200, {"unexpected": True})
+                elif isinstance(step, int):
+                    self.reply(step, {"error": {"message": "because"}})
+                else:
+                    text = outer.said(body["messages"]) if step == "answer" else step
+                    self.reply(200, {"choices": [{"message": {"content": text}}]})
+
+            def reply(self, status, body):
+                data = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}/v1"
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*given, **named) -> Server:
+        servers.append(Server(*given, **named))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.http.shutdown()
+        server.http.server_close()
+
+
+@pytest.mark.parametrize("step", [429, 500, 503, "hang", "drop", "garbage"])
+def test_what_may_pass_is_asked_again(serve, step):
+    server = serve(lambda _: "fine", [step, step])
+    assert Service(server.address, patience=AT_ONCE).chat([], 5, str) == "fine"
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "tries", "said"),
+    [
+        ([429] * 9, 3, r"status 429 .*\(3 tries\)"),
+        (["hang"] * 9, 3, r"no answer in time .*\(3 tries\)"),
+        (["garbage"] * 9, 3, r"no chat completion .*\(3 tries\)"),
+        ([400], 1, "status 400 .*because"),
+        ([401], 1, "status 401"),
+        (["redirect"], 1, "status 307"),
+    ],
+)
+def test_what_does_not_pass_is_named_after_as_many_tries(serve, script, tries, said):
+    server = serve(lambda _: "fine", script)
+    with pytest.raises(ServiceError, match=said):
+        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+    assert len(server.requests) == tries
+
+
+def test_the_key_travels_in_the_header_alone(serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
+    server = serve(lambda _: "fine", [401])
+    with pytest.raises(ServiceError) as error:
+        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+    assert server.requests[0][1]["Authorization"] == "Bearer s3cret"
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
+    """The server answers by the model itself, from what it was sent."""
+
+    def answer(messages) -> str:
+        shown = [part["image_url"]["url"] for part in messages[0]["content"] if part["type"] == "image_url"]
+        pictures = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
+        return local.engine.ask(pictures, messages[0]["content"][-1]["text"], SIX).text
+
+    served = Served(Service(serve(answer).address, patience=Patience(timeout_s=60)))
+    asked = [*questions(3), Question("broken", user("What?", b"no picture"), "")]
+    there, here = ask(served, asked, tmp_path / "there", batch_size=2), ask(local, asked, tmp_path / "here")
+    assert there.answers == here.answers
+    assert set(there.faults) == {"broken"}
+    assert openai_messages(questions(1)[0])[0]["content"][1] == {"type": "text", "text": "What is 0?"}
+
+
+def test_one_question_that_fails_leaves_the_others(serve, tmp_path):
+    server = serve(lambda messages: "yes", [400])
+    asked = ask(Served(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    assert (len(asked.answers), len(asked.faults)) == (2, 1)
+    again = ask(Served(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    assert (len(again.answers), len(server.requests)) == (3, 4)  # only the one that failed is asked again
+
+
+def test_a_server_that_went_away_ends_the_run(serve, tmp_path):
+    server = serve(lambda messages: "yes")
+    service = Service(server.address, patience=AT_ONCE)
+    server.http.shutdown()
+    server.http.server_close()
+    with pytest.raises(RequestError, match="nobody is there any more; run again to go on"):
+        ask(Served(service), questions(2), tmp_path)
+
+
+def test_a_judge_scores_and_its_nonsense_is_asked_again_and_then_named(serve, tmp_path):
+    """v0 gets 0.4 at the second try; v1 never gets a number: it is named, and not scored as 0."""
+    files.mmvet(tmp_path, {"v0": ("-1 <AND> -5", ["math"]), "v1": ("cat", ["rec"])})
+    task, said = TASKS["mmvet"], {"v0": "It is -5", "v1": "A kitten!"}
+    asked = task.questions(tmp_path)
+    first = serve(lambda _: "0.4", ["I would say it is quite good."])
+    judge = Service(first.address, patience=AT_ONCE)
+    judged = grade_all(task, asked[:1], said, judge, Ledger(tmp_path / "run"))
+    assert judged.grades["v0"].value == 0.4
+    second = serve(lambda _: "11 of 10")
+    judge = Service(second.address, patience=AT_ONCE)
+    result = evaluate(task, asked, Scripted(said), Ledger(tmp_path / "run"), batch_size=2, judge=judge)
+    assert scores(result) == {"score": 40.0}
+    assert "nonsense" in result.faults["v1"]
+    assert "(3 tries)" in result.faults["v1"]
+    assert len(second.requests) == 3  # v0's verdict was kept
+    assert len(first.requests) == 2
+
+
+def test_mathvista_asks_the_judge_only_where_rules_do_not_reach(serve, tmp_path):
+    files.mathvista(tmp_path, MATHS)
+    said = {"1": "fourteen", "2": "1.2", "3": "elm", "4": "they are 1 and 2", "5": "I'm sorry, I can't."}
+    verdicts = {"fourteen": "14", "they are 1 and 2": "[1, 2]", "I'm sorry, I can't.": "none"}
+    server = serve(
+        lambda messages: next(v for k, v in verdicts.items() if f"Response: {k}\n" in messages[0]["content"])
+    )
+    judge = Service(server.address, patience=AT_ONCE)
+    task = TASKS["mathvista"]
+    result = evaluate(task, task.questions(tmp_path), Scripted(said), Ledger(tmp_path / "r"), batch_size=9, judge=judge)
+    assert scores(result) == {"accuracy": 80.0}
+    assert len(server.requests) == 3
+    assert (result.unparsed, result.judge) == (1, "served")
+
+
+def test_mmbench_asks_the_judge_which_option_an_unread_answer_means(serve, tmp_path):
+    row = {"index": 7, "question": "What is it?", "A": "a cat", "B": "a dog", "answer": "B", "category": "animals"}
+    files.mmbench(tmp_path, [row])
+    server = serve(lambda messages: "B" if "A. a cat" in messages[0]["content"] else "A")
+    judge, task = Service(server.address, patience=AT_ONCE), TASKS["mmbench"]
+    said = {"7": "the barking one", "7+1": "the barking one"}
+    result = evaluate(task, task.questions(tmp_path), Scripted(said), Ledger(tmp_path / "r"), batch_size=9, judge=judge)
+    assert scores(result)["circular accuracy"] == 100.0
+
+
+# What is kept for comparing
+
+
+def test_results_come_back_as_they_were_saved(tmp_path):
+    files.mme(tmp_path, {"count": 3})
+    task = TASKS["mme"]
+    asked = task.questions(tmp_path)
+    result = evaluate(task, asked, Scripted({q.id: q.truth for q in asked}), Ledger(tmp_path / "r"), batch_size=2)
+    save_results(tmp_path, [result])
+    loaded = load_results(tmp_path)[0]
+    assert loaded.measures == result.measures
+    assert (loaded.model, loaded.asked, loaded.faults) == (result.model, 6, {})
+    (tmp_path / "results.json").write_text('{"format": 99}')
+    with pytest.raises(DataError, match="written in format 99"):
+        load_results(tmp_path)
+
+
+def test_the_papers_row_is_found_by_the_whole_name():
+    assert row_of("somewhere/mgm-7b-hd/") == "MGM-7B-HD"
+    assert row_of("MGM-2B") == "MGM-2B"
+    assert row_of("mgm-2bx") is row_of("nano") is None
+    assert PAPER["MGM-8B"] == {
+        **{
+            "TextVQA": 67.6,
+            "MMB": 72.7,
+            "MME-P": 1606,
+            "MME-C": 341,
+            "MM-Vet": 47.3,
+            "MMMU val": 38.2,
+            "MMMU test": 36.3,
+        }
+    }

@@ -1,0 +1,131 @@
+"""Kept features: the same run whatever is kept already, and no picture encoded twice."""
+
+import errno
+import shutil
+
+import pytest
+import torch
+from training_world import losses, tiny_recipe, write_data
+
+from minigemini.training import features
+from minigemini.training.features import keep_features
+from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, picture):
+    return write_data(tmp_path_factory.mktemp("data"), picture)
+
+
+def pictures_for(config):
+    generator = torch.Generator().manual_seed(0)
+    sizes = config.low_res_size, config.high_res_size
+    return tuple(torch.rand(3, 3, size, size, generator=generator) for size in sizes)
+
+
+@pytest.fixture
+def pixels(make_config):
+    return pictures_for(make_config())
+
+
+def kept(folder):
+    return sorted(folder.glob("*/*.safetensors"))
+
+
+def visual_tokens(model, pixels):
+    with torch.no_grad():
+        return model.model.get_image_features(*pixels).pooler_output
+
+
+def forbid_encoding(model, monkeypatch):
+    def encode(*args, **kwargs):
+        raise AssertionError("a picture was encoded again")
+
+    monkeypatch.setattr(model.model.vision_tower, "forward", encode)
+    monkeypatch.setattr(model.model.high_res_vision_tower, "forward", encode)
+
+
+def test_a_run_learns_the_same_from_an_empty_a_full_and_a_half_full_folder(tiny_checkpoint, data, tmp_path):
+    recipe = tiny_recipe(tiny_checkpoint, data, features=str(tmp_path / "kept"))
+    train(recipe, tmp_path / "empty")
+    files = kept(tmp_path / "kept")
+    assert len(files) == 8  # four pictures, seen by two encoders, many times over
+    train(recipe, tmp_path / "full")
+    for file in files[::2]:
+        file.unlink()
+    train(recipe, tmp_path / "half")
+    assert losses(tmp_path / "empty") == losses(tmp_path / "full") == losses(tmp_path / "half")
+    train(tiny_recipe(tiny_checkpoint, data), tmp_path / "without")
+    for (_, rounded), (_, exact) in zip(losses(tmp_path / "empty"), losses(tmp_path / "without"), strict=True):
+        assert rounded == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("geometry", [{}, {"grid_size": 2, "use_global_tile": True, "high_res_size": 64}])
+def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
+    model = make_model(**geometry)
+    pixels = pictures_for(model.config)
+    plain = visual_tokens(model, pixels)
+    keep_features(model, tmp_path, limit_gb=1)
+    first = visual_tokens(model, pixels)
+    torch.testing.assert_close(first, plain, rtol=0.05, atol=0.05)
+    forbid_encoding(model, monkeypatch)
+    assert torch.equal(visual_tokens(model, pixels), first)
+    assert torch.equal(visual_tokens(model, tuple(p.flip(0) for p in pixels)), first.flip(0))
+    with pytest.raises(AssertionError, match="encoded again"):
+        visual_tokens(model, (pixels[0] + 0.01, pixels[1]))
+
+
+def test_other_weights_find_nothing(make_model, pixels, tmp_path):
+    model = make_model()
+    keep_features(model, tmp_path, limit_gb=1)
+    visual_tokens(model, pixels)
+    other = make_model()
+    with torch.no_grad():
+        next(other.model.high_res_vision_tower.parameters()).add_(0.1)
+    exact = visual_tokens(other, pixels)
+    keep_features(other, tmp_path, limit_gb=1)
+    torch.testing.assert_close(visual_tokens(other, pixels), exact, rtol=0.05, atol=0.05)
+    assert len(kept(tmp_path)) == 9  # three of the ViT, which is the same, three of each ConvNeXt
+
+
+def test_a_damaged_file_is_replaced(make_model, pixels, tmp_path):
+    model = make_model()
+    keep_features(model, tmp_path, limit_gb=1)
+    first = visual_tokens(model, pixels)
+    for file in kept(tmp_path):
+        file.write_bytes(file.read_bytes()[:-7])
+    assert torch.equal(visual_tokens(model, pixels), first)
+    sizes = {file: file.stat().st_size for file in kept(tmp_path)}
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    visual_tokens(model, pixels)
+    assert sizes == {file: file.stat().st_size for file in kept(tmp_path)}
+
+
+def test_the_folder_stays_below_its_limit(make_model, pixels, tmp_path):
+    model = make_model()
+    keep_features(model, tmp_path / "all", limit_gb=1)
+    visual_tokens(model, pixels)
+    sizes = sorted(file.stat().st_size for file in kept(tmp_path / "all"))
+    small = make_model()
+    keep_features(small, tmp_path / "few", limit_gb=(sum(sizes) - sizes[0]) / 1e9)
+    assert torch.equal(visual_tokens(small, pixels), visual_tokens(model, pixels))
+    assert 0 < len(kept(tmp_path / "few")) < 6
+
+
+def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_path, monkeypatch, capsys):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(features, "save_file", full)
+    model = make_model()
+    keep_features(model, tmp_path, limit_gb=1)
+    visual_tokens(model, pixels)
+    assert capsys.readouterr().err.count("no more features are kept (") == 1
+    assert not kept(tmp_path)
+
+
+def test_tuned_encoders_are_refused(tiny_checkpoint, data):
+    with pytest.raises(RecipeError, match="leave features out"):
+        tiny_recipe(tiny_checkpoint, data, features="kept", tune_encoders=True)

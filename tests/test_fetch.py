@@ -1,0 +1,229 @@
+"""Downloads from servers that misbehave: what gets its name is whole, and what does not says why."""
+
+import hashlib
+import io
+import random
+import zipfile
+from dataclasses import replace
+
+import pytest
+from misbehaving import Misbehaviour, served
+from typer.testing import CliRunner
+
+from minigemini.corpus.declared import RemoteFile
+from minigemini.corpus.fetching import FetchError, fetch
+from minigemini.corpus.fetching.origins import FileOrigin, HttpOrigin, HubOrigin
+from minigemini.corpus.fetching.transfer import OVERLAP_BYTES, Transfer
+from minigemini.corpus.fetching.unpacking import unpack
+from minigemini.corpus.sources import SOURCES
+from minigemini_cli.app import app
+
+DATA = random.Random(0).randbytes(400_000)
+SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()
+
+
+def get(way: Misbehaviour, target, **known) -> None:
+    with served(way) as address:
+        Transfer(HttpOrigin(f"{address}/file.bin"), target, pause=0.001, **known).run()
+
+
+def left(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("known", [{}, {"size": len(DATA), "sha256": SHA256}, {"sha1": SHA1}])
+@pytest.mark.parametrize(
+    "way",
+    [
+        {},
+        {"drop_after": 90_000, "drops": 3},
+        {"drop_after": 10, "drops": 3},
+        {"drop_after": 90_000, "drops": 2, "ranges": "ignored"},
+        {"drop_after": 90_000, "drops": 1, "ranges": "shifted"},
+        {"drop_after": 90_000, "drops": 1, "ranges": "elsewhere"},
+        {"status": 503, "refusals": 2},
+        {"status": 429, "refusals": 2},
+        {"etags": ["one", "two"], "drop_after": 200_000, "drops": 1},
+    ],
+    ids=str,
+)
+def test_it_comes_whole(way, known, tmp_path):
+    way = Misbehaviour(DATA, **way)
+    get(way, tmp_path / "file.bin", **known)
+    assert (tmp_path / "file.bin").read_bytes() == DATA
+    assert left(tmp_path) == ["file.bin"]
+
+
+LIES = {
+    "fewer bytes than declared": ({}, {"size": 500_000}, "the server has 400,000 bytes, the source declares 500,000"),
+    "another file": ({}, {"sha256": "0" * 64}, "its sha256 is .* where it should be 000"),
+    "another file, sha1": ({}, {"sha1": "0" * 40}, "its sha1 is"),
+    "a length too long": ({"length": 500_000}, {}, "another version of it than before; 0 bytes"),
+    "a length too short": ({"length": 300_000}, {"sha256": SHA256}, "its sha256 is"),
+    "always dropping, no ranges": (
+        {"drop_after": 1000, "drops": 99, "ranges": "ignored"},
+        {},
+        "1,000 of 400,000 bytes are here",
+    ),
+    "always other bytes": (
+        {"drop_after": 90_000, "drops": 99, "ranges": "shifted"},
+        {},
+        "other bytes than those asked for",
+    ),
+    "no such file": ({"status": 404, "refusals": 99}, {}, "the server answers 404"),
+    "no access": ({"status": 403, "refusals": 99}, {}, "a login is needed"),
+    "down": ({"status": 500, "refusals": 99}, {}, "the server answers 500; 0 bytes are here"),
+    "a web page": ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, {}, "a web page in its place"),
+    "compressed": ({"headers": {"Content-Encoding": "gzip"}}, {}, "compressed, though asked not to"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_lies_are_told_and_nothing_has_the_final_name(name, tmp_path):
+    way, known, words = LIES[name]
+    with pytest.raises(FetchError, match=words):
+        get(Misbehaviour(DATA, **way), tmp_path / "file.bin", **known)
+    assert not (tmp_path / "file.bin").exists()
+    assert not any(name.endswith(".lock") for name in left(tmp_path))
+
+
+def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
+    target, way = tmp_path / "file.bin", Misbehaviour(DATA, drop_after=300_000, drops=1, status=500)
+
+    def go_down(count: int) -> None:
+        way.refusals = 99
+
+    with served(way) as address:
+        origin = HttpOrigin(f"{address}/file.bin")
+        with pytest.raises(FetchError, match=r"300,000 of 400,000 bytes are here: run again later"):
+            Transfer(origin, target, sha256=SHA256, progress=go_down, pause=0.001).run()
+        assert left(tmp_path) == [".file.bin.partial", ".file.bin.partial.json"]
+        way.refusals, way.asked = 0, []
+        counts: list[int] = []
+        Transfer(origin, target, sha256=SHA256, progress=counts.append).run()
+    assert way.asked == [f"bytes={300_000 - OVERLAP_BYTES}-"]
+    assert counts[0] == 300_000
+    assert sum(counts) == len(DATA)
+    assert target.read_bytes() == DATA
+
+
+def test_two_at_once_do_not_mix(tmp_path):
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".file.bin.lock"), pytest.raises(FetchError, match="another fetch is at it"):
+        get(Misbehaviour(DATA), tmp_path / "file.bin")
+
+
+def test_the_hub_vouches_for_its_files(tmp_path, monkeypatch):
+    for etag, words in ((SHA256, None), ("1" * 64, "its sha256 is")):
+        way = Misbehaviour(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
+        with served(way) as address:
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+            monkeypatch.setattr(
+                "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE",
+                address + "/{repo_id}/resolve/{revision}/{filename}",
+                raising=False,
+            )
+            monkeypatch.setattr(
+                "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+                address + "/{repo_id}/resolve/{revision}/{filename}",
+            )
+            transfer = Transfer(HubOrigin("hf://datasets/owner/name@rev/a/file.bin"), tmp_path / "x", pause=0.001)
+            if words:
+                (tmp_path / "x").unlink()
+                with pytest.raises(FetchError, match=words):
+                    transfer.run()
+            else:
+                transfer.run()
+                assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_fsspec_origins(tmp_path):
+    import fsspec
+
+    (tmp_path / "there.bin").write_bytes(DATA)
+    with fsspec.open("memory://bucket/file.bin", "wb") as file:
+        file.write(DATA)
+    for number, name in enumerate((str(tmp_path / "there.bin"), "memory://bucket/file.bin")):
+        target = tmp_path / str(number)
+        target.with_name(f".{number}.partial").write_bytes(DATA[:100_000])
+        Transfer(FileOrigin(name), target, sha256=SHA256).run()
+        assert target.read_bytes() == DATA
+    for name, words in (
+        (str(tmp_path / "no"), "no such file"),
+        (str(tmp_path), "not a file"),
+        ("what://x", "Protocol not known"),
+    ):
+        with pytest.raises(FetchError, match=words):
+            Transfer(FileOrigin(name), tmp_path / "y", pause=0.0).run()
+
+
+def zipped(**members: bytes) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return data.getvalue()
+
+
+SOURCE = replace(
+    SOURCES["lima"],
+    files=(
+        RemoteFile("a/list.json", "https://example.org/list.json"),
+        RemoteFile("a/pictures.zip", "https://example.org/pictures.zip", unpack="a/images"),
+        RemoteFile("a/asked.json", by_hand="ask for it"),
+        RemoteFile("a/hand/", by_hand="unpack it there"),
+        RemoteFile("a/gone.json", "https://example.org/gone.json"),
+    ),
+)
+
+
+def test_a_source_from_a_mirror(tmp_path):
+    mirror = tmp_path / "mirror" / "a"
+    mirror.mkdir(parents=True)
+    (mirror / "list.json").write_text("[]")
+    (mirror / "pictures.zip").write_bytes(zipped(images__1=b"one", images__sub__2=b"two"))
+    for fetched, there in ((["a/list.json", "a/pictures.zip"], []), ([], ["a/list.json", "a/pictures.zip"])):
+        outcome = fetch([SOURCE, SOURCE], tmp_path / "data", mirror=str(tmp_path / "mirror"), pause=0.0, quiet=True)
+        assert (outcome.fetched, outcome.there) == (fetched, there)
+        assert [file.path for file in outcome.by_hand] == ["a/asked.json", "a/hand/"]
+        assert len(outcome.failed) == 1
+        assert "gone.json" in outcome.failed[0]
+        assert "no such file" in outcome.failed[0]
+    assert (tmp_path / "data/a/images/1").read_bytes() == b"one"
+    assert (tmp_path / "data/a/images/sub/2").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "..\\out"])
+def test_members_that_lead_out(name, tmp_path):
+    (tmp_path / "x.zip").write_bytes(zipped(**{"good": b"", name: b"bad"}))
+    with pytest.raises(FetchError, match="leads out of its folder"):
+        unpack(tmp_path / "x.zip", tmp_path / "images")
+    assert not (tmp_path / "images").exists()
+
+
+def test_damaged_archives(tmp_path):
+    data = bytearray(zipped(a=DATA[:5000], b=DATA[5000:9000]))
+    for damage in (data[:3000], data[:100] + b"x" * 50 + data[150:]):
+        (tmp_path / "x.zip").write_bytes(damage)
+        with pytest.raises(FetchError, match=r"damaged, or no zip archive"):
+            unpack(tmp_path / "x.zip", tmp_path / "images")
+        assert not any(path.name.startswith((".a", "a")) for path in (tmp_path / "images").glob("*"))
+
+
+def test_data_fetch(tmp_path):
+    mirror = tmp_path / "mirror/MGM-Finetune/lima"
+    mirror.mkdir(parents=True)
+    (mirror / "train.jsonl").write_text("{}")
+    words = ["data", "fetch", "--data", str(tmp_path / "data"), "--mirror", str(tmp_path / "mirror")]
+    done = CliRunner().invoke(app, [*words, "lima"])
+    assert done.exit_code == 0, done.output
+    assert "1 files fetched" in done.stdout
+    done = CliRunner().invoke(app, [*words, "lima", "docvqa"])
+    assert done.exit_code == 0
+    assert "by hand: MGM-Finetune/docvqa/images/" in done.stdout
+    done = CliRunner().invoke(app, [*words, "oasst2"])
+    assert done.exit_code == 2
+    assert "no such file" in done.stderr
+    assert "1 files could not be had" in done.stderr
+    assert CliRunner().invoke(app, [*words, "limma"]).exit_code == 2

@@ -1,0 +1,131 @@
+"""Readers made of readers, lists with broken records in them, and manifests of what is not used."""
+
+import json
+import pickle
+
+import pytest
+
+from minigemini.data.readers import Chained, Chosen, JsonListReader, MemoryReader, SourceError, json_files, open_reader
+from minigemini.data.readers.manifest import write_manifest
+from minigemini.data.schema import Fault, SampleError
+
+
+def record(number: int) -> dict:
+    turns = [{"from": "human", "value": "<image>\n{?"}, {"from": "gpt", "value": f'}}, {{"id": {number}'}]
+    return {"id": f"r{number}", "image": f"{number}.jpg", "conversations": turns}
+
+
+def faults(reader) -> dict[int, Fault]:
+    found = {}
+    for row in range(len(reader)):
+        try:
+            assert reader[row].id
+        except SampleError as error:
+            found[row] = error.fault
+    return found
+
+
+GOOD = [json.dumps(record(n)) for n in range(5)]
+BROKEN = {
+    "a quote too few": (f'[{GOOD[0]}, {{"id": "x, "conversations": []}}, {GOOD[1]}]', 3, [1]),
+    "no value": (f'[{GOOD[0]}, {{"id": }}, {GOOD[1]}, {{"id": 1 "image": 2}}, {GOOD[2]}]', 5, [1, 3]),
+    "a comma too few": (f"[{GOOD[0]} {GOOD[1]}, {GOOD[2]}]", 3, []),
+    "words between": (f"[{GOOD[0]}, oops, {GOOD[1]}]", 3, [1]),
+    "words behind": (f"[{GOOD[0]} oops, {GOOD[1]}]", 3, [1]),
+    "cut off in a text": (f"[{GOOD[0]}, {GOOD[1][:60]}", 2, [1]),
+    "cut off behind a record": (f"[{GOOD[0]}, {GOOD[1]}", 3, [2]),
+    "the first": (f'[{{"id": 01}}, {GOOD[1]}]', 2, [0]),
+    "a number": (f"[{GOOD[0]}, 17, {GOOD[1]}]", 3, [1]),
+}
+
+
+@pytest.mark.parametrize("block", [5, 100, 2**20])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_record_costs_itself_alone(name, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
+    content, rows, broken = BROKEN[name]
+    (tmp_path / "x.json").write_text(content)
+    reader = JsonListReader(tmp_path / "x.json", tmp_path, mend=True)
+    assert len(reader) == rows
+    assert list(faults(reader)) == broken
+    if not name.startswith(("a comma", "a number")):
+        assert set(faults(reader).values()) == {Fault.NOT_JSON}
+
+
+def test_what_is_mended_is_no_other_than_what_is_whole(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(50)], indent=1))
+    plain, mended = (JsonListReader(tmp_path / "x.json", tmp_path, mend=mend) for mend in (False, True))
+    assert [plain[row] for row in range(50)] == [mended[row] for row in range(50)]
+
+
+def memory(name: str, count: int) -> MemoryReader:
+    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!" * 9}]
+    return MemoryReader(({"id": f"{name}{n}", "messages": said, "images": []} for n in range(count)), None, name)
+
+
+def test_chained_and_chosen():
+    chained = pickle.loads(pickle.dumps(Chained([memory("a", 2), memory("b", 3)], "both")))
+    assert [chained[row].id for row in range(len(chained))] == ["a0", "a1", "b0", "b1", "b2"]
+    assert chained[4].source == "b"
+    assert len(chained.text_bytes) == len(chained.pictures) == 5
+    chosen = Chosen(chained, [3, 0])
+    assert [chosen[row].id for row in range(2)] == ["b1", "a0"]
+    for reader in (chained, chosen):
+        with pytest.raises(IndexError):
+            reader[len(reader)]
+    with pytest.raises(SourceError, match="none of its 5 samples is left"):
+        Chosen(chained, [])
+    with pytest.raises(SourceError, match="has no samples"):
+        memory("none", 0)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(5)]))
+    lines = [
+        {"row": 1, "id": "r1", "fault": "x", "reason": "y"},
+        {"row": 3, "id": "r3", "moved": {"3.jpg": "sub/3.png"}},
+    ]
+    path = tmp_path / "lists" / "x.manifest"
+    path.parent.mkdir()
+    write_manifest(path, tmp_path / "x.json", tmp_path / "pictures", 5, lines)
+    return path
+
+
+def test_a_manifest_is_a_source(manifest, tmp_path):
+    reader = open_reader(manifest)
+    assert [reader[row].id for row in range(len(reader))] == ["r0", "r2", "r3", "r4"]
+    assert [reader[row].pictures[0].resolve() for row in (1, 2)] == [
+        tmp_path / "pictures/2.jpg",
+        tmp_path / "pictures/sub/3.png",
+    ]
+    assert not list(manifest.parent.glob(".*"))
+
+
+def test_a_manifest_of_a_file_that_changed(manifest, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(6)]))
+    with pytest.raises(SourceError, match=r"with 5 records in .* which now has 6"):
+        open_reader(manifest)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"row": 9, "fault": "x"}', '{"row": 1, "moved": {"1.jpg": "../x.png"}}', "{", '{"fault": "x"}']
+)
+def test_lines_that_are_of_no_manifest(line, manifest):
+    with manifest.open("a") as file:
+        file.write(line)
+    with pytest.raises(SourceError, match="not of a manifest"):
+        open_reader(manifest)
+
+
+def test_what_is_no_source(tmp_path):
+    (tmp_path / "x.manifest").write_text('{"a": 1}')
+    for path, words in (
+        ("x.manifest", "is no manifest"),
+        ("y.json", "no such file"),
+        ("y.zip", "unknown ending"),
+        (".", "has no index"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            open_reader(tmp_path / path)

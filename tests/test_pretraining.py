@@ -1,0 +1,249 @@
+"""The steps from nothing: each learns what it says and no more, resumes exactly, and starts from those before it."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from training_world import losses
+
+from minigemini.inference import Engine
+from minigemini.training import checkpoints, stages
+from minigemini.training.chain import EXPORT, steps_of_chain, train_chain
+from minigemini.training.feed import Stream
+from minigemini.training.nano import CHAINS, TWIN, nano_recipes
+from minigemini.training.pretraining import TASKS
+from minigemini.training.recipe import CHECKPOINT
+from minigemini.training.results import result_path
+from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
+from minigemini.training.trainer import StageTrainer, arguments
+
+TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "watch": "none"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def toy(name: str, root: Path, **changes):
+    return replace(nano_recipes(str(root))[name].changed(TOY), **changes)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Nano and its twin, every step two optimiser steps long."""
+    root = tmp_path_factory.mktemp("nano")
+    for name in CHAINS:
+        assert train_chain(name, root, TOY) == root / name
+    return root
+
+
+def tensors(root: Path, step: str) -> dict[str, torch.Tensor]:
+    return load_file(root / step / CHECKPOINT / "model.safetensors")
+
+
+def same(ours, theirs) -> bool:
+    return torch.equal(ours.bfloat16(), theirs.bfloat16())
+
+
+# The whole chain
+
+
+def test_every_step_leaves_its_result_and_a_report(trained):
+    for name, recipe in nano_recipes(str(trained)).items():
+        assert result_path(recipe, trained / name).exists(), name
+        assert "| commit |" in (trained / name / "report.md").read_text()
+        assert [step for step, _ in losses(trained / name)] == [1, 2]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_exported_checkpoint_is_what_stage_2_left(trained, name):
+    engine = Engine.load(trained / name)
+    assert (engine.model.model.patch_info_mining is not None) == (name == "nano")
+    assert engine.model.generation_config.max_new_tokens == 64
+    assert load_file(trained / name / "model.safetensors").keys() == tensors(trained, f"{name}-instruct").keys()
+
+
+def test_hd_has_four_tiles_and_the_whole_picture_of_the_same_weights(trained):
+    config = Engine.load(trained / "nano-hd" / CHECKPOINT).model.config
+    assert (config.high_res_size, config.grid_size, config.use_global_tile) == (512, 2, True)
+    assert config.num_image_tokens == 320
+    before, after = tensors(trained, "nano-instruct"), tensors(trained, "nano-hd")
+    assert {n: t.shape for n, t in before.items()} == {n: t.shape for n, t in after.items()}
+
+
+def test_mining_starts_from_what_was_learnt_before(trained):
+    assembled = tensors(trained, "nano-mining")
+    for step, part in (
+        ("nano-low-res-encoder/encoder", "model.vision_tower"),
+        ("nano-high-res-encoder/encoder", "model.high_res_vision_tower"),
+        ("nano-language/language_model", "model.language_model"),
+    ):
+        learnt = load_file(trained / f"{step}.safetensors")
+        assert learnt.keys() == {n.removeprefix(f"{part}.") for n in assembled if n.startswith(f"{part}.")}
+        assert all(same(assembled[f"{part}.{name}"], tensor) for name, tensor in learnt.items())
+
+
+def test_stages_train_what_they_say_and_no_more(trained):
+    before, after = tensors(trained, "nano-mining"), tensors(trained, "nano-instruct")
+    stage_1 = load_file(trained / "nano-align" / "stage1.safetensors")
+    assert {name.split(".")[1] for name in stage_1} == {"patch_info_mining", "multi_modal_projector"}
+    assert any(not same(tensor, before[name]) for name, tensor in stage_1.items())
+    moved = {name.split(".")[1] for name in after if not same(before[name], after[name])}
+    assert moved == {"patch_info_mining", "multi_modal_projector", "language_model"}
+
+
+def test_the_twin_shares_encoder_and_language_model(trained):
+    ours, theirs = tensors(trained, "nano-mining"), tensors(trained, f"{TWIN}-projector")
+    assert theirs.keys() == {n for n in ours if "patch_info_mining" not in n and "high_res_vision_tower" not in n}
+    assert all(same(ours[name], theirs[name]) for name in theirs if "multi_modal_projector" not in name)
+
+
+def test_accuracies_are_logged_drawn_and_reported(trained):
+    entries = [json.loads(line) for line in (trained / "nano-mining" / "log.jsonl").read_text().splitlines()]
+    names = {"names_accuracy", "colours_accuracy", "centres_accuracy", "text_accuracy", "slots_accuracy"}
+    page = (trained / "nano-mining" / "report.md").read_text()
+    for name in names:
+        assert all(0 <= entry[name] <= 1 for entry in entries)
+        assert f"![{name.replace('_', ' ').capitalize()} per step]({name}.png)" in page
+        assert (trained / "nano-mining" / f"{name}.png").exists()
+    assert "minigemini train nano-mining steps=2" in page
+
+
+def test_what_is_finished_takes_no_time(trained, capsys):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
+    train_chain("nano", trained, TOY, ("nano-low-res-encoder", "nano-align"))
+    assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
+    assert "nano-align: finished" in capsys.readouterr().err
+    with pytest.raises(RecipeError, match="another recipe \\(steps was 2 and is 3\\)"):
+        train_chain("nano", trained, TOY | {"steps": "3"}, ("nano-align",))
+
+
+def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
+    """Encoders may come from elsewhere."""
+    for step in ("nano-low-res-encoder/encoder", "nano-language/language_model"):
+        (tmp_path / step).parent.mkdir()
+        shutil.copy(trained / f"{step}.safetensors", tmp_path / f"{step}.safetensors")
+    train_chain(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"))
+    assert not (tmp_path / "nano-language" / "log.jsonl").exists()
+    ours, theirs = (tensors(root, f"{TWIN}-projector") for root in (tmp_path, trained))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+# Errors
+
+
+def test_steps_are_named_in_errors(tmp_path, monkeypatch):
+    assert steps_of_chain("nano")[-2:] == (EXPORT, "nano-hd")
+    with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-low-res-encoder, "):
+        train_chain("nano", tmp_path, {}, ("polish",))
+    with pytest.raises(RecipeError, match="nano-instruct first"):
+        train_chain("nano", tmp_path, {}, (EXPORT,))
+    with pytest.raises(
+        RecipeError, match=r"encoder.safetensors: no such file; make it with `minigemini train nano-low"
+    ):
+        train_chain("nano", tmp_path, TOY, ("nano-mining",))
+    with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
+        train_chain("nano", tmp_path, {"epochs": "2"})
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match="under torchrun its steps are run one by one"):
+        train_chain("nano", tmp_path, {})
+
+
+def test_a_part_of_another_kind_is_named(trained, tmp_path):
+    wrong = str(trained / "nano-language" / "language_model.safetensors")
+    with pytest.raises(RecipeError, match="is not what it starts from") as raised:
+        train(toy("nano-mining", trained, low_res_encoder=wrong), tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+# Tasks
+
+
+@pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"])
+def test_a_task_trains_what_it_declares(trained, name):
+    task = TASKS[toy(name, trained).task](toy(name, trained))
+    stages.apply(task.lesson, task.parts)
+    counts = stages.check(task.lesson, task.parts)
+    batch = task.collate([task.sample(number) for number in range(2)])
+    task.lesson(**batch)["loss"].backward()
+    for parameter_name, parameter in task.lesson.named_parameters():
+        assert (parameter.grad is not None) == (stages.part_of(parameter_name, task.parts) is not None)
+    assert all(counts.values())
+
+
+def test_a_sample_follows_from_its_number(trained):
+    task = TASKS["language"](toy("nano-language", trained))
+    ours, again, other = task.sample(3), task.sample(3), task.sample(4)
+    assert torch.equal(ours.input_ids, again.input_ids)
+    assert not torch.equal(ours.input_ids, other.input_ids)
+    assert torch.equal(ours.labels[1:], ours.input_ids[1:])  # every token is learnt
+
+
+@pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder"])
+def test_a_run_that_goes_on_equals_one_that_was_not_stopped(name, tmp_path):
+    recipe = toy(name, tmp_path, steps=3, checkpoint_every=2)
+    path = train(recipe, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    shutil.rmtree(tmp_path / "stopped" / "checkpoint-3")
+    (tmp_path / "stopped" / path.name).unlink()
+    again = train(replace(recipe, workers=1), tmp_path / "stopped")
+    assert checkpoints.step_of(checkpoints.checkpoints(tmp_path / "stopped")[0]) == 3
+    assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
+    ours, theirs = load_file(path), load_file(again)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class Line(nn.Module):
+    """Learn a line: the smallest lesson there is."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.line = nn.Linear(3, 1)
+
+    def forward(self, x):
+        loss = (self.line(x) - x.sum(1, keepdim=True)).square().mean()
+        return {"loss": loss, "double": 2 * loss}
+
+
+class Same:
+    """A loader of one batch again and again, cut into passes."""
+
+    epoch = batch = 0
+
+    def __init__(self, passes):
+        self.passes = passes
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        x = torch.arange(24.0).view(8, 3) / 24
+        yield [{"x": part} for part in x.chunk(self.passes)]
+
+    def state_dict(self):
+        return {}
+
+
+def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
+    logs = []
+    for passes in (1, 4):
+        recipe = toy("nano-low-res-encoder", tmp_path, global_batch=8, micro_batch=8 // passes, learning_rate=0.1)
+        args = arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
+        trainer = StageTrainer(Line(), Stream(Same(passes)), recipe, args)
+        trainer.train()
+        logs.append([entry for entry in trainer.state.log_history if "loss" in entry])
+    for whole, cut in zip(*logs, strict=True):
+        assert whole["loss"] == pytest.approx(cut["loss"], rel=1e-5)
+        assert cut["double"] == pytest.approx(2 * cut["loss"], rel=1e-5)
+    assert logs[0][-1]["loss"] < logs[0][0]["loss"]

@@ -1,0 +1,360 @@
+"""The server by the clients it is made for: OpenAI's package, and plain HTTP for what that package never sends."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+
+import httpx
+import openai
+import pytest
+from served import KEY, Served, data_uri, serving, user
+
+from minigemini.inference import Engine, RequestError, Sampling
+from minigemini.serving.backends import Job
+from minigemini.serving.errors import ApiError
+from minigemini.serving.gate import Gate
+from minigemini.serving.house import House
+from minigemini.serving.local import LocalBackend
+from minigemini.serving.settings import ServerSettings
+from minigemini.serving.stops import StopStrings
+
+SERVERS = ("minigemini", "uvicorn", "fastapi", "starlette", "asyncio")
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_checkpoint) -> Engine:
+    return Engine.load(tiny_checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def served(engine):
+    settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500, queue=8, max_body_bytes=2**20, max_text_chars=5000)
+    with serving(House(settings, LocalBackend(engine, "tiny"))) as running:
+        yield running
+
+
+def complete(served: Served, *messages, **wanted):
+    wanted = {"model": "tiny", "max_completion_tokens": 12, **wanted}
+    return served.client().chat.completions.create(messages=list(messages), **wanted)
+
+
+def joined(stream) -> tuple[dict[int, str], dict[int, str], object]:
+    """Texts and reasons by choice, and the usage, of a stream."""
+    texts, reasons, usage = {}, {}, None
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            texts[choice.index] = texts.get(choice.index, "") + (choice.delta.content or "")
+            if choice.finish_reason:
+                reasons[choice.index] = choice.finish_reason
+    return texts, reasons, usage
+
+
+def post(served: Served, **changes) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **changes.pop("headers", {})}
+    body = changes.pop("body", {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2})
+    content = body if isinstance(body, bytes) else json.dumps({**body, **changes})
+    return httpx.post(f"{served.url}/v1/chat/completions", headers=headers, content=content, timeout=60)
+
+
+# Answers
+
+
+def test_an_answer_is_the_engine_s(served, engine, picture):
+    answer = complete(served, user("What is it?", data_uri(picture(1))))
+    expected = engine.ask(picture(1), "What is it?", Sampling(max_new_tokens=12))
+    assert answer.choices[0].message.content == expected.text
+    assert answer.choices[0].finish_reason == "length"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (expected.prompt_tokens, 12)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"temperature": 1.0, "seed": 3, "n": 3, "max_completion_tokens": 30},
+        {"temperature": 1.5, "seed": 4, "top_p": 0.7},
+        {"stop": ["a", "\n"], "temperature": 1.0, "seed": 5, "max_completion_tokens": 80},
+    ],
+)
+def test_streamed_is_whole(served, picture, wanted):
+    message = user("What is it?", data_uri(picture(2)), data_uri(picture(3), "gif"))
+    whole = complete(served, message, **wanted)
+    texts, reasons, usage = joined(
+        complete(served, message, stream=True, stream_options={"include_usage": True}, **wanted)
+    )
+    assert texts == {choice.index: choice.message.content for choice in whole.choices}
+    assert reasons == {choice.index: choice.finish_reason for choice in whole.choices}
+    assert usage == whole.usage
+    assert len(texts) == wanted.get("n", 1)
+    if "seed" in wanted:
+        assert len(set(texts.values())) == len(texts)
+
+
+def test_a_conversation_goes_on(served, engine, picture):
+    message = user("What is it?", data_uri(picture(1)))
+    first = complete(served, message)
+    again = complete(served, message, first.choices[0].message, {"role": "user", "content": "And why?"})
+    from minigemini.inference import Conversation
+
+    talk = Conversation(engine, [picture(1)])
+    talk.ask("What is it?", Sampling(max_new_tokens=12))
+    assert again.choices[0].message.content == talk.ask("And why?", Sampling(max_new_tokens=12)).text
+
+
+def test_an_answer_ends_before_a_stop_string(served):
+    message = {"role": "user", "content": "Say much."}
+    wanted = {"temperature": 1.0, "seed": 8, "max_completion_tokens": 60}
+    text = complete(served, message, **wanted).choices[0].message.content
+    stop = text[40:43]
+    stopped = complete(served, message, stop=stop, **wanted).choices[0]
+    assert stopped.message.content == text[: text.index(stop)]
+    assert stopped.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("stops", "pieces", "text"),
+    [
+        (["ab"], ["xa", "by"], "x"),
+        (["ab"], ["xa", "cy"], "xacy"),
+        (["aab"], ["a", "a", "a", "b", "z"], "a"),
+        (["bc", "b"], ["ab", "c"], "a"),
+        (["abc"], ["ab"], "ab"),
+        ([], ["a", "b"], "ab"),
+    ],
+)
+def test_stop_strings_however_they_are_cut(stops, pieces, text):
+    filter = StopStrings(stops)
+    assert "".join([*map(filter.feed, pieces), filter.rest()]) == text
+
+
+def test_models_health_and_figures(served):
+    client = served.client()
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("tiny").id == "tiny"
+    assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
+    complete(served, {"role": "user", "content": "Count me."})
+    figures = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    assert 'minigemini_requests_total{route="/v1/chat/completions",status="200"}' in figures
+    assert "minigemini_running 0.0" in figures
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "word"),
+    [
+        ({"model": "gpt"}, 404, "tiny"),
+        ({"logprobs": True}, 400, "log probabilities"),
+        ({"tools": [{"type": "function"}]}, 400, "tools are not offered"),
+        ({"chat_template": "{{ 7 * 7 }}"}, 400, "the checkpoint's own"),
+        ({"n": 100}, 400, "at most 8"),
+        ({"max_completion_tokens": 501}, 400, "at most 500"),
+        ({"temperature": 3}, 400, "temperature"),
+        ({"temperature": "1"}, 400, "temperature"),
+        ({"nonsense": 1}, 400, "nonsense"),
+        ({"draw": True}, 400, "no painter"),
+        ({"ocr": True}, 400, "no OCR"),
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "user", "content": " "}]}, 400, "empty"),
+        ({"messages": [{"role": "user", "content": "<image>"}]}, 400, "stands for a picture"),
+        ({"messages": [{"role": "user", "content": "long " * 500}]}, 400, "the context holds"),
+        ({"messages": [{"role": "user", "content": "long " * 5000}]}, 400, "characters"),
+        ({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]}, 400, "chat format"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "end with the user's"),
+        ({"messages": [user("x", *["data:image/png;base64,AAAA"] * 9)]}, 400, "at most 8"),
+        ({"messages": [user("x", "data:image/png;base64,AAAA")]}, 400, "picture 1: not a picture"),
+        ({"messages": [user("x", "data:image/png;base64,%%%%")]}, 400, "not base64"),
+        ({"messages": [user("x", "data:text/html;base64,AAAA")]}, 400, "data:image"),
+        ({"messages": [user("x", "file:///etc/passwd")]}, 400, "https"),
+        ({"messages": [user("x", "https://example.com/a.png")]}, 400, "not among those"),
+        ({"body": b"{"}, 400, "the body"),
+        ({"body": b"[" * 100_000}, 400, "the body"),
+        ({"body": b'{"model": "\\ud800"}'}, 400, "the body"),
+        ({"body": b'{"temperature": NaN}'}, 400, ""),
+        ({"body": b" " * (2**20 + 1)}, 413, "larger than"),
+        ({"headers": {"Content-Type": "text/plain"}}, 415, "application/json"),
+        ({"headers": {"Authorization": "Bearer wrong"}}, 401, "no valid key"),
+    ],
+)
+def test_what_is_wrong_is_said_in_openai_s_envelope(served, changes, status, word):
+    response = post(served, **changes)
+    error = response.json()["error"]
+    assert (response.status_code, set(error)) == (status, {"message", "type", "param", "code"})
+    assert word in error["message"]
+    assert "\n" not in error["message"]
+
+
+def test_streams_fail_before_they_begin(served):
+    with pytest.raises(openai.BadRequestError, match="context holds"):
+        complete(served, {"role": "user", "content": "long " * 500}, stream=True)
+
+
+def test_all_pictures_together_keep_to_a_limit(engine, picture):
+    settings = ServerSettings(max_total_pixels=2000)
+    with (
+        serving(House(settings, LocalBackend(engine, "tiny"))) as small,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        complete(small, user("x", data_uri(picture(0)), data_uri(picture(1))))
+    assert "picture 2" in caught.value.body["message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/metrics", "/openapi.json", "/v1/chat/completions", "/docs", "/", "/x"]
+)
+def test_every_route_but_health_wants_the_key(served, path):
+    assert httpx.get(served.url + path).status_code == 401
+    assert httpx.post(served.url + path, json={}).status_code == 401
+    wrong = {"Authorization": f"Bearer {KEY[:-1]}"}
+    assert httpx.get(served.url + path, headers=wrong).status_code == 401
+
+
+def test_without_a_key_only_localhost_is_answered(engine):
+    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"))) as running:
+        assert httpx.get(f"{running.url}/v1/models").status_code == 200
+        assert httpx.get(f"{running.url}/v1/models", headers={"Host": "evil.example:8000"}).status_code == 403
+
+
+def test_a_public_address_wants_a_key():
+    with pytest.raises(RequestError, match="--api-key"):
+        ServerSettings(host="0.0.0.0")
+    with pytest.raises(RequestError, match="guessed"):
+        ServerSettings(host="0.0.0.0", api_keys=("short",))
+    ServerSettings(host="0.0.0.0", api_keys=(KEY,))
+
+
+def test_a_slow_body_is_not_waited_for(engine):
+    settings = ServerSettings(body_seconds=0.3)
+    with serving(House(settings, LocalBackend(engine, "tiny"))) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 10) as sock:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            sock.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            assert b" 408 " in sock.recv(1000)
+        assert running.house.gate.inside == 0
+
+
+def test_nothing_of_a_request_is_logged(served, caplog, monkeypatch):
+    secret = "the-secret-of-the-house"
+
+    def broken(*_):
+        raise KeyError(secret)
+
+    with caplog.at_level(0):
+        complete(served, {"role": "user", "content": secret})
+        post(served, model=secret)
+        httpx.get(f"{served.url}/{secret}?{secret}", headers={"Authorization": f"Bearer {KEY}"})
+        monkeypatch.setattr(served.house.backend, "answer", broken)
+        assert post(served).json()["error"]["code"] == "internal_error"
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name.split(".")[0] in SERVERS)
+    assert "KeyError in /v1/chat/completions" in ours
+    assert "POST /v1/chat/completions 200" in ours
+    assert "GET other 404" in ours
+    assert secret not in ours
+    assert KEY not in ours
+
+
+# Many at once
+
+
+def test_one_too_many_is_sent_away_and_the_others_are_answered(served):
+    wanted = {"temperature": 1.0, "max_completion_tokens": 60}
+    with served.client() as client:
+        streams, refused = [], []
+
+        def ask(seed: int) -> None:
+            message = [{"role": "user", "content": f"Number {seed}"}]
+            try:
+                streams.append(
+                    (seed, client.chat.completions.create(model="tiny", messages=message, seed=seed, **wanted))
+                )
+            except openai.RateLimitError as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(14)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(streams) >= 9  # one slot and eight places to wait; one may have been answered before another came
+    assert len(streams) + len(refused) == 14
+    assert refused
+    assert all(int(error.response.headers["retry-after"]) >= 1 for error in refused)
+    for seed, answer in streams[:3]:
+        alone = complete(served, {"role": "user", "content": f"Number {seed}"}, seed=seed, **wanted)
+        assert answer.choices[0].message.content == alone.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_frees_its_slot(served, stream):
+    before = served.house.metrics.disconnects._value.get()
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "On and on"}],
+        "max_tokens": 500,
+        "stream": stream,
+    }
+    headers = {"Authorization": f"Bearer {KEY}"}
+    for _ in range(5):
+        with httpx.Client(timeout=httpx.Timeout(60, read=60 if stream else 0.05)) as client:
+            try:
+                with client.stream("POST", f"{served.url}/v1/chat/completions", json=body, headers=headers) as response:
+                    next(response.iter_lines())
+            except httpx.ReadTimeout:
+                pass
+    deadline = time.monotonic() + 10
+    while served.house.gate.running or served.house.gate.inside:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert served.house.metrics.disconnects._value.get() == before + 5
+    assert not served.house.works
+    assert complete(served, {"role": "user", "content": "Still there?"}).choices[0].message.content
+
+
+def test_the_loop_is_free_while_the_model_computes(served):
+    done = threading.Event()
+
+    def ask() -> None:
+        complete(served, {"role": "user", "content": "Much"}, max_completion_tokens=300)
+        done.set()
+
+    threading.Thread(target=ask).start()
+    waits = []
+    while not done.is_set():
+        started = time.monotonic()
+        httpx.get(f"{served.url}/health")
+        waits.append(time.monotonic() - started)
+    assert len(waits) >= 4  # a blocked loop answers once, at the end
+
+
+def test_a_cancelled_answer_ends_the_model(engine):
+    async def run() -> None:
+        backend = LocalBackend(engine, "tiny")
+        job = Job([{"role": "user", "content": "On"}], Sampling(max_new_tokens=500))
+
+        async def read() -> None:
+            async for _ in backend.answer(job):
+                pass
+
+        task = asyncio.create_task(read())
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.wait([task])
+        assert not [thread for thread in threading.enumerate() if thread.name == "minigemini-answer"]
+        await backend.close()
+
+    asyncio.run(run())
+
+
+def test_the_gate_counts():
+    gate = Gate(1, 1)
+    with gate.place(), gate.place():
+        with pytest.raises(ApiError) as caught, gate.place():
+            pass
+        assert caught.value.status == 429
+    assert gate.inside == 0

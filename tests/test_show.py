@@ -1,0 +1,74 @@
+"""What is shown of samples is what training makes of them."""
+
+import html
+import json
+import re
+
+import pytest
+from damaged import encoded, picture, record
+from PIL import Image
+from typer.testing import CliRunner
+
+from minigemini.corpus.showing import COLUMNS, contact_sheet, pick, tokens
+from minigemini.data.encoding import SampleEncoder
+from minigemini.data.readers import open_reader
+from minigemini.inference.loading import find_processor
+from minigemini_cli.app import app
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shown")
+    for n in range(8):
+        (folder / f"{n}.jpg").write_bytes(encoded(picture(n)))
+    (folder / "7.jpg").write_bytes(b"")
+    records = [record(n, f"{n}.jpg", "<image>\nWhat is <b>it</b>?", f"Café № {n} \U0001f600.") for n in range(8)]
+    records += [record(8, None, "No picture?", "None."), record(9, None, "Broken?", "")]
+    (folder / "x.json").write_text(json.dumps(records))
+    return folder
+
+
+def test_tokens_are_shown_as_they_are_trained_on(folder):
+    reader, encoder = open_reader(folder / "x.json", folder), SampleEncoder(find_processor("nano"))
+    pieces = list(tokens(reader[3], encoder))
+    made = encoder(reader[3])
+    visual = encoder.processor.num_image_tokens
+    assert len(pieces) == len(made) - visual + 1
+    assert f"<i>{visual} visual tokens</i>" in "".join(pieces)
+    learnt = "".join(re.findall(r'<span class="learnt">(.*?)</span>', "".join(pieces), re.DOTALL))
+    wanted = encoder.processor.tokenizer.decode(made.input_ids[made.labels != -100])
+    assert html.unescape(learnt) == wanted
+    assert sum("learnt" in piece for piece in pieces) == int((made.labels != -100).sum())
+    rest = html.unescape(re.sub(r"<[^>]*>", "", "".join(pieces)))
+    assert "What is <b>it</b>?" in rest
+
+
+def test_the_page_and_the_sheet(folder, tmp_path):
+    words = ["data", "show", str(folder / "x.json"), "--images", str(folder), "--first"]
+    files = ["--page", str(tmp_path / "p.html"), "--sheet", str(tmp_path / "s.png")]
+    done = CliRunner().invoke(app, [*words, *files])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "p.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 7
+    assert page.count('class="sample"') == 10
+    assert "0 bytes, an empty file" in page
+    assert "empty answer" in page
+    assert "<b>it</b>" not in page
+    sheet = Image.open(tmp_path / "s.png")
+    assert sheet.width > COLUMNS * 180
+    assert len(sheet.getcolors(2**24)) > 1000
+
+
+def test_what_is_picked(folder):
+    reader = open_reader(folder / "x.json", folder)
+    assert [one.row for one in pick(reader, 3, None)] == [0, 1, 2]
+    drawn = [one.row for one in pick(reader, 4)]
+    assert drawn == sorted(drawn) == [one.row for one in pick(reader, 4)] != [one.row for one in pick(reader, 4, 1)]
+    assert len(pick(reader, 99)) == 10
+    assert contact_sheet([]).size == contact_sheet(pick(reader, 2, None)).size
+
+
+def test_bad_wishes_end_with_one_line(folder):
+    path = str(folder / "x.json")
+    for words in ([path, "--sheet", "x.bmp"], [path, "--model", "no/such"], [str(folder / "none.json")]):
+        assert CliRunner().invoke(app, ["data", "show", *words]).exit_code == 2
