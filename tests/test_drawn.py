@@ -41,6 +41,9 @@ def test_kinds_have_their_pictures():
     assert {1, 2} == set(sizes)
     assert {picture.size for picture in DrawnReader("pages", 3)[1].pictures} == {(512, 512)}
     assert len(DrawnReader("captions", 1)[0].messages) == 2
+    requests = DrawnReader("requests", 8)
+    assert [len(requests[row].pictures) for row in range(8)] == requests.pictures.tolist()
+    assert {0, 1} == set(requests.pictures.tolist())
 
 
 @pytest.mark.parametrize(("write", "name"), [(write_tar, "s.tar"), (write_parquet, "s.parquet")])

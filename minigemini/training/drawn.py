@@ -6,9 +6,10 @@ from functools import lru_cache, partial
 import numpy as np
 
 from ..data.schema import Sample
-from ..world.lessons import PAIR_KINDS, Lesson, sample_caption, sample_lesson
+from ..world.lessons import Lesson, sample_caption, sample_lesson
 from ..world.material import SMALL_WORLD
 from ..world.pages import PAGE_KINDS
+from ..world.requesting import sample_request
 from .feed import DRAWN_PREFIX
 from .settings import RecipeError
 
@@ -23,6 +24,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
         ),
     ),
     "pages": (sample_lesson, PAGE_KINDS),
+    "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
     "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign")),
     "small-lessons": (_in_short, ("sign", "single", "few", "count")),
     "small-reading": (_in_short, ("sign",)),
@@ -45,7 +47,7 @@ class DrawnReader:
         kinds = DRAWN[what][1]
         kind_of_row = np.arange(rows) % len(kinds)
         self.text_bytes = np.array([_usual_bytes(what, kind) for kind in kinds], dtype=np.int32)[kind_of_row]
-        self.pictures = np.array([2 if kind in PAIR_KINDS else 1 for kind in kinds], dtype=np.int32)[kind_of_row]
+        self.pictures = np.array([len(DRAWN[what][0](0, kind).scenes) for kind in kinds], dtype=np.int32)[kind_of_row]
 
     @classmethod
     def open(cls, source: str) -> "DrawnReader":

@@ -1,6 +1,6 @@
 """How things and whole pictures are put into words: short, and always in the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .concepts import plural, with_article
 from .scene import Scene, Thing
@@ -20,7 +20,13 @@ def describe(scene: Scene) -> str:
         case "table":
             return f"A table: {'; '.join(' '.join(cell.word for cell in row) for row in scene.cells)}."
     parts = [f"a sign that says {sign.word}" for sign in scene.signs]
-    parts += _alike(scene.things) if scene.kind == "count" else [phrase(thing) for thing in scene.things]
+    match scene.kind:
+        case "count":
+            parts += _alike(scene.things, lambda thing: thing.name)
+        case "painting":
+            parts += _alike(scene.things, full_name)
+        case _:
+            parts += [phrase(thing) for thing in scene.things]
     return sentence(enumerate_words(parts)) if parts else "Nothing."
 
 
@@ -56,11 +62,11 @@ def enumerate_words(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
-def _alike(things: Sequence[Thing]) -> list[str]:
-    """ "three red stars", "two fish" of different colours, "a red star"; the larger group first."""
+def _alike(things: Sequence[Thing], called: Callable[[Thing], str]) -> list[str]:
+    """ "three red stars", "a red star", and by name alone "two fish" of different colours; the larger group first."""
     groups: dict[str, list[Thing]] = {}
     for thing in things:
-        groups.setdefault(thing.name, []).append(thing)
+        groups.setdefault(called(thing), []).append(thing)
     return [_group(group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
+from PIL import Image
 
 from .colours import COLOURS, background, pick
 from .composing import tinted
 from .concepts import SHAPE_NAMES, TINTED_NAMES, plural, with_article
 from .describing import NUMBERS, enumerate_words
 from .layouts import Box, overlap, reading_order
+from .lettering import Letter
 from .material import TRAINING_STREAM
 from .scene import SCENE_PX, Scene, colour_behind
 
@@ -115,6 +117,15 @@ def sample_painting(seed: int, kind: str | None = None, stream: int = TRAINING_S
             return plan, scene
 
 
+class Painting(Scene):
+    """A scene whose picture is of the painter's size."""
+
+    def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
+        """As `Scene.draw`, but with the picture made smaller; the numbers of things stay at the scene's own size."""
+        picture, letters, owner = super().draw()
+        return picture.reduce(SCENE_PX // PAINTING_PX), letters, owner
+
+
 def compose(rng: np.random.Generator, plan: Plan) -> Scene | None:
     """A scene that shows the plan and nothing else; None where there was no room."""
     looks = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
@@ -123,19 +134,13 @@ def compose(rng: np.random.Generator, plan: Plan) -> Scene | None:
         boxes = _boxes(rng, plan)
         if _clear(boxes):
             things = [replace(thing, box=box) for thing, box in zip(looks, boxes, strict=True)]
-            return Scene("painting", ground, tuple(things[i] for i in reading_order(boxes)))
+            return Painting("painting", ground, tuple(things[i] for i in reading_order(boxes)))
     return None
 
 
 def paint(scene: Scene) -> np.ndarray:
     """The picture of a scene at the painter's size: (64, 64, 3) uint8."""
-    return paint_with_owner(scene)[0]
-
-
-def paint_with_owner(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The same, and at the scene's own size the number of the thing seen at every pixel (0: none)."""
-    picture, _, owner = scene.draw()
-    return np.asarray(picture.reduce(SCENE_PX // PAINTING_PX)), owner
+    return np.asarray(scene.draw()[0])
 
 
 def place_of(x: float, y: float, side_px: float) -> str:

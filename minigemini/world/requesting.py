@@ -12,16 +12,17 @@ import numpy as np
 from .colours import COLOURS, pick
 from .composing import compose, tinted
 from .concepts import ICON_NAMES, TINTED_NAMES, alike, plural, with_article
-from .describing import phrase, sentence
+from .conversation import conversation
+from .describing import describe, phrase, sentence
 from .lessons import Lesson
 from .material import TRAINING, Material
-from .painting import PLACES, Item, Plan, sample_plan
-from .turns import Turn
+from .painting import PLACES, Item, Plan, sample_painting, sample_plan
+from .turns import Turn, ask
 from .wishes import DRAW, PLACE_WORDS, ask_for, loosely, wish
 
-KINDS = ("request", "refine", "mention", "seen", "unknown")
+KINDS = ("request", "refine", "mention", "seen", "painted", "unknown")
 """A loose request · a picture changed, once or twice · something mentioned before · something in a picture that is
-shown · something that the painter cannot draw."""
+shown · questions about what a painter drew · something that the painter cannot draw."""
 
 
 def answered(plan: Plan) -> str:
@@ -30,7 +31,7 @@ def answered(plan: Plan) -> str:
 
 
 def sample_request(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
-    """Rounds that ask for pictures; of text alone, but that `seen` shows one. The kind is drawn when not given.
+    """Rounds that ask for pictures; only `seen` and `painted` show one. The kind is drawn when not given.
 
     Raises:
         ValueError: `kind` is none of `KINDS`.
@@ -39,8 +40,11 @@ def sample_request(seed: int, kind: str | None = None, material: Material = TRAI
     if kind not in KINDS:
         raise ValueError(f"unknown kind of request {kind!r}: choose from {', '.join(KINDS)}")
     rng = np.random.default_rng([material.stream, seed, crc32(b"request"), crc32(kind.encode())])
-    if kind == "seen":
-        return _seen(rng, material, seed)
+    match kind:
+        case "seen":
+            return _seen(rng, material, seed)
+        case "painted":
+            return _painted(rng, material, seed)
     return Lesson((), _ROUNDS[kind](rng))
 
 
@@ -198,6 +202,13 @@ def _seen(rng: np.random.Generator, material: Material, seed: int) -> Lesson:
     plan = Plan((Item(thing.name, thing.colour_name if same else colour),))
     wished = Turn("draw_seen", f"{pick(rng, asked)} {DRAW}", answered(plan))
     return Lesson((scene,), (named, wished) if rng.random() < 0.5 else (wished,))
+
+
+def _painted(rng: np.random.Generator, material: Material, seed: int) -> Lesson:
+    """What is in a painting, and up to two rounds more."""
+    _, scene = sample_painting(seed, stream=material.stream)
+    rounds = [turn for turn in conversation(scene, rng, max_turns=3) if turn.skill != "describe"]
+    return Lesson((scene,), (ask(rng, "describe", describe(scene)), *rounds[:2]))
 
 
 _ROUNDS: dict[str, Callable[[np.random.Generator], tuple[Turn, ...]]] = {

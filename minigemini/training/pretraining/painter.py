@@ -26,7 +26,7 @@ from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES, plural
 from ...world.describing import NUMBERS
 from ...world.labels import thing_labels
-from ...world.painting import PAINTING_PX, PLACES, RELATIONS, paint_with_owner, sample_painting
+from ...world.painting import PAINTING_PX, PLACES, RELATIONS, sample_painting
 from ..recipe import Pretraining
 from .task import Task, stack
 
@@ -123,14 +123,14 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
     """
     plan, scene = sample_painting(index)
     rng = np.random.default_rng([_NOISE_STREAM, index])
-    image, owner = paint_with_owner(scene)
+    picture, _, owner = scene.draw()
     # Without a caption now and then: guidance needs to know what pictures look like at large.
     caption = "" if rng.random() < without_caption else plan.caption()
     tokens: Any = build_tokenizer()(caption, padding="max_length", max_length=MOST_TOKENS)
     share = 1 / (1 + np.exp(-rng.standard_normal()))
     labels = thing_labels(scene, owner)
     return {
-        "image": image,
+        "image": np.asarray(picture),
         "input_ids": np.asarray(tokens.input_ids),
         "attention_mask": np.asarray(tokens.attention_mask),
         "noise": rng.standard_normal((PAINTING_PX, PAINTING_PX, 3), dtype=np.float32),
