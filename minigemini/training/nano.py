@@ -80,7 +80,7 @@ def mining(root: str) -> Pretraining:
         low_res_encoder(),
         name="nano-mining",
         task="mining",
-        steps=1500,
+        steps=1000,
         learning_rate=4e-3,
         global_batch=16,
         micro_batch=16,
@@ -96,7 +96,7 @@ def align(root: str) -> Recipe:
         name="nano-align",
         stage="align",
         base=f"{root}/nano-mining/{CHECKPOINT}",
-        data=(DataPart("drawn:captions#24000"),),
+        data=(DataPart("drawn:captions#12000"),),
         learning_rate=1e-3,
         global_batch=16,
         micro_batch=16,
@@ -108,13 +108,13 @@ def align(root: str) -> Recipe:
 
 
 def instruct(root: str) -> Recipe:
-    """Stage 2, on conversations about one picture or two."""
+    """Stage 2, on conversations about one picture or two, and requests for pictures."""
     return replace(
         align(root),
         name="nano-instruct",
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
-        data=(DataPart("drawn:lessons#192000"),),
+        data=(DataPart("drawn:lessons#96000"), DataPart("drawn:requests#24000")),
     )
 
 
@@ -125,7 +125,7 @@ def instruct_hd(root: str) -> Recipe:
         name="nano-hd",
         base=f"{root}/nano-instruct/{CHECKPOINT}",
         geometry="hd",
-        data=(DataPart("drawn:pages#12000"), DataPart("drawn:lessons#4000")),
+        data=(DataPart("drawn:pages#9000"), DataPart("drawn:lessons#3000")),
         learning_rate=5e-4,
         micro_batch=4,
         max_length=1024,
@@ -139,10 +139,8 @@ def painter() -> Pretraining:
         low_res_encoder(),
         name="nano-painter",
         task="painter",
-        steps=6000,
-        learning_rate=6e-4,
-        global_batch=64,
-        micro_batch=64,
+        steps=9000,
+        learning_rate=5e-4,
         weight_decay=0.01,
     )
 
