@@ -261,8 +261,10 @@ def test_attention_implementations_agree(model, encode, tmp_path):
             assert loaded.model.vision_tower.config._attn_implementation == "eager"
             assert loaded.model.language_model.config._attn_implementation == "eager"
         assert_close(loaded(**inputs).logits[real], model(**inputs).logits[real])
-    loaded.set_attn_implementation("eager")
-    assert loaded.model.vision_tower.config._attn_implementation == "eager"
+    for chosen in ("eager", "sdpa"):
+        loaded.set_attn_implementation(chosen)
+        assert loaded.model.vision_tower.config._attn_implementation == chosen
+        assert loaded.model.language_model.config._attn_implementation == chosen
     assert loaded._supports_flash_attn
     assert loaded._supports_attention_backend
 

@@ -35,6 +35,12 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
 
+    def set_attn_implementation(self, attn_implementation: str | dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """As Transformers' own. A choice for the whole model leaves the ConvNeXt out: it has no attention."""
+        if isinstance(attn_implementation, str):
+            attn_implementation = dict.fromkeys(("", "text_config", "vision_config"), attn_implementation)
+        super().set_attn_implementation(attn_implementation, *args, **kwargs)
+
 
 class MiniGeminiProjector(nn.Sequential):
     """From low-res channels to the language model: `projector_depth` Linears with exact GELUs between them."""
