@@ -20,7 +20,11 @@ def evaluate(
         int | None, typer.Option(min=1, help="Samples per task, evenly spread; of the drawn world per skill.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="URL of a server with the model, OpenAI-compatible.  [default: Transformers]")
+        str | None,
+        typer.Option(
+            help="`vllm` starts a server of the model for this run, and options of `vllm serve` may follow; or the URL "
+            "of an OpenAI-compatible one.  [default: Transformers]"
+        ),
     ] = None,
     output: Annotated[
         Path | None,

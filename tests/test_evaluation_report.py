@@ -4,12 +4,13 @@ import re
 
 import benchmark_files as files
 import pytest
+import readme_results
 from test_benchmarks import TASKS, Scripted
 
 from minigemini.evaluation.gallery import cards_of
 from minigemini.evaluation.ledger import Ledger
 from minigemini.evaluation.page import write_page
-from minigemini.evaluation.report import Repeat, cell, scores, write_report
+from minigemini.evaluation.report import Repeat, cell, labels, scores, write_report
 from minigemini.evaluation.running import Result, evaluate
 from minigemini.evaluation.statistics import compare, figure, wilson
 from minigemini.evaluation.task import Mark, Measure
@@ -98,3 +99,15 @@ def test_two_runs_of_one_name_have_columns_of_their_own(tmp_path):
 
 def test_cells_hold_on_one_line_whatever_they_hold():
     assert cell("a|b\n\x1b[31m<i>`c`") == "a\\|b [31m&lt;i>'c'"
+
+
+def test_models_go_by_the_last_part_of_their_names_where_it_tells_them_apart(tmp_path):
+    files.mme(tmp_path, {"count": 1})
+    results = [answered(tmp_path, name) for name in ("nano", "a/nano-twin/", "b/other")]
+    assert labels(results) == ["nano", "nano-twin", "other"]
+    assert labels([answered(tmp_path, name) for name in ("nano", "a/nano")]) == ["nano", "a/nano"]
+    table = scores(results)
+    report = write_report(tmp_path, results, [], Repeat("minigemini eval mme", {}, {})).read_text()
+    assert "| nano | nano-twin | other |" in table
+    assert "a/nano-twin/" in report  # what its answers depend on is told by its whole name
+    assert readme_results.tables(report) == table + "\n"

@@ -14,6 +14,7 @@ import httpx
 import native_files
 import pytest
 from fabricate_pipelines import save_pipeline
+import readme_results
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
@@ -50,6 +51,13 @@ def test_both_programs_print_the_same_answer():
     ]
     assert said[0].strip()
     assert said[0] == said[1]
+
+
+def test_the_results_are_what_eval_measured():
+    """`python tools/readme_results.py runs/eval/nano/report.md` put both where they are."""
+    assert readme_results.between(README) == readme_results.tables(readme_results.REPORT.read_text())
+    with pytest.raises(ValueError, match="no report"):
+        readme_results.tables("# Something else\n")
 
 
 def put_parts_into(folder: Path) -> None:

@@ -100,15 +100,20 @@ def ask_all(
 def planned(questions: Sequence[Question], keys: Mapping[str, str], batch_size: int) -> list[Batch]:
     """Batches of like length, the longest first: what takes most memory fails at once, and the end is even.
 
-    Questions about the same pictures stay together, so that a batch has each picture to look at once.
+    Questions about the same pictures are in one batch, as far as it holds them, so that each picture is seen once.
     """
     alike: dict[Any, list[Question]] = {}
     for question in questions:
         alike.setdefault(tuple(question.pictures) or question.id, []).append(question)
     groups = [sorted(group, key=_length, reverse=True) for group in alike.values()]
-    ordered = [question for group in sorted(groups, key=lambda g: _length(g[0]), reverse=True) for question in group]
-    cut = [tuple(ordered[start : start + batch_size]) for start in range(0, len(ordered), batch_size)]
-    return [Batch(keys[batch[0].id], batch) for batch in cut]
+    batches: list[list[Question]] = [[]]
+    for group in sorted(groups, key=lambda group: _length(group[0]), reverse=True):
+        for start in range(0, len(group), batch_size):
+            part = group[start : start + batch_size]
+            if len(batches[-1]) + len(part) > batch_size:
+                batches.append([])
+            batches[-1] += part
+    return [Batch(keys[batch[0].id], tuple(batch)) for batch in batches if batch]
 
 
 def _length(question: Question) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from .running import Result, evaluate, load_results, save_results, write_whole
 from .served import Served, Service
 from .task import Question, Task
 from .tasks import tasks
+from .vllm import is_vllm, served_by_vllm
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def run(settings: Settings) -> str:
     known = tasks()
     if unknown := [name for name in settings.tasks if name not in known]:
         raise RequestError(f"unknown task {unknown[0]!r}; choose from {listed(list(known))}")
+    _check_options(settings)
     others = [result for folder in settings.compare for result in load_results(folder)]
     judge = Service(settings.judge, settings.judge_model) if settings.judge else None
     chosen = [known[name] for name in dict.fromkeys(settings.tasks)]
@@ -80,6 +82,19 @@ def run(settings: Settings) -> str:
     _write(settings, chosen, questions, results, others, cards)
     rows = [[result for result in (*results, *others) if result.task == task.name] for task in chosen]
     return "\n\n".join(scores(row) for row in rows)
+
+
+def _check_options(settings: Settings) -> None:
+    """Raises `RequestError` for what a backend would pass over in silence."""
+    if settings.backend is None:
+        return
+    ours = {"--device": settings.device, "--quantize": settings.quantize, "--base": settings.base}
+    if not is_vllm(settings.backend):
+        ours["--dtype"] = settings.dtype
+    if given := [name for name, value in ours.items() if value is not None]:
+        raise RequestError(
+            f"{given[0]} says how a model is loaded here; {settings.backend} loads it itself: leave it out"
+        )
 
 
 def _write(
@@ -139,5 +154,8 @@ def _answerer(model: str, settings: Settings) -> Iterator[Answerer]:
     if settings.backend is None:
         engine = Engine.load(model, settings.device, settings.dtype, quantize=settings.quantize, base=settings.base)
         yield Local(engine, settings.workers, settings.quantize, settings.base)
+    elif is_vllm(settings.backend):
+        with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as served:
+            yield served
     else:
         yield Served(Service(settings.backend, model if model != "nano" else None))

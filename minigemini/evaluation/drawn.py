@@ -54,15 +54,15 @@ class Drawn(Task):
 
 
 class Nano(Drawn):
-    name, title, skills = "nano", "what the first nano learnt", FIRST_SKILLS
+    name, title, skills = "nano", "What the first nano learnt", FIRST_SKILLS
 
 
 class Grown(Drawn):
-    name, title, skills = "grown", "the whole drawn world, by held-out axis", SKILLS
+    name, title, skills = "grown", "The whole drawn world, by held-out axis", SKILLS
 
 
 class Pages(Drawn):
-    name, title, skills = "pages", "texts, charts and tables of 512 pixels", PAGE_SKILLS
+    name, title, skills = "pages", "Texts, charts and tables of 512 pixels", PAGE_SKILLS
 
 
 def questions(skill: Skill, samples: int) -> list[Question]:

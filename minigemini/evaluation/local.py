@@ -3,44 +3,25 @@
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ..inference.adapters import find_source
 from ..inference.engine import Engine
-from ..model import MiniGeminiProcessor
 from ..model.outputs import MiniGeminiImageFeatures
-from ..model.pictures import PictureError
 from .asking import Batch, Fault
-from .task import Picture, Question, open_one
+from .decoding import can_share, greedy
+from .preparing import Inputs, Preparation, Prepared
 
 FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """What of a checkpoint's folder decides its answers."""
 READ_AT_ONCE = 2**22
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """One batch, ready.
-
-    Attributes:
-        text: ids and mask, (B, length), padded on the left.
-        pixels: of each different picture, one row in each tensor; empty without pictures.
-        shown: which row each picture of the text is, in the order of the text.
-    """
-
-    text: dict[str, Any]
-    pixels: dict[str, torch.Tensor]
-    shown: list[int]
-
-
-Prepared = tuple[Inputs | None, dict[str, Fault]]
+SEEN_AT_ONCE = 8
+"""Pictures that go through the towers together: more gain nothing there, and the maps of a large one fill memory."""
 
 
 class Local:
@@ -79,7 +60,7 @@ class Local:
 
         as_it_is: Any = _as_it_is
         prepared: Any = DataLoader(
-            Preparation(self.engine.processor, self.context_tokens),
+            Preparation(self.engine.processor, self.context_tokens, can_share(self.engine.model)),
             sampler=drawn(),
             batch_size=None,
             num_workers=self.workers,
@@ -93,32 +74,32 @@ class Local:
                 said |= dict(zip(asked, self.generate(inputs, max_new_tokens), strict=True))
             yield batch, said
 
-    @torch.inference_mode()
     def generate(self, inputs: Inputs, max_new_tokens: int) -> list[str]:
-        """The answers to inputs of one batch, padded on the left; each picture is seen once."""
-        model, length = cast(Any, self.engine.model), inputs.text["input_ids"].shape[1]
-        generated = model.generate(
-            **{name: tensor.to(self.engine.device) for name, tensor in inputs.text.items()},
-            **self.shown(inputs),
-            max_new_tokens=min(max_new_tokens, self.context_tokens - length),
-            num_beams=1,
-            do_sample=False,
-            # None: whatever the checkpoint's generation_config says about drawing does not belong here.
-            temperature=None,
-            top_k=None,
-            top_p=None,
+        """The answers to inputs of one batch; each picture is seen once."""
+        seen, room = self.seen(inputs), self.context_tokens - max(inputs.text.lengths)
+        tokens = greedy(
+            self.engine.model,
+            inputs.text,
+            lambda rows: features(seen, [inputs.shown[row] for row in rows]),
+            min(max_new_tokens, room),
+            self.engine.device,
         )
-        said = self.engine.processor.batch_decode(generated[:, length:], skip_special_tokens=True)
-        return [answer.strip() for answer in said]
+        said = [self.engine.processor.decode(new, skip_special_tokens=True) for new in tokens]
+        return [str(answer).strip() for answer in said]
 
-    def shown(self, inputs: Inputs) -> dict[str, Any]:
-        """The pictures of a batch as the model takes them, each run through the towers once."""
+    @torch.inference_mode()
+    def seen(self, inputs: Inputs) -> torch.Tensor | None:
+        """The visual tokens (pictures, t·N, D) of a batch, None without pictures."""
         if not inputs.pixels:
-            return {}
-        pixels = {name: tensor.to(self.engine.device) for name, tensor in inputs.pixels.items()}
-        seen = cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True)
-        shown = MiniGeminiImageFeatures(pooler_output=seen.pooler_output[inputs.shown])
-        return {"mm_encoder_outputs": {"image": shown}}
+            return None
+        parts = []
+        for start in range(0, len(next(iter(inputs.pixels.values()))), SEEN_AT_ONCE):
+            pixels = {
+                name: tensor[start : start + SEEN_AT_ONCE].to(self.engine.device)
+                for name, tensor in inputs.pixels.items()
+            }
+            parts.append(cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True).pooler_output)
+        return torch.cat(parts)
 
     @property
     def context_tokens(self) -> int:
@@ -126,55 +107,12 @@ class Local:
         return getattr(self.engine.model.config.text_config, "max_position_embeddings", None) or 2**31
 
 
-class _UnaskableError(ValueError):
-    """A question whose text cannot be put to a model."""
-
-
-class Preparation(Dataset[Prepared]):
-    """What workers do: the tensors of a batch's questions, and the faults of those that cannot be asked."""
-
-    def __init__(self, processor: MiniGeminiProcessor, context_tokens: int) -> None:
-        self.processor, self.context_tokens = processor, context_tokens
-
-    def __getitem__(self, batch: Batch) -> Prepared:  # type: ignore[override]
-        faults: dict[str, Fault] = {}
-        asked, opened = [], cast(dict[Picture, Image.Image], {})
-        for question in batch.questions:
-            try:
-                self._check_text(question)
-                opened |= {picture: open_one(picture) for picture in question.pictures if picture not in opened}
-                asked.append(question)
-            except (PictureError, _UnaskableError) as error:
-                faults[question.id] = Fault(str(error))
-        inputs = self._inputs(asked, opened)
-        lengths = inputs.text["attention_mask"].sum(1).tolist() if inputs else []
-        fitting = [q for q, length in zip(asked, lengths, strict=True) if length < self.context_tokens]
-        for question, length in zip(asked, lengths, strict=True):
-            if question not in fitting:
-                faults[question.id] = Fault(f"{length} tokens, but the context holds {self.context_tokens}")
-        return (inputs if len(fitting) == len(asked) else self._inputs(fitting, opened)), faults
-
-    def _check_text(self, question: Question) -> None:
-        token = self.processor.image_token
-        if question.prompt.count(token) > (len(question.pictures) if token == "<image>" else 0):
-            raise _UnaskableError(f"the text holds {token}, which stands for a picture")
-
-    def _inputs(self, questions: Sequence[Question], opened: Mapping[Picture, Image.Image]) -> Inputs | None:
-        if not questions:
-            return None
-        made: Any = self.processor.apply_chat_template(
-            [question.messages_with(opened) for question in questions],
-            tokenize=True,
-            return_dict=True,
-            add_generation_prompt=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "left"},
-        )
-        shown = [picture for question in questions for picture in question.pictures]
-        rows = {picture: shown.index(picture) for picture in dict.fromkeys(shown)}
-        order = {picture: number for number, picture in enumerate(rows)}
-        pixels = {name: made.pop(name)[list(rows.values())] for name in list(made) if name.endswith("pixel_values")}
-        return Inputs(dict(made), pixels, [order[picture] for picture in shown])
+def features(seen: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The pictures that prompts show, in the order of the text, as the model's forward takes them."""
+    rows = [row for pictures in shown for row in pictures]
+    if seen is None or not rows:
+        return {}
+    return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=seen[rows])}}
 
 
 def fingerprint(model: str, base: str | None = None) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .gallery import Card
 from .paper import PAPER, row_of
-from .report import points
+from .report import labels, points
 from .running import Result, write_whole
 from .statistics import figure
 from .task import Measure
 
 PAGE = "index.html"
-BAR_PX, LABEL_PX, ROW_PX = 420, 330, 20
+BAR_PX, LABEL_PX, ROW_PX = 420, 380, 20
 COLOURS = ("#285abe", "#d6722c", "#4a8f4a", "#8a56a8", "#7d7d7d")
 
 STYLE = """
@@ -59,13 +59,13 @@ def write_page(folder: Path, results: Sequence[Result], others: Sequence[Result]
 def _scores(results: Sequence[Result]) -> str:
     rows = [
         "<tr><th>measure</th>"
-        + "".join(f"<th>{_text(result.model)}</th>" for result in results)
-        + "<th>paper</th></tr>"
+        + "".join(f"<th>{_text(label)}</th>" for label in labels(results))
+        + ("<th>paper</th></tr>" if any(row_of(result.model) for result in results) else "</tr>")
     ]
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         found = [next((m for m in result.measures if m.name == name), None) for result in results]
         cells = "".join(f"<td>{points(measure)}</td>" for measure in found)
-        rows.append(f"<tr><td>{_text(name)}</td>{cells}<td>{_paper(results, found)}</td></tr>")
+        rows.append(f"<tr><td>{_text(name)}</td>{cells}{_paper(results, found)}</tr>")
     faults = sum(len(result.faults) for result in results)
     note = f"<p><b>{faults} questions have no grade and are left out; report.md names them.</b></p>" if faults else ""
     return f"<table>{''.join(rows)}</table>{note}"
@@ -78,16 +78,23 @@ def _paper(results: Sequence[Result], found: Sequence[Measure | None]) -> str:
         value = PAPER[row].get((measure and measure.paper) or "") if row else None
         if value is not None:
             said.append(f"{row}: {value:g}")
-    return "; ".join(said) or "-"
+    return f"<td>{'; '.join(said) or '-'}</td>" if any(row_of(result.model) for result in results) else ""
 
 
 def _plots(results: Sequence[Result]) -> list[str]:
     """One plot per breakdown; a task without one but with several measures of points shows those."""
     names = dict.fromkeys(name for result in results for name in result.breakdowns)
     if not names and len(results[0].measures) > 2:
-        return [_plot([(result.model, result.measures) for result in results])]
+        return [_plot([(label, r.measures) for label, r in zip(labels(results), results, strict=True)])]
     return [
-        f"<h3>By {_text(name)}</h3>" + _plot([(r.model, r.breakdowns[name]) for r in results if name in r.breakdowns])
+        f"<h3>By {_text(name)}</h3>"
+        + _plot(
+            [
+                (label, r.breakdowns[name])
+                for label, r in zip(labels(results), results, strict=True)
+                if name in r.breakdowns
+            ]
+        )
         for name in names
     ]
 
@@ -102,7 +109,7 @@ def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> str:
     y = 4
     for label in labels:
         middle = y + ROW_PX * len(runs) / 2 + 4
-        parts.append(f'<text x="{LABEL_PX - 8}" y="{middle:.1f}" text-anchor="end">{_text(label[:52])}</text>')
+        parts.append(f'<text x="{LABEL_PX - 8}" y="{middle:.1f}" text-anchor="end">{_text(label[:60])}</text>')
         for number, run in enumerate(figures):
             if label in run:
                 parts.append(_bar(run[label].score, run[label].low, run[label].high, top, y, number))
@@ -111,7 +118,7 @@ def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> str:
     for number, (model, _) in enumerate(runs):
         x = LABEL_PX + number * 180
         parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>')
-        parts.append(f'<text x="{x + 14}" y="{y + 9}">{_text(model[-24:])}</text>')
+        parts.append(f'<text x="{x + 14}" y="{y + 9}">{_text(model[:24])}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -128,9 +135,12 @@ def _bar(score: float, low: float, high: float, top: float, y: float, colour: in
 
 def _card(card: Card) -> str:
     image = f'<img loading="lazy" src="{_text(card.picture)}" alt="what the model saw">' if card.picture else ""
-    rows = {"question": card.prompt, "answer": card.said or "(nothing)", "read as": card.read_as, "truth": card.truth}
+    asked = card.prompt.removeprefix("user: ") if "\nassistant: " not in card.prompt else card.prompt
+    read_as = card.read_as if card.read_as != card.said else ""
+    rows = {"question": asked, "answer": card.said or "(nothing)", "read as": read_as, "truth": card.truth}
     told = "".join(f"<dt>{name}</dt><dd><pre>{_text(value)}</pre></dd>" for name, value in rows.items() if value)
-    where = " · ".join(part for part in (card.task, card.category, card.id, card.model) if part)
+    category = "" if card.id.startswith(card.category) else card.category
+    where = " · ".join(part for part in (card.task, category, card.id, card.model) if part)
     kind = "right" if card.value >= 1 else "wrong"
     return f'<div class="card {kind}">{image}<dl>{told}</dl><small>{_text(where)}: {card.value:g}</small></div>'
 

@@ -54,10 +54,10 @@ def scores(results: Sequence[Result]) -> str:
     papers = [row_of(result.model) for result in results]
     heads = [
         head
-        for result, row in zip(results, papers, strict=True)
-        for head in (result.model, *([f"paper, {row}"] if row else []))
+        for label, row in zip(labels(results), papers, strict=True)
+        for head in (label, *([f"paper, {row}"] if row else []))
     ]
-    rows = [f"| {results[0].task} | {' | '.join(map(cell, heads))} |", "|---|" + "---|" * len(heads)]
+    rows = [f"| task {results[0].task} | {' | '.join(map(cell, heads))} |", "|---|" + "---|" * len(heads)]
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         cells = []
         for result, row in zip(results, papers, strict=True):
@@ -68,6 +68,12 @@ def scores(results: Sequence[Result]) -> str:
                 cells.append(f"{value:g}" if value is not None else "-")
         rows.append(f"| {cell(name)} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def labels(results: Sequence[Result]) -> list[str]:
+    """The models by the last part of their names, or by all of it where two have the same."""
+    short = [result.model.rstrip("/").rsplit("/", 1)[-1] for result in results]
+    return [name if short.count(name) == 1 else result.model for name, result in zip(short, results, strict=True)]
 
 
 def points(measure: Measure | None) -> str:
@@ -92,11 +98,11 @@ def cell(text: str, most: int = 300) -> str:
 def _of_task(results: Sequence[Result]) -> list[str]:
     first = results[0]
     lines = [f"## {first.title}", "", scores(results), ""] if first.measures else [f"## {first.title}", ""]
-    for result in results:
+    for label, result in zip(labels(results), results, strict=True):
         graded = result.asked - len(result.faults)
         judged = f"judged by {cell(result.judge)}" if result.judge else "scored by rules, no judge"
         lines.append(
-            f"- {cell(result.model)}: {graded} of {result.asked} questions graded, {judged}; "
+            f"- {cell(label)}: {graded} of {result.asked} questions graded, {judged}; "
             f"{result.unparsed} answers the rules could not read."
         )
         lines += _faults(result)
@@ -106,12 +112,12 @@ def _of_task(results: Sequence[Result]) -> list[str]:
     for name in first.breakdowns:
         lines += [f"### By {name}", ""]
         models = [result for result in results if result.breakdowns.get(name)]
-        labels = dict.fromkeys(measure.name for result in models for measure in result.breakdowns[name])
+        categories = dict.fromkeys(measure.name for result in models for measure in result.breakdowns[name])
         rows = []
-        for label in labels:
-            found = [next((m for m in result.breakdowns[name] if m.name == label), None) for result in models]
-            rows.append((label, *map(points, found)))
-        lines += _table((name, *(result.model for result in models)), rows)
+        for category in categories:
+            found = [next((m for m in result.breakdowns[name] if m.name == category), None) for result in models]
+            rows.append((category, *map(points, found)))
+        lines += _table((name, *labels(models)), rows)
     return lines
 
 
@@ -130,18 +136,17 @@ def _faults(result: Result) -> list[str]:
 def _differences(results: Sequence[Result]) -> list[str]:
     """Every later run against the first, in pairs."""
     rows = []
-    for other in results[1:]:
+    first, *others = labels(results)
+    for label, other in zip(others, results[1:], strict=True):
         theirs = {measure.name: measure for measure in other.measures}
         for measure in results[0].measures:
             against = theirs.get(measure.name)
             if against and (found := compare(against, measure)):
                 chance = "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
-                rows.append((measure.name, other.model, f"{found.points:+.1f}", chance, str(found.units)))
+                rows.append((measure.name, label, f"{found.points:+.1f}", chance, str(found.units)))
     if not rows:
         return []
-    intro = (
-        f"{cell(results[0].model)} less the other, on what both answered; p by swapping pairs at random (10,000 draws)."
-    )
+    intro = f"{cell(first)} less the other, on what both answered; p by swapping pairs at random (10,000 draws)."
     return [intro, "", *_table(("measure", "against", "points", "p", "n"), rows)]
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from ..inference.errors import RequestError
 from ..model.pictures import PictureError
@@ -20,6 +21,8 @@ from .task import Question, open_one
 
 T = TypeVar("T")
 REFUSED, MOST_BYTES = "connection refused", 2**24
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""No proxy knows the way to these."""
 KEY_VARIABLE = "OPENAI_API_KEY"
 ASK_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
@@ -47,16 +50,25 @@ class Service:
         address: e.g. `http://127.0.0.1:8000/v1`.
         model: as the server calls it; None takes the only one that it lists.
         patience: with a server that is slow or busy.
+        more: fields of every request.
 
     Raises:
         RequestError: no such address, nobody there, or several models and none named.
     """
 
-    def __init__(self, address: str, model: str | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        model: str | None = None,
+        patience: Patience | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         if not address.startswith(("http://", "https://")):
             raise RequestError(f"{address}: no address; give one like http://127.0.0.1:8000/v1")
         self.address, self.patience = address.rstrip("/"), patience or Patience()
-        self._http = build_opener(_NoRedirects)
+        here = urlsplit(self.address).hostname in LOOPBACK
+        self._http = build_opener(_NoRedirects, *([ProxyHandler({})] if here else []))
+        self._more = dict(more or {})
         self.model = model or self._only_model()
 
     def chat(self, messages: Sequence[Mapping[str, Any]], max_tokens: int, read: Callable[[str], T | None]) -> T:
@@ -66,6 +78,7 @@ class Service:
             ServiceError: after all tries, or at once where asking again is of no use.
         """
         body = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
+        body |= self._more
         reason, wait = "", self.patience.first_wait_s
         for attempt in range(self.patience.tries):
             if attempt:

@@ -46,7 +46,8 @@ def wilson(right: int, asked: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927)."""
     z, p = 1.96, right / asked
     middle, spread = p + z * z / (2 * asked), z * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
-    return (middle - spread) / (1 + z * z / asked), (middle + spread) / (1 + z * z / asked)
+    low, high = (middle - spread) / (1 + z * z / asked), (middle + spread) / (1 + z * z / asked)
+    return max(0.0, low), min(1.0, high)  # rounding goes beyond
 
 
 def compare(first: Measure, second: Measure) -> Difference | None:

@@ -19,7 +19,8 @@ from ...inference.engine import Engine
 from ...inference.errors import RequestError
 from ...model.messages import with_requests
 from ..asking import Answerer, Batch, Fault, planned
-from ..local import Local, Preparation
+from ..local import Local, features
+from ..preparing import Preparation
 from ..served import Served, Service
 from ..task import Message, Picture, Question
 
@@ -92,13 +93,15 @@ class _Adapter(lmms):
         doc = self.task_dict[task][split][doc_id]
         continuation = target if isinstance(target, str) else target(doc)
         question = self._question(0, _turn(context, to_visual(doc) if to_visual else []), doc)
-        inputs, faults = Preparation(local.engine.processor, local.context_tokens)[Batch("", (question,))]
+        inputs, faults = Preparation(local.engine.processor, local.context_tokens, share=False)[Batch("", (question,))]
         if inputs is None:
             raise RequestError(f"{task}, document {doc_id}: {faults[question.id].reason}")
         tokenizer = local.engine.processor.tokenizer
         added = tokenizer(str(continuation), add_special_tokens=False, return_tensors="pt")["input_ids"]
-        ids = torch.cat([inputs.text["input_ids"], added], dim=1).to(local.engine.device)
-        outputs = local.engine.model(input_ids=ids, **local.shown(inputs), logits_to_keep=added.shape[1] + 1)
+        ids = torch.cat([inputs.text.input_ids, added], dim=1).to(local.engine.device)
+        outputs = local.engine.model(
+            input_ids=ids, **features(local.seen(inputs), inputs.shown), logits_to_keep=added.shape[1] + 1
+        )
         logits = outputs.logits[0, :-1].float().cpu()
         loss = torch.nn.functional.cross_entropy(logits, added[0])
         return float(loss), bool((logits.argmax(-1) == added[0]).all())
