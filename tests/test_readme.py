@@ -13,8 +13,8 @@ import damaged
 import httpx
 import native_files
 import pytest
-from fabricate_pipelines import save_pipeline
 import readme_results
+from fabricate_pipelines import save_pipeline
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
