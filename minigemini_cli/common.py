@@ -1,5 +1,6 @@
 """What the verbs share: their options, and what becomes of bad input and Ctrl-C."""
 
+import errno
 import logging
 import os
 import sys
@@ -61,6 +62,10 @@ def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:  # e.g. `minigemini ask … | head -c 1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
             raise typer.Exit(NOBODY_READS) from None
+        except OSError as error:  # no such folder, no permission, a full disk: nothing that a traceback would help with
+            if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            fail(f"{error.filename or 'writing'}: {error.strerror}")
         except ValueError as error:
             if not _is_bad_input(error):
                 raise
@@ -83,6 +88,21 @@ def parse_sides(text: str | None) -> int | tuple[int, int] | None:
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
         fail(f"size {text!r} is none; write it as 512 or 768x512")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Fail before the work rather than after it if a file could not be written."""
+    for file in filter(None, files):
+        if file.is_dir():
+            fail(f"{file} is a folder; name a file")
+        if not os.access(file.parent, os.W_OK):
+            fail(f"{file}: {file.parent} is no folder that can be written to; make it, or name another")
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    """Fail if a folder that an option names is not there."""
+    if folder is not None and not folder.is_dir():
+        fail(f"{option} is {folder}: no such folder; check the path")
 
 
 def be_quiet(model: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import be_quiet, fail, one_line_errors
+from .common import be_quiet, check_folder, fail, one_line_errors
 from .data_doctor import Images, Ray, Workers
 from .data_fetch import Data
 
@@ -43,6 +43,7 @@ def build(
 
     if form not in ("parquet", "webdataset"):
         fail(f"--form is {form}: give parquet or webdataset")
+    check_folder("--images", images)
     try:
         built = build(
             read_recipe(recipe, images, seed).without(without or ()),
@@ -58,7 +59,8 @@ def build(
     except (BuildError, TasksError, ImportError) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{target}: {error.strerror or error}; what is written stays, and the same command goes on")
+        said = f"{error.filename or target}: {error.strerror or error}"
+        fail(f"{said}; what is written stays, and the same command goes on")
     print(f"{target}: {built.index['rows']:,} samples in {len(built.index['shards'])} shards")
     for part in built.index["sources"]:
         print(f"{part['samples']:>10,}  {part['source']}  ({part['licence'] or 'licence not known'})")
@@ -66,3 +68,5 @@ def build(
         print("left out, each in faults.jsonl:")
         for kind, count in sorted(built.faults.items()):
             print(f"{count:>10,}  {kind}")
+    if not built.index["rows"]:
+        fail(f"{target}: no sample of it is good; `minigemini data doctor` says more")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import be_quiet, fail, one_line_errors
+from .common import be_quiet, check_folder, check_outputs, fail, one_line_errors
 
 Images = Annotated[Path | None, typer.Option("--images", help="Folder that its pictures' paths start from.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
@@ -59,6 +59,8 @@ def doctor(
         fail(f"nothing is called {unknown[0]!r}; there is {', '.join(KINDS)}")
     if fix and (fix.suffix != SUFFIX or not path.is_file() or path.suffix == SUFFIX):
         fail(f"--fix writes an X{SUFFIX} of one file of samples; name such a file")
+    check_folder("--images", images)
+    check_outputs(fix, page, as_json)
     try:
         sets = [read_evaluation_set(one, workers) for one in evaluation or ()]
         counters = {name: TemplateTokens(find_processor(name)) for name in model or ()}

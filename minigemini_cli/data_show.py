@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import MODEL_HELP, be_quiet, fail, one_line_errors
+from .common import MODEL_HELP, be_quiet, check_folder, check_outputs, fail, one_line_errors
 from .data_doctor import Images
 
 
@@ -33,6 +33,8 @@ def show(
 
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         fail(f"--sheet is {sheet}: give an X.png or X.jpg")
+    check_folder("--images", images)
+    check_outputs(page, sheet)
     try:
         processor = find_processor(model)
         reader = open_reader(path, images, mend=True)

@@ -1,6 +1,7 @@
 """A server of one file that misbehaves in a chosen way, as servers do."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ class Misbehaviour:
         ranges: "good", "ignored" (the whole, 200), "shifted" (other bytes under a right header), "elsewhere" (a range
             that nobody asked for).
         length: what the header says in place of the true length.
+        pause: seconds between pieces of 10,000 bytes.
         status: answered, with a web page, as long as `refusals` are left.
         etags: one per answer, the last from then on.
         headers: more of them.
@@ -23,6 +25,7 @@ class Misbehaviour:
     def __init__(self, data: bytes, **ways) -> None:
         self.data, self.asked = data, list[str | None]()
         self.drop_after, self.drops, self.ranges, self.length = None, 0, "good", None
+        self.pause = 0.0
         self.status, self.refusals, self.etags, self.headers = 200, 0, ["one"], {}
         vars(self).update(ways)
 
@@ -65,7 +68,11 @@ def served(way: Misbehaviour) -> Iterator[str]:
                 self.close_connection = True
             self.close_connection |= way.length is not None
             try:
-                self.wfile.write(body)
+                for first in range(0, len(body), 10_000) if way.pause else ():
+                    self.wfile.write(body[first : first + 10_000])
+                    time.sleep(way.pause)
+                if not way.pause:
+                    self.wfile.write(body)
             except OSError:
                 self.close_connection = True
 

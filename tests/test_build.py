@@ -19,6 +19,7 @@ from damaged import encoded, fabricate, picture, record
 from typer.testing import CliRunner
 
 from minigemini.corpus.building import BuildError, BuildPart, BuildRecipe, build, read_recipe
+from minigemini.corpus.building.target import Target
 from minigemini.data.readers import SourceError, open_reader
 from minigemini.data.schema import SampleError
 from minigemini_cli.app import app
@@ -89,23 +90,30 @@ def test_good_samples_in_order_and_faulty_ones_listed(way, damaged, tmp_path):
 
 
 @pytest.mark.parametrize("way", ["parquet", "webdataset"])
-def test_the_same_bytes_however_they_came_to_be(way, damaged, tmp_path):
+def test_the_same_bytes_however_they_came_to_be(way, damaged, tmp_path, monkeypatch):
     folder, _ = damaged
     how = {"shard_samples": 50, "quiet": True, **WAYS[way]}
     build(recipe_of(folder), str(tmp_path / "a"), **how)
     build(recipe_of(folder), str(tmp_path / "b"), workers=2, **how)
     whole = digests(tmp_path / "a")
     assert digests(tmp_path / "b") == whole
-    # A build that was stopped: some shards there with their notes, one cut off, one with a note of another plan.
-    build(recipe_of(folder), str(tmp_path / "c"), **how)
+    # A build that was killed while it finished: of its shards one is gone, one cut off, one noted as another build's.
+    with monkeypatch.context() as patch:
+        patch.setattr(Target, "remove", lambda self, name: None)
+        build(recipe_of(folder), str(tmp_path / "c"), **how)
     (tmp_path / "c/index.json").unlink()
-    (tmp_path / "c/README.md").unlink()
-    (tmp_path / "c/faults.jsonl").unlink()
-    names = sorted(path.name for path in (tmp_path / "c").iterdir())
+    names = sorted(path.name for path in (tmp_path / "c").glob("shard-*"))
     (tmp_path / "c" / names[1]).unlink()
     (tmp_path / "c" / names[2]).write_bytes(b"cut off")
+    (tmp_path / "c" / f".{names[1]}.7.partial").write_bytes(b"of the killed process")
+    note = tmp_path / "c/.done/00003.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "plan": "another"}))
+    with pytest.raises(BuildError, match="has another build, begun and not finished"):
+        build(recipe_of(folder, samples=100), str(tmp_path / "c"), **how)
+    first = (tmp_path / "c" / names[0]).stat().st_mtime_ns
     build(recipe_of(folder), str(tmp_path / "c"), **how)
     assert digests(tmp_path / "c") == whole
+    assert (tmp_path / "c" / names[0]).stat().st_mtime_ns == first
     (tmp_path / "c" / names[0]).write_bytes(b"damaged later")
     build(recipe_of(folder), str(tmp_path / "c"), **how)
     assert digests(tmp_path / "c") == whole
@@ -133,8 +141,6 @@ build(recipe_of(Path({str(folder)!r})), {str(tmp_path / "killed")!r}, shard_samp
     build(recipe_of(folder), str(tmp_path / "killed"), shard_samples=12, quiet=True)
     noted = sum(path.stat().st_mtime_ns == written for path, written in kept.items())
     assert noted >= len(kept) - 1
-    for leftover in (tmp_path / "killed").glob(".*.partial"):
-        leftover.unlink()
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
@@ -293,6 +299,9 @@ WRONG = {
     "unknown in a part": ("x.toml", "[[part]]\nfil = 'x'", "part 1 has unknown fil"),
     "wrong type": ("x.toml", "[[part]]\nfile = 'x'\nsamples = 'many'", "samples = 'many' is of the wrong type"),
     "both": ("x.toml", "[[part]]\nfile = 'x'\nsource = 'lima'", "either a source or a file"),
+    "no list": ("x.toml", "part = 3", "at least one"),
+    "none of it": ("x.toml", "[[part]]\nfile = 'x'\nsamples = -1", "samples = -1: give one above 0"),
+    "weightless": ("x.toml", "[[part]]\nfile = 'x'\nweight = nan", "weight = nan: give one above 0"),
     "no source": ("x.toml", "[[part]]\nsource = 'limma'", "no source is called 'limma'"),
 }
 
@@ -311,11 +320,19 @@ def test_bad_wishes_end_with_one_line(damaged, tmp_path):
     path, images = str(folder / "set.jsonl"), ["--images", str(folder / "pictures")]
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thesis.txt").touch()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/shard-00000.parquet").touch()
+    (tmp_path / "bad.jsonl").write_text("{}")
     for words, said in (
         ([path, str(tmp_path / "full"), *images], "has thesis.txt in it, and no build"),
         ([path, str(tmp_path / "x"), *images, "--form", "zip"], "give parquet or webdataset"),
         ([path, str(tmp_path / "x"), *images, "--form", "webdataset", "--reference"], "pictures inside"),
         ([path, str(tmp_path / "x"), *images, "--without", "lima"], "has no part 'lima'"),
+        ([path, str(tmp_path / "x"), *images, "--without", "set"], "has no part left"),
+        ([path, str(tmp_path / "x"), "--images", str(tmp_path / "gone")], "gone: no such folder"),
+        ([path, str(tmp_path / "theirs"), *images], "has shard-00000.parquet in it, and no build"),
+        ([path, path, *images], "Not a directory"),
+        ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no sample of it is good"),
         (["MGM-Pretrain", str(tmp_path / "x"), "--data", str(tmp_path)], "minigemini data fetch llava-pretrain"),
         ([path, "what://x", *images], "Protocol not known"),
     ):

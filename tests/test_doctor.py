@@ -1,7 +1,11 @@
 """What the doctor finds is what was done to the data; what it leaves trains as if the rest had never been there."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,8 @@ from minigemini.corpus.tasks import TasksError, run_tasks
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import ParquetReader, SourceError, open_reader, write_parquet
 from minigemini_cli.app import app
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +210,55 @@ def test_bad_wishes_end_with_one_line(damaged, tmp_path):
         (["--exclude", "nonsense"], "nothing is called 'nonsense'"),
         (["--evaluation", str(tmp_path / "no")], "neither a folder"),
         (["--model", "no/"], "no such folder"),
+        (["--images", str(tmp_path / "no")], "--images is"),
+        (["--page", str(tmp_path / "no/x.html")], "is no folder that can be written to"),
+        (["--json", str(tmp_path)], "is a folder; name a file"),
+        (["--fix", str(tmp_path / "no/x.manifest")], "is no folder that can be written to"),
     ):
         done = CliRunner().invoke(app, ["data", "doctor", path, *words])
         assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
     assert CliRunner().invoke(app, ["data", "doctor", str(folder / "none.json")]).exit_code == 2
+
+
+def test_a_clean_set(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encoded(picture(1)))
+    (tmp_path / "x.json").write_text(json.dumps([record(0, "a.jpg"), record(1, "a.jpg")]))
+    words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, "--fix", str(tmp_path / "x.manifest")])
+    assert done.exit_code == 0, done.output
+    assert "of no use: 0 samples\ncharacters: " in done.stdout
+    assert len(open_reader(tmp_path / "x.manifest")) == 2
+
+
+def test_a_full_disk_is_told_in_one_line(damaged, tmp_path, monkeypatch):
+    from minigemini.corpus.doctor import report
+
+    def full(found):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report, "as_page", full)
+    done = CliRunner().invoke(app, ["data", "doctor", str(damaged[0] / "set.json"), "--page", str(tmp_path / "x.html")])
+    assert (done.exit_code, done.stderr) == (2, "minigemini: writing: No space left on device\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_waits_for_no_worker():
+    program = """
+import time
+from minigemini.corpus.tasks import run_tasks
+try:
+    for done in run_tasks(time.sleep, [0, *[60] * 9], 2):
+        print("working", flush=True)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=-1, stderr=-1, text=True, start_new_session=True
+    )
+    assert running.stdout.readline() == "working\n"
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of them
+    said, complained = running.communicate(timeout=30)
+    assert (said, complained) == ("stopped\n", "")
 
 
 def _die(task: int) -> int:

@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+import os
 import random
+import signal
+import threading
+import time
 import zipfile
 from dataclasses import replace
 
@@ -209,6 +213,33 @@ def test_damaged_archives(tmp_path):
         with pytest.raises(FetchError, match=r"damaged, or no zip archive"):
             unpack(tmp_path / "x.zip", tmp_path / "images")
         assert not any(path.name.startswith((".a", "a")) for path in (tmp_path / "images").glob("*"))
+
+
+def test_ctrl_c_ends_what_runs_and_begins_no_more(tmp_path):
+    way = Misbehaviour(DATA, pause=0.1)  # four seconds a file
+    with served(way) as address:
+        files = tuple(RemoteFile(f"{n}.bin", f"{address}/{n}.bin") for n in range(5))
+        source = replace(SOURCES["lima"], files=files)
+        begun = time.monotonic()
+        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            fetch([source], tmp_path, workers=2, quiet=True)
+        assert time.monotonic() - begun < 3
+    assert len(way.asked) <= 2
+    assert not [name for name in left(tmp_path) if name.endswith(".bin")]
+    assert 0 < (tmp_path / ".0.bin.partial").stat().st_size < len(DATA)
+
+
+def test_an_archive_that_cannot_be_unpacked_is_a_line(tmp_path):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror/x.zip").write_bytes(zipped(a=b"1"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/images").write_text("a file where its folder would be")
+    source = replace(SOURCES["lima"], files=(RemoteFile("x.zip", None, unpack="images"),))
+    outcome = fetch([source], tmp_path / "data", mirror=str(tmp_path / "mirror"), quiet=True)
+    assert (outcome.fetched, len(outcome.failed)) == (["x.zip"], 1)
+    assert "data/images" in outcome.failed[0]
+    assert "\n" not in outcome.failed[0]
 
 
 def test_data_fetch(tmp_path):

@@ -5,6 +5,7 @@ processes of this machine, or as a Ray Data job, where a worker that dies costs 
 """
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -54,6 +55,7 @@ _work: Callable[[Any], Any]
 def _remember(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the process that asked ends us
 
 
 def _do(task: Any) -> Any:
@@ -64,6 +66,7 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
     # Forked processes share what is imported and read; where there is no fork they import it again.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     context, rest = multiprocessing.get_context(method), iter(tasks)
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_remember, initargs=(work,)) as pool:
         waiting: deque[Future[Result]] = deque(pool.submit(_do, task) for task in islice(rest, _AHEAD * workers))
         try:
@@ -74,9 +77,10 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
             raise TasksError(
                 "a worker was killed, most likely for want of memory: run again with fewer --workers"
             ) from None
-        finally:
-            for future in waiting:
-                future.cancel()
+        except BaseException:  # Ctrl-C, or nobody wants the rest: what runs is not waited for
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
 
 
 def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str) -> Iterator[Result]:

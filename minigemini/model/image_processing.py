@@ -1,10 +1,8 @@
 """Pictures to pixels: one high-resolution tensor per picture, and the low-resolution one that is made from it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from einops import rearrange
 from PIL import Image
 from transformers.image_processing_backends import PilBackend
@@ -21,6 +19,8 @@ from transformers.image_utils import (
 )
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
+
+from .resizing import fit, look_up, shrink
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -71,20 +71,21 @@ class MiniGeminiImageProcessor(PilBackend):
 
     def process_image(  # type: ignore[override]
         self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
-    ) -> np.ndarray:
-        """Bring any accepted picture into the layout (3, H, W).
+    ) -> Image.Image | np.ndarray:
+        """Bring any accepted picture into mode RGB; an array of other values than bytes into the layout (3, H, W).
 
         Transparency is dropped, as published models saw it; Transformers would composite it onto white.
         """
         if isinstance(image, Image.Image):
-            return rearrange(np.array(image.convert("RGB")), "h w c -> c h w")
+            return image if image.mode == "RGB" else image.convert("RGB")
         array = to_numpy_array(image)
         if input_data_format is None:
             input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
         if input_data_format == ChannelDimension.LAST:
             array = rearrange(array, "h w c -> c h w")
         # Arrays have lost their mode: one channel is grey, a fourth is alpha.
-        return np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
+        array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
+        return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
 
     def pad_to_square(self, image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
         """Centre (3, H, W) on a square of one colour."""
@@ -100,7 +101,7 @@ class MiniGeminiImageProcessor(PilBackend):
 
     def _preprocess(  # type: ignore[override]
         self,
-        images: list[np.ndarray],
+        images: list[Image.Image | np.ndarray],
         *,
         do_pad: bool,
         do_resize: bool,
@@ -121,19 +122,28 @@ class MiniGeminiImageProcessor(PilBackend):
                 image = self.rescale(image, rescale_factor)
             return self.normalize(image, image_mean, image_std) if do_normalize else image
 
-        low_res, high_res = [], []
         assert size.height is not None
-        for image in images:
-            if do_pad:
-                image = self.pad_to_square(image, tuple(int(mean * 255) for mean in image_mean))
-            if do_resize:
-                image = self.resize(image, SizeDict(shortest_edge=high_res_size.height), resample)
+        assert high_res_size.height is not None
+        colour = tuple(int(mean * 255) for mean in image_mean) if do_pad else None
+        side_px = high_res_size.height if do_resize else None
+        # Each of 256 bytes is worked out once.
+        table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+        low_res, high_res = [], []
+        for picture in images:
+            if isinstance(picture, Image.Image):
+                image = rearrange(np.asarray(fit(picture, side_px, colour, resample)), "h w c -> c h w")
+            else:
+                image = picture if colour is None else self.pad_to_square(picture, colour)
+                image = self.resize(image, SizeDict(shortest_edge=side_px), resample) if do_resize else image
             if do_center_crop:
                 image = self.center_crop(image, high_res_size)
-            image = _by_table(image, to_values) if image.dtype == np.uint8 else to_values(image)
+            image = look_up(image, table) if image.dtype == np.uint8 else to_values(image)
             high_res.append(image)
             low_res.append(shrink(image, size.height))
-        return BatchFeature({"pixel_values": low_res, "high_res_pixel_values": high_res}, tensor_type=return_tensors)
+        values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
+        if len(images) == 1:  # stacking would copy them
+            return BatchFeature({name: of[0][None] for name, of in values.items()}, tensor_type=return_tensors)
+        return BatchFeature(values, tensor_type=return_tensors)
 
     def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict:  # type: ignore[override]
         kwargs = super()._standardize_kwargs(**kwargs)
@@ -144,23 +154,6 @@ class MiniGeminiImageProcessor(PilBackend):
     def _validate_preprocess_kwargs(self, high_res_size: SizeDict, **kwargs: Any) -> None:  # type: ignore[override]
         # What is cropped is the high-resolution picture; there is no crop size of its own.
         super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
-
-
-def _by_table(image: np.ndarray, to_values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Give a picture (3, H, W) of bytes its values, each of the 256 worked out once: the same, in less time."""
-    table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
-    return np.stack([channel[pixels] for channel, pixels in zip(table, image, strict=True)])
-
-
-def shrink(image: np.ndarray, size_px: int) -> np.ndarray:
-    """Make the low-resolution picture (3, size, size) from the normalised high-resolution one (3, H, W).
-
-    Bilinear and not antialiased: a cleaner resize would change what published checkpoints answer.
-    """
-    pixels = rearrange(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), "c h w -> 1 c h w")
-    return torch.nn.functional.interpolate(pixels, size=(size_px, size_px), mode="bilinear", align_corners=False)[
-        0
-    ].numpy()
 
 
 def _square(size: Any, name: str) -> SizeDict:

@@ -23,6 +23,8 @@ from .strings import OCR_SOURCES, ReadStrings
 from .target import Target
 
 FAULTS, CARD = "faults.jsonl", "README.md"
+BEGUN = f"{DONE}/plan"
+"""Which build was begun here: its shards are kept, and those of any other are not mixed with them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def build(
     work, root = _work(recipe, url, data, form, inside, trusted, shard_samples, readers)
     if (built := _finished(work)) is not None:
         return built
+    work.target.write_text(BEGUN, work.plan)
     notes = []
     with tqdm(total=len(work.order), desc="build", unit=" samples", disable=quiet or None, delay=2) as bar:
         for note in run_tasks(work, range(len(work)), workers, ray):
@@ -127,8 +130,13 @@ def _finished(work: ShardWork) -> Built | None:
     """
     written = work.target.read(INDEX)
     if written is None:
-        if foreign := [name for name in work.target.names() if not name.startswith(("shard-", "."))]:
+        begun = work.target.read(BEGUN)
+        if begun is None and (foreign := [name for name in work.target.names() if not name.startswith(".")]):
             raise BuildError(f"{work.target.url} has {foreign[0]} in it, and no build; name an empty place")
+        if begun not in (None, work.plan.encode()):
+            raise BuildError(
+                f"{work.target.url} has another build, begun and not finished; name another place, or remove it"
+            )
         return None
     try:
         index = json.loads(written)
@@ -168,6 +176,9 @@ def _finish(recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, A
     work.target.write_text(CARD, card(index, by_kind))
     work.target.write_text(INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     work.target.remove(DONE)
+    for name in work.target.names():
+        if name.startswith(".shard-") and name.endswith(".partial"):  # of a process that was killed
+            work.target.remove(name)
     return Built(index, by_kind)
 
 

@@ -95,12 +95,15 @@ class BuildRecipe:
         """The same without some parts.
 
         Raises:
-            BuildError: It has no such part.
+            BuildError: It has no such part, or no other.
         """
         own = {part.source or part.name for part in self.parts}
         if unknown := sorted(set(names) - own):
             raise BuildError(f"{self.name} has no part {unknown[0]!r}; it has {', '.join(sorted(own))}")
-        return replace(self, parts=tuple(part for part in self.parts if (part.source or part.name) not in names))
+        left = tuple(part for part in self.parts if (part.source or part.name) not in names)
+        if not left:
+            raise BuildError(f"{self.name} has no part left without {', '.join(names)}")
+        return replace(self, parts=left)
 
     def _reader(self, part: BuildPart, data: Path) -> Reader:
         if part.source:
@@ -141,7 +144,8 @@ def read_recipe(name: str, images: Path | None = None, seed: int = 0) -> BuildRe
         raise BuildError(f"{path} is not TOML: {error}") from None
     if unknown := set(written) - {"name", "seed", "part"}:
         raise BuildError(f"{path}: unknown {', '.join(sorted(unknown))}; give name, seed and [[part]]")
-    parts = tuple(_part(path, number, values) for number, values in enumerate(written.get("part", []), 1))
+    listed = written.get("part")
+    parts = tuple(_part(path, n, values) for n, values in enumerate(listed, 1)) if isinstance(listed, list) else ()
     if not parts or not isinstance(written.get("seed", 0), int):
         raise BuildError(f"{path}: give at least one [[part]], and as a seed a whole number")
     return BuildRecipe(str(written.get("name", path.stem)), parts, written.get("seed", seed))
@@ -155,6 +159,8 @@ def _part(path: Path, number: int, values: Any) -> BuildPart:
     for name, value in values.items():
         if not isinstance(value, number_kinds.get(name, str)) or isinstance(value, bool):  # type: ignore[arg-type]
             raise BuildError(f"{path}: part {number}: {name} = {value!r} is of the wrong type")
+        if name in number_kinds and not 0 < value < float("inf"):
+            raise BuildError(f"{path}: part {number}: {name} = {value!r}: give one above 0")
     if bool(values.get("source")) == bool(values.get("file")):
         raise BuildError(f"{path}: part {number}: give either a source or a file")
     if values.get("source") and values["source"] not in SOURCES:

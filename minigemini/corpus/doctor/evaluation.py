@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ...data.readers import SourceError
 from ..tasks import run_tasks
@@ -47,7 +48,8 @@ def read_evaluation_set(path: Path, workers: int = 1) -> EvaluationSet:
         if not files:
             raise SourceError(f"{path}: no pictures in it: name the folder that holds the evaluation set's")
         batches = [files[first:end] for first, end in stretches(len(files), _BATCH)]
-        hashes = [seen.hash for batch in run_tasks(PictureWork(), batches, workers) for seen in batch]
+        read = tqdm(run_tasks(PictureWork(), batches, workers), path.name, len(batches), disable=None, delay=2)
+        hashes = [seen.hash for batch in read for seen in batch]
         return EvaluationSet(path.name, tuple(files), np.array(hashes, dtype=np.uint64), frozenset())
     try:
         names = set(_names(json.loads(path.read_bytes())))

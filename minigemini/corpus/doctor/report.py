@@ -18,13 +18,15 @@ _SHOWN = 24
 def as_text(found: Diagnosis) -> str:
     """A table for a terminal."""
     counts = found.counts
+    noted = [
+        *(f"{count:>10,}  {kind}" for kind, count in counts.most_common() if kind in NOTED),
+        *([f"{found.repeated_ids:>10,}  id used before"] if found.repeated_ids else []),
+    ]
     lines = [
         f"{found.name}: {found.rows:,} samples, {found.references:,} pictures in them, {found.pictures:,} different",
         f"of no use: {len(found.excluded):,} samples",
         *(f"{count:>10,}  {kind}" for kind, count in counts.most_common() if kind not in NOTED),
-        "noted, and used as they are:",
-        *(f"{count:>10,}  {kind}" for kind, count in counts.most_common() if kind in NOTED),
-        *([f"{found.repeated_ids:>10,}  id used before"] if found.repeated_ids else []),
+        *(["noted, and used as they are:", *noted] if noted else []),
         f"characters: {spread(found.characters[found.characters > 0])}",
     ]
     for family, tokens in found.tokens.items():

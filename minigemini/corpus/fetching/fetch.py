@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from tqdm import tqdm
@@ -60,26 +61,53 @@ def fetch(
         tqdm(desc="fetch", unit="B", unit_scale=True, disable=quiet or None) as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
-        jobs = [(file, pool.submit(_fetch_one, file, data, mirror, bar, pause)) for file in files]
-        for file, job in jobs:
-            try:
-                kept = job.result()
-            except OSError as error:
-                outcome.failed.append(" ".join(str(error).split()))
-                continue
-            {"fetched": outcome.fetched, "there": outcome.there}.get(kept, []).append(file.path)
-            if kept == "by hand":
-                outcome.by_hand.append(file)
+        progress = _Progress(bar)
+        jobs = [(file, pool.submit(_fetch_one, file, data, mirror, progress, pause)) for file in files]
+        try:
+            for file, job in jobs:
+                try:
+                    kept = job.result()
+                except OSError as error:
+                    outcome.failed.append(_line(error))
+                    continue
+                {"fetched": outcome.fetched, "there": outcome.there}.get(kept, []).append(file.path)
+                if kept == "by hand":
+                    outcome.by_hand.append(file)
+        except BaseException:  # Ctrl-C: threads would bring in the rest before anybody could leave
+            progress.stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     for file in files if unpacked else ():
         if file.unpack and (data / file.path).is_file():
             try:
                 unpack(data / file.path, data / file.unpack, quiet)
-            except FetchError as error:
-                outcome.failed.append(str(error))
+            except OSError as error:
+                outcome.failed.append(_line(error))
     return outcome
 
 
-def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, bar: Any, pause: float) -> str:
+class _StoppedError(Exception):
+    """Nobody wants the files any more; what came in stays."""
+
+
+class _Progress:
+    """Counts what comes in, and ends whoever brings more once it is stopped."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.stopped = bar, Event()
+
+    def __call__(self, count: int) -> None:
+        if self.stopped.is_set():
+            raise _StoppedError
+        self.bar.update(count)
+
+
+def _line(error: OSError) -> str:
+    said = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    return " ".join(said.split())
+
+
+def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, progress: _Progress, pause: float) -> str:
     target = data / file.path
     if file.path.endswith("/"):
         return "there" if target.is_dir() and any(target.iterdir()) else "by hand"
@@ -93,7 +121,7 @@ def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, bar: Any, pause
     if mirror is None and file.url is None:
         return "by hand"
     url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.path}"
-    transfer = Transfer(origin_of(str(url)), target, file.size, file.sha256, file.sha1, bar.update, pause)
+    transfer = Transfer(origin_of(str(url)), target, file.size, file.sha256, file.sha1, progress, pause)
     try:
         transfer.run()
     except FetchError:

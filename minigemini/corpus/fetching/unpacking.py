@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:
                 if not _is_there(member, places[member]):
                     _write(source, member, places[member])
                     written += 1
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # RuntimeError: encrypted
         raise FetchError(f"{archive}: damaged, or no zip archive ({error}): remove it and fetch again") from None
     done.write_text(stamp)
     return written

@@ -1,0 +1,55 @@
+"""The quick ways to pad, resize and work out values give the bits of the plain ones."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from minigemini.model.resizing import fit, look_up, shrink
+
+SHAPES = [(97, 61), (61, 97), (40, 40), (64, 9), (9, 64), (2, 1), (1, 90), (200, 64), (64, 200)]
+COLOUR = (122, 116, 104)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def padded(picture: Image.Image) -> Image.Image:
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), COLOUR)
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return square
+
+
+@pytest.mark.parametrize("resample", list(Image.Resampling))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_padding_and_resizing(shape, resample):
+    picture = noise(*shape)
+    assert fit(picture, None, COLOUR, resample) == padded(picture)
+    for side_px in (7, 64, 150):
+        expected = padded(picture).resize((side_px, side_px), resample)
+        assert fit(picture, side_px, COLOUR, resample).tobytes() == expected.tobytes()
+
+
+def test_without_padding_the_shorter_side_is_resized():
+    assert fit(noise(97, 61), 30, None, Image.Resampling.BICUBIC).size == (47, 30)
+    assert fit(noise(61, 97), 30, None, Image.Resampling.BICUBIC).size == (30, 47)
+    picture = noise(20, 10)
+    assert fit(picture, None, None, Image.Resampling.BICUBIC) is picture
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_looking_up(dtype):
+    table = (100 * np.random.default_rng(0).random((3, 256))).astype(dtype)
+    image = np.asarray(noise(31, 17)).transpose(2, 0, 1)
+    values = look_up(image, table)
+    assert values.dtype == dtype
+    assert np.array_equal(values, np.stack([table[channel][image[channel]] for channel in range(3)]))
+
+
+@pytest.mark.parametrize(("high", "low"), [(768, 336), (96, 31), (50, 99), (33, 33)])
+def test_shrinking_is_torchs_own(high, low):
+    image = np.random.default_rng(high).normal(size=(3, high, high)).astype(np.float32)
+    plain = torch.nn.functional.interpolate(torch.from_numpy(image)[None], size=(low, low), mode="bilinear")[0]
+    assert np.array_equal(shrink(image, low), plain.numpy())
