@@ -35,7 +35,7 @@ class Ablation:
     """
 
     seeds: int = 3
-    questions: int = 200
+    questions: int = 120
     share: float = 1.0
     processes: int = os.cpu_count() or 1
 
