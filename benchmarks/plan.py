@@ -1,10 +1,12 @@
-"""A plan beside the run it predicted: nano instructed on drawn scenes, planned in one process and run in another.
+"""A plan beside the run it predicted: nano's recipes, each planned in one process and run in another.
 
-    python benchmarks/plan.py                        # three recipes of 60 steps: minutes
+    python benchmarks/plan.py                        # six recipes of 60 steps: minutes
+    python benchmarks/plan.py --only high-res-encoder language --steps 24 --batch 8
 
-Each is planned from a few steps; then it runs, and leaves figures of its own. The samples are conversations about
-scenes of the drawn world, written as published records with PNG files, a fifth of them text alone. Both
-count seconds of the processor, of one thread: on a shared machine those of the clock tell what else it did.
+Each is planned from a few steps; then it runs, and leaves figures of its own. The samples of stage 2 are conversations
+about scenes of the drawn world, written as published records with PNG files, a fifth of them text alone; those of the
+steps before are drawn as they go. Both count seconds of the processor, of one thread: on a shared machine those of the
+clock tell what else it did.
 """
 
 import argparse
@@ -23,6 +25,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "instruct": {"stage": "instruct"},
     "instruct, padded rows": {"stage": "instruct", "batching": "grouped"},
     "lora": {"stage": "instruct", "adapter": "lora", "lora_rank": 16},
+    **{task: {"task": task, "learning_rate": 1e-3} for task in ("low-res-encoder", "high-res-encoder", "language")},
 }
 CHILD = """
 import json, sys, time
@@ -31,10 +34,14 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from minigemini.training.plan import make_plan
-from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.recipe import DataPart, Pretraining, Recipe
 from minigemini.training.run import train
 what, data, folder, settings = sys.argv[1:]
-recipe = Recipe(name="nano", base="nano", data=(DataPart(data + "/scenes.json", data),), **json.loads(settings))
+settings = json.loads(settings)
+if "task" in settings:
+    recipe = Pretraining(name="nano", **settings)
+else:
+    recipe = Recipe(name="nano", base="nano", data=(DataPart(data + "/scenes.json", data),), **settings)
 if what == "plan":
     plan = make_plan(recipe)
     print(plan.text(), file=sys.stderr)
@@ -69,17 +76,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=SETTINGS)
     args = parser.parse_args()
-    common = {"global_batch": args.batch, "micro_batch": args.batch, "max_length": 512, "precision": "fp32"}
-    common |= {"gradient_checkpointing": False, "workers": 0, "checkpoint_every": 20, "watch": "none"}
+    common = {"global_batch": args.batch, "micro_batch": args.batch, "precision": "fp32"}
+    common |= {"workers": 0, "checkpoint_every": 20, "watch": "none"}
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary)
-        write_scenes(data, args.steps * args.batch)
+        if any("stage" in SETTINGS[name] for name in args.only):
+            write_scenes(data, args.steps * args.batch)
         print("| run | steps and checkpoints, s: planned | measured | memory, GB: planned | measured |")
         print("|---|---|---|---|---|")
-        for name, settings in SETTINGS.items():
-            planned = json.loads(run("plan", data, data / name, common | settings))
-            run("train", data, data / name, common | settings)
+        for name in args.only:
+            of_stage = {"max_length": 512, "gradient_checkpointing": False}
+            settings = common | SETTINGS[name] | (of_stage if "stage" in SETTINGS[name] else {"steps": args.steps})
+            planned = json.loads(run("plan", data, data / name, settings))
+            run("train", data, data / name, settings)
             found = json.loads((data / name / "figures.json").read_text())
             pairs = [
                 (planned["all"], found["seconds of training"]),

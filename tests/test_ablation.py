@@ -1,6 +1,8 @@
 """The ablation: every variant differs as it says, runs end to end, and the report draws the right conclusions."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -14,42 +16,57 @@ from minigemini.ablation.variants import (
     EXTENDED,
     FINDINGS,
     MINING,
+    SMALLER_PICTURE,
     VARIANTS,
-    chain,
+    aligned_folder,
+    alignment,
     encoders,
     folder_of,
+    instruction,
 )
 from minigemini.inference.checkpoint import open_checkpoint
+from minigemini.training import checkpoints
 from minigemini.training.settings import RecipeError
 
-TOY = Ablation(seeds=1, questions=2, share=0.001, processes=1)
+TOY = Ablation(seeds=1, questions=1, share=0.0005, processes=1)
 
 
-def differing(variant, other=MINING):
+def steps_of(variant, seed=0):
+    """A variant's own recipes in their order."""
+    return [*alignment(variant, seed, "root", 1.0).values(), instruction(variant, seed, "root", 1.0)]
+
+
+def differing(variant, other):
     """Settings in which two variants' steps differ, folders aside."""
-    steps = zip(chain(variant, 0, "root", 1.0).values(), chain(other, 0, "root", 1.0).values(), strict=True)
     return {
         name
-        for ours, theirs in steps
+        for ours, theirs in zip(steps_of(variant), steps_of(other), strict=True)
         for name, value in ours.as_dict().items()
         if value != theirs.as_dict()[name] and name != "base"
     }
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "other", "settings"),
     [
-        ("no mining", {"high_res_encoder"}),
-        ("mining, high-res picture of half the size", {"high_res_size"}),
-        ("mining, ConvNeXt of half the width", {"high_res_encoder", "high_res_width"}),
-        ("mining, no reading in stage 2", {"data"}),
-        ("mining, no descriptions in stage 2", {"data"}),
-        ("mining, token extension", {"geometry", "micro_batch", "features"}),
+        ("no mining", MINING, {"high_res_encoder"}),
+        ("mining, high-res picture of half the size", MINING, {"high_res_size"}),
+        ("mining, ConvNeXt of half the width", MINING, {"high_res_encoder", "high_res_width"}),
+        ("mining, no reading in stage 2", MINING, {"data"}),
+        ("mining, no descriptions in stage 2", MINING, {"data"}),
+        ("mining, token extension", SMALLER_PICTURE, {"geometry"}),
     ],
 )
-def test_a_variant_differs_in_what_it_says_alone(name, settings):
+def test_a_variant_differs_in_what_it_says_alone(name, other, settings):
     (variant,) = (variant for variant in VARIANTS if variant.name == name)
-    assert differing(variant) == settings
+    assert differing(variant, other) == settings
+
+
+def test_variants_that_differ_in_nothing_before_stage_2_share_what_goes_before():
+    for variant in VARIANTS:
+        same = [other for other in VARIANTS if aligned_folder(other, 0) == aligned_folder(variant, 0)]
+        assert all(alignment(other, 0, "r", 1.0) == alignment(variant, 0, "r", 1.0) for other in same)
+    assert len({aligned_folder(variant, seed) for variant in VARIANTS for seed in range(3)}) == 12
 
 
 def test_encoders_are_trained_alike():
@@ -59,45 +76,101 @@ def test_encoders_are_trained_alike():
 
 
 def test_seeds_differ_in_weights_and_order_and_share_encoders():
-    first, second = (chain(MINING, seed, "root", 1.0) for seed in (0, 1))
-    assert [step.seed for step in second.values()] == [1, 1, 1]
-    assert first["mining"].high_res_encoder == second["mining"].high_res_encoder
-    assert first["mining"].language != second["mining"].language
+    first, second = (steps_of(MINING, seed) for seed in (0, 1))
+    assert [step.seed for step in second] == [1, 1, 1]
+    assert first[0].high_res_encoder == second[0].high_res_encoder
+    assert first[0].language != second[0].language
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
+    """Two variants, in a process of their own."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "VARIANTS", (BASELINE, EXTENDED))
         patch.setattr(running, "write_report", lambda folder, results, settings: folder / "report.md")
         run_ablation(TOY, folder)
-        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-        run_ablation(TOY, folder)  # all is there
-        assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
         results = collect(folder, seeds=1)
     return folder, results
+
+
+@pytest.fixture
+def again(ran, tmp_path, monkeypatch):
+    """A copy of it, and the jobs that lead there, to be done in this process."""
+    monkeypatch.setattr(running, "VARIANTS", (BASELINE, EXTENDED))
+    folder = tmp_path / "again"
+    shutil.copytree(ran[0], folder)
+    jobs = [job for jobs in running.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
+    moved = [
+        replace(job, steps=tuple((recipe, folder / home.relative_to(ran[0])) for recipe, home in job.steps))
+        for job in jobs
+    ]
+    return folder, moved
+
+
+def written(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".safetensors", ".json")}
 
 
 def test_it_runs_from_nothing_to_scores(ran):
     folder, results = ran
     assert results.keys() == {BASELINE.name, EXTENDED.name}
-    for (measured,) in results.values():
+    for variant, (measured,) in results.items():
         assert measured.keys() == COLUMNS.keys()
         assert all(0 <= share <= 100 for share in measured.values())
-    names = {
-        variant: open_checkpoint(folder / folder_of(variant, 0) / "instruct/model") for variant in (BASELINE, EXTENDED)
-    }
+        scores = json.loads((folder / folder_of(by_name(variant), 0) / SCORES).read_text())
+        assert scores == {"questions": 1, "percent": measured}
+    names = {variant: open_checkpoint(folder / folder_of(variant, 0) / "model") for variant in (BASELINE, EXTENDED)}
     assert not any("mining" in name for name in names[BASELINE].tensors)
     assert any("mining" in name for name in names[EXTENDED].tensors)
-    config = json.loads((folder / folder_of(EXTENDED, 0) / "instruct/model/config.json").read_text())
-    assert (config["grid_size"], config["use_global_tile"], config["high_res_size"]) == (2, True, 512)
+    config = json.loads((folder / folder_of(EXTENDED, 0) / "model" / "config.json").read_text())
+    assert (config["grid_size"], config["use_global_tile"], config["high_res_size"]) == (2, True, 256)
+
+
+def by_name(name):
+    return next(variant for variant in VARIANTS if variant.name == name)
+
+
+def test_what_is_finished_takes_no_time(again):
+    folder, jobs = again
+    before = written(folder)
+    assert all(job.is_done() for job in jobs)
+    for job in jobs:
+        job.run()
+    assert written(folder) == before
+
+
+def test_what_was_killed_goes_on_and_nothing_else_is_done_again(again, ran):
+    """As a kill would leave it: a checkpoint of stage 2 is there, what comes after it is not."""
+    folder, jobs = again
+    home = folder / folder_of(BASELINE, 0)
+    shutil.rmtree(home / "model")
+    (home / SCORES).unlink()
+    others = {path: time for path, time in written(folder).items() if home not in path.parents}
+    (left,) = [job for job in jobs if not job.is_done()]
+    left.run()
+    assert {path: time for path, time in written(folder).items() if home not in path.parents} == others
+    assert left.is_done()
+    assert (home / SCORES).read_text() == (ran[0] / folder_of(BASELINE, 0) / SCORES).read_text()
+    assert checkpoints.checkpoints(home)
+
+
+def test_other_questions_are_asked_of_what_is_trained(again):
+    folder, jobs = again
+    home = folder / folder_of(BASELINE, 0)
+    (job,) = [job for job in jobs if job.steps[-1][1] == home]
+    more = replace(job, questions=2)
+    assert not more.is_done()
+    before = (home / "model" / "model.safetensors").stat().st_mtime_ns
+    more.run()
+    assert more.is_done()
+    assert (home / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_another_size_is_not_mixed_in(ran):
     folder, _ = ran
-    with pytest.raises(RecipeError, match="steps was 2 and is 3000"):
-        run_ablation(Ablation(seeds=1, questions=2, share=2.0, processes=1), folder)
+    with pytest.raises(RecipeError, match="steps was 1 and is 1600"):
+        run_ablation(Ablation(seeds=1, questions=1, share=2.0, processes=1), folder)
 
 
 def made_up(shares: dict[str, list[int]]):
@@ -132,8 +205,3 @@ def test_a_finding_shows_if_every_seed_says_so(tmp_path):
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(RecipeError, match=message):
         Ablation.of(settings)
-
-
-def test_scores_are_written_whole(ran):
-    folder, _ = ran
-    assert json.loads((folder / folder_of(BASELINE, 0) / SCORES).read_text()).keys() == COLUMNS.keys()

@@ -1,9 +1,12 @@
 """A plan before a run: parameters exact, time and memory near what is then measured, and honest where it is not."""
 
+from dataclasses import replace
+
 import pytest
 from training_world import tiny_recipe, write_data
 
 from minigemini.training.plan import make_plan
+from minigemini.training.recipe import Pretraining
 from minigemini.training.recipes import RECIPES
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
@@ -24,10 +27,10 @@ def test_a_plan_knows_what_the_run_then_takes(tiny_checkpoint, data, tmp_path, c
     text = plan.text()
     train(recipe, tmp_path / "run")
     page = (tmp_path / "run" / "report.md").read_text()
-    for part, count in plan.trained.items():
+    for part, count in plan.counted.trained.items():
         assert f"| {part} | {count:,} |" in page
         assert f"{count:,} parameters" in text
-    assert f"| frozen | {sum(plan.frozen.values()):,} |" in page
+    assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
     # How near time and memory come is in benchmarks/results/plan.md: here they are milliseconds, and the tests' own.
     assert 0 < plan.measured.seconds_per_step < 10
     assert 10 < plan.measured.tokens_per_sample < 60
@@ -38,13 +41,68 @@ def test_without_base_and_data_a_published_recipe_is_planned_from_its_figures():
     assert plan.measured is None
     assert plan.samples == 1_500_000
     assert plan.steps == 11_719
-    assert plan.trained["language model"] + plan.trained["head"] == 6_738_415_616
-    assert plan.least_bytes > 16 * 6.7e9
+    assert plan.counted.trained["language model"] + plan.counted.trained["head"] == 6_738_415_616
+    assert plan.counted.bytes > 16 * 6.7e9
     assert "not measured: data/MGM-Finetune/mgm_instruction.json is not here" in plan.text()
-    smaller = [make_plan(RECIPES[f"MGM-7B-instruct-{way}"]).least_bytes for way in ("lora", "qlora")]
-    assert smaller[1] < smaller[0] < plan.least_bytes / 3
+    smaller = [make_plan(RECIPES[f"MGM-7B-instruct-{way}"]).counted.bytes for way in ("lora", "qlora")]
+    assert smaller[1] < smaller[0] < plan.counted.bytes / 3
 
 
 def test_data_that_are_nowhere_are_an_error(tiny_checkpoint, tmp_path):
     with pytest.raises(RecipeError, match=r"chat.json: no such file"):
         make_plan(tiny_recipe(tiny_checkpoint, tmp_path))
+
+
+SMALL = {
+    "steps": 9,
+    "global_batch": 4,
+    "micro_batch": 2,
+    "low_res_width": 32,
+    "low_res_layers": 1,
+    "high_res_width": 4,
+    "text_width": 32,
+    "text_layers": 1,
+    "precision": "fp32",
+    "workers": 0,
+    "watch": "none",
+}
+
+
+def small(task, **changes):
+    return Pretraining(name="small", task=task, **SMALL | changes)
+
+
+@pytest.mark.parametrize("task", ["low-res-encoder", "high-res-encoder", "language"])
+def test_a_step_before_the_stages_is_planned_alike(tmp_path, task):
+    recipe = small(task)
+    plan = make_plan(recipe)
+    assert plan.measured is not None, plan.why_not
+    assert (plan.steps, plan.samples, plan.fits) == (9, None, "yes")
+    train(replace(recipe, steps=1), tmp_path / "run")
+    page = (tmp_path / "run" / "report.md").read_text()
+    for part, count in plan.counted.trained.items():
+        assert f"| {part} | {count:,} |" in page
+    assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
+    text = plan.text()
+    assert "36, each drawn once" in text
+    assert ("tokens" in text) == (task == "language")
+    assert (plan.measured.tokens_per_sample > 10) == (task == "language")
+
+
+def test_mining_is_counted_before_the_parts_are_there_and_measured_then(tmp_path):
+    mining = small(
+        "mining",
+        low_res_encoder=str(tmp_path / "low" / "encoder.safetensors"),
+        high_res_encoder=str(tmp_path / "high" / "encoder.safetensors"),
+        language=str(tmp_path / "language" / "language_model.safetensors"),
+    )
+    plan = make_plan(mining)
+    assert plan.measured is None
+    assert "low/encoder.safetensors: no such file" in plan.text()
+    assert plan.counted.trained.keys() == {"mining", "projector", "heads"}
+    assert plan.counted.frozen.keys() == {"vision tower", "high-res tower", "language model"}
+    for task, folder in (("low-res-encoder", "low"), ("high-res-encoder", "high"), ("language", "language")):
+        train(small(task, steps=1), tmp_path / folder)
+    ready = make_plan(mining)
+    assert ready.measured is not None, ready.why_not
+    assert ready.counted == plan.counted

@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 from ..evaluation.drawn import Drawn
-from ..evaluation.grading import things_named
+from ..evaluation.grading import letters_in_place, things_named
 from ..evaluation.ledger import Ledger
 from ..evaluation.local import Local
 from ..evaluation.running import evaluate
@@ -14,7 +14,7 @@ from ..world.material import SMALL_WORLD, evaluation
 
 _UNSEEN = evaluation("texts", base=SMALL_WORLD)
 COLUMNS: dict[str, tuple[Skill, ...]] = {
-    "reading": (Skill("the number on a sign", "sign", "read", material=_UNSEEN),),
+    "reading": (Skill("digits of the number on a sign, each in its place", "sign", "read", letters_in_place, _UNSEEN),),
     "yes or no": (
         Skill("is there …?", "few", "exists", material=_UNSEEN),
         Skill("is it left of …?", "few", "related", material=_UNSEEN),

@@ -13,10 +13,11 @@ from ..training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPar
 from ..training.settings import Settings
 
 Encoder = Literal["narrow", "wide"]
-WIDTHS: dict[Encoder, int] = {"narrow": 16, "wide": 32}
+WIDTHS: dict[Encoder, int] = {"narrow": 12, "wide": 24}
 """Channels of the ConvNeXt's first stage."""
 _SIZES: dict[str, Any] = {
     **SMALL,
+    "workers": 0,  # as many runs go on as there are cores
     "world": "small",
     "low_res_width": 96,
     "low_res_layers": 4,
@@ -26,9 +27,14 @@ _SIZES: dict[str, Any] = {
 }
 
 FEATURES_GB = 15.0
-"""What the encoders' kept outputs may take on disk; variants and seeds share them. Tiles would take four times more."""
+"""What the encoders' kept outputs may take on disk; variants and seeds share them."""
 
 READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
+
+LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 1500, 300
+"""Of 32 samples, each once for all variants; the language model once a seed."""
+MINING_STEPS, ALIGN_SAMPLES = 300, 800
+"""Before stage 2, of 16 samples a step, once for all variants that differ in nothing until then."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,14 @@ class Variant:
         encoder: the high-resolution one; None is the baseline, which has no mining.
         high_res_size: pixels a side of what it sees.
         data: samples of stage 2, by what is drawn.
-        hd: whether stage 2 extends the tokens, by 2 x 2 tiles and the whole picture.
+        hd: whether stage 2 extends the tokens, by 2 x 2 tiles and the whole picture, each of `high_res_size`. Scenes
+            have 256 pixels a side, so tiles of 128 see them as they were drawn.
     """
 
     name: str
     encoder: Encoder | None = "wide"
     high_res_size: int = 256
-    data: tuple[tuple[str, int], ...] = ((READING, 6000), (QUESTIONS, 4000), (CAPTIONS, 2000))
+    data: tuple[tuple[str, int], ...] = ((READING, 5000), (QUESTIONS, 2000), (CAPTIONS, 1000))
     hd: bool = False
 
 
@@ -56,7 +63,7 @@ SMALLER_PICTURE = Variant("mining, high-res picture of half the size", high_res_
 SMALLER_ENCODER = Variant("mining, ConvNeXt of half the width", encoder="narrow")
 NO_READING = replace(MINING, name="mining, no reading in stage 2", data=MINING.data[1:])
 NO_CAPTIONS = replace(MINING, name="mining, no descriptions in stage 2", data=MINING.data[:-1])
-EXTENDED = Variant("mining, token extension", hd=True)
+EXTENDED = replace(SMALLER_PICTURE, name="mining, token extension", hd=True)
 VARIANTS = (BASELINE, SMALLER_PICTURE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
 
 
@@ -84,7 +91,7 @@ FINDINGS = (
     Finding("a larger high-res encoder, too", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)),
     Finding("data that reads, too (TextCaps)", NO_READING, MINING, "reading", ("TextVQA", 59.0, 63.2)),
     Finding("detailed descriptions help (ShareGPT4V)", NO_CAPTIONS, MINING, "the rest", ("MM-Vet", 33.8, 34.2)),
-    Finding("more visual tokens read more", MINING, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
+    Finding("more visual tokens read more", SMALLER_PICTURE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
 )
 
 
@@ -93,7 +100,7 @@ def encoders(share: float) -> dict[str, Pretraining]:
     first = Pretraining(
         name="ablation-low-res-encoder",
         task="low-res-encoder",
-        steps=_steps(1500, share),
+        steps=_steps(LOW_RES_STEPS, share),
         learning_rate=1e-3,
         global_batch=32,
         micro_batch=32,
@@ -105,7 +112,7 @@ def encoders(share: float) -> dict[str, Pretraining]:
             first,
             name=f"ablation-high-res-encoder-{encoder}",
             task="high-res-encoder",
-            steps=_steps(2000, share),
+            steps=_steps(HIGH_RES_STEPS, share),
             learning_rate=2e-3,
             high_res_width=width,
         )
@@ -117,7 +124,7 @@ def language(seed: int, share: float) -> Pretraining:
     return Pretraining(
         name=f"ablation-language-{seed}",
         task="language",
-        steps=_steps(600, share),
+        steps=_steps(LANGUAGE_STEPS, share),
         learning_rate=1e-3,
         global_batch=32,
         micro_batch=32,
@@ -125,15 +132,15 @@ def language(seed: int, share: float) -> Pretraining:
     )
 
 
-def chain(variant: Variant, seed: int, root: str, share: float) -> dict[str, Settings]:
-    """A variant's own steps by their folders: mining or the projector on dense labels, stage 1, stage 2."""
-    home = f"{root}/{folder_of(variant, seed)}"
+def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, Settings]:
+    """What goes before stage 2, by its folders: mining or the projector on dense labels, then stage 1."""
+    home = f"{root}/{aligned_folder(variant, seed)}"
     encoder = variant.encoder
     mining = replace(
         language(seed, share),
         name=f"ablation-mining-{seed}",
         task="mining",
-        steps=_steps(200, share),
+        steps=_steps(MINING_STEPS, share),
         learning_rate=4e-3,
         global_batch=16,
         micro_batch=16,
@@ -143,12 +150,11 @@ def chain(variant: Variant, seed: int, root: str, share: float) -> dict[str, Set
         high_res_encoder=encoder and f"{root}/high-res-encoder-{encoder}/{PRETRAINED_FILE['high-res-encoder']}",
         language=f"{root}/language-{seed}/{PRETRAINED_FILE['language']}",
     )
-    common = {name: value for name, value in _SIZES.items() if name in SMALL or name == "watch"} | {"seed": seed}
     align = Recipe(
         name=f"ablation-align-{seed}",
         stage="align",
         base=f"{home}/mining/{CHECKPOINT}",
-        data=(_part(CAPTIONS, 1600, share),),
+        data=(_part(CAPTIONS, ALIGN_SAMPLES, share),),
         learning_rate=1e-3,
         global_batch=16,
         micro_batch=16,
@@ -156,23 +162,33 @@ def chain(variant: Variant, seed: int, root: str, share: float) -> dict[str, Set
         gradient_checkpointing=False,
         features=f"{root}/features",
         features_gb=FEATURES_GB,
-        **common,
+        **{name: value for name, value in _SIZES.items() if name in SMALL or name == "watch"},
+        seed=seed,
     )
-    instruct = replace(
+    return {"mining": mining, "align": align}
+
+
+def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
+    """Stage 2, the variant's own."""
+    align = alignment(variant, seed, root, share)["align"]
+    assert isinstance(align, Recipe)
+    return replace(
         align,
         name=f"ablation-instruct-{seed}",
         stage="instruct",
-        base=f"{home}/align/{STAGE_1_FILE}",
+        base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
         data=tuple(_part(what, count, share) for what, count in variant.data),
         geometry="hd" if variant.hd else "base",
-        micro_batch=4 if variant.hd else 16,
-        features=None if variant.hd else align.features,
     )
-    return {"mining": mining, "align": align, "instruct": instruct}
+
+
+def aligned_folder(variant: Variant, seed: int) -> str:
+    """Where the steps before stage 2 lie; variants that differ in nothing until then share them."""
+    return f"aligned-{variant.encoder or 'no-mining'}-{variant.high_res_size}-{seed}"
 
 
 def folder_of(variant: Variant, seed: int) -> str:
-    """Where a variant's steps of a seed lie."""
+    """Where a variant's stage 2 of a seed, and its answers, lie."""
     return f"{variant.name.replace(',', '').replace(' ', '-')}-{seed}"
 
 
@@ -181,4 +197,4 @@ def _steps(steps: int, share: float) -> int:
 
 
 def _part(what: str, count: int, share: float) -> DataPart:
-    return DataPart(f"drawn:{what}#{max(16, round(count * share))}")
+    return DataPart(f"drawn:{what}#{max(1, round(count * share))}")

@@ -25,9 +25,9 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     ),
     "pages": (sample_lesson, PAGE_KINDS),
     "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
-    "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign")),
+    "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign", "words")),
     "small-lessons": (_in_short, ("sign", "single", "few", "count")),
-    "small-reading": (_in_short, ("sign",)),
+    "small-reading": (_in_short, ("sign", "words")),
     "small-questions": (_in_short, ("single", "few", "count")),
 }
 """What can be drawn: how a row's lesson comes from its number and kind, and the kinds of rows in turn."""

@@ -83,6 +83,7 @@ def _pretraining(recipe: Pretraining, of_rank: dict[str, Any]) -> Prepared:
 
     passes = recipe.accumulation(of_rank["world_size"])
     task = TASKS[recipe.task](recipe)
+    task.start()
     stages.apply(task.lesson, task.parts)
     loader = SeedLoader(
         task.sample,

@@ -87,11 +87,12 @@ FIRST_WORLD = Material(
 """The smaller world of the first nano: capitals, coloured drawings, up to five alike."""
 
 SMALL_WORLD = Material(
-    texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 4)),
-    fonts=TRAINING_FONTS[::4],
+    texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
+    fonts=TRAINING_FONTS[:2],
     styles=(),
     layouts=Layouts(things=("scatter",), signs=("panel",)),
     most_things=3,
     most_alike=5,
 )
-"""A world that small models learn in minutes: numbers of two to four digits, coloured drawings, up to five alike."""
+"""A world that small models learn in minutes: numbers of two or three digits in two weights of one font, coloured
+drawings, up to five alike."""

@@ -26,26 +26,36 @@ def mining(recipe: Pretraining) -> Task:
     """Read dense labels off the visual tokens, through linear heads that are thrown away.
 
     What it leaves is a checkpoint of all parts, for stage 1 to start from.
-
-    Raises:
-        RecipeError: A part is not there or does not fit.
     """
     model, processor = blank_model(recipe, with_mining=recipe.high_res_encoder is not None)
-    inner = model.model
+    start_at_the_scale_of_the_features(model.model)
+    stages.hold_encoders(model)
+    parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
+    if model.model.patch_info_mining is None:
+        del parts["mining"]
+    return Task(
+        TokenReader(model),
+        parts | {"heads": r"heads\."},
+        partial(scene, world=recipe.world),
+        stack,
+        save=partial(_save, model=model, processor=processor),
+        start=partial(_load, model.model, recipe),
+    )
+
+
+def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
+    """Load the parts that were trained alone.
+
+    Raises:
+        RecipeError: One is not there or does not fit.
+    """
     for module, path in (
-        (inner.vision_tower, recipe.low_res_encoder),
-        (inner.high_res_vision_tower, recipe.high_res_encoder),
-        (inner.language_model, recipe.language),
+        (model.vision_tower, recipe.low_res_encoder),
+        (model.high_res_vision_tower, recipe.high_res_encoder),
+        (model.language_model, recipe.language),
     ):
         if module is not None and path is not None:
             load_part(module, path, recipe.name)
-    start_at_the_scale_of_the_features(inner)
-    stages.hold_encoders(model)
-    parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
-    if inner.patch_info_mining is None:
-        del parts["mining"]
-    save = partial(_save, model=model, processor=processor)
-    return Task(TokenReader(model), parts | {"heads": r"heads\."}, partial(scene, world=recipe.world), stack, save)
 
 
 def scene(number: int, world: str = "whole") -> Arrays:

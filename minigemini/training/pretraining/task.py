@@ -29,6 +29,7 @@ class Task:
         sample: the sample of a number; called in workers.
         collate: samples to a batch.
         save: write the result: all weights by their names in the lesson, and where to.
+        start: load what the steps before left; raises `RecipeError` where that is not there.
     """
 
     lesson: nn.Module
@@ -36,6 +37,7 @@ class Task:
     sample: Callable[[int], Any]
     collate: Callable[[Sequence[Any]], Batch]
     save: Callable[[Mapping[str, Tensor], Path], None]
+    start: Callable[[], None] = lambda: None
 
 
 def stack(samples: Sequence[Arrays]) -> Batch:
