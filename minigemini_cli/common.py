@@ -42,6 +42,16 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer r
 Painter = Annotated[
     str, typer.Option("--painter", help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.")
 ]
+ServedPainter = Annotated[
+    str | None,
+    typer.Option(
+        "--painter", help=f"Draws what is asked for: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nobody]"
+    ),
+]
+Offload = Annotated[
+    str | None,
+    typer.Option(help="none, parts or layers of the painter wait in memory.  [default: as needed]"),
+]
 Size = Annotated[str | None, typer.Option(help="Of pictures, as 512 or 768x512 pixels.  [default: the painter's]")]
 Steps = Annotated[int | None, typer.Option(help="Of drawing a picture.  [default: the painter's]")]
 Ocr = Annotated[bool, typer.Option("--ocr", help="Read strings in pictures first, and pass them on.")]
@@ -83,6 +93,16 @@ def parse_sides(text: str | None) -> int | tuple[int, int] | None:
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
         fail(f"size {text!r} is none; write it as 512 or 768x512")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def check_painter(painter: str | None) -> None:
+    """See, before a model is loaded, that there is such a painter and what it needs."""
+    if painter is not None:
+        from minigemini.inference.pipeline_loading import need_diffusers
+        from minigemini.inference.pipelines import find_preset
+
+        need_diffusers()
+        find_preset(painter)
 
 
 def be_quiet(model: str) -> None:
