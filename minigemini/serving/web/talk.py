@@ -132,12 +132,12 @@ async def said(studio: Studio, job: Job, uploads: Path) -> AsyncIterator[str | l
                     captions = event.captions
                     yield [*_spoken(text), _note(captions, {"title": DRAWING, "status": "pending"})]
                 case Drawn(png=b""):
-                    how = {"title": UNDRAWN, "log": event.reason, "status": "done"}
+                    how = {"title": UNDRAWN, "log": event.reason}
                     yield [*_spoken(text), _note(captions, how)]
                 case Drawn():
                     file = await asyncio.to_thread(_keep, event.png, uploads)
                     picture = {"path": str(file), "alt_text": captions[-1]}
-                    note = _note(captions, {"title": DRAWN, "status": "done"})
+                    note = _note(captions, {"title": DRAWN})
                     yield [*_spoken(text), note, {"role": "assistant", "content": picture}]
 
 
