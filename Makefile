@@ -55,10 +55,12 @@ test-vllm: $(VENV)/.dev .venv-vllm/.done
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The server by its own OpenAPI document, 1000 examples of each operation, and by 2,000 malformed pictures.
+# The server by its own OpenAPI document, and by malformed pictures; fewer: make fuzz EXAMPLES=20 COUNT=100.
+fuzz: EXAMPLES ?= 1000
+fuzz: COUNT ?= 2000
 fuzz: $(VENV)/.dev
-	EXAMPLES=1000 $(BIN)/python -m pytest tests/test_api_document.py
-	$(BIN)/python benchmarks/serving.py pictures --count 2000
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_api_document.py
+	$(BIN)/python benchmarks/serving.py pictures --count $(COUNT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

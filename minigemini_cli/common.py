@@ -43,6 +43,16 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer r
 Painter = Annotated[
     str, typer.Option("--painter", help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.")
 ]
+ServedPainter = Annotated[
+    str | None,
+    typer.Option(
+        "--painter", help=f"Draws what is asked for: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nobody]"
+    ),
+]
+Offload = Annotated[
+    str | None,
+    typer.Option(help="none, parts or layers of the painter wait in memory.  [default: as needed]"),
+]
 Size = Annotated[str | None, typer.Option(help="Of pictures, as 512 or 768x512 pixels.  [default: the painter's]")]
 Steps = Annotated[int | None, typer.Option(help="Of drawing a picture.  [default: the painter's]")]
 Ocr = Annotated[bool, typer.Option("--ocr", help="Read strings in pictures first, and pass them on.")]
@@ -103,6 +113,16 @@ def check_folder(option: str, folder: Path | None) -> None:
     """Fail if a folder that an option names is not there."""
     if folder is not None and not folder.is_dir():
         fail(f"{option} is {folder}: no such folder; check the path")
+
+
+def check_painter(painter: str | None) -> None:
+    """See, before a model is loaded, that there is such a painter and what it needs."""
+    if painter is not None:
+        from minigemini.inference.pipeline_loading import need_diffusers
+        from minigemini.inference.pipelines import find_preset
+
+        need_diffusers()
+        find_preset(painter)
 
 
 def be_quiet(model: str) -> None:

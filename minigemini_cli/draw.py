@@ -16,6 +16,7 @@ from .common import (
     Model,
     Ocr,
     OcrConfidence,
+    Offload,
     OffloadFolder,
     Painter,
     Quantize,
@@ -54,9 +55,7 @@ def draw(
     strength: Annotated[
         float | None, typer.Option(help="Start from the last PICTURE, and change so much of it: above 0, to 1.")
     ] = None,
-    offload: Annotated[
-        str | None, typer.Option(help="none, parts or layers of the painter wait in memory.  [default: as needed]")
-    ] = None,
+    offload: Offload = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was said and drawn as JSON.")] = False,
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,

@@ -6,7 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Base, Device, DeviceMap, Dtype, Model, OffloadFolder, Quantize, be_quiet, fail, one_line_errors
+from .common import (
+    Base,
+    Device,
+    DeviceMap,
+    Dtype,
+    Model,
+    Ocr,
+    OcrConfidence,
+    Offload,
+    OffloadFolder,
+    Quantize,
+    ServedPainter,
+    be_quiet,
+    check_painter,
+    fail,
+    one_line_errors,
+)
 
 if TYPE_CHECKING:
     from minigemini.serving.backends import Backend
@@ -43,6 +59,9 @@ def serve(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", help="Answered at once.  [default: 1, or 64 per backend]")
     ] = None,
+    painter: ServedPainter = None,
+    ocr: Ocr = False,
+    ocr_confidence: OcrConfidence = 0.1,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
     drain_seconds: Annotated[float, typer.Option("--drain-seconds", help="After SIGTERM, for what was accepted.")] = 60,
     device: Device = None,
@@ -50,11 +69,16 @@ def serve(
     quantize: Quantize = None,
     device_map: DeviceMap = None,
     offload_folder: OffloadFolder = None,
+    offload: Offload = None,
     base: Base = None,
 ) -> None:
     """Serve a model by OpenAI's API, from this process or in front of vLLM servers.
 
+    With --painter requests may ask for pictures, with --ocr for the writing in theirs to be read.
+
     Example: minigemini serve
+
+    Example: minigemini serve --model mgm-7b --painter sdxl-turbo --ocr
 
     Example: minigemini serve --model mgm-7b --backend http://10.0.0.5:8000/v1 --backend http://10.0.0.6:8000/v1
 
@@ -63,13 +87,16 @@ def serve(
     be_quiet(model)
     _check_installed()
 
+    from minigemini.inference import Painter
+    from minigemini.inference.ocr import TextReader
     from minigemini.serving.house import House
     from minigemini.serving.run import listen
     from minigemini.serving.run import serve as run
     from minigemini.serving.settings import ServerSettings
 
     backends = backend or []
-    if backends and (device or dtype or quantize or device_map or offload_folder or base):
+    of_both = None if painter else device or dtype  # which are the painter's, too
+    if backends and (of_both or quantize or device_map or offload_folder or base):
         fail("with --backend the model runs elsewhere; leave the options of loading out")
     settings = ServerSettings(
         host=host,
@@ -82,7 +109,9 @@ def serve(
         queue=queue,
         drain_seconds=drain_seconds,
     )
+    check_painter(painter)
     sock = listen(host, port)
+    reader = TextReader(ocr_confidence) if ocr else None
     name = served_name or short_name(model)
     if backends:
         answering = _remote(backends, model, name, backend_key)
@@ -100,7 +129,10 @@ def serve(
             base=base,
         )
         answering = LocalBackend(engine, name)
-    run(House(settings, answering), sock, lambda where: _tell(f"{where}/v1, model {name}"))
+    # Behind the model, so that what is left of a device's memory decides what is offloaded.
+    drawing = Painter.load(painter, device, dtype, offload) if painter is not None else None  # type: ignore[arg-type]
+    told = f", painter {drawing.name}" if drawing is not None else ""
+    run(House(settings, answering, drawing, reader), sock, lambda where: _tell(f"{where}/v1, model {name}{told}"))
 
 
 def short_name(model: str) -> str:

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from .common import Base, Device, DeviceMap, Dtype, Model, OffloadFolder, Quantize, be_quiet, fail, one_line_errors
+from .common import (
+    Base,
+    Device,
+    DeviceMap,
+    Dtype,
+    Model,
+    Ocr,
+    Offload,
+    OffloadFolder,
+    Quantize,
+    ServedPainter,
+    be_quiet,
+    check_painter,
+    fail,
+    one_line_errors,
+)
 from .serve import ApiKeys, Host, short_name
 
 
@@ -24,6 +39,8 @@ def web(
     server_key: Annotated[
         str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="That it asks for.")
     ] = None,
+    painter: ServedPainter = None,
+    ocr: Ocr = False,
     votes: Annotated[
         Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
     ] = None,
@@ -32,11 +49,14 @@ def web(
     quantize: Quantize = None,
     device_map: DeviceMap = None,
     offload_folder: OffloadFolder = None,
+    offload: Offload = None,
     base: Base = None,
 ) -> None:
     """Chat about pictures in a browser, here or over a running server.
 
     Example: minigemini web
+
+    Example: minigemini web --model mgm-7b --painter sdxl-turbo --ocr
 
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
@@ -49,6 +69,9 @@ def web(
 
     from minigemini.serving.settings import ServerSettings
 
+    if server is not None and (painter or ocr):
+        fail("the server draws and reads: start it with --painter and --ocr, and leave them out here")
+    check_painter(painter)
     settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()))
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as uploads:  # gone when the program ends
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
@@ -57,6 +80,7 @@ def web(
         except ImportError:
             fail("gradio is missing: pip install 'minigemini[web]'")
 
+        from minigemini.serving.studio import Studio
         from minigemini.serving.web.launching import launch
         from minigemini.serving.web.page import Page
         from minigemini.serving.web.votes import Votes
@@ -66,13 +90,15 @@ def web(
             from minigemini.serving.remote import RemoteBackend
 
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
-            page = Page(backend, settings, Path(uploads), votes=kept)
+            page = Page(Studio(backend), settings, Path(uploads), votes=kept)
         else:
-            from minigemini.inference import Engine
+            from minigemini.inference import Engine, Painter
             from minigemini.inference.adapters import find_source
+            from minigemini.inference.ocr import TextReader
             from minigemini.serving.local import LocalBackend
             from minigemini.serving.web.page import card_of
 
+            reader = TextReader() if ocr else None
             engine = Engine.load(
                 model,
                 device=device,
@@ -82,6 +108,8 @@ def web(
                 offload_folder=offload_folder,
                 base=base,
             )
+            drawing = Painter.load(painter, device, dtype, offload) if painter is not None else None  # type: ignore[arg-type]
+            studio = Studio(LocalBackend(engine, short_name(model)), drawing, reader)
             card = card_of(find_source(model, base).folder)
-            page = Page(LocalBackend(engine, short_name(model)), settings, Path(uploads), engine, card, kept)
+            page = Page(studio, settings, Path(uploads), engine, card, kept)
         launch(page, lambda where: print(f"minigemini: page on {where}", file=sys.stderr, flush=True))

@@ -2,10 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 
 import httpx
 import pytest
 import schemathesis
+from fabricate_pipelines import save_pipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from malformed import BROKEN, malformed
@@ -19,7 +21,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from served import KEY, data_uri, serving, user
 
-from minigemini.inference import Engine
+from minigemini.inference import Engine, Painter
+from minigemini.inference.ocr import TextReader
 from minigemini.model.pictures import PictureLimits
 from minigemini.serving.app import build_app
 from minigemini.serving.house import House
@@ -45,9 +48,14 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def house(tiny_checkpoint) -> House:
-    settings = ServerSettings(api_keys=(KEY,), max_new_tokens=8, pictures=PictureLimits(max_bytes=2**20))
-    return House(settings, LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
+def house(tiny_checkpoint, tmp_path_factory) -> House:
+    settings = ServerSettings(
+        api_keys=(KEY,), max_new_tokens=8, max_drawn_pixels=2**14, pictures=PictureLimits(max_bytes=2**20)
+    )
+    folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("painters") / "tiny-painter")
+    painter = Painter.load(folder, device="cpu")
+    painter.preset = replace(painter.preset, steps=1, native_px=32)
+    return House(settings, LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"), painter, TextReader())
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +78,7 @@ def test_no_request_breaks_the_server(document, path, method, mode):
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def check(case) -> None:
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
-            case.body["model"] = "tiny"  # or nearly all would end at the model's name
+            case.body["model"] = "tiny"  # or nearly all would end at a name that is not here
         case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS, timeout=120)
 
     try:

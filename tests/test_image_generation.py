@@ -117,6 +117,23 @@ def test_a_lora_of_another_model_is_refused(fetched, hub, tmp_path, monkeypatch)
 # Pictures
 
 
+def test_a_drawing_ends_when_a_step_says_so(painter):
+    steps = []
+
+    def on_step() -> None:
+        steps.append(len(steps))
+        if len(steps) == 3:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        painter.draw("a cat", Drawing(size_px=32, steps=5, seed=5), on_step=on_step)
+    assert steps == [0, 1, 2]
+    assert (
+        painter.draw("a cat", TINY, on_step=lambda: None)[0].image.tobytes()
+        == painter.draw("a cat", TINY)[0].image.tobytes()
+    )
+
+
 def test_a_seed_draws_one_picture_and_count_goes_on_from_it(painter):
     first, second = painter.draw("a cat", Drawing(size_px=32, steps=2, seed=5, count=2))
     assert (first.seed, second.seed) == (5, 6)

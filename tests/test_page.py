@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fabricate_pipelines import save_pipeline
+from scripted import script
+
+from minigemini.inference import Engine, Painter
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio")
@@ -201,3 +205,44 @@ def test_an_answer_is_stopped(tiny_checkpoint, visit):
         stopped = page.evaluate(ANSWERED)
         page.wait_for_timeout(1500)
         assert page.evaluate(ANSWERED) == stopped
+
+
+def test_a_drawn_picture_is_part_of_the_conversation(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    """By a model whose answers are scripted, and a painter of random weights."""
+    from minigemini.serving.local import LocalBackend
+    from minigemini.serving.settings import ServerSettings
+    from minigemini.serving.studio import Studio
+    from minigemini.serving.web.launching import start
+    from minigemini.serving.web.page import Page
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    answers = ["Here it is. <h>a red house</h>", "A house.", "<h>a unicorn</h>"]
+    prompts = script(engine, answers, monkeypatch)
+    studio = Studio(LocalBackend(engine, "tiny"), painter)
+    blocks, url = start(Page(studio, ServerSettings(port=0), tmp_path, engine))
+    try:
+        page = visit(url)
+        page.get_by_text("Settings").click()
+        assert page.get_by_label("Read writing (OCR): the server runs without --ocr").is_disabled()
+        page.get_by_label("Answer with a picture").check()
+        ask(page, "Draw a house")
+        page.wait_for_selector("#chat .bot img")
+        assert "Here it is." in page.locator("#chat").inner_text()
+        assert "a red house" in page.locator("#chat").inner_text()
+        assert "<h>" not in page.locator("#chat").inner_text()
+        photograph(page, "web-drawn.png")
+        page.locator("#chat .bot img").click()
+        page.wait_for_selector("#mining img")
+        page.get_by_label("Answer with a picture").uncheck()
+        ask(page, "What is it?")
+        visual = engine.processor.num_image_tokens
+        assert [prompt.count("<image>") for prompt in prompts] == [0, visual]
+        assert "Here it is. <h>a red house</h>" in prompts[1]
+        page.get_by_label("Answer with a picture").check()
+        ask(page, "Draw a unicorn")
+        page.wait_for_selector("text=no word for unicorn")
+        assert page.locator("#chat .bot img").count() == 1
+    finally:
+        blocks.close(verbose=False)

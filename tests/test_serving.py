@@ -157,7 +157,7 @@ def test_models_health_and_figures(served):
         ({"temperature": "1"}, 400, "temperature"),
         ({"nonsense": 1}, 400, "nonsense"),
         ({"draw": True}, 400, "no painter"),
-        ({"ocr": True}, 400, "no OCR"),
+        ({"ocr": True}, 400, "does no OCR"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "empty"),
         ({"messages": [{"role": "user", "content": "<image>"}]}, 400, "stands for a picture"),
@@ -330,6 +330,29 @@ def test_the_loop_is_free_while_the_model_computes(served):
         httpx.get(f"{served.url}/health")
         waits.append(time.monotonic() - started)
     assert len(waits) >= 4  # a blocked loop answers once, at the end
+
+
+def test_what_was_accepted_is_finished(engine):
+    """Told to end, as by SIGTERM, while one request is answered and others wait."""
+    answers = []
+
+    def ask(seed: int) -> None:
+        wanted = {"max_completion_tokens": 100, "temperature": 1.0, "seed": seed, "stream": seed % 2 == 0}
+        answer = complete(running, {"role": "user", "content": "Much"}, **wanted)
+        answers.append(joined(answer)[1][0] if seed % 2 == 0 else answer.choices[0].finish_reason)
+
+    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"))) as running:
+        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        while running.house.gate.inside < 4 and any(thread.is_alive() for thread in threads):
+            time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4
+    assert set(answers) <= {"stop", "length"}
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{running.url}/health")
 
 
 def test_a_cancelled_answer_ends_the_model(engine):

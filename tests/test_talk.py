@@ -3,16 +3,25 @@
 import asyncio
 import json
 import stat
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fabricate_pipelines import save_pipeline
+from PIL import Image
+from scripted import script
+from served import serving
 
-from minigemini.inference import Conversation, Engine, Sampling
+from minigemini.inference import Conversation, Drawing, Engine, Painter, Sampling
+from minigemini.serving.backends import Offers
 from minigemini.serving.errors import ApiError
+from minigemini.serving.house import House
 from minigemini.serving.local import LocalBackend
+from minigemini.serving.remote import RemoteBackend
 from minigemini.serving.settings import ServerSettings
-from minigemini.serving.web.talk import job_of, said
+from minigemini.serving.studio import Studio
+from minigemini.serving.web.talk import DRAWN, UNDRAWN, job_of, said
 from minigemini.serving.web.votes import Vote, Votes
 
 SHORT = Sampling(max_new_tokens=12)
@@ -39,8 +48,9 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
     ]
 
     async def answer(message, history) -> list[str]:
-        backend = LocalBackend(engine, "tiny")
-        return [text async for text in said(backend, job_of(message, history, SHORT, ServerSettings(), tmp_path))]
+        studio = Studio(LocalBackend(engine, "tiny"))
+        job = job_of(message, history, SHORT, ServerSettings(), tmp_path)
+        return [text async for text in said(studio, job, tmp_path)]
 
     texts = asyncio.run(answer({"text": "And now?", "files": [str(files[2])]}, history))
     assert texts[-1] == second
@@ -49,6 +59,61 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
     again = {"text": "And now?", "files": [{"path": str(files[2])}]}
     assert asyncio.run(answer(again, history))[-1] == second
     assert asyncio.run(answer("And now?", [*history, shown(files[2])]))[-1] == second
+
+
+@pytest.mark.parametrize("over_a_server", [False, True])
+def test_drawn_pictures_are_part_of_the_conversation(tiny_checkpoint, tmp_path, monkeypatch, over_a_server):
+    """The page's switches: the model is asked, shown and told what it is by `Conversation`, here or by a server."""
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    painter.preset = replace(painter.preset, steps=1)
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    answers = ["Here. <h>a red house</h>", "A house.", "<h>a unicorn</h>", "I cannot.", "Bye."]
+    asked = [("A house", True), ("What is it?", False), ("A unicorn", True), ("Do!", True), ("Why?", False)]
+    prompts = script(engine, answers, monkeypatch)
+    local = LocalBackend(engine, "tiny")
+    histories, history = [], []
+
+    async def talk(studio: Studio) -> None:
+        assert await studio.offers() == Offers(draw=True)
+        for text, draw in asked:
+            sampling = Sampling(max_new_tokens=100, seed=2)
+            job = job_of({"text": text, "files": []}, history, sampling, ServerSettings(), uploads, draw)
+            shown = [piece async for piece in said(studio, job, uploads)]
+            last = shown[-1] if isinstance(shown[-1], list) else [{"role": "assistant", "content": shown[-1]}]
+            history.extend([{"role": "user", "content": text}, *map(kept, last)])
+            histories.append(last)
+        await studio.close()
+
+    def kept(message: dict) -> dict:
+        """As Gradio hands it back."""
+        content = message["content"]
+        part = {"type": "text", "text": content} if isinstance(content, str) else {"type": "file", "file": content}
+        return {**message, "content": [part]}
+
+    if over_a_server:
+        with serving(House(ServerSettings(), local, painter)) as running:
+            asyncio.run(talk(Studio(RemoteBackend([f"{running.url}/v1"], "tiny", prompts=None))))
+    else:
+        asyncio.run(talk(Studio(local, painter)))
+    conversation = Conversation(engine)
+    expected = script(engine, answers, monkeypatch)
+    for text, draw in asked:
+        with conversation.request(text) if draw else conversation.stream(text) as stream:
+            list(stream)
+        if text == "A house":
+            conversation.add_picture(painter.draw("a red house", Drawing(seed=2))[0].image)
+    assert prompts == expected
+    text, note, picture = histories[0]
+    assert (text["content"], note["content"], note["metadata"]["title"]) == ("Here.", "a red house", DRAWN)
+    drawn = Image.open(picture["content"]["path"])
+    assert drawn.tobytes() == painter.draw("a red house", Drawing(seed=2))[0].image.tobytes()
+    assert drawn.text["prompt"] == picture["content"]["alt_text"] == "a red house"
+    [note] = histories[2]
+    assert (note["metadata"]["title"], note["content"]) == (UNDRAWN, "a unicorn")
+    assert "no word for unicorn" in note["metadata"]["log"]
+    assert histories[3][0]["content"] == "I cannot."
 
 
 def test_what_is_no_picture_is_refused(tmp_path):

@@ -9,6 +9,7 @@ Neither is a special token, so they arrive in any pieces. The rules, for text th
 """
 
 import re
+from collections.abc import Sequence
 
 from ..model.messages import CLOSE_CAPTION as CLOSE
 from ..model.messages import OPEN_CAPTION as OPEN
@@ -111,6 +112,11 @@ def read_captions(answer: str) -> tuple[str, list[str]]:
     parser = CaptionParser()
     shown = parser.feed(answer) + parser.close()
     return shown, parser.captions
+
+
+def with_captions(text: str, captions: Sequence[str]) -> str:
+    """An answer with its captions in it, as the models are taught to write one: behind the text."""
+    return " ".join(filter(None, [text, *(f"{OPEN}{caption}{CLOSE}" for caption in captions)]))
 
 
 def _parting(blanks: str) -> tuple[int, int]:

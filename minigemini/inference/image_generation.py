@@ -89,6 +89,7 @@ class Painter:
         drawing: Drawing | None = None,
         picture: Picture | None = None,
         progress: bool | None = None,
+        on_step: Callable[[], object] | None = None,
     ) -> list[DrawnPicture]:
         """Draw a caption.
 
@@ -97,6 +98,7 @@ class Painter:
             drawing: how; see there.
             picture: start from it instead of from nothing; `drawing.strength` says how much may change.
             progress: show a bar on stderr; by itself where somebody watches.
+            on_step: called after each step of denoising; what it raises ends the drawing.
 
         Raises:
             PictureError: the picture is not read.
@@ -108,15 +110,18 @@ class Painter:
         start = None if picture is None else self._fitted(_opened(picture), drawing)
         seed = secrets.randbelow(2**32) if drawing.seed is None else drawing.seed
         with tqdm(total=drawing.count * self._steps(drawing, start), **_bar(progress)) as bar:
-            return [self._draw_one(caption, drawing, seed + n, start, bar.update) for n in range(drawing.count)]
+
+            def step_done(_: Any, step: int, timestep: Any, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+                bar.update()
+                if on_step is not None:
+                    on_step()
+                return tensors
+
+            return [self._draw_one(caption, drawing, seed + n, start, step_done) for n in range(drawing.count)]
 
     def _draw_one(
-        self, caption: str, drawing: Drawing, seed: int, start: Image.Image | None, on_step: Callable[[], Any]
+        self, caption: str, drawing: Drawing, seed: int, start: Image.Image | None, step_done: Callable[..., Any]
     ) -> DrawnPicture:
-        def step_done(pipeline: Any, step: int, timestep: Any, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
-            on_step()
-            return tensors
-
         pipeline, settings = self.pipeline, {**self.preset.settings}
         width, height = drawing.size if start is None else start.size
         if start is not None:
@@ -127,6 +132,7 @@ class Painter:
             settings |= {"width": width, "height": height}
         if drawing.negative_prompt:
             settings["negative_prompt"] = drawing.negative_prompt
+        image: Any = None
         try:
             image = pipeline(
                 prompt=caption,
@@ -142,6 +148,9 @@ class Painter:
             raise RequestError(
                 f"{self.name}: out of memory ({one_line(error, 120)}); give a smaller size, or offload parts or layers"
             ) from None
+        finally:
+            if image is None:
+                pipeline.maybe_free_model_hooks()  # parts that are offloaded go back, as at the end of a drawing
         assert drawing.steps is not None
         assert drawing.guidance is not None
         return DrawnPicture(

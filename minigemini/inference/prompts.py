@@ -39,6 +39,11 @@ class Prompts:
         """
         return self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
 
+    def written_out(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> list[Message]:
+        """The messages with wishes and strings in their text, for servers that know of neither. Raises as `text`."""
+        self._check(messages)
+        return self._processor.with_requests(messages, draw, ocr)
+
     def text(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> str:
         """The prompt, one placeholder per picture; BOS only where the chat format has it. Raises `RequestError`."""
         return str(self._apply(messages, draw=draw, ocr=ocr, tokenize=False))

@@ -147,7 +147,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             raise ValueError(
                 f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
             )
-        conversations = [with_requests(messages, draw, ocr, self._tokens()) for messages in conversations]
+        conversations = [self.with_requests(messages, draw, ocr) for messages in conversations]
         out: Any = super().apply_chat_template(
             conversations if batched else conversations[0], chat_template=chat_template, **kwargs
         )
@@ -155,10 +155,13 @@ class MiniGeminiProcessor(ProcessorMixin):
             check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
         return out
 
-    def _tokens(self) -> set[str]:
-        """What the tokenizer takes for one token wherever it stands in a text."""
+    def with_requests(
+        self, messages: Sequence[Message], draw: bool | Sequence[bool], ocr: Sequence[str] | Sequence[Sequence[str]]
+    ) -> list[dict[str, Any]]:
+        """Messages with `draw` and `ocr`, as `apply_chat_template` takes them, written into their user turns."""
+        # What the tokenizer takes for one token wherever it stands in a text.
         added = {token.content for token in self.tokenizer.added_tokens_decoder.values()}
-        return {*added, *self.tokenizer.all_special_tokens, self.image_token}
+        return with_requests(messages, draw, ocr, {*added, *self.tokenizer.all_special_tokens, self.image_token})
 
     def get_text_with_replacements(self, text: list[str], *replacements: Any, **named: Any) -> tuple[list[str], Any]:
         """Put the image tokens in place, and the space behind them where the tokenizer needs one."""

@@ -5,20 +5,20 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..inference import RequestError
-from .backends import Event, Finished, Piece, Usage
+from .backends import Captioned, Drawn, Event, Finished, Piece, Usage
 from .errors import ApiError, internal_error
-from .guard import DisconnectError, gone
+from .guard import DisconnectError
 from .house import House
-from .responses import ChatResponse, Choice, Reason, Said, TokenUsage, chunk
-from .schema import ChatRequest
-from .work import Work
+from .pictures import uri_of
+from .responses import ChatResponse, Choice, Illustrated, PictureAddress, PicturePart, Reason, Said, TokenUsage, chunk
+from .schema import ChatRequest, DrawingNote
+from .work import Work, Worked
 
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -27,8 +27,8 @@ STREAM_HEADERS = [
 ]
 
 
-class Answered(Response):
-    """The answer to a conversation; the work on it begins when it is sent, and ends when the client hangs up.
+class Answered(Worked):
+    """The answer to a conversation.
 
     Args:
         events: makes the answer, once there is a slot.
@@ -40,57 +40,47 @@ class Answered(Response):
     def __init__(
         self, events: Callable[[], AsyncIterator[Event]], asked: ChatRequest, house: House, arrived: float
     ) -> None:
-        super().__init__()
-        self._events, self._asked, self._house, self._arrived = events, asked, house, arrived
+        super().__init__(events, house, param="messages")
+        self._asked, self._arrived = asked, arrived
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": asked.model,
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = Work(self._house.gate, self._events, self._house.works)
-        watcher = asyncio.create_task(_watch(receive, work))
-        try:
-            # Nothing is sent before the first event is here: until then an error is an answer of its own.
-            first = await self._next(work)
-            if first is not None:
-                self._house.metrics.first_token.observe(time.monotonic() - self._arrived)
-            if self._asked.stream:
-                await self._stream(first, work, send)
-            else:
-                await (await self._whole(first, work))(scope, receive, send)
-        finally:
-            watcher.cancel()
-            work.stop()
-
-    async def _next(self, work: Work) -> Event | None:
-        try:
-            event = await work.next()
-        except RequestError as error:
-            code = "context_length_exceeded" if "context" in str(error) else None
-            raise ApiError(400, str(error), code=code, param="messages") from None
-        if isinstance(event, Usage):
-            self._house.metrics.tokens.labels("read").inc(event.prompt_tokens)
-            self._house.metrics.tokens.labels("written").inc(event.completion_tokens)
-        return event
+    async def tell(self, work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, whole or streamed."""
+        # Nothing is sent before the first event is here: until then an error is an answer of its own.
+        first = await self.next(work)
+        if first is not None:
+            self._house.metrics.first_token.observe(time.monotonic() - self._arrived)
+        if self._asked.stream:
+            await self._stream(first, work, send)
+        else:
+            await (await self._whole(first, work))(scope, receive, send)
 
     async def _whole(self, event: Event | None, work: Work) -> JSONResponse:
-        texts: dict[int, list[str]] = {index: [] for index in range(self._asked.n or 1)}
-        reasons: dict[int, Reason] = {}
+        said = [_Said() for _ in range(self._asked.n or 1)]
         usage = Usage(0, 0)
         while event is not None:
             match event:
                 case Piece(index, text):
-                    texts[index].append(text)
+                    said[index].texts.append(text)
+                case Captioned(index, captions):
+                    said[index].captions = captions
+                case Drawn(index):
+                    said[index].drawn = event
                 case Finished(index, reason):
-                    reasons[index] = reason
+                    said[index].reason = reason
                 case Usage():
                     usage = event
-            event = await self._next(work)
+            event = await self.next(work)
+        return await asyncio.to_thread(self._response, said, usage)  # pictures are megabytes
+
+    def _response(self, said: "list[_Said]", usage: Usage) -> JSONResponse:
         choices = [
-            Choice(index=index, message=Said(content="".join(texts[index])), finish_reason=reasons[index])
-            for index in texts
+            Choice(index=index, message=choice.message(), finish_reason=choice.reason)
+            for index, choice in enumerate(said)
         ]
         return JSONResponse(ChatResponse(**self._head, choices=choices, usage=_usage(usage)).model_dump())
 
@@ -103,12 +93,16 @@ class Answered(Response):
                 match event:
                     case Piece(index, text):
                         await _say(send, self._chunk(index, {"content": text}))
+                    case Captioned(index, captions):
+                        await _say(send, self._chunk(index, {"drawing": {"captions": captions}}))
+                    case Drawn(index):
+                        await _say(send, self._chunk(index, await asyncio.to_thread(_delta, event)))
                     case Finished(index, reason):
                         await _say(send, self._chunk(index, {}, reason))
                     case Usage() if self._wants_usage:
                         usage = {"choices": [], "usage": _usage(event).model_dump()}
                         await _say(send, {**self._head, "object": "chat.completion.chunk", **usage})
-                event = await self._next(work)
+                event = await self.next(work)
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
         except DisconnectError:
             raise
@@ -128,9 +122,31 @@ class Answered(Response):
         return {**data, "usage": None} if self._wants_usage else data
 
 
-async def _watch(receive: Receive, work: Work) -> None:
-    await gone(receive)
-    work.stop(DisconnectError())
+@dataclass
+class _Said:
+    """What has been said of a choice."""
+
+    texts: list[str] = field(default_factory=list)
+    captions: tuple[str, ...] = ()
+    drawn: Drawn | None = None
+    reason: Reason = "stop"
+
+    def message(self) -> Said:
+        content, drawn = "".join(self.texts), self.drawn
+        if drawn is None:
+            return Said(content=content)
+        note = DrawingNote(captions=list(self.captions), seed=drawn.seed, reason=drawn.reason)
+        return Illustrated(content=content, images=_images(drawn), drawing=note)
+
+
+def _images(drawn: Drawn) -> list[PicturePart]:
+    return [PicturePart(image_url=PictureAddress(url=uri_of(drawn.png)))] if drawn.png else []
+
+
+def _delta(drawn: Drawn) -> dict[str, Any]:
+    """What a stream says of a picture; joined with the captions, which came before, it is what a message says."""
+    images = [part.model_dump() for part in _images(drawn)]
+    return {"images": images, "drawing": {"seed": drawn.seed, "reason": drawn.reason}}
 
 
 async def _say(send: Send, data: dict[str, Any], more: bool = True) -> None:

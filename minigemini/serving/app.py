@@ -78,7 +78,9 @@ def _add_routes(app: FastAPI, house: House) -> None:
         """Draw pictures."""
         return await generate_images(request, house)
 
-    card = ModelCard(id=house.backend.name, created=house.created)
+    card = ModelCard(
+        id=house.backend.name, created=house.created, draw=house.painter is not None, ocr=house.reader is not None
+    )
 
     @app.get("/v1/models", responses=_of(401, 403))
     async def models() -> ModelList:
@@ -111,7 +113,7 @@ def _lifespan(house: House) -> Any:
         for work in tuple(house.works):  # only what outlived the time for draining
             work.cancel()
         await asyncio.gather(*house.works, return_exceptions=True)
-        await house.backend.close()
+        await house.studio.close()
 
     return lifespan
 
@@ -121,7 +123,11 @@ def _of(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _stream_too() -> dict[int | str, dict[str, Any]]:
-    return {**REFUSALS, 200: {"description": "The answer, whole or streamed.", "content": {"text/event-stream": {}}}}
+    told = (
+        "The answer, whole or streamed. With `draw`, deltas before the end of a choice have `images` and `drawing`, as "
+        "the message of a whole answer has."
+    )
+    return {**REFUSALS, 200: {"description": told, "content": {"text/event-stream": {}}}}
 
 
 def _body(kind: type[Strict]) -> dict[str, Any]:

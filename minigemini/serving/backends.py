@@ -1,12 +1,12 @@
 """Who answers, draws and reads: what the server asks of them, whoever they are."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from ..inference import Sampling
+from ..inference import Drawing, DrawnPicture, Sampling
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,17 @@ class Job:
     """Answers wanted; number i is drawn with seed + i."""
     stop: tuple[str, ...] = ()
     """An answer ends before the first of these."""
+    draws: tuple[bool, ...] = ()
+    """Whether a picture is asked for, for each user turn; empty: in none."""
+    ocr: bool = False
+    """Whether the strings in the pictures are still to be read."""
+    strings: tuple[tuple[str, ...], ...] = ()
+    """Those that were read, for each user turn; empty: in none."""
+
+    @property
+    def draw(self) -> bool:
+        """Whether the answer is to have a picture."""
+        return self.draws[-1:] == (True,)
 
     def sampling_of(self, index: int) -> Sampling:
         """How choice `index` is drawn."""
@@ -45,6 +56,26 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """The text of a choice is over; the last of its captions, if there are any, is about to be drawn."""
+
+    index: int
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of it: a picture, or the reason why there is none."""
+
+    index: int
+    png: bytes = b""
+    """A file, what the picture was drawn from in its text chunks."""
+    seed: int | None = None
+    """The one that it was drawn with."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Usage:
     """The last event: tokens read and written, all choices together."""
 
@@ -52,7 +83,15 @@ class Usage:
     completion_tokens: int
 
 
-Event = Piece | Finished | Usage
+Event = Piece | Captioned | Drawn | Finished | Usage
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What can be asked for besides words, by the names of the request's fields."""
+
+    draw: bool = False
+    ocr: bool = False
 
 
 class Backend(Protocol):
@@ -76,31 +115,46 @@ class Backend(Protocol):
         """Whether a request would be answered now."""
         ...
 
+    async def offers(self) -> Offers:
+        """What it does by itself besides answering."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections and threads."""
         ...
 
 
 class Painter(Protocol):
-    """Draws pictures. None is built in here: the server says so until one is given to it."""
+    """Draws pictures; `inference.Painter` is one."""
 
-    def paint(self, prompt: str, *, size_px: tuple[int, int] | None, seed: int | None) -> Image.Image:
-        """Draw one picture; blocking, called in a thread.
+    name: str
+    """What clients call it."""
+
+    def draw(
+        self,
+        caption: str,
+        drawing: Drawing,
+        *,
+        progress: bool | None,
+        on_step: Callable[[], object] | None,
+    ) -> list[DrawnPicture]:
+        """Draw a caption; blocking, called in a thread, one picture at a time.
 
         Args:
-            prompt: what is to be seen.
-            size_px: width and height; None: what the painter was made for.
-            seed: makes it repeatable.
+            caption: what is to be seen.
+            drawing: how.
+            progress: False, since nobody watches.
+            on_step: called as often as the drawing can end early; what it raises ends it.
 
         Raises:
-            RequestError: a size or prompt that cannot be drawn.
+            RequestError: a size or caption that cannot be drawn.
         """
         ...
 
 
 class Reader(Protocol):
-    """Reads the writing in pictures (OCR). None is built in here either."""
+    """Reads the writing in pictures (OCR); `inference.ocr.TextReader` is one."""
 
     def read(self, picture: Image.Image) -> Sequence[str]:
-        """Give the strings in a picture; blocking, called in a thread."""
+        """Give the strings in a picture; blocking, called in a thread, one picture at a time."""
         ...

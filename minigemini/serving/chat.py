@@ -10,14 +10,14 @@ from fastapi import Request
 from starlette.responses import Response
 
 from ..inference import Sampling
-from ..model.messages import with_requests
+from ..inference.captions import with_captions
 from .answering import Answered
-from .backends import Event, Job, Reader
+from .backends import Event, Job
 from .errors import ApiError
 from .fetching import Fetcher
 from .house import House
 from .pictures import bytes_of, open_all
-from .schema import ChatRequest, ImagePart, read_request
+from .schema import AssistantMessage, ChatMessage, ChatRequest, ImagePart, read_request
 
 
 async def chat(request: Request, house: House) -> Response:
@@ -31,7 +31,7 @@ async def chat(request: Request, house: House) -> Response:
         job = await asyncio.to_thread(job_of, asked, files, house)
         house.metrics.pictures.inc(len(files))
         files.clear()
-        answer: Any = house.backend.answer(job)
+        answer: Any = house.studio.answer(job)
         async with aclosing(answer):
             async for event in answer:
                 yield event
@@ -61,20 +61,19 @@ def check(asked: ChatRequest, house: House) -> None:
         )
     if (asked.n or 1) > settings.max_choices:
         raise ApiError(400, f"n is {asked.n}; this server gives at most {settings.max_choices}", param="n")
-    parts = [part for message in asked.messages if not isinstance(message.content, str) for part in message.content]
-    pictures = sum(isinstance(part, ImagePart) for part in parts)
+    pictures = len(_image_parts(asked))
     if pictures > settings.max_pictures:
         raise ApiError(400, f"{pictures} pictures; a request shows at most {settings.max_pictures}", param="messages")
-    letters = sum(len(message.content) for message in asked.messages if isinstance(message.content, str))
-    letters += sum(len(part.text) for part in parts if not isinstance(part, ImagePart))
+    letters = sum(len(_text_of(message)) for message in asked.messages)
     if letters > settings.max_text_chars:
         raise ApiError(
             400, f"{letters:,} characters; a request has at most {settings.max_text_chars:,}", param="messages"
         )
-    if asked.draw:
-        raise ApiError(400, "no painter is installed: answers are text alone; leave draw out", "no_painter", "draw")
+    if asked.draw and house.painter is None:
+        why = "this server has no painter, answers are text alone (it is started with --painter); leave draw out"
+        raise ApiError(400, why, "no_painter", "draw")
     if asked.ocr and house.reader is None:
-        raise ApiError(400, "no OCR is installed; leave ocr out", "no_reader", "ocr")
+        raise ApiError(400, "this server does no OCR (it is started with --ocr); leave ocr out", "no_reader", "ocr")
 
 
 async def _files(asked: ChatRequest, house: House) -> list[bytes]:
@@ -91,36 +90,51 @@ async def _files(asked: ChatRequest, house: House) -> list[bytes]:
     return files
 
 
+def _pictures_of(message: ChatMessage) -> list[ImagePart]:
+    """Those that a user shows, or that were drawn in an answer."""
+    if isinstance(message, AssistantMessage):
+        return message.images or []
+    return [] if isinstance(message.content, str) else [p for p in message.content if isinstance(p, ImagePart)]
+
+
 def _image_parts(asked: ChatRequest) -> list[ImagePart]:
-    return [
-        part
-        for message in asked.messages
-        if not isinstance(message.content, str)
-        for part in message.content
-        if isinstance(part, ImagePart)
-    ]
+    return [part for message in asked.messages for part in _pictures_of(message)]
+
+
+def _text_of(message: ChatMessage) -> str:
+    """The text of a message, with the captions that were taken out of it."""
+    text = message.content
+    if not isinstance(text, str):
+        text = "".join(part.text for part in text if not isinstance(part, ImagePart))
+    if isinstance(message, AssistantMessage) and message.drawing is not None:
+        return with_captions(text, message.drawing.captions)
+    return text
 
 
 def job_of(asked: ChatRequest, files: list[bytes], house: House) -> Job:
     """Open the pictures, and put all into the form that backends take. Blocking.
 
+    A picture that was drawn is shown with the question after it, and the user turn before it asked for one, as in
+    `inference.Conversation`.
+
     Raises:
         ApiError: a picture that is not read.
     """
-    pictures = iter(open_all(files, house.settings))
+    opened = iter(open_all(files, house.settings))
     messages: list[dict[str, Any]] = []
+    draws: list[bool] = []
+    shown: list[dict[str, Any]] = []
     for message in asked.messages:
-        content: Any = message.content
-        if not isinstance(content, str):
-            content = [
-                {"type": "image", "image": next(pictures)}
-                if isinstance(part, ImagePart)
-                else {"type": "text", "text": part.text}
-                for part in content
-            ]
+        shown += [{"type": "image", "image": next(opened)} for _ in _pictures_of(message)]
+        content: Any = _text_of(message)
+        if message.role == "user":
+            if shown:
+                content, shown = [*shown, {"type": "text", "text": content}], []
+            draws.append(False)
+        elif message.role == "assistant" and message.drawing is not None and draws:
+            draws[-1] = True
         messages.append({"role": "system" if message.role == "developer" else message.role, "content": content})
-    if asked.ocr and house.reader is not None:
-        messages = with_requests(messages, False, [_writing(message, house.reader) for message in _users(messages)])
+    draws[-1] = bool(asked.draw)
     sampling = Sampling(
         max_new_tokens=asked.max_completion_tokens or asked.max_tokens or house.settings.max_new_tokens,
         temperature=asked.temperature or 0.0,
@@ -128,14 +142,4 @@ def job_of(asked: ChatRequest, files: list[bytes], house: House) -> Job:
         seed=asked.seed,
     )
     stop = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
-    return Job(messages, sampling, asked.n or 1, stop)
-
-
-def _users(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [message for message in messages if message["role"] == "user"]
-
-
-def _writing(message: dict[str, Any], reader: Reader) -> list[str]:
-    """The strings in a turn's pictures."""
-    parts = [] if isinstance(message["content"], str) else message["content"]
-    return [text for part in parts if part["type"] == "image" for text in reader.read(part["image"])]
+    return Job(messages, sampling, asked.n or 1, stop, tuple(draws), bool(asked.ocr))

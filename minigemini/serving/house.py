@@ -8,11 +8,12 @@ from .backends import Backend, Painter, Reader
 from .gate import Gate
 from .metrics import Metrics
 from .settings import ServerSettings
+from .studio import Studio
 
 
 @dataclass
 class House:
-    """A server's parts; the gate and the figures are made from the settings."""
+    """A server's parts; the studio is made of them, the gate and the figures from the settings."""
 
     settings: ServerSettings
     backend: Backend
@@ -23,5 +24,6 @@ class House:
     """What is being worked on."""
 
     def __post_init__(self) -> None:
+        self.studio = Studio(self.backend, self.painter, self.reader)
         self.gate = Gate(self.settings.concurrency, self.settings.queue)
         self.metrics = Metrics(self.gate)

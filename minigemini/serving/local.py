@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..inference import AnswerStream, Engine
-from .backends import Event, Finished, Job, Piece, Usage
+from .backends import Event, Finished, Job, Offers, Piece, Usage
 from .stops import StopStrings
 
 
@@ -40,6 +40,10 @@ class LocalBackend:
         """Always: it is here."""
         return True
 
+    async def offers(self) -> Offers:
+        """Words alone."""
+        return Offers()
+
     async def close(self) -> None:
         """End the thread once it is idle."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -65,7 +69,10 @@ class _Worker:
         for index in range(self._job.choices):
             if self._stopped:
                 return
-            with self._engine.stream(self._job.messages, self._job.sampling_of(index)) as stream:
+            job = self._job
+            with self._engine.stream(
+                job.messages, job.sampling_of(index), draw=job.draws or False, ocr=job.strings
+            ) as stream:
                 self._stream = stream
                 if self._stopped:  # in between, when there was no stream to stop yet
                     stream.stop()

@@ -20,6 +20,7 @@ class Metrics:
         )
         self.tokens = Counter("minigemini_tokens", "Tokens read and written", ["kind"], registry=self._registry)
         self.pictures = Counter("minigemini_pictures", "Pictures shown to the model", registry=self._registry)
+        self.drawn = Counter("minigemini_drawn", "Pictures drawn", registry=self._registry)
         self.seconds = Histogram(
             "minigemini_request_seconds",
             "From the request to its end",

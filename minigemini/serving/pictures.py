@@ -36,6 +36,11 @@ def bytes_of(data_uri: str, settings: ServerSettings, name: str) -> bytes:
         raise ApiError(400, f"{name}: not base64; encode the whole file", "invalid_image", name) from None
 
 
+def uri_of(png: bytes) -> str:
+    """The data URI of a PNG file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
 def open_all(files: Sequence[bytes], settings: ServerSettings) -> list[Image.Image]:
     """Decode the pictures of one request; together they keep to a limit too. Blocking.
 

@@ -1,7 +1,8 @@
 """vLLM servers as a backend: they run the checkpoint, batched, on as many GPUs as they have; this one keeps the door.
 
-What a vLLM server gets is what this one has checked: pictures decoded and written anew as PNG, the fields listed here,
-and, since published chat formats leave BOS to the tokenizer, whether it is to add one.
+What a vLLM server gets is what this one has checked: pictures decoded and written anew as PNG, wishes for a picture and
+strings read in one as text, the fields listed here, and, since published chat formats leave BOS to the tokenizer,
+whether it is to add one. A server of our own gets the wishes as they are.
 """
 
 import asyncio
@@ -11,16 +12,17 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import httpx
-from PIL import Image
 
 from ..inference.errors import RequestError, one_line
+from ..inference.png import encode_png
 from ..inference.prompts import Prompts
-from .backends import Event, Finished, Job, Piece, Usage
+from ..model.messages import with_requests
+from .backends import Captioned, Drawn, Event, Finished, Job, Offers, Piece, Usage
 from .errors import ApiError
+from .pictures import uri_of
 
 TIMEOUTS = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=None)
 """Seconds; reading waits for the next token, which under load may come late."""
@@ -77,6 +79,17 @@ class RemoteBackend:
         """Whether one of the servers answers."""
         return any(await asyncio.gather(*(self._is_up(server) for server in self.servers)))
 
+    async def offers(self) -> Offers:
+        """What a server of ours says of itself; vLLM does neither."""
+        for server in self.servers if self._prompts is None else ():
+            try:
+                models = (await self._client.get(f"{server.url}/models", timeout=5.0)).json()["data"]
+            except (httpx.HTTPError, ValueError, KeyError):
+                continue
+            card: dict[str, Any] = next((model for model in models if model["id"] == self.name), {})
+            return Offers(draw=card.get("draw") is True, ocr=card.get("ocr") is True)
+        return Offers()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -115,15 +128,21 @@ class RemoteBackend:
 
     def _body(self, job: Job) -> dict[str, Any]:
         """What is sent. Blocking: it encodes pictures."""
-        sampling, longest, more = job.sampling, job.sampling.max_new_tokens, {}
+        sampling, longest = job.sampling, job.sampling.max_new_tokens
+        more: dict[str, Any]
         if self._prompts is not None:
-            text = self._prompts.text(job.messages)
+            messages = self._prompts.written_out(job.messages, job.draws or False, job.strings)
+            text = self._prompts.text(messages)
             longest = min(longest, self._prompts.room(self._prompts.length(text)))
             more = {"add_special_tokens": not self._prompts.writes_bos(text)}
+        else:
+            earlier = (*job.draws[:-1], False) if job.draws else False
+            messages = with_requests(job.messages, earlier, job.strings)
+            more = {name: True for name in ("draw", "ocr") if getattr(job, name)}
         return {
             "model": self.name,
             "messages": [
-                {"role": message["role"], "content": _openai_content(message["content"])} for message in job.messages
+                {"role": message["role"], "content": _openai_content(message["content"])} for message in messages
             ],
             "max_completion_tokens": longest,
             "temperature": sampling.temperature,
@@ -141,16 +160,11 @@ def _openai_content(content: Any) -> Any:
     if isinstance(content, str):
         return content
     return [
-        {"type": "image_url", "image_url": {"url": png_uri(part["image"])}} if part["type"] == "image" else part
+        {"type": "image_url", "image_url": {"url": uri_of(encode_png(part["image"], compress_level=1))}}
+        if part["type"] == "image"
+        else part
         for part in content
     ]
-
-
-def png_uri(picture: Image.Image) -> str:
-    """A picture as a data URI, exactly."""
-    file = BytesIO()
-    picture.save(file, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _events(data: dict[str, Any]) -> list[Event]:
@@ -159,10 +173,17 @@ def _events(data: dict[str, Any]) -> list[Event]:
         raise ApiError(502, "a backend failed on this request; try again", code="backend_failed")
     events: list[Event] = []
     for choice in data["choices"]:
-        if text := choice["delta"].get("content"):
-            events.append(Piece(choice["index"], text))
+        index, delta = choice["index"], choice["delta"]
+        if text := delta.get("content"):
+            events.append(Piece(index, text))
+        drawing = delta.get("drawing") or {}
+        if "captions" in drawing:
+            events.append(Captioned(index, tuple(drawing["captions"])))
+        if "reason" in drawing:
+            png = b"".join(base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in delta["images"])
+            events.append(Drawn(index, png, drawing["seed"], drawing["reason"]))
         if reason := choice.get("finish_reason"):
-            events.append(Finished(choice["index"], "length" if reason == "length" else "stop"))
+            events.append(Finished(index, "length" if reason == "length" else "stop"))
     if (usage := data.get("usage")) and not data["choices"]:
         events.append(Usage(usage["prompt_tokens"], usage["completion_tokens"]))
     return events

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from .schema import DrawingNote
+
 Reason = Literal["stop", "length"]
 
 
@@ -38,11 +40,31 @@ class Said(BaseModel):
     refusal: None = None
 
 
+class PictureAddress(BaseModel):
+    """Where a picture is: in a data URI."""
+
+    url: str
+
+
+class PicturePart(BaseModel):
+    """A picture, in the form in which one is sent."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: PictureAddress
+
+
+class Illustrated(Said):
+    """One answer to a request for a picture."""
+
+    images: list[PicturePart]
+    drawing: DrawingNote
+
+
 class Choice(BaseModel):
     """One of `n` answers."""
 
     index: int
-    message: Said
+    message: Illustrated | Said
     finish_reason: Reason
     logprobs: None = None
 
@@ -65,6 +87,10 @@ class ModelCard(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["minigemini"] = "minigemini"
+    draw: bool
+    """Whether a request may ask for a picture."""
+    ocr: bool
+    """Whether a request may ask for the writing in pictures to be read."""
 
 
 class ModelList(BaseModel):

@@ -73,11 +73,24 @@ class UserMessage(Strict):
     name: str | None = None
 
 
+class DrawingNote(Strict):
+    """What became of a request for a picture."""
+
+    captions: Annotated[list[str], Field(max_length=100, description="The last one was drawn.")]
+    seed: Annotated[int | None, Field(description="It draws the same picture from the same caption.")] = None
+    reason: Annotated[str | None, Field(description="Why there is no picture.")] = None
+
+
 class AssistantMessage(Strict):
-    """What was answered before. The fields that must be null are those that clients send back with an answer."""
+    """What was answered before, as it came; pictures in it are shown with the next question.
+
+    The fields that must be null are those that clients send back with an answer.
+    """
 
     role: Literal["assistant"]
     content: str | Annotated[list[TextPart], Field(min_length=1)]
+    images: Annotated[list[ImagePart], Field(max_length=100)] | None = None
+    drawing: DrawingNote | None = None
     name: str | None = None
     refusal: None = None
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
@@ -119,7 +132,7 @@ class ChatRequest(Strict):
     stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    draw: Annotated[bool | None, Field(description="Ask for a picture in the answer.")] = None
+    draw: Annotated[bool | None, Field(description="Ask for a picture: `images` and `drawing` in the message.")] = None
     ocr: Annotated[bool | None, Field(description="Read the writing in the pictures for the model.")] = None
     # Those that change nothing here.
     user: str | None = None
@@ -145,7 +158,7 @@ class ChatRequest(Strict):
 class ImageRequest(Strict):
     """A picture to be drawn."""
 
-    model: str | None = None
+    model: Annotated[str | None, Field(description="The painter's name, or that of the model beside it.")] = None
     prompt: Annotated[str, Field(min_length=1, max_length=4000)]
     n: Annotated[int | None, Field(ge=1, le=10)] = None
     size: Annotated[str | None, Field(pattern=r"^([1-9]\d{1,3}x[1-9]\d{1,3}|auto)$")] = None

@@ -39,6 +39,8 @@ class ServerSettings:
     """Longest answer, tokens; also what is written where a request does not say."""
     max_choices: int = 8
     """The largest `n`."""
+    max_drawn_pixels: int = 2**21
+    """Of a picture that is drawn in a size asked for."""
     concurrency: int = 1
     """Requests that are answered at the same time."""
     queue: int = 64
@@ -51,9 +53,16 @@ class ServerSettings:
             raise RequestError(f"{self.host} is reached from other machines: set a key (--api-key), or use 127.0.0.1")
         if short := [key for key in self.api_keys if len(key) < SHORTEST_KEY]:
             raise RequestError(f"a key of {len(short[0])} characters is guessed; use {SHORTEST_KEY} or more")
-        for name in ("max_body_bytes", "max_pictures", "max_total_pixels", "max_new_tokens", "max_choices"):
+        counts = (
+            "max_body_bytes",
+            "max_pictures",
+            "max_total_pixels",
+            "max_drawn_pixels",
+            "max_new_tokens",
+            "max_choices",
+        )
+        for name in (*counts, "concurrency"):
             _at_least(1, name, getattr(self, name))
-        _at_least(1, "concurrency", self.concurrency)
         _at_least(0, "queue", self.queue)
         _at_least(0, "drain_seconds", self.drain_seconds)
 

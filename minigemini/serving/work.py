@@ -1,12 +1,22 @@
-"""One request's work, in a task of its own: it ends in order though whoever waits for it is torn away."""
+"""One request's work, in a task of its own: it ends in order though whoever waits for it is torn away.
+
+`Worked` is the answer to such a request, whatever is sent of the work's events.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from .backends import Event
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..inference import RequestError
+from .backends import Drawn, Event, Usage
+from .errors import ApiError
 from .gate import Gate
+from .guard import DisconnectError, gone
+from .house import House
 
 
 class Work:
@@ -21,6 +31,7 @@ class Work:
     def __init__(self, gate: Gate, events: Callable[[], AsyncIterator[Event]], kept: set[asyncio.Task[None]]) -> None:
         self._gate, self._events = gate, events
         self._queue: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._stopped = False
         self._task = asyncio.create_task(self._run())
         kept.add(self._task)
         self._task.add_done_callback(kept.discard)
@@ -36,7 +47,9 @@ class Work:
         """Nobody reads on; whoever waits for an event gets `why`."""
         if why is not None:
             self._queue.put_nowait(why)
-        self._task.cancel()
+        if not self._stopped:  # a second cancellation would tear away what waits for the model to be done
+            self._stopped = True
+            self._task.cancel()
 
     async def _run(self) -> None:
         try:
@@ -49,3 +62,50 @@ class Work:
             self._queue.put_nowait(error)
         else:
             self._queue.put_nowait(None)
+
+
+class Worked(Response):
+    """An answer; the work on it begins when it is sent, and ends when the client hangs up.
+
+    Args:
+        events: makes what is told, once there is a slot.
+        house: where it is made.
+        param: the field that is blamed where what is asked for turns out not to be possible.
+    """
+
+    def __init__(self, events: Callable[[], AsyncIterator[Event]], house: House, param: str) -> None:
+        super().__init__()
+        self._events, self._house, self._param = events, house, param
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        work = Work(self._house.gate, self._events, self._house.works)
+        watcher = asyncio.create_task(_watch(receive, work))
+        try:
+            await self.tell(work, scope, receive, send)
+        finally:
+            watcher.cancel()
+            work.stop()
+
+    async def tell(self, work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the events say."""
+        raise NotImplementedError
+
+    async def next(self, work: Work) -> Event | None:
+        """The next event, counted."""
+        try:
+            event = await work.next()
+        except RequestError as error:
+            code = "context_length_exceeded" if "context" in str(error) else None
+            raise ApiError(400, str(error), code=code, param=self._param) from None
+        match event:
+            case Usage():
+                self._house.metrics.tokens.labels("read").inc(event.prompt_tokens)
+                self._house.metrics.tokens.labels("written").inc(event.completion_tokens)
+            case Drawn(png=png) if png:
+                self._house.metrics.drawn.inc()
+        return event
+
+
+async def _watch(receive: Receive, work: Work) -> None:
+    await gone(receive)
+    work.stop(DisconnectError())

@@ -10,10 +10,10 @@ import gradio as gr
 
 from ...inference import Engine, RequestError, Sampling
 from ...inference.explain import explain_pictures
-from ..backends import Backend
 from ..errors import ApiError
 from ..pictures import open_all
 from ..settings import ServerSettings
+from ..studio import Studio
 from .talk import job_of, read_upload, said, turns
 from .votes import Vote, Votes
 
@@ -30,6 +30,7 @@ CSS = """
   h1 { font-size: 1.2rem; }
 }
 """
+OCR, DRAW = "Read writing (OCR)", "Answer with a picture"
 TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
 
 
@@ -38,7 +39,7 @@ class Page:
     """What a page is made of.
 
     Args:
-        backend: answers.
+        studio: answers, draws and reads.
         settings: where it listens, and the limits.
         uploads: the folder that Gradio puts pictures into.
         engine: where it is in this process: draws what mining looked at.
@@ -46,7 +47,7 @@ class Page:
         votes: where votes are kept; without it there are no buttons.
     """
 
-    backend: Backend
+    studio: Studio
     settings: ServerSettings
     uploads: Path
     engine: Engine | None = None
@@ -56,8 +57,8 @@ class Page:
 
 def build_page(page: Page) -> gr.Blocks:
     """The page, ready to launch."""
-    with gr.Blocks(title=f"Mini-Gemini: {page.backend.name}", fill_height=True, analytics_enabled=False) as blocks:
-        gr.Markdown(f"# Mini-Gemini · {page.backend.name}")
+    with gr.Blocks(title=f"Mini-Gemini: {page.studio.name}", fill_height=True, analytics_enabled=False) as blocks:
+        gr.Markdown(f"# Mini-Gemini · {page.studio.name}")
         chatbot = gr.Chatbot(
             elem_id="chat",
             height="60vh",
@@ -80,8 +81,8 @@ def build_page(page: Page) -> gr.Blocks:
             render=False,
         )
         heat = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: always the likeliest word)", render=False)
-        ocr = gr.Checkbox(label="Read writing (OCR): not installed", interactive=False, render=False)
-        draw = gr.Checkbox(label="Answer with a picture: no painter installed", interactive=False, render=False)
+        ocr = gr.Checkbox(label=OCR, interactive=False, render=False)
+        draw = gr.Checkbox(label=DRAW, interactive=False, render=False)
         gr.ChatInterface(
             _reply(page),
             multimodal=True,
@@ -102,28 +103,45 @@ def build_page(page: Page) -> gr.Blocks:
             api_visibility="private",
             fill_height=True,
         )
+        blocks.load(_switches(page), None, [ocr, draw], api_visibility="private")
         if page.engine is not None:
             _add_mining(chatbot, page, page.engine)
         if page.votes is not None:
             _add_votes(chatbot, page, page.votes)
         with gr.Accordion("About the model", open=False):
-            gr.Markdown(page.card or f"`{page.backend.name}`")
+            gr.Markdown(page.card or f"`{page.studio.name}`")
     return blocks
 
 
 def _reply(page: Page) -> Any:
     async def reply(
         message: dict[str, Any], history: list[dict[str, Any]], longest: int, heat: float, ocr: bool, draw: bool
-    ) -> AsyncIterator[str]:
+    ) -> AsyncIterator[str | list[dict[str, Any]]]:
         sampling = Sampling(max_new_tokens=int(longest), temperature=float(heat))
         try:
-            job = await asyncio.to_thread(job_of, message, history, sampling, page.settings, page.uploads)
-            async for text in said(page.backend, job):
-                yield text
+            job = await asyncio.to_thread(
+                job_of, message, history, sampling, page.settings, page.uploads, bool(draw), bool(ocr)
+            )
+            async for shown in said(page.studio, job, page.uploads):
+                yield shown
         except (RequestError, ApiError) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     return reply
+
+
+def _switches(page: Page) -> Any:
+    """What may be switched on is asked when the page is opened: the server may have been started anew."""
+
+    async def switches() -> tuple[gr.Checkbox, gr.Checkbox]:
+        offers = await page.studio.offers()
+        return _switch(OCR, offers.ocr, "--ocr"), _switch(DRAW, offers.draw, "--painter")
+
+    return switches
+
+
+def _switch(label: str, offered: bool, option: str) -> gr.Checkbox:
+    return gr.Checkbox(label=label if offered else f"{label}: the server runs without {option}", interactive=offered)
 
 
 def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
@@ -153,7 +171,7 @@ def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
 def _files_at(history: list[dict[str, Any]], index: Any) -> list[str]:
     """The pictures of the message that was clicked."""
     number = index[0] if isinstance(index, list | tuple) else index
-    return [file for _, files, _ in turns(history[number : number + 1]) for file in files]
+    return [file for turn in turns(history[number : number + 1]) for file in turn.files]
 
 
 def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
@@ -162,8 +180,8 @@ def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
     def vote(history: list[dict[str, Any]], agreed: bool, event: gr.LikeData) -> None:
         number = event.index[0] if isinstance(event.index, list | tuple) else event.index
         spoken = list(turns(history[: number + 1]))
-        question = spoken[-2][2] if len(spoken) > 1 else ""
-        kept = votes.keep(Vote(page.backend.name, question, spoken[-1][2], bool(event.liked)), agreed=agreed)
+        question = spoken[-2].text if len(spoken) > 1 else ""
+        kept = votes.keep(Vote(page.studio.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
         gr.Info("Kept, thank you." if kept else "Not kept: you have not agreed to it below.")
 
     chatbot.like(vote, [chatbot, agreed], None, api_visibility="private")

@@ -1,15 +1,40 @@
-"""From what Gradio's chat holds to a job, and from its events to text that grows."""
+"""From what Gradio's chat holds to a job, and from its events to what the chat shows next."""
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...inference import Sampling
-from ..backends import Backend, Job, Piece
+from ...inference.captions import with_captions
+from ..backends import Captioned, Drawn, Job, Piece
 from ..errors import ApiError
 from ..pictures import open_all
 from ..settings import ServerSettings
+from ..studio import Studio
+
+DRAWING, DRAWN, UNDRAWN = "Drawing", "Drawn from", "Not drawn"
+"""Titles of the note with the captions that the chat shows beside an answer, one of them a line."""
+NO_CAPTION = "(no caption)"
+
+
+@dataclass
+class Turn:
+    """What one side said, in one go."""
+
+    role: str
+    files: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    captions: list[str] | None = None
+    """Of an answer to a request for a picture."""
+
+    @property
+    def text(self) -> str:
+        """All of its text."""
+        return "\n".join(self.texts)
 
 
 def job_of(
@@ -18,8 +43,10 @@ def job_of(
     sampling: Sampling,
     settings: ServerSettings,
     uploads: Path,
+    draw: bool = False,
+    ocr: bool = False,
 ) -> Job:
-    """The question with all that was said before. Blocking: it opens the pictures.
+    """The question with all that was said, shown and drawn before. Blocking: it opens the pictures.
 
     Args:
         message: `{"text": …, "files": […]}`, each file a path, or `{"path": …}` where an answer is asked for
@@ -28,6 +55,8 @@ def job_of(
         sampling: how the answer is drawn.
         settings: the limits on pictures.
         uploads: the folder that all pictures lie in.
+        draw: ask for a picture.
+        ocr: have the writing in pictures read.
 
     Raises:
         ApiError: a picture that is not read.
@@ -36,37 +65,44 @@ def job_of(
     content = [*({"type": "file", "file": {"path": _path(file)}} for file in asked["files"]), asked["text"]]
     # Joined to what stands before it: an edited question comes without the pictures of its turn, which are still there.
     spoken = list(turns([*history, {"role": "user", "content": content}]))
-    pictures = iter(open_all([read_upload(path, uploads) for _, files, _ in spoken for path in files], settings))
-    messages = [
-        {
-            "role": role,
-            "content": [*({"type": "image", "image": next(pictures)} for _ in files), {"type": "text", "text": text}],
-        }
-        for role, files, text in spoken
-    ]
-    return Job(messages, sampling)
+    opened = iter(open_all([read_upload(path, uploads) for turn in spoken for path in turn.files], settings))
+    messages: list[dict[str, Any]] = []
+    draws: list[bool] = []
+    shown: list[dict[str, Any]] = []  # what is drawn is shown with the next question
+    for turn in spoken:
+        shown += [{"type": "image", "image": next(opened)} for _ in turn.files]
+        parts: list[dict[str, Any]] = [{"type": "text", "text": with_captions(turn.text, turn.captions or [])}]
+        if turn.role == "user":
+            parts, shown = [*shown, *parts], []
+            draws.append(False)
+        elif turn.captions is not None and draws:
+            draws[-1] = True
+        messages.append({"role": turn.role, "content": parts})
+    draws[-1] = draw
+    return Job(messages, sampling, draws=tuple(draws), ocr=ocr)
 
 
-def turns(history: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str], str]]:
-    """Role, pictures and text of each turn: Gradio has a message for each picture and one for the text."""
-    role = ""
-    files: list[str] = []
-    texts: list[str] = []
+def turns(history: Sequence[dict[str, Any]]) -> Iterator[Turn]:
+    """The turns: Gradio has a message for each picture, one for the text and one for a note."""
+    turn = Turn("")
     for message in history:
-        if role and message["role"] != role:
-            yield role, files, "\n".join(texts)
-            files, texts = [], []
-        role = message["role"]
+        if turn.role and message["role"] != turn.role:
+            yield turn
+            turn = Turn("")
+        turn.role = message["role"]
         content = message["content"]
+        is_note = bool((message.get("metadata") or {}).get("title"))
         for part in [content] if isinstance(content, str | dict) else content:
-            if isinstance(part, str):
-                texts.append(part)
-            elif part.get("type") == "text":
-                texts.append(part["text"])
-            elif "file" in part:
-                files.append(_path(part["file"]))
-    if role:
-        yield role, files, "\n".join(texts)
+            if not isinstance(part, str) and "file" in part:
+                turn.files.append(_path(part["file"]))
+                continue
+            text = part if isinstance(part, str) else str(part.get("text", ""))
+            if not is_note:
+                turn.texts.append(text)
+            else:
+                turn.captions = [] if text == NO_CAPTION else text.split("\n")
+    if turn.role:
+        yield turn
 
 
 def _path(file: Any) -> str:
@@ -81,12 +117,39 @@ def read_upload(path: str, uploads: Path) -> bytes:
     return file.read_bytes()
 
 
-async def said(backend: Backend, job: Job) -> AsyncIterator[str]:
-    """The answer so far, each time there is more."""
+async def said(studio: Studio, job: Job, uploads: Path) -> AsyncIterator[str | list[dict[str, Any]]]:
+    """The answer so far, each time there is more: its text, and Gradio's messages once there is more than text."""
     text = ""
-    events: Any = backend.answer(job)
+    captions: tuple[str, ...] = ()
+    events: Any = studio.answer(job)
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Piece):
-                text += event.text
-                yield text
+            match event:
+                case Piece():
+                    text += event.text
+                    yield text
+                case Captioned():
+                    captions = event.captions
+                    yield [*_spoken(text), _note(captions, {"title": DRAWING, "status": "pending"})]
+                case Drawn(png=b""):
+                    how = {"title": UNDRAWN, "log": event.reason}
+                    yield [*_spoken(text), _note(captions, how)]
+                case Drawn():
+                    file = await asyncio.to_thread(_keep, event.png, uploads)
+                    picture = {"path": str(file), "alt_text": captions[-1]}
+                    note = _note(captions, {"title": DRAWN})
+                    yield [*_spoken(text), note, {"role": "assistant", "content": picture}]
+
+
+def _spoken(text: str) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": text}] if text else []
+
+
+def _note(captions: Sequence[str], how: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "assistant", "content": "\n".join(captions) or NO_CAPTION, "metadata": how}
+
+
+def _keep(png: bytes, uploads: Path) -> Path:
+    file = uploads / f"drawn-{secrets.token_hex(8)}.png"
+    file.write_bytes(png)
+    return file
