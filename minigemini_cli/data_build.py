@@ -1,13 +1,30 @@
 """`minigemini data build`: from a recipe to shards."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import be_quiet, check_folder, fail, one_line_errors
+from .common import OcrConfidence, be_quiet, check_folder, fail, one_line_errors
 from .data_doctor import Images, Ray, Workers
 from .data_fetch import Data
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Makes what reads the strings in pictures, in each process."""
+
+    confidence: float
+
+    def __call__(self) -> "Callable[[Image], list[str]]":
+        from minigemini.inference.ocr import TextReader
+
+        return TextReader(self.confidence).read
 
 
 @one_line_errors
@@ -25,6 +42,11 @@ def build(
         list[str] | None, typer.Option(metavar="PART", help="Leave a part out; may be repeated.")
     ] = None,
     shard_samples: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = 5000,
+    ocr: Annotated[
+        bool,
+        typer.Option("--ocr", help="Put what pictures say into the questions of DocVQA, ChartQA, DVQA, AI2D."),
+    ] = False,
+    ocr_confidence: OcrConfidence = 0.1,
     seed: Annotated[int, typer.Option(help="Of the order, and of what is drawn.")] = 0,
     workers: Workers = 1,
     ray: Ray = None,
@@ -34,7 +56,7 @@ def build(
     The same recipe and seed give the same bytes, however many workers or machines there are. Faulty samples are listed
     in faults.jsonl, and nothing takes their place. Training reads the folder: `data=DST`.
 
-    Example: minigemini data build MGM-Instruction built --data data --workers 8
+    Example: minigemini data build MGM-Instruction built --data data --ocr --workers 8
     """
     be_quiet("nano")
 
@@ -44,6 +66,9 @@ def build(
     if form not in ("parquet", "webdataset"):
         fail(f"--form is {form}: give parquet or webdataset")
     check_folder("--images", images)
+    readers = Readers(ocr_confidence) if ocr else None
+    if readers is not None:
+        readers()  # what is missing is said before the work, not by a worker
     try:
         built = build(
             read_recipe(recipe, images, seed).without(without or ()),
@@ -53,6 +78,7 @@ def build(
             inside=not reference,
             trusted=trusted,
             shard_samples=shard_samples,
+            readers=readers,
             workers=workers,
             ray=ray,
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import native_files
 import numpy as np
 import pytest
 from damaged import encoded, fabricate, picture, record
+from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 from minigemini.corpus.building import BuildError, BuildPart, BuildRecipe, build, read_recipe
@@ -234,6 +236,26 @@ def test_strings_of_pictures_go_into_questions_of_the_paper_s_sources(workers, t
         assert [("\nReference OCR Token: 96 wide, 72 high\n" in text) for text in said] == [first] + [False] * (
             len(said) - 1
         )
+
+
+def test_ocr_on_the_command_line_reads_what_pictures_say(tmp_path):
+    data = tmp_path / "data"
+    native_files.docvqa(data, 1, questions=1)
+    (data / "MGM-Finetune/docvqa/images").mkdir()
+    page = Image.new("RGB", (640, 160), "white")
+    ImageDraw.Draw(page).text((40, 40), "TOTAL 4711", "black", ImageFont.load_default(64))
+    page.save(data / "MGM-Finetune/docvqa/images/p0_1.png")
+    (tmp_path / "r.toml").write_text('[[part]]\nsource = "docvqa"\n')
+    words = ["data", "build", str(tmp_path / "r.toml"), str(tmp_path / "out"), "--data", str(data), "--ocr"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (asked, _) = open_reader(tmp_path / "out")[0].messages
+    said = "".join(part.get("text", "") for part in asked["content"])
+    assert re.search(r"\nReference OCR Token: TOTAL ?4711\n", said)
+    other = CliRunner().invoke(app, [*words, "--ocr-confidence", "0.9"])
+    assert other.exit_code == 2
+    assert "another build" in other.output
+    assert CliRunner().invoke(app, [*words, "--ocr-confidence", "2"]).exit_code == 2
 
 
 def test_a_toml_recipe_of_sources_and_files(tmp_path):

@@ -65,6 +65,7 @@ def build(
         trusted: do not decode pictures to see whether they are whole.
         shard_samples: samples of a shard.
         readers: makes what reads strings in pictures, in each process; questions of the paper's OCR sources get them.
+            A stopped build goes on with one of the same name, or of the same `repr` where it has none.
         workers: processes.
         ray: address of a Ray cluster whose workers see the same paths.
         quiet: show no progress.
@@ -100,8 +101,9 @@ def _work(
 ) -> tuple[ShardWork, Path]:
     mixture, root = recipe.open(data)
     read = frozenset(n for n, part in enumerate(recipe.parts) if readers and part.source in OCR_SOURCES)
+    by = getattr(readers, "__qualname__", None) or repr(readers) if read else None
     of = [recipe.name, recipe.seed, mixture.fingerprint(), form, inside, trusted, shard_samples, sorted(read), VERSION]
-    plan = hashlib.sha256(repr(of).encode()).hexdigest()[:16]
+    plan = hashlib.sha256(repr([*of, by]).encode()).hexdigest()[:16]
     # Paths that every process understands, whatever its working directory.
     target = Target(url if "://" in url else os.path.abspath(url))
     licences = tuple(part.licence for part in recipe.parts)
