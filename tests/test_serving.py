@@ -19,6 +19,7 @@ from minigemini.serving.house import House
 from minigemini.serving.local import LocalBackend
 from minigemini.serving.settings import ServerSettings
 from minigemini.serving.stops import StopStrings
+from minigemini.serving.work import Work
 
 SERVERS = ("minigemini", "uvicorn", "fastapi", "starlette", "asyncio")
 
@@ -370,6 +371,30 @@ def test_a_cancelled_answer_ends_the_model(engine):
         await asyncio.wait([task])
         assert not [thread for thread in threading.enumerate() if thread.name == "minigemini-answer"]
         await backend.close()
+
+    asyncio.run(run())
+
+
+def test_a_slot_is_held_until_the_model_is_done_however_often_it_is_stopped():
+    async def run() -> None:
+        gate, done = Gate(1, 1), asyncio.Event()
+
+        async def events():
+            try:
+                await asyncio.sleep(60)
+                yield None
+            finally:
+                await done.wait()  # as for a thread that is still computing
+
+        work = Work(gate, events, set())
+        for _ in range(3):  # who hangs up while an event is sent stops it more than once
+            await asyncio.sleep(0.01)
+            work.stop()
+        await asyncio.sleep(0.01)
+        assert gate.running == 1
+        done.set()
+        await asyncio.sleep(0.01)
+        assert gate.running == 0
 
     asyncio.run(run())
 
