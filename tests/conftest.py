@@ -1,5 +1,6 @@
 """A model of a few thousand random weights, with the processor that fits it: built in well under a second."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from transformers import PreTrainedTokenizerFast
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.model.chat_templates import CHAT_TEMPLATES
+
+# A shell has what it starts in the background ignore Ctrl-C, and what that starts in turn.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<image>"]
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())

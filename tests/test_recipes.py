@@ -172,7 +172,6 @@ def test_a_saved_recipe_is_compared(tmp_path):
         (["nano", "step=3"], "did you mean steps"),
         (["nano", "--plan"], "plan one of them, e.g. nano-hd"),
         (["nano", "--step", "nano-polish"], "unknown step 'nano-polish'"),
-        (["nano-language", "--plan"], "a plan is of a stage"),
         (["nano-align"], "make it with `minigemini train nano-mining`"),
         (["MGM-7B-align"], "make it with `minigemini assemble"),
     ],

@@ -247,5 +247,5 @@ def _opened(picture: Picture) -> Image.Image:
 
 
 def _bar(progress: bool | None) -> dict[str, Any]:
-    shown = {"desc": "drawing", "unit": "step", "leave": False, "dynamic_ncols": True}
+    shown = {"desc": "drawing", "unit": "step", "leave": False, "dynamic_ncols": True, "mininterval": 0}
     return {**shown, "disable": None if progress is None else not progress}
