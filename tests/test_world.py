@@ -30,8 +30,8 @@ from minigemini.world.labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_clas
 from minigemini.world.layouts import centre, is_clear, overlap
 from minigemini.world.lettered_crops import CROP_PX, draw_lettered_crop, lettered_crop
 from minigemini.world.lettering import CAP_HEIGHTS_PX
-from minigemini.world.lexicon import CHARACTERS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
-from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
+from minigemini.world.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
+from minigemini.world.material import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
 from minigemini.world.pages import PAGE_KINDS
 from minigemini.world.samples import label, labelled_scene
 
@@ -248,3 +248,16 @@ def test_layouts_are_used_as_they_are_named():
     for seed in range(30):
         middles = [centre(thing.box) for thing in sample_scene(seed, "few", row).things]
         assert max(y for _, y in middles) - min(y for _, y in middles) <= 8
+
+
+@pytest.mark.parametrize("material", [SMALL_WORLD, evaluation("texts", base=SMALL_WORLD)])
+def test_the_small_world_writes_short_numbers_black_on_white(material):
+    for seed in range(20):
+        for sign in sample_scene(seed, "words", material).signs:
+            assert 2 <= len(sign.word) <= 3
+            assert set(sign.word) <= set(DIGITS)
+            assert (sign.ink, sign.panel, sign.font) == ((0, 0, 0), (255, 255, 255), TRAINING_FONTS[0])
+            assert 12 <= sign.cap_height_px <= 16
+        image, letters = draw_lettered_crop(np.random.default_rng(seed), material=material)
+        assert {letter.character for letter in letters} <= set(DIGITS)
+        assert np.median(np.asarray(image)) > 200

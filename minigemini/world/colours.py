@@ -20,6 +20,9 @@ COLOURS: dict[str, Colour] = {
     "black": (28, 28, 32),
     "white": (250, 250, 248),
 }
+BLACK: Colour = (0, 0, 0)
+WHITE: Colour = (255, 255, 255)
+"""Of ink and paper, where a material says so."""
 _MIN_DISTANCE = 110.0
 """Least Euclidean RGB distance between a drawing and what lies behind it."""
 _MIN_CONTRAST = 90.0

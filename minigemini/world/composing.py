@@ -7,10 +7,10 @@ from zlib import crc32
 import numpy as np
 
 from . import pages
-from .colours import COLOURS, background, contrasting, pick, shade
+from .colours import BLACK, COLOURS, WHITE, background, contrasting, pick, shade
 from .concepts import ICON_NAMES, SHAPE_NAMES, TINTED_NAMES, alike
 from .layouts import Box, arrange, free_box, reading_order
-from .lettering import CAP_HEIGHTS_PX, Colour, text_width
+from .lettering import Colour, text_width
 from .material import TRAINING, Material
 from .scene import SCENE_PX, Scene, Sign, Thing, colour_behind
 
@@ -146,13 +146,16 @@ def _signs(rng: np.random.Generator, kind: str, ground: Colour, material: Materi
 def _sign(rng: np.random.Generator, ground: Colour, material: Material, taken: Sequence[Box]) -> Sign | None:
     """A word in a place clear of `taken`; None where there is no room."""
     word, font, frame = material.texts.draw(rng), pick(rng, material.fonts), pick(rng, material.layouts.signs)
-    cap_height, pad = int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1)), int(rng.integers(4, 9))
+    lowest, highest = material.cap_heights_px
+    cap_height, pad = int(rng.integers(lowest, highest + 1)), int(rng.integers(4, 9))
     width, height = round(text_width(word, font, cap_height)) + 2 * pad, cap_height + 2 * pad
     wide = SCENE_PX - 4 if frame == "strip" else width
     box = free_box(rng, wide, height, taken, SCENE_PX, _WORDS_APART_PX)
     if box is None:
         return None
     left = box[0] + int(rng.integers(wide - width + 1))
-    panel = ground if frame == "bare" else background(rng, [])
     place = (left, box[1], left + width, box[3])
+    if material.black_on_white:
+        return Sign(word, place, WHITE, BLACK, font, cap_height, frame)
+    panel = ground if frame == "bare" else background(rng, [])
     return Sign(word, place, panel, contrasting(rng, panel), font, cap_height, frame)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colours import background, contrasting, pick
+from .colours import BLACK, WHITE, background, contrasting, pick
 from .labels import cell_labels, slot_labels
-from .lettering import CAP_HEIGHTS_PX, Letter, draw_text, text_width
+from .lettering import Colour, Letter, draw_text, text_width
 from .lexicon import Texts
 from .material import TRAINING, Material
 
@@ -19,7 +19,7 @@ def draw_lettered_crop(
 ) -> tuple[Image.Image, list[Letter]]:
     """Lines of random strings and words on a cluttered ground, and the letters drawn."""
     texts = _crowded(material.texts)
-    ground = background(rng, [])
+    ground = WHITE if material.black_on_white else background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
@@ -27,9 +27,9 @@ def draw_lettered_crop(
     letters: list[Letter] = []
     top = float(rng.integers(-8, 12))
     while top < size_px:
-        cap_height = int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
+        cap_height = int(rng.integers(material.cap_heights_px[0], material.cap_heights_px[1] + 1))
         if rng.random() < 0.85:
-            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, pick(rng, material.fonts), texts)
+            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(material, texts=texts))
         top += cap_height + rng.integers(4, 14)
     return _weather(rng, image), letters
 
@@ -52,23 +52,27 @@ def _draw_line(
     top: float,
     cap_height: int,
     width_px: int,
-    font: str,
-    texts: Texts,
+    material: Material,
 ) -> list[Letter]:
     letters: list[Letter] = []
+    font = pick(rng, material.fonts)
+
+    def ink(behind: Colour) -> Colour:
+        return BLACK if material.black_on_white else contrasting(rng, behind)
+
     left = float(rng.integers(-10, 30))
-    colour, behind = contrasting(rng, ground), ground
+    colour, behind = ink(ground), ground
     spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
     while left < width_px:
-        text = texts.draw(rng)
+        text = material.texts.draw(rng)
         width = text_width(text, font, cap_height, spacing)
         if rng.random() < 0.3:
-            behind = background(rng, [])
+            behind = ground if material.black_on_white else background(rng, [])
             pad = int(rng.integers(2, 6))
             draw.rectangle((left - pad, top - pad, left + width + pad, top + cap_height + pad), fill=behind)
-            colour = contrasting(rng, behind)
+            colour = ink(behind)
         letters += draw_text(draw, text, left, top + cap_height, font, cap_height, colour, spacing)
-        behind, colour = ground, contrasting(rng, ground)
+        behind, colour = ground, ink(ground)
         left += width + cap_height * rng.uniform(0.5, 1.5)
     return letters
 

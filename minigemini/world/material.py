@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from .fonts import HELD_OUT_FONTS, TRAINING_FONTS
 from .icons import HELD_OUT_STYLES, TRAINING_STYLES
+from .lettering import CAP_HEIGHTS_PX
 from .lexicon import LETTERS, Texts
 
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
@@ -39,6 +40,8 @@ class Material:
         styles: of icons; none where everything is drawn in a named colour.
         layouts: how it stands.
         most_things, most_alike: how many things stand in scenes of a few, and of many alike.
+        cap_heights_px: least and greatest height of capitals on signs.
+        black_on_white: whether signs are that, and not of any two colours that stand off from each other.
     """
 
     stream: int = TRAINING_STREAM
@@ -48,6 +51,8 @@ class Material:
     layouts: Layouts = TRAINING_LAYOUTS
     most_things: int = 4
     most_alike: int = 8
+    cap_heights_px: tuple[int, int] = CAP_HEIGHTS_PX
+    black_on_white: bool = False
 
 
 TRAINING = Material()
@@ -88,11 +93,13 @@ FIRST_WORLD = Material(
 
 SMALL_WORLD = Material(
     texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
-    fonts=TRAINING_FONTS[:2],
+    fonts=TRAINING_FONTS[:1],
     styles=(),
     layouts=Layouts(things=("scatter",), signs=("panel",)),
     most_things=3,
     most_alike=5,
+    cap_heights_px=(12, 16),
+    black_on_white=True,
 )
-"""A world that small models learn in minutes: numbers of two or three digits in two weights of one font, coloured
+"""A world that small models learn in minutes: numbers of two or three digits in one font, black on white, coloured
 drawings, up to five alike."""
