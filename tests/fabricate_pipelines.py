@@ -196,7 +196,7 @@ def z_image() -> Any:
 
 
 def painter() -> Any:
-    return build_painter(PainterSize(width=32, layers=2, heads=2, text_width=32, text_layers=1))
+    return build_painter(PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1))
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {

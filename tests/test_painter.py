@@ -27,7 +27,7 @@ from minigemini.training.settings import RecipeError
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
 
-TINY = PainterSize(width=32, layers=2, heads=2, text_width=32, text_layers=1)
+TINY = PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1)
 
 
 # What it learns from

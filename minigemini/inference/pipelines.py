@@ -50,7 +50,7 @@ KINDS: dict[str, Kind] = {
         parts={
             "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
             "text_encoder": ("transformers.DistilBertModel",),
-            "transformer": ("diffusers.PixArtTransformer2DModel",),
+            "unet": ("diffusers.UNet2DConditionModel",),
             "scheduler": _SCHEDULERS,
         },
         steps=20,

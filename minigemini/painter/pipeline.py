@@ -1,4 +1,4 @@
-"""From a caption to a picture of 64 pixels: flow matching in pixel space, by a transformer over patches.
+"""From a caption to a picture of 64 pixels: flow matching in pixel space, by a U-Net over small patches.
 
 With x the picture in [-1, 1], ε noise and σ its share, the painter sees x_σ = (1 - σ)·x + σ·ε and says what x is; the
 step that the scheduler takes is along v = ε - x = (x_σ - x) / σ. To say x, which lies on few dimensions, and not ε or
@@ -10,12 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, PixArtTransformer2DModel
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from transformers import DistilBertModel, PreTrainedTokenizerFast
 
+PATCH_PX = 4
+"""Side of the patches whose pixels are the U-Net's channels."""
+PLACE_CHANNELS = 2
+"""Across and down."""
 LEAST_SIGMA = 0.02
 """Below it (x_σ - x) / σ is rounding."""
 
@@ -26,24 +31,22 @@ class PainterPipeline(DiffusionPipeline):
     Args:
         tokenizer: of whole words.
         text_encoder: reads the caption, both ways.
-        transformer: says what the picture is, from what is there so far and the caption.
+        unet: says what the picture is, from what is there so far and the caption.
         scheduler: the steps from noise to picture.
     """
 
-    model_cpu_offload_seq = "text_encoder->transformer"
+    model_cpu_offload_seq = "text_encoder->unet"
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
         text_encoder: DistilBertModel,
-        transformer: PixArtTransformer2DModel,
+        unet: UNet2DConditionModel,
         scheduler: FlowMatchEulerDiscreteScheduler,
     ) -> None:
         super().__init__()
-        self.register_modules(
-            tokenizer=tokenizer, text_encoder=text_encoder, transformer=transformer, scheduler=scheduler
-        )
+        self.register_modules(tokenizer=tokenizer, text_encoder=text_encoder, unet=unet, scheduler=scheduler)
         self.image_processor = VaeImageProcessor(vae_scale_factor=1, do_resize=False)
 
     def unknown_words(self, caption: str) -> list[str]:
@@ -83,7 +86,7 @@ class PainterPipeline(DiffusionPipeline):
         if unknown := [word for caption in prompts for word in self.unknown_words(caption)]:
             raise ValueError(f"no word for {', '.join(unknown)}; a caption is like 'a red star at the top left'")
         device = self._execution_device
-        dtype, side = self.transformer.dtype, self.transformer.config.sample_size
+        dtype, side = self.unet.dtype, PATCH_PX * self.unet.config.sample_size
         guided = guidance_scale > 1
         texts, mask = self._read([*prompts, *[""] * len(prompts)] if guided else prompts, device)
         noise = self._noise((len(prompts), 3, side, side), generator).to(device, dtype)
@@ -98,7 +101,7 @@ class PainterPipeline(DiffusionPipeline):
             pictures = self.scheduler.scale_noise(start, timesteps[:1], noise)
         for step, timestep in enumerate(self.progress_bar(timesteps)):
             both = torch.cat([pictures, pictures]) if guided else pictures
-            said = denoise(self.transformer, both, timestep.expand(len(both)), texts, mask)
+            said = denoise(self.unet, both, timestep.expand(len(both)), texts, mask)
             if guided:
                 with_caption, without = said.chunk(2)
                 said = without + guidance_scale * (with_caption - without)
@@ -133,14 +136,15 @@ def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tenso
     return text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
 
 
-def denoise(
-    transformer: PixArtTransformer2DModel, pictures: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor
-) -> Tensor:
-    """What the pictures (B, 3, px, px) are without their noise; timesteps (B,) are σ in thousandths."""
-    return transformer(
-        pictures,
-        encoder_hidden_states=texts,
-        timestep=timesteps,
-        encoder_attention_mask=mask,
-        added_cond_kwargs={"resolution": None, "aspect_ratio": None},
-    ).sample
+def denoise(unet: UNet2DConditionModel, pictures: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor) -> Tensor:
+    """What the pictures (B, 3, px, px) are without their noise; timesteps (B,) are σ in thousandths.
+
+    The U-Net sees patches as channels, and beside them where each patch is: places are part of captions.
+    """
+    patches = pixel_unshuffle(pictures, PATCH_PX)
+    batch, _, rows, columns = patches.shape
+    down = torch.linspace(-1, 1, rows).to(patches).view(1, 1, -1, 1).expand(batch, 1, rows, columns)
+    across = torch.linspace(-1, 1, columns).to(patches).view(1, 1, 1, -1).expand(batch, 1, rows, columns)
+    seen = torch.cat([patches, across, down], dim=1)
+    said = unet(seen, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample
+    return pixel_shuffle(said, PATCH_PX)

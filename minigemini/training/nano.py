@@ -139,9 +139,10 @@ def painter() -> Pretraining:
         low_res_encoder(),
         name="nano-painter",
         task="painter",
-        steps=9000,
-        learning_rate=5e-4,
+        steps=6000,
         weight_decay=0.01,
+        global_batch=16,
+        micro_batch=16,
     )
 
 

@@ -1,6 +1,6 @@
 """The embedded painter's training: pictures of the drawn world with their captions, from index alone.
 
-Beside the loss of the picture, half-way up the transformer each patch says which thing it will show, in which colour: a
+Beside the loss of the picture, each place at the bottom of the U-Net says which thing it will show, in which colour: a
 dense label that makes a plan of the whole picture worth having early, while there is little but noise to see.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, PixArtTransformer2DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from einops import rearrange
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
 from ...model.writing import written_aside
-from ...painter.pipeline import LEAST_SIGMA, PainterPipeline, denoise, read
+from ...painter.pipeline import LEAST_SIGMA, PATCH_PX, PLACE_CHANNELS, PainterPipeline, denoise, read
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES, plural
 from ...world.describing import NUMBERS
@@ -41,12 +41,15 @@ PARTS = {"painter": r"network\.", "labels": r"labels\."}
 
 @dataclass(frozen=True)
 class PainterSize:
-    """The defaults are the embedded painter's: 64 patches of 8 pixels."""
+    """The defaults are the embedded painter's.
 
-    width: int = 256
-    layers: int = 8
+    Attributes:
+        widths: of its levels; the first has a place per patch, each next one a quarter as many.
+        heads: of attention, among places and to the words of the caption.
+    """
+
+    widths: tuple[int, ...] = (128, 192)
     heads: int = 4
-    patch_px: int = 8
     text_width: int = 192
     text_layers: int = 2
     text_heads: int = 4
@@ -73,22 +76,23 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
         attention_dropout=0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
-    transformer = PixArtTransformer2DModel(
-        num_attention_heads=size.heads,
-        attention_head_dim=size.width // size.heads,
-        in_channels=3,
-        out_channels=3,
-        num_layers=size.layers,
-        cross_attention_dim=size.width,
-        caption_channels=size.text_width,
-        sample_size=PAINTING_PX,
-        patch_size=size.patch_px,
-        use_additional_conditions=False,
+    pixels = 3 * PATCH_PX**2
+    unet = UNet2DConditionModel(
+        sample_size=PAINTING_PX // PATCH_PX,
+        in_channels=pixels + PLACE_CHANNELS,
+        out_channels=pixels,
+        block_out_channels=size.widths,
+        down_block_types=("CrossAttnDownBlock2D",) * len(size.widths),
+        up_block_types=("CrossAttnUpBlock2D",) * len(size.widths),
+        layers_per_block=1,
+        cross_attention_dim=size.text_width,
+        attention_head_dim=size.heads,
+        norm_num_groups=16,
     )
-    nn.init.zeros_(transformer.proj_out.weight)  # it begins by saying that every picture is grey
-    nn.init.zeros_(transformer.proj_out.bias)
+    nn.init.zeros_(unet.conv_out.weight)  # it begins by saying that every picture is grey
+    nn.init.zeros_(unet.conv_out.bias)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=SHIFT)
-    return PainterPipeline(tokenizer, DistilBertModel(text), transformer, scheduler)
+    return PainterPipeline(tokenizer, DistilBertModel(text), unet, scheduler)
 
 
 @cache
@@ -151,14 +155,13 @@ class PainterLesson(nn.Module):
     def __init__(self, painter: PainterPipeline, label_weight: float = 0.2) -> None:
         super().__init__()
         self.painter = painter
-        self.network = nn.ModuleDict({"text_encoder": painter.text_encoder, "transformer": painter.transformer})
-        width = painter.transformer.inner_dim
+        self.network = nn.ModuleDict({"text_encoder": painter.text_encoder, "unet": painter.unet})
+        width = painter.unet.config.block_out_channels[-1]
         self.classes = (len(TINTED_NAMES) + 1, len(COLOURS) + 1)
         self.labels = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.classes)))
         self.label_weight = label_weight
-        blocks: Any = painter.transformer.transformer_blocks
-        blocks[len(blocks) // 2 - 1].register_forward_hook(self._keep)
-        self._tokens: Tensor | None = None
+        painter.unet.mid_block.register_forward_hook(self._keep)
+        self._plan: Tensor | None = None
 
     def forward(
         self,
@@ -178,7 +181,7 @@ class PainterLesson(nn.Module):
         longest = int(attention_mask.sum(1).max())
         mask = attention_mask[:, :longest]
         texts = read(self.network["text_encoder"], input_ids[:, :longest], mask)  # type: ignore[arg-type]
-        said = denoise(self.network["transformer"], noisy, 1000 * sigma, texts, mask)  # type: ignore[arg-type]
+        said = denoise(self.network["unet"], noisy, 1000 * sigma, texts, mask)  # type: ignore[arg-type]
         # The loss of v, as it follows from what is said about the picture.
         picture_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=max(0.05, LEAST_SIGMA)) ** 2).mean()
         label_loss, label_accuracy = self._label_loss(names, colours)
@@ -190,12 +193,12 @@ class PainterLesson(nn.Module):
         }
 
     def _keep(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._tokens = output
+        self._plan = rearrange(output, "b c h w -> b (h w) c")
 
     def _label_loss(self, names: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of all patches; right names among the patches that show a thing."""
-        assert self._tokens is not None
-        said_names, said_colours = self.labels(self._tokens).split(self.classes, dim=-1)
+        assert self._plan is not None
+        said_names, said_colours = self.labels(self._plan).split(self.classes, dim=-1)
         names, colours = names.flatten(1), colours.flatten(1)
         loss = cross_entropy(said_names.flatten(0, 1), names.flatten())
         loss = loss + cross_entropy(said_colours.flatten(0, 1), colours.flatten())
