@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigemini.world.colours import COLOURS
-from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
 from minigemini.world.concepts import NAMES, alike, kin_of, plural
 from minigemini.world.conversation import conversation, possible_exchanges
 from minigemini.world.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair
@@ -161,7 +161,7 @@ def check_unanswerable(scene, question):
         assert not called(scene, name[2])
 
 
-@pytest.mark.parametrize("kind", KINDS + PAGE_KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *CROWDED_KINDS, *PAGE_KINDS])
 @pytest.mark.parametrize("material", [TRAINING, evaluation(*AXES), FIRST_WORLD], ids=["training", "unseen", "first"])
 def test_every_answer_is_right_about_the_scene(kind, material):
     asked = 0
@@ -202,7 +202,7 @@ def test_a_description_names_everything_from_left_to_right():
 
 def test_captions_of_counts_signs_and_pages_hold_what_there_is():
     for seed in range(100):
-        for kind in KINDS + PAGE_KINDS:
+        for kind in (*KINDS, *CROWDED_KINDS, *PAGE_KINDS):
             lesson = sample_caption(seed, kind)
             scene, text = lesson.scenes[0], lesson.turns[0].answer
             assert all(sign.word in text for sign in scene.written)
@@ -268,13 +268,22 @@ def test_counts_go_to_eight():
 
 
 def test_a_conversation_never_lets_a_reading_be_copied():
-    for kind in ("sign", "words", *PAGE_KINDS):
+    for kind in ("sign", "words", *CROWDED_KINDS, *PAGE_KINDS):
         for seed in range(100):
             turns = sample_lesson(seed, kind).turns
             assert 1 <= len(turns) <= 5
             skills = [turn.skill for turn in turns]
             spelt = [i for i, skill in enumerate(skills) if skill in SPELLING_SKILLS]
             assert not spelt or not any(skill in READING_SKILLS for skill in skills[spelt[0] + 1 :])
+
+
+def test_where_many_things_are_one_round_names_them_all():
+    for seed in range(60):
+        lesson = sample_lesson(seed, "many")
+        (scene,) = lesson.scenes
+        assert 5 <= len(scene.things) <= 8
+        (told,) = [turn.answer for turn in lesson.turns if turn.skill == "describe"]
+        assert all(thing.name in told.lower() for thing in scene.things)
 
 
 def test_a_conversation_asks_nothing_twice_and_keeps_exchanges_together():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigemini.world.colours import COLOURS
-from minigemini.world.composing import KINDS, sample_scene
+from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
 from minigemini.world.concepts import (
     BY_NAME,
     CONCEPTS,
@@ -34,8 +34,9 @@ from minigemini.world.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAININ
 from minigemini.world.material import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
 from minigemini.world.pages import PAGE_KINDS
 from minigemini.world.samples import label, labelled_scene
+from minigemini.world.scene import SCENE_PX
 
-EVERY_KIND = KINDS + PAGE_KINDS
+EVERY_KIND = (*KINDS, *CROWDED_KINDS, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
 
 
@@ -207,7 +208,7 @@ def test_letters_lie_where_their_labels_say():
 
 
 def test_letters_of_pages_have_slots_too():
-    for kind in PAGE_KINDS:
+    for kind in (*CROWDED_KINDS, *PAGE_KINDS):
         scene = sample_scene(2, kind)
         slots = label(scene)["slots"]
         assert slots.shape[:2] == (scene.size_px // PATCH_PX,) * 2
@@ -261,3 +262,17 @@ def test_the_small_world_writes_short_numbers_black_on_white(material):
         image, letters = draw_lettered_crop(np.random.default_rng(seed), material=material)
         assert {letter.character for letter in letters} <= set(DIGITS)
         assert np.median(np.asarray(image)) > 200
+
+
+def test_texts_are_full_of_words_and_stay_inside():
+    letters = []
+    for seed in range(60):
+        scene = sample_scene(seed, "text")
+        assert 3 <= len(scene.lines) <= 6
+        assert scene.size_px == SCENE_PX
+        for line in scene.lines:
+            left, top, right, bottom = line.box
+            assert 0 <= left < right <= SCENE_PX
+            assert 0 <= top < bottom <= SCENE_PX
+        letters.append(sum(len(line.word.replace(" ", "")) for line in scene.lines))
+    assert np.mean(letters) > 30

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from ..data.schema import Sample
+from ..world.composing import CROWDED_KINDS
 from ..world.lessons import Lesson, sample_caption, sample_lesson
 from ..world.material import SMALL_WORLD
 from ..world.pages import PAGE_KINDS
@@ -23,6 +24,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
             *("single", "few", "sign", "count", "few", "words", "changed", "which"),
         ),
     ),
+    "crowded": (sample_lesson, CROWDED_KINDS),
     "pages": (sample_lesson, PAGE_KINDS),
     "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
     "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign", "words")),

@@ -108,13 +108,14 @@ def align(root: str) -> Recipe:
 
 
 def instruct(root: str) -> Recipe:
-    """Stage 2, on conversations about one picture or two, and requests for pictures."""
+    """Stage 2, on conversations about one picture or two, a third of them crowded with words or things: a step has few
+    answers to learn from, and those are the longest. And on requests for pictures."""
     return replace(
         align(root),
         name="nano-instruct",
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
-        data=(DataPart("drawn:lessons#96000"), DataPart("drawn:requests#24000")),
+        data=(DataPart("drawn:lessons#66000"), DataPart("drawn:crowded#40000"), DataPart("drawn:requests#14000")),
     )
 
 

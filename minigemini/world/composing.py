@@ -16,9 +16,11 @@ from .scene import SCENE_PX, Scene, Sign, Thing, colour_behind
 
 KINDS = ("single", "few", "count", "sign", "words")
 """One thing · two to four different ones · one to eight alike · a sign, maybe with things · several words."""
+CROWDED_KINDS = ("text", "many")
+"""Three to six lines of text · five to eight different things: much to be read and named in one picture."""
 
-_SIZES_PX = {"single": (70, 150), "few": (56, 96), "count": (36, 64), "sign": (48, 80)}
-_TINTED_SHARE = {"single": 0.25, "few": 0.5, "count": 0.4, "sign": 0.5}
+_SIZES_PX = {"many": (44, 60), "single": (70, 150), "few": (56, 96), "count": (36, 64), "sign": (48, 80)}
+_TINTED_SHARE = {"many": 0.2, "single": 0.25, "few": 0.5, "count": 0.4, "sign": 0.5}
 """How often a thing is a drawing in a named colour, where there are icons too."""
 _WORDS_APART_PX = 14
 
@@ -27,17 +29,17 @@ def sample_scene(seed: int, kind: str | None = None, material: Material = TRAINI
     """The scene of a seed: the same seed, kind and material always give the same.
 
     Args:
-        kind: one of `KINDS` or `pages.PAGE_KINDS`; one of `KINDS` is drawn when not given.
+        kind: of `KINDS`, `CROWDED_KINDS` or `pages.PAGE_KINDS`; one of `KINDS` is drawn when not given.
         material: what the scene is made of.
 
     Raises:
         ValueError: there is no such kind.
     """
     kind = kind or pick(np.random.default_rng([material.stream, seed]), KINDS)
-    if kind not in (*KINDS, *pages.PAGE_KINDS):
-        raise ValueError(f"unknown kind of scene {kind!r}: choose from {', '.join((*KINDS, *pages.PAGE_KINDS))}")
+    if kind not in (known := (*KINDS, *CROWDED_KINDS, *pages.PAGE_KINDS)):
+        raise ValueError(f"unknown kind of scene {kind!r}: choose from {', '.join(known)}")
     rng = np.random.default_rng([material.stream, seed, crc32(kind.encode())])
-    if kind in pages.PAGE_KINDS:
+    if kind in (*pages.PAGE_KINDS, "text"):
         return pages.compose(rng, kind, material, seed)
     return compose(rng, kind, _looks(rng, kind, material), material, seed)
 
@@ -57,6 +59,8 @@ def _looks(rng: np.random.Generator, kind: str, material: Material) -> list[Thin
             return different(rng, 1, kind, material)
         case "few":
             return different(rng, int(rng.integers(2, material.most_things + 1)), kind, material)
+        case "many":
+            return different(rng, int(rng.integers(5, 9)), kind, material)
         case "count":
             return _alike(rng, material)
         case "sign":
@@ -129,6 +133,7 @@ def _place_things(
     largest = rng.integers(low + 1, high + 1)
     sizes = rng.integers(low, largest + 1, len(looks)).tolist()
     layouts = material.layouts.things if len(looks) > 1 else ("scatter",)
+    layouts = ("corners",) if kind == "many" else layouts  # where alone there is room for so many
     boxes = arrange(rng, layouts, sizes, SCENE_PX, taken, clear=kind != "count")
     return tuple(replace(looks[i], box=boxes[i]) for i in reading_order(boxes))
 

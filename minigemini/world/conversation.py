@@ -30,15 +30,16 @@ def possible_turns(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 def conversation(scene: Scene, rng: np.random.Generator, max_turns: int = 5) -> list[Turn]:
     """Up to `max_turns` different rounds that fit the scene; what belongs together stays together.
 
-    Where something is written, one of the first rounds reads it. Once all of it has been spelt out, no round follows
-    that could be copied from there.
+    Where something is written, one of the first rounds reads it; where many things are, one names them all. Once all
+    that is written has been spelt out, no round follows that could be copied from there.
     """
     turns: list[Turn] = []
     exchanges = possible_exchanges(scene, rng)
     order = [exchanges[i] for i in rng.permutation(len(exchanges))]
-    reading = [exchange for exchange in order if exchange[0].skill in READING_SKILLS and scene.written]
-    if reading:
-        order.insert(int(rng.integers(min(3, max_turns))), reading[0])
+    wanted = READING_SKILLS if scene.written else ("describe",) if scene.kind == "many" else ()
+    telling = [exchange for exchange in order if exchange[0].skill in wanted]
+    if telling:
+        order.insert(int(rng.integers(min(3, max_turns))), telling[0])
     for exchange in order:
         spelt = bool(scene.written) and any(turn.skill in SPELLING_SKILLS for turn in turns)
         copied = spelt and any(turn.skill in READING_SKILLS for turn in exchange)

@@ -13,7 +13,7 @@ def describe(scene: Scene) -> str:
     match scene.kind:
         case "words":
             return f"The words {written(scene)}." if scene.signs else "Nothing."
-        case "lines":
+        case "lines" | "text":
             return f"The text {written(scene)}."
         case "chart":
             return f"A bar chart: {enumerate_words([f'{bar.label.word} {bar.value.word}' for bar in scene.bars])}."

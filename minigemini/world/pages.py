@@ -1,4 +1,4 @@
-"""Scenes of 512 pixels for nano-HD: lines of text, a bar chart, a table."""
+"""Scenes of 512 pixels for nano-HD: lines of text, a bar chart, a table. And small ones full of text to learn from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from .colours import COLOURS, background, contrasting, luminance, pick, shade
 from .layouts import Box
 from .lettering import CAP_HEIGHTS_PX, Colour, text_width
 from .material import Material
-from .scene import PAGE_PX, Bar, Block, Scene, Sign
+from .scene import PAGE_PX, SCENE_PX, Bar, Block, Scene, Sign
 
 PAGE_KINDS = ("lines", "chart", "table")
 _GAP_PX = 12
@@ -22,12 +22,13 @@ def compose(rng: np.random.Generator, kind: str, material: Material, seed: int) 
     """A page of the kind, from a generator that stands at the page's seed."""
     ground = background(rng, [])
     font, cap_height = pick(rng, material.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
-    pen = _Pen(rng, material, ground, contrasting(rng, ground), font, cap_height)
+    size_px = SCENE_PX if kind == "text" else PAGE_PX
+    pen = _Pen(rng, material, ground, contrasting(rng, ground), font, cap_height, size_px)
     noise = max(0.0, float(rng.uniform(-6, 6)))
     match kind:
-        case "lines":
-            lines, blocks = _lines(pen)
-            return Scene(kind, ground, lines=lines, blocks=blocks, size_px=PAGE_PX, noise=noise, seed=seed)
+        case "lines" | "text":
+            lines, blocks = _lines(pen, (3, 6) if kind == "text" else (1, 3))
+            return Scene(kind, ground, lines=lines, blocks=blocks, size_px=size_px, noise=noise, seed=seed)
         case "chart":
             bars, blocks = _chart(pen)
             return Scene(kind, ground, bars=bars, blocks=blocks, size_px=PAGE_PX, noise=noise, seed=seed)
@@ -40,10 +41,17 @@ class _Pen:
     """One font, size and ink, in which all of a page is written."""
 
     def __init__(
-        self, rng: np.random.Generator, material: Material, ground: Colour, ink: Colour, font: str, cap_height_px: int
+        self,
+        rng: np.random.Generator,
+        material: Material,
+        ground: Colour,
+        ink: Colour,
+        font: str,
+        cap_height_px: int,
+        side_px: int,
     ) -> None:
         self.rng, self.material, self.ground, self.ink = rng, material, ground, ink
-        self.font, self.cap_height_px = font, cap_height_px
+        self.font, self.cap_height_px, self.side_px = font, cap_height_px, side_px
 
     def width(self, text: str) -> float:
         return text_width(text, self.font, self.cap_height_px)
@@ -66,20 +74,22 @@ class _Pen:
         return found
 
 
-def _lines(pen: _Pen) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
-    """One to three lines of one to four words, on a panel or straight on the ground."""
+def _lines(pen: _Pen, least_and_most: tuple[int, int]) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
+    """So many lines of one to four words, on a panel or straight on the ground."""
     rng = pen.rng
     panel = bool(rng.random() < 0.5)
     if panel:
         pen.ground = background(rng, [])
         pen.ink = contrasting(rng, pen.ground)
-    count = int(rng.integers(1, 4))
+    count = int(rng.integers(least_and_most[0], least_and_most[1] + 1))
     most = int(rng.integers(2, 5)) if count == 1 else int(rng.integers(1, 4))
     texts = [_line(pen, most) for _ in range(count)]
     pitch, pad = round(pen.cap_height_px * rng.uniform(1.7, 2.4)), int(rng.integers(8, 20))
+    count = min(count, 1 + (pen.side_px - 4 - pen.cap_height_px - 2 * pad) // pitch)
+    texts = texts[:count]
     width = max(map(pen.width, texts)) + 2 * pad
     height = pitch * (count - 1) + pen.cap_height_px + 2 * pad
-    left, top = rng.uniform(2, PAGE_PX - width - 2), rng.uniform(2, PAGE_PX - height - 2)
+    left, top = rng.uniform(2, pen.side_px - width - 2), rng.uniform(2, pen.side_px - height - 2)
     centred = rng.random() < 0.5
     lines = []
     for number, text in enumerate(texts):
@@ -91,7 +101,7 @@ def _lines(pen: _Pen) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
 
 def _line(pen: _Pen, most: int) -> str:
     words = [pen.material.texts.draw(pen.rng) for _ in range(most)]
-    while pen.width(" ".join(words)) > PAGE_PX - 60:
+    while pen.width(" ".join(words)) > pen.side_px - 60:
         words.pop()
     return " ".join(words)
 

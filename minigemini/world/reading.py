@@ -21,7 +21,7 @@ def about_words(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
             return [(ask(rng, "read", scene.signs[0].word),)]
         case "words" if scene.signs:
             return _about_several(scene, rng)
-        case "lines":
+        case "lines" | "text":
             return _about_lines(scene.lines, rng)
         case "chart":
             return _about_bars(scene.bars, rng)
@@ -43,7 +43,8 @@ def _about_several(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
 def _about_lines(lines: tuple[Sign, ...], rng: np.random.Generator) -> list[Exchange]:
     exchanges: list[Exchange] = [(ask(rng, "read_lines", " ".join(line.word for line in lines), "read_all"),)]
     if len(lines) > 1:
-        for which, line in zip((*ORDINALS[: len(lines)], "last"), (*lines, lines[-1]), strict=True):
+        ordered = list(zip(ORDINALS, lines, strict=False))
+        for which, line in (*ordered, ("last", lines[-1])):
             exchanges.append((ask(rng, "read_line", line.word, which=which),))
         exchanges.append((ask(rng, "count", sentence(NUMBERS[len(lines)]), "count_words", plural="lines"),))
     return exchanges

@@ -94,7 +94,7 @@ class Scene:
     """What is in a picture. Things stand in reading order, words from top to bottom.
 
     Attributes:
-        kind: one of `composing.KINDS` or `pages.PAGE_KINDS`.
+        kind: of `composing.KINDS`, `composing.CROWDED_KINDS` or `pages.PAGE_KINDS`.
         signs: signs, and words that stand by themselves.
         lines: lines of one text.
         bars: of a chart, in reading order.
