@@ -43,8 +43,7 @@ def _about_several(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
 def _about_lines(lines: tuple[Sign, ...], rng: np.random.Generator) -> list[Exchange]:
     exchanges: list[Exchange] = [(ask(rng, "read_lines", " ".join(line.word for line in lines), "read_all"),)]
     if len(lines) > 1:
-        ordered = list(zip(ORDINALS, lines, strict=False))
-        for which, line in (*ordered, ("last", lines[-1])):
+        for which, line in (*zip(ORDINALS, lines, strict=False), ("last", lines[-1])):
             exchanges.append((ask(rng, "read_line", line.word, which=which),))
         exchanges.append((ask(rng, "count", sentence(NUMBERS[len(lines)]), "count_words", plural="lines"),))
     return exchanges
