@@ -8,7 +8,7 @@ as what is left: descriptions, colours, counts, places.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..training.nano import SMALL
+from ..training.nano import SMALL, SMALL_PARTS_RATE, STAGE_1_RATE
 from ..training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
 from ..training.settings import Settings
 
@@ -155,7 +155,7 @@ def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str,
         stage="align",
         base=f"{home}/mining/{CHECKPOINT}",
         data=(_part(CAPTIONS, ALIGN_SAMPLES, share),),
-        learning_rate=1e-3,
+        learning_rate=STAGE_1_RATE,
         global_batch=16,
         micro_batch=16,
         max_length=512,
@@ -178,6 +178,8 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         stage="instruct",
         base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
         data=tuple(_part(what, count, share) for what, count in variant.data),
+        learning_rate=1e-3,
+        small_parts_rate=SMALL_PARTS_RATE,
         geometry="hd" if variant.hd else "base",
     )
 

@@ -13,6 +13,8 @@ ROOT = "runs/nano"
 """Where each step keeps a folder of its own, by its name."""
 
 TWIN = "nano-without-mining"
+STAGE_1_RATE, SMALL_PARTS_RATE = 1e-4, 0.05
+"""Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
@@ -96,8 +98,8 @@ def align(root: str) -> Recipe:
         name="nano-align",
         stage="align",
         base=f"{root}/nano-mining/{CHECKPOINT}",
-        data=(DataPart("drawn:captions#12000"),),
-        learning_rate=1e-3,
+        data=(DataPart("drawn:captions#8000"),),
+        learning_rate=STAGE_1_RATE,
         global_batch=16,
         micro_batch=16,
         max_length=384,
@@ -116,6 +118,8 @@ def instruct(root: str) -> Recipe:
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
         data=(DataPart("drawn:lessons#66000"), DataPart("drawn:crowded#40000"), DataPart("drawn:requests#14000")),
+        learning_rate=1e-3,
+        small_parts_rate=SMALL_PARTS_RATE,
     )
 
 
