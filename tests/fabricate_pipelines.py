@@ -9,7 +9,7 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 
-from minigemini.training.pretraining.painter import PainterSize, build_painter
+from minigemini.training.pretraining.painter_parts import PainterSize, build_painter
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
@@ -196,7 +196,9 @@ def z_image() -> Any:
 
 
 def painter() -> Any:
-    return build_painter(PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1))
+    return build_painter(
+        PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1, autoencoder_widths=(16, 32))
+    )
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {

@@ -8,7 +8,7 @@ import pytest
 
 from minigemini.inference.captions import read_captions
 from minigemini.model import messages as model_messages
-from minigemini.training.pretraining.painter import build_tokenizer
+from minigemini.training.pretraining.painter_parts import build_tokenizer
 from minigemini.world import wishes
 from minigemini.world.colours import COLOURS
 from minigemini.world.concepts import TINTED_NAMES

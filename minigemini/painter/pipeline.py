@@ -1,16 +1,22 @@
-"""From a caption to a picture of 64 pixels: flow matching in pixel space, by a U-Net over small patches.
+"""From a caption to a picture of 64 pixels: flow matching by a U-Net, among the latents of an autoencoder.
 
-With x the picture in [-1, 1], ε noise and σ its share, the painter sees x_σ = (1 - σ)·x + σ·ε and says what x is; the
-step that the scheduler takes is along v = ε - x = (x_σ - x) / σ. To say x, which lies on few dimensions, and not ε or
-v, which fill all of a large patch, is the advice of "Back to Basics: Let Denoising Generative Models Denoise" (arXiv
-2511.13720). Guidance is classifier-free (arXiv 2207.12598).
+With x the latents, ε noise and σ its share, the U-Net sees x_σ = (1 - σ)·x + σ·ε and says what x is; the step that the
+scheduler takes is along v = ε - x = (x_σ - x) / σ. To say x, which lies on few dimensions, and not ε or v, which fill
+all of them, is the advice of "Back to Basics: Let Denoising Generative Models Denoise" (arXiv 2511.13720). Guidance is
+classifier-free (arXiv 2207.12598).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    ImagePipelineOutput,
+    UNet2DConditionModel,
+)
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from torch import Tensor
@@ -18,7 +24,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from transformers import DistilBertModel, PreTrainedTokenizerFast
 
 PATCH_PX = 4
-"""Side of the patches whose pixels are the U-Net's channels."""
+"""Side of the patches whose pixels are the autoencoder's channels."""
 PLACE_CHANNELS = 2
 """Across and down."""
 LEAST_SIGMA = 0.02
@@ -31,22 +37,24 @@ class PainterPipeline(DiffusionPipeline):
     Args:
         tokenizer: of whole words.
         text_encoder: reads the caption, both ways.
-        unet: says what the picture is, from what is there so far and the caption.
-        scheduler: the steps from noise to picture.
+        vae: from pictures, as patches of pixels, to latents of mean 0 and variance 1, and back.
+        unet: says what the latents are, from what is there so far and the caption.
+        scheduler: the steps from noise to latents.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet"
+    model_cpu_offload_seq = "text_encoder->unet->vae"
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
         text_encoder: DistilBertModel,
+        vae: AutoencoderKL,
         unet: UNet2DConditionModel,
         scheduler: FlowMatchEulerDiscreteScheduler,
     ) -> None:
         super().__init__()
-        self.register_modules(tokenizer=tokenizer, text_encoder=text_encoder, unet=unet, scheduler=scheduler)
+        self.register_modules(tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, unet=unet, scheduler=scheduler)
         self.image_processor = VaeImageProcessor(vae_scale_factor=1, do_resize=False)
 
     def unknown_words(self, caption: str) -> list[str]:
@@ -86,29 +94,31 @@ class PainterPipeline(DiffusionPipeline):
         if unknown := [word for caption in prompts for word in self.unknown_words(caption)]:
             raise ValueError(f"no word for {', '.join(unknown)}; a caption is like 'a red star at the top left'")
         device = self._execution_device
-        dtype, side = self.unet.dtype, PATCH_PX * self.unet.config.sample_size
+        dtype, side = self.unet.dtype, self.unet.config.sample_size
         guided = guidance_scale > 1
         texts, mask = self._read([*prompts, *[""] * len(prompts)] if guided else prompts, device)
-        noise = self._noise((len(prompts), 3, side, side), generator).to(device, dtype)
+        shape = (len(prompts), self.vae.config.latent_channels, side, side)
+        noise = self._noise(shape, generator).to(device, dtype)
         self.scheduler.set_timesteps(num_inference_steps, device=device)
         timesteps = self.scheduler.timesteps
-        pictures = noise
+        latents = noise
         if image is not None:
             begin = max(0, num_inference_steps - int(num_inference_steps * strength))
             timesteps = timesteps[begin:]
             self.scheduler.set_begin_index(begin)
-            start = self._start(image, side).to(device, dtype).expand_as(noise)
-            pictures = self.scheduler.scale_noise(start, timesteps[:1], noise)
+            start = encode(self.vae, self._start(image).to(device, dtype)).expand_as(noise)
+            latents = self.scheduler.scale_noise(start, timesteps[:1], noise)
         for step, timestep in enumerate(self.progress_bar(timesteps)):
-            both = torch.cat([pictures, pictures]) if guided else pictures
+            both = torch.cat([latents, latents]) if guided else latents
             said = denoise(self.unet, both, timestep.expand(len(both)), texts, mask)
             if guided:
                 with_caption, without = said.chunk(2)
                 said = without + guidance_scale * (with_caption - without)
             sigma = (timestep / self.scheduler.config.num_train_timesteps).clamp(min=LEAST_SIGMA)
-            pictures = self.scheduler.step((pictures - said) / sigma, timestep, pictures, return_dict=False)[0]
+            latents = self.scheduler.step((latents - said) / sigma, timestep, latents, return_dict=False)[0]
             if callback_on_step_end is not None:
-                pictures = callback_on_step_end(self, step, timestep, {"latents": pictures}).get("latents", pictures)
+                latents = callback_on_step_end(self, step, timestep, {"latents": latents}).get("latents", latents)
+        pictures = decode(self.vae, latents)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(self.image_processor.postprocess(pictures.float(), output_type))
 
@@ -124,8 +134,9 @@ class PainterPipeline(DiffusionPipeline):
             return torch.cat([torch.randn(1, *shape[1:], generator=one) for one in generator])
         return torch.randn(shape, generator=generator)
 
-    def _start(self, image: Image.Image | Tensor, side: int) -> Tensor:
+    def _start(self, image: Image.Image | Tensor) -> Tensor:
         if isinstance(image, Image.Image):
+            side = PATCH_PX * self.vae.config.sample_size
             resized = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
             return self.image_processor.preprocess(resized)
         return image
@@ -136,15 +147,23 @@ def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tenso
     return text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
 
 
-def denoise(unet: UNet2DConditionModel, pictures: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor) -> Tensor:
-    """What the pictures (B, 3, px, px) are without their noise; timesteps (B,) are σ in thousandths.
+def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """Latents (B, C, side, side) of pictures (B, 3, px, px) in [-1, 1], without chance."""
+    return vae.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist.mode()
 
-    The U-Net sees patches as channels, and beside them where each patch is: places are part of captions.
+
+def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """The pictures (B, 3, px, px) of latents."""
+    return pixel_shuffle(vae.decode(latents).sample, PATCH_PX)
+
+
+def denoise(unet: UNet2DConditionModel, latents: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor) -> Tensor:
+    """What the latents (B, C, side, side) are without their noise; timesteps (B,) are σ in thousandths.
+
+    The U-Net also sees where each of them is: places are part of captions.
     """
-    patches = pixel_unshuffle(pictures, PATCH_PX)
-    batch, _, rows, columns = patches.shape
-    down = torch.linspace(-1, 1, rows).to(patches).view(1, 1, -1, 1).expand(batch, 1, rows, columns)
-    across = torch.linspace(-1, 1, columns).to(patches).view(1, 1, 1, -1).expand(batch, 1, rows, columns)
-    seen = torch.cat([patches, across, down], dim=1)
-    said = unet(seen, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample
-    return pixel_shuffle(said, PATCH_PX)
+    batch, _, rows, columns = latents.shape
+    down = torch.linspace(-1, 1, rows).to(latents).view(1, 1, -1, 1).expand(batch, 1, rows, columns)
+    across = torch.linspace(-1, 1, columns).to(latents).view(1, 1, 1, -1).expand(batch, 1, rows, columns)
+    seen = torch.cat([latents, across, down], dim=1)
+    return unet(seen, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample

@@ -45,7 +45,8 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         instruct(root),
         instruct_hd(root),
         *twins(root),
-        painter(),
+        painter_autoencoder(),
+        painter(root),
     ]
     return {step.name: step for step in steps}
 
@@ -138,16 +139,21 @@ def instruct_hd(root: str) -> Recipe:
     )
 
 
-def painter() -> Pretraining:
+def painter_autoencoder() -> Pretraining:
+    """Pictures to few numbers and back, for the painter that draws nano's captions."""
+    return replace(low_res_encoder(), name="nano-painter-autoencoder", task="painter-autoencoder", steps=2000)
+
+
+def painter(root: str = ROOT) -> Pretraining:
     """The painter that draws nano's captions."""
+    first = painter_autoencoder()
     return replace(
-        low_res_encoder(),
+        first,
         name="nano-painter",
         task="painter",
-        steps=6000,
+        steps=8000,
         weight_decay=0.01,
-        global_batch=16,
-        micro_batch=16,
+        autoencoder=f"{root}/{first.name}/{PRETRAINED_FILE[first.task]}",
     )
 
 

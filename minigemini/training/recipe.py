@@ -140,6 +140,7 @@ PRETRAINED_FILE = {
     "low-res-encoder": "encoder.safetensors",
     "high-res-encoder": "encoder.safetensors",
     "language": "language_model.safetensors",
+    "painter-autoencoder": "autoencoder.safetensors",
 }
 """What a step before the stages leaves in its folder; `mining` leaves a checkpoint
 in `CHECKPOINT`, `painter` a pipeline."""
@@ -154,8 +155,8 @@ class Pretraining(Settings):
 
     Attributes:
         task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
-            `mining` teaches mining and the projector to hand on what both frozen encoders see; `painter` trains the
-            embedded painter.
+            `mining` teaches mining and the projector to hand on what both frozen encoders see;
+            `painter-autoencoder` and `painter` train the embedded painter.
         steps: optimiser steps.
         world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
         low_res_width, low_res_layers: of the ViT.
@@ -164,9 +165,10 @@ class Pretraining(Settings):
         text_width, text_layers: of the language model.
         low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
             without a high-resolution encoder the model is the paper's baseline, which has no mining.
+        autoencoder: file that `painter-autoencoder` left, among whose latents `painter` draws.
     """
 
-    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
+    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter-autoencoder", "painter"]
     steps: int
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
@@ -178,6 +180,7 @@ class Pretraining(Settings):
     low_res_encoder: str | None = None
     high_res_encoder: str | None = None
     language: str | None = None
+    autoencoder: str | None = None
 
     ABOVE_ZERO: ClassVar = (
         *Settings.ABOVE_ZERO,
@@ -188,6 +191,8 @@ class Pretraining(Settings):
         super().__post_init__()
         if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
             raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
+        if self.task == "painter" and self.autoencoder is None:
+            raise RecipeError(f"{self.name}: a painter needs what came before; give autoencoder")
 
     def summary(self) -> str:
         """One line for a list of recipes."""
