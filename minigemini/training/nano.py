@@ -141,7 +141,14 @@ def instruct_hd(root: str) -> Recipe:
 
 def painter_autoencoder() -> Pretraining:
     """Pictures to few numbers and back, for the painter that draws nano's captions."""
-    return replace(low_res_encoder(), name="nano-painter-autoencoder", task="painter-autoencoder", steps=2000)
+    return replace(
+        low_res_encoder(),
+        name="nano-painter-autoencoder",
+        task="painter-autoencoder",
+        steps=6000,
+        learning_rate=2e-3,
+        weight_decay=0.0,
+    )
 
 
 def painter(root: str = ROOT) -> Pretraining:
@@ -152,6 +159,7 @@ def painter(root: str = ROOT) -> Pretraining:
         name="nano-painter",
         task="painter",
         steps=8000,
+        learning_rate=1e-3,
         weight_decay=0.01,
         autoencoder=f"{root}/{first.name}/{PRETRAINED_FILE[first.task]}",
     )

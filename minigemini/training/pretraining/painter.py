@@ -14,18 +14,20 @@ import torch
 from diffusers import AutoencoderKL
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pixel_unshuffle
+from torch.nn.functional import cross_entropy, interpolate, pixel_unshuffle
 
 from ...model.writing import written_aside
 from ...painter.pipeline import LEAST_SIGMA, PATCH_PX, PainterPipeline, decode, denoise, encode, read
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES
-from ...world.painting import paint, sample_painting
+from ...world.painting import PAINTING_PX, paint, sample_painting
 from ..recipe import Pretraining
 from .painter_parts import LATENTS, PainterSize, build_autoencoder, build_painter, sample
 from .task import SavePart, Task, load_part, stack
 
-_KL_WEIGHT, _LABEL_WEIGHT = 1e-3, 0.2
+_KL_WEIGHT, _LATENT_LABEL_WEIGHT, _LABEL_WEIGHT = 1e-5, 0.02, 0.2
+_THING_WEIGHT = 8.0
+"""Of pixels where there is a thing, and not the ground alone."""
 _PICTURES_TO_WHITEN = 256
 
 
@@ -79,11 +81,14 @@ class AutoencoderLesson(nn.Module):
         pictures = scaled(image)
         posterior = self.autoencoder.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist
         latents = posterior.sample()
-        picture_loss = (decode(self.autoencoder, latents) - pictures).abs().mean()
+        weight = interpolate(
+            1 + (_THING_WEIGHT - 1) * (names > 0).float()[:, None], scale_factor=PAINTING_PX // LATENTS[1]
+        )
+        picture_loss = ((decode(self.autoencoder, latents) - pictures).abs() * weight).mean() / weight.mean()
         label_loss, label_accuracy = self.labels(latents, names, colours)
         kl = posterior.kl().mean() / latents[0].numel()
         return {
-            "loss": picture_loss + _KL_WEIGHT * kl + _LABEL_WEIGHT * label_loss,
+            "loss": picture_loss + _KL_WEIGHT * kl + _LATENT_LABEL_WEIGHT * label_loss,
             "picture_loss": picture_loss,
             "kl": kl,
             "label_loss": label_loss,
