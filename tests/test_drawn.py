@@ -59,7 +59,7 @@ def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("drawn:poems#3", "nothing is drawn by that name; use captions, lessons, crowded, pages"),
+        ("drawn:poems#3", "nothing is drawn by that name; use captions, lessons, signs, crowded, pages"),
         ("drawn:lessons", "say how many, e.g. drawn:lessons#1000"),
         ("drawn:lessons#0", "say how many"),
         ("drawn:lessons#many", "say how many"),

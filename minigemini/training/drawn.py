@@ -24,6 +24,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
             *("single", "few", "sign", "count", "few", "words", "changed", "which"),
         ),
     ),
+    "signs": (partial(sample_lesson, max_turns=1), ("sign",)),
     "crowded": (sample_lesson, CROWDED_KINDS),
     "pages": (sample_lesson, PAGE_KINDS),
     "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),

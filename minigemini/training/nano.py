@@ -18,9 +18,12 @@ STAGE_1_RATE, SMALL_PARTS_RATE = 1e-4, 0.05
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
-        *("nano-align", "nano-instruct", "nano-hd"),
+        *("nano-align", "nano-signs", "nano-instruct", "nano-hd"),
     ),
-    TWIN: ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector", f"{TWIN}-align", f"{TWIN}-instruct"),
+    TWIN: (
+        *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
+        *(f"{TWIN}-align", f"{TWIN}-signs", f"{TWIN}-instruct"),
+    ),
 }
 """The steps from nothing to a checkpoint, by the name that runs them all."""
 
@@ -42,6 +45,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         language(),
         mining(root),
         align(root),
+        signs(root),
         instruct(root),
         instruct_hd(root),
         *twins(root),
@@ -110,17 +114,28 @@ def align(root: str) -> Recipe:
     )
 
 
+def signs(root: str) -> Recipe:
+    """Stage 2 begins with one short text a picture. Where there are many, to look at all of them at once tells nothing,
+    and reading does not begin."""
+    return replace(
+        align(root),
+        name="nano-signs",
+        stage="instruct",
+        base=f"{root}/nano-align/{STAGE_1_FILE}",
+        data=(DataPart("drawn:signs#16000"),),
+        learning_rate=1e-3,
+        small_parts_rate=SMALL_PARTS_RATE,
+    )
+
+
 def instruct(root: str) -> Recipe:
     """Stage 2, on conversations about one picture or two, a third of them crowded with words or things: a step has few
     answers to learn from, and those are the longest. And on requests for pictures."""
     return replace(
-        align(root),
+        signs(root),
         name="nano-instruct",
-        stage="instruct",
-        base=f"{root}/nano-align/{STAGE_1_FILE}",
+        base=f"{root}/nano-signs/{CHECKPOINT}",
         data=(DataPart("drawn:lessons#66000"), DataPart("drawn:crowded#40000"), DataPart("drawn:requests#14000")),
-        learning_rate=1e-3,
-        small_parts_rate=SMALL_PARTS_RATE,
     )
 
 
@@ -169,5 +184,6 @@ def twins(root: str) -> list[Settings]:
     """The same steps of a model without a high-resolution encoder."""
     projector = replace(mining(root), name=f"{TWIN}-projector", high_res_encoder=None)
     first = replace(align(root), name=f"{TWIN}-align", base=f"{root}/{projector.name}/{CHECKPOINT}")
-    second = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{first.name}/{STAGE_1_FILE}")
-    return [projector, first, second]
+    second = replace(signs(root), name=f"{TWIN}-signs", base=f"{root}/{first.name}/{STAGE_1_FILE}")
+    third = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{second.name}/{CHECKPOINT}")
+    return [projector, first, second, third]
