@@ -25,6 +25,13 @@ class Server:
         self.url = ""
 
 
+class _Patient(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed amid its request is no news."""
+
+
 @contextmanager
 def serving(behave: Callable[[str, int], Behaviour]) -> Iterator[Server]:
     """Serve on a free port; `behave` gets the prompt, and how often it came before."""
@@ -53,8 +60,7 @@ def serving(behave: Callable[[str, int], Behaviour]) -> Iterator[Server]:
                 with server.lock:
                     server.now -= 1
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
+    http = _Patient(("127.0.0.1", 0), Handler)
     server.url = f"http://127.0.0.1:{http.server_port}/v1"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -1,0 +1,118 @@
+"""A synthesis run of the paper's size against an endpoint that misbehaves, killed at random moments on the way.
+
+    python benchmarks/synthesis.py                   # 8,000 descriptions, 5,000 conversations, 5 kills: minutes
+    python benchmarks/synthesis.py --re-caption 400 --in-context 250 --kills 2
+
+Descriptions and conversations are the drawn world's. The endpoint is local: it takes its reply from the prompt, as a
+language model would, but one request in ten fails at first, and one reply in twenty is of no use. Printed are the last
+run's own report, and what the endpoint counted: how often it was asked what.
+"""
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigemini.world.composing import sample_scene
+from minigemini.world.conversation import conversation
+from minigemini.world.describing import describe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from misbehaving_server import Behaviour, Server, serving
+
+FAILURES = ("too many", "down", "half", "half json", "no choices", "no text", "hang", "drip")
+USELESS = ("cut", "refuse", ("say", "A picture."), ("say", '"Draw it."\n""'), ("say", '"Draw it."\n"a <h>cat</h>"'))
+FAIL_SHARE, USELESS_SHARE = 0.1, 0.05
+TIMEOUT_S, CONCURRENCY = 2, 16
+
+
+def behave(prompt: str, seen: int) -> Behaviour:
+    """By a number that each prompt has: some fail the first time, some replies are never of use."""
+    number = zlib.crc32(prompt.encode())
+    chance = number % 1000 / 1000
+    if chance < FAIL_SHARE:
+        return FAILURES[number % len(FAILURES)] if not seen else ("say", reply(prompt))
+    if chance < FAIL_SHARE + USELESS_SHARE:
+        return USELESS[number % len(USELESS)]
+    return "say", reply(prompt)
+
+
+def reply(prompt: str) -> str:
+    """What was asked for, made of the last description or of the conversation's length."""
+    if "The description:" in prompt:
+        description = prompt.rpartition("The description:")[2].split()
+        return f'1. "Please draw me something with {" ".join(description[:6])}"\n2. "{" ".join(description[:25])}"'
+    count = int(re.search(r"answered (\d+) times", prompt)[1])  # type: ignore[index]
+    return "\n".join(f'{number}. "a picture book page, number {number}"' for number in range(1, count + 1))
+
+
+def write_sources(folder: Path, descriptions: int, conversations: int) -> None:
+    """Published records: descriptions of pictures, and conversations without one."""
+    described = [
+        _record(seed, [("<image>\nWhat is this?", describe(sample_scene(seed)))]) for seed in range(descriptions)
+    ]
+    talks = []
+    for seed in range(descriptions, descriptions + conversations):
+        turns = conversation(sample_scene(seed), np.random.default_rng(seed), max_turns=3)
+        talks.append(_record(seed, [(turn.question, turn.answer) for turn in turns]))
+    (folder / "described.json").write_text(json.dumps(described))
+    (folder / "talks.json").write_text(json.dumps(talks))
+
+
+def _record(seed: int, rounds: list[tuple[str, str]]) -> dict[str, Any]:
+    said = [{"from": who, "value": text} for pair in rounds for who, text in zip(("human", "gpt"), pair, strict=True)]
+    picture = {"image": f"{seed}.png"} if "<image>" in rounds[0][0] else {}
+    return {"id": str(seed), **picture, "conversations": said}
+
+
+def start(folder: Path, server: Server) -> subprocess.Popen[str]:
+    """The command as its users run it, but for the patience."""
+    words = ["--re-caption", folder / "described.json", "--in-context", folder / "talks.json"]
+    words += ["--endpoint", server.url, "--model", "drawn-world", "--timeout", TIMEOUT_S, "--concurrency", CONCURRENCY]
+    command = [sys.executable, "-m", "minigemini", "data", "synthesize", folder / "out.json", *words]
+    return subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--re-caption", type=int, default=8000)
+    parser.add_argument("--in-context", type=int, default=5000)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    args = parser.parse_args()
+    jobs, chance = args.re_caption + args.in_context, random.Random(args.seed)
+    moments = sorted(chance.sample(range(jobs // 20, jobs), args.kills))
+    with tempfile.TemporaryDirectory() as temporary, serving(behave) as server:
+        folder, begun = Path(temporary), time.monotonic()
+        write_sources(folder, args.re_caption, args.in_context)
+        for moment in moments:
+            process = start(folder, server)
+            while len(server.asked) < moment and process.poll() is None:
+                time.sleep(0.01)
+            process.kill()
+            process.communicate()
+            print(f"killed (SIGKILL) when {len(server.asked):,} of {jobs:,} had been asked about", flush=True)
+        report = start(folder, server).communicate()[0]
+        print(f"\n{report}\n{time.monotonic() - begun:.0f} s in all")
+        again = sum(count - 1 - needed(prompt) for prompt, count in server.asked.items())
+        print(f"asked again though answered before: {again}, of at most {CONCURRENCY * args.kills} under way at a kill")
+
+
+def needed(prompt: str) -> int:
+    """How often a prompt must be asked again: once where the first answer is a failure."""
+    return int(isinstance(behaviour := behave(prompt, 0), str) and behaviour in FAILURES)
+
+
+if __name__ == "__main__":
+    main()
