@@ -79,7 +79,7 @@ class Report:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"{sum(self.kept.values())} of {self.jobs} kept, {self.asked} asked now, by {self.model}"]
+        lines = [f"{sum(self.kept.values()):,} of {self.jobs:,} kept, {self.asked:,} asked now, by {self.model}"]
         for title, counts in (
             ("kept", self.kept),
             ("dropped", self.dropped),
