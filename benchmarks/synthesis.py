@@ -9,7 +9,6 @@ run's own report, and what the endpoint counted: how often it was asked what.
 """
 
 import argparse
-import json
 import random
 import re
 import subprocess
@@ -18,7 +17,6 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +26,7 @@ from minigemini.world.describing import describe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from misbehaving_server import Behaviour, Server, serving
+from native_files import published, write_list
 
 FAILURES = ("too many", "down", "half", "half json", "no choices", "no text", "hang", "drip")
 USELESS = ("cut", "refuse", ("say", "A picture."), ("say", '"Draw it."\n""'), ("say", '"Draw it."\n"a <h>cat</h>"'))
@@ -57,21 +56,15 @@ def reply(prompt: str) -> str:
 
 def write_sources(folder: Path, descriptions: int, conversations: int) -> None:
     """Published records: descriptions of pictures, and conversations without one."""
-    described = [
-        _record(seed, [("<image>\nWhat is this?", describe(sample_scene(seed)))]) for seed in range(descriptions)
-    ]
+    write_list(
+        folder / "described.json",
+        (published(str(n), f"{n}.png", "What is this?", describe(sample_scene(n))) for n in range(descriptions)),
+    )
     talks = []
     for seed in range(descriptions, descriptions + conversations):
         turns = conversation(sample_scene(seed), np.random.default_rng(seed), max_turns=3)
-        talks.append(_record(seed, [(turn.question, turn.answer) for turn in turns]))
-    (folder / "described.json").write_text(json.dumps(described))
-    (folder / "talks.json").write_text(json.dumps(talks))
-
-
-def _record(seed: int, rounds: list[tuple[str, str]]) -> dict[str, Any]:
-    said = [{"from": who, "value": text} for pair in rounds for who, text in zip(("human", "gpt"), pair, strict=True)]
-    picture = {"image": f"{seed}.png"} if "<image>" in rounds[0][0] else {}
-    return {"id": str(seed), **picture, "conversations": said}
+        talks.append(published(str(seed), None, *(said for turn in turns for said in (turn.question, turn.answer))))
+    write_list(folder / "talks.json", talks)
 
 
 def start(folder: Path, server: Server) -> subprocess.Popen[str]:
@@ -100,18 +93,18 @@ def main() -> None:
             process = start(folder, server)
             while len(server.asked) < moment and process.poll() is None:
                 time.sleep(0.01)
+            if process.poll() is not None:
+                raise SystemExit(f"a run ended with {process.returncode} before it was killed")
             process.kill()
             process.communicate()
             print(f"killed (SIGKILL) when {len(server.asked):,} of {jobs:,} had been asked about", flush=True)
-        report = start(folder, server).communicate()[0]
+        process = start(folder, server)
+        report = process.communicate()[0]
+        if process.returncode:
+            raise SystemExit(f"the last run ended with {process.returncode}")
         print(f"\n{report}\n{time.monotonic() - begun:.0f} s in all")
-        again = sum(count - 1 - needed(prompt) for prompt, count in server.asked.items())
+        again = sum(count - 1 - (behave(prompt, 0) in FAILURES) for prompt, count in server.asked.items())
         print(f"asked again though answered before: {again}, of at most {CONCURRENCY * args.kills} under way at a kill")
-
-
-def needed(prompt: str) -> int:
-    """How often a prompt must be asked again: once where the first answer is a failure."""
-    return int(isinstance(behaviour := behave(prompt, 0), str) and behaviour in FAILURES)
 
 
 if __name__ == "__main__":

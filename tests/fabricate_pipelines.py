@@ -13,6 +13,9 @@ from minigemini.training.pretraining.painter_parts import PainterSize, build_pai
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
+TINY_PAINTER = PainterSize(
+    widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1, autoencoder_widths=(16, WIDTH)
+)
 
 
 def clip_tokenizer() -> Any:
@@ -196,9 +199,7 @@ def z_image() -> Any:
 
 
 def painter() -> Any:
-    return build_painter(
-        PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1, autoencoder_widths=(16, 32))
-    )
+    return build_painter(TINY_PAINTER)
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {

@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint that answers as it is told, rightly or in any wrong way, and counts what it gets."""
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -28,8 +29,10 @@ class Server:
 class _Patient(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, *_: Any) -> None:
+    def handle_error(self, *request: Any) -> None:
         """A client that was killed amid its request is no news."""
+        if not isinstance(sys.exception(), ConnectionError | json.JSONDecodeError):
+            super().handle_error(*request)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fabricate_pipelines import TINY_PAINTER as TINY
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 from safetensors.torch import load_file
@@ -15,12 +16,10 @@ from minigemini.inference import Drawing, Painter, RequestError
 from minigemini.painter.pipeline import decode, encode
 from minigemini.training.nano import painter as recipe
 from minigemini.training.nano import painter_autoencoder
-from minigemini.training.pretraining import painter as training
 from minigemini.training.pretraining import painter_parts
 from minigemini.training.pretraining.painter import AutoencoderLesson, PainterLesson, export, scaled, whiten
 from minigemini.training.pretraining.painter_parts import (
     MOST_TOKENS,
-    PainterSize,
     build_autoencoder,
     build_painter,
     build_tokenizer,
@@ -31,9 +30,6 @@ from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
-
-TINY = PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1, autoencoder_widths=(16, 32))
-
 
 # What it learns from
 
@@ -113,7 +109,7 @@ def test_samples_come_from_their_index():
     shares = np.array([one["sigma"] for one in drawn])
     assert shares.min() > 0
     assert shares.max() < 1
-    assert np.median(shares) > 0.55, "towards noise"
+    assert np.median(shares) > 0.6, "towards noise"
     assert all((one["names"] > 0).any() for one in drawn)
 
 
@@ -170,7 +166,6 @@ def test_white_latents_draw_the_same_pictures():
 
 
 def test_its_recipes_leave_a_painter(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "PainterSize", lambda: TINY)
     monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
     for step in (painter_autoencoder(), recipe(str(tmp_path))):
         short = replace(step, steps=2, global_batch=2, micro_batch=2, workers=0, watch="none")

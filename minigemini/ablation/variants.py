@@ -8,7 +8,7 @@ as what is left: descriptions, colours, counts, places.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..training.nano import SMALL, SMALL_PARTS_RATE, STAGE_1_RATE
+from ..training.nano import SMALL, STAGE_1_RATE, STAGE_2_RATES
 from ..training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
 from ..training.settings import Settings
 
@@ -178,9 +178,8 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         stage="instruct",
         base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
         data=tuple(_part(what, count, share) for what, count in variant.data),
-        learning_rate=1e-3,
-        small_parts_rate=SMALL_PARTS_RATE,
         geometry="hd" if variant.hd else "base",
+        **STAGE_2_RATES,
     )
 
 

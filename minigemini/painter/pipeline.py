@@ -18,6 +18,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -147,9 +148,14 @@ def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tenso
     return text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
 
 
+def posterior(vae: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistribution:
+    """Where the latents (B, C, side, side) of pictures (B, 3, px, px) in [-1, 1] may lie."""
+    return vae.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist
+
+
 def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Latents (B, C, side, side) of pictures (B, 3, px, px) in [-1, 1], without chance."""
-    return vae.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist.mode()
+    """The likeliest latents of pictures."""
+    return posterior(vae, pictures).mode()
 
 
 def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ ROOT = "runs/nano"
 """Where each step keeps a folder of its own, by its name."""
 
 TWIN = "nano-without-mining"
-STAGE_1_RATE, SMALL_PARTS_RATE = 1e-4, 0.05
+STAGE_1_RATE = 1e-4
+STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
 """Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
 CHAINS = {
     "nano": (
@@ -123,8 +124,7 @@ def signs(root: str) -> Recipe:
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
         data=(DataPart("drawn:signs#16000"),),
-        learning_rate=1e-3,
-        small_parts_rate=SMALL_PARTS_RATE,
+        **STAGE_2_RATES,
     )
 
 
@@ -170,11 +170,10 @@ def painter(root: str = ROOT) -> Pretraining:
     """The painter that draws nano's captions."""
     first = painter_autoencoder()
     return replace(
-        first,
+        low_res_encoder(),
         name="nano-painter",
         task="painter",
         steps=8000,
-        learning_rate=1e-3,
         weight_decay=0.01,
         autoencoder=f"{root}/{first.name}/{PRETRAINED_FILE[first.task]}",
     )

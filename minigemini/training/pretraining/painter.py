@@ -14,20 +14,23 @@ import torch
 from diffusers import AutoencoderKL
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, pixel_unshuffle
+from torch.nn.functional import cross_entropy, interpolate
 
 from ...model.writing import written_aside
-from ...painter.pipeline import LEAST_SIGMA, PATCH_PX, PainterPipeline, decode, denoise, encode, read
+from ...painter.pipeline import PainterPipeline, decode, denoise, encode, posterior, read
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES
 from ...world.painting import PAINTING_PX, paint, sample_painting
 from ..recipe import Pretraining
+from .heads import recall
 from .painter_parts import LATENTS, PainterSize, build_autoencoder, build_painter, sample
 from .task import SavePart, Task, load_part, stack
 
 _KL_WEIGHT, _LATENT_LABEL_WEIGHT, _LABEL_WEIGHT = 1e-5, 0.02, 0.2
 _THING_WEIGHT = 8.0
 """Of pixels where there is a thing, and not the ground alone."""
+_LEAST_SIGMA = 0.05
+"""Below it the loss of v weighs no more: there is hardly any noise left to tell."""
 _PICTURES_TO_WHITEN = 256
 
 
@@ -35,7 +38,7 @@ def painter_autoencoder(recipe: Pretraining) -> Task:
     """Bring pictures into few numbers, and back."""
     torch.manual_seed(recipe.seed)
     parts = {"autoencoder": r"autoencoder\.", "labels": r"labels\."}
-    return Task(AutoencoderLesson(build_autoencoder(PainterSize())), parts, sample, stack, SavePart("autoencoder"))
+    return Task(AutoencoderLesson(build_autoencoder()), parts, sample, stack, SavePart("autoencoder"))
 
 
 def painter(recipe: Pretraining) -> Task:
@@ -65,7 +68,7 @@ class ThingHeads(nn.Module):
         said_names, said_colours = self.linear(self.norm(places)).split(self.classes, dim=-1)
         names, colours = names.flatten(), colours.flatten()
         loss = cross_entropy(said_names, names) + cross_entropy(said_colours, colours)
-        return loss, (said_names.argmax(-1) == names)[names > 0].float().mean().detach()
+        return loss, recall(said_names, names)
 
 
 class AutoencoderLesson(nn.Module):
@@ -79,14 +82,14 @@ class AutoencoderLesson(nn.Module):
     def forward(self, image: Tensor, names: Tensor, colours: Tensor, **_: Any) -> dict[str, Tensor]:
         """Loss of a batch, and what it consists of; arguments as `sample` gives them, stacked."""
         pictures = scaled(image)
-        posterior = self.autoencoder.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist
-        latents = posterior.sample()
+        likely = posterior(self.autoencoder, pictures)
+        latents = likely.sample()
         weight = interpolate(
             1 + (_THING_WEIGHT - 1) * (names > 0).float()[:, None], scale_factor=PAINTING_PX // LATENTS[1]
         )
         picture_loss = ((decode(self.autoencoder, latents) - pictures).abs() * weight).mean() / weight.mean()
         label_loss, label_accuracy = self.labels(latents, names, colours)
-        kl = posterior.kl().mean() / latents[0].numel()
+        kl = likely.kl().mean() / latents[0].numel()
         return {
             "loss": picture_loss + _KL_WEIGHT * kl + _LATENT_LABEL_WEIGHT * label_loss,
             "picture_loss": picture_loss,
@@ -127,7 +130,7 @@ class PainterLesson(nn.Module):
         noisy = (1 - share) * clean + share * noise
         said = denoise(self.network["unet"], noisy, 1000 * sigma, texts, mask)  # type: ignore[arg-type]
         # The loss of v, as it follows from what is said about the latents.
-        latent_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=max(0.05, LEAST_SIGMA)) ** 2).mean()
+        latent_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
         assert self._plan is not None
         label_loss, label_accuracy = self.labels(self._plan, names, colours)
         return {

@@ -78,8 +78,9 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
     return PainterPipeline(tokenizer, DistilBertModel(text), build_autoencoder(size), unet, scheduler)
 
 
-def build_autoencoder(size: PainterSize) -> AutoencoderKL:
+def build_autoencoder(size: PainterSize | None = None) -> AutoencoderKL:
     """One that has learnt nothing, from torch's seed."""
+    size = size or PainterSize()
     pixels = 3 * PATCH_PX**2
     return AutoencoderKL(
         sample_size=PAINTING_PX // PATCH_PX,
