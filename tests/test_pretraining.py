@@ -17,6 +17,7 @@ from minigemini.training.chain import EXPORT, steps_of_chain, train_chain
 from minigemini.training.feed import Stream
 from minigemini.training.nano import CHAINS, TWIN, nano_recipes
 from minigemini.training.pretraining import TASKS
+from minigemini.training.pretraining.tokenizer import build_tokenizer
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.results import result_path
 from minigemini.training.run import train
@@ -138,6 +139,66 @@ def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
     assert not (tmp_path / "nano-language" / "log.jsonl").exists()
     ours, theirs = (tensors(root, f"{TWIN}-projector") for root in (tmp_path, trained))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_settings_are_for_the_steps_that_are_run(tmp_path):
+    train_chain("nano", tmp_path, TOY | {"begin_with": "none"}, ("nano-low-res-encoder",))
+    assert json.loads((tmp_path / "nano-low-res-encoder" / "recipe.json").read_text())["begin_with"] is None
+    with pytest.raises(RecipeError, match="unknown setting 'begin_with'"):
+        train_chain("nano", tmp_path, {"begin_with": "none"}, ("nano-align",))
+
+
+# Beginning with what a checkpoint knows
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Engine:
+    return Engine.load("nano", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "part"),
+    [
+        ("nano-low-res-encoder", "encoder", "vision_tower"),
+        ("nano-high-res-encoder", "encoder", "high_res_vision_tower"),
+        ("nano-mining", "model.model.patch_info_mining", "patch_info_mining"),
+        ("nano-mining", "model.model.multi_modal_projector", "multi_modal_projector"),
+    ],
+)
+def test_a_part_goes_on_from_the_checkpoint(trained, embedded, name, prefix, part):
+    learnt = getattr(embedded.model.model, part).state_dict()
+    for begin_with, begun in (("nano", True), (None, False)):
+        task = TASKS[toy(name, trained).task](toy(name, trained, begin_with=begin_with))
+        task.start()
+        ours = task.lesson.get_submodule(prefix).state_dict()
+        assert ours.keys() == learnt.keys()
+        assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt) == begun
+
+
+def test_words_begin_as_the_checkpoint_would_spell_them(trained, embedded):
+    task = TASKS["language"](toy("nano-language", trained))
+    task.start()
+    rows = embedded.model.model.language_model.embed_tokens.weight.float()
+    tokenizer, theirs = build_tokenizer(), embedded.processor.tokenizer
+    ours = task.lesson.model.model.language_model.state_dict()
+    spelt = theirs(" umbrella zebra", add_special_tokens=False).input_ids
+    (same,) = tokenizer.convert_tokens_to_ids(["Q"])
+    assert torch.equal(ours["embed_tokens.weight"][same], rows[theirs.get_vocab()["Q"]])
+    for id in tokenizer(" umbrella zebra", add_special_tokens=False).input_ids:
+        pieces = theirs(tokenizer.decode([id]), add_special_tokens=False).input_ids
+        assert torch.allclose(ours["embed_tokens.weight"][id], rows[pieces].mean(0))
+        assert set(pieces) <= set(spelt)
+    layer = embedded.model.model.language_model.layers[0].mlp.up_proj.weight
+    assert torch.equal(ours["layers.0.mlp.up_proj.weight"], layer.float())
+
+
+def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
+    for changes, reason in (
+        ({"text_layers": 2}, "language_model of nano is of another size; give its own"),
+        ({"begin_with": "nowhere"}, "begin_with nowhere: no such folder"),
+    ):
+        with pytest.raises(RecipeError, match=reason):
+            TASKS["language"](toy("nano-language", trained, **changes)).start()
 
 
 # Errors

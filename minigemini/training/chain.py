@@ -29,7 +29,7 @@ def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequ
     Args:
         name: of `nano.CHAINS`.
         folder: where each step keeps a folder of its own, and the checkpoint gets one by the chain's name.
-        settings: in place of those of every step.
+        settings: in place of those of every step that is run.
         only: some of the steps; none is all.
 
     Raises:
@@ -40,10 +40,10 @@ def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequ
         raise RecipeError(f"{name}: unknown step {min(unknown)!r}; choose from {', '.join(steps)}")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise RecipeError(f"{name}: under torchrun its steps are run one by one, e.g. {steps[0]}")
-    recipes = {step: recipe.changed(dict(settings)) for step, recipe in nano_recipes(str(folder)).items()}
-    for step in steps:
-        if only and step not in only:
-            continue
+    named = [step for step in steps if not only or step in only]
+    found = nano_recipes(str(folder))
+    recipes = {step: found[step].changed(dict(settings)) for step in named if step != EXPORT}
+    for step in named:
         if step == EXPORT:
             export(folder / f"{name}-instruct" / CHECKPOINT, folder / name)
         else:

@@ -1,5 +1,7 @@
 """The recipes of nano, the embedded checkpoint, in the paper's order: encoders, stage 1, stage 2, on the drawn world.
 
+Each nano grows out of the one before: what its encoders, its mining and its language model already know goes on learning.
+
 The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
 """
 
@@ -12,6 +14,9 @@ from .settings import Settings
 ROOT = "runs/nano"
 """Where each step keeps a folder of its own, by its name."""
 
+BEGIN_WITH = "nano"
+"""What the steps before the stages begin with: the checkpoint that is embedded now. From nothing (`begin_with=none`)
+they take two to seven times the steps."""
 TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
 STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
@@ -61,7 +66,8 @@ def low_res_encoder() -> Pretraining:
     return Pretraining(
         name="nano-low-res-encoder",
         task="low-res-encoder",
-        steps=9000,
+        begin_with=BEGIN_WITH,
+        steps=2600,
         learning_rate=1e-3,
         global_batch=32,
         micro_batch=32,
@@ -72,13 +78,14 @@ def low_res_encoder() -> Pretraining:
 def high_res_encoder() -> Pretraining:
     """The ConvNeXt alone reads every letter and names every thing of small pictures."""
     return replace(
-        low_res_encoder(), name="nano-high-res-encoder", task="high-res-encoder", steps=12000, learning_rate=2e-3
+        low_res_encoder(), name="nano-high-res-encoder", task="high-res-encoder", steps=4500, learning_rate=1.5e-3
     )
 
 
 def language() -> Pretraining:
-    """The language model alone learns to speak, from conversations without their pictures."""
-    return replace(low_res_encoder(), name="nano-language", task="language", steps=3000)
+    """The language model alone learns to speak, from conversations without their pictures; not for long, as that is no
+    way to keep in mind how to look at one."""
+    return replace(low_res_encoder(), name="nano-language", task="language", steps=400, learning_rate=5e-4)
 
 
 def mining(root: str) -> Pretraining:
@@ -88,8 +95,8 @@ def mining(root: str) -> Pretraining:
         low_res_encoder(),
         name="nano-mining",
         task="mining",
-        steps=1000,
-        learning_rate=4e-3,
+        steps=800,
+        learning_rate=2e-3,
         global_batch=16,
         micro_batch=16,
         low_res_encoder=f"{root}/nano-low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
@@ -160,6 +167,7 @@ def painter_autoencoder() -> Pretraining:
         low_res_encoder(),
         name="nano-painter-autoencoder",
         task="painter-autoencoder",
+        begin_with=None,
         steps=6000,
         learning_rate=2e-3,
         weight_decay=0.0,
@@ -173,6 +181,7 @@ def painter(root: str = ROOT) -> Pretraining:
         low_res_encoder(),
         name="nano-painter",
         task="painter",
+        begin_with=None,
         steps=8000,
         weight_decay=0.01,
         autoencoder=f"{root}/{first.name}/{PRETRAINED_FILE[first.task]}",

@@ -158,6 +158,7 @@ class Pretraining(Settings):
             `mining` teaches mining and the projector to hand on what both frozen encoders see;
             `painter-autoencoder` and `painter` train the embedded painter.
         steps: optimiser steps.
+        begin_with: a checkpoint, named as anywhere, whose parts go on learning in place of random ones.
         world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
         low_res_width, low_res_layers: of the ViT.
         high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
@@ -170,13 +171,14 @@ class Pretraining(Settings):
 
     task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter-autoencoder", "painter"]
     steps: int
+    begin_with: str | None = None
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
     low_res_layers: int = 6
     high_res_width: int = 40
     high_res_size: int = 256
     text_width: int = 256
-    text_layers: int = 8
+    text_layers: int = 6
     low_res_encoder: str | None = None
     high_res_encoder: str | None = None
     language: str | None = None
@@ -196,4 +198,5 @@ class Pretraining(Settings):
 
     def summary(self) -> str:
         """One line for a list of recipes."""
-        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from nothing"
+        start = self.begin_with or "nothing"
+        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from {start}"

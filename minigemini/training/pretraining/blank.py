@@ -21,7 +21,8 @@ def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mi
         text_config=LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=recipe.text_width,
-            intermediate_size=recipe.text_width * 11 // 4,
+            # Llama's 2/3 of four times the width (arXiv 2302.13971), rounded up to a multiple of 16.
+            intermediate_size=-(-recipe.text_width * 8 // 48) * 16,
             num_hidden_layers=recipe.text_layers,
             num_attention_heads=recipe.text_width // 32,
             num_key_value_heads=recipe.text_width // 32,

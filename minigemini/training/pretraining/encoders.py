@@ -13,6 +13,7 @@ from ...world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLA
 from ...world.material import SMALL_WORLD, TRAINING
 from ...world.samples import labelled_scene
 from ..recipe import Pretraining
+from .beginning import begin
 from .heads import PatchHeads, recall
 from .task import SavePart, Task, stack
 
@@ -49,7 +50,9 @@ def low_res_encoder(recipe: Pretraining) -> Task:
     """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
     torch.manual_seed(recipe.seed)
     sample = partial(labelled_scene, material=MATERIALS[recipe.world])
-    return Task(PatchDescriber(recipe.low_res_width, recipe.low_res_layers), PARTS, sample, stack, SavePart("encoder"))
+    describer = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
+    start = partial(begin, {"vision_tower": describer.encoder}, recipe)
+    return Task(describer, PARTS, sample, stack, SavePart("encoder"), start)
 
 
 def high_res_encoder(recipe: Pretraining) -> Task:
@@ -58,7 +61,8 @@ def high_res_encoder(recipe: Pretraining) -> Task:
     # It runs an eighth faster so.
     reader = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sample = partial(crop, material=MATERIALS[recipe.world])
-    return Task(reader, PARTS, sample, stack, SavePart("encoder"))
+    start = partial(begin, {"high_res_vision_tower": reader.encoder}, recipe)
+    return Task(reader, PARTS, sample, stack, SavePart("encoder"), start)
 
 
 class PatchDescriber(nn.Module):

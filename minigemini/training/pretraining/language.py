@@ -12,6 +12,7 @@ from ...world.turns import messages
 from ..building import Lesson
 from ..drawn import drawn_lesson
 from ..recipe import Pretraining
+from .beginning import begin
 from .blank import blank_model
 from .task import SavePart, Task
 
@@ -32,6 +33,7 @@ def language(recipe: Pretraining) -> Task:
         DrawnText(processor, "lessons" if recipe.world == "whole" else "small-lessons"),
         PackedCollator(ROW_LENGTH, pad),
         SavePart(part),
+        start=lambda: begin({"language_model": model.model.language_model}, recipe, processor.tokenizer),
     )
 
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ...model import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor
+from ...model.small_parts import SMALL_PARTS
 from ...world.samples import crowded_scene, labelled_scene
 from .. import stages
 from ..recipe import Pretraining
 from ..results import save_checkpoint
+from .beginning import begin
 from .blank import blank_model
 from .encoders import MATERIALS, normalise, resized, shrink
 from .heads import PatchHeads
@@ -44,7 +46,7 @@ def mining(recipe: Pretraining) -> Task:
 
 
 def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
-    """Load the parts that were trained alone.
+    """Load the parts that were trained alone, and begin with what mining and the projector have learnt elsewhere.
 
     Raises:
         RecipeError: One is not there or does not fit.
@@ -56,6 +58,9 @@ def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
     ):
         if module is not None and path is not None:
             load_part(module, path, recipe.name)
+    if model.patch_info_mining is not None:
+        # Without mining the projector sees other features than a checkpoint's has learnt to read.
+        begin({part: getattr(model, part) for part in SMALL_PARTS}, recipe)
 
 
 def scene(number: int, world: str = "whole") -> Arrays:
