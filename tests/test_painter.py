@@ -16,7 +16,7 @@ from minigemini.inference import Drawing, Painter, RequestError
 from minigemini.painter.pipeline import decode, encode
 from minigemini.training.nano import painter as recipe
 from minigemini.training.nano import painter_autoencoder
-from minigemini.training.pretraining import painter_parts
+from minigemini.training.pretraining import TASKS, painter_parts
 from minigemini.training.pretraining.painter import AutoencoderLesson, PainterLesson, export, scaled, whiten
 from minigemini.training.pretraining.painter_parts import (
     MOST_TOKENS,
@@ -30,6 +30,8 @@ from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
+
+NETWORK = {"text_encoder": "network.text_encoder", "unet": "network.unet"}
 
 # What it learns from
 
@@ -185,6 +187,22 @@ def test_a_painter_needs_its_autoencoder(tmp_path):
         train(recipe(), tmp_path / "run")
     with pytest.raises(RecipeError, match="a painter needs what came before; give autoencoder"):
         replace(recipe(), autoencoder=None)
+
+
+def test_steps_go_on_from_a_painter(tmp_path, monkeypatch):
+    there = save_pipeline("PainterPipeline", tmp_path / "there")
+    learnt = Painter.load(there, device="cpu").pipeline
+    monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
+    for step, parts in ((painter_autoencoder(), {"vae": "autoencoder"}), (recipe(), {"vae": "autoencoder"} | NETWORK)):
+        task = TASKS[step.task](replace(step, begin_with=str(there), autoencoder=None))
+        task.start()
+        for name, ours in parts.items():
+            began, theirs = task.lesson.get_submodule(ours).state_dict(), learnt.components[name].state_dict()
+            assert all(torch.equal(began[key], theirs[key]) for key in theirs)
+    monkeypatch.undo()
+    for begin_with, reason in (("nowhere", "painter 'nowhere' is unknown"), (str(there), "no painter of this size")):
+        with pytest.raises(RecipeError, match=reason):
+            TASKS["painter"](replace(recipe(), begin_with=begin_with)).start()
 
 
 def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The recipes of nano, the embedded checkpoint, in the paper's order: encoders, stage 1, stage 2, on the drawn world.
 
-Each nano grows out of the one before: what its encoders, its mining and its language model already know goes on learning.
+Each nano grows out of the one before: its encoders, its mining and its language model go on from what they know.
 
 The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
 """
@@ -111,7 +111,7 @@ def align(root: str) -> Recipe:
         name="nano-align",
         stage="align",
         base=f"{root}/nano-mining/{CHECKPOINT}",
-        data=(DataPart("drawn:captions#8000"),),
+        data=(DataPart("drawn:captions#4000"),),
         learning_rate=STAGE_1_RATE,
         global_batch=16,
         micro_batch=16,
@@ -130,7 +130,7 @@ def signs(root: str) -> Recipe:
         name="nano-signs",
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
-        data=(DataPart("drawn:signs#16000"),),
+        data=(DataPart("drawn:signs#8000"),),
         **STAGE_2_RATES,
     )
 

@@ -158,7 +158,8 @@ class Pretraining(Settings):
             `mining` teaches mining and the projector to hand on what both frozen encoders see;
             `painter-autoencoder` and `painter` train the embedded painter.
         steps: optimiser steps.
-        begin_with: a checkpoint, named as anywhere, whose parts go on learning in place of random ones.
+        begin_with: a checkpoint, or of the painter's steps a painter, named as anywhere; its parts go on learning, in
+            place of random ones.
         world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
         low_res_width, low_res_layers: of the ViT.
         high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
@@ -193,7 +194,7 @@ class Pretraining(Settings):
         super().__post_init__()
         if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
             raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
-        if self.task == "painter" and self.autoencoder is None:
+        if self.task == "painter" and self.autoencoder is None and self.begin_with is None:
             raise RecipeError(f"{self.name}: a painter needs what came before; give autoencoder")
 
     def summary(self) -> str:

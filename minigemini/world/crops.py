@@ -9,9 +9,9 @@ from .lettered_crops import CROP_PX, lettered_crop
 from .material import TRAINING, Material
 from .scene import SCENE_PX
 
-KINDS = ("single", "few", "single", "count", "few", "sign")
-LETTERED_SHARE = 0.6
-"""How many crops are crowded with letters: they take longer to learn than things."""
+KINDS = ("single", "many", "few", "many", "count", "sign")
+LETTERED_SHARE = 0.4
+"""How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
 
 
 def crop(seed: int, material: Material = TRAINING) -> dict[str, np.ndarray]:

@@ -10,12 +10,12 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, Conv
 
 from ...world.crops import crop
 from ...world.labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
-from ...world.material import SMALL_WORLD, TRAINING
+from ...world.material import SMALL_WORLD, TRAINING, Material
 from ...world.samples import labelled_scene
 from ..recipe import Pretraining
 from .beginning import begin
 from .heads import PatchHeads, recall
-from .task import SavePart, Task, stack
+from .task import Arrays, SavePart, Task, stack
 
 # CLIP's channel mean and standard deviation, as the image processor has them.
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
@@ -25,6 +25,7 @@ LOW_RES_SIZE_PX = 64
 MATERIALS = {"whole": TRAINING, "small": SMALL_WORLD}
 """What the pictures of a recipe's world are made of."""
 
+SCENE_KINDS = ("single", "few", "many", "count", "many", "sign")
 PARTS = {"encoder": r"encoder\.", "heads": r"heads\."}
 
 
@@ -49,7 +50,7 @@ def high_res_config(width: int) -> ConvNextConfig:
 def low_res_encoder(recipe: Pretraining) -> Task:
     """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
     torch.manual_seed(recipe.seed)
-    sample = partial(labelled_scene, material=MATERIALS[recipe.world])
+    sample = partial(scene_of_things, material=MATERIALS[recipe.world])
     describer = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
     start = partial(begin, {"vision_tower": describer.encoder}, recipe)
     return Task(describer, PARTS, sample, stack, SavePart("encoder"), start)
@@ -63,6 +64,11 @@ def high_res_encoder(recipe: Pretraining) -> Task:
     sample = partial(crop, material=MATERIALS[recipe.world])
     start = partial(begin, {"high_res_vision_tower": reader.encoder}, recipe)
     return Task(reader, PARTS, sample, stack, SavePart("encoder"), start)
+
+
+def scene_of_things(number: int, material: Material) -> Arrays:
+    """The sample of a number: at the low resolution there are things to be named, and no letters."""
+    return labelled_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], material)
 
 
 class PatchDescriber(nn.Module):

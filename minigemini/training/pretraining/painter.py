@@ -7,6 +7,7 @@ there is little but noise to see.
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
+from ...inference.errors import CheckpointError, RequestError
+from ...inference.image_generation import Painter
 from ...model.writing import written_aside
 from ...painter.pipeline import PainterPipeline, decode, denoise, encode, posterior, read
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES
 from ...world.painting import PAINTING_PX, paint, sample_painting
 from ..recipe import Pretraining
+from ..settings import RecipeError
 from .heads import recall
 from .painter_parts import LATENTS, PainterSize, build_autoencoder, build_painter, sample
 from .task import SavePart, Task, load_part, stack
@@ -38,7 +42,9 @@ def painter_autoencoder(recipe: Pretraining) -> Task:
     """Bring pictures into few numbers, and back."""
     torch.manual_seed(recipe.seed)
     parts = {"autoencoder": r"autoencoder\.", "labels": r"labels\."}
-    return Task(AutoencoderLesson(build_autoencoder()), parts, sample, stack, SavePart("autoencoder"))
+    lesson = AutoencoderLesson(build_autoencoder())
+    start = partial(_begin, {"vae": lesson.autoencoder}, recipe)
+    return Task(lesson, parts, sample, stack, SavePart("autoencoder"), start)
 
 
 def painter(recipe: Pretraining) -> Task:
@@ -47,11 +53,35 @@ def painter(recipe: Pretraining) -> Task:
     drawer = build_painter()
 
     def start() -> None:
+        if recipe.begin_with is not None:  # whose U-Net draws the latents of its own autoencoder
+            _begin({"vae": drawer.vae, "text_encoder": drawer.text_encoder, "unet": drawer.unet}, recipe)
+            return
         load_part(drawer.vae, str(recipe.autoencoder), recipe.name)
         whiten(drawer.vae)
 
     parts = {"painter": r"network\.", "labels": r"labels\."}
     return Task(PainterLesson(drawer), parts, sample, stack, export, start)
+
+
+def _begin(parts: Mapping[str, nn.Module], recipe: Pretraining) -> None:
+    """Load parts of the painter that a recipe begins with, if it names one.
+
+    Raises:
+        RecipeError: There is no such painter, or it is of another kind or size.
+    """
+    if recipe.begin_with is None:
+        return
+    try:
+        learnt = Painter.load(recipe.begin_with, device="cpu", dtype=torch.float32).pipeline
+    except (CheckpointError, RequestError) as error:
+        raise RecipeError(f"{recipe.name}: begin_with {error}") from None
+    for name, module in parts.items():
+        try:
+            module.load_state_dict(learnt.components[name].state_dict())
+        except RuntimeError:
+            raise RecipeError(
+                f"{recipe.name}: {recipe.begin_with} is no painter of this size; give begin_with=none"
+            ) from None
 
 
 class ThingHeads(nn.Module):
