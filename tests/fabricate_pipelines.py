@@ -13,9 +13,7 @@ from minigemini.training.pretraining.painter_parts import PainterSize, build_pai
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
-TINY_PAINTER = PainterSize(
-    widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1, autoencoder_widths=(16, WIDTH)
-)
+TINY_PAINTER = PainterSize(widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1)
 
 
 def clip_tokenizer() -> Any:

@@ -9,29 +9,19 @@ import torch
 from fabricate_pipelines import TINY_PAINTER as TINY
 from fabricate_pipelines import save_pipeline
 from PIL import Image
-from safetensors.torch import load_file
 
 from minigemini.evaluation.things import find_things, judge
 from minigemini.inference import Drawing, Painter, RequestError
-from minigemini.painter.pipeline import decode, encode
+from minigemini.painter.spectrum import CHANNELS, to_pictures, to_spectrum
 from minigemini.training.nano import painter as recipe
-from minigemini.training.nano import painter_autoencoder
 from minigemini.training.pretraining import TASKS, painter_parts
-from minigemini.training.pretraining.painter import AutoencoderLesson, PainterLesson, export, scaled, whiten
-from minigemini.training.pretraining.painter_parts import (
-    MOST_TOKENS,
-    build_autoencoder,
-    build_painter,
-    build_tokenizer,
-    sample,
-)
+from minigemini.training.pretraining.painter import PainterLesson, export, scaled
+from minigemini.training.pretraining.painter_parts import MOST_TOKENS, build_painter, build_tokenizer, sample
 from minigemini.training.pretraining.task import stack
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
-
-NETWORK = {"text_encoder": "network.text_encoder", "unet": "network.unet"}
 
 # What it learns from
 
@@ -121,9 +111,7 @@ def test_samples_come_from_their_index():
 @pytest.fixture
 def lesson() -> PainterLesson:
     torch.manual_seed(0)
-    lesson = PainterLesson(build_painter(TINY))
-    lesson.autoencoder.requires_grad_(False)
-    return lesson
+    return PainterLesson(build_painter(TINY))
 
 
 def steps(lesson, batch, count):
@@ -142,63 +130,42 @@ def steps(lesson, batch, count):
 def test_the_loss_falls_and_every_weight_has_a_gradient(lesson):
     first, last = steps(lesson, stack([sample(index) for index in range(8)]), 12)
     assert last["loss"] < 0.7 * first["loss"]
-    assert set(last) == {"loss", "latent_loss", "label_loss", "label_accuracy"}
+    assert set(last) == {"loss", "picture_loss", "label_loss", "label_accuracy"}
 
 
-def test_the_autoencoder_learns_pictures_and_what_they_show():
-    torch.manual_seed(0)
-    lesson = AutoencoderLesson(build_autoencoder(TINY))
-    first, last = steps(lesson, stack([sample(index) for index in range(8)]), 12)
-    assert last["picture_loss"] < 0.8 * first["picture_loss"]
-    assert last["label_loss"] < 0.8 * first["label_loss"]
+def test_frequencies_are_the_pictures_but_for_the_finest():
+    paintings = [sample_painting(seed, kind, EVALUATION_STREAM) for kind in KINDS for seed in range(10)]
+    pictures = scaled(torch.stack([torch.tensor(paint(scene)) for _, scene in paintings]))
+    spectrum = to_spectrum(pictures)
+    assert spectrum.shape == (len(paintings), CHANNELS, 8, 8)
+    assert 0.7 < spectrum.std() < 1.1  # 0.86 over two hundred
+    again = to_pictures(spectrum)
+    assert (to_spectrum(again) - spectrum).abs().max() < 1e-4  # a projection: nothing more is lost the second time
+    assert (again - pictures).square().mean() < 0.01 * pictures.var()
+    drawn = ((again.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
+    pairs = zip(paintings, drawn, strict=True)
+    right = [judge(plan, find_things(Image.fromarray(one))).right for (plan, _), one in pairs]
+    assert np.mean(right) >= 0.9  # 407 of 420 measured
 
 
-def test_white_latents_draw_the_same_pictures():
-    torch.manual_seed(0)
-    autoencoder = build_autoencoder(TINY).eval()
-    pictures = scaled(torch.stack([torch.tensor(paint(sample_painting(seed)[1])) for seed in range(256)]))
-    with torch.no_grad():
-        before = decode(autoencoder, encode(autoencoder, pictures))
-        whiten(autoencoder)
-        latents = encode(autoencoder, pictures)
-        after = decode(autoencoder, latents)
-    assert latents.mean((0, 2, 3)).abs().max() < 1e-3
-    assert (latents.std((0, 2, 3)) - 1).abs().max() < 1e-3
-    assert (before - after).abs().max() < 1e-3
-
-
-def test_its_recipes_leave_a_painter(tmp_path, monkeypatch):
+def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
     monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
-    for step in (painter_autoencoder(), recipe(str(tmp_path))):
-        short = replace(step, steps=2, global_batch=2, micro_batch=2, workers=0, watch="none")
-        train(short, tmp_path / step.name)
-    (drawn,) = Painter.load(tmp_path / "nano-painter" / "model", device="cpu").draw(
-        "a red star", Drawing(seed=1, steps=2)
-    )
+    short = replace(recipe(), steps=2, global_batch=2, micro_batch=2, workers=0, watch="none")
+    left = train(short, tmp_path / "run")
+    (drawn,) = Painter.load(left, device="cpu").draw("a red star", Drawing(seed=1, steps=2))
     assert drawn.image.size == (64, 64)
-    assert "label_accuracy" in (tmp_path / "nano-painter" / "log.jsonl").read_text()
-    learnt = load_file(tmp_path / "nano-painter-autoencoder" / "autoencoder.safetensors")
-    kept = load_file(tmp_path / "nano-painter" / "model" / "vae" / "diffusion_pytorch_model.safetensors")
-    assert torch.equal(kept["decoder.conv_in.weight"], learnt["decoder.conv_in.weight"].half())
+    assert "label_accuracy" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-def test_a_painter_needs_its_autoencoder(tmp_path):
-    with pytest.raises(RecipeError, match="make it with `minigemini train nano-painter-autoencoder`"):
-        train(recipe(), tmp_path / "run")
-    with pytest.raises(RecipeError, match="a painter needs what came before; give autoencoder"):
-        replace(recipe(), autoencoder=None)
-
-
-def test_steps_go_on_from_a_painter(tmp_path, monkeypatch):
+def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
     there = save_pipeline("PainterPipeline", tmp_path / "there")
     learnt = Painter.load(there, device="cpu").pipeline
     monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
-    for step, parts in ((painter_autoencoder(), {"vae": "autoencoder"}), (recipe(), {"vae": "autoencoder"} | NETWORK)):
-        task = TASKS[step.task](replace(step, begin_with=str(there), autoencoder=None))
-        task.start()
-        for name, ours in parts.items():
-            began, theirs = task.lesson.get_submodule(ours).state_dict(), learnt.components[name].state_dict()
-            assert all(torch.equal(began[key], theirs[key]) for key in theirs)
+    task = TASKS["painter"](replace(recipe(), begin_with=str(there)))
+    task.start()
+    for name in ("text_encoder", "unet"):
+        began, theirs = task.lesson.network[name].state_dict(), learnt.components[name].state_dict()
+        assert all(torch.equal(began[key], theirs[key]) for key in theirs)
     monkeypatch.undo()
     for begin_with, reason in (("nowhere", "painter 'nowhere' is unknown"), (str(there), "no painter of this size")):
         with pytest.raises(RecipeError, match=reason):
@@ -207,11 +174,10 @@ def test_steps_go_on_from_a_painter(tmp_path, monkeypatch):
 
 def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    monkeypatch.delitem(sys.modules, "minigemini.training.pretraining.painter", raising=False)
-    with pytest.raises(
-        RecipeError, match=r"nano-painter-autoencoder needs diffusers: pip install 'minigemini\[draw\]'"
-    ):
-        train(painter_autoencoder(), tmp_path / "run")
+    for module in ("painter", "painter_parts"):
+        monkeypatch.delitem(sys.modules, f"minigemini.training.pretraining.{module}", raising=False)
+    with pytest.raises(RecipeError, match=r"nano-painter needs diffusers: pip install 'minigemini\[draw\]'"):
+        train(recipe(), tmp_path / "run")
 
 
 # How it draws
@@ -227,7 +193,7 @@ def test_an_exported_lesson_draws_what_it_drew(lesson, tmp_path):
         for parameter in lesson.network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     export(dict(lesson.named_parameters()), tmp_path / "painter", TINY)
-    numbers = sum(p.numel() for part in (lesson.network, lesson.autoencoder) for p in part.parameters())
+    numbers = sum(p.numel() for p in lesson.network.parameters())
     assert sum(file.stat().st_size for file in tmp_path.rglob("*.safetensors")) < 2.2 * numbers, "two bytes a weight"
     drawn = Painter.load(tmp_path / "painter", device="cpu").draw("a red star", Drawing(seed=1))[0].image
     straight = lesson.painter("a red star", generator=torch.Generator().manual_seed(1)).images[0]

@@ -50,7 +50,6 @@ KINDS: dict[str, Kind] = {
         parts={
             "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
             "text_encoder": ("transformers.DistilBertModel",),
-            "vae": _VAE,
             "unet": ("diffusers.UNet2DConditionModel",),
             "scheduler": _SCHEDULERS,
         },

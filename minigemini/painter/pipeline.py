@@ -1,31 +1,23 @@
-"""From a caption to a picture of 64 pixels: flow matching by a U-Net, among the latents of an autoencoder.
+"""From a caption to a picture of 64 pixels: flow matching by a U-Net, among the low frequencies of blocks of pixels.
 
-With x the latents, ε noise and σ its share, the U-Net sees x_σ = (1 - σ)·x + σ·ε and says what x is; the step that the
-scheduler takes is along v = ε - x = (x_σ - x) / σ. To say x, which lies on few dimensions, and not ε or v, which fill
-all of them, is the advice of "Back to Basics: Let Denoising Generative Models Denoise" (arXiv 2511.13720). Guidance is
-classifier-free (arXiv 2207.12598).
+With x those frequencies, ε noise and σ its share, the U-Net sees x_σ = (1 - σ)·x + σ·ε and says what x is; the step
+that the scheduler takes is along v = ε - x = (x_σ - x) / σ. To say x, which lies on few dimensions, and not ε or v,
+which fill all of them, is the advice of "Back to Basics: Let Denoising Generative Models Denoise" (arXiv 2511.13720).
+Guidance is classifier-free (arXiv 2207.12598).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DiffusionPipeline,
-    FlowMatchEulerDiscreteScheduler,
-    ImagePipelineOutput,
-    UNet2DConditionModel,
-)
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from transformers import DistilBertModel, PreTrainedTokenizerFast
 
-PATCH_PX = 4
-"""Side of the patches whose pixels are the autoencoder's channels."""
+from .spectrum import BLOCK_PX, CHANNELS, to_pictures, to_spectrum
+
 PLACE_CHANNELS = 2
 """Across and down."""
 LEAST_SIGMA = 0.02
@@ -38,24 +30,22 @@ class PainterPipeline(DiffusionPipeline):
     Args:
         tokenizer: of whole words.
         text_encoder: reads the caption, both ways.
-        vae: from pictures, as patches of pixels, to latents of mean 0 and variance 1, and back.
-        unet: says what the latents are, from what is there so far and the caption.
-        scheduler: the steps from noise to latents.
+        unet: says what the frequencies are, from what is there so far and the caption.
+        scheduler: the steps from noise to a picture.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->vae"
+    model_cpu_offload_seq = "text_encoder->unet"
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
         text_encoder: DistilBertModel,
-        vae: AutoencoderKL,
         unet: UNet2DConditionModel,
         scheduler: FlowMatchEulerDiscreteScheduler,
     ) -> None:
         super().__init__()
-        self.register_modules(tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, unet=unet, scheduler=scheduler)
+        self.register_modules(tokenizer=tokenizer, text_encoder=text_encoder, unet=unet, scheduler=scheduler)
         self.image_processor = VaeImageProcessor(vae_scale_factor=1, do_resize=False)
 
     def unknown_words(self, caption: str) -> list[str]:
@@ -98,7 +88,7 @@ class PainterPipeline(DiffusionPipeline):
         dtype, side = self.unet.dtype, self.unet.config.sample_size
         guided = guidance_scale > 1
         texts, mask = self._read([*prompts, *[""] * len(prompts)] if guided else prompts, device)
-        shape = (len(prompts), self.vae.config.latent_channels, side, side)
+        shape = (len(prompts), CHANNELS, side, side)
         noise = self._noise(shape, generator).to(device, dtype)
         self.scheduler.set_timesteps(num_inference_steps, device=device)
         timesteps = self.scheduler.timesteps
@@ -107,7 +97,7 @@ class PainterPipeline(DiffusionPipeline):
             begin = max(0, num_inference_steps - int(num_inference_steps * strength))
             timesteps = timesteps[begin:]
             self.scheduler.set_begin_index(begin)
-            start = encode(self.vae, self._start(image).to(device, dtype)).expand_as(noise)
+            start = to_spectrum(self._start(image).to(device, dtype)).expand_as(noise)
             latents = self.scheduler.scale_noise(start, timesteps[:1], noise)
         for step, timestep in enumerate(self.progress_bar(timesteps)):
             both = torch.cat([latents, latents]) if guided else latents
@@ -119,7 +109,7 @@ class PainterPipeline(DiffusionPipeline):
             latents = self.scheduler.step((latents - said) / sigma, timestep, latents, return_dict=False)[0]
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, timestep, {"latents": latents}).get("latents", latents)
-        pictures = decode(self.vae, latents)
+        pictures = to_pictures(latents)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(self.image_processor.postprocess(pictures.float(), output_type))
 
@@ -137,7 +127,7 @@ class PainterPipeline(DiffusionPipeline):
 
     def _start(self, image: Image.Image | Tensor) -> Tensor:
         if isinstance(image, Image.Image):
-            side = PATCH_PX * self.vae.config.sample_size
+            side = BLOCK_PX * self.unet.config.sample_size
             resized = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
             return self.image_processor.preprocess(resized)
         return image
@@ -148,23 +138,8 @@ def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tenso
     return text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
 
 
-def posterior(vae: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistribution:
-    """Where the latents (B, C, side, side) of pictures (B, 3, px, px) in [-1, 1] may lie."""
-    return vae.encode(pixel_unshuffle(pictures, PATCH_PX)).latent_dist
-
-
-def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """The likeliest latents of pictures."""
-    return posterior(vae, pictures).mode()
-
-
-def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """The pictures (B, 3, px, px) of latents."""
-    return pixel_shuffle(vae.decode(latents).sample, PATCH_PX)
-
-
 def denoise(unet: UNet2DConditionModel, latents: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor) -> Tensor:
-    """What the latents (B, C, side, side) are without their noise; timesteps (B,) are σ in thousandths.
+    """What the frequencies (B, 63, side, side) are without their noise; timesteps (B,) are σ in thousandths.
 
     The U-Net also sees where each of them is: places are part of captions.
     """

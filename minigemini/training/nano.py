@@ -55,8 +55,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         instruct(root),
         instruct_hd(root),
         *twins(root),
-        painter_autoencoder(),
-        painter(root),
+        painter(),
     ]
     return {step.name: step for step in steps}
 
@@ -143,6 +142,7 @@ def instruct(root: str) -> Recipe:
         name="nano-instruct",
         base=f"{root}/nano-signs/{CHECKPOINT}",
         data=(DataPart("drawn:lessons#66000"), DataPart("drawn:crowded#40000"), DataPart("drawn:requests#14000")),
+        steps=2200,
     )
 
 
@@ -154,6 +154,7 @@ def instruct_hd(root: str) -> Recipe:
         base=f"{root}/nano-instruct/{CHECKPOINT}",
         geometry="hd",
         data=(DataPart("drawn:pages#9000"), DataPart("drawn:lessons#3000")),
+        steps=None,
         learning_rate=5e-4,
         micro_batch=4,
         max_length=1024,
@@ -161,30 +162,10 @@ def instruct_hd(root: str) -> Recipe:
     )
 
 
-def painter_autoencoder() -> Pretraining:
-    """Pictures to few numbers and back, for the painter that draws nano's captions."""
-    return replace(
-        low_res_encoder(),
-        name="nano-painter-autoencoder",
-        task="painter-autoencoder",
-        begin_with=None,
-        steps=6000,
-        learning_rate=2e-3,
-        weight_decay=0.0,
-    )
-
-
-def painter(root: str = ROOT) -> Pretraining:
+def painter() -> Pretraining:
     """The painter that draws nano's captions."""
-    first = painter_autoencoder()
     return replace(
-        low_res_encoder(),
-        name="nano-painter",
-        task="painter",
-        begin_with=None,
-        steps=8000,
-        weight_decay=0.01,
-        autoencoder=f"{root}/{first.name}/{PRETRAINED_FILE[first.task]}",
+        low_res_encoder(), name="nano-painter", task="painter", begin_with=None, steps=6000, weight_decay=0.01
     )
 
 

@@ -140,7 +140,6 @@ PRETRAINED_FILE = {
     "low-res-encoder": "encoder.safetensors",
     "high-res-encoder": "encoder.safetensors",
     "language": "language_model.safetensors",
-    "painter-autoencoder": "autoencoder.safetensors",
 }
 """What a step before the stages leaves in its folder; `mining` leaves a checkpoint
 in `CHECKPOINT`, `painter` a pipeline."""
@@ -156,10 +155,10 @@ class Pretraining(Settings):
     Attributes:
         task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
             `mining` teaches mining and the projector to hand on what both frozen encoders see;
-            `painter-autoencoder` and `painter` train the embedded painter.
+            `painter` trains the embedded painter.
         steps: optimiser steps.
-        begin_with: a checkpoint, or of the painter's steps a painter, named as anywhere; its parts go on learning, in
-            place of random ones.
+        begin_with: a checkpoint, or for `painter` a painter, named as anywhere; its parts go on learning, in place of
+            random ones.
         world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
         low_res_width, low_res_layers: of the ViT.
         high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
@@ -167,10 +166,9 @@ class Pretraining(Settings):
         text_width, text_layers: of the language model.
         low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
             without a high-resolution encoder the model is the paper's baseline, which has no mining.
-        autoencoder: file that `painter-autoencoder` left, among whose latents `painter` draws.
     """
 
-    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter-autoencoder", "painter"]
+    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
     steps: int
     begin_with: str | None = None
     world: Literal["whole", "small"] = "whole"
@@ -183,7 +181,6 @@ class Pretraining(Settings):
     low_res_encoder: str | None = None
     high_res_encoder: str | None = None
     language: str | None = None
-    autoencoder: str | None = None
 
     ABOVE_ZERO: ClassVar = (
         *Settings.ABOVE_ZERO,
@@ -194,8 +191,6 @@ class Pretraining(Settings):
         super().__post_init__()
         if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
             raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
-        if self.task == "painter" and self.autoencoder is None and self.begin_with is None:
-            raise RecipeError(f"{self.name}: a painter needs what came before; give autoencoder")
 
     def summary(self) -> str:
         """One line for a list of recipes."""

@@ -14,14 +14,14 @@ from .task import Task
 
 
 def _painter(recipe: Pretraining) -> Task:
-    """Either step of the painter's. Raises `RecipeError` without diffusers."""
+    """The painter's. Raises `RecipeError` without diffusers."""
     try:
-        from .painter import painter, painter_autoencoder
+        from .painter import painter
     except ModuleNotFoundError as error:
         if error.name != "diffusers":
             raise
         raise RecipeError(f"{recipe.name} needs diffusers: pip install 'minigemini[draw]'") from None
-    return painter(recipe) if recipe.task == "painter" else painter_autoencoder(recipe)
+    return painter(recipe)
 
 
 TASKS: dict[str, Callable[[Pretraining], Task]] = {
@@ -29,7 +29,6 @@ TASKS: dict[str, Callable[[Pretraining], Task]] = {
     "high-res-encoder": high_res_encoder,
     "language": language,
     "mining": mining,
-    "painter-autoencoder": _painter,
     "painter": _painter,
 }
 """What makes a recipe's task, by its name."""

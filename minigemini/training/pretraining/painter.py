@@ -1,8 +1,7 @@
-"""The embedded painter's training, in two steps: an autoencoder of pictures, then a U-Net that draws its latents.
+"""The embedded painter's training: a U-Net that draws pictures by the low frequencies of their blocks.
 
-In both, linear heads that are thrown away say which thing each place shows, in which colour. They make latents of one
-thing alike wherever it stands; and at the end of the U-Net a plan of the whole picture is worth having early, while
-there is little but noise to see.
+At its end linear heads that are thrown away say which thing each place shows, in which colour: a plan of the whole
+picture is worth having early, while there is little but noise to see.
 """
 
 import shutil
@@ -12,59 +11,38 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy
 
 from ...inference.errors import CheckpointError, RequestError
 from ...inference.image_generation import Painter
 from ...model.writing import written_aside
-from ...painter.pipeline import PainterPipeline, decode, denoise, encode, posterior, read
+from ...painter.pipeline import PainterPipeline, denoise, read
+from ...painter.spectrum import to_spectrum
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES
-from ...world.painting import PAINTING_PX, paint, sample_painting
 from ..recipe import Pretraining
 from ..settings import RecipeError
 from .heads import recall
-from .painter_parts import LATENTS, PainterSize, build_autoencoder, build_painter, sample
-from .task import SavePart, Task, load_part, stack
+from .painter_parts import PainterSize, build_painter, sample
+from .task import Task, stack
 
-_KL_WEIGHT, _LATENT_LABEL_WEIGHT, _LABEL_WEIGHT = 1e-5, 0.02, 0.2
-_THING_WEIGHT = 8.0
-"""Of pixels where there is a thing, and not the ground alone."""
+_LABEL_WEIGHT = 0.2
 _LEAST_SIGMA = 0.05
 """Below it the loss of v weighs no more: there is hardly any noise left to tell."""
-_PICTURES_TO_WHITEN = 256
-
-
-def painter_autoencoder(recipe: Pretraining) -> Task:
-    """Bring pictures into few numbers, and back."""
-    torch.manual_seed(recipe.seed)
-    parts = {"autoencoder": r"autoencoder\.", "labels": r"labels\."}
-    lesson = AutoencoderLesson(build_autoencoder())
-    start = partial(_begin, {"vae": lesson.autoencoder}, recipe)
-    return Task(lesson, parts, sample, stack, SavePart("autoencoder"), start)
 
 
 def painter(recipe: Pretraining) -> Task:
     """Draw what captions say."""
     torch.manual_seed(recipe.seed)
     drawer = build_painter()
-
-    def start() -> None:
-        if recipe.begin_with is not None:  # whose U-Net draws the latents of its own autoencoder
-            _begin({"vae": drawer.vae, "text_encoder": drawer.text_encoder, "unet": drawer.unet}, recipe)
-            return
-        load_part(drawer.vae, str(recipe.autoencoder), recipe.name)
-        whiten(drawer.vae)
-
     parts = {"painter": r"network\.", "labels": r"labels\."}
-    return Task(PainterLesson(drawer), parts, sample, stack, export, start)
+    return Task(PainterLesson(drawer), parts, sample, stack, export, partial(_begin, drawer, recipe))
 
 
-def _begin(parts: Mapping[str, nn.Module], recipe: Pretraining) -> None:
-    """Load parts of the painter that a recipe begins with, if it names one.
+def _begin(painter: PainterPipeline, recipe: Pretraining) -> None:
+    """Load what the painter that a recipe begins with, if it names one, has learnt.
 
     Raises:
         RecipeError: There is no such painter, or it is of another kind or size.
@@ -75,13 +53,13 @@ def _begin(parts: Mapping[str, nn.Module], recipe: Pretraining) -> None:
         learnt = Painter.load(recipe.begin_with, device="cpu", dtype=torch.float32).pipeline
     except (CheckpointError, RequestError) as error:
         raise RecipeError(f"{recipe.name}: begin_with {error}") from None
-    for name, module in parts.items():
-        try:
-            module.load_state_dict(learnt.components[name].state_dict())
-        except RuntimeError:
-            raise RecipeError(
-                f"{recipe.name}: {recipe.begin_with} is no painter of this size; give begin_with=none"
-            ) from None
+    try:
+        for name in ("text_encoder", "unet"):
+            getattr(painter, name).load_state_dict(learnt.components[name].state_dict())
+    except RuntimeError:
+        raise RecipeError(
+            f"{recipe.name}: {recipe.begin_with} is no painter of this size; give begin_with=none"
+        ) from None
 
 
 class ThingHeads(nn.Module):
@@ -101,40 +79,12 @@ class ThingHeads(nn.Module):
         return loss, recall(said_names, names)
 
 
-class AutoencoderLesson(nn.Module):
-    """The autoencoder as training sees it: a batch of samples in, its loss out."""
-
-    def __init__(self, autoencoder: AutoencoderKL) -> None:
-        super().__init__()
-        self.autoencoder = autoencoder
-        self.labels = ThingHeads(LATENTS[0])
-
-    def forward(self, image: Tensor, names: Tensor, colours: Tensor, **_: Any) -> dict[str, Tensor]:
-        """Loss of a batch, and what it consists of; arguments as `sample` gives them, stacked."""
-        pictures = scaled(image)
-        likely = posterior(self.autoencoder, pictures)
-        latents = likely.sample()
-        weight = interpolate(
-            1 + (_THING_WEIGHT - 1) * (names > 0).float()[:, None], scale_factor=PAINTING_PX // LATENTS[1]
-        )
-        picture_loss = ((decode(self.autoencoder, latents) - pictures).abs() * weight).mean() / weight.mean()
-        label_loss, label_accuracy = self.labels(latents, names, colours)
-        kl = likely.kl().mean() / latents[0].numel()
-        return {
-            "loss": picture_loss + _KL_WEIGHT * kl + _LATENT_LABEL_WEIGHT * label_loss,
-            "picture_loss": picture_loss,
-            "kl": kl,
-            "label_loss": label_loss,
-            "label_accuracy": label_accuracy,
-        }
-
-
 class PainterLesson(nn.Module):
     """The painter as training sees it: a batch of samples in, its loss out."""
 
     def __init__(self, painter: PainterPipeline) -> None:
         super().__init__()
-        self.painter, self.autoencoder = painter, painter.vae
+        self.painter = painter
         self.network = nn.ModuleDict({"text_encoder": painter.text_encoder, "unet": painter.unet})
         self.labels = ThingHeads(painter.unet.config.block_out_channels[0])
         painter.unet.up_blocks[-1].register_forward_hook(self._keep)
@@ -151,21 +101,20 @@ class PainterLesson(nn.Module):
         colours: Tensor,
     ) -> dict[str, Tensor]:
         """Loss of a batch, and what it consists of; arguments as `sample` gives them, stacked."""
-        with torch.no_grad():
-            clean = encode(self.autoencoder, scaled(image))
+        clean = to_spectrum(scaled(image))
         share = sigma.view(-1, 1, 1, 1)
         longest = int(attention_mask.sum(1).max())
         mask = attention_mask[:, :longest]
         texts = read(self.network["text_encoder"], input_ids[:, :longest], mask)  # type: ignore[arg-type]
         noisy = (1 - share) * clean + share * noise
         said = denoise(self.network["unet"], noisy, 1000 * sigma, texts, mask)  # type: ignore[arg-type]
-        # The loss of v, as it follows from what is said about the latents.
-        latent_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
+        # The loss of v, as it follows from what is said about the picture.
+        picture_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
         assert self._plan is not None
         label_loss, label_accuracy = self.labels(self._plan, names, colours)
         return {
-            "loss": latent_loss + _LABEL_WEIGHT * label_loss,
-            "latent_loss": latent_loss,
+            "loss": picture_loss + _LABEL_WEIGHT * label_loss,
+            "picture_loss": picture_loss,
             "label_loss": label_loss,
             "label_accuracy": label_accuracy,
         }
@@ -177,21 +126,6 @@ class PainterLesson(nn.Module):
 def scaled(image: Tensor) -> Tensor:
     """Bytes (B, px, px, 3) to (B, 3, px, px) in [-1, 1]."""
     return rearrange(image, "b h w c -> b c h w").float() / 127.5 - 1
-
-
-@torch.no_grad()
-def whiten(autoencoder: AutoencoderKL) -> None:
-    """Have each channel of its latents be of mean 0 and variance 1, over the first paintings, and draw the same."""
-    pictures = torch.stack([torch.tensor(paint(sample_painting(i)[1])) for i in range(_PICTURES_TO_WHITEN)])
-    latents = rearrange(encode(autoencoder, scaled(pictures)), "b c h w -> c (b h w)")
-    mean, scale = latents.mean(1), latents.std(1)
-    channels = len(mean)
-    there, back = autoencoder.quant_conv, autoencoder.post_quant_conv
-    there.weight[:channels] /= scale.view(-1, 1, 1, 1)
-    there.bias[:channels] = (there.bias[:channels] - mean) / scale
-    there.bias[channels:] -= 2 * scale.log()  # of the variances
-    back.bias += back.weight[:, :, 0, 0] @ mean
-    back.weight *= scale.view(1, -1, 1, 1)
 
 
 def export(weights: Mapping[str, Tensor], folder: Path, size: PainterSize | None = None) -> None:

@@ -5,12 +5,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
-from ...painter.pipeline import PATCH_PX, PLACE_CHANNELS, PainterPipeline
+from ...painter.pipeline import PLACE_CHANNELS, PainterPipeline
+from ...painter.spectrum import BLOCK_PX, CHANNELS
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES, plural
 from ...world.describing import NUMBERS
@@ -19,7 +20,7 @@ from ...world.painting import PAINTING_PX, PLACES, RELATIONS, sample_painting
 
 PAD, UNKNOWN, BEGIN = "<pad>", "<unknown>", "<begin>"
 MOST_TOKENS = 40
-LATENTS = (16, 8, 8)
+SPECTRUM = (CHANNELS, PAINTING_PX // BLOCK_PX, PAINTING_PX // BLOCK_PX)
 """Channels and places: one for each patch that has labels."""
 SHIFT = 2.0
 """Towards noise, in learning and drawing: what is where is decided while there is much of it (arXiv 2403.03206)."""
@@ -31,10 +32,9 @@ class PainterSize:
     """The defaults are the embedded painter's.
 
     Attributes:
-        widths: of the U-Net's levels; the first has a place per latent, each next one a quarter as many.
+        widths: of the U-Net's levels; the first has a place per block of pixels, each next one a quarter as many.
         heads: of attention, among places and to the words of the caption.
         text_width, text_layers, text_heads: of what reads captions.
-        autoencoder_widths: of its levels, of patches and of latents.
     """
 
     widths: tuple[int, ...] = (128, 192)
@@ -42,7 +42,6 @@ class PainterSize:
     text_width: int = 192
     text_layers: int = 2
     text_heads: int = 4
-    autoencoder_widths: tuple[int, int] = (64, 96)
 
 
 def build_painter(size: PainterSize | None = None) -> PainterPipeline:
@@ -61,9 +60,9 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
         pad_token_id=tokenizer.pad_token_id,
     )
     unet = UNet2DConditionModel(
-        sample_size=LATENTS[1],
-        in_channels=LATENTS[0] + PLACE_CHANNELS,
-        out_channels=LATENTS[0],
+        sample_size=SPECTRUM[1],
+        in_channels=SPECTRUM[0] + PLACE_CHANNELS,
+        out_channels=SPECTRUM[0],
         block_out_channels=size.widths,
         down_block_types=("CrossAttnDownBlock2D",) * len(size.widths),
         up_block_types=("CrossAttnUpBlock2D",) * len(size.widths),
@@ -75,25 +74,7 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
     nn.init.zeros_(unet.conv_out.weight)  # it begins by saying that all is as usual
     nn.init.zeros_(unet.conv_out.bias)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=SHIFT)
-    return PainterPipeline(tokenizer, DistilBertModel(text), build_autoencoder(size), unet, scheduler)
-
-
-def build_autoencoder(size: PainterSize | None = None) -> AutoencoderKL:
-    """One that has learnt nothing, from torch's seed."""
-    size = size or PainterSize()
-    pixels = 3 * PATCH_PX**2
-    return AutoencoderKL(
-        sample_size=PAINTING_PX // PATCH_PX,
-        in_channels=pixels,
-        out_channels=pixels,
-        latent_channels=LATENTS[0],
-        block_out_channels=size.autoencoder_widths,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        layers_per_block=1,
-        norm_num_groups=16,
-        scaling_factor=1.0,
-    )
+    return PainterPipeline(tokenizer, DistilBertModel(text), unet, scheduler)
 
 
 @cache
@@ -123,7 +104,7 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
     """Sample `index` of the lesson: picture, caption, noise and how much of it.
 
     Returns:
-        `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (40,) int64; `noise` (16, 8, 8) float32; `sigma` ()
+        `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (40,) int64; `noise` (63, 8, 8) float32; `sigma` ()
         float32; `names`, `colours` (8, 8) int64, as in `labels.thing_labels`.
     """
     plan, scene = sample_painting(index)
@@ -138,7 +119,7 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
         "image": np.asarray(picture),
         "input_ids": np.asarray(tokens.input_ids),
         "attention_mask": np.asarray(tokens.attention_mask),
-        "noise": rng.standard_normal(LATENTS, dtype=np.float32),
+        "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
         "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
         "names": labels["names"],
         "colours": labels["colours"],
