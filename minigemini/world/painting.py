@@ -1,6 +1,5 @@
 """Pictures as the painter learns them: a plan of a few coloured things, its caption, and a scene that shows it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -11,7 +10,7 @@ from .colours import COLOURS, background, pick
 from .composing import tinted
 from .concepts import SHAPE_NAMES, TINTED_NAMES, plural, with_article
 from .describing import NUMBERS, enumerate_words
-from .layouts import Box, overlap, reading_order
+from .layouts import Box, reading_order
 from .lettering import Letter
 from .material import TRAINING_STREAM
 from .scene import SCENE_PX, Scene, colour_behind
@@ -37,10 +36,12 @@ RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0),
 """Where the first stands as seen from the second."""
 
 _ANY_COLOUR_SHARE = 0.1
-_CELL_PX = SCENE_PX / 3
-_APART_PX = 14
-"""Things stand at least so far apart: three pixels and a half in the painter's picture."""
-_TRIES = 400
+_CELLS_PX = (2, 98, 194)
+"""Where things in the first, second and third column or row begin: everything stands in one of nine cells, which are
+two by two of the blocks of pixels that the painter draws (`painter.spectrum`)."""
+_SIZE_PX = 60
+_ALONE_PX = 124
+"""Of a thing that has a picture for itself: four by four blocks."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,8 @@ def sample_plan(rng: np.random.Generator, kind: str | None = None) -> Plan:
 def sample_painting(seed: int, kind: str | None = None, stream: int = TRAINING_STREAM) -> tuple[Plan, Scene]:
     """The plan of a seed and a scene that shows it; the same seed, kind and stream always give the same."""
     rng = np.random.default_rng([stream, seed, crc32(b"painting"), crc32((kind or "").encode())])
-    while True:
-        plan = sample_plan(rng, kind)
-        if (scene := compose(rng, plan)) is not None:
-            return plan, scene
+    plan = sample_plan(rng, kind)
+    return plan, compose(rng, plan)
 
 
 class Painting(Scene):
@@ -126,16 +125,13 @@ class Painting(Scene):
         return picture.reduce(SCENE_PX // PAINTING_PX), letters, owner
 
 
-def compose(rng: np.random.Generator, plan: Plan) -> Scene | None:
-    """A scene that shows the plan and nothing else; None where there was no room."""
-    looks = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
-    ground = background(rng, [colour_behind(thing) for thing in looks])
-    for _ in range(_TRIES):
-        boxes = _boxes(rng, plan)
-        if _clear(boxes):
-            things = [replace(thing, box=box) for thing, box in zip(looks, boxes, strict=True)]
-            return Painting("painting", ground, tuple(things[i] for i in reading_order(boxes)))
-    return None
+def compose(rng: np.random.Generator, plan: Plan) -> Scene:
+    """A scene that shows the plan and nothing else: upright, in cells, so that a small painter has little to learn."""
+    things = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
+    ground = background(rng, [colour_behind(thing) for thing in things])
+    boxes = _boxes(rng, plan)
+    placed = [replace(thing, box=box, tilt_degrees=0) for thing, box in zip(things, boxes, strict=True)]
+    return Painting("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
 
 
 def paint(scene: Scene) -> np.ndarray:
@@ -170,43 +166,26 @@ def _in_places(rng: np.random.Generator, number: int) -> Plan:
 
 
 def _boxes(rng: np.random.Generator, plan: Plan) -> list[Box]:
-    """A try at where the things stand."""
-    units = plan.units
+    """Where the things stand."""
     if plan.relation:
-        return _beside(rng, *RELATIONS[plan.relation])
-    low, high = {1: (64, 140), 2: (60, 92), 3: (56, 84)}.get(len(units), (56, 72))
-    boxes = []
-    for item in units:
-        if item.place is None:
-            size = int(rng.integers(low, high + 1))
-            x, y = rng.uniform(size / 2 + 3, SCENE_PX - size / 2 - 3, 2)
-        else:
-            size = int(rng.integers(56, 76))
-            x, y = ((cell + 0.5) * _CELL_PX + rng.uniform(-7, 7) for cell in PLACES[item.place])
-        boxes.append(_box(x, y, size))
-    return boxes
+        return [_in_cell(cell) for cell in _beside(rng, *RELATIONS[plan.relation])]
+    if len(plan.units) == 1 and plan.units[0].place is None:
+        low = (SCENE_PX - _ALONE_PX) // 2
+        return [(low, low, low + _ALONE_PX, low + _ALONE_PX)]
+    taken = [PLACES[item.place] for item in plan.units if item.place]
+    free = [cell for cell in PLACES.values() if cell not in taken]
+    others = iter([free[i] for i in rng.permutation(len(free))])
+    return [_in_cell(PLACES[item.place] if item.place else next(others)) for item in plan.units]
 
 
-def _beside(rng: np.random.Generator, across: int, down: int) -> list[Box]:
-    """The first so from the second; along the other axis they stand level, more or less."""
-    size = int(rng.integers(60, 93))
-    gap = rng.uniform(size + 16, SCENE_PX - size - 8)
-    start = rng.uniform(size / 2 + 3, SCENE_PX - size / 2 - 3 - gap)
-    level = rng.uniform(size / 2 + 14, SCENE_PX - size / 2 - 14)
-    centres = [(start, level + rng.uniform(-10, 10)), (start + gap, level + rng.uniform(-10, 10))]
-    if down:
-        centres = [(y, x) for x, y in centres]
-    first, second = centres if across + down < 0 else reversed(centres)
-    return [_box(*first, size), _box(*second, int(size * rng.uniform(0.85, 1.0)))]
+def _beside(rng: np.random.Generator, across: int, down: int) -> list[tuple[int, int]]:
+    """The cells of two things that stand level, the first so from the second."""
+    level = int(rng.integers(3))
+    low, high = sorted(rng.permutation(3)[:2].tolist())
+    cells = [(low, level), (high, level)] if across else [(level, low), (level, high)]
+    return cells if across + down < 0 else cells[::-1]
 
 
-def _box(x: float, y: float, size: int) -> Box:
-    left, top = round(x - size / 2), round(y - size / 2)
-    return left, top, left + size, top + size
-
-
-def _clear(boxes: Sequence[Box]) -> bool:
-    inside = all(min(box[:2]) >= 2 and max(box[2:]) <= SCENE_PX - 2 for box in boxes)
-    return inside and not any(
-        overlap(box, other, _APART_PX) for number, box in enumerate(boxes) for other in boxes[:number]
-    )
+def _in_cell(cell: tuple[int, int]) -> Box:
+    left, top = (_CELLS_PX[number] for number in cell)
+    return left, top, left + _SIZE_PX, top + _SIZE_PX
