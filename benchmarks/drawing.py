@@ -1,6 +1,6 @@
 """Cycle accuracy of a painter: fresh captions, and with --model fresh requests, drawn and held to what was asked for.
 
-python benchmarks/drawing.py --painter FOLDER --samples 500 --sheet docs/drawings.png
+python benchmarks/drawing.py --painter nano --model nano --sheet docs/drawings.png
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """A conversation with pictures in both directions, by OpenAI's package; what goes on is printed.
 
-    minigemini serve --painter my-painter       # in one terminal
+    minigemini serve --painter nano             # in one terminal
     python examples/openai_client.py            # in another
 
-or, with a server of its own: `python examples/openai_client.py --painter my-painter [--model mgm-7b]`.
+or, with a server of its own: `python examples/openai_client.py --painter nano [--model mgm-7b]`.
 """
 
 import argparse

@@ -66,7 +66,7 @@ def chat(
     pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
     model: Model = "nano",
     draw: Annotated[bool, typer.Option("--draw", help="Load a painter: /draw REQUEST has a picture drawn.")] = False,
-    painter: Painter = "sdxl",
+    painter: Painter = None,
     size: Size = None,
     steps: Steps = None,
     folder: Annotated[
@@ -90,6 +90,8 @@ def chat(
 
     Example: minigemini chat photo.png --model my-adapter --base my-model
 
+    Example: minigemini chat --draw
+
     Example: minigemini chat --draw --painter sdxl-turbo --model mgm-7b
 
     In the conversation: /image PATH, /draw REQUEST, /reset, /help, /quit. Nothing of it is kept but what is drawn.
@@ -99,6 +101,7 @@ def chat(
     from minigemini.inference import Conversation, Drawing, Engine, Sampling
     from minigemini.inference import Painter as Loaded
     from minigemini.inference.ocr import TextReader
+    from minigemini.inference.pipelines import usual_painter
     from minigemini.model.pictures import open_picture
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
@@ -119,7 +122,7 @@ def chat(
     table = Table(
         Conversation(engine, opened, reader),
         sampling,
-        Loaded.load(painter, device, dtype) if draw else None,
+        Loaded.load(painter or usual_painter(model), device, dtype) if draw else None,
         drawing,
         folder,
     )

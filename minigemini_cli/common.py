@@ -17,7 +17,10 @@ P = ParamSpec("P")
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 """Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
 
-PAINTERS = ("sdxl", "sdxl-turbo", "sdxl-lcm", "sd-turbo", "sd3.5-medium", "flux-schnell", "flux-dev", "z-image-turbo")
+PAINTERS = (
+    *("nano", "sdxl", "sdxl-turbo", "sdxl-lcm", "sd-turbo", "sd3.5-medium"),
+    *("flux-schnell", "flux-dev", "z-image-turbo"),
+)
 """The presets by name, as `inference.pipelines` has them; help must not import them."""
 MODEL_HELP = "nano (the embedded one), a checkpoint folder, a hub id (owner/name), or an adapter."
 
@@ -41,7 +44,11 @@ MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest ans
 Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]
 Painter = Annotated[
-    str, typer.Option("--painter", help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.")
+    str | None,
+    typer.Option(
+        "--painter",
+        help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nano for nano, else sdxl]",
+    ),
 ]
 ServedPainter = Annotated[
     str | None,

@@ -42,7 +42,7 @@ def draw(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="PNG to write; of several, OUT-1.png and so on.")
     ] = Path("out.png"),
-    painter: Painter = "sdxl",
+    painter: Painter = None,
     as_caption: Annotated[
         bool, typer.Option("--caption", help="REQUEST goes to the painter as it is; no model is asked.")
     ] = False,
@@ -73,9 +73,11 @@ def draw(
 
     Prints what the model says, then the file and its caption. The caption is kept in the PNG, too.
 
+    Example: minigemini draw "I would like a red boat below a yellow star" -o boat.png
+
     Example: minigemini draw "Something that cheers me up" -o cheer.png --model mgm-7b
 
-    Example: minigemini draw "The same, by night" photo.png --strength 0.7 --seed 3
+    Example: minigemini draw "The same, by night" photo.png --strength 0.7 --seed 3 --model mgm-7b
 
     Example: minigemini draw --caption "a red house in the snow" --painter sdxl-turbo
     """
@@ -84,6 +86,7 @@ def draw(
     from minigemini.inference import Conversation, Drawing, Engine, Sampling
     from minigemini.inference import Painter as Loaded
     from minigemini.inference.ocr import TextReader
+    from minigemini.inference.pipelines import usual_painter
     from minigemini.inference.png import check_target
     from minigemini.model.pictures import open_picture
 
@@ -97,6 +100,7 @@ def draw(
     if strength is not None and not opened:
         fail(f"strength {strength:g} starts from a picture; name one after the request")
     start = opened[-1] if strength is not None else None
+    painter = painter or usual_painter(model)
     if as_caption:
         drawn = Loaded.load(painter, device, dtype, offload).draw(request, drawing, start)  # type: ignore[arg-type]
         _tell(drawn, output, "", as_json)

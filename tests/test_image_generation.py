@@ -15,8 +15,10 @@ from minigemini.inference import CheckpointError, RequestError
 from minigemini.inference import pipeline_loading as loading
 from minigemini.inference.drawing import Drawing
 from minigemini.inference.image_generation import Painter, choose_offload
-from minigemini.inference.pipelines import KINDS, NEGATIVE_PROMPT, PRESETS, Preset
+from minigemini.inference.pipelines import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, usual_painter
 
+PUBLISHED = {name: preset for name, preset in PRESETS.items() if name != NANO}
+"""The embedded painter is there, and has tests of its own."""
 TINY = Drawing(size_px=32, steps=2, seed=5)
 
 
@@ -24,7 +26,7 @@ TINY = Drawing(size_px=32, steps=2, seed=5)
 def hub(tmp_path_factory):
     """Tiny stand-ins for all that presets fetch, by hub id."""
     root, folders = tmp_path_factory.mktemp("hub"), dict[str, Path]()
-    for preset in PRESETS.values():
+    for preset in PUBLISHED.values():
         folders.setdefault(preset.hub_id, root / preset.hub_id)
         if not folders[preset.hub_id].exists():
             save_pipeline(preset.kind, folders[preset.hub_id], preset.variant)
@@ -69,7 +71,7 @@ def change_json(path, **changes):
 # Presets
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_every_preset_draws_with_its_own_settings(name, fetched):
     preset = PRESETS[name]
     painter = Painter.load(name, device="cpu")
@@ -87,6 +89,11 @@ def test_every_preset_draws_with_its_own_settings(name, fetched):
     hub_id, patterns = fetched[1]
     assert hub_id == preset.hub_id
     assert not [pattern for pattern in patterns if pattern.endswith((".py", ".bin", "*"))]
+
+
+def test_each_model_has_its_usual_painter():
+    assert [usual_painter(model) for model in ("nano", "models/mgm-7b")] == ["nano", "sdxl"]
+    assert PRESETS["nano"].native_px == KINDS["PainterPipeline"].native_px
 
 
 def test_a_preset_fetches_one_set_of_weights(fetched):
@@ -209,7 +216,7 @@ def test_what_a_painter_does_not_take_is_refused(painter, picture):
 
 
 def test_names_that_are_no_painter(tmp_path, fetched):
-    with pytest.raises(RequestError, match=r"painter 'sdxxl' is unknown; use sdxl, .* a folder or a hub id"):
+    with pytest.raises(RequestError, match=r"painter 'sdxxl' is unknown; use nano, sdxl, .* a folder or a hub id"):
         Painter.load("sdxxl")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="a file, not a pipeline's folder"):
@@ -308,7 +315,7 @@ def test_a_pipeline_without_its_optional_part_draws(broken):
 
 def test_every_class_that_may_be_loaded_is_tried_here():
     assert set(PIPELINES) == set(KINDS)
-    assert {preset.kind for preset in PRESETS.values()} | {"PainterPipeline"} == set(KINDS)
+    assert {preset.kind for preset in PRESETS.values()} == set(KINDS)
 
 
 def test_offloading_is_as_little_as_fits():

@@ -12,6 +12,7 @@ from PIL import Image
 
 from minigemini.evaluation.things import find_things, judge
 from minigemini.inference import Drawing, Painter, RequestError
+from minigemini.painter import PAINTER_DIR
 from minigemini.painter.spectrum import CHANNELS, to_pictures, to_spectrum
 from minigemini.training.nano import painter as recipe
 from minigemini.training.pretraining import TASKS, painter_parts
@@ -64,7 +65,7 @@ def test_the_detector_finds_what_was_drawn():
         for kind in KINDS
         for plan, scene in (sample_painting(seed, kind, EVALUATION_STREAM) for seed in range(20))
     ]
-    assert np.mean(right) >= 0.98  # 417 of 420 measured
+    assert np.mean(right) >= 0.98  # 414 of 420 measured
 
 
 def test_the_detector_tells_what_is_wrong():
@@ -145,7 +146,7 @@ def test_frequencies_are_the_pictures_but_for_the_finest():
     drawn = ((again.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
     pairs = zip(paintings, drawn, strict=True)
     right = [judge(plan, find_things(Image.fromarray(one))).right for (plan, _), one in pairs]
-    assert np.mean(right) >= 0.9  # 407 of 420 measured
+    assert np.mean(right) >= 0.9  # 406 of 420 measured
 
 
 def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
@@ -202,7 +203,7 @@ def test_an_exported_lesson_draws_what_it_drew(lesson, tmp_path):
 
 def test_it_draws_one_size_from_its_own_words(painter, picture):
     (drawn,) = painter.draw("A red star.", Drawing(seed=1, steps=2))
-    assert (drawn.image.size, drawn.steps, drawn.guidance) == ((64, 64), 2, 3.0)
+    assert (drawn.image.size, drawn.steps, drawn.guidance) == ((64, 64), 2, 1.5)
     with pytest.raises(RequestError, match="no word for dragon, castle; a caption is like"):
         painter.draw("a red dragon above a castle", Drawing(steps=1))
     with pytest.raises(RequestError, match=r"draws 64 x 64 pixels; leave size out"):
@@ -223,3 +224,20 @@ def test_captions_are_drawn_together_as_one_by_one(painter):
         generator = torch.Generator().manual_seed(number + 1)
         alone = painter.pipeline(caption, 3, generator=generator, output_type="np").images
         assert np.abs(together[number] - alone[0]).max() < 1e-4
+
+
+# The embedded one
+
+
+def test_the_embedded_painter_draws_what_it_is_told():
+    """One thing in its place, all of it right: 71 of 72 measured."""
+    painter = Painter.load("nano", device="cpu")
+    plans = [sample_painting(seed, "placed", EVALUATION_STREAM)[0] for seed in range(20)]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(20)]
+    drawn = painter.pipeline([plan.caption() for plan in plans], generator=generators, guidance_scale=1.5).images
+    assert sum(judge(plan, find_things(image)).right for plan, image in zip(plans, drawn, strict=True)) >= 17
+
+
+def test_the_embedded_painter_is_small_and_has_a_card():
+    assert sum(file.stat().st_size for file in PAINTER_DIR.rglob("*") if file.is_file()) <= 40e6
+    assert "What it cannot do" in (PAINTER_DIR / "README.md").read_text()

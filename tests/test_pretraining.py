@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from training_world import losses
+from transformers import PreTrainedTokenizerFast
 
 from minigemini.inference import Engine
 from minigemini.training import checkpoints, stages
 from minigemini.training.chain import EXPORT, steps_of_chain, train_chain
 from minigemini.training.feed import Stream
 from minigemini.training.nano import CHAINS, TWIN, nano_recipes
-from minigemini.training.pretraining import TASKS
+from minigemini.training.pretraining import TASKS, tokenizer
+from minigemini.training.pretraining.beginning import spelt
 from minigemini.training.pretraining.tokenizer import build_tokenizer
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.results import result_path
@@ -175,21 +177,33 @@ def test_a_part_goes_on_from_the_checkpoint(trained, embedded, name, prefix, par
         assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt) == begun
 
 
-def test_words_begin_as_the_checkpoint_would_spell_them(trained, embedded):
+def test_the_language_model_goes_on_from_the_checkpoint(trained, embedded):
     task = TASKS["language"](toy("nano-language", trained))
     task.start()
-    rows = embedded.model.model.language_model.embed_tokens.weight.float()
-    tokenizer, theirs = build_tokenizer(), embedded.processor.tokenizer
     ours = task.lesson.model.model.language_model.state_dict()
-    spelt = theirs(" umbrella zebra", add_special_tokens=False).input_ids
-    (same,) = tokenizer.convert_tokens_to_ids(["Q"])
-    assert torch.equal(ours["embed_tokens.weight"][same], rows[theirs.get_vocab()["Q"]])
-    for id in tokenizer(" umbrella zebra", add_special_tokens=False).input_ids:
-        pieces = theirs(tokenizer.decode([id]), add_special_tokens=False).input_ids
-        assert torch.allclose(ours["embed_tokens.weight"][id], rows[pieces].mean(0))
-        assert set(pieces) <= set(spelt)
-    layer = embedded.model.model.language_model.layers[0].mlp.up_proj.weight
-    assert torch.equal(ours["layers.0.mlp.up_proj.weight"], layer.float())
+    learnt = embedded.model.model.language_model.state_dict()
+    tokens = (
+        build_tokenizer().convert_tokens_to_ids(["Q", "7"]),
+        embedded.processor.tokenizer.convert_tokens_to_ids(["Q", "7"]),
+    )
+    for mine, theirs in zip(*tokens, strict=True):
+        assert torch.equal(ours["embed_tokens.weight"][mine], learnt["embed_tokens.weight"][theirs].float())
+    assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt if "embed_tokens" not in key)
+
+
+def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
+    monkeypatch.setattr(tokenizer, "VOCAB_SIZE", 300)
+    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._learnt.__wrapped__())
+    larger = build_tokenizer()
+    rows = torch.randn(len(smaller), 4)
+    ours = spelt(rows, smaller, larger)
+    assert ours.shape == (len(larger), 4)
+    (word,) = larger(" umbrella", add_special_tokens=False).input_ids
+    letters = smaller(" umbrella", add_special_tokens=False).input_ids
+    assert len(letters) > 3
+    assert torch.allclose(ours[word], rows[letters].mean(0))
+    same = larger.convert_tokens_to_ids("Q"), smaller.convert_tokens_to_ids("Q")
+    assert torch.equal(ours[same[0]], rows[same[1]])
 
 
 def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):

@@ -14,7 +14,6 @@ import httpx
 import native_files
 import pytest
 import readme_results
-from fabricate_pipelines import save_pipeline
 from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
@@ -105,8 +104,6 @@ def test_command(command, tmp_path, monkeypatch):
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    if command.startswith("draw"):
-        save_pipeline("PainterPipeline", tmp_path / "my-painter")
     put_descriptions_into(tmp_path)
     put_data_into(tmp_path)
     put_parts_into(tmp_path)

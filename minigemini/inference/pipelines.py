@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..painter import PAINTER_DIR
 from .errors import RequestError
 
 _CLIP = ("transformers.CLIPTokenizer", "transformers.CLIPTokenizerFast")
@@ -54,7 +55,7 @@ KINDS: dict[str, Kind] = {
             "scheduler": _SCHEDULERS,
         },
         steps=20,
-        guidance=3.0,
+        guidance=1.5,
         native_px=64,
         multiple_px=64,
         negative=False,
@@ -151,7 +152,7 @@ class Preset:
     """A published pipeline and how it is used, by its model card.
 
     Attributes:
-        hub_id: where it lies.
+        hub_id: where it lies; of the embedded painter, its folder.
         kind: one of `KINDS`.
         steps: of denoising.
         guidance: how closely the prompt is followed; up to 1 there is no negative prompt, and half the work.
@@ -177,7 +178,10 @@ class Preset:
 
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
+NANO = "nano"
+"""The embedded painter, and the embedded model, which knows its words."""
 PRESETS: dict[str, Preset] = {
+    NANO: Preset(str(PAINTER_DIR), "PainterPipeline", 20, 1.5, native_px=64, dtype="float16"),
     "sdxl": Preset(
         _SDXL,
         "StableDiffusionXLPipeline",
@@ -213,6 +217,11 @@ PRESETS: dict[str, Preset] = {
 
 NEGATIVE_PROMPT = "blurry, low quality, jpeg artefacts, deformed, extra limbs, bad hands, cropped, watermark, signature"
 """Where a painter takes one and the user gives none."""
+
+
+def usual_painter(model: str) -> str:
+    """The preset that draws what a model writes, where none is named."""
+    return NANO if model == NANO else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:

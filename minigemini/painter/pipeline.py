@@ -59,7 +59,7 @@ class PainterPipeline(DiffusionPipeline):
         self,
         prompt: str | Sequence[str],
         num_inference_steps: int = 20,
-        guidance_scale: float = 3.0,
+        guidance_scale: float = 1.5,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         image: Image.Image | Tensor | None = None,
         strength: float = 0.6,

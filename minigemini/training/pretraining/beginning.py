@@ -41,7 +41,7 @@ def begin(parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTraine
     for name, module in parts.items():
         weights = _weights(learnt, name, recipe)
         if tokenizer is not None and _ROWS in weights:
-            weights[_ROWS] = _rows(weights[_ROWS], theirs.tokenizer, tokenizer)
+            weights[_ROWS] = spelt(weights[_ROWS], theirs.tokenizer, tokenizer)
         try:
             module.load_state_dict(weights)
         except RuntimeError:
@@ -58,8 +58,8 @@ def _weights(learnt: MiniGeminiForConditionalGeneration, part: str, recipe: Pret
     return dict(module.state_dict())
 
 
-def _rows(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
-    """Embeddings (V, C) of our tokens, from those of theirs."""
+def spelt(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
+    """Embeddings (V, C) of our tokens: the row of theirs that is the same, else the mean of those that spell it."""
     known = theirs.get_vocab()
 
     def row(token: str) -> Tensor:
