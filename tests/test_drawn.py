@@ -97,6 +97,12 @@ def test_batches_count_on_with_any_number_of_workers(workers):
     assert next(iter(again)) == [12, 13, 14, 15]
 
 
+def test_another_seed_has_other_samples():
+    first, other = (next(iter(loader(seed=seed))) for seed in (0, 2))
+    assert other[0] - first[0] > 2**40
+    assert other == list(range(other[0], other[0] + 4))
+
+
 def test_ranks_share_a_batch():
     shares = [next(iter(loader(rank=rank, world_size=2))) for rank in range(2)]
     assert shares == [[0, 2], [1, 3]]

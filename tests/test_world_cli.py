@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from minigemini.world import fonts
+from minigemini.world import fonts, lettering
 from minigemini_cli.app import app
 
 
@@ -76,7 +76,8 @@ def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path, monkeypatc
 
 def test_missing_fonts_are_named_with_the_way_to_install_them(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed_fonts", dict)
-    fonts.load_font.cache_clear()
+    for kept in (fonts.load_font, lettering._advance, lettering._glyph):
+        kept.cache_clear()
     done = run("scene", str(tmp_path / "out.png"), "--kind", "sign")
     assert done.exit_code == 2
     assert "pip install 'minigemini[world]'" in done.stderr

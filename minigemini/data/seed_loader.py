@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+_APART = 2**40
+"""Between the first samples of two seeds: more than any run sees."""
+
 
 class _Numbered(Dataset):
     def __init__(self, sample: Callable[[int], Any]) -> None:
@@ -19,14 +22,15 @@ class _Numbered(Dataset):
 class SeedLoader:
     """A rank's share of each global batch, like `loader.Loader`, of samples that never end.
 
-    Step s of global batch G has samples s·G to s·G + G - 1, of which rank r of W has those at r, r + W, …; a run goes
-    on with another number of ranks or workers.
+    Step s of global batch G has samples F + s·G to F + s·G + G - 1, where F is far from that of every other seed. Of
+    them rank r of W has those at r, r + W, …; a run goes on with another number of ranks or workers.
 
     Args:
         sample: the sample of a number.
         collate: samples to what a step is given.
         steps: of the run.
         size: G.
+        seed: of the run; another has other samples.
         rank, world_size: which share.
         workers: processes that draw ahead; 0 draws in the training process.
         pin_memory: whether batches lie in pinned memory, for a GPU.
@@ -41,6 +45,7 @@ class SeedLoader:
         *,
         steps: int,
         size: int,
+        seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
@@ -50,7 +55,7 @@ class SeedLoader:
             raise ValueError(f"rank is {rank} of {world_size}: ranks count from 0.")
         self.sample, self.collate, self.steps, self.size = sample, collate, steps, size
         self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, pin_memory
-        self.batch = 0
+        self.first, self.batch = seed * _APART, 0
 
     def __len__(self) -> int:
         """Batches of the run, which is all there is of an epoch."""
@@ -70,7 +75,7 @@ class SeedLoader:
             yield batch
 
     def _numbers(self, first: int) -> Iterator[list[int]]:
-        for start in count(first * self.size, self.size):
+        for start in count(self.first + first * self.size, self.size):
             yield list(range(start + self.rank, start + self.size, self.world_size))
 
     def state_dict(self) -> dict[str, int]:

@@ -28,6 +28,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "crowded": (sample_lesson, CROWDED_KINDS),
     "pages": (sample_lesson, PAGE_KINDS),
     "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
+    "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign", "words")),
     "small-lessons": (_in_short, ("sign", "single", "few", "count")),
     "small-reading": (_in_short, ("sign", "words")),

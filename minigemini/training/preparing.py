@@ -90,6 +90,7 @@ def _pretraining(recipe: Pretraining, of_rank: dict[str, Any]) -> Prepared:
         Passes(task.collate, passes),
         steps=recipe.steps,
         size=recipe.global_batch,
+        seed=recipe.seed,
         workers=recipe.workers,
         **of_rank,
     )

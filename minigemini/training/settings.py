@@ -29,7 +29,7 @@ class Settings:
         micro_batch: samples per device and pass; what is left of the global batch is accumulated.
         precision: `bf16` keeps what trains in float32, multiplies in bfloat16, and holds what is frozen in bfloat16
             (float32 on a CPU, where that is faster).
-        seed: of the order of samples, of new weights and of dropout.
+        seed: of the order of samples, or of which are drawn, of new weights and of dropout.
         workers: processes that read and encode ahead, per device.
         checkpoint_every: optimiser steps between checkpoints.
         keep: how many of the newest checkpoints stay.
