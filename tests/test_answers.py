@@ -11,7 +11,7 @@ from minigemini.world.colours import COLOURS
 from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
 from minigemini.world.concepts import NAMES, alike, kin_of, plural
 from minigemini.world.conversation import conversation, possible_exchanges
-from minigemini.world.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair
+from minigemini.world.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair, sample_quiz
 from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
 from minigemini.world.pages import PAGE_KINDS
 from minigemini.world.reading import READING_SKILLS, SPELLING_SKILLS
@@ -294,6 +294,21 @@ def test_a_conversation_asks_nothing_twice_and_keeps_exchanges_together():
         for before, turn in zip([None, *turns], turns, strict=False):
             if turn.skill == "follow_up":
                 assert turn.answer == answer_to_follow_up(scene, before, turn.question)
+
+
+def test_a_quiz_asks_much_nothing_twice_and_keeps_exchanges_together():
+    asked = []
+    for seed in range(SEEDS):
+        lesson = sample_quiz(seed, "few")
+        assert lesson == sample_quiz(seed, "few")
+        turns = lesson.turns
+        assert len(turns) == len({turn.question for turn in turns}) <= 12
+        assert "describe" not in {turn.skill for turn in turns}
+        for before, turn in zip([None, *turns], turns, strict=False):
+            if turn.skill == "follow_up":
+                assert turn.answer == answer_to_follow_up(lesson.scenes[0], before, turn.question)
+        asked.append(len(turns))
+    assert np.mean(asked) > 8
 
 
 def test_unknown_pairs_are_named():

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data.schema import Sample
 from ..world.composing import CROWDED_KINDS
-from ..world.lessons import Lesson, sample_caption, sample_lesson
+from ..world.lessons import Lesson, sample_caption, sample_lesson, sample_quiz
 from ..world.material import SMALL_WORLD
 from ..world.pages import PAGE_KINDS
 from ..world.requesting import sample_request
@@ -26,6 +26,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     ),
     "signs": (partial(sample_lesson, max_turns=1), ("sign",)),
     "crowded": (sample_lesson, CROWDED_KINDS),
+    "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "pages": (sample_lesson, PAGE_KINDS),
     "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),

@@ -6,6 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .asking import about_things
 from .colours import COLOURS, pick
 from .composing import compose, copies, different, sample_scene, tinted
 from .concepts import SHAPE_NAMES, alike, plural, with_article
@@ -39,6 +40,22 @@ def sample_lesson(seed: int, kind: str | None = None, material: Material = TRAIN
     scene = sample_scene(seed, kind, material)
     rng = np.random.default_rng([material.stream, seed, 4])
     return Lesson((scene,), tuple(conversation(scene, rng, max_turns)))
+
+
+def sample_quiz(seed: int, kind: str | None = None, material: Material = TRAINING, max_turns: int = 12) -> Lesson:
+    """The scene of a seed with many short rounds, since a picture costs more than they do; none tells all there is.
+
+    Args:
+        kind: of scene, as in `composing.sample_scene`.
+    """
+    scene = sample_scene(seed, kind, material)
+    rng = np.random.default_rng([material.stream, seed, 8])
+    exchanges = [exchange for _ in range(2) for exchange in about_things(scene, rng)]
+    turns: dict[str, Turn] = {}
+    for exchange in (exchanges[i] for i in rng.permutation(len(exchanges))):
+        if len(turns) + len(exchange) <= max_turns and not any(turn.question in turns for turn in exchange):
+            turns |= {turn.question: turn for turn in exchange}
+    return Lesson((scene,), tuple(turns.values()))
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
