@@ -17,10 +17,19 @@ from minigemini.painter.spectrum import CHANNELS, to_pictures, to_spectrum
 from minigemini.training.nano import painter as recipe
 from minigemini.training.pretraining import TASKS, painter_parts
 from minigemini.training.pretraining.painter import PainterLesson, export, scaled
-from minigemini.training.pretraining.painter_parts import MOST_TOKENS, build_painter, build_tokenizer, sample
+from minigemini.training.pretraining.painter_parts import (
+    CELL_TOKENS,
+    MOST_TOKENS,
+    build_painter,
+    build_tokenizer,
+    cell_labels,
+    sample,
+)
 from minigemini.training.pretraining.task import stack
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
+from minigemini.world.colours import COLOURS
+from minigemini.world.concepts import TINTED_NAMES
 from minigemini.world.material import EVALUATION_STREAM
 from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
 
@@ -56,6 +65,33 @@ def test_things_stand_where_the_plan_says():
         places = {place_of((t.box[0] + t.box[2]) / 2, (t.box[1] + t.box[3]) / 2, scene.size_px) for t in scene.things}
         assert places == {item.place for item in plan.items}
         assert places <= set(PLACES)
+
+
+def test_what_a_caption_leaves_open_is_settled_alike():
+    """Cells column by row: a relation through the middle, other things as dots on dice."""
+    star, cup = Item("star", "red"), Item("cup", "blue")
+    assert Plan((star, cup), "left of").cells == ((0, 1), (2, 1))
+    assert Plan((star, cup), "below").cells == ((1, 2), (1, 0))
+    assert Plan((replace(star, count=3), cup)).cells == ((0, 0), (2, 0), (0, 2), (2, 2))
+    assert Plan((star, replace(cup, place="on the left"))).cells == ((1, 1), (0, 1))
+    assert Plan((star, replace(cup, place="in the middle"))).cells == ((0, 0), (1, 1))
+    for kind in KINDS:
+        for seed in range(40):
+            plan, scene = sample_painting(seed, kind)
+            assert len(set(plan.cells)) == len(plan.units)
+            middles = [((t.box[0] + t.box[2]) / 2, (t.box[1] + t.box[3]) / 2) for t in scene.things]
+            assert {PLACES[place_of(*middle, scene.size_px)] for middle in middles} == set(plan.cells)
+
+
+def test_cells_are_labelled_with_what_they_show():
+    names, colours = cell_labels(Plan((Item("star", "red"), Item("cup")), "above"))
+    assert [TINTED_NAMES[name - 1] for name in names[[1, 7]]] == ["star", "cup"]
+    assert (names[[0, 2, 3, 4, 5, 6, 8]] == 0).all()
+    assert tuple(COLOURS)[colours[1] - 1] == "red"
+    assert colours[7] < 0, "left open"
+    names, _ = cell_labels(Plan((Item("hat"),)))
+    assert {TINTED_NAMES[name - 1] for name in names} == {"hat"}, "it has the picture for itself"
+    assert (cell_labels(None)[0] < 0).all()
 
 
 def test_the_detector_finds_what_was_drawn():
@@ -98,7 +134,8 @@ def test_samples_come_from_their_index():
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["noise"], other["noise"])
     drawn = [sample(index) for index in range(300)]
-    assert 0.02 < np.mean([(one["attention_mask"].sum() == 1) for one in drawn]) < 0.2, "some without a caption"
+    alone = np.mean([one["attention_mask"][0].sum() == len(CELL_TOKENS) for one in drawn])
+    assert 0.02 < alone < 0.2, "some without a caption"
     shares = np.array([one["sigma"] for one in drawn])
     assert shares.min() > 0
     assert shares.max() < 1
@@ -230,12 +267,12 @@ def test_captions_are_drawn_together_as_one_by_one(painter):
 
 
 def test_the_embedded_painter_draws_what_it_is_told():
-    """One thing in its place, all of it right: 71 of 72 measured."""
+    """Captions of all kinds, all of it right: 443 of 500 measured; the mark is three standard errors below."""
     painter = Painter.load("nano", device="cpu")
-    plans = [sample_painting(seed, "placed", EVALUATION_STREAM)[0] for seed in range(20)]
-    generators = [torch.Generator().manual_seed(seed) for seed in range(20)]
+    plans = [sample_painting(seed, kind, EVALUATION_STREAM)[0] for seed in range(5) for kind in KINDS]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(len(plans))]
     drawn = painter.pipeline([plan.caption() for plan in plans], generator=generators, guidance_scale=1.5).images
-    assert sum(judge(plan, find_things(image)).right for plan, image in zip(plans, drawn, strict=True)) >= 17
+    assert sum(judge(plan, find_things(image)).right for plan, image in zip(plans, drawn, strict=True)) >= 26
 
 
 def test_the_embedded_painter_is_small_and_has_a_card():

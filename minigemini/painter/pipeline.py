@@ -12,14 +12,19 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
+from einops import rearrange
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 from transformers import DistilBertModel, PreTrainedTokenizerFast
 
 from .spectrum import BLOCK_PX, CHANNELS, to_pictures, to_spectrum
 
 PLACE_CHANNELS = 2
 """Across and down."""
+CELLS_SIDE = 3
+"""Pictures have so many by so many cells. A caption begins with a token for each, row by row: its features say what the
+cell is to show."""
 LEAST_SIGMA = 0.02
 """Below it (x_σ - x) / σ is rounding."""
 
@@ -141,10 +146,11 @@ def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tenso
 def denoise(unet: UNet2DConditionModel, latents: Tensor, timesteps: Tensor, texts: Tensor, mask: Tensor) -> Tensor:
     """What the frequencies (B, 63, side, side) are without their noise; timesteps (B,) are σ in thousandths.
 
-    The U-Net also sees where each of them is: places are part of captions.
+    The U-Net also sees where each of them is, and what the caption wants there.
     """
     batch, _, rows, columns = latents.shape
     down = torch.linspace(-1, 1, rows).to(latents).view(1, 1, -1, 1).expand(batch, 1, rows, columns)
     across = torch.linspace(-1, 1, columns).to(latents).view(1, 1, 1, -1).expand(batch, 1, rows, columns)
-    seen = torch.cat([latents, across, down], dim=1)
+    wanted = rearrange(texts[:, : CELLS_SIDE**2], "b (h w) c -> b c h w", h=CELLS_SIDE)
+    seen = torch.cat([latents, across, down, interpolate(wanted, (rows, columns))], dim=1)
     return unet(seen, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample

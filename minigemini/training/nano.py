@@ -135,14 +135,20 @@ def signs(root: str) -> Recipe:
 
 
 def instruct(root: str) -> Recipe:
-    """Stage 2, on conversations about one picture or two, a third of them crowded with words or things: a step has few
-    answers to learn from, and those are the longest. And on requests for pictures."""
+    """Stage 2, on many short questions a picture, on conversations about one picture or two, on signs, on pictures full
+    of words or things (a step has few answers to learn from, and those are many or long), and on requests."""
     return replace(
         signs(root),
         name="nano-instruct",
         base=f"{root}/nano-signs/{CHECKPOINT}",
-        data=(DataPart("drawn:lessons#66000"), DataPart("drawn:crowded#40000"), DataPart("drawn:requests#14000")),
-        steps=2200,
+        data=(
+            DataPart("drawn:quizzes#180000"),
+            DataPart("drawn:lessons#60000"),
+            DataPart("drawn:crowded#90000"),
+            DataPart("drawn:signs#90000"),
+            DataPart("drawn:requests#180000"),
+        ),
+        steps=5000,
     )
 
 

@@ -18,8 +18,8 @@ from .scene import SCENE_PX, Scene, colour_behind
 PAINTING_PX = 64
 """Side of the painter's pictures: scenes, made smaller by four."""
 KINDS = ("one", "placed", "several", "related", "counted", "mixed", "loose")
-"""One thing, anywhere or in its place · several, each in its place · one beside another · two to four alike · two or
-three alike and one other · two or three different ones anywhere."""
+"""One thing, on its own or in its place · several, each in its place · one beside another · two to four alike · two or
+three alike and one other · two or three different ones."""
 PLACES: dict[str, tuple[int, int]] = {
     "at the top left": (0, 0),
     "at the top": (1, 0),
@@ -34,6 +34,14 @@ PLACES: dict[str, tuple[int, int]] = {
 """Column and row of the nine cells that a picture is thought to consist of."""
 RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 """Where the first stands as seen from the second."""
+CELLS = tuple(PLACES.values())
+ARRANGED: dict[int, tuple[tuple[int, int], ...]] = {
+    1: ((1, 1),),
+    2: ((0, 1), (2, 1)),
+    3: ((1, 0), (0, 2), (2, 2)),
+    4: ((0, 0), (2, 0), (0, 2), (2, 2)),
+}
+"""The cells of so many things whose places are left open: as dots on dice, in the order of the caption."""
 
 _ANY_COLOUR_SHARE = 0.1
 _CELLS_PX = (2, 98, 194)
@@ -85,6 +93,24 @@ class Plan:
         """Every single thing."""
         return tuple(item for item in self.items for _ in range(item.count))
 
+    @property
+    def cells(self) -> tuple[tuple[int, int], ...]:
+        """Column and row of every unit. What a caption leaves open is always settled alike: where there is one place
+        for everything, a small painter learns from few pictures what a caption means."""
+        if self.relation:
+            across, down = RELATIONS[self.relation]
+            return (1 + across, 1 + down), (1 - across, 1 - down)
+        taken = [PLACES[item.place] for item in self.items if item.place]
+        number = len(self.units) - len(taken)
+        free = (cell for cell in (*ARRANGED.get(number, ()), *CELLS) if cell not in taken)
+        open_cells = iter(dict.fromkeys(free))
+        return tuple(PLACES[item.place] if item.place else next(open_cells) for item in self.units)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thing, which has the picture for itself."""
+        return len(self.units) == 1 and self.units[0].place is None
+
 
 def sample_plan(rng: np.random.Generator, kind: str | None = None) -> Plan:
     """A plan of the kind, or of any."""
@@ -129,7 +155,7 @@ def compose(rng: np.random.Generator, plan: Plan) -> Scene:
     """A scene that shows the plan and nothing else: upright, in cells, so that a small painter has little to learn."""
     things = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
     ground = background(rng, [colour_behind(thing) for thing in things])
-    boxes = _boxes(rng, plan)
+    boxes = _boxes(plan)
     placed = [replace(thing, box=box, tilt_degrees=0) for thing, box in zip(things, boxes, strict=True)]
     return Painting("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
 
@@ -165,25 +191,12 @@ def _in_places(rng: np.random.Generator, number: int) -> Plan:
     return Plan(tuple(Item(item.name, item.colour, 1, place) for item, place in items))
 
 
-def _boxes(rng: np.random.Generator, plan: Plan) -> list[Box]:
+def _boxes(plan: Plan) -> list[Box]:
     """Where the things stand."""
-    if plan.relation:
-        return [_in_cell(cell) for cell in _beside(rng, *RELATIONS[plan.relation])]
-    if len(plan.units) == 1 and plan.units[0].place is None:
+    if plan.alone:
         low = (SCENE_PX - _ALONE_PX) // 2
         return [(low, low, low + _ALONE_PX, low + _ALONE_PX)]
-    taken = [PLACES[item.place] for item in plan.units if item.place]
-    free = [cell for cell in PLACES.values() if cell not in taken]
-    others = iter([free[i] for i in rng.permutation(len(free))])
-    return [_in_cell(PLACES[item.place] if item.place else next(others)) for item in plan.units]
-
-
-def _beside(rng: np.random.Generator, across: int, down: int) -> list[tuple[int, int]]:
-    """The cells of two things that stand level, the first so from the second."""
-    level = int(rng.integers(3))
-    low, high = sorted(rng.permutation(3)[:2].tolist())
-    cells = [(low, level), (high, level)] if across else [(level, low), (level, high)]
-    return cells if across + down < 0 else cells[::-1]
+    return [_in_cell(cell) for cell in plan.cells]
 
 
 def _in_cell(cell: tuple[int, int]) -> Box:

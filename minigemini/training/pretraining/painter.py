@@ -1,14 +1,13 @@
 """The embedded painter's training: a U-Net that draws pictures by the low frequencies of their blocks.
 
-At its end linear heads that are thrown away say which thing each place shows, in which colour: a plan of the whole
-picture is worth having early, while there is little but noise to see.
+Linear heads that are thrown away say of every cell which thing the caption wants there, in which colour: captions alone
+teach what belongs to what long before pictures would.
 """
 
 import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -28,7 +27,7 @@ from .heads import recall
 from .painter_parts import PainterSize, build_painter, sample
 from .task import Task, stack
 
-_LABEL_WEIGHT = 0.2
+_LABEL_WEIGHT = 0.5
 _LEAST_SIGMA = 0.05
 """Below it the loss of v weighs no more: there is hardly any noise left to tell."""
 
@@ -62,18 +61,17 @@ def _begin(painter: PainterPipeline, recipe: Pretraining) -> None:
         ) from None
 
 
-class ThingHeads(nn.Module):
-    """Say of every place which thing it shows, and in which colour, from so many channels."""
+class CellHeads(nn.Module):
+    """Say of every cell which thing the caption wants there, and in which colour, from so many features."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.classes = (len(TINTED_NAMES) + 1, len(COLOURS) + 1)
-        self.norm, self.linear = nn.LayerNorm(width), nn.Linear(width, sum(self.classes))
+        self.linear = nn.Linear(width, sum(self.classes))
 
-    def forward(self, features: Tensor, names: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of all places (B, C, 8, 8), and the share of right names among those that show a thing."""
-        places = rearrange(features, "b c h w -> (b h w) c")
-        said_names, said_colours = self.linear(self.norm(places)).split(self.classes, dim=-1)
+    def forward(self, texts: Tensor, names: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of the captions' features (B, L, C), and the share of right names among cells that show a thing."""
+        said_names, said_colours = self.linear(texts[:, : names.shape[1]].flatten(0, 1)).split(self.classes, dim=-1)
         names, colours = names.flatten(), colours.flatten()
         loss = cross_entropy(said_names, names) + cross_entropy(said_colours, colours)
         return loss, recall(said_names, names)
@@ -86,9 +84,7 @@ class PainterLesson(nn.Module):
         super().__init__()
         self.painter = painter
         self.network = nn.ModuleDict({"text_encoder": painter.text_encoder, "unet": painter.unet})
-        self.labels = ThingHeads(painter.unet.config.block_out_channels[0])
-        painter.unet.up_blocks[-1].register_forward_hook(self._keep)
-        self._plan: Tensor | None = None
+        self.labels = CellHeads(painter.text_encoder.config.dim)
 
     def forward(
         self,
@@ -101,26 +97,25 @@ class PainterLesson(nn.Module):
         colours: Tensor,
     ) -> dict[str, Tensor]:
         """Loss of a batch, and what it consists of; arguments as `sample` gives them, stacked."""
+        captions = input_ids.shape[1]
+        mask = attention_mask.flatten(0, 1)
+        longest = int(mask.sum(1).max())
+        mask = mask[:, :longest]
+        texts = read(self.network["text_encoder"], input_ids.flatten(0, 1)[:, :longest], mask)  # type: ignore[arg-type]
+        label_loss, label_accuracy = self.labels(texts, names.flatten(0, 1), colours.flatten(0, 1))
         clean = to_spectrum(scaled(image))
         share = sigma.view(-1, 1, 1, 1)
-        longest = int(attention_mask.sum(1).max())
-        mask = attention_mask[:, :longest]
-        texts = read(self.network["text_encoder"], input_ids[:, :longest], mask)  # type: ignore[arg-type]
         noisy = (1 - share) * clean + share * noise
-        said = denoise(self.network["unet"], noisy, 1000 * sigma, texts, mask)  # type: ignore[arg-type]
+        own, own_mask = texts[::captions], mask[::captions]
+        said = denoise(self.network["unet"], noisy, 1000 * sigma, own, own_mask)  # type: ignore[arg-type]
         # The loss of v, as it follows from what is said about the picture.
         picture_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
-        assert self._plan is not None
-        label_loss, label_accuracy = self.labels(self._plan, names, colours)
         return {
             "loss": picture_loss + _LABEL_WEIGHT * label_loss,
             "picture_loss": picture_loss,
             "label_loss": label_loss,
             "label_accuracy": label_accuracy,
         }
-
-    def _keep(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._plan = output
 
 
 def scaled(image: Tensor) -> Tensor:

@@ -10,18 +10,24 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from torch import nn
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
-from ...painter.pipeline import PLACE_CHANNELS, PainterPipeline
+from ...painter.pipeline import CELLS_SIDE, PLACE_CHANNELS, PainterPipeline
 from ...painter.spectrum import BLOCK_PX, CHANNELS
 from ...world.colours import COLOURS
 from ...world.concepts import TINTED_NAMES, plural
 from ...world.describing import NUMBERS
-from ...world.labels import thing_labels
-from ...world.painting import PAINTING_PX, PLACES, RELATIONS, sample_painting
+from ...world.painting import CELLS, PAINTING_PX, PLACES, RELATIONS, Plan, sample_painting, sample_plan
 
-PAD, UNKNOWN, BEGIN = "<pad>", "<unknown>", "<begin>"
-MOST_TOKENS = 40
+PAD, UNKNOWN = "<pad>", "<unknown>"
+CELL_TOKENS = tuple(f"<cell {number}>" for number in range(1, CELLS_SIDE**2 + 1))
+"""Before every caption: one for each cell of the picture, in which is gathered what it is to show."""
+MOST_TOKENS = 48
+MORE_CAPTIONS = 1
+"""For every picture so many captions are read without theirs: to tell what they mean takes more of them, and costs
+less, than to draw."""
+NOT_SAID = -100
+"""The label of what a caption leaves open."""
 SPECTRUM = (CHANNELS, PAINTING_PX // BLOCK_PX, PAINTING_PX // BLOCK_PX)
-"""Channels and places: one for each patch that has labels."""
+"""Channels and places: one for each block of pixels."""
 SHIFT = 2.0
 """Towards noise, in learning and drawing: what is where is decided while there is much of it (arXiv 2403.03206)."""
 _NOISE_STREAM = 11
@@ -40,7 +46,7 @@ class PainterSize:
     widths: tuple[int, ...] = (128, 192)
     heads: int = 4
     text_width: int = 192
-    text_layers: int = 2
+    text_layers: int = 4
     text_heads: int = 4
 
 
@@ -61,7 +67,7 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
     )
     unet = UNet2DConditionModel(
         sample_size=SPECTRUM[1],
-        in_channels=SPECTRUM[0] + PLACE_CHANNELS,
+        in_channels=SPECTRUM[0] + PLACE_CHANNELS + size.text_width,
         out_channels=SPECTRUM[0],
         block_out_channels=size.widths,
         down_block_types=("CrossAttnDownBlock2D",) * len(size.widths),
@@ -82,18 +88,17 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """Whole words of the painter's captions; capitals and full stops make no difference."""
     words = {",", "and", "a", "an", *COLOURS, *NUMBERS[1:5], *TINTED_NAMES, *map(plural, TINTED_NAMES)}
     words |= {word for phrase in (*PLACES, *RELATIONS) for word in phrase.split()}
-    vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, BEGIN, *sorted(words)])}
+    vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, *CELL_TOKENS, *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex("[.!?]"), "")])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BEGIN} $A", special_tokens=[(BEGIN, vocabulary[BEGIN])]
+        single=[*CELL_TOKENS, "$A"], special_tokens=[(token, vocabulary[token]) for token in CELL_TOKENS]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNKNOWN,
-        bos_token=BEGIN,
         model_max_length=MOST_TOKENS,
         padding_side="right",
         clean_up_tokenization_spaces=False,
@@ -101,26 +106,39 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
-    """Sample `index` of the lesson: picture, caption, noise and how much of it.
+    """Sample `index` of the lesson: picture, captions (the first is its own), noise and how much of it.
 
     Returns:
-        `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (40,) int64; `noise` (63, 8, 8) float32; `sigma` ()
-        float32; `names`, `colours` (8, 8) int64, as in `labels.thing_labels`.
+        `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (captions, 48) int64; `noise` (63, 8, 8) float32;
+        `sigma` () float32; `names`, `colours` (captions, 9) int64, as in `cell_labels`.
     """
     plan, scene = sample_painting(index)
     rng = np.random.default_rng([_NOISE_STREAM, index])
-    picture, _, owner = scene.draw()
     # Without a caption now and then: guidance needs to know what pictures look like at large.
-    caption = "" if rng.random() < without_caption else plan.caption()
-    tokens: Any = build_tokenizer()(caption, padding="max_length", max_length=MOST_TOKENS)
+    plans = [None if rng.random() < without_caption else plan, *(sample_plan(rng) for _ in range(MORE_CAPTIONS))]
+    captions = [plan.caption() if plan else "" for plan in plans]
+    tokens: Any = build_tokenizer()(captions, padding="max_length", max_length=MOST_TOKENS)
+    labels = [cell_labels(plan) for plan in plans]
     share = 1 / (1 + np.exp(-rng.standard_normal()))
-    labels = thing_labels(scene, owner)
     return {
-        "image": np.asarray(picture),
+        "image": np.asarray(scene.draw()[0]),
         "input_ids": np.asarray(tokens.input_ids),
         "attention_mask": np.asarray(tokens.attention_mask),
         "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
         "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
-        "names": labels["names"],
-        "colours": labels["colours"],
+        "names": np.stack([names for names, _ in labels]),
+        "colours": np.stack([colours for _, colours in labels]),
     }
+
+
+def cell_labels(plan: Plan | None) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the name and of the colour that each cell shows, 0 where it is empty; (9,) int64 both. Something alone
+    is in all of them. Without a plan nothing is said."""
+    names, colours = (np.full(len(CELLS), 0 if plan else NOT_SAID) for _ in range(2))
+    if plan is None:
+        return names, colours
+    for unit, cell in zip(plan.units, plan.cells, strict=True):
+        where = slice(None) if plan.alone else CELLS.index(cell)
+        names[where] = 1 + TINTED_NAMES.index(unit.name)
+        colours[where] = 1 + tuple(COLOURS).index(unit.colour) if unit.colour else NOT_SAID
+    return names, colours
