@@ -1,6 +1,7 @@
 """Requests for pictures in the drawn world: captions that can be painted, and changes that change what they say."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from minigemini.inference.captions import read_captions
 from minigemini.model import messages as model_messages
+from minigemini.training.drawn import DrawnReader, drawn_lesson
 from minigemini.training.pretraining.painter_parts import build_tokenizer
 from minigemini.world import wishes
 from minigemini.world.colours import COLOURS
@@ -129,6 +131,23 @@ def test_paintings_are_talked_about_as_they_were_asked_for():
         assert lesson.scenes[0].draw()[0].size == (PAINTING_PX, PAINTING_PX)
         answer = f" {lesson.turns[0].answer.lower()[:-1]} ".replace(",", " ,")
         assert all(item.colour is None or f" {replace(item, place=None).phrase()} " in answer for item in plan.items)
+
+
+def test_what_was_drawn_is_shown_with_the_next_round():
+    for seed in range(60):
+        lesson = sample_request(seed, "drawn")
+        said = captions(lesson)
+        for scene, turn, caption in zip(lesson.scenes, lesson.shown, said, strict=False):
+            assert f"<h>{caption}</h>" in lesson.turns[turn - 1].answer
+            assert lesson.shows(turn) == 1
+            assert Counter(thing.name for thing in scene.things) == Counter(
+                unit.name for unit in understood(caption).units
+            )
+        assert (len(lesson.scenes), len(said), lesson.shows(0)) == (2, 3, 0)
+    row = next(row for row in range(10) if drawn_lesson("requests", row).shown)
+    sample = DrawnReader("requests", 10)[row]
+    with_pictures = [n for n, message in enumerate(sample.messages) if message["content"][0]["type"] == "image"]
+    assert with_pictures == [2 * turn for turn in drawn_lesson("requests", row).shown]
 
 
 def test_what_is_seen_is_drawn_and_what_is_unknown_is_not():

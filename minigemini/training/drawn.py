@@ -28,7 +28,10 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "crowded": (sample_lesson, CROWDED_KINDS),
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "pages": (sample_lesson, PAGE_KINDS),
-    "requests": (sample_request, ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown")),
+    "requests": (
+        sample_request,
+        ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn"),
+    ),
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign", "words")),
     "small-lessons": (_in_short, ("sign", "single", "few", "count")),
@@ -76,7 +79,7 @@ class DrawnReader:
         lesson = drawn_lesson(self.what, row)
         messages = []
         for number, turn in enumerate(lesson.turns):
-            shown = [{"type": "image"} for _ in lesson.scenes if number == 0]
+            shown = [{"type": "image"}] * lesson.shows(number)
             messages += [
                 {"role": "user", "content": [*shown, {"type": "text", "text": turn.question}]},
                 {"role": "assistant", "content": [{"type": "text", "text": turn.answer}]},

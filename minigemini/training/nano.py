@@ -149,6 +149,8 @@ def instruct(root: str) -> Recipe:
             DataPart("drawn:requests#180000"),
         ),
         steps=5000,
+        max_length=512,
+        row_length=512,
     )
 
 

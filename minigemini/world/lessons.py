@@ -22,10 +22,21 @@ PAIR_KINDS = ("more", "changed", "which")
 
 @dataclass(frozen=True)
 class Lesson:
-    """Pictures, and rounds about them in their order."""
+    """Pictures, and rounds about them in their order.
+
+    Attributes:
+        scenes: in the order in which they are shown.
+        turns: the rounds.
+        shown: the round that shows each picture; empty where the first shows all.
+    """
 
     scenes: tuple[Scene, ...]
     turns: tuple[Turn, ...]
+    shown: tuple[int, ...] = ()
+
+    def shows(self, turn: int) -> int:
+        """How many pictures a round shows."""
+        return (self.shown or (0,) * len(self.scenes)).count(turn)
 
 
 def sample_lesson(seed: int, kind: str | None = None, material: Material = TRAINING, max_turns: int = 5) -> Lesson:

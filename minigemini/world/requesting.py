@@ -17,12 +17,14 @@ from .describing import describe, phrase, sentence
 from .lessons import Lesson
 from .material import TRAINING, Material
 from .painting import PLACES, Item, Plan, sample_painting, sample_plan
+from .painting import compose as compose_painting
 from .turns import Turn, ask
 from .wishes import DRAW, PLACE_WORDS, ask_for, loosely, wish
 
-KINDS = ("request", "refine", "mention", "seen", "painted", "unknown")
+KINDS = ("request", "refine", "mention", "seen", "painted", "drawn", "unknown")
 """A loose request · a picture changed, once or twice · something mentioned before · something in a picture that is
-shown · questions about what a painter drew · something that the painter cannot draw."""
+shown · questions about what a painter drew · the same in between request and changes, each picture shown once it is
+drawn · something that the painter cannot draw."""
 
 
 def answered(plan: Plan) -> str:
@@ -31,7 +33,7 @@ def answered(plan: Plan) -> str:
 
 
 def sample_request(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
-    """Rounds that ask for pictures; only `seen` and `painted` show one. The kind is drawn when not given.
+    """Rounds that ask for pictures; `seen` and `painted` show one, `drawn` two. The kind is drawn when not given.
 
     Raises:
         ValueError: `kind` is none of `KINDS`.
@@ -45,6 +47,8 @@ def sample_request(seed: int, kind: str | None = None, material: Material = TRAI
             return _seen(rng, material, seed)
         case "painted":
             return _painted(rng, material, seed)
+        case "drawn":
+            return _drawn(rng)
     return Lesson((), _ROUNDS[kind](rng))
 
 
@@ -209,6 +213,19 @@ def _painted(rng: np.random.Generator, material: Material, seed: int) -> Lesson:
     _, scene = sample_painting(seed, stream=material.stream)
     rounds = [turn for turn in conversation(scene, rng, max_turns=3) if turn.skill != "describe"]
     return Lesson((scene,), (ask(rng, "describe", describe(scene)), *rounds[:2]))
+
+
+def _drawn(rng: np.random.Generator) -> Lesson:
+    """A picture is asked for, shown, maybe asked about and changed; so is the next one."""
+    plan, asked = _wished(rng)
+    scenes, turns, shown = [], [Turn("draw_request", asked, answered(plan))], []
+    for _ in range(2):
+        scenes.append(compose_painting(rng, plan))
+        shown.append(len(turns))
+        turns += conversation(scenes[-1], rng, max_turns=2)[: int(rng.integers(3))]
+        words, plan = _change(rng, plan)
+        turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
+    return Lesson(tuple(scenes), tuple(turns), tuple(shown))
 
 
 _ROUNDS: dict[str, Callable[[np.random.Generator], tuple[Turn, ...]]] = {
