@@ -23,6 +23,8 @@ TURNS = (
     ("What do you see?", False),
     ("Make it blue.", True),
     ("What colour is it now?", False),
+    ("Make it richer: add a green tree on the right.", True),
+    ("What do you see?", False),
 )
 
 

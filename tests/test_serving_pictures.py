@@ -350,7 +350,7 @@ def test_the_example_talks_to_a_server_of_its_own(tiny_checkpoint, tmp_path):
     done = subprocess.run([*words, "--model", str(tiny_checkpoint)], capture_output=True, text=True, check=True)
     assert "“a red star” drawn by itself, 64 x 64 pixels" in done.stdout
     assert Image.open(tmp_path / "0.png").size == (64, 64)
-    assert done.stdout.count("user") == 4
+    assert done.stdout.count("user") == 6
     assert "[no picture: the answer holds no caption" in done.stdout  # random weights write none
 
 
