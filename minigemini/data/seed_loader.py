@@ -74,8 +74,8 @@ class SeedLoader:
             self.batch += 1
             yield batch
 
-    def _numbers(self, first: int) -> Iterator[list[int]]:
-        for start in count(self.first + first * self.size, self.size):
+    def _numbers(self, batch: int) -> Iterator[list[int]]:
+        for start in count(self.first + batch * self.size, self.size):
             yield list(range(start + self.rank, start + self.size, self.world_size))
 
     def state_dict(self) -> dict[str, int]:

@@ -176,12 +176,15 @@ class Preset:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+_OWN = KINDS["PainterPipeline"]
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 NANO = "nano"
 """The embedded painter, and the embedded model, which knows its words."""
 PRESETS: dict[str, Preset] = {
-    NANO: Preset(str(PAINTER_DIR), "PainterPipeline", 20, 1.5, native_px=64, dtype="float16"),
+    NANO: Preset(
+        str(PAINTER_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
+    ),
     "sdxl": Preset(
         _SDXL,
         "StableDiffusionXLPipeline",

@@ -26,8 +26,8 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     ),
     "signs": (partial(sample_lesson, max_turns=1), ("sign",)),
     "crowded": (sample_lesson, CROWDED_KINDS),
-    "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "pages": (sample_lesson, PAGE_KINDS),
+    "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "requests": (
         sample_request,
         ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn"),
@@ -79,7 +79,7 @@ class DrawnReader:
         lesson = drawn_lesson(self.what, row)
         messages = []
         for number, turn in enumerate(lesson.turns):
-            shown = [{"type": "image"}] * lesson.shows(number)
+            shown = [{"type": "image"} for _ in range(lesson.shows(number))]
             messages += [
                 {"role": "user", "content": [*shown, {"type": "text", "text": turn.question}]},
                 {"role": "assistant", "content": [{"type": "text", "text": turn.answer}]},

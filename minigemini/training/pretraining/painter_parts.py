@@ -10,6 +10,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from torch import nn
 from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
+from ...data.encoding import IGNORED
 from ...painter.pipeline import CELLS_SIDE, PLACE_CHANNELS, PainterPipeline
 from ...painter.spectrum import BLOCK_PX, CHANNELS
 from ...world.colours import COLOURS
@@ -24,8 +25,6 @@ MOST_TOKENS = 48
 MORE_CAPTIONS = 1
 """For every picture so many captions are read without theirs: to tell what they mean takes more of them, and costs
 less, than to draw."""
-NOT_SAID = -100
-"""The label of what a caption leaves open."""
 SPECTRUM = (CHANNELS, PAINTING_PX // BLOCK_PX, PAINTING_PX // BLOCK_PX)
 """Channels and places: one for each block of pixels."""
 SHIFT = 2.0
@@ -133,12 +132,12 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
 
 def cell_labels(plan: Plan | None) -> tuple[np.ndarray, np.ndarray]:
     """Number of the name and of the colour that each cell shows, 0 where it is empty; (9,) int64 both. Something alone
-    is in all of them. Without a plan nothing is said."""
-    names, colours = (np.full(len(CELLS), 0 if plan else NOT_SAID) for _ in range(2))
+    is in all of them. What is left open, and all without a plan, is `IGNORED`."""
+    names, colours = (np.full(len(CELLS), 0 if plan else IGNORED) for _ in range(2))
     if plan is None:
         return names, colours
     for unit, cell in zip(plan.units, plan.cells, strict=True):
         where = slice(None) if plan.alone else CELLS.index(cell)
         names[where] = 1 + TINTED_NAMES.index(unit.name)
-        colours[where] = 1 + tuple(COLOURS).index(unit.colour) if unit.colour else NOT_SAID
+        colours[where] = 1 + tuple(COLOURS).index(unit.colour) if unit.colour else IGNORED
     return names, colours
