@@ -103,7 +103,10 @@ def answers(page, count: int) -> list[str]:
     page.wait_for_function(f"{ANSWERED}.length >= {count}")
     page.wait_for_selector("button[aria-label=Submit]")  # it is a stop button while an answer is written
     page.wait_for_selector("#chat button[aria-label=Retry]")
-    return page.evaluate(ANSWERED)
+    found: list[str] = []
+    while found != (found := page.evaluate(ANSWERED)):  # the box of an edited question has a Submit of its own
+        page.wait_for_timeout(500)
+    return found
 
 
 def photograph(page, name: str, **how) -> None:

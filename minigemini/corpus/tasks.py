@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -55,7 +56,6 @@ _work: Callable[[Any], Any]
 def _remember(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the process that asked ends us
 
 
 def _do(task: Any) -> Any:
@@ -68,7 +68,8 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
     context, rest = multiprocessing.get_context(method), iter(tasks)
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_remember, initargs=(work,)) as pool:
-        waiting: deque[Future[Result]] = deque(pool.submit(_do, task) for task in islice(rest, _AHEAD * workers))
+        with _blocked(signal.SIGINT):  # processes begin at the first task
+            waiting: deque[Future[Result]] = deque(pool.submit(_do, task) for task in islice(rest, _AHEAD * workers))
         try:
             while waiting:
                 yield waiting.popleft().result()
@@ -81,6 +82,17 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
+
+
+@contextmanager
+def _blocked(which: signal.Signals) -> Iterator[None]:
+    """Processes that begin in here never receive this signal: a terminal's Ctrl-C goes to all, and the one that asked
+    ends the others."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [which])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str) -> Iterator[Result]:
