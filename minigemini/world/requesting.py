@@ -3,7 +3,6 @@
 Re-caption: one loose request becomes a caption. In context: what to draw follows from what was said, drawn or shown.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from zlib import crc32
 
@@ -43,13 +42,20 @@ def sample_request(seed: int, kind: str | None = None, material: Material = TRAI
         raise ValueError(f"unknown kind of request {kind!r}: choose from {', '.join(KINDS)}")
     rng = np.random.default_rng([material.stream, seed, crc32(b"request"), crc32(kind.encode())])
     match kind:
+        case "request":
+            return Lesson((), _request(rng))
+        case "refine":
+            return Lesson((), _refine(rng))
+        case "mention":
+            return Lesson((), _mention(rng))
+        case "unknown":
+            return Lesson((), _unknown(rng))
         case "seen":
             return _seen(rng, material, seed)
         case "painted":
             return _painted(rng, material, seed)
-        case "drawn":
+        case _:
             return _drawn(rng)
-    return Lesson((), _ROUNDS[kind](rng))
 
 
 def _request(rng: np.random.Generator) -> tuple[Turn, ...]:
@@ -226,11 +232,3 @@ def _drawn(rng: np.random.Generator) -> Lesson:
         words, plan = _change(rng, plan)
         turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
     return Lesson(tuple(scenes), tuple(turns), tuple(shown))
-
-
-_ROUNDS: dict[str, Callable[[np.random.Generator], tuple[Turn, ...]]] = {
-    "request": _request,
-    "refine": _refine,
-    "mention": _mention,
-    "unknown": _unknown,
-}
