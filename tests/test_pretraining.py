@@ -19,6 +19,7 @@ from minigemini.training.feed import Stream
 from minigemini.training.nano import CHAINS, TWIN, nano_recipes
 from minigemini.training.pretraining import TASKS, tokenizer
 from minigemini.training.pretraining.beginning import spelt
+from minigemini.training.pretraining.heads import balanced_cross_entropy
 from minigemini.training.pretraining.tokenizer import build_tokenizer
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.results import result_path
@@ -323,3 +324,12 @@ def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
         assert whole["loss"] == pytest.approx(cut["loss"], rel=1e-5)
         assert cut["double"] == pytest.approx(2 * cut["loss"], rel=1e-5)
     assert logs[0][-1]["loss"] < logs[0][0]["loss"]
+
+
+def test_what_is_there_weighs_as_much_as_all_that_is_not():
+    logits, labels = torch.zeros(1000, 3), torch.zeros(1000, dtype=torch.long)
+    logits[:, 0] = 50  # sure of nothing
+    assert balanced_cross_entropy(logits, labels).item() == pytest.approx(0)
+    labels[7] = 2
+    assert balanced_cross_entropy(logits, labels).item() == pytest.approx(25)
+    assert balanced_cross_entropy(logits, labels.fill_(2)).item() == pytest.approx(25)

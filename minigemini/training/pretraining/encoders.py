@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
 from ...world.crops import crop
@@ -14,7 +14,7 @@ from ...world.material import SMALL_WORLD, TRAINING, Material
 from ...world.samples import labelled_scene
 from ..recipe import Pretraining
 from .beginning import begin
-from .heads import PatchHeads, recall
+from .heads import PatchHeads, balanced_cross_entropy, recall
 from .task import Arrays, SavePart, Task, stack
 
 # CLIP's channel mean and standard deviation, as the image processor has them.
@@ -101,8 +101,12 @@ class CropReader(nn.Module):
         maps = self.encoder(normalise(image), output_hidden_states=True).hidden_states[-4:]
         losses, figures = [], {}
         for name, logits in self.heads(maps[1], maps[3]).items():
-            logits, wanted = logits.flatten(0, -2), labels[name].flatten()
-            losses.append(_CROP_WEIGHTS[name] * cross_entropy(logits, wanted))
+            wanted = labels[name]
+            if name == "slots":
+                written = (wanted > 0).any(-1)
+                logits, wanted = logits[written], wanted[written]
+            logits, wanted = logits.flatten(0, -2), wanted.flatten()
+            losses.append(_CROP_WEIGHTS[name] * balanced_cross_entropy(logits, wanted))
             figures[f"{name}_accuracy"] = recall(logits, wanted)
         return {"loss": torch.stack(losses).sum(), **figures}
 
