@@ -8,7 +8,7 @@ as what is left: descriptions, colours, counts, places.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..training.nano import SMALL, STAGE_1_RATE, STAGE_2_RATES
+from ..training.nano import SMALL, STAGE_1_RATE
 from ..training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
 from ..training.settings import Settings
 
@@ -31,10 +31,12 @@ FEATURES_GB = 15.0
 
 READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
 
-LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 1500, 300
+LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 3000, 300
 """Of 32 samples, each once for all variants; the language model once a seed."""
 MINING_STEPS, ALIGN_SAMPLES = 300, 800
 """Before stage 2, of 16 samples a step, once for all variants that differ in nothing until then."""
+STAGE_2_BATCH = 4
+"""Where samples are few, many small steps read more than few large ones (docs/experiments.md)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Variant:
     name: str
     encoder: Encoder | None = "wide"
     high_res_size: int = 256
-    data: tuple[tuple[str, int], ...] = ((READING, 5000), (QUESTIONS, 2000), (CAPTIONS, 1000))
+    data: tuple[tuple[str, int], ...] = ((READING, 6000), (QUESTIONS, 1000), (CAPTIONS, 1000))
     hd: bool = False
 
 
@@ -113,7 +115,7 @@ def encoders(share: float) -> dict[str, Pretraining]:
             name=f"ablation-high-res-encoder-{encoder}",
             task="high-res-encoder",
             steps=_steps(HIGH_RES_STEPS, share),
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             high_res_width=width,
         )
     return found
@@ -179,7 +181,10 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
         data=tuple(_part(what, count, share) for what, count in variant.data),
         geometry="hd" if variant.hd else "base",
-        **STAGE_2_RATES,
+        global_batch=STAGE_2_BATCH,
+        micro_batch=STAGE_2_BATCH,
+        learning_rate=1e-3,
+        small_parts_rate=0.3,
     )
 
 

@@ -35,7 +35,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     "small-captions": (partial(sample_caption, material=SMALL_WORLD), ("single", "few", "count", "sign", "words")),
     "small-lessons": (_in_short, ("sign", "single", "few", "count")),
-    "small-reading": (_in_short, ("sign", "words")),
+    "small-reading": (partial(sample_lesson, material=SMALL_WORLD, max_turns=1), ("sign",)),
     "small-questions": (_in_short, ("single", "few", "count")),
 }
 """What can be drawn: how a row's lesson comes from its number and kind, and the kinds of rows in turn."""
