@@ -2,8 +2,12 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -125,6 +129,30 @@ def test_it_runs_from_nothing_to_scores(ran):
     assert any("mining" in name for name in names[EXTENDED].tensors)
     config = json.loads((folder / folder_of(EXTENDED, 0) / "model" / "config.json").read_text())
     assert (config["grid_size"], config["use_global_tile"], config["high_res_size"]) == (2, True, 256)
+
+
+def test_workers_end_with_the_process_that_asked(tmp_path):
+    program = """
+from pathlib import Path
+from minigemini.ablation.running import Ablation, run_ablation
+run_ablation(Ablation(seeds=1, processes=2), Path("runs"))
+"""
+    running = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: list(tmp_path.rglob("recipe.json")))
+        workers = psutil.Process(running.pid).children(recursive=True)
+    finally:
+        running.kill()
+        running.wait()
+    assert len(workers) >= 2
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+
+
+def wait_until(there, seconds=120):
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def by_name(name):

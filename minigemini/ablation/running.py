@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Thread
 
 from tqdm import tqdm
 
@@ -161,11 +162,18 @@ def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
 
 
 def _begin() -> None:
-    """In a new process: one thread, and no word of what bitsandbytes has no kernel for."""
+    """In a new process: one thread, no word of what bitsandbytes has no kernel for, and an end with the process that
+    asked, lest a run that is begun again finds others at work in its folders."""
     import torch
 
+    Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     torch.set_num_threads(1)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)  # what is on the disk is whole at any moment
 
 
 @contextmanager
