@@ -102,7 +102,7 @@ class CropReader(nn.Module):
         losses, figures = [], {}
         for name, logits in self.heads(maps[1], maps[3]).items():
             wanted = labels[name]
-            if name == "slots":
+            if name == "slots":  # where there is text, as in `PatchHeads`
                 written = (wanted > 0).any(-1)
                 logits, wanted = logits[written], wanted[written]
             logits, wanted = logits.flatten(0, -2), wanted.flatten()
