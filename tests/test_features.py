@@ -70,8 +70,10 @@ def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
     first = visual_tokens(model, pixels)
     torch.testing.assert_close(first, plain, rtol=0.05, atol=0.05)
     forbid_encoding(model, monkeypatch)
-    assert torch.equal(visual_tokens(model, pixels), first)
-    assert torch.equal(visual_tokens(model, tuple(p.flip(0) for p in pixels)), first.flip(0))
+    # To rounding: which kernel multiplies depends on the processor and on where tensors lie.
+    torch.testing.assert_close(visual_tokens(model, pixels), first, rtol=1e-4, atol=1e-5)
+    flipped = visual_tokens(model, tuple(p.flip(0) for p in pixels))
+    torch.testing.assert_close(flipped, first.flip(0), rtol=1e-4, atol=1e-5)
     with pytest.raises(AssertionError, match="encoded again"):
         visual_tokens(model, (pixels[0] + 0.01, pixels[1]))
 
