@@ -4,12 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import psutil
 import pytest
 from PIL import Image
+from waiting import wait_until
 
 from minigemini.ablation import running
 from minigemini.ablation.measuring import COLUMNS
@@ -139,20 +139,13 @@ run_ablation(Ablation(seeds=1, processes=2), Path("runs"))
 """
     running = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: list(tmp_path.rglob("recipe.json")))
+        wait_until(lambda: list(tmp_path.rglob("recipe.json")), seconds=120)
         workers = psutil.Process(running.pid).children(recursive=True)
     finally:
         running.kill()
         running.wait()
     assert len(workers) >= 2
     assert not psutil.wait_procs(workers, timeout=30)[1]
-
-
-def wait_until(there, seconds=120):
-    end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def by_name(name):

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -24,6 +23,7 @@ from PIL import Image
 from scripted import script
 from served import KEY, Served, data_uri, serving, user
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from minigemini.inference import Conversation, Drawing, DrawnPicture, Engine, Painter, Sampling
 from minigemini.inference.ocr import TextReader
@@ -104,13 +104,6 @@ def opened(part) -> Image.Image:
 def figure(served: Served, name: str) -> float:
     text = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
     return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name + " ")))
-
-
-def wait_until(true) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # Drawing
@@ -275,10 +268,10 @@ def test_a_client_that_leaves_ends_the_drawing(served, engine, patient, monkeypa
     monkeypatch.setattr(patient, "draw", watched)
 
     with calling(served, path, body):
-        wait_until(lambda: steps)
+        wait_until(lambda: steps, seconds=20)
         assert served.house.gate.running == 1
         assert httpx.get(f"{served.url}/health").status_code == 200  # the loop is free
-    wait_until(lambda: not (served.house.gate.running or served.house.gate.inside or served.house.works))
+    wait_until(lambda: not (served.house.gate.running or served.house.gate.inside or served.house.works), seconds=20)
     assert len(steps) < 1000
     assert figure(served, "minigemini_drawn_total") == before
 
@@ -298,10 +291,10 @@ def test_a_slot_is_held_until_the_painter_is_done(engine):
     with serving(House(ServerSettings(), LocalBackend(engine, "tiny"), Stubborn())) as running:
         with calling(running, "/v1/images/generations", {"prompt": "a house"}):
             assert begun.wait(20)
-        wait_until(lambda: not running.house.gate.inside)
+        wait_until(lambda: not running.house.gate.inside, seconds=20)
         assert running.house.gate.running == 1
         ended.set()
-        wait_until(lambda: not running.house.gate.running)
+        wait_until(lambda: not running.house.gate.running, seconds=20)
 
 
 def test_what_a_server_can_do_is_in_its_model_s_card(served, engine):
