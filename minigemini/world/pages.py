@@ -22,12 +22,12 @@ def compose(rng: np.random.Generator, kind: str, material: Material, seed: int) 
     """A page of the kind, from a generator that stands at the page's seed."""
     ground = background(rng, [])
     font, cap_height = pick(rng, material.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
-    size_px = SCENE_PX if kind == "text" else PAGE_PX
+    size_px, least_and_most_lines = (SCENE_PX, (3, 6)) if kind == "text" else (PAGE_PX, (1, 3))
     pen = _Pen(rng, material, ground, contrasting(rng, ground), font, cap_height, size_px)
     noise = max(0.0, float(rng.uniform(-6, 6)))
     match kind:
         case "lines" | "text":
-            lines, blocks = _lines(pen, (3, 6) if kind == "text" else (1, 3))
+            lines, blocks = _lines(pen, least_and_most_lines)
             return Scene(kind, ground, lines=lines, blocks=blocks, size_px=size_px, noise=noise, seed=seed)
         case "chart":
             bars, blocks = _chart(pen)
