@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from minigemini.inference import Engine
 from minigemini.training import checkpoints, stages
+from minigemini.training.arguments import arguments
 from minigemini.training.chain import EXPORT, steps_of_chain, train_chain
 from minigemini.training.feed import Stream
 from minigemini.training.nano import CHAINS, TWIN, nano_recipes
@@ -25,7 +26,7 @@ from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.results import result_path
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
-from minigemini.training.trainer import StageTrainer, arguments
+from minigemini.training.trainer import StageTrainer
 
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "watch": "none"}
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..model.writing import written_aside
+from .arguments import arguments
 from .checkpoints import step_of
 from .feed import Stream
 from .memory import peak_bytes
@@ -16,7 +17,7 @@ from .preparing import prepare
 from .report import write_report
 from .results import result_path, whole_weights
 from .settings import RecipeError, Settings
-from .trainer import StageTrainer, arguments
+from .trainer import StageTrainer
 from .watching import Bar, Log, watchers
 
 RECIPE, FIGURES = "recipe.json", "figures.json"

@@ -12,13 +12,14 @@ from transformers import TrainerCallback
 
 from ...data.loader import Loader
 from ...data.seed_loader import SeedLoader
+from ..arguments import arguments
 from ..feed import Stream
 from ..memory import begin_count, peak_bytes
 from ..preparing import prepare
 from ..recipe import Recipe
 from ..run import processes
 from ..settings import Settings
-from ..trainer import StageTrainer, arguments
+from ..trainer import StageTrainer
 
 PROBES = 5
 """Steps that are timed, evenly spread over the batches from the lightest to the heaviest."""
