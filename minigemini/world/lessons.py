@@ -12,6 +12,7 @@ from .composing import compose, copies, different, sample_scene, tinted
 from .concepts import SHAPE_NAMES, alike, plural, with_article
 from .conversation import conversation
 from .describing import describe, full_name, sentence
+from .inventory import inventory, inventory_of_two
 from .material import TRAINING, Material
 from .scene import Scene
 from .turns import Exchange, Turn, ask
@@ -67,6 +68,23 @@ def sample_quiz(seed: int, kind: str | None = None, material: Material = TRAININ
         if len(turns) + len(exchange) <= max_turns and not any(turn.question in turns for turn in exchange):
             turns |= {turn.question: turn for turn in exchange}
     return Lesson((scene,), tuple(turns.values()))
+
+
+def sample_inventory(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
+    """The scene of a seed, or two, whose things the rounds go through by name.
+
+    Args:
+        kind: of scene with things in it, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
+    """
+    rng = np.random.default_rng([material.stream, seed, 9])
+    scenes: tuple[Scene, ...]
+    if kind in PAIR_KINDS:
+        scenes = one, other = sample_pair(seed, kind, material)[0]
+        exchanges = inventory_of_two(one, other, rng)
+    else:
+        scenes = (scene := sample_scene(seed, kind, material),)
+        exchanges = inventory(scene, rng)
+    return Lesson(scenes, tuple(turn for exchange in exchanges for turn in exchange))
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:

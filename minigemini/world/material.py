@@ -91,6 +91,9 @@ FIRST_WORLD = Material(
 )
 """The smaller world of the first nano: capitals, coloured drawings, up to five alike."""
 
+TINTED_WORLD = Material(styles=(), most_things=5)
+"""Nothing but drawings in named colours."""
+
 SMALL_WORLD = Material(
     texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
     fonts=TRAINING_FONTS[:1],
