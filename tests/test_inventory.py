@@ -99,7 +99,7 @@ def test_places_are_thirds_and_nothing_between_two():
     assert place(at(128, 170), 256) is None
 
 
-@pytest.mark.parametrize("what", ["inventories", "tinted-inventories", "tinted-quizzes", "pairs"])
+@pytest.mark.parametrize("what", ["inventories", "tinted-inventories", "colours", "tinted-quizzes", "pairs"])
 def test_no_row_of_training_is_without_a_round(what: str):
     for row in range(len(DRAWN[what][1]) * 60):
         assert drawn_lesson(what, row).turns

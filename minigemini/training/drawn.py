@@ -7,7 +7,15 @@ import numpy as np
 
 from ..data.schema import Sample
 from ..world.composing import CROWDED_KINDS
-from ..world.lessons import PAIR_KINDS, Lesson, sample_caption, sample_inventory, sample_lesson, sample_quiz
+from ..world.lessons import (
+    PAIR_KINDS,
+    Lesson,
+    sample_caption,
+    sample_colours,
+    sample_inventory,
+    sample_lesson,
+    sample_quiz,
+)
 from ..world.material import SMALL_WORLD, TINTED_WORLD
 from ..world.pages import PAGE_KINDS
 from ..world.requesting import sample_request
@@ -29,6 +37,7 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "pages": (sample_lesson, PAGE_KINDS),
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "inventories": (sample_inventory, ("few", "many", "few", "many", *PAIR_KINDS)),
+    "colours": (sample_colours, ("few",)),
     "tinted-inventories": (partial(sample_inventory, material=TINTED_WORLD), ("few",)),
     "tinted-quizzes": (partial(sample_quiz, material=TINTED_WORLD), ("few",)),
     "pairs": (sample_lesson, PAIR_KINDS),

@@ -13,7 +13,7 @@ from .concepts import SHAPE_NAMES, alike, plural, with_article
 from .conversation import conversation
 from .describing import describe, full_name, sentence
 from .inventory import inventory, inventory_of_two
-from .material import TRAINING, Material
+from .material import TINTED_WORLD, TRAINING, Material
 from .scene import Scene
 from .turns import Exchange, Turn, ask
 
@@ -85,6 +85,14 @@ def sample_inventory(seed: int, kind: str | None = None, material: Material = TR
         scenes = (scene := sample_scene(seed, kind, material),)
         exchanges = inventory(scene, rng)
     return Lesson(scenes, tuple(turn for exchange in exchanges for turn in exchange))
+
+
+def sample_colours(seed: int, kind: str | None = None, material: Material = TINTED_WORLD) -> Lesson:
+    """The scene of a seed, whose colours two rounds tell by name, in different orders if there are any."""
+    scene = sample_scene(seed, kind, material)
+    rng = np.random.default_rng([material.stream, seed, 9])
+    turns = [turn for _ in range(2) for (turn,) in inventory(scene, rng) if turn.skill == "colours"]
+    return Lesson((scene,), tuple({turn.question: turn for turn in turns}.values()))
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
