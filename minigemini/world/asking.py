@@ -99,15 +99,10 @@ def presence(one: Thing, things: Sequence[Thing], rng: np.random.Generator) -> T
     if rng.random() < 0.5:
         asked = full_name(one) if rng.random() < 0.5 else one.name
         return ask(rng, "exists", "Yes.", a_name=with_article(asked))
-    return ask(rng, "exists", "No.", a_name=with_article(absent(one, things, rng)))
-
-
-def absent(one: Thing, things: Sequence[Thing], rng: np.random.Generator) -> str:
-    """The name of something that is not among the things, but often much like this one of them."""
     while True:
         colour, name = _near_miss(one, rng)
         if not any(_could_be(thing, colour, name) for thing in things):
-            return f"{colour} {name}" if colour else name
+            return ask(rng, "exists", "No.", a_name=with_article(f"{colour} {name}" if colour else name))
 
 
 def _near_miss(one: Thing, rng: np.random.Generator) -> tuple[str | None, str]:

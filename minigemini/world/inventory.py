@@ -6,88 +6,64 @@ ever learnt where nothing has taught the first (`docs/experiments.md`).
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from .asking import absent
-from .concepts import plural, with_article
-from .describing import NUMBERS, enumerate_words, full_name, sentence
-from .layouts import centre
-from .scene import Scene, Thing
-from .turns import Exchange, Turn
-
-_PLACES = (
-    ("top left", "top", "top right"),
-    ("left", "middle", "right"),
-    ("bottom left", "bottom", "bottom right"),
-)
-_BETWEEN_SHARE = 0.04
-"""Of the picture's side: a centre that near to the line between two thirds is in neither."""
+from .colours import pick
+from .concepts import NAMES, TINTED_NAMES, alike, plural
+from .describing import NUMBERS, enumerate_words, sentence
+from .scene import Scene
+from .turns import Turn
 
 
-def place(thing: Thing, side_px: int) -> str | None:
-    """Where a thing is, by thirds of the picture: "top left", "middle"; None where people would not agree."""
-    column, row = (centre(thing.box)[axis] / side_px for axis in (0, 1))
-    if any(abs(share - line / 3) < _BETWEEN_SHARE for share in (column, row) for line in (1, 2)):
-        return None
-    return _PLACES[int(3 * row)][int(3 * column)]
-
-
-def inventory(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    """Which of some names are there, where the things are and which colours they have: each in an order of its own."""
-    single = _single(scene)
-    places = {name: stands for name, thing in single.items() if (stands := place(thing, scene.size_px))}
-    colours = {name: thing.colour_name for name, thing in single.items() if thing.colour_name}
+def inventory(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+    """Which of some names are there, and which colours what is there has: each in an order of its own."""
+    names = [_absent(scene, rng) if rng.random() < 0.5 else thing.name for thing in scene.things]
+    there = {name: "yes" if any(name == thing.name for thing in scene.things) else "no" for name in names}
     return [
-        *_presence(scene.things, rng),
-        *_each("where", ("Where is {}?", "Where are {}?"), places, rng),
-        *_each("colours", ("Which colour does {} have?", "Which colours do {} have?"), colours, rng),
+        *_each("presence", "Which of these are there: {}?", there, rng, least=1),
+        *_each("colours", "Which colours do {} have?", _colours(scene), rng),
     ]
 
 
-def inventory_of_two(one: Scene, other: Scene, rng: np.random.Generator) -> list[Exchange]:
+def inventory_of_two(one: Scene, other: Scene, rng: np.random.Generator) -> list[Turn]:
     """What stands in which of two pictures, how many there are in each, and which colours they have."""
     here, there = (Counter(thing.name for thing in scene.things) for scene in (one, other))
-    first, second = ({name: thing.colour_name for name, thing in _single(scene).items()} for scene in (one, other))
-    in_one, counts, colours = dict[str, str](), dict[str, str](), dict[str, str]()
+    first, second = _colours(one), _colours(other)
+    in_one, colours, counts = dict[str, str](), dict[str, str](), list[Turn]()
     for name in here | there:
         if not (here[name] and there[name]):
             in_one[name] = "first" if here[name] else "second"
-        elif first.get(name) and second.get(name):
+        elif name in first and name in second:
             colours[name] = f"{first[name]} in the first, {second[name]} in the second"
         else:
-            counts[plural(name)] = f"{NUMBERS[here[name]]} in the first, {NUMBERS[there[name]]} in the second"
+            answer = f"The {plural(name)} {NUMBERS[here[name]]} in the first, {NUMBERS[there[name]]} in the second."
+            counts.append(Turn("count", f"How many are the {plural(name)} in each picture?", answer))
     return [
-        *_each("which_picture", ("Which picture shows {}?",) * 2, in_one, rng),
-        *_each("count", ("How many are {} in each picture?",) * 2, counts, rng),
-        *_each("colours", ("Which colours does {} have?", "Which colours do {} have?"), colours, rng),
+        *_each("which_picture", "Which picture shows {}?", in_one, rng),
+        *_each("colours", "What are the colours of {} in each picture?", colours, rng, least=1),
+        *counts,
     ]
 
 
-def _single(scene: Scene) -> dict[str, Thing]:
-    """Things that their name alone tells from all others."""
+def _colours(scene: Scene) -> dict[str, str]:
+    """Of each thing that its name alone tells from all others, and that has a named one."""
     names = Counter(thing.name for thing in scene.things)
-    return {thing.name: thing for thing in scene.things if names[thing.name] == 1}
+    return {thing.name: thing.colour_name for thing in scene.things if names[thing.name] == 1 and thing.colour_name}
 
 
-def _each(skill: str, asked: tuple[str, str], said: Mapping[str, str], rng: np.random.Generator) -> list[Exchange]:
-    """One round about all of them; `asked` is the question about one, and that about several."""
-    if not said:
-        return []
-    names = [list(said)[i] for i in rng.permutation(len(said))]
-    question = asked[len(said) > 1].format(enumerate_words([f"the {name}" for name in names]))
-    answer = sentence(enumerate_words([f"the {name} {said[name]}" for name in names]))
-    return [(Turn(skill, question, answer),)]
+def _absent(scene: Scene, rng: np.random.Generator) -> str:
+    """A name that nothing in the scene could pass for."""
+    while True:
+        name = pick(rng, TINTED_NAMES if rng.random() < 0.5 else NAMES)
+        if not any(alike(name, thing.name) for thing in scene.things):
+            return name
 
 
-def _presence(things: Sequence[Thing], rng: np.random.Generator) -> list[Exchange]:
-    """Which of some names are there; for each thing its own, or one that is much like it."""
-    said: dict[str, str] = {}
-    for thing in things:
-        there = bool(rng.random() < 0.5)
-        name = (full_name(thing) if rng.random() < 0.5 else thing.name) if there else absent(thing, things, rng)
-        said[with_article(name)] = "yes" if there else "no"
-    names = [list(said)[i] for i in rng.permutation(len(said))]
-    answer = sentence(", ".join(f"{name} {said[name]}" for name in names))
-    return [(Turn("presence", f"Which of these are there: {', '.join(names)}?", answer),)] if names else []
+def _each(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, least: int = 2) -> Iterator[Turn]:
+    """One round about all names; none about a single one where there is a shorter question of the same words."""
+    if len(said) >= least:
+        names = [list(said)[i] for i in rng.permutation(len(said))]
+        answer = enumerate_words([f"the {name} {said[name]}" for name in names])
+        yield Turn(skill, asked.format(enumerate_words([f"the {name}" for name in names])), sentence(answer))

@@ -77,21 +77,18 @@ def sample_inventory(seed: int, kind: str | None = None, material: Material = TR
         kind: of scene with things in it, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
     """
     rng = np.random.default_rng([material.stream, seed, 9])
-    scenes: tuple[Scene, ...]
     if kind in PAIR_KINDS:
-        scenes = one, other = sample_pair(seed, kind, material)[0]
-        exchanges = inventory_of_two(one, other, rng)
-    else:
-        scenes = (scene := sample_scene(seed, kind, material),)
-        exchanges = inventory(scene, rng)
-    return Lesson(scenes, tuple(turn for exchange in exchanges for turn in exchange))
+        one, other = sample_pair(seed, kind, material)[0]
+        return Lesson((one, other), tuple(inventory_of_two(one, other, rng)))
+    scene = sample_scene(seed, kind, material)
+    return Lesson((scene,), tuple(inventory(scene, rng)))
 
 
 def sample_colours(seed: int, kind: str | None = None, material: Material = TINTED_WORLD) -> Lesson:
     """The scene of a seed, whose colours two rounds tell by name, in different orders if there are any."""
     scene = sample_scene(seed, kind, material)
     rng = np.random.default_rng([material.stream, seed, 9])
-    turns = [turn for _ in range(2) for (turn,) in inventory(scene, rng) if turn.skill == "colours"]
+    turns = [turn for _ in range(2) for turn in inventory(scene, rng) if turn.skill == "colours"]
     return Lesson((scene,), tuple({turn.question: turn for turn in turns}.values()))
 
 
