@@ -14,6 +14,7 @@ from ..world.lessons import (
     sample_colours,
     sample_inventory,
     sample_lesson,
+    sample_looking_up,
     sample_quiz,
 )
 from ..world.material import SMALL_WORLD, TINTED_WORLD
@@ -38,6 +39,9 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "inventories": (sample_inventory, ("few", "many", "few", "many", *PAIR_KINDS)),
     "colours": (sample_colours, ("few",)),
+    "colours-told": (sample_looking_up, ("told", "repeated")),
+    "colours-asked": (sample_looking_up, ("asked",)),
+    "names-asked": (sample_looking_up, ("names",)),
     "tinted-inventories": (partial(sample_inventory, material=TINTED_WORLD), ("few",)),
     "tinted-quizzes": (partial(sample_quiz, material=TINTED_WORLD), ("few",)),
     "pairs": (sample_lesson, PAIR_KINDS),

@@ -13,6 +13,7 @@ from .concepts import SHAPE_NAMES, alike, plural, with_article
 from .conversation import conversation
 from .describing import describe, full_name, sentence
 from .inventory import inventory, inventory_of_two
+from .looking_up import LOOKING_UP, sample_tinted
 from .material import TINTED_WORLD, TRAINING, Material
 from .scene import Scene
 from .turns import Exchange, Turn, ask
@@ -90,6 +91,16 @@ def sample_colours(seed: int, kind: str | None = None, material: Material = TINT
     rng = np.random.default_rng([material.stream, seed, 9])
     turns = [turn for _ in range(2) for turn in inventory(scene, rng) if turn.skill == "colours"]
     return Lesson((scene,), tuple({turn.question: turn for turn in turns}.values()))
+
+
+def sample_looking_up(seed: int, kind: str, material: Material = TRAINING) -> Lesson:
+    """A scene of drawings in named colours, which the rounds look up by name.
+
+    Args:
+        kind: of rounds, one of `looking_up.LOOKING_UP`.
+    """
+    rng, scene = sample_tinted(seed, material)
+    return Lesson((scene,), tuple(LOOKING_UP[kind](scene, rng)))
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:
