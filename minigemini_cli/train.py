@@ -47,11 +47,12 @@ def _list() -> None:
     from minigemini.training.nano import CHAINS
     from minigemini.training.recipes import RECIPES
 
-    for name, steps in CHAINS.items():
-        print(f"{name:32}{', '.join(steps)}")
-    print(f"{ABLATION:32}small twins of the paper's ablation, trained, measured and compared")
-    for name, recipe in RECIPES.items():
-        print(f"{name:32}{recipe.summary()}")
+    listed = {name: ", ".join(steps) for name, steps in CHAINS.items()}
+    listed[ABLATION] = "small twins of the paper's ablation, trained, measured and compared"
+    listed |= {name: recipe.summary() for name, recipe in RECIPES.items()}
+    width = max(map(len, listed)) + 2
+    for name, what in listed.items():
+        print(f"{name:{width}}{what}")
 
 
 def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:

@@ -21,14 +21,16 @@ TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
 STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
 """Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
+LOOKING_UP = {"colours": 2400, "colours-told": 1760, "colours-asked": 1920}
+"""What is learnt next, and from how many samples: to find a thing by its name, each step from the one before alone."""
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
-        *("nano-align", "nano-signs", "nano-instruct", "nano-hd"),
+        *("nano-align", "nano-signs", *(f"nano-{what}" for what in LOOKING_UP), "nano-instruct", "nano-hd"),
     ),
     TWIN: (
         *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
-        *(f"{TWIN}-align", f"{TWIN}-signs", f"{TWIN}-instruct"),
+        *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in LOOKING_UP), f"{TWIN}-instruct"),
     ),
 }
 """The steps from nothing to a checkpoint, by the name that runs them all."""
@@ -52,6 +54,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         mining(root),
         align(root),
         signs(root),
+        *looking_up(root),
         instruct(root),
         instruct_hd(root),
         *twins(root),
@@ -134,19 +137,36 @@ def signs(root: str) -> Recipe:
     )
 
 
+def looking_up(root: str, name: str = "nano") -> list[Recipe]:
+    """Stage 2 goes on with colours by the name of what has them, told ever farther behind it."""
+    steps, base = list[Recipe](), f"{root}/{name}-signs/{CHECKPOINT}"
+    for what, samples in LOOKING_UP.items():
+        data = (DataPart(f"drawn:{what}#{samples}"),)
+        step = replace(signs(root), name=f"{name}-{what}", base=base, data=data, global_batch=8, micro_batch=8)
+        steps.append(step)
+        base = f"{root}/{step.name}/{CHECKPOINT}"
+    return steps
+
+
 def instruct(root: str) -> Recipe:
-    """Stage 2, on many short questions a picture, on conversations about one picture or two, on signs, on pictures full
-    of words or things (a step has few answers to learn from, and those are many or long), and on requests."""
+    """Stage 2, on signs, on many short questions a picture, on things looked up by their names, on conversations about
+    one picture or two, on pictures full of words or things (a step has few answers to learn from, and those are many or
+    long), and on requests."""
     return replace(
         signs(root),
         name="nano-instruct",
-        base=f"{root}/nano-signs/{CHECKPOINT}",
+        base=f"{root}/{looking_up(root)[-1].name}/{CHECKPOINT}",
         data=(
-            DataPart("drawn:quizzes#180000"),
-            DataPart("drawn:lessons#60000"),
-            DataPart("drawn:crowded#90000"),
-            DataPart("drawn:signs#90000"),
-            DataPart("drawn:requests#180000"),
+            DataPart("drawn:signs#190000"),
+            DataPart("drawn:quizzes#70000"),
+            DataPart("drawn:tinted-quizzes#40000"),
+            DataPart("drawn:inventories#40000"),
+            DataPart("drawn:colours-asked#30000"),
+            DataPart("drawn:names-asked#60000"),
+            DataPart("drawn:lessons#45000"),
+            DataPart("drawn:crowded#30000"),
+            DataPart("drawn:pairs#20000"),
+            DataPart("drawn:requests#65000"),
         ),
         steps=5000,
         max_length=512,
@@ -182,5 +202,6 @@ def twins(root: str) -> list[Settings]:
     projector = replace(mining(root), name=f"{TWIN}-projector", high_res_encoder=None)
     first = replace(align(root), name=f"{TWIN}-align", base=f"{root}/{projector.name}/{CHECKPOINT}")
     second = replace(signs(root), name=f"{TWIN}-signs", base=f"{root}/{first.name}/{STAGE_1_FILE}")
-    third = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{second.name}/{CHECKPOINT}")
-    return [projector, first, second, third]
+    by_name = looking_up(root, TWIN)
+    last = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{by_name[-1].name}/{CHECKPOINT}")
+    return [projector, first, second, *by_name, last]
