@@ -1,8 +1,7 @@
 """Rounds that go through things by name: every clause is true of the scene."""
 
-import re
-
 import pytest
+from clauses import clauses
 
 from minigemini.training.drawn import DRAWN, drawn_lesson
 from minigemini.world.composing import sample_scene
@@ -13,10 +12,6 @@ from minigemini.world.material import TINTED_WORLD, evaluation
 from minigemini.world.scene import Scene
 
 SEEDS = 150
-
-
-def clauses(answer: str) -> list[str]:
-    return re.split(r"(?:, | and )(?=the )", answer[0].lower() + answer[1:].rstrip("."))
 
 
 @pytest.mark.parametrize(("kind", "material"), [("few", evaluation()), ("many", evaluation()), ("few", TINTED_WORLD)])

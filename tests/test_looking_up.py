@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from clauses import clauses
 
 from minigemini.training.drawn import DRAWN, drawn_lesson
 from minigemini.world.concepts import alike
@@ -12,10 +13,6 @@ from minigemini.world.scene import Scene
 from minigemini.world.turns import Turn
 
 SEEDS = 150
-
-
-def clauses(answer: str) -> list[str]:
-    return re.split(r"(?:, | and )(?=the )", answer[0].lower() + answer[1:].rstrip("."))
 
 
 def true_of(scene: Scene, turn: Turn) -> bool:

@@ -21,16 +21,16 @@ TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
 STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
 """Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
-LOOKING_UP = {"colours": 2400, "colours-told": 1760, "colours-asked": 1920}
+FIND_BY_NAME = {"colours": 2400, "colours-told": 1760, "colours-asked": 1920}
 """What is learnt next, and from how many samples: to find a thing by its name, each step from the one before alone."""
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
-        *("nano-align", "nano-signs", *(f"nano-{what}" for what in LOOKING_UP), "nano-instruct", "nano-hd"),
+        *("nano-align", "nano-signs", *(f"nano-{what}" for what in FIND_BY_NAME), "nano-instruct", "nano-hd"),
     ),
     TWIN: (
         *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
-        *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in LOOKING_UP), f"{TWIN}-instruct"),
+        *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in FIND_BY_NAME), f"{TWIN}-instruct"),
     ),
 }
 """The steps from nothing to a checkpoint, by the name that runs them all."""
@@ -140,7 +140,7 @@ def signs(root: str) -> Recipe:
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
     """Stage 2 goes on with colours by the name of what has them, told ever farther behind it."""
     steps, base = list[Recipe](), f"{root}/{name}-signs/{CHECKPOINT}"
-    for what, samples in LOOKING_UP.items():
+    for what, samples in FIND_BY_NAME.items():
         data = (DataPart(f"drawn:{what}#{samples}"),)
         step = replace(signs(root), name=f"{name}-{what}", base=base, data=data, global_batch=8, micro_batch=8)
         steps.append(step)

@@ -6,7 +6,7 @@ ever learnt where nothing has taught the first (`docs/experiments.md`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -16,14 +16,20 @@ from .describing import NUMBERS, enumerate_words, sentence
 from .scene import Scene
 from .turns import Turn
 
+WHICH_ARE_THERE, WHICH_COLOURS = "Which of these are there: {}?", "Which colours do {} have?"
+
 
 def inventory(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Which of some names are there, and which colours what is there has: each in an order of its own."""
-    names = [_absent(scene, rng) if rng.random() < 0.5 else thing.name for thing in scene.things]
+
+    def draw() -> str:
+        return pick(rng, TINTED_NAMES if rng.random() < 0.5 else NAMES)
+
+    names = [absent(scene, draw) if rng.random() < 0.5 else thing.name for thing in scene.things]
     there = {name: "yes" if any(name == thing.name for thing in scene.things) else "no" for name in names}
     return [
-        *_each("presence", "Which of these are there: {}?", there, rng, least=1),
-        *_each("colours", "Which colours do {} have?", _colours(scene), rng),
+        *_each("presence", WHICH_ARE_THERE, there, rng, least=1),
+        *_each("colours", WHICH_COLOURS, _colours(scene), rng),
     ]
 
 
@@ -53,17 +59,24 @@ def _colours(scene: Scene) -> dict[str, str]:
     return {thing.name: thing.colour_name for thing in scene.things if names[thing.name] == 1 and thing.colour_name}
 
 
-def _absent(scene: Scene, rng: np.random.Generator) -> str:
-    """A name that nothing in the scene could pass for."""
-    while True:
-        name = pick(rng, TINTED_NAMES if rng.random() < 0.5 else NAMES)
-        if not any(alike(name, thing.name) for thing in scene.things):
-            return name
+def absent(scene: Scene, draw: Callable[[], str]) -> str:
+    """The first name drawn that nothing in the scene could pass for."""
+    name = draw()
+    while any(alike(name, thing.name) for thing in scene.things):
+        name = draw()
+    return name
+
+
+def listed(skill: str, asked: str, said: Mapping[str, str], between: str = " ") -> Turn:
+    """One round about all names, in their order; `asked` has a place for them, `between` stands behind each."""
+    question = asked.format(enumerate_words([f"the {name}" for name in said]))
+    return Turn(
+        skill, question, sentence(enumerate_words([f"the {name}{between}{what}" for name, what in said.items()]))
+    )
 
 
 def _each(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, least: int = 2) -> Iterator[Turn]:
     """One round about all names; none about a single one where there is a shorter question of the same words."""
     if len(said) >= least:
         names = [list(said)[i] for i in rng.permutation(len(said))]
-        answer = enumerate_words([f"the {name} {said[name]}" for name in names])
-        yield Turn(skill, asked.format(enumerate_words([f"the {name}" for name in names])), sentence(answer))
+        yield listed(skill, asked, {name: said[name] for name in names})

@@ -5,20 +5,21 @@ is red." and "Red." from farther and farther off. Who has learnt one of these le
 ever without (`docs/experiments.md`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from .colours import COLOURS, pick
 from .composing import compose, tinted
 from .concepts import TINTED_NAMES, alike, with_article
-from .describing import enumerate_words, sentence
+from .describing import sentence
+from .inventory import WHICH_ARE_THERE, WHICH_COLOURS, absent, listed
 from .material import Material
 from .scene import Scene, Thing
 from .turns import Turn, ask
 
 _LISTED = (
-    ("Which colours do {} have?", " "),
+    (WHICH_COLOURS, " "),
     ("Tell the colours of {}.", " is "),
     ("What are the colours of {}?", ": "),
 )
@@ -44,8 +45,8 @@ def colours_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     things, turns = list(scene.things), list[Turn]()
     for asked, between in _LISTED:
         rng.shuffle(things)
-        told = [f"the {thing.name}{between}{thing.colour_name}" for thing in things]
-        turns.append(Turn("colours", asked.format(_the([thing.name for thing in things])), _told(told)))
+        told = {thing.name: thing.colour_name or "" for thing in things}
+        turns.append(listed("colours", asked, told, between))
     rng.shuffle(turns)
     return turns
 
@@ -76,16 +77,13 @@ def names_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     names: dict[str, bool] = {}
     for thing in scene.things:
         names[thing.name] = True
-        names.setdefault(_absent(scene, rng), False)
+        names.setdefault(absent(scene, lambda: pick(rng, TINTED_NAMES)), False)
     order = [*names.items()]
     rng.shuffle(order)
-    listed = int(rng.integers(2, 5))
-    told = [f"the {name} {'yes' if there else 'no'}" for name, there in order[:listed]]
-    question = f"Which of these are there: {_the([name for name, _ in order[:listed]])}?"
-    turns = [Turn("presence", question, _told(told))]
-    turns += [
-        ask(rng, "exists", "Yes." if there else "No.", a_name=with_article(name)) for name, there in order[listed:]
-    ]
+    together = int(rng.integers(2, 5))
+    turns = [listed("presence", WHICH_ARE_THERE, {name: "yes" if there else "no" for name, there in order[:together]})]
+    for name, there in order[together:]:
+        turns.append(ask(rng, "exists", "Yes." if there else "No.", a_name=with_article(name)))
     rng.shuffle(turns)
     return turns
 
@@ -100,18 +98,3 @@ LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
 
 def _colour(thing: Thing, rng: np.random.Generator) -> Turn:
     return ask(rng, "colour", sentence(thing.colour_name or ""), name=thing.name)
-
-
-def _absent(scene: Scene, rng: np.random.Generator) -> str:
-    while True:
-        name = pick(rng, TINTED_NAMES)
-        if not any(alike(name, thing.name) for thing in scene.things):
-            return name
-
-
-def _the(names: Sequence[str]) -> str:
-    return enumerate_words([f"the {name}" for name in names])
-
-
-def _told(parts: Sequence[str]) -> str:
-    return sentence(enumerate_words(parts))
