@@ -1,62 +1,165 @@
-"""Rounds that look things up by name: every answer is true of the scene, in each of its forms."""
+"""Rounds that look things up by name: every answer is true of the picture, or of the two, in each of its forms."""
 
 import re
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 from clauses import clauses
 
 from minigemini.training.drawn import DRAWN, drawn_lesson
-from minigemini.world.concepts import alike
-from minigemini.world.lessons import sample_looking_up
+from minigemini.world.asking import RELATIONS, stands
+from minigemini.world.colours import COLOURS
+from minigemini.world.comparing import COMPARING
+from minigemini.world.concepts import TINTED_NAMES, alike
+from minigemini.world.layouts import centre
+from minigemini.world.lessons import Lesson, sample_looking_up
 from minigemini.world.looking_up import LOOKING_UP
-from minigemini.world.scene import Scene
-from minigemini.world.turns import Turn
+from minigemini.world.placing import PLACING
+from minigemini.world.scene import SCENE_PX, Scene, Thing
+from minigemini.world.turns import CANNOT_TELL, Turn
 
 SEEDS = 150
+KINDS = [*LOOKING_UP, *PLACING, *COMPARING]
 
 
-def true_of(scene: Scene, turn: Turn) -> bool:
-    colours = {thing.name: thing.colour_name for thing in scene.things}
-    asked = [name for name in colours if re.search(rf"\b{name}\b", turn.question)]
-    match turn.skill:
-        case "presence":
-            said = dict(clause.removeprefix("the ").rsplit(" ", 1) for clause in clauses(turn.answer))
-            return all((name in colours) == (answer == "yes") for name, answer in said.items())
-        case "exists":
-            return turn.answer == ("Yes." if asked else "No.")
-        case "colour":
-            return turn.answer == f"{colours[asked[0]].capitalize()}."
-    if turn.answer.startswith("It is "):
-        return turn.answer == f"It is {colours[asked[0]]}."
-    told = {re.sub(r"^the |:| is", "", clause) for clause in clauses(turn.answer)}
-    return told == {f"{name} {colours[name]}" for name in asked}
+def named(turn: Turn) -> list[str]:
+    """The names in a question, in their order."""
+    return re.findall(rf"\b({'|'.join(TINTED_NAMES)})\b", turn.question)
 
 
-@pytest.mark.parametrize("kind", LOOKING_UP)
+def colour_is_true(lesson: Lesson, turn: Turn) -> bool:
+    colours = {thing.name: thing.colour_name for thing in lesson.scenes[0].things}
+    asked = {name: colours.get(name, "none") for name in named(turn)}
+    if len(asked) > 1 or ": " in turn.answer or re.match(r"The \w+ (?!is)", turn.answer):
+        return {re.sub(r"^the |:| is", "", clause) for clause in clauses(turn.answer)} == {
+            f"{name} {colour}" for name, colour in asked.items()
+        }
+    ((name, colour),) = asked.items()
+    unknown = [CANNOT_TELL] if colour == "none" else []
+    return turn.answer in [f"The {name} is {colour}.", f"It is {colour}.", *(unknown or [f"{colour.capitalize()}."])]
+
+
+def presence_is_true(lesson: Lesson, turn: Turn) -> bool:
+    colours = {thing.name: thing.colour_name for thing in lesson.scenes[0].things}
+    (name,) = named(turn)
+    yes, colour = ("yes", colours[name]) if name in colours else ("no", "none")
+    return turn.answer.lower() in (f"{yes}.", f"{colour}, {yes}.", f"{colour}.")
+
+
+def place_is_true(lesson: Lesson, turn: Turn) -> bool:
+    things = {thing.name: thing for thing in lesson.scenes[0].things}
+    names = named(turn)
+    axis = 0 if "left" in turn.question else 1
+    seen_from = re.search(rf"(?:of|above|below) the ({'|'.join(TINTED_NAMES)})[.?]", turn.question)
+    middle = centre(things[names.pop()].box)[axis] if seen_from else SCENE_PX / 2
+    if relation := re.search(r"are (left of|right of|above|below) the", turn.question):
+        other = things[seen_from[1]]
+        said = {name: "yes" if stands(things[name], relation[1], other) else "no" for name in names}
+    else:
+        words = ("left", "right") if axis == 0 else ("above", "below") if seen_from else ("up", "down")
+        said = {name: words[centre(things[name].box)[axis] > middle] for name in names}
+    if turn.skill == "place":
+        return turn.answer == f"{said[names[0]].capitalize()}."
+    return set(clauses(turn.answer)) == {f"the {name} {what}" for name, what in said.items()}
+
+
+def relation_is_true(lesson: Lesson, turn: Turn) -> bool:
+    things = {thing.name: thing for thing in lesson.scenes[0].things}
+    one, other = (things[name] for name in named(turn))
+    (relation,) = (relation for relation in RELATIONS if relation in turn.question)
+    yes = "yes" if stands(one, relation, other) else "no"
+    return turn.answer.lower() in (f"{yes}.", f"the {one.name} {yes}.")
+
+
+def which_is_true(lesson: Lesson, turn: Turn) -> bool:
+    first, second = ({thing.name for thing in scene.things} for scene in lesson.scenes)
+    shown = {name: ("second", "first")[name in first] for name in named(turn)}
+    assert all((name in first) != (name in second) for name in shown)
+    if len(shown) == 1 and not turn.question.startswith(("Which picture shows the", "In which pictures", "Where are")):
+        ((name, which),) = shown.items()
+        short = (f"The {which}.", f"In the {which}.", f"The {name} is in the {which}.", f"The {name}: {which}.")
+        return turn.answer in short
+    return {re.sub(r"^the |:| is| in the", "", clause) for clause in clauses(turn.answer)} == {
+        f"{name} {which}" for name, which in shown.items()
+    }
+
+
+def change_is_true(lesson: Lesson, turn: Turn) -> bool:
+    one, other = ({thing.name: thing.colour_name for thing in scene.things} for scene in lesson.scenes)
+    names = named(turn) or [name for name in one if one[name] != other[name]]
+    same = {name: one[name] == other[name] for name in names}
+    if turn.skill == "same":
+        return turn.answer == ("Yes." if all(same.values()) else "No.")
+    if not named(turn):
+        return turn.answer == f"The {names[0]}."
+    return all(
+        f"the {name} {f'{one[name]} and {other[name]}, ' if 'Compare' in turn.question else ''}"
+        f"{'the same' if same[name] else 'another'}" in f"t{turn.answer[1:]}"
+        for name in names
+    )
+
+
+TRUE: dict[str, Callable[[Lesson, Turn], bool]] = {
+    "colours": colour_is_true,
+    "colour": colour_is_true,
+    "exists": presence_is_true,
+    "places": place_is_true,
+    "place": place_is_true,
+    "related": relation_is_true,
+    "which_picture": which_is_true,
+    "changed": change_is_true,
+    "same": change_is_true,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_is_true(kind: str):
-    forms = set()
+    said = set()
     for seed in range(SEEDS):
         lesson = sample_looking_up(seed, kind)
-        (scene,) = lesson.scenes
         assert lesson == sample_looking_up(seed, kind)
         assert len({turn.question for turn in lesson.turns}) == len(lesson.turns) > 0
-        assert not any(alike(a.name, b.name) for a in scene.things for b in scene.things if a is not b)
+        for scene in lesson.scenes:
+            assert not any(alike(a.name, b.name) for a in scene.things for b in scene.things if a is not b)
         for turn in lesson.turns:
-            assert true_of(scene, turn), (turn, scene.things)
-            forms.add(turn.skill)
-    assert forms == {"told": {"colours"}, "repeated": {"colour"}, "asked": {"colour", "colours"}}.get(
-        kind, {"presence", "exists"}
-    )
+            assert TRUE[turn.skill](lesson, turn), (turn, lesson.scenes)
+            said.add(turn.answer)
+    assert len(said) > 3
 
 
 def test_where_each_colour_is_asked_once_none_can_be_copied():
     for seed in range(SEEDS):
-        lesson = sample_looking_up(seed, "asked")
+        lesson = sample_looking_up(seed, "colours asked")
         assert len(lesson.turns) == len(lesson.scenes[0].things)
 
 
-@pytest.mark.parametrize("what", ["colours-told", "colours-asked", "names-asked"])
-def test_training_draws_them(what: str):
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("absent told", "|".join(COLOURS), "none"),
+        ("names asked", "yes", "no"),
+        ("related asked", "yes", "no"),
+        ("which told", "first", "second"),
+        ("changes told", "the same", "another"),
+        ("changes asked", "yes", "no"),
+    ],
+)
+def test_about_half_of_what_could_be_either_is(kind: str, one: str, other: str):
+    said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in sample_looking_up(seed, kind).turns)
+    ones, others = (len(re.findall(rf"\b(?:{words})\b", said)) for words in (one, other))
+    assert 0.4 < ones / (ones + others) < 0.65
+
+
+def test_what_nothing_can_be_asked_about_is_drawn_again():
+    alone = Scene("few", (255, 255, 255), (Thing("hat", (100, 100, 156, 156), "red"),))
+    assert PLACING["halves told"](alone, np.random.default_rng(0)) == []
+    assert all(sample_looking_up(seed, "halves told").turns for seed in range(SEEDS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_draws_them(kind: str):
+    what = kind.replace(" ", "-")
     for row in range(20):
         assert drawn_lesson(what, row).turns
-    assert set(DRAWN[what][1]) <= set(LOOKING_UP)
+    assert set(DRAWN[what][1]) <= set(KINDS)

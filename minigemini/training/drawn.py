@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from ..data.schema import Sample
+from ..world.comparing import COMPARING
 from ..world.composing import CROWDED_KINDS
 from ..world.lessons import (
     PAIR_KINDS,
@@ -17,8 +18,10 @@ from ..world.lessons import (
     sample_looking_up,
     sample_quiz,
 )
+from ..world.looking_up import LOOKING_UP
 from ..world.material import SMALL_WORLD, TINTED_WORLD
 from ..world.pages import PAGE_KINDS
+from ..world.placing import PLACING
 from ..world.requesting import sample_request
 from .feed import DRAWN_PREFIX
 from .settings import RecipeError
@@ -39,9 +42,8 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "inventories": (sample_inventory, ("few", "many", "few", "many", *PAIR_KINDS)),
     "colours": (sample_colours, ("few",)),
-    "colours-told": (sample_looking_up, ("told", "repeated")),
-    "colours-asked": (sample_looking_up, ("asked",)),
-    "names-asked": (sample_looking_up, ("names",)),
+    **{kind.replace(" ", "-"): (sample_looking_up, (kind,)) for kind in (*LOOKING_UP, *PLACING, *COMPARING)},
+    "colours-told": (sample_looking_up, ("colours told", "colours repeated")),
     "tinted-inventories": (partial(sample_inventory, material=TINTED_WORLD), ("few",)),
     "tinted-quizzes": (partial(sample_quiz, material=TINTED_WORLD), ("few",)),
     "pairs": (sample_lesson, PAIR_KINDS),

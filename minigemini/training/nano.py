@@ -5,6 +5,7 @@ Each nano grows out of the one before: its encoders, its mining and its language
 The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,27 @@ TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
 STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
 """Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
-FIND_BY_NAME = {"colours": 2400, "colours-told": 1760, "colours-asked": 1920}
-"""What is learnt next, and from how many samples: to find a thing by its name, each step from the one before alone."""
+FIND_BY_NAME = {
+    "colours": {"colours": 2400},
+    "colours-told": {"colours-told": 1760},
+    "colours-asked": {"colours-asked": 1920},
+    "names-told": {"absent-told": 800, "which-told": 1600, "halves-told": 1200, "signs": 400},
+    "names-asked": {"absent-asked": 450, "names-asked": 450, "which-asked": 450, "places-told": 670, "signs": 220},
+    "places": {
+        **{"places-told": 350, "related-told": 350, "changes-told": 270},
+        **{"which-asked": 260, "names-asked": 260, "signs": 270},
+    },
+}
+"""What is learnt next, in this order, and from how many samples: to find a thing by its name, its colour first, then
+whether it is there, in which picture, and where. Each step begins with what the one before has taught alone."""
+INSTRUCT = {
+    **{"signs": 180_000, "crowded": 50_000, "quizzes": 70_000, "lessons": 50_000, "requests": 50_000},
+    **{"tinted-quizzes": 20_000, "inventories": 20_000, "pairs": 30_000},
+    **{"names-asked": 16_000, "absent-asked": 12_000, "which-asked": 20_000, "halves-told": 8_000},
+    **{"places-told": 16_000, "related-told": 12_000, "related-asked": 20_000},
+    **{"changes-told": 12_000, "changes-asked": 16_000},
+}
+"""What all ends with, so that nothing is forgotten: samples by what is drawn, more than are used."""
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
@@ -138,11 +158,10 @@ def signs(root: str) -> Recipe:
 
 
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
-    """Stage 2 goes on with colours by the name of what has them, told ever farther behind it."""
+    """Stage 2 goes on with things by their names, what is asked about them told ever farther behind those."""
     steps, base = list[Recipe](), f"{root}/{name}-signs/{CHECKPOINT}"
-    for what, samples in FIND_BY_NAME.items():
-        data = (DataPart(f"drawn:{what}#{samples}"),)
-        step = replace(signs(root), name=f"{name}-{what}", base=base, data=data, global_batch=8, micro_batch=8)
+    for what, parts in FIND_BY_NAME.items():
+        step = replace(signs(root), name=f"{name}-{what}", base=base, data=_drawn(parts), global_batch=8, micro_batch=8)
         steps.append(step)
         base = f"{root}/{step.name}/{CHECKPOINT}"
     return steps
@@ -156,18 +175,7 @@ def instruct(root: str) -> Recipe:
         signs(root),
         name="nano-instruct",
         base=f"{root}/{looking_up(root)[-1].name}/{CHECKPOINT}",
-        data=(
-            DataPart("drawn:signs#190000"),
-            DataPart("drawn:quizzes#70000"),
-            DataPart("drawn:tinted-quizzes#40000"),
-            DataPart("drawn:inventories#40000"),
-            DataPart("drawn:colours-asked#30000"),
-            DataPart("drawn:names-asked#60000"),
-            DataPart("drawn:lessons#45000"),
-            DataPart("drawn:crowded#30000"),
-            DataPart("drawn:pairs#20000"),
-            DataPart("drawn:requests#65000"),
-        ),
+        data=_drawn(INSTRUCT),
         steps=5000,
         max_length=512,
         row_length=512,
@@ -205,3 +213,7 @@ def twins(root: str) -> list[Settings]:
     by_name = looking_up(root, TWIN)
     last = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{by_name[-1].name}/{CHECKPOINT}")
     return [projector, first, second, *by_name, last]
+
+
+def _drawn(parts: Mapping[str, int]) -> tuple[DataPart, ...]:
+    return tuple(DataPart(f"drawn:{part}#{samples}") for part, samples in parts.items())

@@ -8,6 +8,7 @@ import numpy as np
 
 from .asking import about_things
 from .colours import COLOURS, pick
+from .comparing import COMPARING
 from .composing import compose, copies, different, sample_scene, tinted
 from .concepts import SHAPE_NAMES, alike, plural, with_article
 from .conversation import conversation
@@ -15,11 +16,14 @@ from .describing import describe, full_name, sentence
 from .inventory import inventory, inventory_of_two
 from .looking_up import LOOKING_UP, sample_tinted
 from .material import TINTED_WORLD, TRAINING, Material
+from .placing import PLACING
 from .scene import Scene
 from .turns import Exchange, Turn, ask
 
 PAIR_KINDS = ("more", "changed", "which")
 """Two pictures: of which one has more of something, in which one colour differs, of which one shows something."""
+_SEED_AFTER = 7_000_000
+"""How far the seed is that is drawn where nothing can be asked about what this one draws."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,18 @@ def sample_colours(seed: int, kind: str | None = None, material: Material = TINT
 
 
 def sample_looking_up(seed: int, kind: str, material: Material = TRAINING) -> Lesson:
-    """A scene of drawings in named colours, which the rounds look up by name.
+    """Drawings in named colours, in one picture or two, which the rounds look up by name.
 
     Args:
-        kind: of rounds, one of `looking_up.LOOKING_UP`.
+        kind: of rounds, one of `looking_up.LOOKING_UP`, `placing.PLACING` or `comparing.COMPARING`.
     """
-    rng, scene = sample_tinted(seed, material)
-    return Lesson((scene,), tuple(LOOKING_UP[kind](scene, rng)))
+    if kind in COMPARING:
+        scenes, turns = COMPARING[kind](seed, material)
+        lesson = Lesson(scenes, tuple(turns))
+    else:
+        rng, scene = sample_tinted(seed, material)
+        lesson = Lesson((scene,), tuple((LOOKING_UP | PLACING)[kind](scene, rng)))
+    return lesson if lesson.turns else sample_looking_up(seed + _SEED_AFTER, kind, material)
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:

@@ -2,10 +2,12 @@
 
 "The hat red" takes one: who writes the name looks for it. For "the hat is red" the name must be brought along, for "It
 is red." and "Red." from farther and farther off. Who has learnt one of these learns the next in minutes, and hardly
-ever without (`docs/experiments.md`).
+ever without. That a name is not there is learnt in the same way: as the colour "none" in a list, then by itself, then
+as the answer to whether it is there (`docs/experiments.md`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,10 +15,10 @@ from .colours import COLOURS, pick
 from .composing import compose, tinted
 from .concepts import TINTED_NAMES, alike, with_article
 from .describing import sentence
-from .inventory import WHICH_ARE_THERE, WHICH_COLOURS, absent, listed
+from .inventory import WHICH_COLOURS, absent, listed
 from .material import Material
 from .scene import Scene, Thing
-from .turns import Turn, ask
+from .turns import CANNOT_TELL, Turn, ask
 
 _LISTED = (
     (WHICH_COLOURS, " "),
@@ -25,8 +27,12 @@ _LISTED = (
 )
 """How all colours are asked for, and what then stands between a name and its colour."""
 _MOST_TURNS = 14
+_MOST_LISTED = 6
 _SHARE_NAMED, _SHARE_IT = 0.25, 0.35
 """How often a colour by itself is told by "The hat is red." and by "It is red."; else it is "Red."."""
+NO_COLOUR = "none"
+
+T = TypeVar("T")
 
 
 def sample_tinted(seed: int, material: Material) -> tuple[np.random.Generator, Scene]:
@@ -59,42 +65,74 @@ def colours_repeated(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 def colours_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Each colour once, told with its name, with "it", or by itself."""
-    turns = []
-    for i in rng.permutation(len(scene.things)):
-        thing, form = scene.things[i], rng.random()
-        if form < _SHARE_NAMED:
-            answer = f"The {thing.name} is {thing.colour_name}."
-            turns.append(Turn("colours", f"Tell the colour of the {thing.name}.", answer))
-        elif form < _SHARE_NAMED + _SHARE_IT:
-            turns.append(Turn("colours", f"Say which colour the {thing.name} has.", f"It is {thing.colour_name}."))
-        else:
-            turns.append(_colour(thing, rng))
-    return turns
+    return [_asked(scene.things[i].name, scene.things[i].colour_name, rng) for i in rng.permutation(len(scene.things))]
+
+
+def absent_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+    """Colours in lists of names of which half are not there, and have the colour "none"."""
+    names, turns = _half_absent(scene, rng), list[Turn]()
+    for asked, between in (_LISTED[0], _LISTED[0], _LISTED[1]):
+        told = {name: names[name] or NO_COLOUR for name in shuffled(names, rng)[:_MOST_LISTED]}
+        turns.append(listed("colours", asked, told, between))
+    return list({turn.question: turn for turn in shuffled(turns, rng)}.values())
+
+
+def absent_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+    """The colour of each name, of which half are not there; of those nobody can tell."""
+    names = _half_absent(scene, rng)
+    return [_asked(name, names[name], rng) for name in shuffled(names, rng)]
 
 
 def names_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Whether each of some drawings is there, in one list and in short rounds; half of them are."""
-    names: dict[str, bool] = {}
-    for thing in scene.things:
-        names[thing.name] = True
-        names.setdefault(absent(scene, lambda: pick(rng, TINTED_NAMES)), False)
-    order = [*names.items()]
-    rng.shuffle(order)
-    together = int(rng.integers(2, 5))
-    turns = [listed("presence", WHICH_ARE_THERE, {name: "yes" if there else "no" for name, there in order[:together]})]
-    for name, there in order[together:]:
-        turns.append(ask(rng, "exists", "Yes." if there else "No.", a_name=with_article(name)))
-    rng.shuffle(turns)
+    """Whether each name is there, half of which are: beside its colour, by its colour alone, and by yes or no."""
+    names, turns = _half_absent(scene, rng), list[Turn]()
+    for name in shuffled(names, rng):
+        colour, form, a_name = names[name], rng.random(), with_article(name)
+        found, yes = (colour or NO_COLOUR).capitalize(), "yes" if colour else "no"
+        if form < 0.2:
+            turns.append(Turn("exists", f"Is there {a_name}, and in which colour?", f"{found}, {yes}."))
+        elif form < 0.35:
+            turns.append(Turn("exists", f"Is there {a_name}, and in which colour, or none?", f"{found}."))
+        elif form < 0.5:
+            turns.append(Turn("exists", f"Is the {name} there?", sentence(yes)))
+        else:
+            turns.append(ask(rng, "exists", sentence(yes), a_name=a_name))
     return turns
 
 
 LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
-    "told": colours_told,
-    "repeated": colours_repeated,
-    "asked": colours_asked,
-    "names": names_asked,
+    "colours told": colours_told,
+    "colours repeated": colours_repeated,
+    "colours asked": colours_asked,
+    "absent told": absent_told,
+    "absent asked": absent_asked,
+    "names asked": names_asked,
 }
 
 
 def _colour(thing: Thing, rng: np.random.Generator) -> Turn:
     return ask(rng, "colour", sentence(thing.colour_name or ""), name=thing.name)
+
+
+def shuffled(items: Iterable[T], rng: np.random.Generator) -> list[T]:
+    result = list(items)
+    rng.shuffle(result)
+    return result
+
+
+def _half_absent(scene: Scene, rng: np.random.Generator) -> dict[str, str | None]:
+    """The colour of each thing by its name, and about as many names that have none, as they are not there."""
+    names: dict[str, str | None] = {}
+    for thing in scene.things:
+        names[thing.name] = thing.colour_name
+        names.setdefault(absent(scene, lambda: pick(rng, TINTED_NAMES)), None)
+    return names
+
+
+def _asked(name: str, colour: str | None, rng: np.random.Generator) -> Turn:
+    form = rng.random()
+    if form < _SHARE_NAMED:
+        return Turn("colours", f"Tell the colour of the {name}.", f"The {name} is {colour or NO_COLOUR}.")
+    if form < _SHARE_NAMED + _SHARE_IT:
+        return Turn("colours", f"Say which colour the {name} has.", f"It is {colour or NO_COLOUR}.")
+    return ask(rng, "colour", sentence(colour) if colour else CANNOT_TELL, name=name)
