@@ -95,10 +95,10 @@ def changes_asked(seed: int, material: Material) -> Rounds:
 
 
 COMPARING: dict[str, Callable[[int, Material], Rounds]] = {
-    "which told": which_told,
-    "which asked": which_asked,
-    "changes told": changes_told,
-    "changes asked": changes_asked,
+    "which-told": which_told,
+    "which-asked": which_asked,
+    "changes-told": changes_told,
+    "changes-asked": changes_asked,
 }
 """From the seed of two scenes to them and their rounds; there are none where nothing can be asked."""
 

@@ -101,12 +101,12 @@ def names_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
-    "colours told": colours_told,
-    "colours repeated": colours_repeated,
-    "colours asked": colours_asked,
-    "absent told": absent_told,
-    "absent asked": absent_asked,
-    "names asked": names_asked,
+    "colours-told": colours_told,
+    "colours-repeated": colours_repeated,
+    "colours-asked": colours_asked,
+    "absent-told": absent_told,
+    "absent-asked": absent_asked,
+    "names-asked": names_asked,
 }
 
 

@@ -84,10 +84,10 @@ def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 PLACING: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
-    "halves told": halves_told,
-    "places told": places_told,
-    "related told": related_told,
-    "related asked": related_asked,
+    "halves-told": halves_told,
+    "places-told": places_told,
+    "related-told": related_told,
+    "related-asked": related_asked,
 }
 """Where nothing can be asked, as where all things stand in the middle, there are no rounds."""
 
