@@ -13,26 +13,32 @@ from minigemini.model import MiniGeminiForConditionalGeneration
 SAMPLES = 100
 # Shares at least reached: three standard errors of a hundred questions below what 150 gave (the card's table).
 FIRST_MARKS = {
-    "read a word never seen in training": 0.65,
-    "its letters, each in its place": 0.81,
+    "read a word never seen in training": 0.68,
+    "its letters, each in its place": 0.85,
     "name the thing": 0.96,
     "name its colour": 0.96,
-    "count one to five": 0.52,
-    "colour of one among several": 0.93,
+    "count one to five": 0.47,
+    "colour of one among several": 0.96,
     "thing of a colour among several": 0.96,
-    "describe two or three things: each named with its colour": 0.76,
+    "is there …? yes or no": 0.71,
+    "describe two or three things: each named with its colour": 0.72,
 }
 GROWN_MARKS = {
-    "read a word of 4 to 8 letters": 0.48,
-    "name an object": 0.76,
-    "colour of one among several": 0.95,
+    "read a word of 4 to 8 letters": 0.57,
+    "name an object": 0.87,
+    "colour of one among several": 0.96,
     "shape of a colour among several": 0.96,
     "follow-up: and the one beside it, and the other colour": 0.87,
-    "says that it cannot tell, about a sign": 0.72,
+    "two pictures: which has more": 0.61,
+    "two pictures: which shows it": 0.66,
+    "says that it cannot tell, about things": 0.74,
+    "says that it cannot tell, about a sign": 0.83,
 }
 BY_NAME = {skill.name: skill for skill in FIRST_SKILLS}
 MARKS = [(BY_NAME[name], mark) for name, mark in FIRST_MARKS.items()]
 MARKS += [(skill, GROWN_MARKS[skill.name]) for skill in SKILLS if skill.name in GROWN_MARKS]
+# One of each kind of answer: a word, a number, yes or no, one of two.
+GUESSED = [(skill, mark) for skill, mark in MARKS if skill.asks in ("read", "count", "exists", "which_picture")]
 WRITTEN = BY_NAME["its letters, each in its place"]
 
 
@@ -59,7 +65,7 @@ def test_skill(engine, skill, mark):
     assert share(engine, skill, SAMPLES) >= mark
 
 
-@pytest.mark.parametrize(("skill", "mark"), MARKS, ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(("skill", "mark"), GUESSED, ids=lambda value: getattr(value, "name", ""))
 def test_an_untrained_model_passes_no_mark(engine, skill, mark):
     torch.manual_seed(0)
     untrained = MiniGeminiForConditionalGeneration(engine.model.config).eval()
