@@ -67,7 +67,8 @@ def answer_about_things(scene, skill, question):
         case "name" | "object":
             return say(only(scene.things))
         case "colour":
-            name = only([n for n in NAMES if re.search(rf"the {n}( have)?\?$", question)])
+            name = re.search(r"(?:colour is|colour does|colour of) the (.*?)( have)?\?$", question)[1]
+            assert name in NAMES
             return f"{only({t.colour_name for t in called(scene, name)})}.".capitalize()
         case "find" | "shape":
             colour = only([c for c in COLOURS if re.search(rf"\b{c}\b", question)])
