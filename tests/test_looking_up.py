@@ -113,9 +113,27 @@ TRUE: dict[str, Callable[[Lesson, Turn], bool]] = {
 }
 
 
+SKILLS = {
+    "colours-told": {"colours"},
+    "colours-repeated": {"colour"},
+    "colours-asked": {"colour", "colours"},
+    "absent-told": {"colours"},
+    "absent-asked": {"colour", "colours"},
+    "names-asked": {"exists"},
+    "halves-told": {"places"},
+    "places-told": {"places"},
+    "related-told": {"places"},
+    "related-asked": {"place", "related"},
+    "which-told": {"which_picture"},
+    "which-asked": {"which_picture"},
+    "changes-told": {"changed"},
+    "changes-asked": {"changed", "same"},
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_is_true(kind: str):
-    said = set()
+    said, skills = set(), set()
     for seed in range(SEEDS):
         lesson = sample_looking_up(seed, kind)
         assert lesson == sample_looking_up(seed, kind)
@@ -125,7 +143,9 @@ def test_every_answer_is_true(kind: str):
         for turn in lesson.turns:
             assert TRUE[turn.skill](lesson, turn), (turn, lesson.scenes)
             said.add(turn.answer)
+            skills.add(turn.skill)
     assert len(said) > 3
+    assert skills == SKILLS[kind]
 
 
 def test_where_each_colour_is_asked_once_none_can_be_copied():

@@ -12,7 +12,7 @@ from .composing import compose, tinted
 from .concepts import TINTED_NAMES, alike, with_article
 from .describing import sentence
 from .inventory import listed
-from .looking_up import sample_tinted, shuffled
+from .looking_up import sample_tinted, shuffled, unlike
 from .material import Material
 from .scene import Scene
 from .turns import Turn, ask
@@ -64,13 +64,16 @@ def changes_told(seed: int, material: Material) -> Rounds:
     """Lists of the colours that each thing has in both pictures, and whether they are the same: half of them are."""
     scenes, colours, rng = _again(seed, material, one_at_most=False)
 
-    def compared(name: str) -> str:
+    def verdict(name: str) -> str:
         first, second = colours[name]
-        return f"{first} and {second}, {'the same' if first == second else 'another'}"
+        return "the same" if first == second else "another"
+
+    def compared(name: str) -> str:
+        return f"{' and '.join(colours[name])}, {verdict(name)}"
 
     verdicts: tuple[tuple[str, Callable[[str], str]], ...] = (
         ("Compare the colours of {} in the two pictures.", compared),
-        ("Have {} the same colour or another in the second picture?", lambda name: compared(name).partition(", ")[2]),
+        ("Have {} the same colour or another in the second picture?", verdict),
     )
     turns = [
         listed("changed", asked, {name: say(name) for name in shuffled(colours, rng)})
@@ -120,11 +123,9 @@ def _again(
 ) -> tuple[tuple[Scene, Scene], dict[str, tuple[str, str]], np.random.Generator]:
     """Some drawings and the same again, each in another colour half the time, or one of them at most."""
     rng = np.random.default_rng([material.stream, seed, 91])
-    count, names = int(rng.integers(2, 5)), list[str]()
-    for name in shuffled(TINTED_NAMES, rng):
-        if len(names) < count and not any(alike(name, other) for other in names):
-            names.append(name)
-    unused, first = shuffled(COLOURS, rng), dict[str, str]()
+    count = int(rng.integers(2, 5))
+    names = unlike(shuffled(TINTED_NAMES, rng), count)
+    unused = shuffled(COLOURS, rng)
     first = {name: unused.pop() for name in names}
     changing = names[: int(rng.random() < 0.5)] if one_at_most else [name for name in names if rng.random() < 0.5]
     second = first | {name: unused[int(rng.integers(len(unused)))] for name in changing}

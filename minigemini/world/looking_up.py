@@ -39,10 +39,9 @@ def sample_tinted(seed: int, material: Material) -> tuple[np.random.Generator, S
     """Two to five drawings of different names in different colours, and the generator that goes on from there."""
     rng = np.random.default_rng([material.stream, seed, 96])
     colours = [list(COLOURS)[i] for i in rng.permutation(len(COLOURS))]
-    count, looks = int(rng.integers(2, 6)), list[Thing]()
-    for i in rng.permutation(len(TINTED_NAMES)):
-        if len(looks) < count and not any(alike(TINTED_NAMES[i], thing.name) for thing in looks):
-            looks.append(tinted(rng, TINTED_NAMES[i], colours[len(looks)]))
+    count = int(rng.integers(2, 6))
+    names = unlike((TINTED_NAMES[i] for i in rng.permutation(len(TINTED_NAMES))), count)
+    looks = [tinted(rng, name, colour) for name, colour in zip(names, colours, strict=False)]
     return rng, compose(rng, "few" if count < 5 else "many", looks, material, seed)
 
 
@@ -74,7 +73,7 @@ def absent_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     for asked, between in (_LISTED[0], _LISTED[0], _LISTED[1]):
         told = {name: names[name] or NO_COLOUR for name in shuffled(names, rng)[:_MOST_LISTED]}
         turns.append(listed("colours", asked, told, between))
-    return list({turn.question: turn for turn in shuffled(turns, rng)}.values())
+    return once(turns, rng)
 
 
 def absent_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -112,6 +111,20 @@ LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
 
 def _colour(thing: Thing, rng: np.random.Generator) -> Turn:
     return ask(rng, "colour", sentence(thing.colour_name or ""), name=thing.name)
+
+
+def unlike(names: Iterable[str], count: int) -> list[str]:
+    """The first so many names of which none could pass for another."""
+    chosen: list[str] = []
+    for name in names:
+        if len(chosen) < count and not any(alike(name, other) for other in chosen):
+            chosen.append(name)
+    return chosen
+
+
+def once(turns: list[Turn], rng: np.random.Generator) -> list[Turn]:
+    """Each question once, in an order of its own."""
+    return list({turn.question: turn for turn in shuffled(turns, rng)}.values())
 
 
 def shuffled(items: Iterable[T], rng: np.random.Generator) -> list[T]:

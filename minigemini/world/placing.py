@@ -13,7 +13,7 @@ from .colours import pick
 from .describing import sentence
 from .inventory import listed
 from .layouts import APART_PX, centre
-from .looking_up import shuffled
+from .looking_up import once, shuffled
 from .scene import SCENE_PX, Scene, Thing
 from .turns import Turn, ask
 
@@ -33,7 +33,7 @@ def halves_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
         for axis, (asked, words) in enumerate(_HALVES):
             offsets = {thing.name: centre(thing.box)[axis] - SCENE_PX // 2 for thing in scene.things}
             turns += _told(asked, {n: words[off > 0] for n, off in offsets.items() if abs(off) >= _CLEAR_PX}, rng)
-    return _once(turns, rng)
+    return once(turns, rng)
 
 
 def places_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -44,7 +44,7 @@ def places_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
             offsets = {thing.name: _offset(thing, one, axis) for thing in scene.things if thing is not one}
             said = {name: words[offset > 0] for name, offset in offsets.items() if abs(offset) >= APART_PX}
             turns += _told(f"Where are {{}}, {where} the {one.name}?", said, rng)
-    return _once(turns, rng)
+    return once(turns, rng)
 
 
 def related_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -55,7 +55,7 @@ def related_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
             answers = {thing.name: stands(thing, relation, one) for thing in scene.things if thing is not one}
             said = {name: _YES[answer] for name, answer in answers.items() if answer is not None}
             turns += _told(f"Which of {{}} are {relation} the {one.name}?", said, rng)
-    return _once(turns, rng)
+    return once(turns, rng)
 
 
 def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -80,7 +80,7 @@ def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
         else:
             words_of = {"relation": relation, "name": one.name, "other": other.name}
             turns.append(ask(rng, "related", sentence(_YES[wanted]), **words_of))
-    return _once(turns, rng)
+    return once(turns, rng)
 
 
 PLACING: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
@@ -100,8 +100,3 @@ def _told(asked: str, said: dict[str, str], rng: np.random.Generator) -> list[Tu
     """One list in an order of its own; none of nothing."""
     order = shuffled(said, rng)
     return [listed("places", asked, {name: said[name] for name in order})] if order else []
-
-
-def _once(turns: list[Turn], rng: np.random.Generator) -> list[Turn]:
-    """Each question once, in an order of its own."""
-    return list({turn.question: turn for turn in shuffled(turns, rng)}.values())
