@@ -29,6 +29,7 @@ _LISTED = (
 _MOST_LISTED = 5
 _SHARE_NAMED, _SHARE_IN = 0.25, 0.25
 """How often a picture is told by "The hat is in the first." and by "In the first."; else it is "The first."."""
+_AGAIN = "again"
 _SECOND_SEED = 50_000_000
 """How far the seed of the second picture is from that of the first."""
 
@@ -61,19 +62,21 @@ def which_asked(seed: int, material: Material) -> Rounds:
 
 
 def changes_told(seed: int, material: Material) -> Rounds:
-    """Lists of the colours that each thing has in both pictures, and whether they are the same: half of them are."""
+    """Lists of the colour of each thing and whether it has it again in the second picture: half of them do."""
     scenes, colours, rng = _again(seed, material, one_at_most=False)
+
+    def then(name: str) -> str:
+        first, second = colours[name]
+        return f"{first} {_AGAIN if first == second else second}"
 
     def verdict(name: str) -> str:
         first, second = colours[name]
-        return "the same" if first == second else "another"
-
-    def compared(name: str) -> str:
-        return f"{' and '.join(colours[name])}, {verdict(name)}"
+        return _AGAIN if first == second else "another"
 
     verdicts: tuple[tuple[str, Callable[[str], str]], ...] = (
-        ("Compare the colours of {} in the two pictures.", compared),
-        ("Have {} the same colour or another in the second picture?", verdict),
+        ("Which colours have {}, first and then, or again?", then),
+        ("Which colours have {}, and again or others?", lambda name: f"{colours[name][0]} {verdict(name)}"),
+        ("Have {} their colours again, or others?", verdict),
     )
     turns = [
         listed("changed", asked, {name: say(name) for name in shuffled(colours, rng)})

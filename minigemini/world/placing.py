@@ -23,7 +23,16 @@ _HALVES = (("Where are {}, left or right?", ("left", "right")), ("Where are {}, 
 """By axis, as below: what is asked, and the words for what is less and what is more."""
 _FROM = (("left or right of", ("left", "right")), ("above or below", ("above", "below")))
 _YES = {True: "yes", False: "no"}
-_MOST_PAIRS = 10
+_MOST_PAIRS = 14
+_NEARER = (
+    ("Say whether the {name} is {relation} the {other}.", "The {name} {yes}."),
+    ("Answer whether the {name} is {relation} the {other}.", "It is: {yes}."),
+    ("Is the {name} {relation} the {other}, yes or no?", "So: {yes}."),
+    ("The {name} is {relation} the {other}: yes or no?", "So {yes}."),
+    ("The {name} is {relation} the {other}: true or not?", ": {yes}."),
+)
+"""How yes or no is asked for behind some other word, from most of them to none; next comes the answer by itself."""
+_SHARE_SHORT = 0.5
 
 
 def halves_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -40,46 +49,44 @@ def places_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Lists of where all others are, as seen from up to three of the things."""
     turns = list[Turn]()
     for one in (scene.things[i] for i in rng.permutation(len(scene.things))[:3]):
-        for axis, (where, words) in enumerate(_FROM):
-            offsets = {thing.name: _offset(thing, one, axis) for thing in scene.things if thing is not one}
-            said = {name: words[offset > 0] for name, offset in offsets.items() if abs(offset) >= APART_PX}
+        for axis, (where, _) in enumerate(_FROM):
+            places = {thing.name: _place(thing, one, axis) for thing in scene.things if thing is not one}
+            said = {name: place for name, place in places.items() if place}
             turns += _told(f"Where are {{}}, {where} the {one.name}?", said, rng)
     return once(turns, rng)
 
 
 def related_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Lists of which stand so to one of the things, and which do not."""
+    """Lists of which stand so to one of the things, and which do not: behind where they are, and by itself."""
     turns = list[Turn]()
-    for one in (scene.things[i] for i in rng.permutation(len(scene.things))[:4]):
+    for one in (scene.things[i] for i in rng.permutation(len(scene.things))[:3]):
+        others = [thing for thing in scene.things if thing is not one]
         for relation in shuffled(RELATIONS, rng)[:2]:
-            answers = {thing.name: stands(thing, relation, one) for thing in scene.things if thing is not one}
-            said = {name: _YES[answer] for name, answer in answers.items() if answer is not None}
-            turns += _told(f"Which of {{}} are {relation} the {one.name}?", said, rng)
+            asked = f"Which of {{}} are {relation} the {one.name}"
+            stand = {thing.name: stands(thing, relation, one) for thing in others}
+            said = {name: _YES[so] for name, so in stand.items() if so is not None}
+            places = {thing.name: _place(thing, one, RELATIONS[relation][0]) for thing in others}
+            turns += _told(f"{asked}?", said, rng)
+            turns += _told(f"{asked}, and how?", {n: f"{places[n]} {so}" for n, so in said.items() if places[n]}, rng)
     return once(turns, rng)
 
 
 def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Where one thing is from another, and whether it stands so to it: half the time it does."""
+    """Whether one thing stands so to another: half the time it does."""
     pairs = [(one, other) for one in scene.things for other in scene.things if one is not other]
     turns = list[Turn]()
     for one, other in (pairs[i] for i in rng.permutation(len(pairs))[:_MOST_PAIRS]):
-        form, wanted = rng.random(), bool(rng.random() < 0.5)
+        wanted = bool(rng.random() < 0.5)
         fitting = [relation for relation in RELATIONS if stands(one, relation, other) is wanted]
         if not fitting:
             continue
-        relation = pick(rng, fitting)
-        axis = RELATIONS[relation][0]
-        offset, (where, words) = _offset(one, other, axis), _FROM[axis]
-        if form < 0.25 and abs(offset) >= APART_PX:
-            place = sentence(words[offset > 0])
-            turns.append(Turn("place", f"Where is the {one.name}, {where} the {other.name}?", place))
-        elif form < 0.6:
-            question = f"Say whether the {one.name} is {relation} the {other.name}."
-            short = rng.random() < 0.5
-            turns.append(Turn("related", question, sentence(f"{'' if short else f'the {one.name} '}{_YES[wanted]}")))
+        words = {"relation": pick(rng, fitting), "name": one.name, "other": other.name}
+        yes = _YES[wanted]
+        if rng.random() < _SHARE_SHORT:
+            turns.append(ask(rng, "related", sentence(yes), **words))
         else:
-            words_of = {"relation": relation, "name": one.name, "other": other.name}
-            turns.append(ask(rng, "related", sentence(_YES[wanted]), **words_of))
+            asked, answer = (form.format(**words, yes=yes) for form in pick(rng, _NEARER))
+            turns.append(Turn("related", asked, answer))
     return once(turns, rng)
 
 
@@ -92,8 +99,10 @@ PLACING: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
 """Where nothing can be asked, as where all things stand in the middle, there are no rounds."""
 
 
-def _offset(thing: Thing, other: Thing, axis: int) -> float:
-    return centre(thing.box)[axis] - centre(other.box)[axis]
+def _place(thing: Thing, other: Thing, axis: int) -> str | None:
+    """Where the thing is as seen from the other; nothing where people would not agree."""
+    offset = centre(thing.box)[axis] - centre(other.box)[axis]
+    return _FROM[axis][1][offset > 0] if abs(offset) >= APART_PX else None
 
 
 def _told(asked: str, said: dict[str, str], rng: np.random.Generator) -> list[Turn]:
