@@ -20,6 +20,7 @@ from minigemini.world.scene import SCENE_PX, Scene, Thing
 from minigemini.world.turns import CANNOT_TELL, Turn
 
 SEEDS = 150
+BEFORE_YES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
 PLACE_WORDS = (("left", "right"), ("above", "below"))
 KINDS = [*LOOKING_UP, *PLACING, *COMPARING]
 
@@ -71,8 +72,10 @@ def relation_is_true(lesson: Lesson, turn: Turn) -> bool:
     one, other = (things[name] for name in named(turn))
     (relation,) = (relation for relation in RELATIONS if relation in turn.question)
     yes = "yes" if stands(one, relation, other) else "no"
-    said = ("", f"the {one.name} ", "it is: ", "so: ", "so ", ": ")
-    return turn.answer.lower() in [f"{before}{yes}." for before in said]
+    before = [said for asked, said in BEFORE_YES.items() if re.search(asked, turn.question)]
+    if not before:
+        return turn.answer == f"{yes.capitalize()}."
+    return turn.answer == f"{before[0].format(one.name)}{yes}."
 
 
 def which_is_true(lesson: Lesson, turn: Turn) -> bool:
