@@ -22,7 +22,7 @@ FIRST_MARKS = {
     "colour of one among several": 0.96,
     "thing of a colour among several": 0.96,
     "is there …? yes or no": 0.76,
-    "describe two or three things: each named with its colour": 0.72,
+    "describe two or three things: each named with its colour": 0.76,
 }
 GROWN_MARKS = {
     "read a word of 4 to 8 letters": 0.58,

@@ -12,7 +12,7 @@ from .composing import compose, tinted
 from .concepts import TINTED_NAMES, alike, with_article
 from .describing import sentence
 from .inventory import listed
-from .looking_up import sample_tinted, shuffled, unlike
+from .looking_up import sample_tinted, shuffled, told, unlike
 from .material import Material
 from .scene import Scene
 from .turns import Turn, ask
@@ -29,7 +29,6 @@ _LISTED = (
 _MOST_LISTED = 5
 _SHARE_NAMED, _SHARE_IN = 0.25, 0.25
 """How often a picture is told by "The hat is in the first." and by "In the first."; else it is "The first."."""
-_AGAIN = "again"
 _SECOND_SEED = 50_000_000
 """How far the seed of the second picture is from that of the first."""
 
@@ -39,8 +38,8 @@ def which_told(seed: int, material: Material) -> Rounds:
     scenes, names, rng = _two(seed, material)
     turns = list[Turn]()
     for asked, between in _LISTED if names else ():
-        told = {name: names[name] for name in shuffled(names, rng)[:_MOST_LISTED]}
-        turns.append(listed("which_picture", asked, told, between))
+        said = {name: names[name] for name in shuffled(names, rng)[:_MOST_LISTED]}
+        turns.append(listed("which_picture", asked, said, between))
     return scenes, shuffled(turns, rng)
 
 
@@ -64,25 +63,14 @@ def which_asked(seed: int, material: Material) -> Rounds:
 def changes_told(seed: int, material: Material) -> Rounds:
     """Lists of the colour of each thing and whether it has it again in the second picture: half of them do."""
     scenes, colours, rng = _again(seed, material, one_at_most=False)
-
-    def then(name: str) -> str:
-        first, second = colours[name]
-        return f"{first} {_AGAIN if first == second else second}"
-
-    def verdict(name: str) -> str:
-        first, second = colours[name]
-        return _AGAIN if first == second else "another"
-
-    verdicts: tuple[tuple[str, Callable[[str], str]], ...] = (
-        ("Which colours have {}, first and then, or again?", then),
-        ("Which colours have {}, and again or others?", lambda name: f"{colours[name][0]} {verdict(name)}"),
-        ("Have {} their colours again, or others?", verdict),
+    verdicts = {name: "again" if first == second else "another" for name, (first, second) in colours.items()}
+    thens = {name: f"{a} again" if a == b else f"{a} {b}" for name, (a, b) in colours.items()}
+    lists = (
+        ("Which colours have {}, first and then, or again?", thens),
+        ("Which colours have {}, and again or others?", {n: f"{colours[n][0]} {verdicts[n]}" for n in colours}),
+        ("Have {} their colours again, or others?", verdicts),
     )
-    turns = [
-        listed("changed", asked, {name: say(name) for name in shuffled(colours, rng)})
-        for asked, say in verdicts
-        if colours
-    ]
+    turns = [turn for asked, said in lists for turn in told("changed", asked, said, rng)]
     return scenes, shuffled(turns, rng)
 
 

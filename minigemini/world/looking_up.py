@@ -6,7 +6,7 @@ ever without. That a name is not there is learnt in the same way: as the colour 
 as the answer to whether it is there (`docs/experiments.md`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -50,8 +50,8 @@ def colours_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     things, turns = list(scene.things), list[Turn]()
     for asked, between in _LISTED:
         rng.shuffle(things)
-        told = {thing.name: thing.colour_name or "" for thing in things}
-        turns.append(listed("colours", asked, told, between))
+        said = {thing.name: thing.colour_name or "" for thing in things}
+        turns.append(listed("colours", asked, said, between))
     rng.shuffle(turns)
     return turns
 
@@ -71,8 +71,8 @@ def absent_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Colours in lists of names of which half are not there, and have the colour "none"."""
     names, turns = _half_absent(scene, rng), list[Turn]()
     for asked, between in (_LISTED[0], _LISTED[0], _LISTED[1]):
-        told = {name: names[name] or NO_COLOUR for name in shuffled(names, rng)[:_MOST_LISTED]}
-        turns.append(listed("colours", asked, told, between))
+        said = {name: names[name] or NO_COLOUR for name in shuffled(names, rng)[:_MOST_LISTED]}
+        turns.append(listed("colours", asked, said, between))
     return once(turns, rng)
 
 
@@ -120,6 +120,12 @@ def unlike(names: Iterable[str], count: int) -> list[str]:
         if len(chosen) < count and not any(alike(name, other) for other in chosen):
             chosen.append(name)
     return chosen
+
+
+def told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> list[Turn]:
+    """One list in an order of its own; none of nothing."""
+    order = shuffled(said, rng)
+    return [listed(skill, asked, {name: said[name] for name in order})] if order else []
 
 
 def once(turns: list[Turn], rng: np.random.Generator) -> list[Turn]:

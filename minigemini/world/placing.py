@@ -11,9 +11,8 @@ import numpy as np
 from .asking import RELATIONS, stands
 from .colours import pick
 from .describing import sentence
-from .inventory import listed
 from .layouts import APART_PX, centre
-from .looking_up import once, shuffled
+from .looking_up import once, shuffled, told
 from .scene import SCENE_PX, Scene, Thing
 from .turns import Turn, ask
 
@@ -33,6 +32,7 @@ _NEARER = (
 )
 """How yes or no is asked for behind some other word, from most of them to none; next comes the answer by itself."""
 _SHARE_SHORT = 0.5
+"""How often it is "Yes." or "No." by itself."""
 
 
 def halves_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -41,7 +41,8 @@ def halves_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     for _ in range(2):
         for axis, (asked, words) in enumerate(_HALVES):
             offsets = {thing.name: centre(thing.box)[axis] - SCENE_PX // 2 for thing in scene.things}
-            turns += _told(asked, {n: words[off > 0] for n, off in offsets.items() if abs(off) >= _CLEAR_PX}, rng)
+            said = {name: words[offset > 0] for name, offset in offsets.items() if abs(offset) >= _CLEAR_PX}
+            turns += told("places", asked, said, rng)
     return once(turns, rng)
 
 
@@ -52,7 +53,7 @@ def places_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
         for axis, (where, _) in enumerate(_FROM):
             places = {thing.name: _place(thing, one, axis) for thing in scene.things if thing is not one}
             said = {name: place for name, place in places.items() if place}
-            turns += _told(f"Where are {{}}, {where} the {one.name}?", said, rng)
+            turns += told("places", f"Where are {{}}, {where} the {one.name}?", said, rng)
     return once(turns, rng)
 
 
@@ -66,8 +67,9 @@ def related_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
             stand = {thing.name: stands(thing, relation, one) for thing in others}
             said = {name: _YES[so] for name, so in stand.items() if so is not None}
             places = {thing.name: _place(thing, one, RELATIONS[relation][0]) for thing in others}
-            turns += _told(f"{asked}?", said, rng)
-            turns += _told(f"{asked}, and how?", {n: f"{places[n]} {so}" for n, so in said.items() if places[n]}, rng)
+            turns += told("places", f"{asked}?", said, rng)
+            behind = {name: f"{places[name]} {so}" for name, so in said.items() if places[name]}
+            turns += told("places", f"{asked}, and how?", behind, rng)
     return once(turns, rng)
 
 
@@ -103,9 +105,3 @@ def _place(thing: Thing, other: Thing, axis: int) -> str | None:
     """Where the thing is as seen from the other; nothing where people would not agree."""
     offset = centre(thing.box)[axis] - centre(other.box)[axis]
     return _FROM[axis][1][offset > 0] if abs(offset) >= APART_PX else None
-
-
-def _told(asked: str, said: dict[str, str], rng: np.random.Generator) -> list[Turn]:
-    """One list in an order of its own; none of nothing."""
-    order = shuffled(said, rng)
-    return [listed("places", asked, {name: said[name] for name in order})] if order else []
