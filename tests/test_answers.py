@@ -11,10 +11,17 @@ from minigemini.world.colours import COLOURS
 from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
 from minigemini.world.concepts import NAMES, alike, kin_of, plural
 from minigemini.world.conversation import conversation, possible_exchanges
-from minigemini.world.lessons import PAIR_KINDS, sample_caption, sample_lesson, sample_pair, sample_quiz
+from minigemini.world.lessons import (
+    PAIR_KINDS,
+    sample_caption,
+    sample_lesson,
+    sample_page,
+    sample_pair,
+    sample_quiz,
+)
 from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
 from minigemini.world.pages import PAGE_KINDS
-from minigemini.world.reading import READING_SKILLS, SPELLING_SKILLS
+from minigemini.world.reading import ORDINALS, READING_SKILLS, SPELLING_SKILLS
 from minigemini.world.turns import CANNOT_TELL
 
 SEEDS = 400
@@ -276,6 +283,57 @@ def test_a_conversation_never_lets_a_reading_be_copied():
             skills = [turn.skill for turn in turns]
             spelt = [i for i, skill in enumerate(skills) if skill in SPELLING_SKILLS]
             assert not spelt or not any(skill in READING_SKILLS for skill in skills[spelt[0] + 1 :])
+
+
+def listed_on_page(scene, turn):
+    """What a list about a page has to say: each name and what belongs to it."""
+    heads, *rows = [[cell.word for cell in row] for row in scene.cells] or [[]]
+    match turn.skill:
+        case "read_all":
+            return {which: line.word for which, line in zip(ORDINALS, scene.lines, strict=False)}
+        case "value":
+            return {bar.label.word: bar.value.word for bar in scene.bars}
+        case "label":
+            return {bar.value.word: bar.label.word for bar in scene.bars}
+        case "row":
+            return {row[0]: " ".join(row[1:]) for row in rows}
+        case "cell":
+            column = heads.index(re.search(r"column (\w+)", turn.question)[1])
+            return {row[0]: row[column] for row in rows}
+
+
+@pytest.mark.parametrize("kind", PAGE_KINDS)
+def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
+    orders = Counter()
+    for seed in range(SEEDS):
+        lesson = sample_page(seed, kind)
+        (scene,) = lesson.scenes
+        if lesson.turns[0].skill == "describe":
+            assert lesson.turns[0].answer == sample_caption(seed, kind).turns[0].answer
+            continue
+        told = []
+        for turn in lesson.turns:
+            right = {name.lower(): text for name, text in listed_on_page(scene, turn).items()}
+            said = dict(clause.split(" ", 1) for clause in re.split(", | and ", turn.answer.rstrip(".")))
+            asked = re.findall(r"\w+", turn.question.lower())
+            assert {name.lower(): text for name, text in said.items()} == right
+            assert [word for word in asked if word in right] == [name.lower() for name in said]
+            orders[list(right) == [name.lower() for name in said]] += 1
+            told += said.values()
+        assert len(told) == len(set(told))
+    assert orders[False] > SEEDS / 10
+
+
+@pytest.mark.parametrize("kind", PAGE_KINDS)
+def test_a_page_is_asked_about_in_short_rounds_and_nothing_twice(kind):
+    for seed in range(SEEDS):
+        lesson = sample_page(seed, kind, asked=True)
+        (scene,) = lesson.scenes
+        cells = max(len(scene.cells) - 1, 0) * (len(scene.cells[0]) - 1 if scene.cells else 0)
+        assert len(lesson.turns) == (len(scene.lines) or len(scene.bars) or cells) > 0
+        assert len({turn.answer for turn in lesson.turns}) == len(lesson.turns)
+        for turn in lesson.turns:
+            assert turn.answer == answer_about_text(scene, turn.skill, turn.question)
 
 
 def test_where_many_things_are_one_round_names_them_all():

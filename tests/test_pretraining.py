@@ -221,7 +221,7 @@ def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
 
 
 def test_steps_are_named_in_errors(tmp_path, monkeypatch):
-    assert steps_of_chain("nano")[-2:] == (EXPORT, "nano-hd")
+    assert steps_of_chain("nano")[-4:] == (EXPORT, "nano-hd-lines", "nano-hd-told", "nano-hd")
     with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-low-res-encoder, "):
         train_chain("nano", tmp_path, {}, ("polish",))
     with pytest.raises(RecipeError, match="nano-instruct first"):

@@ -32,9 +32,9 @@ from minigemini.world.lettered_crops import CROP_PX, draw_lettered_crop, lettere
 from minigemini.world.lettering import CAP_HEIGHTS_PX
 from minigemini.world.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
 from minigemini.world.material import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
-from minigemini.world.pages import PAGE_KINDS
+from minigemini.world.pages import ONE_LINE, PAGE_KINDS
 from minigemini.world.samples import label, labelled_scene
-from minigemini.world.scene import SCENE_PX
+from minigemini.world.scene import PAGE_PX, SCENE_PX
 
 EVERY_KIND = (*KINDS, *CROWDED_KINDS, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
@@ -214,6 +214,12 @@ def test_letters_of_pages_have_slots_too():
         assert slots.shape[:2] == (scene.size_px // PATCH_PX,) * 2
         letters = sum(len(text.word.replace(" ", "")) for text in scene.written)
         assert letters * 0.9 <= (slots > 0).sum() <= letters  # two narrow letters may share a slot
+
+
+def test_a_page_of_one_line_has_two_words():
+    scenes = [sample_scene(seed, ONE_LINE) for seed in range(60)]
+    assert {(scene.kind, scene.size_px, len(scene.lines)) for scene in scenes} == {("lines", PAGE_PX, 1)}
+    assert {len(scene.lines[0].word.split()) for scene in scenes} == {2}
 
 
 def test_patch_labels_name_what_covers_the_patch():

@@ -16,11 +16,12 @@ from ..world.lessons import (
     sample_inventory,
     sample_lesson,
     sample_looking_up,
+    sample_page,
     sample_quiz,
 )
 from ..world.looking_up import LOOKING_UP
 from ..world.material import SMALL_WORLD, TINTED_WORLD
-from ..world.pages import PAGE_KINDS
+from ..world.pages import ONE_LINE, PAGE_KINDS
 from ..world.placing import PLACING
 from ..world.requesting import sample_request
 from .feed import DRAWN_PREFIX
@@ -39,6 +40,9 @@ DRAWN: dict[str, tuple[Callable[[int, str], Lesson], tuple[str, ...]]] = {
     "signs": (partial(sample_lesson, max_turns=1), ("sign",)),
     "crowded": (sample_lesson, CROWDED_KINDS),
     "pages": (sample_lesson, PAGE_KINDS),
+    "lines": (partial(sample_lesson, max_turns=1), (ONE_LINE,)),
+    "pages-told": (sample_page, PAGE_KINDS),
+    "pages-asked": (partial(sample_page, asked=True), PAGE_KINDS),
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "inventories": (sample_inventory, ("few", "many", "few", "many", *PAIR_KINDS)),
     "colours": (sample_colours, ("few",)),

@@ -43,10 +43,18 @@ INSTRUCT = {
     **{"changes-told": 12_000, "changes-asked": 16_000},
 }
 """What all ends with, so that nothing is forgotten: samples by what is drawn, more than are used."""
+READ_PAGES = {
+    "hd-lines": {"lines": 1280},
+    "hd-told": {"pages-told": 1800, "pages-asked": 300, "lines": 300},
+    "hd": {"pages-asked": 2464, "pages": 806, "lines": 538, "pages-told": 448, "lessons": 224},
+}
+"""What is learnt with 2 x 2 tiles, in this order, and from how many samples: to read where only one line is, then
+pages from their top or by name, then to answer about them; and a few scenes lest they be forgotten."""
 CHAINS = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
-        *("nano-align", "nano-signs", *(f"nano-{what}" for what in FIND_BY_NAME), "nano-instruct", "nano-hd"),
+        *("nano-align", "nano-signs", *(f"nano-{what}" for what in FIND_BY_NAME), "nano-instruct"),
+        *(f"nano-{what}" for what in READ_PAGES),
     ),
     TWIN: (
         *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
@@ -76,7 +84,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         signs(root),
         *looking_up(root),
         instruct(root),
-        instruct_hd(root),
+        *reading_pages(root),
         *twins(root),
         painter(),
     ]
@@ -159,12 +167,8 @@ def signs(root: str) -> Recipe:
 
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
     """Stage 2 goes on with things by their names, what is asked about them told ever farther behind those."""
-    steps, base = list[Recipe](), f"{root}/{name}-signs/{CHECKPOINT}"
-    for what, parts in FIND_BY_NAME.items():
-        step = replace(signs(root), name=f"{name}-{what}", base=base, data=_drawn(parts), global_batch=8, micro_batch=8)
-        steps.append(step)
-        base = f"{root}/{step.name}/{CHECKPOINT}"
-    return steps
+    first = replace(signs(root), base=f"{root}/{name}-signs/{CHECKPOINT}", global_batch=8, micro_batch=8)
+    return _one_after_another(root, first, {f"{name}-{what}": parts for what, parts in FIND_BY_NAME.items()})
 
 
 def instruct(root: str) -> Recipe:
@@ -182,20 +186,21 @@ def instruct(root: str) -> Recipe:
     )
 
 
-def instruct_hd(root: str) -> Recipe:
-    """Stage 2 goes on for a while with 2 x 2 tiles and the whole picture: pages, and scenes lest they be forgotten."""
-    return replace(
+def reading_pages(root: str) -> list[Recipe]:
+    """Stage 2 goes on for a while with 2 x 2 tiles and the whole picture."""
+    first = replace(
         instruct(root),
-        name="nano-hd",
         base=f"{root}/nano-instruct/{CHECKPOINT}",
         geometry="hd",
-        data=(DataPart("drawn:pages#9000"), DataPart("drawn:lessons#3000")),
         steps=None,
-        learning_rate=5e-4,
+        learning_rate=8e-4,
+        small_parts_rate=0.1,
+        global_batch=8,
         micro_batch=4,
         max_length=1024,
         row_length=1024,
     )
+    return _one_after_another(root, first, {f"nano-{what}": parts for what, parts in READ_PAGES.items()})
 
 
 def painter() -> Pretraining:
@@ -213,6 +218,15 @@ def twins(root: str) -> list[Settings]:
     by_name = looking_up(root, TWIN)
     last = replace(instruct(root), name=f"{TWIN}-instruct", base=f"{root}/{by_name[-1].name}/{CHECKPOINT}")
     return [projector, first, second, *by_name, last]
+
+
+def _one_after_another(root: str, first: Recipe, parts: Mapping[str, Mapping[str, int]]) -> list[Recipe]:
+    """Recipes by name and what they learn from, each of which starts from what the one before leaves."""
+    steps, base = list[Recipe](), first.base
+    for name, samples in parts.items():
+        steps.append(replace(first, name=name, base=base, data=_drawn(samples)))
+        base = f"{root}/{name}/{CHECKPOINT}"
+    return steps
 
 
 def _drawn(parts: Mapping[str, int]) -> tuple[DataPart, ...]:

@@ -29,17 +29,18 @@ def sample_scene(seed: int, kind: str | None = None, material: Material = TRAINI
     """The scene of a seed: the same seed, kind and material always give the same.
 
     Args:
-        kind: of `KINDS`, `CROWDED_KINDS` or `pages.PAGE_KINDS`; one of `KINDS` is drawn when not given.
+        kind: of `KINDS`, `CROWDED_KINDS` or `pages.PAGE_KINDS`, or `pages.ONE_LINE`; one of `KINDS` is drawn when not
+            given.
         material: what the scene is made of.
 
     Raises:
         ValueError: there is no such kind.
     """
     kind = kind or pick(np.random.default_rng([material.stream, seed]), KINDS)
-    if kind not in (known := (*KINDS, *CROWDED_KINDS, *pages.PAGE_KINDS)):
+    if kind not in (known := (*KINDS, *CROWDED_KINDS, pages.ONE_LINE, *pages.PAGE_KINDS)):
         raise ValueError(f"unknown kind of scene {kind!r}: choose from {', '.join(known)}")
     rng = np.random.default_rng([material.stream, seed, crc32(kind.encode())])
-    if kind in (*pages.PAGE_KINDS, "text"):
+    if kind in (pages.ONE_LINE, *pages.PAGE_KINDS, "text"):
         return pages.compose(rng, kind, material, seed)
     return compose(rng, kind, _looks(rng, kind, material), material, seed)
 

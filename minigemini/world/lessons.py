@@ -17,6 +17,7 @@ from .inventory import inventory, inventory_of_two
 from .looking_up import LOOKING_UP, sample_tinted
 from .material import TINTED_WORLD, TRAINING, Material
 from .placing import PLACING
+from .reading import page_asked, page_told
 from .scene import Scene
 from .turns import Exchange, Turn, ask
 
@@ -110,6 +111,17 @@ def sample_looking_up(seed: int, kind: str, material: Material = TRAINING) -> Le
         rng, scene = sample_tinted(seed, material)
         lesson = Lesson((scene,), tuple((LOOKING_UP | PLACING)[kind](scene, rng)))
     return lesson if lesson.turns else sample_looking_up(seed + _SEED_AFTER, kind, material)
+
+
+def sample_page(seed: int, kind: str, material: Material = TRAINING, asked: bool = False) -> Lesson:
+    """The page of a seed, all of which is read: told in lists by name, or `asked` for in short rounds.
+
+    Args:
+        kind: one of `pages.PAGE_KINDS`.
+    """
+    scene = sample_scene(seed, kind, material)
+    rng = np.random.default_rng([material.stream, seed, 10])
+    return Lesson((scene,), tuple((page_asked if asked else page_told)(scene, rng)))
 
 
 def sample_caption(seed: int, kind: str | None = None, material: Material = TRAINING) -> Lesson:

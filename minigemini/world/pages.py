@@ -13,6 +13,10 @@ from .material import Material
 from .scene import PAGE_PX, SCENE_PX, Bar, Block, Scene, Sign
 
 PAGE_KINDS = ("lines", "chart", "table")
+ONE_LINE = "line"
+"""A page with one line of two words on it and nothing else: what reading pages begins with."""
+_LINES_AND_WORDS = {ONE_LINE: ((1, 1), 2), "lines": ((1, 3), 4), "text": ((3, 6), 4)}
+"""Least and most lines, and most words of a line."""
 _GAP_PX = 12
 _LABELS_PX = 150
 """Room for labels before lying bars."""
@@ -22,12 +26,14 @@ def compose(rng: np.random.Generator, kind: str, material: Material, seed: int) 
     """A page of the kind, from a generator that stands at the page's seed."""
     ground = background(rng, [])
     font, cap_height = pick(rng, material.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
-    size_px, least_and_most_lines = (SCENE_PX, (3, 6)) if kind == "text" else (PAGE_PX, (1, 3))
+    size_px = SCENE_PX if kind == "text" else PAGE_PX
     pen = _Pen(rng, material, ground, contrasting(rng, ground), font, cap_height, size_px)
     noise = max(0.0, float(rng.uniform(-6, 6)))
     match kind:
-        case "lines" | "text":
-            lines, blocks = _lines(pen, least_and_most_lines)
+        case "line" | "lines" | "text":
+            least_and_most, most_words = _LINES_AND_WORDS[kind]
+            lines, blocks = _lines(pen, least_and_most, most_words)
+            kind = "lines" if kind == ONE_LINE else kind
             return Scene(kind, ground, lines=lines, blocks=blocks, size_px=size_px, noise=noise, seed=seed)
         case "chart":
             bars, blocks = _chart(pen)
@@ -74,8 +80,8 @@ class _Pen:
         return found
 
 
-def _lines(pen: _Pen, least_and_most: tuple[int, int]) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
-    """So many lines of one to four words, on a panel or straight on the ground."""
+def _lines(pen: _Pen, least_and_most: tuple[int, int], most_words: int) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
+    """So many lines of one to `most_words` words, on a panel or straight on the ground."""
     rng = pen.rng
     panel = bool(rng.random() < 0.5)
     if panel:
@@ -83,7 +89,7 @@ def _lines(pen: _Pen, least_and_most: tuple[int, int]) -> tuple[tuple[Sign, ...]
         pen.ink = contrasting(rng, pen.ground)
     count = int(rng.integers(least_and_most[0], least_and_most[1] + 1))
     most = int(rng.integers(2, 5)) if count == 1 else int(rng.integers(1, 4))
-    texts = [_line(pen, most) for _ in range(count)]
+    texts = [_line(pen, min(most, most_words)) for _ in range(count)]
     pitch, pad = round(pen.cap_height_px * rng.uniform(1.7, 2.4)), int(rng.integers(8, 20))
     count = min(count, 1 + (pen.side_px - 4 - pen.cap_height_px - 2 * pad) // pitch)
     texts = texts[:count]

@@ -1,17 +1,21 @@
 """Questions about what is written: words, lines, charts and tables."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .colours import pick
-from .describing import NUMBERS, sentence, written
+from .describing import NUMBERS, describe, enumerate_words, sentence, written
+from .looking_up import shuffled
 from .scene import Bar, Scene, Sign
-from .turns import Exchange, ask
+from .turns import Exchange, Turn, ask
 
 ORDINALS = ("first", "second", "third")
 SPELLING_SKILLS = ("describe", "read", "read_all")
 """Skills whose answer spells out all that is written, where something is."""
 READING_SKILLS = (*SPELLING_SKILLS, "read_one", "read_line", "value", "label", "extreme", "cell", "row")
 """Skills whose answer spells out some of it."""
+_SHARE_DESCRIBED = 0.3
 
 
 def about_words(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
@@ -75,3 +79,57 @@ def _about_cells(cells: tuple[tuple[Sign, ...], ...], rng: np.random.Generator) 
         (ask(rng, "row", " ".join(text.word for text in again), row=again[0].word),),
         (ask(rng, "count", sentence(NUMBERS[len(heads)]), "count_words", plural="columns"),),
     ]
+
+
+def page_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+    """Everything on a page once, from its top or by what it is called, with its name before each text."""
+    if rng.random() < _SHARE_DESCRIBED:
+        return [ask(rng, "describe", describe(scene))]
+    match scene.kind:
+        case "lines":
+            said = {which: line.word for which, line in zip(ORDINALS, scene.lines, strict=False)}
+            return [_told("read_all", "Read the {} line.", said, rng)]
+        case "chart":
+            said = {bar.label.word: bar.value.word for bar in scene.bars}
+            if rng.random() < 0.5:
+                return [_told("value", "Which values do {} have?", said, rng)]
+            said = {value: label for label, value in said.items()}
+            return [_told("label", "Which bars have the values {}?", said, rng)]
+    heads, *rows = scene.cells
+    if rng.random() < 0.5:
+        said = {row[0].word: " ".join(cell.word for cell in row[1:]) for row in rows}
+        return [_told("row", "What do rows {} say?", said, rng)]
+    return [
+        _told(
+            "cell", f"What is in column {heads[i].word} of rows {{}}?", {row[0].word: row[i].word for row in rows}, rng
+        )
+        for i in 1 + rng.permutation(len(heads) - 1)
+    ]
+
+
+def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+    """Everything on a page once, in short rounds."""
+    match scene.kind:
+        case "lines":
+            named = zip(ORDINALS, scene.lines, strict=False)
+            turns = [ask(rng, "read_line", line.word, which=which) for which, line in named]
+        case "chart" if rng.random() < 0.5:
+            turns = [ask(rng, "value", bar.value.word, label=bar.label.word) for bar in scene.bars]
+        case "chart":
+            turns = [ask(rng, "label", bar.label.word, value=bar.value.word) for bar in scene.bars]
+        case _:
+            heads, *rows = scene.cells
+            turns = [
+                ask(rng, "cell", cell.word, row=row[0].word, column=head.word)
+                for row in rows
+                for head, cell in zip(heads[1:], row[1:], strict=True)
+            ]
+    return shuffled(turns, rng)
+
+
+def _told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> Turn:
+    """One list in an order of its own."""
+    names = shuffled(said, rng)
+    return Turn(
+        skill, asked.format(enumerate_words(names)), sentence(enumerate_words([f"{n} {said[n]}" for n in names]))
+    )
