@@ -16,6 +16,7 @@ SPELLING_SKILLS = ("describe", "read", "read_all")
 READING_SKILLS = (*SPELLING_SKILLS, "read_one", "read_line", "value", "label", "extreme", "cell", "row")
 """Skills whose answer spells out some of it."""
 _SHARE_DESCRIBED = 0.3
+"""How often a page is told from its top, and not by name."""
 
 
 def about_words(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
@@ -95,16 +96,17 @@ def page_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
                 return [_told("value", "Which values do {} have?", said, rng)]
             said = {value: label for label, value in said.items()}
             return [_told("label", "Which bars have the values {}?", said, rng)]
-    heads, *rows = scene.cells
-    if rng.random() < 0.5:
-        said = {row[0].word: " ".join(cell.word for cell in row[1:]) for row in rows}
-        return [_told("row", "What do rows {} say?", said, rng)]
-    return [
-        _told(
-            "cell", f"What is in column {heads[i].word} of rows {{}}?", {row[0].word: row[i].word for row in rows}, rng
-        )
-        for i in 1 + rng.permutation(len(heads) - 1)
-    ]
+        case _:
+            heads, *rows = scene.cells
+            if rng.random() < 0.5:
+                said = {row[0].word: " ".join(cell.word for cell in row[1:]) for row in rows}
+                return [_told("row", "What do rows {} say?", said, rng)]
+            columns = {
+                heads[i].word: {row[0].word: row[i].word for row in rows} for i in 1 + rng.permutation(len(heads) - 1)
+            }
+            return [
+                _told("cell", f"What is in column {name} of rows {{}}?", said, rng) for name, said in columns.items()
+            ]
 
 
 def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -130,6 +132,5 @@ def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 def _told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> Turn:
     """One list in an order of its own."""
     names = shuffled(said, rng)
-    return Turn(
-        skill, asked.format(enumerate_words(names)), sentence(enumerate_words([f"{n} {said[n]}" for n in names]))
-    )
+    answer = sentence(enumerate_words([f"{name} {said[name]}" for name in names]))
+    return Turn(skill, asked.format(enumerate_words(names)), answer)
