@@ -36,7 +36,7 @@ from minigemini.world.pages import ONE_LINE, PAGE_KINDS
 from minigemini.world.samples import label, labelled_scene
 from minigemini.world.scene import PAGE_PX, SCENE_PX
 
-EVERY_KIND = (*KINDS, *CROWDED_KINDS, *PAGE_KINDS)
+EVERY_KIND = (*KINDS, *CROWDED_KINDS, ONE_LINE, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
 
 

@@ -168,7 +168,7 @@ def signs(root: str) -> Recipe:
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
     """Stage 2 goes on with things by their names, what is asked about them told ever farther behind those."""
     first = replace(signs(root), base=f"{root}/{name}-signs/{CHECKPOINT}", global_batch=8, micro_batch=8)
-    return _one_after_another(root, first, {f"{name}-{what}": parts for what, parts in FIND_BY_NAME.items()})
+    return _one_after_another(root, name, first, FIND_BY_NAME)
 
 
 def instruct(root: str) -> Recipe:
@@ -200,7 +200,7 @@ def reading_pages(root: str) -> list[Recipe]:
         max_length=1024,
         row_length=1024,
     )
-    return _one_after_another(root, first, {f"nano-{what}": parts for what, parts in READ_PAGES.items()})
+    return _one_after_another(root, "nano", first, READ_PAGES)
 
 
 def painter() -> Pretraining:
@@ -220,12 +220,13 @@ def twins(root: str) -> list[Settings]:
     return [projector, first, second, *by_name, last]
 
 
-def _one_after_another(root: str, first: Recipe, parts: Mapping[str, Mapping[str, int]]) -> list[Recipe]:
-    """Recipes by name and what they learn from, each of which starts from what the one before leaves."""
+def _one_after_another(root: str, name: str, first: Recipe, learnt: Mapping[str, Mapping[str, int]]) -> list[Recipe]:
+    """A recipe for each of what is `learnt`, from its samples, starting from what the one before leaves."""
     steps, base = list[Recipe](), first.base
-    for name, samples in parts.items():
-        steps.append(replace(first, name=name, base=base, data=_drawn(samples)))
-        base = f"{root}/{name}/{CHECKPOINT}"
+    for what, parts in learnt.items():
+        step = replace(first, name=f"{name}-{what}", base=base, data=_drawn(parts))
+        steps.append(step)
+        base = f"{root}/{step.name}/{CHECKPOINT}"
     return steps
 
 

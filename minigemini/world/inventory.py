@@ -67,12 +67,11 @@ def absent(scene: Scene, draw: Callable[[], str]) -> str:
     return name
 
 
-def listed(skill: str, asked: str, said: Mapping[str, str], between: str = " ") -> Turn:
-    """One round about all names, in their order; `asked` has a place for them, `between` stands behind each."""
-    question = asked.format(enumerate_words([f"the {name}" for name in said]))
-    return Turn(
-        skill, question, sentence(enumerate_words([f"the {name}{between}{what}" for name, what in said.items()]))
-    )
+def listed(skill: str, asked: str, said: Mapping[str, str], between: str = " ", before: str = "the ") -> Turn:
+    """One round about all names, in their order; `asked` has a place for them, `before` and `between` enclose each."""
+    question = asked.format(enumerate_words([f"{before}{name}" for name in said]))
+    answer = sentence(enumerate_words([f"{before}{name}{between}{what}" for name, what in said.items()]))
+    return Turn(skill, question, answer)
 
 
 def _each(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, least: int = 2) -> Iterator[Turn]:

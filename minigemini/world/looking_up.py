@@ -122,10 +122,10 @@ def unlike(names: Iterable[str], count: int) -> list[str]:
     return chosen
 
 
-def told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> list[Turn]:
+def told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, before: str = "the ") -> list[Turn]:
     """One list in an order of its own; none of nothing."""
     order = shuffled(said, rng)
-    return [listed(skill, asked, {name: said[name] for name in order})] if order else []
+    return [listed(skill, asked, {name: said[name] for name in order}, before=before)] if order else []
 
 
 def once(turns: list[Turn], rng: np.random.Generator) -> list[Turn]:

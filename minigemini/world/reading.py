@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from .colours import pick
-from .describing import NUMBERS, describe, enumerate_words, sentence, written
-from .looking_up import shuffled
+from .describing import NUMBERS, describe, sentence, written
+from .looking_up import shuffled, told
 from .scene import Bar, Scene, Sign
 from .turns import Exchange, Turn, ask
 
@@ -89,24 +89,23 @@ def page_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     match scene.kind:
         case "lines":
             said = {which: line.word for which, line in zip(ORDINALS, scene.lines, strict=False)}
-            return [_told("read_all", "Read the {} line.", said, rng)]
+            return _told("read_all", "Read the {} line.", said, rng)
         case "chart":
             said = {bar.label.word: bar.value.word for bar in scene.bars}
             if rng.random() < 0.5:
-                return [_told("value", "Which values do {} have?", said, rng)]
+                return _told("value", "Which values do {} have?", said, rng)
             said = {value: label for label, value in said.items()}
-            return [_told("label", "Which bars have the values {}?", said, rng)]
+            return _told("label", "Which bars have the values {}?", said, rng)
         case _:
             heads, *rows = scene.cells
             if rng.random() < 0.5:
                 said = {row[0].word: " ".join(cell.word for cell in row[1:]) for row in rows}
-                return [_told("row", "What do rows {} say?", said, rng)]
+                return _told("row", "What do rows {} say?", said, rng)
             columns = {
-                heads[i].word: {row[0].word: row[i].word for row in rows} for i in 1 + rng.permutation(len(heads) - 1)
+                f"What is in column {heads[i].word} of rows {{}}?": {row[0].word: row[i].word for row in rows}
+                for i in 1 + rng.permutation(len(heads) - 1)
             }
-            return [
-                _told("cell", f"What is in column {name} of rows {{}}?", said, rng) for name, said in columns.items()
-            ]
+            return [turn for asked, said in columns.items() for turn in _told("cell", asked, said, rng)]
 
 
 def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
@@ -129,8 +128,6 @@ def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     return shuffled(turns, rng)
 
 
-def _told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> Turn:
-    """One list in an order of its own."""
-    names = shuffled(said, rng)
-    answer = sentence(enumerate_words([f"{name} {said[name]}" for name in names]))
-    return Turn(skill, asked.format(enumerate_words(names)), answer)
+def _told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> list[Turn]:
+    """A list of what is written: its names are texts and take no article."""
+    return told(skill, asked, said, rng, before="")
