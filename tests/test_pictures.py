@@ -157,8 +157,8 @@ def test_an_endless_file_is_read_no_further_than_the_limit(tmp_path):
     path.write_bytes(encoded(two_halves()) + b"\0" * 2000)
     with pytest.raises(PictureError, match=r"more than 1,000 bytes, the most"):
         open_picture(path, PictureLimits(max_bytes=1000))
-    with pytest.raises(PictureError, match=r"/dev/zero: more than 1,048,576 bytes"):
-        open_picture("/dev/zero", PictureLimits(max_bytes=2**20))
+    with open("/dev/zero", "rb") as endless, pytest.raises(PictureError, match=r"/dev/zero: more than 1,048,576 bytes"):
+        open_picture(endless, PictureLimits(max_bytes=2**20))
 
 
 def test_a_text_file_object_is_a_mistake_of_the_caller():

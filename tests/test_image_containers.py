@@ -1,0 +1,194 @@
+"""What is not shown costs nothing and refuses nothing; what would take too long is refused before it is decoded."""
+
+import io
+import struct
+import time
+import zlib
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from costly_images import (
+    chunk,
+    encoded,
+    gif_before_image,
+    gif_comment,
+    jpeg_fill_bytes,
+    jpeg_scans,
+    jpeg_segments,
+    png_one_byte_chunks,
+)
+from PIL import Image, PngImagePlugin
+
+from minigemini.model.image_containers import TooCostlyError, essentials
+from minigemini.model.pictures import PictureError, Problem, open_picture
+
+PHOTO = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.effect_noise((256, 256), 60)])
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(open_picture(data))
+
+
+def with_texts(**texts) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for keyword, (value, compressed) in texts.items():
+        info.add_text(keyword, value, zip=compressed)
+    return info
+
+
+SKIPPED = {
+    "text": {"pnginfo": with_texts(Description=("x" * 3_000_000, False))},
+    "compressed text": {"pnginfo": with_texts(Description=("x" * 3_000_000, True))},
+    "many texts": {"pnginfo": with_texts(**{f"k{n}": ("x" * 900_000, True) for n in range(80)})},
+    "profile": {"icc_profile": bytes(2_000_000)},
+}
+
+
+@pytest.mark.parametrize("case", SKIPPED)
+def test_large_texts_and_profiles_of_a_png_are_skipped(case):
+    assert (pixels(encoded("PNG", PHOTO, **SKIPPED[case])) == np.asarray(PHOTO)).all()
+
+
+def test_international_text_of_a_png_is_skipped():
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Comment", "x" * 3_000_000, zip=True)
+    assert (pixels(encoded("PNG", PHOTO, pnginfo=info)) == np.asarray(PHOTO)).all()
+
+
+XMP = '<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_orientation_in_texts_is_still_seen(compressed):
+    """ImageMagick writes EXIF as hexadecimal text."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    raw = f"\nexif\n{len(block):8}\n{block.hex()}\n"
+    info = with_texts(**{"Raw profile type exif": (raw, compressed), "Description": ("x" * 2_000_000, True)})
+    assert open_picture(encoded("PNG", PHOTO.crop((0, 0, 20, 10)), pnginfo=info)).size == (10, 20)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_orientation_in_xmp_is_still_seen(kind):
+    image = PHOTO.crop((0, 0, 20, 10))
+    if kind == "JPEG":
+        data = encoded(kind, image, xmp=XMP.encode())
+    else:
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP)
+        data = encoded(kind, image, pnginfo=info)
+    assert open_picture(data).size == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("RGB", {"progressive": True, "subsampling": 0}),
+        ("RGB", {"icc_profile": bytes(200_000), "comment": b"c" * 60_000, "exif": Image.Exif()}),
+        ("L", {}),
+        ("CMYK", {"progressive": True}),
+        ("RGB", {"restart_marker_rows": 1}),
+        ("RGB", {"keep_rgb": True}),
+    ],
+)
+def test_a_jpeg_decodes_as_it_did_with_its_metadata(mode, options):
+    data = encoded("JPEG", PHOTO.convert(mode), quality=90, **options)
+    assert (pixels(data) == np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).all()
+
+
+def test_an_exif_block_of_many_segments_is_not_joined():
+    """Pillow joins them, and each of 65,535 entries may point to all of what comes of it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded("JPEG", PHOTO.crop((0, 0, 20, 10)), exif=exif)
+    more = b"\xff\xe1" + struct.pack(">H", 65_000) + b"Exif\0\0" + b"II*\0" * 16_248
+    at = data.index(b"\xff\xdb")
+    assert open_picture(data[:at] + more * 300 + data[at:]).size == (10, 20)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_only_the_beginning_of_a_large_exif_block_is_read(kind):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0" + bytes(3_000_000)
+    assert open_picture(encoded(kind, PHOTO.crop((0, 0, 20, 10)), exif=exif)).size == (10, 20)
+
+
+READ = {
+    "fill bytes": lambda: jpeg_fill_bytes(15_000_000),
+    "comments": lambda: jpeg_segments(9_000, 0xFE),
+    "EXIF segments": lambda: jpeg_segments(9_000, 0xE1),
+    "GIF comment": lambda: gif_comment(20_000_000),
+    "GIF garbage": lambda: gif_before_image(bytes(20_000_000)),
+    "one-byte PNG chunks": lambda: png_one_byte_chunks(60_000),
+}
+REFUSED = {
+    "scans": (lambda: jpeg_scans(8_000, 300), "a JPEG of 17 or more scans, 17,000,000 blocks.*baseline"),
+    "segments": (lambda: jpeg_segments(1_000_000), "a JPEG of more than 10,000 segments; save it again"),
+    "segments after the scan": (
+        lambda: (data := encoded("JPEG"))[:-2] + b"\xff\xe5\0\2" * 1_000_000 + data[-2:],
+        "more than 10,000 segments",
+    ),
+    "tables": (
+        lambda: (data := encoded("JPEG"))[:2] + (b"\xff\xdb\xff\xff" + bytes(65_533)) * 100 + data[2:],
+        "a JPEG of more than 524,288 bytes of tables",
+    ),
+    "PNG chunks": (lambda: png_one_byte_chunks(1_000_000), "a PNG of more than 65,536 chunks"),
+    "empty PNG chunks": (
+        lambda: (data := encoded("PNG"))[:33] + chunk(b"tEXt", b"") * 1_000_000 + data[33:],
+        "a PNG of more than 65,536 chunks",
+    ),
+    "GIF blocks": (
+        lambda: gif_before_image(b"!\xfe" + b"\1x" * 10_000_000 + b"\0"),
+        "a GIF of more than 300,000 blocks",
+    ),
+    "16-bit PNG": (
+        lambda: (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 16, 6, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        ),
+        "8000 x 8000 pixels in 512,000,000 bytes.*8 bits a channel",
+    ),
+    "WEBP canvas": (
+        lambda: b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + b"\xff\xff\0" * 2 + b"ANMF\0\0\0\0",
+        "65536 x 65536 pixels, a side of more than 10,000",
+    ),
+    "GIF frame": (
+        lambda: gif_before_image(b",\0\0\0\0\xff\xff\xff\xff\0\x08"),
+        "65535 x 65535 pixels, a side of more than 10,000",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_what_is_not_shown_costs_little(case):
+    data = READ[case]()
+    started = time.process_time()
+    with pytest.raises(PictureError, match="cut off") if case == "one-byte PNG chunks" else nullcontext():
+        open_picture(data)
+    assert time.process_time() - started < 2  # measured: at most 0.2 s
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_take_too_long_is_refused_at_once(case):
+    make, message = REFUSED[case]
+    data = make()
+    started = time.process_time()
+    with pytest.raises(PictureError, match=message) as caught:
+        open_picture(data)
+    assert caught.value.problem is Problem.TOO_LARGE
+    assert time.process_time() - started < 1  # measured: at most 0.1 s
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_progressive_photograph_of_64_megapixels_is_not_too_costly(subsampling):
+    """Its scans are those of any progressive JPEG; only the frame's size is written over."""
+    data = encoded("JPEG", PHOTO, progressive=True, subsampling=subsampling)
+    frame = data.index(b"\xff\xc2")
+    data = data[: frame + 5] + struct.pack(">HH", 8000, 8000) + data[frame + 9 :]
+    essentials("JPEG", data)
+    scans = data.index(b"\xff\xda")
+    with pytest.raises(TooCostlyError):
+        essentials("JPEG", data[:-2] + data[scans:-2] * 2 + data[-2:])
