@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ..data.schema import Picture
-from ..model.pictures import PictureError, open_picture
+from ..model.image_decoders import open_apart
+from ..model.pictures import PictureError
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -60,7 +61,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
 def thumbnail(picture: Picture, side_px: int = 240) -> Image.Image | None:
     """A small copy of a picture; None of one that cannot be read."""
     try:
-        small = picture.copy() if isinstance(picture, Image.Image) else open_picture(picture, at_least_px=side_px)
+        small = open_apart(picture, at_least_px=side_px).copy()
     except PictureError:
         return None
     small.thumbnail((side_px, side_px))

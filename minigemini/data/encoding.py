@@ -1,6 +1,7 @@
 """A sample to tensors, by the processor alone: tokens, labels, pixels. One by one, so that one can fail alone."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ..model import MiniGeminiProcessor
 from ..model.generation import IGNORED
-from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
+from ..model.image_decoders import open_apart
+from ..model.pictures import LIMITS, PictureError, PictureLimits
 from .schema import Fault, Picture, Sample, SampleError, text_of
 
 
@@ -96,13 +98,11 @@ class SampleEncoder:
         return messages
 
     def _opened(self, picture: Picture) -> Image.Image:
-        if isinstance(picture, Image.Image):
-            return picture
         processor = self.processor.image_processor
         at_least_px = processor.high_res_size["height"] if self.scaled else None
-        name = "a picture" if isinstance(picture, bytes) else str(picture)
+        name = str(picture) if isinstance(picture, Path) else "a picture"
         try:
-            return open_picture(picture, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
+            return open_apart(picture, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
         except PictureError as error:
             raise SampleError(Fault.PICTURE, str(error)) from None
 

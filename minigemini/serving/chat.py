@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from ..inference import Sampling
 from ..inference.captions import with_captions
+from ..model.image_decoders import Stop
 from .answering import Answered
 from .backends import Event, Job
 from .errors import ApiError
 from .fetching import Fetcher
 from .house import House
-from .pictures import bytes_of, open_all
+from .pictures import bytes_of, in_thread, open_all
 from .schema import AssistantMessage, ChatMessage, ChatRequest, ImagePart, read_request
 
 
@@ -28,7 +29,7 @@ async def chat(request: Request, house: House) -> Response:
     files = await _files(asked, house)
 
     async def events() -> AsyncIterator[Event]:
-        job = await asyncio.to_thread(job_of, asked, files, house)
+        job = await in_thread(lambda stop: job_of(asked, files, house, stop))
         house.metrics.pictures.inc(len(files))
         files.clear()
         answer: Any = house.studio.answer(job)
@@ -111,7 +112,7 @@ def _text_of(message: ChatMessage) -> str:
     return text
 
 
-def job_of(asked: ChatRequest, files: list[bytes], house: House) -> Job:
+def job_of(asked: ChatRequest, files: list[bytes], house: House, stop: Stop | None = None) -> Job:
     """Open the pictures, and put all into the form that backends take. Blocking.
 
     A picture that was drawn is shown with the question after it, and the user turn before it asked for one, as in
@@ -119,8 +120,9 @@ def job_of(asked: ChatRequest, files: list[bytes], house: House) -> Job:
 
     Raises:
         ApiError: a picture that is not read.
+        DecodingStoppedError: `stop` was set.
     """
-    opened = iter(open_all(files, house.settings))
+    opened = iter(open_all(files, house.settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
     shown: list[dict[str, Any]] = []
@@ -141,5 +143,5 @@ def job_of(asked: ChatRequest, files: list[bytes], house: House) -> Job:
         top_p=1.0 if asked.top_p is None else asked.top_p,
         seed=asked.seed,
     )
-    stop = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
-    return Job(messages, sampling, asked.n or 1, stop, tuple(draws), bool(asked.ocr))
+    stop_strings = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
+    return Job(messages, sampling, asked.n or 1, stop_strings, tuple(draws), bool(asked.ocr))

@@ -1,18 +1,20 @@
 """From a data URI to a picture, within the limits; nothing is decoded before they are checked."""
 
+import asyncio
 import base64
-import binascii
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from PIL import Image
 
-from ..model.pictures import PictureError, open_picture
+from ..model.data_uris import base64_of, decode_base64
+from ..model.image_decoders import Stop, open_apart
+from ..model.pictures import PictureError
 from .errors import ApiError
 from .settings import ServerSettings
 
-_DATA_URI = re.compile(r"data:image/(?:jpeg|jpg|png|webp|gif);base64,", re.IGNORECASE)
+T = TypeVar("T")
 
 
 def bytes_of(data_uri: str, settings: ServerSettings, name: str) -> bytes:
@@ -21,19 +23,14 @@ def bytes_of(data_uri: str, settings: ServerSettings, name: str) -> bytes:
     Raises:
         ApiError: 400: no data URI of a picture, or too large.
     """
-    head = _DATA_URI.match(data_uri, 0, 40)
-    if head is None:
-        raise ApiError(
-            400, f"{name}: not a picture: send data:image/png;base64,… (or jpeg, webp, gif)", "invalid_image", name
-        )
-    if (len(data_uri) - head.end()) * 3 // 4 > settings.pictures.max_bytes + 3:
-        raise ApiError(
-            400, f"{name}: more than {settings.pictures.max_bytes:,} bytes; make it smaller", "invalid_image", name
-        )
+    most = settings.pictures.max_bytes
     try:
-        return base64.b64decode(data_uri[head.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise ApiError(400, f"{name}: not base64; encode the whole file", "invalid_image", name) from None
+        data = decode_base64(base64_of(data_uri))
+    except ValueError as error:
+        raise ApiError(400, f"{name}: {error}", "invalid_image", name) from None
+    if len(data) > most:
+        raise ApiError(400, f"{name}: more than {most:,} bytes; make it smaller", "invalid_image", name)
+    return data
 
 
 def uri_of(png: bytes) -> str:
@@ -41,19 +38,38 @@ def uri_of(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def open_all(files: Sequence[bytes], settings: ServerSettings) -> list[Image.Image]:
+def open_all(files: Sequence[bytes], settings: ServerSettings, stop: Stop | None = None) -> list[Image.Image]:
     """Decode the pictures of one request; together they keep to a limit too. Blocking.
+
+    Args:
+        files: encoded pictures.
+        settings: the limits.
+        stop: ends the decoder of the one at hand.
 
     Raises:
         ApiError: 400: one is not read.
+        DecodingStoppedError: `stop` was set.
     """
     opened: list[Image.Image] = []
     left = settings.max_total_pixels
     for number, data in enumerate(files, start=1):
         limits = replace(settings.pictures, max_pixels=min(settings.pictures.max_pixels, left))
         try:
-            opened.append(open_picture(data, limits, name=f"picture {number}"))
+            opened.append(open_apart(data, limits, name=f"picture {number}", stop=stop))
         except PictureError as error:
             raise ApiError(400, str(error), "invalid_image", "messages") from None
         left -= opened[-1].width * opened[-1].height
     return opened
+
+
+async def in_thread(work: Callable[[Stop], T]) -> T:
+    """Do blocking work in a thread. When nobody waits for it any more, what it decodes ends with it."""
+    stop = Stop()
+    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    try:
+        return await asyncio.shield(running)
+    finally:
+        if not running.done():
+            stop.set()
+            await asyncio.wait([running])
+            running.exception()  # seen, or asyncio complains that nobody has looked

@@ -5,11 +5,10 @@ from itertools import islice
 from typing import Any
 
 import torch
-from PIL import Image
 
 from ..data.mixture import Mixture
-from ..data.schema import Picture, Sample, SampleError
-from ..model.pictures import open_picture
+from ..data.schema import Sample, SampleError
+from ..model.image_decoders import open_apart
 from .building import Built
 from .recipe import Recipe
 
@@ -26,7 +25,7 @@ def some_answers(built: Built, recipe: Recipe, mixture: Mixture) -> list[tuple[S
     for sample in islice(_readable(mixture), SHOWN_SAMPLES):
         pictures = iter(sample.pictures)
         parts = [
-            {"type": "image", "image": _opened(next(pictures))} if part["type"] == "image" else dict(part)
+            {"type": "image", "image": open_apart(next(pictures))} if part["type"] == "image" else dict(part)
             for message in sample.messages[:1]
             for part in message["content"]
             if recipe.chat_format != "plain" or part["type"] == "image"
@@ -50,12 +49,8 @@ def _readable(mixture: Mixture) -> Iterator[Sample]:
         try:
             sample = mixture[int(number)]
             for picture in sample.pictures:
-                _opened(picture)
+                open_apart(picture)
         except (SampleError, ValueError):
             continue
         if sample.messages[0]["role"] == "user":
             yield sample
-
-
-def _opened(picture: Picture) -> Image.Image:
-    return picture if isinstance(picture, Image.Image) else open_picture(picture)

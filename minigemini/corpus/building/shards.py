@@ -17,7 +17,8 @@ import numpy as np
 from ...data.mixture import Mixture
 from ...data.readers import write_parquet, write_tar
 from ...data.schema import Fault, Picture, Sample, SampleError
-from ...model.pictures import PictureError, open_picture
+from ...model.image_decoders import open_apart
+from ...model.pictures import PictureError
 from .strings import ReadStrings, with_strings
 from .target import Target
 
@@ -147,7 +148,7 @@ def _wrong_file(picture: Path, trusted: bool) -> str | None:
 
 def _read(picture: Path | bytes) -> str | None:
     try:
-        open_picture(picture, at_least_px=_CHECK_PX)
+        open_apart(picture, at_least_px=_CHECK_PX)
     except PictureError as error:
         return str(error)
     return None

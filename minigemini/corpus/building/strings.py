@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from PIL.Image import Image
 
-from ...data.schema import IMAGE_TAG, Picture, Sample
+from ...data.schema import IMAGE_TAG, Sample
+from ...model.image_decoders import open_apart
 from ...model.messages import with_requests
-from ...model.pictures import open_picture
 
 ReadStrings = Callable[[Image], list[str]]
 """From an RGB picture to the strings in it, in reading order."""
@@ -26,14 +26,10 @@ def with_strings(sample: Sample, read: ReadStrings) -> Sample:
     Raises:
         PictureError: A picture cannot be read.
     """
-    strings = [string for picture in sample.pictures for string in read(_opened(picture))]
+    strings = [string for picture in sample.pictures for string in read(open_apart(picture))]
     # A picture may say what stands for a picture; whoever made it is nobody's guess.
     strings = [kept for string in strings if (kept := string.replace(IMAGE_TAG, "").strip())]
     if not strings:
         return sample
     users = sum(message["role"] == "user" for message in sample.messages)
     return replace(sample, messages=tuple(with_requests(sample.messages, False, [strings] + [[]] * (users - 1))))
-
-
-def _opened(picture: Picture) -> Image:
-    return picture if isinstance(picture, Image) else open_picture(picture)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...model.pictures import LIMITS, PictureError, PictureLimits, Problem, format_of, open_picture
+from ...model.image_decoders import open_apart
+from ...model.pictures import LIMITS, PictureError, PictureLimits, Problem, format_of, read_encoded
 from .finds import Kind
 
 HASH_PX = 8
@@ -43,18 +44,17 @@ def examine(picture: Path | bytes, limits: PictureLimits = LIMITS) -> Seen:
     if isinstance(picture, bytes):
         return _seen(picture, "", "a picture", limits)
     try:
-        with picture.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
-    except FileNotFoundError:
-        return _moved(picture, limits)
-    except (OSError, ValueError) as error:
-        return Seen(Problem.UNREADABLE.value, f"{picture.name}: {getattr(error, 'strerror', error)}")
+        data = read_encoded(picture, limits, picture.name)
+    except PictureError as error:
+        if error.problem is Problem.MISSING:
+            return _moved(picture, limits)
+        return Seen(error.problem.value, str(error))
     return _seen(data, picture.suffix, picture.name, limits)
 
 
 def _seen(data: bytes, ending: str, name: str, limits: PictureLimits) -> Seen:
     try:
-        seen = open_picture(data, limits, name, at_least_px=_DECODED_PX)
+        seen = open_apart(data, limits, name, at_least_px=_DECODED_PX)
     except PictureError as error:
         return Seen(error.problem.value, str(error))
     fingerprint = difference_hash(seen)

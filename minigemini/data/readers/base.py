@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from ...model.pictures import open_picture
 from ..schema import Fault, Picture, Sample, SampleError
 
 
@@ -60,10 +61,10 @@ def parse(data: bytes) -> Any:
 
 
 def bytes_of(picture: Picture) -> bytes:
-    """A picture as the bytes of a file; one of our own making as PNG."""
+    """A picture as the bytes of a file; one that is none as PNG, as it is seen."""
     if isinstance(picture, Image.Image):
         file = BytesIO()
-        picture.save(file, "PNG")
+        open_picture(picture).save(file, "PNG")
         return file.getvalue()
     return picture if isinstance(picture, bytes) else picture.read_bytes()
 

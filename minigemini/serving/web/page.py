@@ -1,6 +1,5 @@
 """The page: a conversation about pictures, what mining looked at in them, and what the model is."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import gradio as gr
 from ...inference import Engine, RequestError, Sampling
 from ...inference.explain import explain_pictures
 from ..errors import ApiError
-from ..pictures import open_all
+from ..pictures import in_thread, open_all
 from ..settings import ServerSettings
 from ..studio import Studio
 from .talk import job_of, read_upload, said, turns
@@ -119,8 +118,10 @@ def _reply(page: Page) -> Any:
     ) -> AsyncIterator[str | list[dict[str, Any]]]:
         sampling = Sampling(max_new_tokens=int(longest), temperature=float(heat))
         try:
-            job = await asyncio.to_thread(
-                job_of, message, history, sampling, page.settings, page.uploads, bool(draw), bool(ocr)
+            job = await in_thread(
+                lambda stop: job_of(
+                    message, history, sampling, page.settings, page.uploads, bool(draw), bool(ocr), stop
+                )
             )
             async for shown in said(page.studio, job, page.uploads):
                 yield shown

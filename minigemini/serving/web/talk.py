@@ -10,6 +10,7 @@ from typing import Any
 
 from ...inference import Sampling
 from ...inference.captions import with_captions
+from ...model.image_decoders import Stop
 from ..backends import Captioned, Drawn, Job, Piece
 from ..errors import ApiError
 from ..pictures import open_all
@@ -45,6 +46,7 @@ def job_of(
     uploads: Path,
     draw: bool = False,
     ocr: bool = False,
+    stop: Stop | None = None,
 ) -> Job:
     """The question with all that was said, shown and drawn before. Blocking: it opens the pictures.
 
@@ -57,15 +59,18 @@ def job_of(
         uploads: the folder that all pictures lie in.
         draw: ask for a picture.
         ocr: have the writing in pictures read.
+        stop: ends the decoding of pictures.
 
     Raises:
         ApiError: a picture that is not read.
+        DecodingStoppedError: `stop` was set.
     """
     asked = {"text": message, "files": []} if isinstance(message, str) else message
     content = [*({"type": "file", "file": {"path": _path(file)}} for file in asked["files"]), asked["text"]]
     # Joined to what stands before it: an edited question comes without the pictures of its turn, which are still there.
     spoken = list(turns([*history, {"role": "user", "content": content}]))
-    opened = iter(open_all([read_upload(path, uploads) for turn in spoken for path in turn.files], settings))
+    files = [read_upload(path, uploads) for turn in spoken for path in turn.files]
+    opened = iter(open_all(files, settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
     shown: list[dict[str, Any]] = []  # what is drawn is shown with the next question

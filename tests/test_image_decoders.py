@@ -1,0 +1,208 @@
+"""Images decoded in another process: the same pixels and errors, within limits that hold, and an end on request."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from costly_images import encoded
+from PIL import Image
+
+from minigemini.model import image_decoder, image_decoders
+from minigemini.model.image_decoders import DecodingStoppedError, Stop, open_apart
+from minigemini.model.pictures import LIMITS, PictureError, PictureLimits, Problem, open_picture
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+LARGE = encoded("JPEG", Image.effect_noise((6000, 6000), 60), progressive=True)
+"""Takes some 0.6 s."""
+
+
+def decoders() -> set[int]:
+    """Process ids of the decoders that are there."""
+    return {decoder.process.pid for decoder in image_decoders._POOL._all}
+
+
+@pytest.mark.parametrize("kind", LIMITS.formats)
+def test_pixels_are_the_same(kind, tmp_path):
+    image = Image.merge("RGB", [Image.effect_noise((331, 217), 90)] * 3)
+    data = encoded(kind, image)
+    (tmp_path / "a").write_bytes(data)
+    expected = open_picture(data)
+    for source in (data, tmp_path / "a", str(tmp_path / "a"), (tmp_path / "a").open("rb"), image.copy()):
+        seen = open_apart(source)
+        assert (seen.mode, seen.size, seen.info) == ("RGB", expected.size, {})
+        assert seen.tobytes() == (image if isinstance(source, Image.Image) else expected).tobytes()
+
+
+def test_a_picture_of_several_bands_is_whole():
+    image = Image.effect_noise((3001, 2003), 90).convert("RGB")
+    assert 2 * image_decoder.BAND_BYTES < 3 * 3001 * 2003
+    assert open_apart(encoded("PNG", image)).tobytes() == image.tobytes()
+
+
+def test_a_smaller_decoding_is_the_same():
+    for shorter in (False, True):
+        expected = open_picture(LARGE, at_least_px=500, shorter=shorter)
+        seen = open_apart(LARGE, at_least_px=500, shorter=shorter)
+        assert (seen.size, seen.tobytes()) == (expected.size, expected.tobytes())
+        assert max(seen.size) < 1000
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["nowhere.png", b"", b"text", encoded("PNG")[:60], encoded("PNG")[:20], "data:image/png;base64,AAAA", None],
+)
+def test_errors_are_the_same(source):
+    with pytest.raises(PictureError) as expected:
+        open_picture(source, name="a.png")
+    with pytest.raises(PictureError) as caught:
+        open_apart(source, name="a.png")
+    assert str(caught.value) == str(expected.value)
+    assert caught.value.problem is expected.value.problem
+    with pytest.raises(PictureError, match=r"65,536, more than the 100 that are read"):
+        open_apart(EXAMPLES / "sign.png", PictureLimits(max_pixels=100))
+
+
+def test_the_program_is_ready_soon_and_imports_neither_torch_nor_numpy():
+    program = Path(image_decoder.__file__)
+    code = f"""
+import json, runpy, sys
+runpy.run_path({str(program)!r})["load_pictures"]().open_picture({str(EXAMPLES / "sign.png")!r})
+print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
+"""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 5  # measured: 0.2 s
+    assert not {"torch", "transformers", "numpy", "minigemini"} & set(json.loads(done.stdout))
+
+
+def test_a_decoder_knows_no_keys(monkeypatch):
+    monkeypatch.setenv("MINIGEMINI_API_KEY", "a-key-that-nobody-guesses")
+    decoder = image_decoders._Decoder()
+    try:
+        environment = Path(f"/proc/{decoder.process.pid}/environ")
+        if environment.exists():
+            assert b"nobody-guesses" not in environment.read_bytes()
+    finally:
+        decoder.end()
+
+
+def test_decoders_are_used_again_and_never_more_than_there_are_slots():
+    sign = (EXAMPLES / "sign.png").read_bytes()
+    open_apart(sign)
+    before = decoders()
+    threads = [threading.Thread(target=open_apart, args=(sign,)) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert before <= decoders()
+    assert len(decoders()) <= image_decoders._MOST_PROCESSES
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system does not limit processor time")
+def test_what_takes_too_long_is_ended_and_said_so():
+    started = time.monotonic()
+    with pytest.raises(PictureError, match=r"^a\.jpg: takes more than 0\.05 s to decode; scale it down") as caught:
+        open_apart(LARGE, PictureLimits(decode_seconds=0.05), "a.jpg")
+    assert caught.value.problem is Problem.TOO_LARGE
+    assert time.monotonic() - started < 10
+    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+
+
+def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
+    monkeypatch.setattr(image_decoders, "_COUNTS_PROCESSOR_TIME", False)
+    decoder = image_decoders._POOL._take()
+    os.kill(decoder.process.pid, signal.SIGSTOP)  # it never answers
+    image_decoders._POOL._idle.append(decoder)
+    with pytest.raises(PictureError, match=r"takes more than 0\.2 s to decode"):
+        open_apart(EXAMPLES / "sign.png", PictureLimits(decode_seconds=0.2))
+    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+
+
+def test_a_decoder_that_crashes_is_replaced():
+    open_apart(EXAMPLES / "sign.png")
+    for decoder in image_decoders._POOL._idle:
+        os.kill(decoder.process.pid, signal.SIGKILL)
+        decoder.process.wait()
+    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+
+    def crash() -> None:
+        while not (running := busy()):
+            time.sleep(0.01)
+        os.kill(running.pop(), signal.SIGSEGV)
+
+    def busy() -> set[int]:
+        return decoders() - {decoder.process.pid for decoder in image_decoders._POOL._idle}
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    with pytest.raises(PictureError, match=r"its decoder ran out of memory or crashed") as caught:
+        open_apart(LARGE)
+    thread.join()
+    assert caught.value.problem is Problem.BROKEN
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a limit of memory")
+def test_memory_is_limited():
+    decoder = image_decoders._POOL._take()
+    image_decoders._POOL._idle.append(decoder)
+    limits = Path(f"/proc/{decoder.process.pid}/limits").read_text()
+    assert str(image_decoder.MEMORY_BYTES) in next(line for line in limits.splitlines() if "address space" in line)
+
+
+def test_who_has_gone_frees_the_decoder():
+    stop, before = Stop(), time.monotonic()
+    timer = threading.Timer(0.1, stop.set)
+    timer.start()
+    with pytest.raises(DecodingStoppedError):
+        open_apart(LARGE, stop=stop)
+    assert time.monotonic() - before < 5
+    with pytest.raises(DecodingStoppedError):
+        open_apart(EXAMPLES / "sign.png", stop=stop)
+    assert open_apart(EXAMPLES / "sign.png", stop=Stop()).size == (256, 256)
+
+
+def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
+    monkeypatch.setattr(image_decoders, "_POOL", pool := image_decoders._Pool(1))
+    stop = Stop()
+    assert pool._slots.acquire()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(DecodingStoppedError):
+        open_apart(EXAMPLES / "sign.png", stop=stop)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_that_is_forked_off_has_decoders_of_its_own():
+    expected = open_apart(EXAMPLES / "sign.png").tobytes()
+    mine = decoders()
+    child = os.fork()
+    if child == 0:
+        same = open_apart(EXAMPLES / "sign.png").tobytes() == expected
+        os._exit(0 if same and not mine & decoders() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert open_apart(EXAMPLES / "sign.png").tobytes() == expected
+    assert mine <= decoders(), "the child has not ended the parent's"
+
+
+def test_decoders_end_with_the_process_that_started_them(tmp_path):
+    code = f"""
+import os
+from minigemini.model import image_decoders
+image_decoders.open_apart({str(EXAMPLES / "sign.png")!r})
+print(*(decoder.process.pid for decoder in image_decoders._POOL._all), flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert pids, done.stderr
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/exe").exists() and "python" in os.readlink(f"/proc/{pid}/exe") for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
