@@ -210,4 +210,4 @@ def _text(message: Message) -> str:
 
 def open_one(picture: Picture) -> Image.Image:
     """Read or draw it. Raises `PictureError`."""
-    return picture() if callable(picture) else open_picture(picture)
+    return open_picture(picture() if callable(picture) else picture)

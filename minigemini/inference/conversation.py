@@ -51,7 +51,7 @@ class Conversation:
 
     def add_picture(self, picture: Picture) -> None:
         """Show a picture with the next question. Raises `PictureError`."""
-        self._shown.append(picture if isinstance(picture, Image.Image) else open_picture(picture))
+        self._shown.append(open_picture(picture))
 
     def reset(self) -> None:
         """Forget all turns and pictures."""

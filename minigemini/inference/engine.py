@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-from PIL import Image
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source
@@ -17,8 +16,7 @@ from .placing import choose_placement, input_device
 from .prompts import Draws, Message, Prompts, Strings
 from .streaming import Answer, AnswerStream
 
-Picture = Source | Image.Image
-
+Picture = Source
 
 COLDEST = 1e-4
 """The lowest temperature that draws: below it the likeliest token is all there is, and at 1e-38 logits overflow."""
@@ -122,7 +120,7 @@ class Engine:
         return input_device(self.model)
 
     def ask(self, pictures: Picture | Sequence[Picture], question: str, sampling: Sampling = GREEDY) -> Answer:
-        """Answer one question about one picture, or several (paths, bytes, binary files or `PIL.Image`s).
+        """Answer one question about one picture, or several (paths, data URIs, bytes, files, `PIL.Image`s, arrays).
 
         Raises:
             PictureError: a picture that is not read.

@@ -107,7 +107,7 @@ class Painter:
         drawing = self._complete(drawing or Drawing(), picture is not None)
         if not caption.strip():
             raise RequestError("the caption is empty; say what to draw")
-        start = None if picture is None else self._fitted(_opened(picture), drawing)
+        start = None if picture is None else self._fitted(open_picture(picture), drawing)
         seed = secrets.randbelow(2**32) if drawing.seed is None else drawing.seed
         with tqdm(total=drawing.count * self._steps(drawing, start), **_bar(progress)) as bar:
 
@@ -240,10 +240,6 @@ def _place(pipeline: Any, device: torch.device, offload: Offload) -> None:
             pipeline.to(device)
     except ImportError:
         raise RequestError(f"offload {offload} needs accelerate: pip install 'minigemini[draw]'") from None
-
-
-def _opened(picture: Picture) -> Image.Image:
-    return picture.convert("RGB") if isinstance(picture, Image.Image) else open_picture(picture)
 
 
 def _bar(progress: bool | None) -> dict[str, Any]:

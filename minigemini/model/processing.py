@@ -11,6 +11,7 @@ from .configuration import MiniGeminiConfig
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_pictures
 from .messages import Message, check_labels, with_requests
+from .opened_images import open_images, with_opened_images
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
@@ -102,6 +103,23 @@ class MiniGeminiProcessor(ProcessorMixin):
         tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
         return tokens + self.use_global_tile * tokens // self.grid_size**2
 
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Make model inputs.
+
+        Args:
+            images: What `pictures.open_picture` takes, single, in a list or in nested lists: paths, data URIs, bytes,
+                files, `PIL.Image`s, arrays; addresses are refused. Arrays stay as they are where `do_rescale=False` or
+                `input_data_format` says that they are prepared.
+            text: Prompts with a placeholder per picture.
+            **kwargs: As `ProcessorMixin` takes them.
+
+        Raises:
+            PictureError: A picture that is not read.
+            ValueError: Pictures and placeholders are not of the same number.
+        """
+        prepared = kwargs.get("do_rescale") is False or kwargs.get("input_data_format") is not None
+        return super().__call__(images=open_images(images, leave_arrays=prepared), text=text, **kwargs)
+
     def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
         """Check that there is a picture for each placeholder.
 
@@ -130,7 +148,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Render messages by the chat template, and tokenise them with `tokenize=True`.
 
         Args:
-            conversation: Messages, or a batch of conversations; they stay as they are.
+            conversation: Messages, or a batch of conversations; they stay as they are. Parts of type `image` hold
+                their picture under `image`, `path`, `url` (a data URI) or `base64`.
             chat_template: A template instead of the processor's own.
             draw: Ask for an image in the last user turn, or, as a sequence, in each user turn that says so.
             ocr: Strings read from the last user turn's pictures, or, as a sequence of sequences, from each user turn's.
@@ -138,6 +157,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
 
         Raises:
+            PictureError: A picture that is not read.
             ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
                 leaves an assistant turn without a token to learn.
         """
@@ -148,6 +168,8 @@ class MiniGeminiProcessor(ProcessorMixin):
                 f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
             )
         conversations = [self.with_requests(messages, draw, ocr) for messages in conversations]
+        if kwargs.get("tokenize"):
+            conversations = [with_opened_images(messages) for messages in conversations]
         out: Any = super().apply_chat_template(
             conversations if batched else conversations[0], chat_template=chat_template, **kwargs
         )

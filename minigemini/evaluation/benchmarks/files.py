@@ -1,7 +1,5 @@
 """Finds and reads official files. They come from anywhere, so whatever is not as it should be is named."""
 
-import base64
-import binascii
 import csv
 import json
 import sys
@@ -9,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...model.data_uris import decode_base64
 from ..task import DataError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
@@ -86,9 +85,9 @@ def field(row: Mapping[str, Any], name: str, where: str) -> Any:
 def decoded(text: str, where: str) -> bytes:
     """Bytes of a picture in base64. Raises `DataError`."""
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise DataError(f"{where}: no base64 ({error}); fetch the file again") from None
+        return decode_base64(text)
+    except ValueError:
+        raise DataError(f"{where}: no base64; fetch the file again") from None
 
 
 def bytes_of(cell: Any, where: str) -> bytes:

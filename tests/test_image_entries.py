@@ -1,0 +1,176 @@
+"""Every way into the program opens images alike, and lets go of them when nobody waits."""
+
+import asyncio
+import base64
+import os
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from served import KEY, data_uri, serving, user
+from waiting import wait_until
+
+from minigemini.corpus.building.strings import with_strings
+from minigemini.corpus.doctor.pictures import examine
+from minigemini.corpus.pages import thumbnail
+from minigemini.data.encoding import SampleEncoder
+from minigemini.data.readers.base import bytes_of
+from minigemini.data.schema import Fault, Sample, SampleError
+from minigemini.evaluation.task import open_one
+from minigemini.inference import Engine, Sampling
+from minigemini.model import image_decoders
+from minigemini.model.image_decoders import DecodingStoppedError, open_apart
+from minigemini.model.pictures import Problem, open_picture
+from minigemini.serving.errors import ApiError
+from minigemini.serving.house import House
+from minigemini.serving.local import LocalBackend
+from minigemini.serving.pictures import in_thread, open_all
+from minigemini.serving.settings import ServerSettings
+from minigemini.serving.web.talk import job_of
+
+SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
+has_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+
+
+@pytest.fixture
+def lying(tmp_path) -> Path:
+    """A 16-bit gray image that EXIF turns on its side: red flags for whoever opens it in another way."""
+    gray = (np.arange(60 * 40, dtype=np.uint16).reshape(40, 60) * 27).copy()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gray).save(tmp_path / "lying.png", exif=exif)
+    return tmp_path / "lying.png"
+
+
+@contextmanager
+def stuck():
+    """The next image is never decoded."""
+    open_apart(SIGN)
+    decoder = image_decoders._POOL._idle[-1]
+    os.kill(decoder.process.pid, signal.SIGSTOP)
+    yield
+    assert decoder.process.poll() is not None, "it was ended"
+
+
+def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
+    expected = open_picture(lying)
+    assert expected.size == (40, 60)
+    assert open_picture(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
+    assert open_one(lambda: Image.open(lying)).tobytes() == open_one(lying).tobytes() == expected.tobytes()
+    assert thumbnail(Image.open(lying)).tobytes() == thumbnail(lying).tobytes()
+    messages = ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},)
+    read = []
+    for picture in (lying, lying.read_bytes(), Image.open(lying)):
+        with_strings(Sample("1", "s", messages, (picture,)), lambda image: read.append(image.tobytes()) or [])
+    assert set(read) == {expected.tobytes()}
+
+
+def test_training_shows_a_pil_image_as_its_file(lying, tiny_model, make_processor):
+    encoder = SampleEncoder(make_processor(tiny_model.config))
+    turns = (
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+    )
+    by_path, by_bytes, by_pil = (
+        encoder(Sample("1", "s", turns, (picture,))).pixels["high_res_pixel_values"]
+        for picture in (lying, lying.read_bytes(), Image.open(lying))
+    )
+    assert torch.equal(by_path, by_bytes)
+    assert torch.equal(by_path, by_pil)
+
+
+@has_pipes
+def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_processor):
+    os.mkfifo(tmp_path / "a.png")
+    seen = examine(tmp_path / "a.png")
+    assert (seen.kind, seen.reason) == (
+        Problem.UNREADABLE.value,
+        "a.png: not a regular file; copy the picture into one",
+    )
+    turns = (
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+    )
+    with pytest.raises(SampleError, match="not a regular file") as caught:
+        SampleEncoder(make_processor(tiny_model.config))(Sample("1", "s", turns, (tmp_path / "a.png",)))
+    assert caught.value.fault is Fault.PICTURE
+
+
+@pytest.fixture(scope="module")
+def served(tiny_checkpoint):
+    settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500)
+    with serving(House(settings, LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))) as running:
+        yield running
+
+
+def asked(served, uri: str, timeout_s: float = 60) -> httpx.Response:
+    body = {"model": "tiny", "messages": [user("What?", uri)], "max_tokens": 4}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    return httpx.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, timeout=timeout_s)
+
+
+def test_the_server_reads_base64_as_programs_write_it(served):
+    data = SIGN.read_bytes()
+    text = base64.b64encode(data).decode()
+    forms = [
+        f"data:image/png;base64,{text}",
+        f"data:image/png;base64,{base64.encodebytes(data).decode()}",
+        f"data:image/png;base64,{text.rstrip('=')}",
+        f"data:image/png;base64,{base64.urlsafe_b64encode(data).decode()}",
+        f"data:image/png;charset=utf-8;base64,{text}",
+    ]
+    answers = [asked(served, form) for form in forms]
+    assert [answer.status_code for answer in answers] == [200] * 5, answers[-1].text
+    assert len({answer.json()["choices"][0]["message"]["content"] for answer in answers}) == 1
+    refused = asked(served, "data:image/png,AAAA").json()["error"]["message"]
+    assert refused == "picture 1: a data URI without ;base64; send data:image/png;base64,…"
+
+
+def test_a_client_that_leaves_while_its_image_is_decoded_frees_slot_and_decoder(served):
+    with stuck():
+        with pytest.raises(httpx.ReadTimeout):
+            asked(served, data_uri(SIGN.read_bytes()), timeout_s=0.5)
+        wait_until(lambda: not (served.house.gate.running or served.house.works), seconds=10)
+    assert asked(served, data_uri(SIGN.read_bytes())).status_code == 200
+
+
+def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(SIGN.read_bytes())
+    question = {"text": "What?", "files": [str(tmp_path / "a.png")]}
+    settings, sampling = ServerSettings(), Sampling(max_new_tokens=4)
+    works = [
+        lambda stop: open_all([SIGN.read_bytes()], settings, stop),
+        lambda stop: job_of(question, [], sampling, settings, tmp_path, stop=stop),  # as the page calls it
+    ]
+
+    async def leave(work) -> None:
+        task = asyncio.create_task(in_thread(work))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for work in works:
+        started = time.monotonic()
+        with stuck():
+            asyncio.run(leave(work))
+        assert time.monotonic() - started < 5
+        assert asyncio.run(in_thread(work))
+
+
+def test_what_goes_wrong_in_a_thread_is_raised():
+    with pytest.raises(ApiError, match="picture 1: not a picture"):
+        asyncio.run(in_thread(lambda stop: open_all([b"text"], ServerSettings(), stop)))
+
+    def stopped(stop) -> None:
+        stop.set()
+        open_all([SIGN.read_bytes()], ServerSettings(), stop)
+
+    with pytest.raises(DecodingStoppedError):
+        asyncio.run(in_thread(stopped))
