@@ -8,11 +8,11 @@ from PIL import Image
 
 
 def jpeg_scans(side_px: int, scans: int) -> bytes:
-    """A progressive JPEG of one gray component: `scans` passes over all of its blocks, some 100 bytes each."""
+    """A progressive JPEG of one gray component: `scans` passes over all of its blocks, all but two refine them."""
     blocks = (-(-side_px // 8)) ** 2
     runs = -(-blocks // 32767)
     zeros_in_runs = _packed("".join("0" + format(min(32767, blocks) - 16384, "014b") for _ in range(runs)))
-    scan = _segment(0xDA, bytes([1, 1, 0, 1, 63, 0])) + zeros_in_runs
+    first, refining = (_segment(0xDA, bytes([1, 1, 0, 1, 63, bits])) + zeros_in_runs for bits in (0x01, 0x10))
     return b"".join(
         [
             b"\xff\xd8",
@@ -21,7 +21,8 @@ def jpeg_scans(side_px: int, scans: int) -> bytes:
             _segment(0xC4, b"\x00" + bytes([1] + [0] * 15) + b"\x00"),  # DC: one code, no difference
             _segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\xe0"),  # AC: one code, a run of 2^14 blocks and more
             _segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + _packed("0" * blocks),
-            scan * (scans - 1),
+            first,
+            refining * (scans - 2),
             b"\xff\xd9",
         ]
     )

@@ -18,6 +18,7 @@ from costly_images import (
     jpeg_segments,
     png_one_byte_chunks,
 )
+from mutated_images import mutated
 from PIL import Image, PngImagePlugin
 
 from minigemini.model.image_containers import TooCostlyError, essentials
@@ -192,3 +193,14 @@ def test_a_progressive_photograph_of_64_megapixels_is_not_too_costly(subsampling
     scans = data.index(b"\xff\xda")
     with pytest.raises(TooCostlyError):
         essentials("JPEG", data[:-2] + data[scans:-2] * 2 + data[-2:])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_or_refused_in_one_line(seed):
+    """Thousands more: `python benchmarks/images.py mutated`."""
+    for what, data in mutated(60, seed):
+        try:
+            assert open_picture(data).mode == "RGB", what
+        except PictureError as error:
+            assert "\n" not in str(error), what

@@ -150,6 +150,19 @@ def test_the_processor_fetches_no_address(processor):
         processor(images="https://example.com/a.png", text=[processor.image_token])
 
 
+def test_the_image_processor_alone_opens_paths_as_pil_images(processor, file):
+    """Published arithmetic: neither white under transparency nor scaled 16-bit; but upright, and no addresses."""
+    alone = processor.image_processor
+    by_pil = alone(Image.open(file), return_tensors="pt")["high_res_pixel_values"]
+    stored = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+    assert torch.equal(by_pil, alone(stored, return_tensors="pt")["high_res_pixel_values"])
+    for source in (str(file), sources(file)["data URI"], [str(file)]):
+        images = alone.fetch_images(source)
+        assert torch.equal(by_pil, alone(images, return_tensors="pt")["high_res_pixel_values"])
+    with pytest.raises(PictureError, match="not fetched"):
+        alone.fetch_images(["https://example.com/a.png"])
+
+
 def test_messages_stay_as_they_are(processor, tmp_path):
     FILES["gray.png"](tmp_path / "a.png")
     part = {"type": "image", "path": str(tmp_path / "a.png")}

@@ -20,6 +20,7 @@ from transformers.image_utils import (
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
+from .pictures import open_stored, upright
 from .resizing import fit, look_up, shrink
 
 
@@ -69,14 +70,26 @@ class MiniGeminiImageProcessor(PilBackend):
         """
         return super().preprocess(images, **kwargs)
 
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Open what is given by its path or data URI, within the limits of `pictures`. An address is refused.
+
+        Raises:
+            PictureError: A picture is not read.
+        """
+        if isinstance(image_url_or_urls, str):
+            return open_stored(image_url_or_urls)
+        return super().fetch_images(image_url_or_urls)
+
     def process_image(  # type: ignore[override]
         self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
     ) -> Image.Image | np.ndarray:
         """Bring any accepted picture into mode RGB; an array of other values than bytes into the layout (3, H, W).
 
-        Transparency is dropped, as published models saw it; Transformers would composite it onto white.
+        It is turned as its EXIF says. Transparency is dropped, as published models saw it; Transformers would
+        composite it onto white.
         """
         if isinstance(image, Image.Image):
+            image = upright(image)
             return image if image.mode == "RGB" else image.convert("RGB")
         array = to_numpy_array(image)
         if input_data_format is None:

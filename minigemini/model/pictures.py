@@ -6,8 +6,8 @@ is not shown, and refuses what would take too long to decode.
 
 What a person sees is what the model gets, whether an image comes as a path, bytes, a file, a data URI, a `PIL.Image`, a
 numpy array or a torch tensor: EXIF rotation is applied, 16-bit grey is scaled to 8 bits, transparency lies on white, an
-animation shows its first frame. `MiniGeminiImageProcessor` by itself does none of this: handed such a `PIL.Image`, it
-treats it as the published models' code did (alpha dropped, 16-bit clipped); golden vectors pin that.
+animation shows its first frame. `MiniGeminiImageProcessor` by itself turns pictures upright and does no more: it treats
+them as the published models' code did (alpha dropped, 16-bit clipped); golden vectors pin that.
 
 This file decodes in its own process. Where images come from strangers, `image_decoders` does so in others, which import
 this file without the rest of the package: so it imports neither torch nor Transformers, and numpy only when needed.
@@ -135,20 +135,48 @@ def open_picture(
     name = display_name(source, name)
     if not is_encoded(source):
         return _open_pixels(source, limits, name)
-    data = read_encoded(source, limits, name)
-    with _open_header(data, limits, name) as picture:
-        _check_shape(picture.size, limits, name)
-        if at_least_px is not None:
-            shrink = at_least_px / (min if shorter else max)(picture.size)
-            picture.draft(None, (math.ceil(picture.width * shrink), math.ceil(picture.height * shrink)))
-        try:
-            picture.load()
-        except (*_BROKEN, Image.DecompressionBombError) as error:
-            raise PictureError(
-                f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again",
-                Problem.BROKEN,
-            ) from None
+    with open_stored(source, limits, name, at_least_px=at_least_px, shorter=shorter) as picture:
         return _as_seen(picture, name)
+
+
+def open_stored(
+    source: Any,
+    limits: PictureLimits = LIMITS,
+    name: str | None = None,
+    *,
+    at_least_px: int | None = None,
+    shorter: bool = False,
+) -> Image.Image:
+    """Read one picture within the limits, but leave mode and orientation as they are in its file.
+
+    Args:
+        source: as `open_picture` takes it, without pixels.
+        limits, name, at_least_px, shorter: see there.
+
+    Raises:
+        PictureError: as there.
+    """
+    name = display_name(source, name)
+    data = read_encoded(source, limits, name)
+    picture = _open_header(data, limits, name)
+    _check_shape(picture.size, limits, name)
+    if at_least_px is not None:
+        shrink = at_least_px / (min if shorter else max)(picture.size)
+        picture.draft(None, (math.ceil(picture.width * shrink), math.ceil(picture.height * shrink)))
+    try:
+        picture.load()
+    except (*_BROKEN, Image.DecompressionBombError) as error:
+        raise PictureError(
+            f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again",
+            Problem.BROKEN,
+        ) from None
+    return picture
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF says; itself where it stands upright."""
+    turn = _UPRIGHT.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def is_encoded(source: Any) -> bool:
@@ -298,13 +326,13 @@ def _check_shape(size: tuple[int, int], limits: PictureLimits, name: str) -> Non
 
 def _as_seen(picture: Image.Image, name: str) -> Image.Image:
     """The loaded picture as a viewer would show it: a copy, RGB, upright."""
-    orientation = _orientation(picture)
+    turn = _UPRIGHT.get(_orientation(picture))
     try:
         rgb = _rgb(picture)
     except ValueError as error:  # of modes that none of our formats has
         raise PictureError(f"{name}: {error}; convert it to RGB", Problem.NO_PICTURE) from None
     rgb.info.clear()  # EXIF may hold where and when the picture was taken
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
