@@ -199,8 +199,11 @@ def test_a_progressive_photograph_of_64_megapixels_is_not_too_costly(subsampling
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_files_are_read_or_refused_in_one_line(seed):
     """Thousands more: `python benchmarks/images.py mutated`."""
-    for what, data in mutated(60, seed):
+    refused = []
+    for _, data in mutated(60, seed):
         try:
-            assert open_picture(data).mode == "RGB", what
+            open_picture(data)
         except PictureError as error:
-            assert "\n" not in str(error), what
+            refused.append(str(error))
+    assert 0 < len(refused) < 60
+    assert not any("\n" in message for message in refused)

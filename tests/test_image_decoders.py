@@ -206,3 +206,19 @@ os.kill(os.getpid(), 9)
     while any(Path(f"/proc/{pid}/exe").exists() and "python" in os.readlink(f"/proc/{pid}/exe") for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [b'{"size": [9, 9]}', b'{"error": "x", "problem": "y"}', b"[]", b"{", b"x" * 70_000])
+def test_nonsense_from_a_decoder_ends_it(answer):
+    """As one might say that has been taken over by what it reads."""
+    reading, writing = os.pipe()
+    decoder = image_decoders._POOL._take()
+    with open(writing, "wb", buffering=0) as pipe, open(reading, "rb", buffering=0) as answers:
+        image_decoder.write_all(pipe, image_decoder.HEAD.pack(len(answer), 10**15) + answer[:60_000])
+        decoder._answers.close()
+        decoder._answers = answers
+        image_decoders._POOL._idle.append(decoder)
+        with pytest.raises(PictureError, match="its decoder ran out of memory or crashed"):
+            open_apart(EXAMPLES / "sign.png")
+    assert decoder.process.poll() is not None
+    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)

@@ -117,7 +117,7 @@ class _Decoder:
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         self.process, self._requests, self._answers = process, process.stdin, process.stdout
-        self._timed_out = False
+        self.timed_out = False
         if read_all(self._answers, len(READY)) != READY:
             self.end()
             raise OSError(f"the image decoder does not start: {_PROGRAM} ended with {self.process.returncode}")
@@ -137,10 +137,13 @@ class _Decoder:
             write_message(self._requests, asked, len(data))
             write_all(self._requests, data)
             return self._read_image(asked["limits"]["max_pixels"])
-        except OSError:  # the pipe has no other end
+        except PictureError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError):  # the pipe has no other end, or nonsense comes from there
             raise _EndedError from None
         finally:
             clock.cancel()
+            clock.join()  # it does not end the process behind this
 
     def _read_image(self, max_pixels: int) -> Image.Image:
         message = read_message(self._answers)
@@ -163,7 +166,7 @@ class _Decoder:
     def why_ended(self, asked: dict[str, Any]) -> tuple[str, Problem]:
         """What to say of an image that ended the process."""
         self.end()
-        if self._timed_out or (_COUNTS_PROCESSOR_TIME and self.process.returncode == -signal.SIGPROF):
+        if self.timed_out or (_COUNTS_PROCESSOR_TIME and self.process.returncode == -signal.SIGPROF):
             seconds = asked["limits"]["decode_seconds"]
             return f"takes more than {seconds:g} s to decode; scale it down, or save it again", Problem.TOO_LARGE
         return "its decoder ran out of memory or crashed; save it again", Problem.BROKEN
@@ -180,7 +183,7 @@ class _Decoder:
         self._answers.close()
 
     def _time_out(self) -> None:
-        self._timed_out = True
+        self.timed_out = True
         self.process.kill()
 
 
@@ -203,14 +206,14 @@ class _Pool:
             self._slots.release()
 
     def _decode(self, decoder: _Decoder, data: bytes, asked: dict[str, Any], stop: Stop) -> Image.Image:
-        is_usable = False
+        answered = False
         try:
             with stop.ends(decoder):
                 image = decoder.decode(data, asked)
-            is_usable = True
+            answered = True
             return image
         except PictureError:
-            is_usable = True
+            answered = True
             raise
         except _EndedError:
             if stop.is_set:
@@ -218,7 +221,7 @@ class _Pool:
             why, problem = decoder.why_ended(asked)
             raise PictureError(f"{asked['name']}: {why}", problem) from None
         finally:
-            if is_usable:
+            if answered and not (stop.is_set or decoder.timed_out):  # which ends it, may be only just now
                 self._idle.append(decoder)
             else:
                 self._all.discard(decoder)
