@@ -35,7 +35,7 @@ _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "image_decod
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """All that a decoder gets of ours: there are keys in what is left out."""
 _COUNTS_PROCESSOR_TIME = hasattr(signal, "setitimer")
-_WALL_SECONDS = 30.0
+_WALL_SECONDS = 60.0
 """For one image where processor time is counted too: a busy machine is slow, but a decoder that waits is stuck."""
 _POLL_SECONDS = 0.05
 _MOST_PROCESSES = 4
