@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..model import MiniGeminiProcessor
-from ..model.generation import IGNORED
+from ..model.generation import IGNORED as IGNORED
 from ..model.pictures import LIMITS, PictureError, PictureLimits, open_picture
 from .schema import Fault, Picture, Sample, SampleError, text_of
 

@@ -123,7 +123,7 @@ class _HalfEnded(StoppingCriteria):
     def __init__(self, columns: int, ends: Tensor) -> None:
         self.columns, self.ends = columns, ends
 
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         ended = torch.isin(input_ids[:, self.columns :], self.ends).any(1)
         return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
 
