@@ -2,7 +2,8 @@
 # Run: docker run --rm -p 127.0.0.1:8000:8000 -e MINIGEMINI_API_KEY=… minigemini --model nano --painter nano --ocr
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+COPY constraints ./constraints
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -c constraints/cpu.txt torch --index-url https://download.pytorch.org/whl/cpu
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
 COPY minigemini_cli ./minigemini_cli

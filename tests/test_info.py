@@ -12,6 +12,7 @@ from minigemini.inference import CheckpointError, Engine
 from minigemini.inference.checkpoint import open_checkpoint
 from minigemini.inference.memory import free_memory, verdict
 from minigemini.inference.report import describe, report
+from minigemini.model.outputs import CACHE
 from minigemini_cli.info import _described
 
 
@@ -86,7 +87,7 @@ def test_the_linears_are_found_by_their_names(make_model, tmp_path, model_type):
 
 def test_the_cache_grows_as_foretold(tiny_checkpoint, tiny_model):
     tokens = 7
-    cache = tiny_model(input_ids=torch.full((1, tokens), 9), use_cache=True).past_key_values
+    cache = tiny_model(input_ids=torch.full((1, tokens), 9), use_cache=True)[CACHE]
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert report(tiny_checkpoint).cache_bytes_per_token["float32"] * tokens == held
 

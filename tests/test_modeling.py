@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextT
 from transformers.generation import utils as generation_utils
 
 from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.model.outputs import CACHE
 
 TOLERANCE = 4e-5  # of logits of the order of 10; worst measured 6.6e-6, padded against alone
 
@@ -182,13 +183,13 @@ def test_cached_equals_uncached_logits(model, encode):
     split = inputs["input_ids"].shape[1] - 4
     cut = {name: inputs[name][:, :split] for name in ("input_ids", "attention_mask")}
     pixels = {name: inputs[name] for name in ("pixel_values", "high_res_pixel_values")}
-    past = model(**cut, **pixels, use_cache=True).past_key_values
+    past = model(**cut, **pixels, use_cache=True)[CACHE]
     for position in range(split, split + 4):
         step = model(
             input_ids=inputs["input_ids"][:, position : position + 1],
             attention_mask=inputs["attention_mask"][:, : position + 1],
-            past_key_values=past,
             use_cache=True,
+            **{CACHE: past},
         )
         assert_close(step.logits[:, 0], whole[:, position])
 

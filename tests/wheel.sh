@@ -1,16 +1,18 @@
 #!/bin/sh
 # Builds the wheel, installs it in an empty environment away from the checkout: it must answer as the checkout does.
+# Usage: wheel.sh PYTHON CONSTRAINTS
 set -eu
 python="$1"
+constraints="$2"
 question="What does the sign say?"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 expected="$("$python" -m minigemini ask examples/sign.png "$question")"
 "$python" -m build --wheel --outdir "$work" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 wheel="$(ls "$work"/*.whl)"
-echo "$(basename "$wheel"): $(stat -c %s "$wheel") bytes"
+echo "$(basename "$wheel"): $(wc -c <"$wheel") bytes"
 "$python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check -c "$constraints" "$wheel"
 cp examples/sign.png "$work/"
 cd "$work"
 answer="$(venv/bin/minigemini ask sign.png "$question")"

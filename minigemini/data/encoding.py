@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..model import MiniGeminiProcessor
-from ..model.generation import IGNORED
+from ..model.generation import IGNORED as IGNORED
 from ..model.image_decoders import open_apart
 from ..model.pictures import LIMITS, PictureError, PictureLimits
 from .schema import Fault, Picture, Sample, SampleError, text_of

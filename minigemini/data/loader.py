@@ -24,7 +24,7 @@ Placed = tuple[int, Encoded | SampleError]
 """Position in the order of training, and what became of the sample there."""
 
 
-class _Samples(Dataset):
+class _Samples(Dataset[Any]):
     """A mixture's samples, encoded, or why they are not."""
 
     def __init__(self, mixture: Mixture, encoder: Encoder) -> None:
@@ -94,7 +94,7 @@ class StatefulLoader:
         return iter(
             DataLoader(
                 _Samples(self.batches.mixture, self.encoder),
-                batch_sampler=places,  # type: ignore[arg-type]  # any iterable of lists will do
+                batch_sampler=places,
                 collate_fn=collate,
                 num_workers=self.workers,
                 pin_memory=self.pin_memory,

@@ -11,7 +11,7 @@ _APART = 2**40
 """Between the first samples of two seeds: more than any run sees."""
 
 
-class _Numbered(Dataset):
+class _Numbered(Dataset[Any]):
     def __init__(self, sample: Callable[[int], Any]) -> None:
         self.sample = sample
 
@@ -64,7 +64,7 @@ class SeedLoader:
     def __iter__(self) -> Iterator[Any]:
         for batch in DataLoader(
             _Numbered(self.sample),
-            batch_sampler=self._numbers(self.batch),  # type: ignore[arg-type]  # any iterable of lists will do
+            batch_sampler=self._numbers(self.batch),
             collate_fn=self.collate,
             num_workers=self.workers,
             pin_memory=self.pin_memory,

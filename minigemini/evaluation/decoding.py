@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 from transformers.cache_utils import DynamicLayer
 
+from ..model.outputs import CACHE
+
 GREEDY: dict[str, Any] = {
     "num_beams": 1,
     "do_sample": False,
@@ -100,9 +102,9 @@ def greedy(
         out = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            past_key_values=cache,
             max_new_tokens=left,
             stopping_criteria=half,
+            **{CACHE: cache},
             **GREEDY,
         )
         new = out[:, columns:]
@@ -121,7 +123,7 @@ class _HalfEnded(StoppingCriteria):
     def __init__(self, columns: int, ends: Tensor) -> None:
         self.columns, self.ends = columns, ends
 
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         ended = torch.isin(input_ids[:, self.columns :], self.ends).any(1)
         return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
 
@@ -136,8 +138,8 @@ def _read_beginnings(
         input_ids=ids[different, : text.beginning],
         attention_mask=its_mask,
         position_ids=(its_mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
         use_cache=True,
+        **{CACHE: cache},
         **features(different),
     )
     cache.batch_select_indices(torch.tensor([different.index(first) for first in text.first]))

@@ -49,7 +49,7 @@ class Preparation(Dataset[Prepared]):
     def __init__(self, processor: MiniGeminiProcessor, context_tokens: int, share: bool) -> None:
         self.processor, self.context_tokens, self.share = processor, context_tokens, share
 
-    def __getitem__(self, batch: Batch) -> Prepared:  # type: ignore[override]
+    def __getitem__(self, batch: Batch) -> Prepared:
         faults: dict[str, Fault] = {}
         asked, opened = [], cast(dict[Picture, Image.Image], {})
         for question in batch.questions:

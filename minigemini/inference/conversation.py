@@ -9,7 +9,8 @@ from PIL import Image
 from ..model.pictures import open_picture
 from .captions import CaptionParser
 from .drawing import Drawing, DrawnPicture
-from .engine import GREEDY, Engine, Message, Picture, Sampling
+from .engine import GREEDY, Engine, Picture, Sampling
+from .prompts import Message
 from .streaming import Answer, AnswerStream
 
 if TYPE_CHECKING:

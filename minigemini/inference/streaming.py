@@ -145,7 +145,9 @@ class _PieceWriter(BaseStreamer):
     one decodes the whole answer each time and passes on what is new.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, pieces: queue.SimpleQueue) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, pieces: "queue.SimpleQueue[str | Answer | Exception]"
+    ) -> None:
         self.text = ""
         self._tokenizer, self._pieces = tokenizer, pieces
         self._tokens: list[int] = []

@@ -73,7 +73,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     mining_eps: float = 1e-5
     tie_word_embeddings: bool = False
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = _sub_config(self.vision_config, "clip_vision_model")
         if self.high_res_vision_config is not None:
             self.high_res_vision_config = _sub_config(self.high_res_vision_config, "convnext")

@@ -30,7 +30,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     high_res_size: Side of the high-resolution picture in pixels.
     """
 
-    high_res_size: int | dict | SizeDict
+    high_res_size: int | dict[str, int] | SizeDict
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -158,7 +158,7 @@ class MiniGeminiImageProcessor(PilBackend):
             return BatchFeature({name: of[0][None] for name, of in values.items()}, tensor_type=return_tensors)
         return BatchFeature(values, tensor_type=return_tensors)
 
-    def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict:  # type: ignore[override]
+    def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         kwargs = super()._standardize_kwargs(**kwargs)
         kwargs["size"] = _square(size, "size")
         kwargs["high_res_size"] = _square(high_res_size, "high_res_size")

@@ -11,12 +11,11 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from transformers import AutoModel, ConvNextModel, PreTrainedModel
-from transformers.cache_utils import Cache
 from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
 from .mining import PatchInfoMining
-from .outputs import MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
+from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
@@ -28,7 +27,7 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["PatchInfoMining"]  # noqa: RUF012
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _skip_keys_device_placement = [CACHE]  # noqa: RUF012
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -213,7 +212,6 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         high_res_pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
         **kwargs: Any,
@@ -224,6 +222,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             input_ids: (batch, length), the image token once per visual token. Or `inputs_embeds` (batch, length, D).
             pixel_values, high_res_pixel_values: See `get_image_features`; pictures in the order of the text.
             mm_encoder_outputs: `{"image": …}`, features from `get_image_features`, in place of pixels.
+            kwargs: What the language model takes besides, the key-value cache among them.
 
         Raises:
             ValueError: If both or neither of two alternatives are given, or image tokens and pictures disagree.
@@ -247,14 +246,13 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
         return MiniGeminiModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=image_features,
+            **{CACHE: outputs.get(CACHE)},
         )

@@ -1,10 +1,12 @@
 """What the model returns. D is the hidden size of the language model, t·N the visual tokens of a picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from torch import Tensor
-from transformers.cache_utils import Cache
-from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
+
+CACHE = "cache" if "cache" in {field.name for field in fields(CausalLMOutputWithPast)} else "past_key_values"
+"""What Transformers calls the key-value cache in inputs and outputs: `cache` from 5.24 on, `past_key_values` before."""
 
 
 @dataclass
@@ -27,12 +29,7 @@ class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
 
 
 @dataclass
-class MiniGeminiCausalLMOutputWithPast(ModelOutput):
+class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
     """`loss` (), `logits` (batch, kept positions, vocabulary), and what `MiniGeminiModelOutputWithPast` has."""
 
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
     image_hidden_states: Tensor | None = None

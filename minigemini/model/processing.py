@@ -194,7 +194,7 @@ class MiniGeminiProcessor(ProcessorMixin):
                 text[row], offsets[row] = space_after_pictures(text[row], placed)
         return text, offsets
 
-    def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
+    def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
         """Give the text that takes a picture's placeholder: the image token, once per visual token."""
         space = " " if self._needs_space_after_image and self.spaces_in_replacements else ""
         return self.image_token * self.num_image_tokens + space

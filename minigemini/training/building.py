@@ -161,4 +161,4 @@ def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> 
     # With a picture the first layer's inputs need gradients, for mining; with text alone they would not, and a rank
     # under FSDP2 would then reduce gradients in another order than those beside it.
     model.enable_input_require_grads()
-    return get_peft_model(model, config)  # type: ignore[arg-type]
+    return get_peft_model(model, config)

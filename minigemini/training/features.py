@@ -35,10 +35,10 @@ def keep_features(model: MiniGeminiForConditionalGeneration, folder: Path, limit
     low_res = inner.get_low_res_features
     cut = f"{config.grid_size} {config.use_global_tile}"
     low = _Kept(room, lambda pixels: [low_res(pixels)], inner.vision_tower, cut)
-    inner.get_low_res_features = lambda pixels: low(pixels)[0]  # type: ignore[method-assign]
+    inner.get_low_res_features = lambda pixels: low(pixels)[0]
     if inner.high_res_vision_tower is not None:
         high = _Kept(room, inner.get_high_res_stage_maps, inner.high_res_vision_tower)
-        inner.get_high_res_stage_maps = high  # type: ignore[method-assign]
+        inner.get_high_res_stage_maps = high
 
 
 class _Room:

@@ -48,7 +48,7 @@ def _crowded(texts: Texts) -> Texts:
 def _draw_line(
     rng: np.random.Generator,
     draw: ImageDraw.ImageDraw,
-    ground: tuple,
+    ground: Colour,
     top: float,
     cap_height: int,
     width_px: int,

@@ -157,7 +157,7 @@ def _finish(recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, A
     counts: Counter[tuple[str, str]] = Counter()
     for note in notes:
         for key, count in note["counts"]:
-            counts[tuple(key)] += count  # type: ignore[index]
+            counts[tuple(key)] += count
     faults = [fault for note in notes for fault in note["faults"]]
     index = {
         "version": VERSION,

@@ -107,7 +107,7 @@ class PainterLesson(nn.Module):
         share = sigma.view(-1, 1, 1, 1)
         noisy = (1 - share) * clean + share * noise
         own, own_mask = texts[::captions], mask[::captions]
-        said = denoise(self.network["unet"], noisy, 1000 * sigma, own, own_mask)  # type: ignore[arg-type]
+        said = denoise(self.network["unet"], noisy, 1000 * sigma, own, own_mask)
         # The loss of v, as it follows from what is said about the picture.
         picture_loss = ((said - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
         return {
