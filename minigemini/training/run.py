@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..model.folder_lock import folder_lock
 from ..model.writing import written_aside
 from .arguments import arguments
 from .checkpoints import step_of
@@ -32,11 +34,17 @@ def train(recipe: Settings, folder: Path) -> Path:
 
     Raises:
         RecipeError: It cannot run; nothing was done.
+        FolderInUseError: Another process trains in that folder.
         DamagedError: There are checkpoints, but none is whole.
         KeyboardInterrupt: It was asked to stop, and has saved.
         TooManyFaultsError: More of the data are broken than the recipe puts up with.
     """
     state = processes()
+    with folder_lock(folder) if state.is_main_process else nullcontext():
+        return _train(recipe, folder, state)
+
+
+def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     began = time.monotonic()
     if state.is_main_process:
         _claim(recipe, folder)
@@ -71,7 +79,7 @@ def train(recipe: Settings, folder: Path) -> Path:
             "steps of this session": taken,
             "seconds per step": round(seconds / taken, 4) if taken else "none taken",
             "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
-            "peak memory, GB": round(peak / 1e9, 3),
+            "peak memory, GB": "not known" if peak is None else round(peak / 1e9, 3),
             "processes": world_size,
             "seconds of training": round(seconds, 2),
             "seconds in all": round(time.monotonic() - began, 1),
@@ -109,12 +117,11 @@ def processes() -> Any:
 
 
 def _claim(recipe: Settings, folder: Path) -> None:
-    """Write the recipe into a new folder, or hold it to the one that is there.
+    """Write the recipe into a folder, or hold it to the one that is there.
 
     Raises:
         RecipeError: Another recipe's run is there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     hold(recipe, folder)
     with written_aside(folder / RECIPE) as aside:
         aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
@@ -124,8 +131,14 @@ def hold(recipe: Settings, folder: Path) -> None:
     """Compare a recipe with that of the run in a folder, if there is one.
 
     Raises:
-        RecipeError: It is another one's.
+        RecipeError: It is another one's, or no recipe.
     """
     path = folder / RECIPE
-    if path.exists() and (changed := recipe.differences(json.loads(path.read_text()))):
+    if not path.exists():
+        return
+    try:
+        changed = recipe.differences(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise RecipeError(f"{path} cannot be read ({error}); remove it, or name another folder") from None
+    if changed:
         raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); name another folder")
