@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.data.media import image_count
-from minigemini.data.readers import open_reader
+from minigemini.data.readers import open_reader, write_parquet
 from minigemini.data.schema import Fault, SampleError, from_published, from_record
 from minigemini_cli.app import app
 
@@ -146,6 +146,19 @@ def test_a_shard_that_names_images_and_has_none():
     assert caught.value.fault is Fault.UNREAD_MEDIA
     with pytest.raises(SampleError, match="video is"):
         from_record({**chat(), "source": "mix", "video": "a.mp4"}, [], None)
+
+
+def test_a_column_that_is_not_read(tmp_path):
+    import pyarrow.parquet
+
+    sample = from_record({**chat(), "source": "mix"}, [], None)
+    write_parquet([sample, sample], tmp_path / "x.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "x.parquet").append_column("video", [["a.mp4", None]])
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    reader = open_reader(tmp_path / "x.parquet")
+    with pytest.raises(SampleError, match=r"video is 'a\.mp4'"):
+        reader[0]
+    assert reader[1].messages == sample.messages
 
 
 def test_doctor_names_them_and_reads_the_others(tmp_path):

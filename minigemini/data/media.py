@@ -58,7 +58,7 @@ def image_count(record: Any) -> int:
     """How many images a record names, of whatever form; cheap, and never an error."""
     if not isinstance(record, Mapping):
         return 0
-    under = next((record[key] for key in IMAGE_KEYS if record.get(key)), [])
+    under: Any = next((record[key] for key in IMAGE_KEYS if record.get(key)), [])
     listed = under if isinstance(under, list) else [under]
     parts = (part for _, content in _turns(record) if isinstance(content, list) for part in content)
     named = [image_in(part) for part in parts if isinstance(part, Mapping) and part.get("type") in IMAGE_PARTS]
@@ -87,6 +87,11 @@ def unread(record: Mapping[str, Any], has_images: bool) -> str | None:
             if found and f"</{name}>" not in content:  # else it is a text about HTML
                 return f"turn {number} has <{name}>: only images are read"
     return None
+
+
+def is_media_key(key: str) -> bool:
+    """Whether a key, or a column, is called as if it held media that are not read."""
+    return key not in IMAGE_KEYS and (_IMAGE_KEY.fullmatch(key) or _OTHER_KEY.fullmatch(key)) is not None
 
 
 def decoded(reference: str) -> bytes | None:

@@ -3,19 +3,23 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
+from ..inference.errors import one_line
 from ..model.folder_lock import folder_lock
-from ..model.writing import written_aside
+from ..model.writing import is_full_disk, written_aside
 from .arguments import arguments
 from .checkpoints import step_of
 from .feed import Stream
 from .memory import peak_bytes
-from .preparing import prepare
+from .preparing import Prepared, prepare
 from .report import write_report
 from .results import result_path, whole_weights
 from .settings import RecipeError, Settings
@@ -72,7 +76,7 @@ def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     peak = peak_bytes(state.device)
     weights = whole_weights(trainer, prepared.lesson)
     if state.is_main_process:
-        prepared.save(weights, path)
+        _save(prepared, weights, path)
         taken = trainer.state.global_step - done
         figures: dict[str, Any] = {
             "steps": steps,
@@ -91,6 +95,20 @@ def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     if world_size > 1:
         state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
+
+
+def _save(prepared: Prepared, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write what a run leaves.
+
+    Raises:
+        RecipeError: The disk is full.
+    """
+    try:
+        prepared.save(weights, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if not is_full_disk(error, path.parent):
+            raise
+        raise RecipeError(f"{path}: the disk is full ({one_line(error)}); make room, and run it again") from None
 
 
 def _found(result: Path) -> Path:
