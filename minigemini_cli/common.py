@@ -161,6 +161,7 @@ def printable(text: str) -> str:
 def _is_bad_input(error: ValueError) -> bool:
     # Imported once something went wrong: the verb has imported them already.
     from minigemini.inference import CheckpointError, RequestError
+    from minigemini.model.folder_lock import FolderInUseError
     from minigemini.model.pictures import PictureError
 
-    return isinstance(error, CheckpointError | RequestError | PictureError)
+    return isinstance(error, CheckpointError | RequestError | PictureError | FolderInUseError)

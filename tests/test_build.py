@@ -357,6 +357,7 @@ def test_bad_wishes_end_with_one_line(damaged, tmp_path):
         ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no sample of it is good"),
         (["MGM-Pretrain", str(tmp_path / "x"), "--data", str(tmp_path)], "minigemini data fetch llava-pretrain"),
         ([path, "what://x", *images], "Protocol not known"),
+        ([path, str(tmp_path / "x")], "give --images FOLDER"),
     ):
         done = CliRunner().invoke(app, ["data", "build", *words])
         assert (done.exit_code, said in done.stderr) == (2, True), (words, done.stderr)

@@ -114,7 +114,7 @@ def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
 def test_two_at_once_do_not_mix(tmp_path):
     from filelock import FileLock
 
-    with FileLock(tmp_path / ".file.bin.lock"), pytest.raises(FetchError, match="another fetch is at it"):
+    with FileLock(tmp_path / ".file.bin.lock"), pytest.raises(FetchError, match="is writing there; wait until it ends"):
         get(Misbehaviour(DATA), tmp_path / "file.bin")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from training_world import losses, tiny_recipe, write_data
 from minigemini.inference import Engine
 from minigemini.training.checkpoints import checkpoints
 from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
 
 ROOT = Path(__file__).parent.parent
 WORLD = ROOT / "tests" / "training_world.py"
@@ -70,6 +72,16 @@ def test_two_processes_are_killed_and_go_on_as_one(tiny_checkpoint, data, tmp_pa
     same_curve(folder, tmp_path / "one")
 
 
+def test_what_one_has_begun_two_end(tiny_checkpoint, data, tmp_path):
+    train(tiny_recipe(tiny_checkpoint, data), tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "checkpoint-5")
+    finish(start(tiny_checkpoint, data, tmp_path / "two"))
+    same_curve(tmp_path / "two", tmp_path / "one")
+    with pytest.raises(RecipeError, match="a global_batch of 8 does not divide into passes of 4 samples on 3 devices"):
+        tiny_recipe(tiny_checkpoint, data).accumulation(3)
+
+
 @pytest.mark.parametrize("changes", [{}, {"adapter": "lora", "lora_dropout": 0.0, "lora_alpha": 8}], ids=str)
 def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_path, changes):
     """FSDP2, stopped on the way. It is what `examples/accelerate/fsdp2.yaml` asks for, on CPUs."""
@@ -82,6 +94,8 @@ def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_pa
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert 0 < len(losses(folder)) < 40
+    with pytest.raises(RecipeError, match="written with sharding; resume it so"):
+        train(tiny_recipe(tiny_checkpoint, data, **changes), folder)
     finish(start(tiny_checkpoint, data, folder, program=SHARDED, **changes))
     same_curve(folder, tmp_path / "one")
     ours, theirs = (dict(Engine.load(path).model.named_parameters()) for path in (folder / one.name, one))

@@ -18,6 +18,8 @@ from minigemini.data.readers import (
     SourceError,
     TarReader,
     json_files,
+    lacks_images,
+    open_reader,
     parquet,
     write_parquet,
     write_tar,
@@ -152,6 +154,52 @@ def test_tar_of_others(tmp_path):
         TarReader([tmp_path / "x.tar"])
 
 
+def test_a_damaged_tar_is_refused_or_its_samples_are(tmp_path, samples):
+    """Never fewer samples in silence, whichever byte of a header, of padding or of the end is another."""
+    path = tmp_path / "x.tar"
+    write_tar(samples[:4], path)
+    whole = path.read_bytes()
+    headers = [at for at in range(0, len(whole), 512) if whole[at + 257 : at + 262] == b"ustar"]
+    for at in headers:
+        for place in (at, at + 100, at + 124, at + 135, at + 148, at + 156, at + 257):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+            with pytest.raises(SourceError, match=r"damaged|are not one"):
+                TarReader([path])
+    for size in range(0, len(whole), 500):
+        path.write_bytes(whole[:size])
+        try:
+            reader = TarReader([path])
+        except SourceError:
+            continue
+        assert len(reader) == 4
+    path.write_bytes(whole + whole)  # as `cat` joins two, of which tar reads the first
+    with pytest.raises(SourceError, match="or later is lost"):
+        TarReader([path])
+    record = whole.find(b'"messages"')
+    path.write_bytes(whole[:record] + b"\xff" + whole[record + 1 :])
+    with pytest.raises(SampleError):
+        TarReader([path])[0]
+
+
+def test_media_of_others_in_a_tar_are_not_left_out_in_silence(tmp_path):
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name, data in (
+            ("a/0.json", json.dumps({"id": "0", "source": "s", "messages": turns}).encode()),
+            ("a/0.jpg", encoded(1, "JPEG")),
+            ("a/1.json", json.dumps({"id": "1", "source": "s", "messages": turns}).encode()),
+            ("a/1.txt", b"a caption"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    reader = TarReader([tmp_path / "x.tar"])
+    with pytest.raises(SampleError, match=r"a/0\.jpg: pictures are called KEY\.0\.jpg") as caught:
+        reader[0]
+    assert (caught.value.fault, caught.value.id) == (Fault.UNREAD_MEDIA, "0")
+    assert reader[1].id == "1"
+
+
 def test_without_pyarrow(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigemini\[data\]'"):
@@ -182,6 +230,52 @@ def test_lists_that_are_none(name, block, tmp_path, monkeypatch):
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
     with pytest.raises(SourceError, match=message):
         JsonListReader(tmp_path / "x.json")
+
+
+BOM = "\ufeff"
+AS_LIST, AS_LINES = json.dumps(RECORDS), "\n".join(map(json.dumps, RECORDS))
+BY_CONTENT = {
+    "a list": AS_LIST,
+    "an indented list": json.dumps(RECORDS, indent=1),
+    "a list behind a byte order mark": BOM + AS_LIST,
+    "a list behind blank lines": "\n \n" + AS_LIST,
+    "lines": AS_LINES,
+    "lines behind a byte order mark": BOM + AS_LINES,
+    "lines behind blank lines": "\n\n" + AS_LINES + "\n",
+}
+
+
+@pytest.mark.parametrize("block", [7, 2**20])
+@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+@pytest.mark.parametrize("name", BY_CONTENT)
+def test_json_is_read_by_what_it_holds(name, ending, block, root, samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
+    path = tmp_path / f"x{ending}"
+    path.write_text(BY_CONTENT[name], encoding="utf-8")
+    for mend in (False, True):
+        reader = open_reader(path, root, "all", mend=mend)
+        assert [reader[row].messages for row in range(len(reader))] == [sample.messages for sample in samples]
+    assert [reader[row].origin for row in (0, 40)] == [f"x{ending}#0", f"x{ending}#40"]
+
+
+def test_json_that_is_neither_is_named(tmp_path):
+    path = tmp_path / "x.json"
+    for encoding in ("utf-16", "utf-16-be", "utf-32"):
+        path.write_text(BOM * ("be" in encoding) + AS_LIST, encoding=encoding)
+        with pytest.raises(SourceError, match="in UTF-16 or UTF-32: save it as UTF-8"):
+            open_reader(path)
+    path.write_text(json.dumps({"data": RECORDS}, indent=1))
+    with pytest.raises(SourceError, match="begins with a JSON object over several lines"):
+        open_reader(path)
+    (tmp_path / "x.jsonl").write_text('{"id": \n' + AS_LINES)  # only a broken line
+    assert len(open_reader(tmp_path / "x.jsonl")) == 1 + len(RECORDS)
+
+
+def test_pictures_without_their_folder_are_noticed(root, tmp_path):
+    assert lacks_images(open_reader(write_lines(tmp_path / "x.jsonl")))
+    assert not lacks_images(open_reader(tmp_path / "x.jsonl", root))
+    (tmp_path / "text.json").write_text(json.dumps([RECORDS[0]]))
+    assert not lacks_images(open_reader(tmp_path / "text.json"))
 
 
 def test_a_broken_list_is_not_read_to_its_end(tmp_path, monkeypatch):

@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from minigemini.conversion import PUBLISHED
 from minigemini.model.small_parts import save_small_parts
 from minigemini.training.building import build, configure
+from minigemini.training.feed import steps_of
 from minigemini.training.nano import CHAINS
 from minigemini.training.recipe import DataPart, Recipe
 from minigemini.training.recipes import FIGURES, PUBLISHED_RECIPES, RECIPES, find_recipe, how_to_make, usual_folder
+from minigemini.training.report import command
 from minigemini.training.settings import RecipeError, parse_settings
 from minigemini_cli.app import app
 
@@ -101,6 +103,27 @@ def test_settings_are_typed():
     assert changed.changed({"steps": "none"}).steps is None
 
 
+def test_what_is_given_says_how_long_a_run_is():
+    stepped = RECIPES["nano-instruct"]
+    assert stepped.steps == 5000
+    for words, extent, steps in (
+        (["epochs=4"], "epochs=4", 16),
+        (["epochs=1"], "epochs=1", 4),
+        (["epochs=4", "steps=none"], "epochs=4", 16),
+        (["steps=7"], "steps=7", 7),
+        ([], "steps=5000", 5000),
+    ):
+        changed = stepped.changed(parse_settings([*words, "global_batch=8", "micro_batch=8"]))
+        assert (changed.extent, steps_of(changed, 30)) == (extent, steps)
+        again = stepped.changed(parse_settings([word for word in command(changed).split() if "=" in word]))
+        assert again == changed  # the line of its report gives it again
+    assert replace(stepped, steps=None, epochs=3.0).changed({"steps": "9"}).extent == "steps=9"
+    with pytest.raises(RecipeError, match="epochs=4 and steps=9 are both given; give one"):
+        stepped.changed(parse_settings(["epochs=4", "steps=9"]))
+    with pytest.raises(RecipeError, match="epochs=4 and steps=5000 are both given; give one"):
+        replace(stepped, epochs=4.0)
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -117,6 +140,7 @@ def test_settings_are_typed():
         ("data=", "no data; give data=FILE"),
         ("data=a.json*x", "data is 'x'; give a number"),
         ("steps", "'steps' is no setting; give key=value"),
+        ("epochs=0", "epochs is 0.0; give more than 0"),
     ],
 )
 def test_a_wrong_setting_is_one_line(word, message):
@@ -192,6 +216,27 @@ def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     assert plan.exit_code == 0, plan.stderr
     assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, picture, tmp_path, monkeypatch):
+    """The recipe has thousands of steps; thirty samples four times are sixteen of eight."""
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path, picture, rows=30)
+    words = [f"base={tiny_checkpoint}", "data=chat.json@.", "global_batch=8", "micro_batch=8", "workers=0", "epochs=4"]
+    plan = CliRunner().invoke(app, ["train", "nano-instruct", *words, "--plan"], catch_exceptions=False)
+    assert plan.exit_code == 0, plan.stderr
+    said = " ".join(plan.stdout.split())
+    assert "steps 16 of 8 samples" in said
+    assert "samples of an epoch 30; epochs=4" in said
+
+
+def test_data_without_their_folder_are_refused(tiny_checkpoint, picture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path, picture, rows=4)
+    words = [f"base={tiny_checkpoint}", "data=captions.json", "global_batch=2", "micro_batch=1", "workers=0"]
+    done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words], catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "give data=captions.json@FOLDER" in done.stderr
 
 
 def test_the_command_line_trains(tiny_checkpoint, picture, tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
 """Runs of a tiny model: killed and resumed bit for bit, whole or absent checkpoints, and results that load back."""
 
+import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 from published import HIGH_RES, LOW_RES, TOKENIZERS
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from training_world import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -21,6 +24,8 @@ from minigemini.conversion import Geometry, assemble
 from minigemini.data.faults import FEWEST_SAMPLES, TooManyFaultsError
 from minigemini.inference import Engine
 from minigemini.inference.merging import merge
+from minigemini.model.folder_lock import FolderInUseError
+from minigemini.model.writing import is_full_disk
 from minigemini.training import checkpoints
 from minigemini.training.checkpoints import DamagedError, newest_whole
 from minigemini.training.run import train
@@ -133,9 +138,44 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tiny_checkpoint, data, r
     _, said = process.communicate()
     assert "checkpoint 1 not written" in said
     assert "checkpoint 5 not written" in said
+    assert process.returncode == 0 or re.search(r"RecipeError: \S+model: the disk is full .*; make room", said), said
     assert len(losses(folder)) == 5
     assert not checkpoints.checkpoints(folder)
     assert not list(folder.glob(".checkpoint-*"))
+
+
+def test_only_a_full_disk_is_called_one(tmp_path):
+    for number, full in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False), (errno.ENOENT, False)):
+        assert is_full_disk(OSError(number, "x"), tmp_path) is full
+    with pytest.raises(SafetensorError) as raised:
+        save_file({"x": torch.zeros(1)}, tmp_path / "gone" / "x.safetensors")
+    assert not is_full_disk(raised.value, tmp_path)
+    with pytest.raises(RuntimeError) as raised:
+        torch.save({"x": torch.zeros(1)}, tmp_path / "gone" / "x.pt")
+    assert not is_full_disk(raised.value, tmp_path)
+    assert not is_full_disk(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path)  # there is room
+
+
+def test_another_error_stops_the_run_and_is_not_called_a_full_disk(recipe, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".checkpoint-1.partial").write_text("a file, where a checkpoint's folder would be made")
+    with pytest.raises(OSError, match=r"checkpoint-1\.partial"):
+        train(recipe(checkpoint_every=1), folder)
+    assert "the run goes on" not in capsys.readouterr().err
+
+
+def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path):
+    changes = {"steps": 24, "checkpoint_every": 1, "workers": 1}
+    train(recipe(**changes), tmp_path / "alone")
+    folder = tmp_path / "run"
+    process = start(tiny_checkpoint, data, folder, **changes)
+    until(lambda: newest_step(folder) > 0, process)
+    with pytest.raises(FolderInUseError, match=rf"run: process {process.pid} on \S+ is writing there"):
+        train(recipe(**changes), folder)
+    assert process.wait() == 0, process.stderr.read()
+    same_end(folder, tmp_path / "alone", 24)
+    assert not list(folder.glob(".lock*"))
 
 
 # Checkpoints
@@ -204,6 +244,27 @@ def test_a_finished_run_trains_nothing_more(finished, recipe, tmp_path):
 def test_another_recipe_is_not_resumed(finished, recipe):
     with pytest.raises(RecipeError, match=r"another recipe \(learning_rate was 0.01 and is 0.5\); name another folder"):
         train(recipe(learning_rate=0.5), finished)
+
+
+def test_data_that_changed_are_not_gone_on_with(finished, tiny_checkpoint, data, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    shutil.copytree(data, tmp_path / "data")
+    changed = tiny_recipe(tiny_checkpoint, tmp_path / "data")
+    (folder / "recipe.json").write_text(json.dumps(changed.as_dict()))  # as if it had been trained on these
+    train(changed, folder)
+    records = json.loads((tmp_path / "data/chat.json").read_text())
+    records[3]["conversations"][1]["value"] += ", and more"
+    (tmp_path / "data/chat.json").write_text(json.dumps(records))
+    with pytest.raises(RecipeError, match="data have changed since checkpoint-5 was written; put back the files"):
+        train(changed, folder)
+
+
+def test_a_recipe_that_cannot_be_read_is_named(recipe, tmp_path):
+    for content in ("{", "null", "[1]"):
+        (tmp_path / "recipe.json").write_text(content)
+        with pytest.raises(RecipeError, match=r"recipe\.json cannot be read"):
+            train(recipe(), tmp_path)
 
 
 # Batches

@@ -103,7 +103,8 @@ OUR_FAULTS = {
     "no source": (ours(source=""), [], Fault.MALFORMED, "source is ''"),
     "a message that is a text": (ours("hello"), [], Fault.MALFORMED, "message 1"),
     "an unknown role": (ours(message("tool", "x")), [], Fault.UNKNOWN_SPEAKER, "from 'tool'"),
-    "a video": (ours(message("user", [{"type": "video"}])), [], Fault.MALFORMED, "neither an image nor a text"),
+    "a video": (ours(message("user", [{"type": "video"}])), [], Fault.UNREAD_MEDIA, "a part of type video"),
+    "another part": (ours(message("user", [{"type": "table"}])), [], Fault.MALFORMED, "neither an image nor a text"),
     "a system message alone": (ours(message("system", "x")), [], Fault.ROLE_ORDER, "none"),
     "a tag in the text": (
         ours(message("user", "<image>"), message("assistant", "x")),
@@ -111,7 +112,7 @@ OUR_FAULTS = {
         Fault.MALFORMED,
         "as a part",
     ),
-    "a path without a folder": (ours(message("user", [IMAGE])), ["x.png"], Fault.PICTURE, "no folder of pictures"),
+    "a path without a folder": (ours(message("user", [IMAGE])), ["x.png"], Fault.NO_FOLDER, "no folder of pictures"),
     "an image in a system message": (
         ours(message("system", [IMAGE]), message("user", "q"), message("assistant", "a")),
         [b"png"],

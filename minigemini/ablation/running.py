@@ -13,6 +13,7 @@ from threading import Thread
 
 from tqdm import tqdm
 
+from ..model.folder_lock import folder_lock
 from ..model.writing import written_aside
 from ..training.results import result_path
 from ..training.run import hold, train
@@ -62,9 +63,14 @@ def run_ablation(ablation: Ablation, folder: Path) -> Path:
 
     Raises:
         RecipeError: The folder holds runs of other settings.
+        FolderInUseError: Another process works in it.
         KeyboardInterrupt: It was asked to stop, and each run has saved.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder):
+        return _run(ablation, folder)
+
+
+def _run(ablation: Ablation, folder: Path) -> Path:
     phases = work(ablation, folder)
     left = [[job for job in jobs if not job.is_done()] for jobs in phases]
     total = sum(map(len, phases))

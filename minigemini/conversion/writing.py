@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from ..inference.checkpoint import INDEX, open_checkpoint
 from ..inference.errors import CheckpointError, one_line
-from ..model.writing import flush
+from ..model.folder_lock import output_lock
+from ..model.writing import flush, is_full_disk
 from .plan import Plan, Source
 from .sources import SourceTensor, TensorReader
 
@@ -39,9 +40,16 @@ def write_checkpoint(
 
     Raises:
         CheckpointError: The folder exists or cannot be written, the disk is too small, a source cannot be read.
+        FolderInUseError: Another process writes it.
     """
-    refuse_existing(folder)
-    shards = _shards(plan, dtype, shard_bytes)
+    with output_lock(folder):
+        refuse_existing(folder)
+        _write(plan, folder, dtype, describe, _shards(plan, dtype, shard_bytes))
+
+
+def _write(
+    plan: Plan, folder: Path, dtype: torch.dtype, describe: Callable[[Path], None], shards: list[list[str]]
+) -> None:
     aside = folder.with_name(f".{folder.name}.partial")
     try:
         _prepare(aside, plan, dtype, shards)
@@ -54,9 +62,8 @@ def write_checkpoint(
         aside.rename(folder)
         flush(folder.absolute().parent)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder}: cannot be written ({one_line(error)}); make room, or choose another"
-        ) from None
+        advice = "make room, or choose another" if is_full_disk(error, folder.absolute().parent) else "choose another"
+        raise CheckpointError(f"{folder}: cannot be written ({one_line(error)}); {advice}") from None
 
 
 def refuse_existing(folder: Path) -> None:

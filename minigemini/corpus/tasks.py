@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
+
+from ..model.system import signal_blocked, start_method
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -63,12 +64,11 @@ def _do(task: Any) -> Any:
 
 
 def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
-    # Forked processes share what is imported and read; where there is no fork they import it again.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    context, rest = multiprocessing.get_context(method), iter(tasks)
+    context, rest = multiprocessing.get_context(start_method()), iter(tasks)
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_remember, initargs=(work,)) as pool:
-        with _blocked(signal.SIGINT):  # processes begin at the first task
+        # Processes begin at the first task. A terminal's Ctrl-C goes to all, and the one that asked ends the others.
+        with signal_blocked(signal.SIGINT):
             waiting: deque[Future[Result]] = deque(pool.submit(_do, task) for task in islice(rest, _AHEAD * workers))
         try:
             while waiting:
@@ -82,17 +82,6 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
-
-
-@contextmanager
-def _blocked(which: signal.Signals) -> Iterator[None]:
-    """Processes that begin in here never receive this signal: a terminal's Ctrl-C goes to all, and the one that asked
-    ends the others."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [which])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str) -> Iterator[Result]:

@@ -24,6 +24,10 @@ Placed = tuple[int, Encoded | SampleError]
 """Position in the order of training, and what became of the sample there."""
 
 
+class OtherDataError(ValueError):
+    """A state that is of other data, or of another order; the message is one line that says what to do."""
+
+
 class _Samples(Dataset[Any]):
     """A mixture's samples, encoded, or why they are not."""
 
@@ -71,10 +75,10 @@ class StatefulLoader:
         """Go on where a state was taken.
 
         Raises:
-            ValueError: It belongs to other data or another order.
+            OtherDataError: It belongs to other data or another order.
         """
         if state["fingerprint"] != self._fingerprint:
-            raise ValueError(
+            raise OtherDataError(
                 f"the state is of the data {state['fingerprint']}, but this is {self._fingerprint}: resume with the "
                 "sources, weights, seed and batch size that the run began with."
             )

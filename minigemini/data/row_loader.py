@@ -6,7 +6,7 @@ from typing import Any
 
 from .encoding import Encoded
 from .faults import FaultLog
-from .loader import Encoder, Place, StatefulLoader
+from .loader import Encoder, OtherDataError, Place, StatefulLoader
 from .mixture import GlobalBatches
 from .packing import Batch, check_fits, packed
 from .schema import SampleError
@@ -99,7 +99,7 @@ class RowLoader(StatefulLoader):
 
     def _restore(self, state: dict[str, Any]) -> None:
         if (state["rank"], state["world_size"]) != (self.rank, self.world_size):
-            raise ValueError(
+            raise OtherDataError(
                 f"the state is of rank {state['rank']} of {state['world_size']}, but this is rank {self.rank} of "
                 f"{self.world_size}: carried samples stay with their rank, so resume with as many ranks."
             )

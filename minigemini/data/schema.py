@@ -4,7 +4,8 @@ Two records describe one. The published one, of the paper's JSON files:
 
     {"id", "image": path or list or absent, "conversations": [{"from": "human" | "gpt", "value"}, …]}
 
-with `<image>` in a human turn for each picture, and ours, of shards:
+with `<image>` in a human turn for each picture (`images` for `image`, `messages` with `role` and `content` for the
+turns, and parts for a turn's text will do: `media`), and ours, of shards:
 
     {"id", "source", "messages": [{"role", "content": [{"type": "image"}, {"type": "text", "text"}]}, …], "images": […]}
 
@@ -22,6 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image
+
+from . import media
 
 IMAGE_TAG = "<image>"
 _ROLES = {"human": "user", "gpt": "assistant"}
@@ -41,6 +44,8 @@ class Fault(StrEnum):
     TAG_IN_ANSWER = "image tag in an answer"
     UNSAFE_PATH = "picture outside its folder"
     PICTURE = "unreadable picture"
+    NO_FOLDER = "no folder of pictures given"
+    UNREAD_MEDIA = "media that is not read"
     REFUSED = "refused by the chat template"
     NOT_A_CAPTION = "not one picture and its caption"
     TOO_LONG = "too long"
@@ -102,12 +107,11 @@ def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
     """
     id = _id_of(record)
     try:
-        images = record.get("image") or []
-        images = [images] if isinstance(images, str) else images
-        if not isinstance(images, list):
-            raise SampleError(Fault.MALFORMED, f"image is {images!r}: a path or a list of paths")
-        messages = [_published_turn(turn, n) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
-        return _checked(id, source, messages, [resolve(image, image_root) for image in images])
+        if "messages" in record and "conversations" not in record:
+            messages = [_tagged_turn(turn, n) for n, turn in enumerate(_list_of(record, "messages"), 1)]
+        else:
+            messages = [_published_turn(turn, n) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
+        return _with_images(id, source, record, messages, _images_under(record), image_root)
     except SampleError as error:
         raise error.of(id, source) from None
 
@@ -124,9 +128,11 @@ def from_record(record: Any, pictures: Sequence[Any], image_root: Path | None) -
         if not isinstance(source, str) or not source:
             raise SampleError(Fault.MALFORMED, f"source is {source!r}: the name of what it comes from")
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
-        resolved = [p if isinstance(p, bytes) else resolve(p, image_root) for p in pictures]
+        if not pictures and (named := _images_under(record)):
+            raise SampleError(Fault.UNREAD_MEDIA, f"it names {len(named)} images, and none is in the shard")
         origin, licence = (str(record.get(name) or "") for name in ("origin", "licence"))
-        return replace(_checked(id, source, messages, resolved), origin=origin, licence=licence)
+        sample = _with_images(id, source, record, messages, pictures, image_root)
+        return replace(sample, origin=origin, licence=licence)
     except SampleError as error:
         raise error.of(id, str(source)) from None
 
@@ -146,7 +152,7 @@ def resolve(path: Any, root: Path | None) -> Path:
     if not isinstance(path, str) or not path:
         raise SampleError(Fault.MALFORMED, f"a picture is {path!r}: a path or bytes")
     if root is None:
-        raise SampleError(Fault.PICTURE, f"{path!r}, but no folder of pictures was given")
+        raise SampleError(Fault.NO_FOLDER, f"{path[:200]!r}: name the folder that the paths of pictures start from")
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or "\0" in path:
         raise SampleError(Fault.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
@@ -176,16 +182,24 @@ def _list_of(record: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _published_turn(turn: Any, number: int) -> Mapping[str, Any]:
-    if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str):
+    if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str | list):
         raise SampleError(Fault.MALFORMED, f'turn {number} is not {{"from", "value"}} with a text')
     if turn.get("from") not in _ROLES:
         raise SampleError(Fault.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}: human or gpt")
-    role, value = _ROLES[turn["from"]], turn["value"]
-    tags = value.count(IMAGE_TAG) if role == "user" else 0
+    return _tagged_turn({"role": _ROLES[turn["from"]], "content": turn["value"]}, number)
+
+
+def _tagged_turn(message: Any, number: int) -> Mapping[str, Any]:
+    """A message whose text has a tag for each picture, which comes before it; parts have none."""
+    message = _turn(message, number)
+    if message["role"] != "user" or len(message["content"]) != 1:
+        return message
+    value = text_of(message)
+    tags = value.count(IMAGE_TAG)
     if not tags:
-        return {"role": role, "content": [{"type": "text", "text": value}]}
+        return message
     text = value.replace(IMAGE_TAG, "").strip()
-    return {"role": role, "content": [{"type": "image"}] * tags + [{"type": "text", "text": text}] * bool(text)}
+    return {"role": "user", "content": [{"type": "image"}] * tags + [{"type": "text", "text": text}] * bool(text)}
 
 
 def _turn(message: Any, number: int) -> Mapping[str, Any]:
@@ -195,12 +209,66 @@ def _turn(message: Any, number: int) -> Mapping[str, Any]:
     if role not in ("system", "user", "assistant"):
         raise SampleError(Fault.UNKNOWN_SPEAKER, f"message {number} is from {role!r}: system, user or assistant")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    for part in parts:
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind not in ("text", "image") or (kind == "text" and not isinstance(part.get("text"), str)):
-            raise SampleError(Fault.MALFORMED, f"message {number} has a part that is neither an image nor a text")
-    parts = [{"type": "text", "text": p["text"]} if p["type"] == "text" else {"type": "image"} for p in parts]
-    return {"role": role, "content": parts}
+    return {"role": role, "content": [_part(part, number) for part in parts]}
+
+
+def _part(part: Any, number: int) -> dict[str, Any]:
+    """A text, or an image, with what it names where it names something."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return {"type": "text", "text": part["text"]}
+    if kind in media.IMAGE_PARTS:
+        named = media.image_in(part)
+        return {"type": "image"} | ({} if named is None else {"image": named})
+    if kind in media.OTHER_PARTS:
+        raise SampleError(Fault.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are read")
+    raise SampleError(Fault.MALFORMED, f"message {number} has a part that is neither an image nor a text")
+
+
+def _images_under(record: Mapping[str, Any]) -> list[Any]:
+    try:
+        return media.images_under(record)
+    except ValueError as error:
+        raise SampleError(Fault.MALFORMED, str(error)) from None
+
+
+def _with_images(
+    id: str,
+    source: str,
+    record: Mapping[str, Any],
+    messages: list[Mapping[str, Any]],
+    listed: Sequence[Any],
+    root: Path | None,
+) -> Sample:
+    """The sample of these messages: images that parts name stand there, those that are listed in the other places."""
+    parts = [part for message in messages for part in message["content"] if part["type"] == "image"]
+    named = [part.pop("image", None) for part in parts]
+    rest = iter(() if list(listed) == named else listed)  # some records name them twice
+    placed = [next(rest, None) if image is None else image for image in named]
+    pictures = [_picture(image, root) for image in (*placed, *rest) if image is not None]
+    if reason := media.unread(record, bool(pictures)):
+        raise SampleError(Fault.UNREAD_MEDIA, reason)
+    return _checked(id, source, messages, pictures)
+
+
+def _picture(image: Any, root: Path | None) -> Picture:
+    """What a record names, or holds.
+
+    Raises:
+        SampleError: It is none, or has to be fetched.
+    """
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str):
+        try:
+            data = media.decoded(image)
+        except ValueError as error:
+            raise SampleError(Fault.PICTURE, str(error)) from None
+        if data is not None:
+            return data
+        if media.is_url(image):
+            raise SampleError(Fault.UNREAD_MEDIA, f"{image[:200]!r} is a URL: fetch it, and name the file")
+    return resolve(image, root)
 
 
 def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: Sequence[Picture]) -> Sample:

@@ -5,7 +5,6 @@ taken for that of another prompt, model or setting. Several processes may share 
 lock that the system releases when the process ends, however it ends.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,8 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..model.system import lock_byte, read_at, unlock_byte
+
 FILE, LOCKS = "answers.jsonl", "answers.lock"
 _APPENDING = 0
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows would write other line ends."""
 
 
 def key_of(**parts: Any) -> str:
@@ -34,8 +37,8 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        self._locks = os.open(folder / LOCKS, os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
+        self._locks = os.open(folder / LOCKS, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         self._known: dict[str, Mapping[str, Any]] = {}
         self._read_up_to = 0
         self.refresh()
@@ -53,7 +56,7 @@ class Ledger:
     def refresh(self) -> None:
         """Read what others have appended since. The first answer of a key stays; a line that is none is passed over."""
         size = os.fstat(self._file).st_size
-        data = os.pread(self._file, size - self._read_up_to, self._read_up_to) if size > self._read_up_to else b""
+        data = read_at(self._file, size - self._read_up_to, self._read_up_to) if size > self._read_up_to else b""
         whole = data.rfind(b"\n") + 1  # a line without an end is being written, or was cut off by a kill
         for line in data[:whole].splitlines():
             try:
@@ -72,7 +75,7 @@ class Ledger:
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         if not lines:
             return
-        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, _APPENDING)
+        lock_byte(self._locks, _APPENDING, wait=True)
         try:
             self._end_torn_line()
             data = memoryview(lines.encode("utf-8", "backslashreplace"))
@@ -80,26 +83,22 @@ class Ledger:
                 data = data[os.write(self._file, data) :]
             os.fsync(self._file)
         finally:
-            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, _APPENDING)
+            unlock_byte(self._locks, _APPENDING)
         self.refresh()
 
     def claim(self, name: str) -> bool:
         """Whether this process now may do what goes by that name, and no other does it."""
-        try:
-            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(name))
-        except OSError:
-            return False
-        return True
+        return lock_byte(self._locks, _place(name), wait=False)
 
     def release(self, name: str) -> None:
-        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, _place(name))
+        unlock_byte(self._locks, _place(name))
 
     def _end_torn_line(self) -> None:
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
+        if size and read_at(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
 
 def _place(name: str) -> int:
-    """The byte that stands for a name; it need not exist in the file."""
-    return 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+    """The byte that stands for a name; it need not exist in the file, but must be where a file could have one."""
+    return 1 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:5], "big")

@@ -18,6 +18,7 @@ from ..inference.adapters import find_source
 from ..inference.errors import RequestError
 from ..inference.loading import load_config, load_processor
 from ..inference.prompts import Prompts
+from ..model.system import is_windows
 from .local import fingerprint
 from .served import Served, Service
 
@@ -50,6 +51,8 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
         RequestError: there is no vLLM, it does not start, or it ended while it was asked.
         CheckpointError: there is no such checkpoint.
     """
+    if is_windows():
+        raise RequestError("vLLM is started on Linux and macOS only; name the URL of a server")
     found = find_source(model)
     if found.adapter is not None:
         raise RequestError(f"{model}: vLLM serves whole checkpoints; write one with `minigemini merge`, and name that")

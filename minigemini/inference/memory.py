@@ -1,9 +1,10 @@
 """How much memory this machine can still give, by device, and what of a model fits into it."""
 
-import os
 from pathlib import Path
 
-PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+from ..model.system import PROC, physical_bytes
+
+CGROUPS = Path("/sys/fs/cgroup")
 # Of cgroup versions 2 and 1: subsystem, limit, use, and what of the use is only a cache of files.
 CGROUP_FILES = (
     ("", "memory.max", "memory.current", "inactive_file"),
@@ -35,14 +36,14 @@ def verdict(need: int, device: str, free: dict[str, int], quantised: bool) -> st
 
 
 def _available(proc: Path) -> int:
-    """What programs can have without swapping; where the system does not say so, all there is."""
+    """What programs can have without swapping; where the system does not say so, all there is, or 0 if unknown."""
     try:
         for line in (proc / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return physical_bytes() or 0
 
 
 def _left_by_cgroups(proc: Path, cgroups: Path) -> list[int]:

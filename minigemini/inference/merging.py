@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from ..model.folder_lock import output_lock
 from ..model.writing import written_aside
 from .adapters import find_source
 from .errors import RequestError, one_line
@@ -47,9 +48,21 @@ def merge(
     Raises:
         CheckpointError: adapter or base is not there or not whole, or the two do not fit each other.
         RequestError: nothing to merge, or the folder cannot be written.
+        FolderInUseError: another process writes it.
     """
     target = Path(target).expanduser()
     _check_target(target)
+    with output_lock(target):
+        return _merge(model, target, base, dtype)
+
+
+def _merge(
+    model: str | os.PathLike[str],
+    target: Path,
+    base: str | os.PathLike[str] | None,
+    dtype: str | torch.dtype | None,
+) -> Path:
+    _check_target(target)  # again: another process may have just made it
     found = find_source(model, base)
     if found.adapter is None:
         raise RequestError(f"{model}: a whole checkpoint, so there is nothing to merge; name an adapter")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..model.folder_lock import output_lock
 from ..model.writing import written_aside
 from .nano import CHAINS, nano_recipes
 from .recipe import CHECKPOINT
@@ -68,6 +69,7 @@ def export(checkpoint: Path, folder: Path) -> None:
     """
     if not checkpoint.is_dir():
         raise RecipeError(f"{checkpoint}: not there; run the step {checkpoint.parent.name} first")
-    shutil.rmtree(folder, ignore_errors=True)
-    with written_aside(folder) as aside:
-        shutil.copytree(checkpoint, aside)
+    with output_lock(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        with written_aside(folder) as aside:
+            shutil.copytree(checkpoint, aside)

@@ -11,7 +11,7 @@ from ..data.faults import FaultLog
 from ..data.loader import Loader
 from ..data.mixture import GlobalBatches, Mixture, Part
 from ..data.packing import Batch, PackedCollator, PaddedCollator
-from ..data.readers import Reader, SourceError, open_reader
+from ..data.readers import Reader, SourceError, lacks_images, open_reader
 from ..data.seed_loader import SeedLoader
 from ..model import MiniGeminiProcessor
 from .recipe import DataPart, Recipe
@@ -61,9 +61,15 @@ def open_part(part: DataPart) -> Reader:
 
         return DrawnReader.open(part.file)
     try:
-        return open_reader(Path(part.file), Path(part.images) if part.images else None)
+        reader = open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:
         raise RecipeError(f"data {error}") from None
+    if part.images is None and lacks_images(reader):
+        raise RecipeError(
+            f"data {part.file} names pictures by their paths, but not the folder that these start from: give "
+            f"data={part.file}@FOLDER"
+        )
+    return reader
 
 
 def open_mixture(recipe: Recipe) -> Mixture:

@@ -1,25 +1,31 @@
 """The most memory that this process held on a device, and where the count begins."""
 
-from pathlib import Path
-
 import torch
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from ..model.system import forget_peak, peak_resident_bytes
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Most bytes at one time since `begin_count`: allocated on a GPU, resident on a CPU, the program included."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{_STATUS} does not say VmHWM")
+def peak_bytes(device: torch.device) -> int | None:
+    """Most bytes at one time since `begin_count`: allocated on a GPU, resident on a CPU, the program included.
+
+    On Apple's GPUs, which keep no peak, it is what the driver has allocated now. None if the system does not say.
+    """
+    if device.type == "cpu":
+        return peak_resident_bytes()
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    try:
+        return torch.accelerator.max_memory_allocated(device)
+    except RuntimeError:  # a backend that does not count
+        return None
 
 
 def begin_count(device: torch.device) -> None:
-    """Forget what was held before."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        _CLEAR.write_text("5")
+    """Forget what was held before, where that can be forgotten."""
+    if device.type == "cpu":
+        forget_peak()
+    elif device.type != "mps":
+        try:
+            torch.accelerator.reset_peak_memory_stats(device)
+        except RuntimeError:
+            return

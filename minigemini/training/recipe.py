@@ -62,7 +62,8 @@ class Recipe(Settings):
         features: folder in which the frozen encoders' outputs are kept by picture, in bfloat16, for whoever sees the
             same pictures again: another epoch, another run.
         features_gb: what that folder may grow to, in 10⁹ bytes. A picture takes 0.6 MB with nano, 28 MB with MGM-7B.
-        epochs: passes over the data; `steps` in its place counts optimiser steps.
+        epochs: passes over the data.
+        steps: optimiser steps, in place of `epochs`.
         batching: `packed` into rows of `row_length` without padding between samples, or `grouped` by modality and
             length, a row each, padded.
         max_length: most tokens of a sample; text beyond it is cut off, a sample whose picture is, is a fault.
@@ -104,6 +105,8 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.steps is not None and self.epochs != 1:
+            raise RecipeError(f"{self.name}: epochs={self.epochs:g} and steps={self.steps} are both given; give one")
         if not self.data:
             raise RecipeError(f"{self.name}: no data; give data=FILE[@IMAGES][*WEIGHT],…")
         if (self.row_length or self.max_length) < self.max_length:
@@ -126,6 +129,26 @@ class Recipe(Settings):
                 f"{self.name}: geometry {self.geometry} differs from the base's, beside which the result is loaded; "
                 "assemble a base of that geometry"
             )
+
+    def changed(self, settings: dict[str, str]) -> Self:
+        """With settings of the command line; `epochs` among them takes the place of the recipe's `steps`, and steps of
+        epochs.
+
+        Raises:
+            RecipeError: An unknown name, a value of another type, or both of the two.
+        """
+        given = {name for name in ("epochs", "steps") if settings.get(name, "none") != "none"}
+        if len(given) == 2:
+            raise RecipeError(
+                f"{self.name}: epochs={settings['epochs']} and steps={settings['steps']} are both given; give one"
+            )
+        replaced = {"epochs": {"steps": "none"}, "steps": {"epochs": "1"}}
+        return super().changed({**(replaced[given.pop()] if given else {}), **settings})
+
+    @property
+    def extent(self) -> str:
+        """How long it trains, as the setting that says so."""
+        return f"epochs={self.epochs:g}" if self.steps is None else f"steps={self.steps}"
 
     def summary(self) -> str:
         """One line for a list of recipes."""

@@ -3,17 +3,23 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
-from ..model.writing import written_aside
+from ..inference.errors import one_line
+from ..model.folder_lock import folder_lock
+from ..model.writing import is_full_disk, written_aside
 from .arguments import arguments
 from .checkpoints import step_of
 from .feed import Stream
 from .memory import peak_bytes
-from .preparing import prepare
+from .preparing import Prepared, prepare
 from .report import write_report
 from .results import result_path, whole_weights
 from .settings import RecipeError, Settings
@@ -32,11 +38,17 @@ def train(recipe: Settings, folder: Path) -> Path:
 
     Raises:
         RecipeError: It cannot run; nothing was done.
+        FolderInUseError: Another process trains in that folder.
         DamagedError: There are checkpoints, but none is whole.
         KeyboardInterrupt: It was asked to stop, and has saved.
         TooManyFaultsError: More of the data are broken than the recipe puts up with.
     """
     state = processes()
+    with folder_lock(folder) if state.is_main_process else nullcontext():
+        return _train(recipe, folder, state)
+
+
+def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     began = time.monotonic()
     if state.is_main_process:
         _claim(recipe, folder)
@@ -64,14 +76,14 @@ def train(recipe: Settings, folder: Path) -> Path:
     peak = peak_bytes(state.device)
     weights = whole_weights(trainer, prepared.lesson)
     if state.is_main_process:
-        prepared.save(weights, path)
+        _save(prepared, weights, path)
         taken = trainer.state.global_step - done
         figures: dict[str, Any] = {
             "steps": steps,
             "steps of this session": taken,
             "seconds per step": round(seconds / taken, 4) if taken else "none taken",
             "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
-            "peak memory, GB": round(peak / 1e9, 3),
+            "peak memory, GB": "not known" if peak is None else round(peak / 1e9, 3),
             "processes": world_size,
             "seconds of training": round(seconds, 2),
             "seconds in all": round(time.monotonic() - began, 1),
@@ -83,6 +95,20 @@ def train(recipe: Settings, folder: Path) -> Path:
     if world_size > 1:
         state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
+
+
+def _save(prepared: Prepared, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write what a run leaves.
+
+    Raises:
+        RecipeError: The disk is full.
+    """
+    try:
+        prepared.save(weights, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if not is_full_disk(error, path.parent):
+            raise
+        raise RecipeError(f"{path}: the disk is full ({one_line(error)}); make room, and run it again") from None
 
 
 def _found(result: Path) -> Path:
@@ -109,12 +135,11 @@ def processes() -> Any:
 
 
 def _claim(recipe: Settings, folder: Path) -> None:
-    """Write the recipe into a new folder, or hold it to the one that is there.
+    """Write the recipe into a folder, or hold it to the one that is there.
 
     Raises:
         RecipeError: Another recipe's run is there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     hold(recipe, folder)
     with written_aside(folder / RECIPE) as aside:
         aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
@@ -124,8 +149,14 @@ def hold(recipe: Settings, folder: Path) -> None:
     """Compare a recipe with that of the run in a folder, if there is one.
 
     Raises:
-        RecipeError: It is another one's.
+        RecipeError: It is another one's, or no recipe.
     """
     path = folder / RECIPE
-    if path.exists() and (changed := recipe.differences(json.loads(path.read_text()))):
+    if not path.exists():
+        return
+    try:
+        changed = recipe.differences(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise RecipeError(f"{path} cannot be read ({error}); remove it, or name another folder") from None
+    if changed:
         raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); name another folder")

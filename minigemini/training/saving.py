@@ -17,9 +17,12 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
+from ..data.loader import OtherDataError
 from ..inference.errors import one_line
+from ..model.writing import is_full_disk
 from . import checkpoints
 from .feed import Stream
+from .settings import RecipeError
 
 WEIGHTS = "trained.safetensors"
 """In a checkpoint: the parameters that train. All others are the base's."""
@@ -59,7 +62,8 @@ class SavingTrainer(Trainer):
         def write() -> None:
             self._aside = aside
             super(SavingTrainer, self)._save_checkpoint(model, trial)
-            state = {"world_size": self.args.world_size, "loader": self.stream.loader.state_dict()}
+            ranks = {"world_size": self.args.world_size, "sharded": self.is_sharded}
+            state = {**ranks, "loader": self.stream.loader.state_dict()}
             (aside / name / f"data-{self.args.process_index}.json").write_text(json.dumps(state) + "\n")
 
         def seal() -> None:
@@ -76,13 +80,13 @@ class SavingTrainer(Trainer):
                 print(f"minigemini: checkpoint {step} not written ({failure}); the run goes on", file=sys.stderr)
 
     def _try(self, action: Callable[[], None], mine: bool) -> str | None:
-        """Have a rank that should do something; gives why it could not be written, by any of the ranks."""
+        """Have a rank that should do something; gives why the disk had no room, on any of the ranks."""
         failure = None
         try:
             if mine:
                 action()
         except (OSError, SafetensorError, RuntimeError) as error:
-            if not is_full_disk(error):
+            if not is_full_disk(error, self.folder):
                 raise
             failure = one_line(error)
         return (failure or "on another rank") if self._any(failure is not None) else None
@@ -117,7 +121,7 @@ class SavingTrainer(Trainer):
 
         Raises:
             DamagedError: There are checkpoints, but none is whole.
-            ValueError: Its data are others.
+            RecipeError: The data have changed since, or these ranks cannot read it.
         """
         from accelerate.utils import broadcast_object_list
 
@@ -140,8 +144,30 @@ class SavingTrainer(Trainer):
             # A rank's share follows from the batch that all are at, so another number of ranks goes on as well.
             own = checkpoint / f"data-{self.args.process_index}.json"
             state = json.loads((own if own.exists() else checkpoint / "data-0.json").read_text())
-            self.stream.loader.load_state_dict(state["loader"])
+            self._check_ranks(checkpoint, state)
+            try:
+                self.stream.loader.load_state_dict(state["loader"])
+            except OtherDataError:
+                raise RecipeError(
+                    f"{self.folder}: the data have changed since {checkpoint.name} was written; put back the files "
+                    "that the run began with, or name another folder to begin anew"
+                ) from None
         return checkpoint
+
+    def _check_ranks(self, checkpoint: Path, saved: dict[str, Any]) -> None:
+        """Whole weights are anybody's; sharded ones are read by as many ranks as wrote them.
+
+        Raises:
+            RecipeError: These ranks cannot read them.
+        """
+        was_sharded = saved.get("sharded", self.is_sharded)  # not in checkpoints of older versions
+        if was_sharded != self.is_sharded:
+            raise RecipeError(f"{checkpoint}: written {'with' if was_sharded else 'without'} sharding; resume it so")
+        if was_sharded and saved["world_size"] != self.args.world_size:
+            raise RecipeError(
+                f"{checkpoint}: its weights are sharded over {saved['world_size']} ranks, and these are "
+                f"{self.args.world_size}; resume with {saved['world_size']}"
+            )
 
     def load_finished(self, checkpoint: Path) -> None:
         """Take weights and log from the last checkpoint of a finished run, of which only the results are wanted."""
@@ -160,10 +186,3 @@ class SavingTrainer(Trainer):
     def _any(self, flag: bool) -> bool:
         """Whether a flag is set on any rank."""
         return bool(self.accelerator.gather(torch.tensor([int(flag)], device=self.args.device)).any())
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether a file could not be written; torch and safetensors say so each in their own way."""
-    if isinstance(error, OSError | SafetensorError):
-        return True
-    return any(words in str(error) for words in ("PytorchStreamWriter", "inline_container", "iostream error"))

@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ...data.readers.built import INDEX, VERSION
+from ...model.folder_lock import folder_lock
 from ..tasks import run_tasks
 from .card import card
 from .recipe import BuildError, BuildRecipe
@@ -72,21 +74,23 @@ def build(
 
     Raises:
         BuildError: The recipe cannot be built so, or another build lies there.
+        FolderInUseError: Another process builds there; of a URL nobody knows.
         TasksError: Workers were killed, or there is no cluster.
     """
     if form == "webdataset" and not inside:
         raise BuildError("webdataset shards have their pictures inside; give --form parquet, or leave --reference out")
     _check_target(url)
     work, root = _work(recipe, url, data, form, inside, trusted, shard_samples, readers)
-    if (built := _finished(work)) is not None:
-        return built
-    work.target.write_text(BEGUN, work.plan)
-    notes = []
-    with tqdm(total=len(work.order), desc="build", unit=" samples", disable=quiet or None, delay=2) as bar:
-        for note in run_tasks(work, range(len(work)), workers, ray):
-            notes.append(note)
-            bar.update(note["rows"] + len(note["faults"]))
-    return _finish(recipe, work, notes, None if inside else root)
+    with folder_lock(Path(work.target.url)) if work.target.is_local else nullcontext():
+        if (built := _finished(work)) is not None:
+            return built
+        work.target.write_text(BEGUN, work.plan)
+        notes = []
+        with tqdm(total=len(work.order), desc="build", unit=" samples", disable=quiet or None, delay=2) as bar:
+            for note in run_tasks(work, range(len(work)), workers, ray):
+                notes.append(note)
+                bar.update(note["rows"] + len(note["faults"]))
+        return _finish(recipe, work, notes, None if inside else root)
 
 
 def _work(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.mixture import Mixture, Part
-from ...data.readers import Reader, SourceError, open_reader
+from ...data.readers import Reader, SourceError, lacks_images, open_reader
 from ...data.readers.opening import image_root_of
 from ..native import open_source
 from ..sources import MIXTURES, SOURCES, find_source
@@ -110,7 +110,13 @@ class BuildRecipe:
             return open_source(find_source(part.source), data, self.seed)
         # Absolute, so that every process understands them and paths can be told from one another.
         images = None if part.images is None else Path(os.path.abspath(part.images))
-        return open_reader(Path(os.path.abspath(part.file)), images, part.name)
+        reader = open_reader(Path(os.path.abspath(part.file)), images, part.name)
+        if images is None and lacks_images(reader):
+            raise SourceError(
+                f"{part.file} names pictures by their paths, but not the folder that these start from: give --images "
+                "FOLDER (in TOML, images of the part)"
+            )
+        return reader
 
     def _roots(self, part: BuildPart, data: Path) -> list[str]:
         if part.source:
@@ -139,7 +145,7 @@ def read_recipe(name: str, images: Path | None = None, seed: int = 0) -> BuildRe
         part = BuildPart(file=name, images=str(images) if images else None, name=path.stem)
         return BuildRecipe(path.stem, (part,), seed)
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BuildError(f"{path} is not TOML: {error}") from None
     if unknown := set(written) - {"name", "seed", "part"}:

@@ -52,12 +52,21 @@ def read_evaluation_set(path: Path, workers: int = 1) -> EvaluationSet:
         hashes = [seen.hash for batch in read for seen in batch]
         return EvaluationSet(path.name, tuple(files), np.array(hashes, dtype=np.uint64), frozenset())
     try:
-        names = set(_names(json.loads(path.read_bytes())))
+        names = set(_names(_read_json(path)))
     except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: neither a folder of pictures nor JSON that names them ({error})") from None
     if not names:
         raise SourceError(f"{path}: names no pictures under {', '.join(_KEYS)}")
     return EvaluationSet(path.stem, (), np.zeros((0, 2), dtype=np.uint64), frozenset(names))
+
+
+def _read_json(path: Path) -> Any:
+    """A JSON document, or the documents of JSON lines."""
+    data = path.read_bytes()
+    try:
+        return json.loads(data)
+    except ValueError:
+        return [json.loads(line) for line in data.splitlines() if line.strip()]
 
 
 def _is_picture(name: str) -> bool:

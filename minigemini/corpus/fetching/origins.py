@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 CHUNK_BYTES = 2**20
 _SECONDS = 30.0
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]{1,18}|\*)")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _HUB = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -86,15 +87,23 @@ class HttpOrigin:
             headers["Range"] = f"bytes={start}-"
         try:
             with session.stream("GET", self.name, headers=headers, timeout=_SECONDS, follow_redirects=True) as response:
+                self._check_way(response)
                 yield self._reply(response, start)
         except failures as error:
             raise OriginError(f"{type(error).__name__}: {error}", passing=True) from None
 
+    def _check_way(self, response: Any) -> None:
+        """Whoever asks by https is not led to where anybody on the way can change the file."""
+        if self.name.startswith("https:") and any(
+            str(reply.url).startswith("http:") for reply in (*response.history, response)
+        ):
+            raise OriginError("the server redirects from https to http", passing=False)
+
     def _reply(self, response: Any, start: int) -> Reply:
         status, headers = response.status_code, response.headers
         tag = headers.get("ETag") or headers.get("Last-Modified")
-        if status == 416 and start:  # nothing from there on: the whole is here, or another file is there
-            return Reply(start, _range(headers)[1], tag, iter(()))
+        if status == 416 and start:  # we ask for what we have, too: the file there ends before it
+            return Reply(-1, None, tag, iter(()))
         if status in (401, 403):
             raise OriginError(f"{status}: access to it must be asked for, or a login is needed", passing=False)
         if status not in (200, 206):
@@ -107,13 +116,13 @@ class HttpOrigin:
             first, total = _range(headers)
             return Reply(-1 if first is None else first, total, tag, response.iter_raw())
         length = headers.get("Content-Length", "")
-        return Reply(0, int(length) if length.isdigit() else None, tag, response.iter_raw())
+        return Reply(0, int(length) if _LENGTH.fullmatch(length) else None, tag, response.iter_raw())
 
 
 def _range(headers: Any) -> tuple[int | None, int | None]:
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     first, total = found.groups() if found else (None, None)
-    return (None if first is None else int(first), int(total) if total and total.isdigit() else None)
+    return (None if first is None else int(first), int(total) if total and total != "*" else None)
 
 
 @dataclass(frozen=True)

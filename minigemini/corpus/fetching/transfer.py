@@ -8,20 +8,24 @@ found out even where nobody knows a checksum.
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
+from ...model.folder_lock import FolderInUseError, output_lock
 from ...model.writing import flush
 from .origins import Origin, OriginError, Reply
 
 OVERLAP_BYTES = 64 * 2**10
 ATTEMPTS = 5
-"""How often in a row an origin may give nothing new."""
+"""How often in a row an origin may give nothing new, or next to nothing."""
+SLOWEST_BYTES_PER_SECOND, PATIENCE_SECONDS = 1024, 60.0
+"""A connection that brings less over so long is given up: a byte now and then would keep it open for years."""
+RESERVE_BYTES = 2**30
+"""Of the disk, which are left free where an origin does not say how much it will give."""
 OTHER_BYTES = "other bytes than those asked for"
 
 
@@ -62,18 +66,13 @@ class Transfer:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.partial = self.target.with_name(f".{self.target.name}.partial")
         self.note = self.partial.with_name(self.partial.name + ".json")
-        lock = FileLock(self.partial.with_name(f".{self.target.name}.lock"))
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FetchError(f"{self.target}: another fetch is at it; wait for that one") from None
-        try:
-            self._run()
+            with output_lock(self.target):
+                self._run()
         except OriginError as error:
             raise FetchError(f"{self.target.name} from {self.origin.name}: {error}") from None
-        finally:
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+        except FolderInUseError as error:
+            raise FetchError(str(error)) from None
 
     def _run(self) -> None:
         if self.partial.exists():
@@ -107,7 +106,8 @@ class Transfer:
                 if not error.passing:
                     raise
                 reason = str(error)
-            idle = 0 if self._here() > before else idle + 1
+            # A server may drop every connection, but each must have brought some.
+            idle = 0 if self._here() >= before + OVERLAP_BYTES else idle + 1
             if max(idle, anew) >= ATTEMPTS:
                 expected = "" if self._expected() is None else f" of {self._expected():,}"
                 raise OriginError(
@@ -125,14 +125,33 @@ class Transfer:
                 self._drop()
                 here = asked = 0
             self._check_version(reply, here)
+            if self._expected() is not None:
+                self._check_room(here)
             with self.partial.open("r+b" if here else "wb") as file:
                 file.seek(asked)
                 self._take(reply, file, here)
             expected = self._expected()
             return expected is None or self._here() >= expected
 
+    def _check_room(self, here: int) -> None:
+        """Refuse what does not fit, before it fills the disk."""
+        free = shutil.disk_usage(self.partial.parent).free
+        needed = RESERVE_BYTES if (expected := self._expected()) is None else expected - here
+        if needed > free:
+            what = "an unknown number of" if expected is None else f"{needed:,}"
+            raise OriginError(f"{what} bytes are to come, and the disk has room for {free:,}: make room", passing=False)
+
     def _take(self, reply: Reply, file: IO[bytes], here: int) -> None:
+        since, taken, looked = time.monotonic(), 0, 0
         for chunk in reply.chunks:
+            taken += len(chunk)
+            if (passed := time.monotonic() - since) >= PATIENCE_SECONDS:
+                if taken < SLOWEST_BYTES_PER_SECOND * passed:
+                    raise OriginError(f"only {taken:,} bytes in {passed:.0f} seconds", passing=True)
+                since, taken = time.monotonic(), 0
+            if file.tell() - looked >= RESERVE_BYTES // 4 and self._expected() is None:
+                self._check_room(here)
+                looked = file.tell()
             again = chunk[: max(0, here - file.tell())]  # of what we have
             if again and file.read(len(again)) != again:
                 raise _AnewError(OTHER_BYTES)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from ...model.folder_lock import FolderInUseError, output_lock
 from .transfer import FetchError
 
 
@@ -27,8 +28,17 @@ def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:
         How many members were written.
 
     Raises:
-        FetchError: It is damaged, has names that lead out of the folder, or the disk has no room for it.
+        FetchError: It is damaged, has names that lead out of the folder, the disk has no room for it, or another
+            process unpacks it.
     """
+    try:
+        with output_lock(archive):
+            return _unpack(archive, folder, quiet)
+    except FolderInUseError as error:
+        raise FetchError(str(error)) from None
+
+
+def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
     done = archive.with_name(f".{archive.name}.unpacked")
     stamp = f"{archive.stat().st_size} {folder.name}"
     if done.is_file() and done.read_text() == stamp:

@@ -2,9 +2,9 @@
 
 from .base import Reader, SourceError
 from .composed import Chained, Chosen
-from .json_files import JsonLinesReader, JsonListReader
+from .json_files import JsonLinesReader, JsonListReader, open_json
 from .memory import MemoryReader
-from .opening import open_reader
+from .opening import lacks_images, open_reader
 from .parquet import ParquetReader, write_parquet
 from .tar import TarReader, write_tar
 
@@ -18,6 +18,8 @@ __all__ = [
     "Reader",
     "SourceError",
     "TarReader",
+    "lacks_images",
+    "open_json",
     "open_reader",
     "write_parquet",
     "write_tar",

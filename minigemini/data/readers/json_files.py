@@ -1,4 +1,4 @@
-"""The paper's records, in one JSON list or in JSON lines.
+"""The paper's records, in one JSON list or in JSON lines; which of the two a file is, its first bytes tell.
 
 A list of 1.5M records has gigabytes, and several times that as Python objects. It is read through once, a block at a
 time, for where each record begins and ends: 16 bytes a record stay in memory, and a record is parsed when asked for.
@@ -16,12 +16,16 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from ..media import image_count
 from ..schema import IMAGE_TAG, Sample, SampleError, from_published
 from .base import SourceError, parse, read_at
 
 BLOCK_BYTES = 8 * 2**20
 MAX_RECORD_BYTES = 64 * 2**20
 """A longer record is no conversation, but a list with something broken in it."""
+BOM = b"\xef\xbb\xbf"
+"""Some programs write it in front of UTF-8; it is no part of JSON."""
+_OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 LONGEST_BEGINNING = 64
 """Characters, of a record's first key, or of a literal that the window cuts off."""
 
@@ -57,7 +61,7 @@ class _RecordFile:
             if keep is None or record is None or keep(record):
                 offsets.append(offset)
                 sizes.append(size)
-                pictures.append(tags if record is None else _pictures(record))
+                pictures.append(tags if record is None else image_count(record))
                 numbers.append(number)
         if not offsets:
             raise SourceError(f"{path} has no records: name a file that has some.")
@@ -127,6 +131,42 @@ class JsonLinesReader(_RecordFile):
             super().__init__(path, image_root, name, licence, keep, _line_places(file))
 
 
+def open_json(
+    path: Path, image_root: Path | None = None, name: str | None = None, *, mend: bool = False
+) -> JsonListReader | JsonLinesReader:
+    """Open a JSON list or JSON lines by what the file holds; its ending counts only where that does not tell.
+
+    Arguments are those of `JsonListReader`; lines need no `mend`.
+
+    Raises:
+        SourceError: The file is neither, or has no records.
+    """
+    with path.open("rb") as file:
+        first = file.read(len(BOM))
+        if first.startswith(_OTHER_BOMS):
+            raise SourceError(f"{path} is written in UTF-16 or UTF-32: save it as UTF-8.")
+        file.seek(len(BOM) if first == BOM else 0)
+        line = b""
+        while not line.strip() and (line := file.readline(MAX_RECORD_BYTES)):
+            pass
+    line = line.strip()
+    if line.startswith(b"[") or (path.suffix == ".json" and not line.startswith(b"{")):
+        return JsonListReader(path, image_root, name, mend=mend)
+    if path.suffix == ".json" and _is_broken(line):
+        raise SourceError(
+            f"{path} begins with a JSON object over several lines: write a list of records, or one a line."
+        )
+    return JsonLinesReader(path, image_root, name)
+
+
+def _is_broken(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def iterate_list(path: Path) -> Iterator[Any]:
     """The values of a JSON list one by one, in memory that does not grow with the list.
 
@@ -137,11 +177,6 @@ def iterate_list(path: Path) -> Iterator[Any]:
         for place in _list_places(file, path, mend=False):
             values.seek(place.offset)
             yield json.loads(values.read(place.size))
-
-
-def _pictures(record: Any) -> int:
-    images = record.get("image") if isinstance(record, dict) else None
-    return len(images) if isinstance(images, list) else int(bool(images))
 
 
 def _line_places(file: IO[bytes]) -> Iterator[_Place]:
@@ -185,7 +220,9 @@ class _Window:
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self.file, self.path = file, path
-        self.text, self.base, self.at = "", 0, 0  # the file from byte `base` on, and where in it we are
+        begin = len(BOM) if file.read(len(BOM)) == BOM else 0
+        file.seek(begin)
+        self.text, self.base, self.at = "", begin, 0  # the file from byte `base` on, and where in it we are
         self.between_records = True
 
     def record(self) -> _Place:

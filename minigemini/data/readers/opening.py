@@ -1,24 +1,29 @@
-"""From a path to its reader, by what it is called."""
+"""From a path to its reader, by what it is called; JSON by what is in it."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from ..schema import Fault, SampleError
 from . import built, manifest
 from .base import Reader, SourceError
 from .built import INDEX, read_built
-from .json_files import JsonLinesReader, JsonListReader
+from .json_files import open_json
 from .manifest import SUFFIX, read_manifest
 from .parquet import ParquetReader
 from .tar import TarReader
 
 _READERS: dict[str, Callable[[Path, Path | None, str], Reader]] = {
-    ".json": JsonListReader,
-    ".jsonl": JsonLinesReader,
+    ".json": open_json,
+    ".jsonl": open_json,
     ".parquet": lambda path, images, name: ParquetReader([path], images, name),
     ".tar": lambda path, images, name: TarReader([path], name),
 }
 ENDINGS = (*_READERS, SUFFIX)
+_LOOKED_AT = 100
+"""Records with pictures: others than the first may be broken in their own ways."""
 
 
 def open_reader(path: Path, image_root: Path | None = None, name: str | None = None, *, mend: bool = False) -> Reader:
@@ -43,9 +48,22 @@ def open_reader(path: Path, image_root: Path | None = None, name: str | None = N
         raise SourceError(f"{path}: no such file; name the one that holds the samples")
     if path.suffix == SUFFIX:
         return read_manifest(path, partial(open_reader, name=name, mend=True))
-    if path.suffix == ".json" and mend:
-        return JsonListReader(path, image_root, name, mend=True)
+    if _READERS[path.suffix] is open_json:
+        return open_json(path, image_root, name, mend=mend)
     return _READERS[path.suffix](path, image_root, name)
+
+
+def lacks_images(reader: Reader) -> bool:
+    """Whether a reader was not told what its pictures' paths start from, though its records name some."""
+    for row in np.flatnonzero(reader.pictures)[:_LOOKED_AT].tolist():
+        try:
+            reader[row]
+        except SampleError as error:
+            if error.fault is Fault.NO_FOLDER:
+                return True
+            continue
+        return False
+    return False
 
 
 def image_root_of(path: Path) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..media import is_media_key
 from ..schema import Sample, SampleError, from_record
 from .base import SourceError, bytes_of, record_of, text_size
 
@@ -90,7 +91,8 @@ class ParquetReader:
         with need_pyarrow().parquet.ParquetFile(
             self.paths[file], metadata=self._metadata[file], pre_buffer=False
         ) as parquet:
-            known = [name for name in _KNOWN_COLUMNS if name in parquet.schema_arrow.names]
+            names = parquet.schema_arrow.names
+            known = [name for name in names if name in _KNOWN_COLUMNS or is_media_key(name)]
             table = parquet.read_row_group(group, columns=_SAMPLE_COLUMNS + known, use_threads=False)
         record = table.slice(row - int(self._starts[number]), 1).to_pylist()[0]
         try:

@@ -11,14 +11,18 @@ import re
 import tarfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..schema import Sample, SampleError, from_record
+from ..schema import Fault, Sample, SampleError, from_record
 from .base import SourceError, bytes_of, parse, read_at, record_of
 
-_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>\d+)\.\w+)")
+_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>[0-9]{1,9})\.\w+)")
+_MEDIA = re.compile(r"jpe?g|png|webp|gif|bmp|tiff?|mp4|webm|avi|mov|mkv|wav|mp3|flac|ogg", re.IGNORECASE)
+_MOST_BYTES = 2**31 - 1
+"""Of a member: no picture or record is longer, and lengths are kept in 32 bits."""
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
 
 
@@ -38,8 +42,11 @@ class TarReader:
         self.name = name or (self.paths[0].name if self.paths else "tar")
         # Member m lies at _offsets[m] and has _sizes[m] bytes. Those of a row begin with its record, at _firsts[row].
         offsets, sizes, firsts, files = array("q"), array("q"), array("q"), array("i")
+        self._unread: dict[int, str] = {}
         for number, path in enumerate(self.paths):
-            for members in _groups(path):
+            for members, unread in _groups(path):
+                if unread:
+                    self._unread[len(firsts)] = unread
                 firsts.append(len(offsets))
                 files.append(number)
                 offsets.extend(member.offset_data for member in members)
@@ -63,7 +70,12 @@ class TarReader:
             for offset, size in zip(self._offsets[members], self._sizes[members], strict=True)
         )
         try:
-            return from_record(parse(record), pictures, None)
+            sample = from_record(parse(record), pictures, None)
+            if row in self._unread:
+                raise SampleError(
+                    Fault.UNREAD_MEDIA, f"{self._unread[row]}: pictures are called KEY.0.jpg, KEY.1.jpg, …", sample.id
+                )
+            return sample
         except SampleError as error:
             raise error.of(f"row {row}", self.name) from None
 
@@ -89,21 +101,52 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def _groups(path: Path) -> Iterator[list[tarfile.TarInfo]]:
-    """The members of each sample of a shard: its record, then its pictures in the order of their numbers."""
+def _groups(path: Path) -> Iterator[tuple[list[tarfile.TarInfo], str]]:
+    """The members of each sample of a shard: its record, then its pictures in the order of their numbers.
+
+    With them goes the name of a member that is media of the same sample and is not read; most have none.
+    """
     groups: dict[str, list[tuple[int, tarfile.TarInfo]]] = {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if (found := _MEMBER.fullmatch(member.name)) and member.isfile():
-                    number = -1 if found["number"] is None else int(found["number"])
-                    groups.setdefault(found["key"], []).append((number, member))
-    except (OSError, tarfile.TarError) as error:
-        raise SourceError(f"{path} is not a tar file, is compressed or damaged ({error}): write it anew.") from None
+    unread: dict[str, str] = {}
+    for member in _members(path):
+        if found := _MEMBER.fullmatch(member.name):
+            number = -1 if found["number"] is None else int(found["number"])
+            groups.setdefault(found["key"], []).append((number, member))
+        elif _MEDIA.fullmatch(member.name.rpartition(".")[2]):
+            folder, _, name = member.name.rpartition("/")
+            unread[f"{folder}/{name.partition('.')[0]}".lstrip("/")] = member.name
     for key, members in groups.items():
         members.sort(key=lambda numbered: numbered[0])
         if [number for number, _ in members] != list(range(-1, len(members) - 1)):
             raise SourceError(
                 f"{path}: the members {key}.* are not one .json and pictures .0.…, .1.…, …: write it by write_tar."
             )
-        yield [member for _, member in members]
+        yield [member for _, member in members], unread.get(key.lstrip("/"), "")
+
+
+def _members(path: Path) -> list[tarfile.TarInfo]:
+    """The files in a tar file, up to the zeros that end it.
+
+    Raises:
+        SourceError: It is none, or damaged: the headers before its end are not all whole.
+    """
+    size = path.stat().st_size
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = tar.getmembers()
+        end = members[-1].offset_data + -(-members[-1].size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if members else 0
+        # Behind a damaged header tarfile sees the end of the archive, and would leave out the rest in silence.
+        with path.open("rb") as file:
+            file.seek(end)
+            if any(block.strip(b"\0") for block in iter(partial(file.read, 2**20), b"")):
+                raise SourceError(
+                    f"{path} is damaged: a member that begins at byte {end:,} or later is lost: copy it again."
+                )
+    except (OSError, tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{path} is not a tar file, is compressed or damaged ({error}): write it anew.") from None
+    for member in members:
+        if not 0 <= member.size <= min(_MOST_BYTES, size - member.offset_data):
+            raise SourceError(f"{path} is damaged: {member.name} would have {member.size:,} bytes: copy it again.")
+    return [member for member in members if member.isfile()]

@@ -10,8 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...model.folder_lock import output_lock
 from ...model.writing import written_aside
-from ..readers import JsonLinesReader, JsonListReader, Reader, SourceError
+from ..readers import Reader, SourceError, open_json
 from ..schema import SampleError
 from .endpoint import Answered, Endpoint
 from .journal import Entry, Journal
@@ -152,7 +153,13 @@ def synthesize(settings: Settings, endpoint: Endpoint) -> Report:
         SynthesisError: a file is missing, or nothing is asked for.
         JournalError: the journal is broken.
         EndpointError: the endpoint does not answer; what it has answered is kept.
+        FolderInUseError: another process writes the same output.
     """
+    with output_lock(settings.output):
+        return _synthesize(settings, endpoint)
+
+
+def _synthesize(settings: Settings, endpoint: Endpoint) -> Report:
     jobs, faulty = jobs_of(settings)
     journal = Journal(settings.journal)
     report = Report(endpoint.model, len(jobs), faulty=faulty)
@@ -201,9 +208,8 @@ def _records(jobs: Sequence[Job], entries: Mapping[str, Entry], report: Report) 
 def _open(path: Path) -> Reader:
     if not path.is_file():
         raise SynthesisError(f"{path}: no such file; name one of published records (JSON list or lines)")
-    kind = JsonLinesReader if path.suffix == ".jsonl" else JsonListReader
     try:
-        return kind(path, path.parent)
+        return open_json(path, path.parent)
     except SourceError as error:
         raise SynthesisError(str(error)) from None
 
@@ -212,7 +218,7 @@ def _pool(path: Path | None) -> Sequence[str]:
     if path is None:
         return CAPTIONS
     try:
-        pool = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        pool = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise SynthesisError(f"{path}: cannot be read ({error}); name a text file with a caption a line") from None
     if not pool:

@@ -34,13 +34,13 @@ class Measured:
     Attributes:
         seconds_per_step: reading, or drawing, and encoding included.
         seconds_per_checkpoint: to write one.
-        peak_bytes: most memory of a device, the heaviest batch of the epoch included.
+        peak_bytes: most memory of a device, the heaviest batch of the epoch included; None if the system does not say.
         tokens_per_sample: visual ones included; 0 where an encoder alone is trained, which has none.
     """
 
     seconds_per_step: float
     seconds_per_checkpoint: float
-    peak_bytes: int
+    peak_bytes: int | None
     tokens_per_sample: float
 
 

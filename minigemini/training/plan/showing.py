@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from ..recipe import Recipe
 from ..settings import Settings
 from .counting import Counted
 from .measuring import Measured
@@ -42,10 +43,10 @@ class Plan:
     @property
     def fits(self) -> str:
         """Whether a device has the memory: yes, no, or not known."""
-        need = self.counted.bytes if self.measured is None else self.measured.peak_bytes
-        if need > self.free_bytes:
+        peak = None if self.measured is None else self.measured.peak_bytes
+        if (self.counted.bytes if peak is None else peak) > self.free_bytes:
             return "no: shard it over devices (docs/training.md), or train an adapter"
-        return "yes" if self.measured is not None else "weights, gradients and optimiser do; activations not measured"
+        return "yes" if peak is not None else "weights, gradients and optimiser do; activations not measured"
 
     def text(self) -> str:
         """The plan as lines for people."""
@@ -56,7 +57,8 @@ class Plan:
         if self.samples is None:
             rows += [("samples", f"{self.steps * self.recipe.global_batch:,}, each drawn once")]
         else:
-            rows += [("samples of an epoch", f"{self.samples:,}")]
+            said = f"; {self.recipe.extent}" if isinstance(self.recipe, Recipe) else ""
+            rows += [("samples of an epoch", f"{self.samples:,}{said}")]
         rows += [*self._measured_rows(), ("fits", f"{self.fits} ({self.free_bytes / 1e9:.1f} GB are free)")]
         width = max(len(name) for name, _ in rows) + 2
         return "\n".join([f"{self.recipe.name}", *(f"  {name:{width}}{value}" for name, value in rows)])
@@ -64,13 +66,13 @@ class Plan:
     def _measured_rows(self) -> list[tuple[str, str]]:
         """Tokens, time and memory."""
         memory = f"memory of {self.device}"
+        least = f"{self.counted.bytes / 1e9:.2f} GB and activations (not measured)"
         if (found := self.measured) is None or self.seconds is None:
-            least = f"{self.counted.bytes / 1e9:.2f} GB and activations (not measured)"
             return [("tokens, time", f"not measured: {self.why_not}"), (memory, least)]
         tokens = found.tokens_per_sample * self.steps * self.recipe.global_batch
         rows = [("tokens", f"{tokens:,.0f} ({found.tokens_per_sample:.0f} per sample)")] if tokens else []
         rows += [("time", f"{_duration(self.seconds)} ({found.seconds_per_step:.3g} s per step)")]
-        return [*rows, (memory, f"{found.peak_bytes / 1e9:.2f} GB at most")]
+        return [*rows, (memory, least if found.peak_bytes is None else f"{found.peak_bytes / 1e9:.2f} GB at most")]
 
 
 def _duration(seconds: float) -> str:

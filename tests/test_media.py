@@ -1,0 +1,176 @@
+"""Images under every key that is read, and what is not read: named, never learnt as text alone."""
+
+import base64
+import io
+import json
+import pickle
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from minigemini.data.media import image_count
+from minigemini.data.readers import open_reader, write_parquet
+from minigemini.data.schema import Fault, SampleError, from_published, from_record
+from minigemini_cli.app import app
+
+
+def encoded() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(data, "PNG")
+    return data.getvalue()
+
+
+PNG = encoded()
+URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
+
+
+def said(question="What is it?", **more):
+    """A record whose question is a text or parts."""
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": "A sign."}]
+    return {"id": "7", "conversations": turns, **more}
+
+
+def chat(question="What is it?", **more):
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "A sign."}]
+    return {"id": "7", "messages": turns, **more}
+
+
+def url(value):
+    return {"type": "image_url", "image_url": value}
+
+
+TEXT = {"type": "text", "text": "What is it?"}
+IMAGE = {"type": "image"}
+READ = {
+    "image": (said("<image>\nWhat is it?", image="a.png"), ["a.png"]),
+    "image, a list": (said("<image>\nWhat is it?", image=["a.png"]), ["a.png"]),
+    "images": (said("<image>\nWhat is it?", images=["a.png"]), ["a.png"]),
+    "images, one path": (said("<image>\nWhat is it?", images="a.png"), ["a.png"]),
+    "both, the same": (said("<image>\nWhat is it?", image="a.png", images=["a.png"]), ["a.png"]),
+    "two": (said("<image><image>\nWhat is it?", images=["a.png", "b.png"]), ["a.png", "b.png"]),
+    "messages": (chat("<image>What is it?", images=["a.png"]), ["a.png"]),
+    "messages, parts": (chat([IMAGE, TEXT], images=["a.png"]), ["a.png"]),
+    "a part with its path": (chat([{"type": "image", "image": "a.png"}, TEXT]), ["a.png"]),
+    "the path named twice": (chat([{"type": "image", "image": "a.png"}, TEXT], images=["a.png"]), ["a.png"]),
+    "OpenAI's parts": (chat([url({"url": "a.png"}), TEXT]), ["a.png"]),
+    "OpenAI's parts in a conversation": (said([url({"url": "a.png"}), TEXT]), ["a.png"]),
+    "a plain image_url": (chat([url("a.png"), TEXT]), ["a.png"]),
+    "a data URI": (chat([url({"url": URI}), TEXT]), [PNG]),
+    "a data URI in lines, unpadded": (
+        said("<image>\nWhat is it?", image=URI[:60] + "\n" + URI[60:].rstrip("=")),
+        [PNG],
+    ),
+    "in order": (chat([url("b.png"), IMAGE, TEXT], images=["a.png"]), ["b.png", "a.png"]),
+    "where it comes from": (
+        said("<image>\nWhat is it?", image="a.png", url="https://example.org/a.png", image_url="x"),
+        ["a.png"],
+    ),
+    "numbers about images": (said(image_id=4, image_size=[3, 4], width=3), []),
+    "nothing": (said(image="", images=[], video=None, videos=[]), []),
+    "HTML": (said("<video>\n<source src='a.mp4'>\n</video>\nWhat is it?"), []),
+    "a tag amid a text": (said("What does the <video> tag do?"), []),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_images_are_read(name, tmp_path):
+    record, expected = READ[name]
+    sample = from_published(record, "mix", tmp_path)
+    assert list(sample.pictures) == [one if isinstance(one, bytes) else tmp_path / one for one in expected]
+    assert image_count(record) == len(expected)
+    parts = [part for message in sample.messages for part in message["content"]]
+    assert [part["type"] for part in parts] == ["image"] * len(expected) + ["text", "text"]
+    assert all(part == IMAGE for part in parts[:-2])  # what a part names is in the sample's pictures alone
+
+
+UNREAD = {
+    "video": (said("What happens?", video="a.mp4"), "video is 'a.mp4': only images are read"),
+    "videos": (said("What happens?", videos=["a.mp4"]), "videos is"),
+    "video beside an image": (said("<image>\nWhat is it?", image="a.png", video="a.mp4"), "video is"),
+    "audio": (chat(audio={"path": "a.wav"}), "audio is"),
+    "a video's path": (said(video_path="a"), "video_path is 'a'"),
+    "a tag": (said("<video>\nWhat happens?"), "turn 1 has <video>: only images are read"),
+    "a tag at the end": (chat("What happens?\n<audio>"), "turn 1 has <audio>"),
+    "image_url": (said(image_url="a.png"), "image_url is 'a.png': images are read under image or images"),
+    "image_paths": (said(image_paths=["a.png"]), "image_paths is"),
+    "img": (said(img={"bytes": "aaaa"}), "img is"),
+    "any name": (said(shown="pictures/a.JPG"), "shown is 'pictures/a.JPG'"),
+    "any name, a list": (said(frames=[{"path": "a.png"}]), "frames is"),
+    "any name, a data URI": (said(shown=URI), "shown is 'data:image/png;base64,"),
+    "a URL": (said("<image>\nWhat is it?", image="https://example.org/a.png"), "is a URL: fetch it, and name the file"),
+    "a URL in a part": (chat([url({"url": "https://example.org/a.png"}), TEXT]), "is a URL"),
+    "a video part": (chat([{"type": "video_url", "video_url": {"url": "a.mp4"}}, TEXT]), "a part of type video_url"),
+    "an audio part": (said([{"type": "input_audio", "input_audio": {"data": ""}}, TEXT]), "a part of type input_audio"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_is_not_read_is_named(name, tmp_path):
+    record, words = UNREAD[name]
+    with pytest.raises(SampleError) as caught:
+        from_published(record, "mix", tmp_path)
+    assert (caught.value.fault, caught.value.id, caught.value.source) == (Fault.UNREAD_MEDIA, "7", "mix")
+    assert words in str(caught.value)
+    assert "\n" not in str(pickle.loads(pickle.dumps(caught.value)))
+    assert len(str(caught.value)) < 300
+
+
+WRONG = {
+    "different ones": (
+        said("<image>\nx", image="a.png", images=["b.png"]),
+        Fault.MALFORMED,
+        "image and images name different",
+    ),
+    "images without tags": (said(images=["a.png"]), Fault.SURPLUS_PICTURE, "0 image tags, but 1 pictures"),
+    "a part that names nothing": (chat([url({}), TEXT]), Fault.DANGLING_TAG, "1 image tags, but 0"),
+    "a number": (said("<image>\nx", images=7), Fault.MALFORMED, "images is 7"),
+    "a part with a number": (chat([{"type": "image", "image": 7}, TEXT]), Fault.MALFORMED, "a picture is 7"),
+    "a path upwards": (chat([url("../a.png"), TEXT]), Fault.UNSAFE_PATH, "'../a.png'"),
+    "broken base64": (chat([url("data:image/png;base64,@@@"), TEXT]), Fault.PICTURE, "base64 is broken"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_images(name, tmp_path):
+    record, fault, words = WRONG[name]
+    with pytest.raises(SampleError, match=words) as caught:
+        from_published(record, "mix", tmp_path)
+    assert caught.value.fault is fault
+
+
+def test_a_shard_that_names_images_and_has_none():
+    record = {**chat(), "source": "mix", "images": ["a.png"]}
+    with pytest.raises(SampleError, match="names 1 images, and none is in the shard") as caught:
+        from_record(record, [], None)
+    assert caught.value.fault is Fault.UNREAD_MEDIA
+    with pytest.raises(SampleError, match="video is"):
+        from_record({**chat(), "source": "mix", "video": "a.mp4"}, [], None)
+
+
+def test_a_column_that_is_not_read(tmp_path):
+    import pyarrow.parquet
+
+    sample = from_record({**chat(), "source": "mix"}, [], None)
+    write_parquet([sample, sample], tmp_path / "x.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "x.parquet").append_column("video", [["a.mp4", None]])
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    reader = open_reader(tmp_path / "x.parquet")
+    with pytest.raises(SampleError, match=r"video is 'a\.mp4'"):
+        reader[0]
+    assert reader[1].messages == sample.messages
+
+
+def test_doctor_names_them_and_reads_the_others(tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    records = [{**record, "id": name} for name, (record, _) in UNREAD.items()]
+    records += [said("<image>\nWhat is it?", images=["a.png"]), chat([url({"url": URI}), TEXT], more=1)]
+    (tmp_path / "x.json").write_text(json.dumps(records))
+    words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path), "--json", str(tmp_path / "f.json")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert f"{len(UNREAD)}  media that is not read" in done.stdout
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert {find["id"] for find in found["finds"] if find["kind"] == "media that is not read"} == UNREAD.keys()
+    assert found["references"] == 2
+    reader = open_reader(tmp_path / "x.json", tmp_path)
+    assert reader.pictures[-2:].tolist() == [1, 1]
