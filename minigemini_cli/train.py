@@ -5,14 +5,23 @@ from typing import Annotated
 
 import typer
 
-from .common import be_quiet, fail, one_line_errors
+from .common import be_quiet, fail, need, one_line_errors
 
 ABLATION = "ablation"
 
 
+def _complete(incomplete: str) -> list[str]:
+    from minigemini.training.nano import CHAINS
+    from minigemini.training.recipes import RECIPES
+
+    return [name for name in (*CHAINS, ABLATION, *RECIPES) if name.startswith(incomplete)]
+
+
 @one_line_errors
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="Its name; --list shows them all.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Its name; --list shows them all.", autocompletion=_complete)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings in place of the recipe's.")
     ] = None,
@@ -27,7 +36,9 @@ def train(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one process; two processes beat two threads.")] = 1,
 ) -> None:
-    """Train a model by a recipe; a run that was stopped goes on where it was.
+    """Train a model by a recipe.
+
+    A run that was stopped goes on where it was when the command is repeated.
 
     Example: minigemini train MGM-7B-instruct learning_rate=1e-5 --plan
     """
@@ -71,6 +82,7 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
         fail(f"{name} is several recipes; plan one of them, e.g. {CHAINS[name][-1]}")
     if recipe is not None and steps:
         fail(f"{name} is one step; leave --step out")
+    need("train", "accelerate")
     import torch
 
     from minigemini.data.faults import TooManyFaultsError
