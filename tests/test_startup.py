@@ -41,7 +41,7 @@ INSTANT = {
             ["convert", "a/b", "new", "--shard-size", "x"],
         ),
         ["assemble", "new", "--llm", "no", "--low-res-encoder", "a/b", "--high-res-encoder", "a/b"],
-        *(["train", "no"], ["train", "MGM-7B-align", "steps=many"], ["train", "nano", "--plan"]),
+        *(["train", "no"], ["train", "no.yaml"], ["train", "MGM-7B-align", "steps=many"], ["train", "nano", "--plan"]),
         *(["eval", "no"], ["eval", "mme", "--data", "no"], ["eval", "mme", "--model", "no"]),
         *(["serve", "--model", "no"], ["serve", "--quantize", "3bit"]),
         *(["data", "show", "no.json"], ["data", "doctor", "no.json"], ["data", "build", "no.json", "new"]),
