@@ -147,7 +147,7 @@ def be_quiet(model: str) -> None:
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
-    if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
+    if "transformers" in sys.modules:  # in a program that runs several verbs, as tests do
         from transformers.utils import logging as of_transformers
 
         of_transformers.set_verbosity_error()

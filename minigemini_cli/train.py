@@ -138,10 +138,18 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
 def _ablate(words: list[str], folder: Path) -> None:
     be_quiet("nano")
 
-    from minigemini.ablation.running import Ablation, run_ablation
+    from minigemini.ablation.settings import Ablation
     from minigemini.training.settings import RecipeError, parse_settings
 
     try:
-        print(run_ablation(Ablation.of(parse_settings(words)), folder))
+        ablation = Ablation.of(parse_settings(words))
+    except RecipeError as error:
+        fail(str(error))
+    need("train", "accelerate")
+
+    from minigemini.ablation.running import run_ablation
+
+    try:
+        print(run_ablation(ablation, folder))
     except (RecipeError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))

@@ -77,10 +77,12 @@ def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
     Raises:
         CheckpointError: it is neither `nano` nor a folder, and has not the form of a hub id.
     """
+    if model == "nano":
+        return
     path = Path(model).expanduser()
     if path.is_file() and not (adapters and path.suffix == ".safetensors"):
         raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
-    if model != "nano" and not path.exists() and not is_hub_id(str(model)):
+    if not path.exists() and not is_hub_id(str(model)):
         raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
 
 
