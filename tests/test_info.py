@@ -8,12 +8,12 @@ import torch
 from test_adapters import KINDS, make_adapter
 from torch import nn
 
+from minigemini.cli.info import _described
 from minigemini.inference import CheckpointError, Engine
 from minigemini.inference.checkpoint import check_name, open_checkpoint
 from minigemini.inference.memory import free_memory, verdict
 from minigemini.inference.report import describe, report
 from minigemini.nano import NANO_DIR
-from minigemini_cli.info import _described
 
 
 def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):

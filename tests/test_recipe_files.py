@@ -9,12 +9,12 @@ import yaml
 from training_world import tiny_recipe, write_data
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.training.recipe import DataPart
 from minigemini.training.recipe_files import as_yaml, read_recipe
 from minigemini.training.recipes import RECIPES
 from minigemini.training.report import command
 from minigemini.training.settings import RecipeError
-from minigemini_cli.app import app
 
 
 def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:

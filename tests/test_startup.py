@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from minigemini_cli.app import app
+from minigemini.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "huggingface_hub", "rich", "peft", "diffusers"}
-PROGRAM = "from minigemini_cli import main; main()"
+PROGRAM = "from minigemini.cli import main; main()"
 SIGN = str(ROOT / "examples" / "sign.png")
 MOST_SECONDS = 0.4
 """Of processor time; measured on an idle machine: 0.09 (--help) to 0.25 (what reads a picture first)."""

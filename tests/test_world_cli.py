@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.world import fonts, lettering
-from minigemini_cli.app import app
 
 
 def run(*words: str):
