@@ -75,7 +75,7 @@ def counts(folder: Path) -> None:
 def child(*words: str) -> tuple[float, float, str]:
     """Run a verb: seconds of the processor, MiB at its peak, what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    program = "from minigemini_cli import main; main()"
+    program = "from minigemini.cli import main; main()"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-c", program, "data", *words], capture_output=True, text=True, check=True, env=environment

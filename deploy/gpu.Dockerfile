@@ -6,7 +6,6 @@ WORKDIR /source
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir torch==2.13.0
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
-COPY minigemini_cli ./minigemini_cli
 RUN /venv/bin/pip install --no-cache-dir '.[serve,draw,ocr,quantize]'
 
 FROM python:3.11-slim-bookworm

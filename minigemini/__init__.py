@@ -1,14 +1,25 @@
-"""Mini-Gemini vision-language models on Transformers 5. Importing this package makes the Auto classes know them."""
+"""Mini-Gemini vision-language models on Transformers 5. Importing this package makes the Auto classes know them.
 
-from .model import (
-    MiniGeminiConfig,
-    MiniGeminiForConditionalGeneration,
-    MiniGeminiImageFeatures,
-    MiniGeminiImageProcessor,
-    MiniGeminiModel,
-    MiniGeminiPreTrainedModel,
-    MiniGeminiProcessor,
-)
+The import itself takes no time: classes are imported when they are first used, and the Auto classes know them as soon
+as Transformers is imported, before or after this package (`lazy_registration`).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .lazy_registration import register_with_transformers
+
+if TYPE_CHECKING:
+    from . import model
+    from .model import (
+        MiniGeminiConfig,
+        MiniGeminiForConditionalGeneration,
+        MiniGeminiImageFeatures,
+        MiniGeminiImageProcessor,
+        MiniGeminiModel,
+        MiniGeminiPreTrainedModel,
+        MiniGeminiProcessor,
+    )
 
 __all__ = [
     "MiniGeminiConfig",
@@ -18,4 +29,18 @@ __all__ = [
     "MiniGeminiModel",
     "MiniGeminiPreTrainedModel",
     "MiniGeminiProcessor",
+    "model",
 ]
+
+register_with_transformers()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.model")
+    return module if name == "model" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,5 @@
 """`python -m minigemini` is `minigemini`."""
 
-from minigemini_cli import main
+from .cli import main
 
 main()

@@ -20,11 +20,11 @@ from damaged import encoded, fabricate, picture, record
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.corpus.building import BuildError, BuildPart, BuildRecipe, build, read_recipe
 from minigemini.corpus.building.target import Target
 from minigemini.data.readers import SourceError, open_reader
 from minigemini.data.schema import SampleError
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.inference import Engine, Sampling
 from minigemini.model.small_parts import save_small_parts
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
-PROGRAM = [sys.executable, "-c", "from minigemini_cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from minigemini.cli import main; main()"]
 SHORT = ["--max-new-tokens", "6", "--device", "cpu"]
 
 

@@ -21,12 +21,12 @@ from transformers import (
 from typer.testing import CliRunner
 
 from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.cli.app import app
 from minigemini.conversion import convert
 from minigemini.conversion.families import ENCODERS as ENCODERS_BY_NAME
 from minigemini.conversion.families import KnownEncoder
 from minigemini.conversion.keys import CLIP_KEYS, CONVNEXT_KEYS, PUBLISHED_KEYS, Drop, translate
 from minigemini.inference import CheckpointError, Engine
-from minigemini_cli.app import app
 
 TINY = {
     "vocab_size": 456,  # Yi's toy tokenizer has 450 tokens

@@ -40,7 +40,7 @@ def checkpoint(tmp_path_factory):
 # The most memory a process had. Its `ru_maxrss` would begin with that of the process that began it.
 PROGRAM = """
 import re, sys
-from minigemini_cli import main
+from minigemini.cli import main
 try:
     main()
 finally:

@@ -14,6 +14,7 @@ from damaged import DAMAGES, encoded, fabricate, picture, record
 from PIL import Image
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.corpus.doctor import Kind, diagnose
 from minigemini.corpus.doctor.evaluation import read_evaluation_set
 from minigemini.corpus.doctor.likeness import MOST_BITS, groups_of
@@ -23,7 +24,6 @@ from minigemini.corpus.doctor.tokens import TemplateTokens
 from minigemini.corpus.tasks import TasksError, run_tasks
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import ParquetReader, SourceError, open_reader, write_parquet
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,8 +13,8 @@ from PIL import Image
 from scripted import script
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError, Sampling
-from minigemini_cli.app import app
 
 TINY = Drawing(size_px=32, steps=1, seed=4)
 

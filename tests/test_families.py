@@ -4,18 +4,21 @@ The checkpoints are holes in files (tests/fabricate.py), in a layout that is spe
 """
 
 import json
+from dataclasses import replace
 
 import fabricate
+import published_figures
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
 from minigemini.conversion.convert import plan_conversion, read_fields
 from minigemini.conversion.plan import stored_layout
+from minigemini.inference.published import FIGURES, published_reports
 from minigemini.model.configuration import CLIP_VIT_L_14_336
-from minigemini_cli.app import app
 
 # What the language models are known to have.
 LANGUAGE_MODEL = {
@@ -82,6 +85,13 @@ def test_the_language_model_is_transformers_own(size):
 
 def test_eleven_models_were_published():
     assert len(PUBLISHED) == 11
+
+
+def test_info_has_the_figures_of_the_tables():
+    """`python tools/published_figures.py` works them out."""
+    assert FIGURES.read_text() == published_figures.as_text(published_figures.figures())
+    kept, whole = published_reports()["MGM-7B-HD"], PUBLISHED["MGM-7B-HD"].report("MGM-7B-HD")
+    assert replace(kept, linears=sorted(kept.linears)) == replace(whole, linears=sorted(whole.linears))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -14,13 +14,13 @@ import pytest
 from misbehaving import Misbehaviour, served
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.corpus.declared import RemoteFile
 from minigemini.corpus.fetching import FetchError, fetch
 from minigemini.corpus.fetching.origins import FileOrigin, HttpOrigin, HubOrigin
 from minigemini.corpus.fetching.transfer import OVERLAP_BYTES, Transfer
 from minigemini.corpus.fetching.unpacking import unpack
 from minigemini.corpus.sources import SOURCES
-from minigemini_cli.app import app
 
 DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()

@@ -8,12 +8,13 @@ import torch
 from test_adapters import KINDS, make_adapter
 from torch import nn
 
+from minigemini.cli.info import _described
 from minigemini.inference import CheckpointError, Engine
-from minigemini.inference.checkpoint import open_checkpoint
+from minigemini.inference.checkpoint import check_name, open_checkpoint
 from minigemini.inference.memory import free_memory, verdict
 from minigemini.inference.report import describe, report
 from minigemini.model.outputs import CACHE
-from minigemini_cli.info import _described
+from minigemini.nano import NANO_DIR
 
 
 def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):
@@ -103,6 +104,13 @@ def test_a_report_needs_no_folder(tiny_checkpoint, tiny_model):
 def test_an_adapter_is_described_over_its_base(tiny_checkpoint, tmp_path):
     make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS["names"])
     assert report(tmp_path / "adapter").parameters == report(tiny_checkpoint).parameters
+
+
+def test_nano_is_the_embedded_one_whatever_lies_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nano").touch()
+    check_name("nano")
+    assert report("nano").folder == NANO_DIR
 
 
 def test_packed_weights_are_not_described(tiny_checkpoint, tmp_path):

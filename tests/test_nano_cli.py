@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from test_startup import BARE_IMPORTS, cpu_seconds
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.nano import NANO_DIR
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ def test_nano_is_the_default_and_needs_no_network(scene):
     words = [
         sys.executable,
         "-c",
-        "from minigemini_cli import main; main()",
+        "from minigemini.cli import main; main()",
         "ask",
         str(scene),
         "What is in the picture?",
@@ -65,7 +65,7 @@ def test_info_nano_fits_the_promise():
 
 @pytest.mark.slow
 def test_a_cold_ask_takes_at_most_half_more_than_the_bare_imports(scene):
-    ask = ["-c", "from minigemini_cli import main; main()", "ask", str(scene), "What is in the picture?"]
+    ask = ["-c", "from minigemini.cli import main; main()", "ask", str(scene), "What is in the picture?"]
     bare = min(cpu_seconds("-c", BARE_IMPORTS) for _ in range(3))
     assert min(cpu_seconds(*ask) for _ in range(3)) < 1.5 * bare
 

@@ -11,10 +11,10 @@ from scripted import script
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.inference import Conversation, Engine, RequestError
 from minigemini.inference.ocr import TextReader
 from minigemini.model.messages import harmless
-from minigemini_cli.app import app
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 

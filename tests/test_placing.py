@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,8 +174,8 @@ def test_what_cannot_be_is_one_line(asked, message):
 
 @pytest.mark.parametrize("asked", [{"quantize": "8bit", "device": "cpu"}, {"device_map": "auto"}])
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, asked):
-    monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
-    monkeypatch.setattr(placing, "find_spec", lambda name: None)
+    for library in ("accelerate", "bitsandbytes"):
+        monkeypatch.setitem(sys.modules, library, None)
     extra = "quantize" if "quantize" in asked else "accelerate"
     with pytest.raises(RequestError, match=rf"pip install 'minigemini\[{extra}\]'"):
         Engine.load("nano", **asked)

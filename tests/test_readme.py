@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from minigemini.ablation import running
 from minigemini.ablation.running import Ablation
+from minigemini.cli.app import app
 from minigemini.inference import Engine
 from minigemini.training import chain
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

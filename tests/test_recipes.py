@@ -8,6 +8,7 @@ import torch
 from training_world import tiny_recipe, write_data
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
 from minigemini.model.small_parts import save_small_parts
 from minigemini.training.building import build, configure
@@ -17,7 +18,6 @@ from minigemini.training.recipe import DataPart, Recipe
 from minigemini.training.recipes import FIGURES, PUBLISHED_RECIPES, RECIPES, find_recipe, how_to_make, usual_folder
 from minigemini.training.report import command
 from minigemini.training.settings import RecipeError, parse_settings
-from minigemini_cli.app import app
 
 CPU = torch.device("cpu")
 FAMILIES = {

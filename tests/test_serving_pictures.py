@@ -25,6 +25,7 @@ from served import KEY, Served, data_uri, serving, user
 from typer.testing import CliRunner
 from waiting import wait_until
 
+from minigemini.cli.app import app
 from minigemini.inference import Conversation, Drawing, DrawnPicture, Engine, Painter, Sampling
 from minigemini.inference.ocr import TextReader
 from minigemini.inference.prompts import Prompts
@@ -33,7 +34,6 @@ from minigemini.serving.local import LocalBackend
 from minigemini.serving.remote import RemoteBackend
 from minigemini.serving.settings import ServerSettings
 from minigemini.serving.studio import NO_CAPTION
-from minigemini_cli.app import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIGN = EXAMPLES / "sign.png"

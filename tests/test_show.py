@@ -9,11 +9,11 @@ from damaged import encoded, picture, record
 from PIL import Image
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.corpus.showing import COLUMNS, contact_sheet, pick, tokens
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import open_reader
 from minigemini.inference.loading import find_processor
-from minigemini_cli.app import app
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import native_files
 import pytest
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.corpus.native import FORMATS, open_source
 from minigemini.corpus.native.records import LETTER_ANSWER, SHORT_ANSWER
 from minigemini.corpus.sources import MIXTURES, SOURCES
 from minigemini.data.readers import SourceError
-from minigemini_cli.app import app
 
 IMAGE = {"type": "image"}
 

@@ -10,6 +10,7 @@ import pytest
 from misbehaving_server import GOOD_RE_CAPTION, serving
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.data.readers import JsonListReader
 from minigemini.data.schema import text_of
 from minigemini.data.synthesis import (
@@ -23,7 +24,6 @@ from minigemini.data.synthesis import (
     synthesize,
 )
 from minigemini.data.synthesis.tasks import CAPTIONS, Dropped, Job, read_reply
-from minigemini_cli.app import app
 
 FAST = {"backoff_s": 0.01, "longest_backoff_s": 0.05, "timeout_s": 2.0, "concurrency": 4}
 TALK = [("How do I boil an egg?", "Seven minutes in boiling water."), ("And a soft one?", "Five minutes then.")]

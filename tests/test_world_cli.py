@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from minigemini.cli.app import app
 from minigemini.world import fonts, lettering
-from minigemini_cli.app import app
 
 
 def run(*words: str):
@@ -63,7 +63,7 @@ def test_eval_measures_every_skill_and_leaves_a_report(tiny_checkpoint, tmp_path
         (["eval", "mme", "--data", "nowhere"], "nowhere: no such folder"),
         (["eval", "nano", "--limit", "1", "--backend", "localhost:1"], "localhost:1: no address; give one like http"),
         (["eval", "nano", "--limit", "1", "--backend", "http://127.0.0.1:9"], "lists no models (connection refused)"),
-        (["eval", "nano", "--compare", "nowhere"], "no results of an evaluation"),
+        (["eval", "nano", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path, monkeypatch):

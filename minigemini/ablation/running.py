@@ -17,45 +17,13 @@ from ..model.folder_lock import folder_lock
 from ..model.writing import written_aside
 from ..training.results import result_path
 from ..training.run import hold, train
-from ..training.settings import RecipeError, Settings, parse_number
+from ..training.settings import Settings
 from .measuring import Measured, measure
 from .reporting import write_report
+from .settings import Ablation
 from .variants import VARIANTS, aligned_folder, alignment, encoders, folder_of, instruction, language
 
 SCORES, RUN_LOG = "scores.json", "run.log"
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """How large an ablation is.
-
-    Attributes:
-        seeds: how many; they set new weights and the order of samples, and are common to all variants.
-        questions: per skill.
-        share: of the usual steps and samples.
-        processes: runs at a time, each of one thread.
-    """
-
-    seeds: int = 3
-    questions: int = 120
-    share: float = 1.0
-    processes: int = os.cpu_count() or 1
-
-    @classmethod
-    def of(cls, settings: dict[str, str]) -> "Ablation":
-        """From `key=value` settings.
-
-        Raises:
-            RecipeError: One is unknown or out of its range.
-        """
-        kinds = {"seeds": int, "questions": int, "share": float, "processes": int}
-        if unknown := set(settings) - kinds.keys():
-            raise RecipeError(f"ablation: unknown setting {min(unknown)!r}; there are {', '.join(kinds)}")
-        values = {name: parse_number(kinds[name], name, text) for name, text in settings.items()}
-        for name, value in values.items():
-            if not value > 0:
-                raise RecipeError(f"ablation: {name} is {value}; give more than 0")
-        return cls(**values)
 
 
 def run_ablation(ablation: Ablation, folder: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..inference.checkpoint import read_json
 from ..inference.errors import CheckpointError, listed
-from ..inference.hub import DESCRIPTIONS, fetch, is_hub_id
+from ..inference.hub import DESCRIPTIONS, check_folder_or_id, fetch
 from .families import ENCODERS
 from .keys import CLIP_KEYS, CONVNEXT_KEYS, Drop, Rules, translate
 from .sources import SourceTensor, list_tensors
@@ -35,10 +35,7 @@ def locate(source: str) -> Path:
     """
     if folder := find_folder(source):
         return folder
-    if Path(source).exists():
-        raise CheckpointError(f"{source}: a file, not a checkpoint folder; name the folder it lies in")
-    if not is_hub_id(source):
-        raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name); check the path")
+    check_folder_or_id(source)
     return fetch_weights(source)
 
 

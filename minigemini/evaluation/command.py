@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..inference.engine import Engine
-from ..inference.errors import RequestError, listed
+from ..inference.errors import RequestError
 from .asking import Answerer
 from .gallery import Card, cards_of
 from .ledger import Ledger
@@ -20,7 +20,7 @@ from .report import Repeat, scores, write_report
 from .running import Result, evaluate, load_results, save_results, write_whole
 from .served import Served, Service
 from .task import Question, Task
-from .tasks import tasks
+from .tasks import find_tasks
 from .vllm import is_vllm, served_by_vllm
 
 
@@ -43,6 +43,8 @@ class Settings:
     device: str | None = None
     dtype: str | None = None
     quantize: str | None = None
+    device_map: str | None = None
+    offload_folder: Path | None = None
     base: str | None = None
 
 
@@ -54,13 +56,10 @@ def run(settings: Settings) -> str:
         DataError: official files that are missing or broken.
         CheckpointError: no such model.
     """
-    known = tasks()
-    if unknown := [name for name in settings.tasks if name not in known]:
-        raise RequestError(f"unknown task {unknown[0]!r}; choose from {listed(list(known))}")
+    chosen = find_tasks(settings.tasks)
     _check_options(settings)
     others = [result for folder in settings.compare for result in load_results(folder)]
     judge = Service(settings.judge, settings.judge_model) if settings.judge else None
-    chosen = [known[name] for name in dict.fromkeys(settings.tasks)]
     questions = {task.name: task.questions(settings.data, settings.limit) for task in chosen}
     ledger = Ledger(settings.output)
     results: list[Result] = []
@@ -88,7 +87,8 @@ def _check_options(settings: Settings) -> None:
     """Raises `RequestError` for what a backend would pass over in silence."""
     if settings.backend is None:
         return
-    ours = {"--device": settings.device, "--quantize": settings.quantize, "--base": settings.base}
+    ours: dict[str, object] = {"--device": settings.device, "--quantize": settings.quantize, "--base": settings.base}
+    ours |= {"--device-map": settings.device_map, "--offload-folder": settings.offload_folder}
     if not is_vllm(settings.backend):
         ours["--dtype"] = settings.dtype
     if given := [name for name, value in ours.items() if value is not None]:
@@ -152,7 +152,15 @@ def _hashes(chosen: list[Task], data: Path | None) -> dict[str, str]:
 @contextmanager
 def _answerer(model: str, settings: Settings) -> Iterator[Answerer]:
     if settings.backend is None:
-        engine = Engine.load(model, settings.device, settings.dtype, quantize=settings.quantize, base=settings.base)
+        engine = Engine.load(
+            model,
+            settings.device,
+            settings.dtype,
+            quantize=settings.quantize,
+            device_map=settings.device_map,
+            offload_folder=settings.offload_folder,
+            base=settings.base,
+        )
         yield Local(engine, settings.workers, settings.quantize, settings.base)
     elif is_vllm(settings.backend):
         with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as served:

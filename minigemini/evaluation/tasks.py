@@ -1,5 +1,8 @@
 """Every task by its name."""
 
+from collections.abc import Sequence
+
+from ..inference.errors import RequestError, listed
 from .task import Task
 
 
@@ -16,3 +19,15 @@ def tasks() -> dict[str, Task]:
     kinds: list[type[Task]] = [Nano, Grown, Pages, TextVQA, TextVQAWithOCR, MMBench, MME, MMVet, MMMUVal, MMMUTest]
     kinds.append(MathVista)
     return {kind.name: kind() for kind in kinds}
+
+
+def find_tasks(names: Sequence[str]) -> list[Task]:
+    """The tasks of these names, each once.
+
+    Raises:
+        RequestError: there is no such task.
+    """
+    known = tasks()
+    if unknown := [name for name in names if name not in known]:
+        raise RequestError(f"unknown task {unknown[0]!r}; choose from {listed(list(known))}")
+    return [known[name] for name in dict.fromkeys(names)]

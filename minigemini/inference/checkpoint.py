@@ -60,14 +60,30 @@ def find_checkpoint(model: str | os.PathLike[str]) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists():
-        raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
-    if not is_hub_id(str(model)):
-        raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
+    check_name(model, adapters=False)
     # The config first, so that another model's gigabytes stay where they are.
     config = read_json(fetch(str(model), ("config.json",)) / "config.json", str(model))
     check_config(config, str(model))
     return fetch(str(model), ("*.safetensors", *DESCRIPTIONS))
+
+
+def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
+    """Refuse a name that can stand for no model, before anything is imported or fetched for it.
+
+    Args:
+        model: the name.
+        adapters: whether it may be a file: one of small parts.
+
+    Raises:
+        CheckpointError: it is neither `nano` nor a folder, and has not the form of a hub id.
+    """
+    if model == "nano":
+        return
+    path = Path(model).expanduser()
+    if path.is_file() and not (adapters and path.suffix == ".safetensors"):
+        raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
+    if not path.exists() and not is_hub_id(str(model)):
+        raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

@@ -19,6 +19,19 @@ def is_hub_id(name: str) -> bool:
     return _HUB_ID.fullmatch(name) is not None
 
 
+def check_folder_or_id(source: str) -> None:
+    """Refuse what is neither a folder nor has the form of a hub id.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        raise CheckpointError(f"{source}: a file, not a checkpoint folder; name the folder it lies in")
+    if not path.exists() and not is_hub_id(source):
+        raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name); check the path")
+
+
 def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
     """Fetch the files of a model that fit the patterns; those already in the cache are not fetched again.
 

@@ -17,8 +17,8 @@ from ..model.pictures import open_picture
 from .drawing import Drawing, DrawnPicture
 from .engine import Picture
 from .errors import RequestError, one_line
-from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, need_diffusers, pipeline_class
-from .pipelines import NEGATIVE_PROMPT, Preset, find_preset
+from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, pipeline_class
+from .pipelines import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers
 from .placing import DTYPES, choose_device, choose_dtype
 
 Offload = Literal["none", "parts", "layers"]

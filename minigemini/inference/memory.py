@@ -1,5 +1,7 @@
 """How much memory this machine can still give, by device, and what of a model fits into it."""
 
+import os
+import sys
 from pathlib import Path
 
 from ..model.system import PROC, physical_bytes
@@ -11,12 +13,17 @@ CGROUP_FILES = (
     ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Device files of NVIDIA's and AMD's drivers, and of Windows' for Linux programs."""
+
 
 def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> dict[str, int]:
     """Free bytes by device: `cpu` (what is available, but no more than a container may use), then `cuda:0` …"""
+    free = {"cpu": min([_available(proc), *_left_by_cgroups(proc, cgroups)])}
+    if not _may_have_gpu():
+        return free
     import torch
 
-    free = {"cpu": min([_available(proc), *_left_by_cgroups(proc, cgroups)])}
     if torch.cuda.is_available():
         free |= {f"cuda:{index}": torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())}
     return free
@@ -33,6 +40,11 @@ def verdict(need: int, device: str, free: dict[str, int], quantised: bool) -> st
     together = sum(size for name, size in free.items() if name.startswith("cuda"))
     spread = not quantised or (device.startswith("cuda") and need <= together)
     return "with --device-map auto" if spread else "no"
+
+
+def _may_have_gpu() -> bool:
+    """Whether a GPU's driver is loaded: where none is, torch, which takes seconds to import, has nothing to add."""
+    return sys.platform == "win32" or any(os.path.exists(driver) for driver in DRIVERS)
 
 
 def _available(proc: Path) -> int:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from .errors import RequestError
@@ -44,6 +43,8 @@ def _engine() -> Any:
         import rapidocr
     except ImportError:
         raise RequestError("reading text in pictures needs rapidocr: pip install 'minigemini[ocr]'") from None
+    import torch
+
     models = Path(os.fspath(rapidocr.__file__)).parent / "models"
     found = {step: sorted(models.glob(f"*{step.lower()}*.onnx")) for step in ("Det", "Cls", "Rec")}
     if missing := [step for step, files in found.items() if not files]:

@@ -47,14 +47,6 @@ class FoundPipeline:
         return KINDS[self.class_name]
 
 
-def need_diffusers() -> None:
-    """Raises `RequestError`, with the line that installs it, where it is missing."""
-    try:
-        import diffusers  # noqa: F401
-    except ImportError:
-        raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'") from None
-
-
 def find_pipeline(name: str, variant: str | None = None) -> FoundPipeline:
     """The pipeline of a folder, or of a hub id: fetched into Hugging Face's cache, weights and descriptions only.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from ..painter import PAINTER_DIR
@@ -220,6 +221,12 @@ PRESETS: dict[str, Preset] = {
 
 NEGATIVE_PROMPT = "blurry, low quality, jpeg artefacts, deformed, extra limbs, bad hands, cropped, watermark, signature"
 """Where a painter takes one and the user gives none."""
+
+
+def need_diffusers() -> None:
+    """Raises `RequestError`, with the line that installs it, where it is missing; does not import it."""
+    if find_spec("diffusers") is None:
+        raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
 
 
 def usual_painter(model: str) -> str:

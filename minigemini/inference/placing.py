@@ -3,18 +3,16 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import nn
 
 from .errors import RequestError
-from .quantising import WAYS, quantization_config
+from .load_checks import DTYPE_NAMES, check_load_options
+from .quantising import quantization_config
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Accelerate's ways of spreading a model over devices, memory and disk."""
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
 @dataclass(frozen=True)
@@ -54,23 +52,10 @@ def choose_placement(
     Raises:
         RequestError: an unknown value, two that exclude each other, or a library that is not installed.
     """
+    check_load_options(device, dtype, quantize, device_map, offload_folder, max_memory)
     chosen = choose_device(device)
-    if quantize is not None:
-        if quantize not in WAYS:
-            raise RequestError(f"quantize {quantize!r} is unknown; use {' or '.join(WAYS)}, or leave it out")
-        if chosen.type == "mps":
-            raise RequestError(f"quantize {quantize!r} runs on cuda and cpu, not on mps; name one of them")
-    if device_map is None:
-        if offload_folder is not None or max_memory is not None:
-            raise RequestError("offload_folder and max_memory belong to a device_map; give device_map auto too")
-        return Placement(chosen, choose_dtype(dtype, chosen), quantize)
-    if device is not None:
-        raise RequestError(f"device {device!r} and device_map {device_map!r} exclude each other; give one of the two")
-    if isinstance(device_map, str) and device_map not in DEVICE_MAPS:
-        raise RequestError(f"device_map {device_map!r} is unknown; use {', '.join(DEVICE_MAPS)}")
-    _need("accelerate", "device_map", extra="accelerate")
-    if offload_folder is not None and os.path.exists(offload_folder) and not os.path.isdir(offload_folder):
-        raise RequestError(f"offload_folder {os.fspath(offload_folder)} is a file; name a folder")
+    if quantize is not None and chosen.type == "mps":
+        raise RequestError(f"quantize {quantize!r} runs on cuda and cpu, not on mps; name one of them")
     return Placement(chosen, choose_dtype(dtype, chosen), quantize, device_map, offload_folder, max_memory)
 
 
@@ -115,8 +100,3 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
     if chosen is None or chosen not in DTYPES.values():
         raise RequestError(f"dtype {dtype!s} is unknown; use {', '.join(DTYPES)}")
     return chosen
-
-
-def _need(package: str, option: str, extra: str) -> None:
-    if find_spec(package) is None:
-        raise RequestError(f"{option} needs {package}: pip install 'minigemini[{extra}]'")

@@ -7,12 +7,14 @@ large model, and mining reads its weights itself. How both ways do on a CPU is i
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
-
-import torch
-from transformers import BitsAndBytesConfig
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from .errors import CheckpointError, RequestError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig
 
 WAYS = ("8bit", "4bit")
 KEPT = [
@@ -29,8 +31,10 @@ NF4_BLOCK = 64
 NF4_ROWS = 32
 """Rows that bitsandbytes' 4-bit kernel for CPUs takes at a time."""
 
+_MISSING = "quantize needs bitsandbytes: pip install 'minigemini[quantize]'"
 
-def quantization_config(way: str, dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
+
+def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "BitsAndBytesConfig":
     """What `from_pretrained` takes as `quantization_config`, on any device.
 
     Args:
@@ -40,14 +44,27 @@ def quantization_config(way: str, dtype: torch.dtype = torch.bfloat16) -> BitsAn
     Raises:
         RequestError: another way, or bitsandbytes is not installed.
     """
-    if way not in WAYS:
-        raise RequestError(f"quantize {way!r} is unknown; use {' or '.join(WAYS)}, or leave it out")
+    check_way(way)
     _import_bitsandbytes()
+    from transformers import BitsAndBytesConfig
+
     if way == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=KEPT
     )
+
+
+def check_way(way: str) -> None:
+    """Refuse an unknown way, or one whose libraries are not installed, without importing them.
+
+    Raises:
+        RequestError: one of the two.
+    """
+    if way not in WAYS:
+        raise RequestError(f"quantize {way!r} is unknown; use {' or '.join(WAYS)}, or leave it out")
+    if not (find_spec("bitsandbytes") and find_spec("accelerate")):
+        raise RequestError(_MISSING)
 
 
 def stored_way(config: Mapping[str, Any], name: str) -> str | None:
@@ -73,7 +90,7 @@ def stored_way(config: Mapping[str, Any], name: str) -> str | None:
     )
 
 
-def check_4bit_on_cpu(model: torch.nn.Module, name: str) -> None:
+def check_4bit_on_cpu(model: "torch.nn.Module", name: str) -> None:
     """Refuse sizes that the kernel for CPUs cannot take, before it stops in the middle of an answer.
 
     Raises:
@@ -102,7 +119,7 @@ def _import_bitsandbytes() -> None:
         import accelerate  # noqa: F401 (Transformers quantises with it)
         import bitsandbytes  # noqa: F401
     except ImportError:
-        raise RequestError("quantize needs bitsandbytes: pip install 'minigemini[quantize]'") from None
+        raise RequestError(_MISSING) from None
     finally:
         del modules["kernels"]
         if kernels is not None:

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..model import MiniGeminiConfig
-from .adapters import find_source
 from .checkpoint import StoredTensor
 from .errors import CheckpointError
-from .loading import load_config
 from .memory import verdict
 from .quantising import NF4_BLOCK, NF4_ROWS, WAYS, stored_way
+
+if TYPE_CHECKING:
+    from ..model import MiniGeminiConfig
 
 PARTS = {
     "vision tower": "model.vision_tower.",
@@ -97,6 +98,9 @@ def report(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = 
     Raises:
         CheckpointError: there is no such checkpoint, or its config or the headers of its files are broken.
     """
+    from .adapters import find_source  # both need torch, and a published model's report does not
+    from .loading import load_config
+
     found = find_source(model, base)
     if way := stored_way(found.checkpoint.config, os.fspath(model)):
         raise CheckpointError(f"{model}: holds {way} weights, packed; name the checkpoint that it was made of")
@@ -104,7 +108,7 @@ def report(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = 
 
 
 def describe(
-    name: str, config: MiniGeminiConfig, tensors: Mapping[str, StoredTensor], folder: Path | None = None
+    name: str, config: "MiniGeminiConfig", tensors: Mapping[str, StoredTensor], folder: Path | None = None
 ) -> Report:
     """Describe a model by its config and the headers of its tensors, wherever they come from."""
     parameters = dict.fromkeys((*PARTS, "other"), 0)
@@ -145,7 +149,7 @@ def _quantised(way: str, rows: int, columns: int) -> int:
     return numbers + 4 * rows if way == "8bit" else -(-numbers // 2) + 4 * -(-numbers // NF4_BLOCK)
 
 
-def _cached_numbers(config: MiniGeminiConfig) -> int:
+def _cached_numbers(config: "MiniGeminiConfig") -> int:
     """Numbers that one token leaves in the cache."""
     text = config.text_config
     heads = text.num_attention_heads

@@ -1,19 +1,22 @@
-"""Everything that defines what the model computes, registered with Transformers' Auto classes."""
+"""Everything that defines what the model computes.
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+The classes are imported when they are first used: they need torch and Transformers, which take seconds to import, and
+much beside them (pictures, chat templates, atomic writing) needs neither.
+"""
 
-from .configuration import MiniGeminiConfig
-from .generation import MiniGeminiForConditionalGeneration
-from .image_processing import MiniGeminiImageProcessor
-from .modeling import MiniGeminiModel, MiniGeminiPreTrainedModel
-from .outputs import MiniGeminiImageFeatures
-from .processing import MiniGeminiProcessor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
-AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
-AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
-AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
-AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+if TYPE_CHECKING:
+    from .auto import (
+        MiniGeminiConfig,
+        MiniGeminiForConditionalGeneration,
+        MiniGeminiImageFeatures,
+        MiniGeminiImageProcessor,
+        MiniGeminiModel,
+        MiniGeminiPreTrainedModel,
+        MiniGeminiProcessor,
+    )
 
 __all__ = [
     "MiniGeminiConfig",
@@ -24,3 +27,13 @@ __all__ = [
     "MiniGeminiPreTrainedModel",
     "MiniGeminiProcessor",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.auto"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

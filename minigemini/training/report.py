@@ -47,7 +47,7 @@ def write_report(
         question, wanted = text_of(sample.messages[0]).strip(), text_of(sample.messages[1]).strip()
         lines += [f"- `{sample.source}`, sample `{sample.id}`: {_cell(question) or 'the picture alone'}"]
         lines += [f"  - wanted: {_cell(wanted)}", f"  - said: {_cell(answer) or '(nothing)'}"]
-    lines += ["", "## To run it again", "", "    " + command(recipe), ""]
+    lines += ["", "## To run it again", "", "    " + command(recipe, folder), ""]
     lines += _table(("setting", "value"), [(name, f"`{value}`") for name, value in recipe.words()])
     lines += _table(("environment", "value"), environment().items())
     page = folder / PAGE
@@ -55,15 +55,15 @@ def write_report(
     return page
 
 
-def command(recipe: Settings) -> str:
-    """The command line that gives this very recipe."""
+def command(recipe: Settings, folder: Path) -> str:
+    """The command line that gives this very recipe: from its name, or from the file of it in the run's folder."""
+    from .recipe_files import SAVED
     from .recipes import RECIPES
 
-    settings = recipe.words()
-    if recipe.name in RECIPES:
-        usual = RECIPES[recipe.name].words()
-        settings = [given for given, same in zip(settings, usual, strict=True) if given != same]
-    words = [f"{name}={value}" for name, value in settings if name != "name"]
+    if recipe.name not in RECIPES:
+        return f"minigemini train {folder / SAVED}"
+    usual = RECIPES[recipe.name].words()
+    words = [f"{name}={value}" for (name, value), same in zip(recipe.words(), usual, strict=True) if value != same[1]]
     return " ".join(["minigemini train", recipe.name, *words])
 
 

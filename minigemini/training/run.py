@@ -20,13 +20,14 @@ from .checkpoints import step_of
 from .feed import Stream
 from .memory import peak_bytes
 from .preparing import Prepared, prepare
+from .recipe_files import SAVED as RECIPE
 from .report import write_report
 from .results import result_path, whole_weights
 from .settings import RecipeError, Settings
 from .trainer import StageTrainer
 from .watching import Bar, Log, watchers
 
-RECIPE, FIGURES = "recipe.json", "figures.json"
+FIGURES = "figures.json"
 
 
 def train(recipe: Settings, folder: Path) -> Path:

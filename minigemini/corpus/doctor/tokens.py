@@ -1,11 +1,14 @@
 """How many tokens a sample takes with one family's template and tokenizer, without decoding its pictures."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jinja2.exceptions import TemplateError
 
 from ...data.schema import Sample
-from ...model import MiniGeminiProcessor
+
+if TYPE_CHECKING:
+    from ...model import MiniGeminiProcessor
 
 
 class TemplateTokens:
@@ -15,7 +18,7 @@ class TemplateTokens:
         processor: of the family.
     """
 
-    def __init__(self, processor: MiniGeminiProcessor) -> None:
+    def __init__(self, processor: "MiniGeminiProcessor") -> None:
         self.processor = processor
 
     def __call__(self, samples: Sequence[Sample]) -> list[int | str]:

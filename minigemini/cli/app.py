@@ -1,18 +1,39 @@
 """The verbs of `minigemini`, one function each in a file of its own."""
 
+from typing import Annotated
+
 import typer
 
 from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, web
 
 app = typer.Typer(
-    help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
-    'Example: minigemini ask photo.png "What is in the picture?"',
     no_args_is_help=True,
-    add_completion=False,
     # Rich would double the time of --help; tracebacks with local values would show pictures and prompts.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"minigemini {version('minigemini')}")
+        raise typer.Exit
+
+
+@app.callback()
+def minigemini(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.
+
+    Example: minigemini ask photo.png "What is in the picture?"
+    """
+
+
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("draw")(draw.draw)

@@ -16,9 +16,9 @@ def scene(
         str | None, typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: the seed's]")
     ] = None,
 ) -> None:
-    """Draw a scene of the world that nano knows, and print questions and answers about it.
+    """Draw a scene for nano, and print questions about it.
 
-    Neither the scene nor what is written in it is ever shown in training.
+    Prints their answers, too. Neither the scene nor what is written in it is ever shown in training.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """

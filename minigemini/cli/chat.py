@@ -11,27 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
-    Base,
-    Device,
-    DeviceMap,
-    Dtype,
     MaxNewTokens,
     Model,
     Ocr,
     OcrConfidence,
-    OffloadFolder,
     Painter,
-    Quantize,
     Seed,
     Size,
     Steps,
     Temperature,
     be_quiet,
+    check_painter,
     fail,
     one_line_errors,
     parse_sides,
     printable,
 )
+from .load_options import LoadOptions
 
 if TYPE_CHECKING:
     from minigemini.inference import Conversation, Drawing, Sampling
@@ -77,12 +73,8 @@ def chat(
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    device_map: DeviceMap = None,
-    offload_folder: OffloadFolder = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
     """Talk about pictures, turn by turn. Ctrl-C stops an answer, Ctrl-D ends.
 
@@ -97,32 +89,28 @@ def chat(
     In the conversation: /image PATH, /draw REQUEST, /reset, /help, /quit. Nothing of it is kept but what is drawn.
     """
     be_quiet(model)
+    loading.check(model)
 
-    from minigemini.inference import Conversation, Drawing, Engine, Sampling
-    from minigemini.inference import Painter as Loaded
+    from minigemini.inference import Drawing, Sampling
     from minigemini.inference.ocr import TextReader
     from minigemini.inference.pipelines import usual_painter
     from minigemini.model.pictures import open_picture
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, seed=seed)
+    painter = painter or usual_painter(model)
+    check_painter(painter if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder to put pictures into; make it first")
     opened = [open_picture(picture) for picture in pictures or []]
     reader = TextReader(ocr_confidence) if ocr else None
-    engine = Engine.load(
-        model,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        device_map=device_map,
-        offload_folder=offload_folder,
-        base=base,
-    )
+    from minigemini.inference import Conversation
+
+    engine = loading.load(model)
     table = Table(
         Conversation(engine, opened, reader),
         sampling,
-        Loaded.load(painter or usual_painter(model), device, dtype) if draw else None,
+        loading.load_painter(painter) if draw else None,
         drawing,
         folder,
     )

@@ -9,21 +9,17 @@ from typing import Annotated
 import typer
 
 from .common import (
-    Base,
-    Device,
-    DeviceMap,
-    Dtype,
     Model,
     Ocr,
     Offload,
-    OffloadFolder,
-    Quantize,
     ServedPainter,
     be_quiet,
     check_painter,
     fail,
+    need,
     one_line_errors,
 )
+from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
 
@@ -44,15 +40,13 @@ def web(
     votes: Annotated[
         Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
     ] = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    device_map: DeviceMap = None,
-    offload_folder: OffloadFolder = None,
     offload: Offload = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
-    """Chat about pictures in a browser, here or over a running server.
+    """Chat about pictures in a browser.
+
+    The model runs in this process, or in a running `minigemini serve`.
 
     Example: minigemini web
 
@@ -61,11 +55,9 @@ def web(
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
     be_quiet(model)
-    try:
-        import fastapi  # noqa: F401
-        import httpx  # noqa: F401
-    except ImportError as error:
-        fail(f"{error.name} is missing: pip install 'minigemini[web]'")
+    need("web", "fastapi", "httpx", "gradio")
+    if server is None:
+        loading.check(model)
 
     from minigemini.serving.settings import ServerSettings
 
@@ -75,11 +67,6 @@ def web(
     settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()))
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as uploads:  # gone when the program ends
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
-        try:
-            import gradio  # noqa: F401
-        except ImportError:
-            fail("gradio is missing: pip install 'minigemini[web]'")
-
         from minigemini.serving.studio import Studio
         from minigemini.serving.web.launching import launch
         from minigemini.serving.web.page import Page
@@ -92,24 +79,15 @@ def web(
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
             page = Page(Studio(backend), settings, Path(uploads), votes=kept)
         else:
-            from minigemini.inference import Engine, Painter
             from minigemini.inference.adapters import find_source
             from minigemini.inference.ocr import TextReader
             from minigemini.serving.local import LocalBackend
             from minigemini.serving.web.page import card_of
 
             reader = TextReader() if ocr else None
-            engine = Engine.load(
-                model,
-                device=device,
-                dtype=dtype,
-                quantize=quantize,
-                device_map=device_map,
-                offload_folder=offload_folder,
-                base=base,
-            )
-            drawing = Painter.load(painter, device, dtype, offload) if painter is not None else None  # type: ignore[arg-type]
+            engine = loading.load(model)
+            drawing = loading.load_painter(painter, offload) if painter is not None else None
             studio = Studio(LocalBackend(engine, short_name(model)), drawing, reader)
-            card = card_of(find_source(model, base).folder)
+            card = card_of(find_source(model, loading.base).folder)
             page = Page(studio, settings, Path(uploads), engine, card, kept)
         launch(page, lambda where: print(f"minigemini: page on {where}", file=sys.stderr, flush=True))

@@ -10,7 +10,7 @@ from .data_show import show
 from .data_synthesize import synthesize
 
 data = typer.Typer(
-    help="Assemble training data: find, fetch, examine, build, look, have written.\n\nExample: minigemini data list",
+    help="Find, fetch, examine, build and show training data.\n\nExample: minigemini data list",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

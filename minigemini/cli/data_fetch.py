@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from .common import fail, one_line_errors
+from .data_list import complete_source
 
 Data = Annotated[Path, typer.Option("--data", help="Folder of all data.")]
 
 
 @one_line_errors
 def fetch(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Names of `data list`.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Names of `data list`.", autocompletion=complete_source)
+    ],
     data: Data = Path("data"),
     mirror: Annotated[
         str | None, typer.Option(help="Folder or URL (https, s3, gs, …) with the same paths, in place of the origins.")
@@ -21,10 +24,10 @@ def fetch(
     workers: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 4,
     unpack: Annotated[bool, typer.Option(help="Unpack archives.")] = True,
 ) -> None:
-    """Download sources; run again to go on where a download broke off.
+    """Download sources.
 
-    A file has its name only when it is whole and agrees with its size and checksum. What a person must ask for is
-    named with how to get it.
+    Run it again to go on where a download broke off. A file has its name only when it is whole and agrees with its
+    size and checksum. What a person must ask for is named with how to get it.
 
     Example: minigemini data fetch llava-pretrain allava-captions --data data
     """

@@ -51,10 +51,11 @@ def build(
     workers: Workers = 1,
     ray: Ray = None,
 ) -> None:
-    """Write a mixture as shards with an index and a card; the same command goes on with a build that was stopped.
+    """Write a mixture as shards.
 
-    The same recipe and seed give the same bytes, however many workers or machines there are. Faulty samples are listed
-    in faults.jsonl, and nothing takes their place. Training reads the folder: `data=DST`.
+    They come with an index and a card; the same command goes on with a build that was stopped. The same recipe and
+    seed give the same bytes, however many workers or machines there are. Faulty samples are listed in faults.jsonl,
+    and nothing takes their place. Training reads the folder: `data=DST`.
 
     Example: minigemini data build MGM-Instruction built --data data --ocr --workers 8
     """

@@ -35,9 +35,10 @@ def doctor(
     workers: Workers = 1,
     ray: Ray = None,
 ) -> None:
-    """Read every record and every picture once, and say what is broken, doubled, or of an evaluation set.
+    """Examine data before it is trained on.
 
-    The manifest that --fix writes is trained on in place of the file: `data=X.manifest`.
+    Reads every record and every picture once, and says what is broken, doubled, or of an evaluation set. The
+    manifest that --fix writes is trained on in place of the file: `data=X.manifest`.
 
     Example: minigemini data doctor mix.json --images pictures --fix mix.manifest --page mix.html
     """
@@ -52,7 +53,7 @@ def doctor(
     from minigemini.corpus.tasks import TasksError
     from minigemini.data.readers import SourceError, open_reader
     from minigemini.data.readers.manifest import SUFFIX, write_manifest
-    from minigemini.inference.loading import find_processor
+    from minigemini.inference.checkpoint import check_name
     from minigemini.model.writing import written_aside
 
     if unknown := sorted(set(exclude or ()) - set(KINDS)):
@@ -61,10 +62,16 @@ def doctor(
         fail(f"--fix writes an X{SUFFIX} of one file of samples; name such a file")
     check_folder("--images", images)
     check_outputs(fix, page, as_json)
+    for name in model or ():
+        check_name(name)
     try:
-        sets = [read_evaluation_set(one, workers) for one in evaluation or ()]
-        counters = {name: TemplateTokens(find_processor(name)) for name in model or ()}
         reader = open_reader(path, images, mend=True)
+        sets = [read_evaluation_set(one, workers) for one in evaluation or ()]
+        counters = {}
+        if model:
+            from minigemini.inference.loading import find_processor  # imports torch
+
+            counters = {name: TemplateTokens(find_processor(name)) for name in model}
         found = diagnose(reader, evaluation=sets, counters=counters, workers=workers, ray=ray)
     except (SourceError, TasksError, ModuleNotFoundError) as error:
         fail(str(error))

@@ -38,10 +38,11 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0, help="Of the examples that are shown.")] = 0,
     only_estimate: Annotated[bool, typer.Option("--estimate", help="Say what it will take, and stop.")] = False,
 ) -> None:
-    """Have a strong language model write requests and captions for drawing (the paper's 13K generation set).
+    """Generate requests and captions with a language model.
 
-    What has been answered is kept in OUT.journal.jsonl: run again to go on, and nothing is asked twice. At the end
-    OUT.json holds what was in the format asked for, and OUT.report.json counts the rest by reason.
+    A strong one writes them for drawing, as for the paper's 13K generation set. What has been answered is kept in
+    OUT.journal.jsonl: run again to go on, and nothing is asked twice. At the end OUT.json holds what was in the
+    format asked for, and OUT.report.json counts the rest by reason.
 
     Example: minigemini data synthesize generation.json --re-caption laion-gpt4v.json --in-context lima.json
     --endpoint http://127.0.0.1:8000/v1 --model my-llm --price-in 2 --price-out 8

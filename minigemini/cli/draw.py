@@ -8,27 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
-    Base,
-    Device,
-    DeviceMap,
-    Dtype,
     MaxNewTokens,
     Model,
     Ocr,
     OcrConfidence,
     Offload,
-    OffloadFolder,
     Painter,
-    Quantize,
     Size,
     Steps,
     Temperature,
     be_quiet,
+    check_painter,
     fail,
     one_line_errors,
     parse_sides,
     printable,
 )
+from .load_options import LoadOptions
 
 if TYPE_CHECKING:
     from minigemini.inference import DrawnPicture
@@ -62,16 +58,13 @@ def draw(
     model: Model = "nano",
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    device_map: DeviceMap = None,
-    offload_folder: OffloadFolder = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
-    """Draw what is asked for: the model puts the request into a caption, the painter draws the caption.
+    """Draw a picture that is asked for.
 
-    Prints what the model says, then the file and its caption. The caption is kept in the PNG, too.
+    The model puts the request into a caption, and the painter draws the caption. Prints what the model says, then
+    the file and its caption. The caption is kept in the PNG, too.
 
     Example: minigemini draw "I would like a red boat below a yellow star" -o boat.png
 
@@ -82,15 +75,15 @@ def draw(
     Example: minigemini draw --caption "a red house in the snow" --painter sdxl-turbo
     """
     be_quiet(model)
+    loading.check(model)
 
-    from minigemini.inference import Conversation, Drawing, Engine, Sampling
-    from minigemini.inference import Painter as Loaded
+    from minigemini.inference import Drawing, Sampling
     from minigemini.inference.ocr import TextReader
     from minigemini.inference.pipelines import usual_painter
     from minigemini.inference.png import check_target
     from minigemini.model.pictures import open_picture
 
-    # What costs nothing is checked first: settings, then pictures, then the model and the painter are loaded.
+    # What costs nothing is checked first, before torch is imported: settings, then pictures.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
     check_target(output)
@@ -101,22 +94,18 @@ def draw(
         fail(f"strength {strength:g} starts from a picture; name one after the request")
     start = opened[-1] if strength is not None else None
     painter = painter or usual_painter(model)
+    check_painter(painter)
+    reader = TextReader(ocr_confidence) if ocr and not as_caption else None
+
     if as_caption:
-        drawn = Loaded.load(painter, device, dtype, offload).draw(request, drawing, start)  # type: ignore[arg-type]
-        _tell(drawn, output, "", as_json)
+        _tell(loading.load_painter(painter, offload).draw(request, drawing, start), output, "", as_json)
         return
-    reader = TextReader(ocr_confidence) if ocr else None
-    engine = Engine.load(
-        model,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        device_map=device_map,
-        offload_folder=offload_folder,
-        base=base,
-    )
+
+    from minigemini.inference import Conversation
+
+    engine = loading.load(model)
     # Behind the model, so that what is left of a device's memory decides what is offloaded.
-    loaded = Loaded.load(painter, device, dtype, offload)  # type: ignore[arg-type]
+    loaded = loading.load_painter(painter, offload)
     conversation = Conversation(engine, opened, reader)
     with conversation.request(request, sampling) as stream:
         if not as_json:

@@ -1,16 +1,26 @@
 """`minigemini eval`: measure checkpoints by the drawn world's skills and the paper's benchmarks."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .common import MODEL_HELP, Base, Device, Dtype, Quantize, be_quiet, fail, one_line_errors
+from .common import MODEL_HELP, be_quiet, check_folder, fail, one_line_errors
+from .load_options import LoadOptions
+
+
+def _complete(incomplete: str) -> list[str]:
+    from minigemini.evaluation.tasks import tasks
+
+    return [name for name in tasks() if name.startswith(incomplete)]
 
 
 @one_line_errors
 def evaluate(
-    tasks: Annotated[list[str] | None, typer.Argument(metavar="TASK…", help="--list shows them.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK…", help="--list shows them.", autocompletion=_complete)
+    ] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", help=f"{MODEL_HELP} May be repeated.  [default: nano]")
     ] = None,
@@ -38,12 +48,12 @@ def evaluate(
         list[Path] | None, typer.Option(help="Folder of another run to stand beside; may be repeated.")
     ] = None,
     gallery: Annotated[int, typer.Option(min=0, help="Samples per task and model on the page.")] = 40,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
-    """Measure checkpoints; prints a Markdown table, and leaves report.md and index.html. A killed run goes on.
+    """Measure checkpoints on benchmarks and on nano's own tasks.
+
+    Prints a Markdown table, and leaves report.md and index.html. A killed run goes on when the command is repeated.
 
     Example: minigemini eval textvqa_ocr mme --model mgm-7b --data ~/benchmarks
     """
@@ -55,8 +65,18 @@ def evaluate(
     for model in models:
         be_quiet(model)
 
-    from minigemini.evaluation.command import Settings, run
     from minigemini.evaluation.task import DataError
+    from minigemini.evaluation.tasks import find_tasks
+
+    # What costs nothing is checked first, before torch is imported.
+    find_tasks(tasks)
+    if backend is None:
+        loading.check(*models)
+    check_folder("--data", data)
+    for folder in compare or ():
+        check_folder("--compare", folder)
+
+    from minigemini.evaluation.command import Settings, run
 
     settings = Settings(
         tasks=tuple(tasks),
@@ -71,10 +91,7 @@ def evaluate(
         judge_model=judge_model,
         compare=tuple(compare or ()),
         gallery=gallery,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        base=base,
+        **asdict(loading),
     )
     try:
         print(run(settings))

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
-    Base,
-    Device,
-    DeviceMap,
-    Dtype,
     MaxNewTokens,
     Model,
     Ocr,
     OcrConfidence,
-    OffloadFolder,
-    Quantize,
     Seed,
     Temperature,
     be_quiet,
@@ -25,6 +19,7 @@ from .common import (
     one_line_errors,
     printable,
 )
+from .load_options import LoadOptions
 
 if TYPE_CHECKING:
     from minigemini.inference import Answer, AnswerStream, Engine
@@ -45,12 +40,8 @@ def ask(
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    device_map: DeviceMap = None,
-    offload_folder: OffloadFolder = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
     """Answer a question about pictures. Prints the answer and nothing else.
 
@@ -65,29 +56,23 @@ def ask(
     pictures = pictures or []
     _check_order(pictures, question)
     be_quiet(model)
+    loading.check(model)
 
-    from minigemini.inference import Conversation, Engine, Sampling
+    from minigemini.inference import Sampling
     from minigemini.inference.ocr import TextReader
     from minigemini.model.pictures import open_picture
 
-    # What costs nothing is checked first: settings, then pictures, then the model is loaded.
+    # What costs nothing is checked first, before torch is imported: settings, then pictures.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
-        from minigemini.inference.explain import explain_pictures
         from minigemini.inference.png import check_target, write_png
 
         check_target(explain, "explanation")
     opened = [open_picture(picture) for picture in pictures]
     reader = TextReader(ocr_confidence) if ocr else None
-    engine = Engine.load(
-        model,
-        device=device,
-        dtype=dtype,
-        quantize=quantize,
-        device_map=device_map,
-        offload_folder=offload_folder,
-        base=base,
-    )
+    from minigemini.inference import Conversation
+
+    engine = loading.load(model)
     with Conversation(engine, opened, reader).stream(question, sampling) as stream:
         if not as_json:
             _print_pieces(stream)
@@ -95,6 +80,8 @@ def ask(
     if as_json:
         print(json.dumps(_described(engine, pictures, question, answer), ensure_ascii=False))
     if explain is not None:
+        from minigemini.inference.explain import explain_pictures
+
         write_png(explain_pictures(engine, opened), explain)
 
 

@@ -34,16 +34,23 @@ def convert(
     chat_format: ChatFormat = None,
     shard_size: ShardSize = "2GB",
 ) -> None:
-    """Turn a checkpoint of the original code into a folder that Transformers, `ask` and `chat` load.
+    """Convert a checkpoint of the original code.
 
-    Its weights are streamed, so the largest model converts on a small machine. DST appears once it is whole; a run
-    that was stopped goes on where it was when it is repeated.
+    The result is a folder that Transformers, `ask` and `chat` load. Its weights are streamed, so the largest model
+    converts on a small machine. DST appears once it is whole; a run that was stopped goes on where it was when it
+    is repeated.
 
     Example: minigemini convert YanweiLi/MGM-7B mgm-7b
 
     Example: minigemini convert MGM-8B-HD mgm-8b-hd --high-res-encoder convnext-large --dtype bf16
     """
     be_quiet(source)
+    shard_bytes = parse_size(shard_size)
+
+    from minigemini.inference.hub import check_folder_or_id
+
+    for name in filter(None, (source, low_res_encoder, high_res_encoder)):
+        check_folder_or_id(name)
 
     from minigemini.conversion import convert as run
 
@@ -54,7 +61,7 @@ def convert(
         high_res_encoder=high_res_encoder,
         dtype=dtype,
         chat_format=chat_format,
-        shard_bytes=parse_size(shard_size),
+        shard_bytes=shard_bytes,
     )
     print(summary(report))
 

@@ -18,10 +18,11 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     base: Base = None,
 ) -> None:
-    """Tell what a model consists of, and what of it fits here: parameters by part, tokens per picture, memory.
+    """Show a model's parameters, tokens per picture and memory.
 
-    No weight is read. "Fits" counts the weights, and keys and values of a picture and 1,000 tokens; what a forward pass
-    needs besides is small next to them.
+    Parameters are counted by part, and each way of loading is compared with the memory here. No weight is read.
+    "Fits" counts the weights, and keys and values of a picture and 1,000 tokens; what a forward pass needs besides
+    is small next to them.
 
     Example: minigemini info nano
 
@@ -29,12 +30,15 @@ def info(
     """
     be_quiet(model)
 
-    from minigemini.conversion import PUBLISHED
+    from minigemini.inference.checkpoint import check_name
     from minigemini.inference.memory import free_memory
+    from minigemini.inference.published import published_reports
     from minigemini.inference.report import report
 
-    published = None if Path(model).exists() else PUBLISHED.get(model)
-    found, free = report(model, base) if published is None else published.report(model), free_memory()
+    published = None if Path(model).exists() else published_reports().get(model)
+    if published is None:
+        check_name(model)
+    found, free = published or report(model, base), free_memory()
     print(json.dumps(_described(found, free), ensure_ascii=False) if as_json else _table(found, free))
 
 

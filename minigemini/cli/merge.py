@@ -17,13 +17,18 @@ def merge(
         str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: the base's]")
     ] = None,
 ) -> None:
-    """Merge an adapter into its base and write a whole checkpoint; prints the folder.
+    """Merge an adapter into its base.
 
-    The folder is written aside and renamed: it is there and whole, or not there.
+    Writes a whole checkpoint and prints its folder. The folder is written aside and renamed: it is there and whole,
+    or not there.
 
     Example: minigemini merge runs/my-adapter my-model --base nano
     """
     be_quiet(adapter)
+
+    from minigemini.inference.checkpoint import check_name
+
+    check_name(adapter)
 
     from minigemini.inference.merging import merge
 

@@ -20,24 +20,30 @@ def show(
     seed: Annotated[int, typer.Option(help="Another seed is another choice.")] = 0,
     first: Annotated[bool, typer.Option("--first", help="The first samples, none drawn.")] = False,
 ) -> None:
-    """Write a page of samples: pictures, and every token, coloured where it is learnt; and a contact sheet.
+    """Write a page of samples.
+
+    It shows pictures, and every token, coloured where it is learnt. A contact sheet may go with it.
 
     Example: minigemini data show mix.json --images pictures --model mgm-7b --sheet sheet.png
     """
     be_quiet("nano")
 
-    from minigemini.corpus.showing import browsable, pick, write_sheet
     from minigemini.data.readers import SourceError, open_reader
-    from minigemini.inference.loading import find_processor
+    from minigemini.inference.checkpoint import check_name
     from minigemini.model.writing import written_aside
 
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         fail(f"--sheet is {sheet}: give an X.png or X.jpg")
     check_folder("--images", images)
     check_outputs(page, sheet)
+    check_name(model)
     try:
-        processor = find_processor(model)
         reader = open_reader(path, images, mend=True)
+
+        from minigemini.corpus.showing import browsable, pick, write_sheet  # this and the next import torch
+        from minigemini.inference.loading import find_processor
+
+        processor = find_processor(model)
     except (SourceError, ModuleNotFoundError) as error:
         fail(str(error))
     picked = pick(reader, count, None if first else seed)

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
-    Base,
-    Device,
-    DeviceMap,
-    Dtype,
     Model,
     Ocr,
     OcrConfidence,
     Offload,
-    OffloadFolder,
-    Quantize,
     ServedPainter,
     be_quiet,
     check_painter,
     fail,
+    need,
     one_line_errors,
 )
+from .load_options import LoadOptions
 
 if TYPE_CHECKING:
     from minigemini.serving.backends import Backend
@@ -64,17 +60,14 @@ def serve(
     ocr_confidence: OcrConfidence = 0.1,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
     drain_seconds: Annotated[float, typer.Option("--drain-seconds", help="After SIGTERM, for what was accepted.")] = 60,
-    device: Device = None,
-    dtype: Dtype = None,
-    quantize: Quantize = None,
-    device_map: DeviceMap = None,
-    offload_folder: OffloadFolder = None,
     offload: Offload = None,
-    base: Base = None,
+    *,
+    loading: LoadOptions,
 ) -> None:
-    """Serve a model by OpenAI's API, from this process or in front of vLLM servers.
+    """Serve a model by OpenAI's API.
 
-    With --painter requests may ask for pictures, with --ocr for the writing in theirs to be read.
+    The model runs in this process, or in vLLM servers behind it. With --painter requests may ask for pictures, with
+    --ocr for the writing in theirs to be read.
 
     Example: minigemini serve
 
@@ -85,18 +78,15 @@ def serve(
     Example: MINIGEMINI_API_KEY=… minigemini serve --host 0.0.0.0 --model mgm-7b
     """
     be_quiet(model)
-    _check_installed()
+    need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
+    loading.check(model)
 
-    from minigemini.inference import Painter
     from minigemini.inference.ocr import TextReader
-    from minigemini.serving.house import House
-    from minigemini.serving.run import listen
-    from minigemini.serving.run import serve as run
     from minigemini.serving.settings import ServerSettings
 
     backends = backend or []
-    of_both = None if painter else device or dtype  # which are the painter's, too
-    if backends and (of_both or quantize or device_map or offload_folder or base):
+    of_painter = {"device", "dtype"} if painter else set()
+    if backends and loading.given() - of_painter:
         fail("with --backend the model runs elsewhere; leave the options of loading out")
     settings = ServerSettings(
         host=host,
@@ -110,27 +100,23 @@ def serve(
         drain_seconds=drain_seconds,
     )
     check_painter(painter)
+
+    from minigemini.serving.house import House
+    from minigemini.serving.run import listen
+    from minigemini.serving.run import serve as run
+
     sock = listen(host, port)
     reader = TextReader(ocr_confidence) if ocr else None
     name = served_name or short_name(model)
     if backends:
         answering = _remote(backends, model, name, backend_key)
     else:
-        from minigemini.inference import Engine
         from minigemini.serving.local import LocalBackend
 
-        engine = Engine.load(
-            model,
-            device=device,
-            dtype=dtype,
-            quantize=quantize,
-            device_map=device_map,
-            offload_folder=offload_folder,
-            base=base,
-        )
+        engine = loading.load(model)
         answering = LocalBackend(engine, name)
     # Behind the model, so that what is left of a device's memory decides what is offloaded.
-    drawing = Painter.load(painter, device, dtype, offload) if painter is not None else None  # type: ignore[arg-type]
+    drawing = loading.load_painter(painter, offload) if painter is not None else None
     told = f", painter {drawing.name}" if drawing is not None else ""
     run(House(settings, answering, drawing, reader), sock, lambda where: _tell(f"{where}/v1, model {name}{told}"))
 
@@ -150,16 +136,6 @@ def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend
     folder = find_source(model).folder
     config = load_config(folder)
     return RemoteBackend(urls, name, Prompts(load_processor(folder, config), config), key)
-
-
-def _check_installed() -> None:
-    try:
-        import fastapi  # noqa: F401
-        import httpx  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        fail(f"{error.name} is missing: pip install 'minigemini[serve]'")
 
 
 def _tell(line: str) -> None:

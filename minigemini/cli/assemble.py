@@ -31,15 +31,23 @@ def assemble(
     seed: Annotated[int, typer.Option(help="Of the parts that are initialised.")] = 0,
     shard_size: ShardSize = "2GB",
 ) -> None:
-    """Put a model together from parts; mining and the projector come from stage 1, or are initialised and reported.
+    """Put a model together from a language model and two encoders.
+
+    Mining and the projector come from stage 1, or are initialised and reported.
 
     Example: minigemini assemble my-model --llm HuggingFaceTB/SmolLM2-1.7B-Instruct
     --low-res-encoder openai/clip-vit-large-patch14-336
     --high-res-encoder laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup
     """
     be_quiet(llm)
+    shard_bytes = parse_size(shard_size)
 
     from dataclasses import replace
+
+    from minigemini.inference.hub import check_folder_or_id
+
+    for name in (llm, low_res_encoder, high_res_encoder):
+        check_folder_or_id(name)
 
     from minigemini.conversion import HD, Geometry
     from minigemini.conversion import assemble as run
@@ -55,6 +63,6 @@ def assemble(
         dtype=dtype,
         chat_format=chat_format,
         seed=seed,
-        shard_bytes=parse_size(shard_size),
+        shard_bytes=shard_bytes,
     )
     print(summary(report))

@@ -12,12 +12,21 @@ if TYPE_CHECKING:
     from minigemini.corpus.declared import RemoteFile, Source
 
 
+def complete_source(incomplete: str) -> list[str]:
+    """Names of sources, for the shell."""
+    from minigemini.corpus.sources import SOURCES
+
+    return [name for name in SOURCES if name.startswith(incomplete)]
+
+
 @one_line_errors
 def list_sources(
-    source: Annotated[str | None, typer.Argument(help="Say all of this one.")] = None,
+    source: Annotated[str | None, typer.Argument(help="Say all of this one.", autocompletion=complete_source)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
-    """List every source of the paper's data: what it gives, under which licence, what the paper took.
+    """List the sources of the paper's data.
+
+    For each: what it gives, under which licence, and what the paper took.
 
     Example: minigemini data list docvqa
     """

@@ -1,23 +1,38 @@
 """`minigemini train`: run a recipe, or say what it would take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import be_quiet, fail, one_line_errors
+from .common import be_quiet, fail, need, one_line_errors
+
+if TYPE_CHECKING:
+    from minigemini.training.settings import Settings
 
 ABLATION = "ablation"
 
 
+def _complete(incomplete: str) -> list[str]:
+    from minigemini.training.nano import CHAINS
+    from minigemini.training.recipes import RECIPES
+
+    return [name for name in (*CHAINS, ABLATION, *RECIPES) if name.startswith(incomplete)]
+
+
 @one_line_errors
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="Its name; --list shows them all.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="Its name, as --list shows it, or a YAML file.", autocompletion=_complete)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings in place of the recipe's.")
     ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="Name every recipe, and stop.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what trains, how long, in what memory, and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the recipe with all its settings as YAML, and stop.")
+    ] = False,
     folder: Annotated[
         Path | None,
         typer.Option(help="Where the run keeps its work; run again to go on.  [default: runs/RECIPE; runs/nano]"),
@@ -27,18 +42,24 @@ def train(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one process; two processes beat two threads.")] = 1,
 ) -> None:
-    """Train a model by a recipe; a run that was stopped goes on where it was.
+    """Train a model by a recipe.
+
+    A run that was stopped goes on where it was when the command is repeated.
 
     Example: minigemini train MGM-7B-instruct learning_rate=1e-5 --plan
+
+    Example: minigemini train my-recipe.yaml
     """
     if show_list:
         _list()
     elif recipe is None:
         fail("name a recipe; `minigemini train --list` shows them")
     elif recipe == ABLATION:
-        if plan or step:
-            fail(f"{ABLATION} is many runs; leave --plan and --step out")
+        if plan or step or print_config:
+            fail(f"{ABLATION} is many runs; leave --plan, --step and --print-config out")
         _ablate(settings or [], folder or Path("runs") / ABLATION)
+    elif print_config:
+        _print_config(recipe, settings or [])
     else:
         _run(recipe, settings or [], folder, plan, step or [], threads)
 
@@ -55,22 +76,45 @@ def _list() -> None:
         print(f"{name:{width}}{what}")
 
 
+def _print_config(name: str, words: list[str]) -> None:
+    from minigemini.training.recipe_files import as_yaml
+    from minigemini.training.settings import RecipeError, parse_settings
+
+    try:
+        print(as_yaml(_find(name).changed(parse_settings(words))), end="")
+    except RecipeError as error:
+        fail(str(error))
+
+
+def _find(name: str) -> "Settings":
+    """The recipe of a name or of a file. Raises `RecipeError` where there is none, or several."""
+    from minigemini.training.nano import CHAINS
+    from minigemini.training.recipe_files import is_recipe_file, read_recipe
+    from minigemini.training.recipes import find_recipe
+    from minigemini.training.settings import RecipeError
+
+    if name in CHAINS:
+        raise RecipeError(f"{name} is several recipes; name one of them, e.g. {CHAINS[name][-1]}")
+    return read_recipe(Path(name)) if is_recipe_file(name) else find_recipe(name)
+
+
 def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:
     be_quiet("nano")
 
     from minigemini.training.nano import CHAINS, ROOT
-    from minigemini.training.recipes import find_recipe, usual_folder
+    from minigemini.training.recipes import usual_folder
     from minigemini.training.settings import RecipeError, parse_settings
 
     try:
         settings = parse_settings(words)
-        recipe = None if name in CHAINS else find_recipe(name).changed(settings)
+        recipe = None if name in CHAINS else _find(name).changed(settings)
     except RecipeError as error:
         fail(str(error))
     if recipe is None and plan:
         fail(f"{name} is several recipes; plan one of them, e.g. {CHAINS[name][-1]}")
     if recipe is not None and steps:
         fail(f"{name} is one step; leave --step out")
+    need("train", "accelerate")
     import torch
 
     from minigemini.data.faults import TooManyFaultsError
@@ -86,7 +130,7 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
         elif plan:
             print(make_plan(recipe).text())
         else:
-            print(train(recipe, folder or usual_folder(name)))
+            print(train(recipe, folder or usual_folder(recipe.name)))
     except (RecipeError, DamagedError, TooManyFaultsError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))
 
@@ -94,10 +138,18 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
 def _ablate(words: list[str], folder: Path) -> None:
     be_quiet("nano")
 
-    from minigemini.ablation.running import Ablation, run_ablation
+    from minigemini.ablation.settings import Ablation
     from minigemini.training.settings import RecipeError, parse_settings
 
     try:
-        print(run_ablation(Ablation.of(parse_settings(words)), folder))
+        ablation = Ablation.of(parse_settings(words))
+    except RecipeError as error:
+        fail(str(error))
+    need("train", "accelerate")
+
+    from minigemini.ablation.running import run_ablation
+
+    try:
+        print(run_ablation(ablation, folder))
     except (RecipeError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))

@@ -7,12 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-P = ParamSpec("P")
+from .option_groups import expand
 
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 """Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
@@ -29,15 +30,6 @@ Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 
 Dtype = Annotated[
     str | None,
     typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]"),
-]
-Quantize = Annotated[
-    str | None, typer.Option("--quantize", help="8bit or 4bit: the language model's weights.  [default: neither]")
-]
-DeviceMap = Annotated[
-    str | None, typer.Option("--device-map", help="auto spreads weights over devices, memory and disk.")
-]
-OffloadFolder = Annotated[
-    Path | None, typer.Option("--offload-folder", help="Where --device-map may put weights on disk.")
 ]
 Base = Annotated[str | None, typer.Option("--base", help="Model of an adapter.  [default: the one it names]")]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
@@ -66,13 +58,17 @@ Ocr = Annotated[bool, typer.Option("--ocr", help="Read strings in pictures first
 OcrConfidence = Annotated[float, typer.Option("--ocr-confidence", help="Least confidence of such a string, 0 to 1.")]
 
 
-def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
-    """Let a verb end on bad input with one line on stderr and exit code 2; a bug keeps its traceback."""
+def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb end on bad input with one line on stderr and exit code 2; a bug keeps its traceback.
 
-    @wraps(verb)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    Its parameters that are dataclasses become options, see `option_groups`.
+    """
+    expanded = expand(verb)
+
+    @wraps(expanded)
+    def run(**values: Any) -> None:
         try:
-            verb(*args, **kwargs)
+            expanded(**values)
         except KeyboardInterrupt:
             print(file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
@@ -95,6 +91,13 @@ def fail(message: str) -> NoReturn:
     """End with one line on stderr and exit code 2."""
     print(f"minigemini: {printable(' '.join(message.split()))}", file=sys.stderr)
     raise typer.Exit(BAD_INPUT)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Fail if a module of an extra is missing, without importing those that are there."""
+    for module in modules:
+        if find_spec(module) is None:
+            fail(f"{module} is missing: pip install 'minigemini[{extra}]'")
 
 
 def parse_sides(text: str | None) -> int | tuple[int, int] | None:
@@ -125,8 +128,7 @@ def check_folder(option: str, folder: Path | None) -> None:
 def check_painter(painter: str | None) -> None:
     """See, before a model is loaded, that there is such a painter and what it needs."""
     if painter is not None:
-        from minigemini.inference.pipeline_loading import need_diffusers
-        from minigemini.inference.pipelines import find_preset
+        from minigemini.inference.pipelines import find_preset, need_diffusers
 
         need_diffusers()
         find_preset(painter)
@@ -145,7 +147,7 @@ def be_quiet(model: str) -> None:
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
-    if "transformers" in sys.modules:  # `python -m minigemini` has imported it before any verb runs
+    if "transformers" in sys.modules:  # in a program that runs several verbs, as tests do
         from transformers.utils import logging as of_transformers
 
         of_transformers.set_verbosity_error()
@@ -159,7 +161,6 @@ def printable(text: str) -> str:
 
 
 def _is_bad_input(error: ValueError) -> bool:
-    # Imported once something went wrong: the verb has imported them already.
     from minigemini.inference import CheckpointError, RequestError
     from minigemini.model.folder_lock import FolderInUseError
     from minigemini.model.pictures import PictureError
