@@ -11,6 +11,8 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
+from itertools import chain
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -21,6 +23,8 @@ from .settings import ServerSettings
 
 ACCEPTED_AT_ONCE = 64
 """Connections that asyncio accepts before it looks at any of them."""
+SPARE = 64
+"""Connections beyond the most while all others are being answered, which for most takes milliseconds."""
 RESERVED_DESCRIPTORS = 128
 """Left for everything else: model files, other servers, logs."""
 LINGER_SECONDS = 2.0
@@ -41,20 +45,15 @@ class Connections:
         self.most = min(settings.max_connections, _descriptors_for(settings.max_connections))
         self._all: dict[Connection, None] = {}  # in the order in which they began to wait
         self._of_address: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
-        self.given_up = 0
-        """Connections that were closed to make room, or refused because there was none."""
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     def admit(self, connection: "Connection") -> bool:
         """Count a new connection, and make room for it; False if there is none."""
         of_address = self._of_address[connection.address]
         for held, most in ((of_address, self.settings.max_connections_per_address), (self._all, self.most)):
-            if len(held) >= most:
-                self.given_up += 1
-                if not self._give_up_one(held):
-                    return False
+            while len(held) >= most and self._give_up_one(held):
+                pass
+            if len(held) >= most + SPARE:
+                return False
         self.waits(connection)
         return True
 
@@ -81,9 +80,8 @@ class Connections:
             await asyncio.sleep(0.5)
 
     def _give_up_one(self, held: Iterable["Connection"]) -> bool:
-        oldest = next((one for one in held if one.is_waiting), None) or next(
-            (one for one in held if one.is_stuck), None
-        )
+        waiting, stuck = (one for one in held if one.is_waiting), (one for one in held if one.is_stuck)
+        oldest = next(chain(waiting, stuck), None)
         if oldest is None:
             return False
         oldest.transport.abort()
@@ -188,12 +186,12 @@ class _Transport:
 
     def close(self) -> None:
         cycle = self._connection.cycle
-        if self.is_closing() or cycle is None or not cycle.more_body or not self._transport.can_write_eof():
+        if cycle is None or not cycle.more_body or not self._transport.can_write_eof():
             self._transport.close()
-            return
-        self.is_lingering = True
-        self._transport.write_eof()
-        self._connection.flow.resume_reading()
+        elif not self.is_closing():
+            self.is_lingering = True
+            self._transport.write_eof()
+            self._connection.flow.resume_reading()
 
 
 def _descriptors_for(connections: int) -> int:
@@ -205,7 +203,7 @@ def _descriptors_for(connections: int) -> int:
     open_now = 0
     with suppress(OSError):
         open_now = len(os.listdir("/dev/fd"))
-    others = open_now + ACCEPTED_AT_ONCE + RESERVED_DESCRIPTORS
+    others = open_now + ACCEPTED_AT_ONCE + SPARE + RESERVED_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard):
         return connections
@@ -216,6 +214,7 @@ def _descriptors_for(connections: int) -> int:
     return max(1, soft - others)
 
 
+@lru_cache(1000)
 def _network_of(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -90,7 +91,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for sock in sockets or ():
             sock.listen(LISTEN_QUEUE)  # asyncio has one number for this queue and for what it accepts at once
-        self._tell(f"listening on {self._address}")
+        with suppress(OSError):  # a full disk loses the line, and serves all the same
+            self._tell(f"listening on {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(self._end_answers())
