@@ -12,7 +12,7 @@ import uvicorn
 
 from ..inference.errors import RequestError
 from .app import build_app
-from .connections import ACCEPTED_AT_ONCE, MAX_HEAD_BYTES, Connection, Connections
+from .connections import ACCEPTED_AT_ONCE, Connection, Connections
 from .errors import shutting_down
 from .house import House
 from .logs import log_loop_error, log_requests
@@ -62,7 +62,6 @@ def make_server(house: House, sock: socket.socket, tell: Callable[[str], None]) 
         server_header=False,
         ws="none",
         backlog=ACCEPTED_AT_ONCE,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=round(house.settings.header_seconds) or 1,
         timeout_graceful_shutdown=round(house.settings.drain_seconds + LAST_SECONDS),
     )
