@@ -8,6 +8,7 @@ however many connections others hold open.
 import asyncio
 import ipaddress
 import os
+import socket
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,6 +33,8 @@ LINGER_SECONDS = 2.0
 """How long the rest of an unwanted body is read and dropped, so that the client reads the answer before the end."""
 MAX_HEAD_BYTES = 16 * 2**10
 """Of a request's line and headers."""
+SEND_BUFFER_BYTES = 2**18
+"""What the kernel holds for a client that does not read; by itself it takes megabytes."""
 FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
 """A body may have so many chunks of any size; of more the mean size counts, since each chunk takes time to parse."""
 
@@ -130,6 +133,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, or end it."""
         super().connection_made(cast(asyncio.Transport, _Transport(transport, self)))
+        if (sock := transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.address = _network_of(self.client[0] if self.client else "")
         self._waiting_since = self.loop.time()
         if not self._table.admit(self):
