@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from minigemini.serving.errors import ApiError
-from minigemini.serving.fetching import Fetcher, is_public
+from minigemini.serving.fetching import Fetcher
+from minigemini.serving.hosts import is_public
 from minigemini.serving.settings import ServerSettings
 
 PUBLIC = "93.184.215.14"
@@ -58,6 +59,16 @@ def test_the_address_that_was_checked_is_connected_to():
         "ftp://pictures.example/a.png",
         "file:///etc/passwd",
         "//pictures.example/a.png",
+        f"https://{HOST}:443@evil.example/a.png",
+        f"https://{HOST}:99999/a.png",
+        f"https://[{HOST}]/a.png",
+        f"https://[{HOST}].evil.example/a.png",
+        f"https://[::1]{HOST}/a.png",
+        f"https://{HOST}%2eevil.example/a.png",
+        "https://[::1/a.png",
+        "https:///a.png",
+        f"https://{HOST}/{'a' * 70_000}",
+        f"https://{HOST}/?{'a' * 9_000}",
         "https://\uff50ictures.example/a.png",
     ],
 )
@@ -104,6 +115,40 @@ def test_a_redirect_is_checked_as_if_it_were_asked_for():
             fetch(f"https://{HOST}/{path}", answer=answer)
     with pytest.raises(ApiError, match="redirected more than"):
         fetch(f"https://{HOST}/a", answer=lambda _: httpx.Response(302, headers={"location": "/a"}))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.InvalidURL("URL component 'path' too long"),
+        httpx.StreamClosed(),
+        httpx.RemoteProtocolError("odd"),
+        httpx.ConnectError("no"),
+        UnicodeError("label too long"),
+        OSError("no route"),
+    ],
+)
+def test_whatever_goes_wrong_is_the_client_s_to_mend(error):
+    def fail(_):
+        raise error
+
+    with pytest.raises(ApiError, match="cannot be fetched") as caught:
+        fetch(f"https://{HOST}/a", answer=fail)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "to", ["http://[", "https://[::1", "//[", "https://" + "a" * 70_000, "\x80\xff", "https://x:y"]
+)
+def test_a_redirect_to_what_is_no_address(to):
+    with pytest.raises(ApiError) as caught:
+        fetch(f"https://{HOST}/a", answer=lambda _: httpx.Response(302, headers={"location": to.encode("latin-1")}))
+    assert caught.value.status == 400
+
+
+def test_a_host_may_be_written_in_capitals_and_with_its_dot():
+    data, (request,), asked = fetch(f"https://{HOST.upper()}.:443/A.png")
+    assert (data, request.url.path, request.headers["host"], asked) == (b"PNG", "/A.png", HOST, [HOST])
 
 
 def test_what_comes_is_bounded():

@@ -110,9 +110,10 @@ def _lifespan(house: House) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        for work in tuple(house.works):  # only what outlived the time for draining
-            work.cancel()
-        await asyncio.gather(*house.works, return_exceptions=True)
+        left = tuple(house.works)  # only what outlived the time for draining
+        for work in left:
+            work.stop()
+        await asyncio.gather(*(work.task for work in left), return_exceptions=True)
         await house.studio.close()
 
     return lifespan

@@ -24,7 +24,7 @@ from .schema import AssistantMessage, ChatMessage, ChatRequest, ImagePart, read_
 async def chat(request: Request, house: House) -> Response:
     """Answer a conversation."""
     arrived = time.monotonic()
-    asked = await asyncio.to_thread(read_request, await request.body(), ChatRequest)
+    asked = await asyncio.to_thread(read_request, await request.body(), ChatRequest, house.settings.max_text_chars)
     check(asked, house)
     files = await _files(asked, house)
 

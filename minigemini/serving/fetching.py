@@ -10,21 +10,21 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 
 from .errors import ApiError
+from .hosts import Address, is_public, parse_authority
 from .settings import ServerSettings
 
 REDIRECTS = 3
 SECONDS = 10.0
 """For all of one picture, redirects included."""
+MAX_URL_CHARS = 8192
+"""Longer than what browsers and servers exchange; httpx refuses 65,536."""
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], Awaitable[list[str]]]
-
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 async def look_up(host: str) -> list[str]:
@@ -60,21 +60,22 @@ class Fetcher:
                     if isinstance(found, bytes):
                         return found
                     url = found
-        except (TimeoutError, httpx.HTTPError, OSError):
+        except TimeoutError:
             raise _refusal(name, f"not there within {SECONDS:g} seconds; send it as a data URI") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError):
+            # ValueError: a name that cannot be encoded for DNS, or a redirect to what is no URL.
+            raise _refusal(name, "cannot be fetched from its host; send it as a data URI") from None
         raise _refusal(name, f"redirected more than {REDIRECTS} times; name the picture itself")
 
     async def _get(self, url: str, name: str) -> bytes | str:
         """The bytes, or where they are said to be instead."""
-        parts = self._checked(url, name)
-        address = await self._public_address(str(parts.hostname), name)
-        target = urlunsplit(
-            ("https", f"[{address}]" if address.version == 6 else str(address), parts.path, parts.query, "")
-        )
+        host, path = self._checked(url, name)
+        address = await self._public_address(host, name)
+        target = urlunsplit(("https", f"[{address}]" if address.version == 6 else str(address), *path, ""))
         # A client of its own: no cookies, no proxies, no connection that another host's certificate opened.
         async with httpx.AsyncClient(transport=self._transport, trust_env=False, follow_redirects=False) as client:
-            headers = {"Host": str(parts.hostname), "Accept": "image/*", "Accept-Encoding": "identity"}
-            extensions: dict[str, Any] = {"sni_hostname": str(parts.hostname)}
+            headers = {"Host": host, "Accept": "image/*", "Accept-Encoding": "identity"}
+            extensions: dict[str, Any] = {"sni_hostname": host}
             async with client.stream("GET", target, headers=headers, extensions=extensions) as response:
                 if response.is_redirect:
                     return urljoin(url, response.headers.get("location", ""))
@@ -87,37 +88,27 @@ class Fetcher:
                         raise _refusal(name, f"more than {self._settings.pictures.max_bytes:,} bytes; make it smaller")
                 return bytes(data)
 
-    def _checked(self, url: str, name: str) -> SplitResult:
+    def _checked(self, url: str, name: str) -> tuple[str, tuple[str, str]]:
+        """The host of an address, and its path and query."""
+        if len(url) > MAX_URL_CHARS:
+            raise _refusal(name, f"an address of {len(url):,} characters; send a data URI")
         try:
             parts = urlsplit(url)
-            port = parts.port
         except ValueError:
             raise _refusal(name, "no address; send a data URI") from None
-        odd = (
-            "@" in parts.netloc or port not in (None, 443) or not url.isascii() or not url.isprintable() or "\\" in url
-        )
-        if parts.scheme != "https" or odd:
+        authority = parse_authority(parts.netloc)
+        odd = not url.isascii() or not url.isprintable() or "\\" in url
+        if parts.scheme != "https" or odd or authority is None or authority.port not in (None, 443):
             raise _refusal(name, "not a plain https address; send a data URI")
-        if parts.hostname not in self._settings.image_hosts:
+        if authority.host not in self._settings.image_hosts:
             raise _refusal(name, "its host is not among those that pictures are fetched from; send a data URI")
-        return parts
+        return authority.host, (parts.path, parts.query)
 
     async def _public_address(self, host: str, name: str) -> Address:
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in await self._resolve(host)]
         if not addresses or not all(is_public(address) for address in addresses):
             raise _refusal(name, "its host is not on the public network; send a data URI")
         return addresses[0]
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is neither this machine, nor its network, nor a disguise of either."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.teredo is not None or (inner is not None and not is_public(inner)):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _refusal(name: str, why: str) -> ApiError:

@@ -5,12 +5,10 @@ goes wrong behind the door becomes an answer here too, and its log line holds no
 """
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from starlette.datastructures import Headers
@@ -18,11 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import ApiError, internal_error
 from .gate import Gate
+from .hosts import is_local_origin, names_loopback
+from .keys import KeyRing
 from .metrics import Metrics
-from .settings import ServerSettings, is_loopback
+from .settings import ServerSettings
 
 OPEN_ROUTES = frozenset({"/health"})
-"""What is answered without a key."""
+"""What may be read without a key."""
+PIECE_BYTES = 2**16
+"""Longer bodies are sent in such pieces, each when the one before has gone out."""
 
 log = logging.getLogger("minigemini.serving")
 
@@ -42,7 +44,7 @@ class Guard:
         self, app: ASGIApp, *, settings: ServerSettings, gate: Gate, metrics: Metrics, routes: Callable[[], set[str]]
     ) -> None:
         self._app, self._settings, self._gate, self._metrics, self._routes = app, settings, gate, metrics, routes
-        self._keys = [_digest(key) for key in settings.api_keys]
+        self._keys = KeyRing(settings.api_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +58,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            for piece in _pieces(message):
+                await send(piece)
 
         try:
             await self._let_in(scope, receive, sent)
@@ -79,39 +82,39 @@ class Guard:
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if scope["path"] not in OPEN_ROUTES:
-            self._check_caller(headers)
         with ExitStack() as held:
-            if scope["method"] == "POST":
-                self._check_body(headers)
-                held.enter_context(self._gate.place())
-                try:
-                    async with asyncio.timeout(self._settings.body_seconds):
-                        body = await self._read(receive)
-                except TimeoutError:
-                    raise ApiError(
-                        408,
-                        f"the body was not here after {self._settings.body_seconds:g} seconds; send it again",
-                        headers={"Connection": "close"},
-                    ) from None
-                receive = _replayed(body, receive)
+            try:
+                self._check_framing(scope, headers)
+                if scope["path"] not in OPEN_ROUTES or scope["method"] not in ("GET", "HEAD"):
+                    self._check_caller(headers)
+                if scope["method"] == "POST":
+                    self._check_body(headers)
+                    make_room = held.enter_context(self._gate.place())
+                    receive = _replayed(await self._read(receive, make_room), receive)
+            except ApiError as error:
+                # Its body has not been read, or not to its end: nothing that follows is a request.
+                error.headers = {**(error.headers or {}), "Connection": "close"}
+                raise
             await self._app(scope, receive, send)
+
+    def _check_framing(self, scope: Scope, headers: Headers) -> None:
+        """A body whose end a proxy in front may see elsewhere could hide a second request."""
+        if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+            raise ApiError(400, "two ways of telling how long the body is; send Content-Length or Transfer-Encoding")
 
     def _check_caller(self, headers: Headers) -> None:
         if self._keys:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            given = _digest(key.strip())
-            # Digests are of one length, and all are compared: time tells nothing about a key.
-            right = sum(hmac.compare_digest(given, known) for known in self._keys)
-            if scheme.lower() != "bearer" or not right:
+            if scheme.lower() != "bearer" or not self._keys.opens(key.encode("latin-1")):
                 raise ApiError(
                     401,
                     "no valid key: send the header Authorization: Bearer KEY",
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
-        elif not is_loopback(_host_of(headers)):
-            # A page in the user's own browser may have a name of its own resolve to 127.0.0.1.
+        elif not names_loopback(headers.get("host", "")) or not is_local_origin(
+            headers.get("origin", "http://localhost")
+        ):
             raise ApiError(403, "without a key this server answers to localhost alone; set a key (--api-key)")
 
     def _check_body(self, headers: Headers) -> None:
@@ -122,25 +125,28 @@ class Guard:
         if not declared.isascii() or not declared.isdigit() or int(declared) > self._settings.max_body_bytes:
             self._too_large()
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, make_room: Callable[[int], None]) -> bytes:
         chunks, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise DisconnectError
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._settings.max_body_bytes:
-                self._too_large()
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise DisconnectError
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > self._settings.max_body_bytes:
+                        self._too_large()
+                    make_room(len(chunks[-1]))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise ApiError(408, f"request body not received within {self._settings.body_seconds:g} s") from None
+        return b"".join(chunks)
 
     def _too_large(self) -> None:
         raise ApiError(
-            413,
-            f"the body is larger than {self._settings.max_body_bytes:,} bytes; send fewer or smaller pictures",
-            headers={"Connection": "close"},
+            413, f"the body is larger than {self._settings.max_body_bytes:,} bytes; send fewer or smaller pictures"
         )
 
 
@@ -154,14 +160,14 @@ async def gone(receive: Receive) -> None:
         pass
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def _host_of(headers: Headers) -> str:
-    """The name in the Host header, without its port."""
-    host = headers.get("host", "")
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+def _pieces(message: Message) -> Iterator[Message]:
+    """A message; a long body in pieces, so that no more than one waits for a client that reads slowly."""
+    body = message.get("body", b"")
+    for start in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+        yield {**message, "body": body[start : start + PIECE_BYTES], "more_body": True}
+    if len(body) > PIECE_BYTES:
+        message = {**message, "body": body[-(len(body) % PIECE_BYTES or PIECE_BYTES) :]}
+    yield message
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

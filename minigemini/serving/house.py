@@ -1,14 +1,17 @@
 """What all routes of one server share."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .backends import Backend, Painter, Reader
 from .gate import Gate
 from .metrics import Metrics
 from .settings import ServerSettings
 from .studio import Studio
+
+if TYPE_CHECKING:
+    from .work import Work
 
 
 @dataclass
@@ -20,10 +23,10 @@ class House:
     painter: Painter | None = None
     reader: Reader | None = None
     created: int = field(default_factory=lambda: int(time.time()))
-    works: set[asyncio.Task[None]] = field(default_factory=set)
+    works: "set[Work]" = field(default_factory=set)
     """What is being worked on."""
 
     def __post_init__(self) -> None:
         self.studio = Studio(self.backend, self.painter, self.reader)
-        self.gate = Gate(self.settings.concurrency, self.settings.queue)
+        self.gate = Gate(self.settings.concurrency, self.settings.queue, self.settings.max_waiting_bytes)
         self.metrics = Metrics(self.gate)

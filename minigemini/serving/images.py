@@ -21,7 +21,7 @@ from .work import Work, Worked
 
 async def generate_images(request: Request, house: House) -> Response:
     """Draw `n` pictures, the i-th with seed + i."""
-    asked = await asyncio.to_thread(read_request, await request.body(), ImageRequest)
+    asked = await asyncio.to_thread(read_request, await request.body(), ImageRequest, house.settings.max_text_chars)
     drawing = check(asked, house)
 
     async def events() -> AsyncIterator[Event]:

@@ -22,6 +22,7 @@ from ..inference.prompts import Prompts
 from ..model.messages import with_requests
 from .backends import Captioned, Drawn, Event, Finished, Job, Offers, Piece, Usage
 from .errors import ApiError
+from .hosts import is_base_url
 from .pictures import uri_of
 
 TIMEOUTS = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=None)
@@ -56,7 +57,7 @@ class RemoteBackend:
 
     def __init__(self, urls: Sequence[str], name: str, prompts: Prompts | None, api_key: str | None = None) -> None:
         for url in urls:
-            if not url.startswith(("http://", "https://")) or not url.rstrip("/").endswith("/v1"):
+            if not is_base_url(url) or not url.rstrip("/").endswith("/v1"):
                 raise RequestError(f"{url}: no address of a server; it looks like http://10.0.0.5:8000/v1")
         self.servers = [Server(url.rstrip("/")) for url in urls]
         self.name = name

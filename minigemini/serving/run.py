@@ -1,15 +1,27 @@
 """Runs a server until it is told to end, and lets it finish what it has accepted."""
 
-import logging
+import asyncio
 import socket
-import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from ..inference.errors import RequestError
 from .app import build_app
+from .connections import ACCEPTED_AT_ONCE, Connection, Connections
+from .errors import shutting_down
 from .house import House
+from .logs import log_loop_error, log_requests
+from .settings import bare_host
+
+LISTEN_QUEUE = 2048
+"""Connections that the kernel holds until they are accepted; it may hold fewer."""
+LAST_SECONDS = 5.0
+"""From when answers are cut short, after the time for draining, to when connections are cut."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -22,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
     sock = socket.socket(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host.strip("[]"), port))
+        sock.bind((bare_host(host), port))
     except OSError as error:
         sock.close()
         raise RequestError(f"{host} port {port}: {error.strerror or error}; use another (--port)") from None
@@ -38,37 +50,73 @@ def make_server(house: House, sock: socket.socket, tell: Callable[[str], None]) 
         sock: of `listen`.
         tell: gets the line that says where, once requests are answered.
     """
+    connections = Connections(house.settings)
+    http: Any = partial(Connection, connections=connections)
     config = uvicorn.Config(
         build_app(house),
+        http=http,
+        loop="asyncio",
+        log_config=None,
         log_level="warning",
         access_log=False,  # it would log what a client puts into an address
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=round(house.settings.drain_seconds),
+        backlog=ACCEPTED_AT_ONCE,
+        timeout_keep_alive=round(house.settings.header_seconds) or 1,
+        timeout_graceful_shutdown=round(house.settings.drain_seconds + LAST_SECONDS),
     )
-    return _Server(config, tell, f"http://{_shown(sock)}")
+    return _Server(config, house, connections, tell, f"http://{_shown(sock)}")
 
 
 def serve(house: House, sock: socket.socket, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, and log each request in a line; see `make_server`."""
-    log = logging.getLogger("minigemini.serving")
-    log.setLevel(logging.INFO)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
+    log_requests()
     make_server(house, sock, tell).run(sockets=[sock])
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens, once it does."""
+    """Says where it listens, once it does; watches its connections; finishes what it has accepted, within bounds."""
 
-    def __init__(self, config: uvicorn.Config, tell: Callable[[str], None], address: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, house: House, connections: Connections, tell: Callable[[str], None], address: str
+    ) -> None:
         super().__init__(config)
-        self._tell, self._address = tell, address
+        self._house, self._connections, self._tell, self._address = house, connections, tell, address
+        self._hurries = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_loop_error)
+        self._watching = asyncio.create_task(self._connections.watch())
         await super().startup(sockets)
-        self._tell(f"listening on {self._address}")
+        for sock in sockets or ():
+            sock.listen(LISTEN_QUEUE)  # asyncio has one number for this queue and for what it accepts at once
+        with suppress(OSError):  # a full disk loses the line, and serves all the same
+            self._tell(f"listening on {self._address}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ending = asyncio.create_task(self._end_answers())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+            self._watching.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends the server in order, the second one cuts short what is being answered."""
+        if self.should_exit and not self._hurries:
+            self._hurries = True
+        else:
+            super().handle_exit(sig, frame)
+
+    async def _end_answers(self) -> None:
+        """Once the time for draining is over, have every answer say that it ends here, so that no client waits on."""
+        end = asyncio.get_running_loop().time() + self._house.settings.drain_seconds
+        while asyncio.get_running_loop().time() < end and not self._hurries:
+            await asyncio.sleep(0.1)
+        while True:  # what was still being read becomes work only now
+            for work in tuple(self._house.works):
+                work.stop(shutting_down())
+            await asyncio.sleep(0.1)
 
 
 def _shown(sock: socket.socket) -> str:

@@ -1,32 +1,20 @@
 """What a request may say, strictly: a field that would be ignored, and so would lie, is refused by name."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import ApiError
-
-UNOFFERED = {
-    "logprobs": "log probabilities are not offered",
-    "top_logprobs": "log probabilities are not offered",
-    "tools": "tools are not offered",
-    "functions": "tools are not offered",
-    "response_format": "answers are plain text",
-    "frequency_penalty": "penalties are not offered",
-    "presence_penalty": "penalties are not offered",
-    "logit_bias": "tokens are not biased",
-    "chat_template": "the chat template is the checkpoint's own",
-    "chat_template_kwargs": "the chat template is the checkpoint's own",
-}
-"""What clients of OpenAI's API may ask for and do not get, and why."""
+from .errors import ApiError, shown
+from .json_body import MAX_ITEMS, read_json
 
 
 class Strict(BaseModel):
     """Takes no unknown field, no number in quotes, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    UNOFFERED: ClassVar[dict[str, str]] = {}
+    """Fields that are refused, or taken with a neutral value alone, and why."""
 
 
 class TextPart(Strict):
@@ -56,7 +44,7 @@ class SystemMessage(Strict):
     """Instructions; some checkpoints' chat formats take none."""
 
     role: Literal["system", "developer"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
     name: str | None = None
 
 
@@ -67,7 +55,8 @@ class UserMessage(Strict):
     content: (
         str
         | Annotated[
-            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]], Field(min_length=1, max_length=1000)
+            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+            Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS),
         ]
     )
     name: str | None = None
@@ -76,7 +65,7 @@ class UserMessage(Strict):
 class DrawingNote(Strict):
     """What became of a request for a picture."""
 
-    captions: Annotated[list[str], Field(max_length=100, description="The last one was drawn.")]
+    captions: Annotated[list[str], Field(fail_fast=True, max_length=100, description="The last one was drawn.")]
     seed: Annotated[int | None, Field(description="It draws the same picture from the same caption.")] = None
     reason: Annotated[str | None, Field(description="Why there is no picture.")] = None
 
@@ -88,8 +77,8 @@ class AssistantMessage(Strict):
     """
 
     role: Literal["assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
-    images: Annotated[list[ImagePart], Field(max_length=100)] | None = None
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
+    images: Annotated[list[ImagePart], Field(fail_fast=True, max_length=100)] | None = None
     drawing: DrawingNote | None = None
     name: str | None = None
     refusal: None = None
@@ -119,10 +108,23 @@ class PlainText(Strict):
 class ChatRequest(Strict):
     """A conversation to be continued."""
 
+    UNOFFERED: ClassVar[dict[str, str]] = {
+        "logprobs": "log probabilities are not offered",
+        "top_logprobs": "log probabilities are not offered",
+        "tools": "tools are not offered",
+        "functions": "tools are not offered",
+        "response_format": "answers are plain text",
+        "frequency_penalty": "penalties are not offered",
+        "presence_penalty": "penalties are not offered",
+        "logit_bias": "tokens are not biased",
+        "chat_template": "the chat template is the checkpoint's own",
+        "chat_template_kwargs": "the chat template is the checkpoint's own",
+    }
+
     model: str
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_tokens: Annotated[int | None, Field(ge=1, description="Older name of max_completion_tokens.")] = None
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)]
+    max_completion_tokens: Annotated[int | None, Field(ge=1, lt=2**31)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, lt=2**31, description="Older name of max_completion_tokens.")] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=2, description="0, also where it is left out: always the likeliest token.")
     ] = None
@@ -138,7 +140,7 @@ class ChatRequest(Strict):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
     store: bool | None = None
     service_tier: Literal["auto", "default"] | None = None
     # Those of which only the neutral value is taken.
@@ -167,33 +169,64 @@ class ImageRequest(Strict):
     user: str | None = None
 
 
+REASONS = {
+    "extra_forbidden": "no such field",
+    "model_type": "not an object",
+    "model_attributes_type": "not an object",
+    "none_required": "only null is accepted",
+}
+"""In place of pydantic's own words, by its types: those speak of Python."""
+
 Request = TypeVar("Request", bound=Strict)
 
 
-def read_request(body: bytes, kind: type[Request]) -> Request:
-    """Check a body against its schema; pydantic's parser bounds how deep it nests.
+def read_request(body: bytes, kind: type[Request], max_text_chars: int) -> Request:
+    """Check a body against its schema.
 
     Raises:
-        ApiError: 400, with the first field that is wrong.
+        ApiError: 400, with one field that is wrong.
     """
+    value = read_json(body, max_text_chars)
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate(value)
     except ValidationError as error:
-        # The one farthest in: of a union, the errors of the kinds that were not meant stay at the front.
-        first = max(error.errors(include_url=False, include_input=False, include_context=False), key=_depth)
-    field = ".".join(_fields(first["loc"]))
-    reason = UNOFFERED.get(field, first["msg"][:1].lower() + first["msg"][1:])
-    raise ApiError(400, f"{field or 'the body'}: {reason}"[:500], param=field or None, code=str(first["type"]))
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+    first = max(errors, key=lambda error: _says_most(error, value))
+    path = _path_of(first, value)
+    if path and path[0] in kind.UNOFFERED:
+        path, reason = path[:1], kind.UNOFFERED[path[0]]
+    else:
+        reason = REASONS.get(
+            first["type"], first["msg"][:1].lower() + first["msg"][1:].replace(" after validation", "")
+        )
+    field = ".".join(map(shown, path))
+    raise ApiError(400, f"{field or 'the body'}: {reason}", param=field or None, code=str(first["type"]))
 
 
-def _depth(error: Any) -> int:
-    return len(error["loc"])
+def _says_most(error: Any, value: Any) -> tuple[int, bool]:
+    """Of a union, the kinds that were not meant give errors too: farther out, or of a wrong type."""
+    return len(_path_of(error, value)), not error["type"].endswith("_type")
 
 
-def _fields(path: Sequence[int | str]) -> list[str]:
-    """The fields and indices of a path, without the names of kinds in unions: those after an index, and annotations."""
-    named = []
-    for before, part in pairwise((None, *path)):
-        if isinstance(part, int) or (part and not isinstance(before, int) and part != "str" and "[" not in part):
-            named.append(str(part))
-    return named
+def _path_of(error: Any, value: Any) -> list[str]:
+    """Where an error is in what the client sent; pydantic's path names the kinds in unions too."""
+    path: list[str] = []
+    before: int | str | None = None
+    for part in error["loc"]:
+        is_kind = isinstance(before, int) and isinstance(part, str)  # a message's, or that of a part of its content
+        if not is_kind and (inner := _at(value, part)) is not _NOTHING:
+            path.append(str(part))
+            value = inner
+        before = part
+    if error["type"] == "missing":
+        path.append(str(error["loc"][-1]))
+    return path
+
+
+_NOTHING = object()
+
+
+def _at(value: Any, part: int | str) -> Any:
+    if isinstance(value, dict):
+        return value.get(part, _NOTHING)
+    return value[part] if isinstance(value, list) and isinstance(part, int) else _NOTHING

@@ -1,10 +1,10 @@
 """What a server lets in. The defaults are safe; every widening of them is asked for by name."""
 
-import ipaddress
 from dataclasses import dataclass, field
 
 from ..inference.errors import RequestError
 from ..model.pictures import PictureLimits
+from .hosts import is_loopback, parse_authority
 
 SHORTEST_KEY = 16
 """Characters; a shorter key is guessed."""
@@ -45,14 +45,30 @@ class ServerSettings:
     """Requests that are answered at the same time."""
     queue: int = 64
     """Requests that may wait; one more is sent away with 429."""
+    max_waiting_bytes: int = 256 * 2**20
+    """Bodies of all requests that are answered or wait; one that does not fit is sent away with 429."""
+    max_connections: int = 512
+    """Fewer where the limit on open files does not allow so many; beyond, the longest idle one is closed."""
+    max_connections_per_address: int = 256
+    """A reverse proxy is one address."""
+    header_seconds: float = 10.0
+    """Time to send a request's headers in, from the connection or the last answer on."""
+    send_seconds: float = 10.0
+    """Time for a client to read 64 KiB of its answer; then it is given up."""
     drain_seconds: float = 60.0
     """After SIGTERM, time for what was accepted."""
 
     def __post_init__(self) -> None:
-        if not self.api_keys and not is_loopback(self.host):
+        if not self.api_keys and not is_loopback(bare_host(self.host)):
             raise RequestError(f"{self.host} is reached from other machines: set a key (--api-key), or use 127.0.0.1")
         if short := [key for key in self.api_keys if len(key) < SHORTEST_KEY]:
             raise RequestError(f"a key of {len(short[0])} characters is guessed; use {SHORTEST_KEY} or more")
+        for name in self.image_hosts:
+            authority = parse_authority(f"[{name}]" if ":" in name else name)
+            if authority is None or authority.host != name:
+                raise RequestError(
+                    f"image host {name[:100]!r}: not a host name; give it alone, e.g. images.example.com"
+                )
         counts = (
             "max_body_bytes",
             "max_pictures",
@@ -60,19 +76,20 @@ class ServerSettings:
             "max_drawn_pixels",
             "max_new_tokens",
             "max_choices",
+            "max_connections",
+            "max_connections_per_address",
         )
         for name in (*counts, "concurrency"):
             _at_least(1, name, getattr(self, name))
         _at_least(0, "queue", self.queue)
-        _at_least(0, "drain_seconds", self.drain_seconds)
+        _at_least(self.max_body_bytes, "max_waiting_bytes", self.max_waiting_bytes)
+        for name in ("body_seconds", "header_seconds", "send_seconds", "drain_seconds"):
+            _at_least(0, name, getattr(self, name))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it. Names other than localhost are not looked up, and count as public."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+def bare_host(host: str) -> str:
+    """A host to listen on, an IPv6 address without its brackets."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host.lower()
 
 
 def _at_least(smallest: float, name: str, value: float) -> None:

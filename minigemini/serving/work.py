@@ -25,16 +25,16 @@ class Work:
     Args:
         gate: where the slot is.
         events: makes the answer; called when the slot is there.
-        kept: keeps the task from being forgotten while it runs.
+        kept: has it while it runs.
     """
 
-    def __init__(self, gate: Gate, events: Callable[[], AsyncIterator[Event]], kept: set[asyncio.Task[None]]) -> None:
+    def __init__(self, gate: Gate, events: Callable[[], AsyncIterator[Event]], kept: "set[Work]") -> None:
         self._gate, self._events = gate, events
         self._queue: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._stopped = False
-        self._task = asyncio.create_task(self._run())
-        kept.add(self._task)
-        self._task.add_done_callback(kept.discard)
+        self.task = asyncio.create_task(self._run())
+        kept.add(self)
+        self.task.add_done_callback(lambda _: kept.discard(self))
 
     async def next(self) -> Event | None:
         """The next event; None at the end. Raises what went wrong."""
@@ -44,12 +44,13 @@ class Work:
         return item
 
     def stop(self, why: Exception | None = None) -> None:
-        """Nobody reads on; whoever waits for an event gets `why`."""
+        """End it; whoever waits for an event gets `why`. The first call counts."""
+        if self._stopped:  # a second cancellation would tear away what waits for the model to be done
+            return
+        self._stopped = True
         if why is not None:
             self._queue.put_nowait(why)
-        if not self._stopped:  # a second cancellation would tear away what waits for the model to be done
-            self._stopped = True
-            self._task.cancel()
+        self.task.cancel()
 
     async def _run(self) -> None:
         try:

@@ -182,7 +182,10 @@ def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
         number = event.index[0] if isinstance(event.index, list | tuple) else event.index
         spoken = list(turns(history[: number + 1]))
         question = spoken[-2].text if len(spoken) > 1 else ""
-        kept = votes.keep(Vote(page.studio.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
+        try:
+            kept = votes.keep(Vote(page.studio.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from None
         gr.Info("Kept, thank you." if kept else "Not kept: you have not agreed to it below.")
 
     chatbot.like(vote, [chatbot, agreed], None, api_visibility="private")

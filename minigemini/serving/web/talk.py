@@ -156,5 +156,9 @@ def _note(captions: Sequence[str], how: dict[str, Any]) -> dict[str, Any]:
 
 def _keep(png: bytes, uploads: Path) -> Path:
     file = uploads / f"drawn-{secrets.token_hex(8)}.png"
-    file.write_bytes(png)
+    try:
+        file.write_bytes(png)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise ApiError(507, f"the picture was not kept: {error.strerror}; tell whoever runs this page") from None
     return file
