@@ -1,6 +1,5 @@
 """`minigemini ask`: pictures and a question in, the answer out."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from .common import (
     one_line_errors,
     printable,
 )
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.inference import Answer, AnswerStream, Engine
@@ -67,10 +67,12 @@ def ask(
     be_quiet(model)
 
     from minigemini.inference import Conversation, Engine, Sampling
+    from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first: settings, then pictures, then the model is loaded.
+    check_text("the question", question)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
         from minigemini.inference.explain import explain_pictures
@@ -93,7 +95,7 @@ def ask(
             _print_pieces(stream)
         answer = stream.answer
     if as_json:
-        print(json.dumps(_described(engine, pictures, question, answer), ensure_ascii=False))
+        print_json(_described(engine, pictures, question, answer))
     if explain is not None:
         write_png(explain_pictures(engine, opened), explain)
 

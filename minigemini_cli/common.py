@@ -12,6 +12,8 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
+from .streams import drop_output
+
 P = ParamSpec("P")
 
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
@@ -73,15 +75,17 @@ def one_line_errors(verb: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             verb(*args, **kwargs)
+            sys.stdout.flush()  # or what it cannot take is noticed when nobody can say so any more
         except KeyboardInterrupt:
             print(file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # e.g. `minigemini ask … | head -c 1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+            drop_output()
             raise typer.Exit(NOBODY_READS) from None
         except OSError as error:  # no such folder, no permission, a full disk: nothing that a traceback would help with
             if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            drop_output()
             fail(f"{error.filename or 'writing'}: {error.strerror}")
         except ValueError as error:
             if not _is_bad_input(error):

@@ -1,6 +1,5 @@
 """`minigemini draw`: a request in, a picture out."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +28,7 @@ from .common import (
     parse_sides,
     printable,
 )
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.inference import DrawnPicture
@@ -85,12 +85,14 @@ def draw(
 
     from minigemini.inference import Conversation, Drawing, Engine, Sampling
     from minigemini.inference import Painter as Loaded
+    from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
     from minigemini.inference.pipelines import usual_painter
     from minigemini.inference.png import check_target
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first: settings, then pictures, then the model and the painter are loaded.
+    check_text("the request", request)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
     check_target(output)
@@ -146,4 +148,4 @@ def _tell(drawn: "list[DrawnPicture]", output: Path, text: str, as_json: bool) -
             print(printable(f"{file}: {picture.caption} (seed {picture.seed})"))
     if as_json:
         told = [{"file": str(file), **picture.described()} for picture, file in zip(drawn, files, strict=True)]
-        print(json.dumps({"answer": text, "pictures": told}, ensure_ascii=False))
+        print_json({"answer": text, "pictures": told})

@@ -77,9 +77,10 @@ def evaluate(
         base=base,
     )
     try:
-        print(run(settings))
+        table = run(settings)
     except (DataError, ModuleNotFoundError, OSError) as error:
         fail(str(error))
+    print(table)
 
 
 def _list() -> None:

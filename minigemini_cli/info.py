@@ -1,12 +1,12 @@
 """`minigemini info`: what a checkpoint consists of."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import MODEL_HELP, Base, be_quiet, one_line_errors
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.inference.report import Report
@@ -35,7 +35,10 @@ def info(
 
     published = None if Path(model).exists() else PUBLISHED.get(model)
     found, free = report(model, base) if published is None else published.report(model), free_memory()
-    print(json.dumps(_described(found, free), ensure_ascii=False) if as_json else _table(found, free))
+    if as_json:
+        print_json(_described(found, free))
+    else:
+        print(_table(found, free))
 
 
 def _described(found: "Report", free: dict[str, int]) -> dict[str, object]:
