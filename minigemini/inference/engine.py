@@ -11,6 +11,7 @@ from PIL import Image
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source
 from .adapters import find_source
+from .arguments import check_number, check_path, check_type, check_whole
 from .errors import RequestError
 from .loading import load_config, load_model, load_processor
 from .placing import choose_placement, input_device
@@ -42,14 +43,13 @@ class Sampling:
     """Draws among the likeliest tokens alone that have this share of the probability together."""
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise RequestError(f"max_new_tokens is {self.max_new_tokens}; an answer needs at least 1")
-        if not 0 <= self.temperature <= 100:
-            raise RequestError(f"temperature is {self.temperature}; it goes from 0 (always the likeliest token) to 100")
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise RequestError(f"seed is {self.seed}; it goes from 0 to {2**63 - 1}")
-        if not 0 < self.top_p <= 1:
-            raise RequestError(f"top_p is {self.top_p}; it is above 0 and at most 1")
+        check_whole("max_new_tokens", self.max_new_tokens, 1)
+        check_number("temperature", self.temperature, 0, 100, ", and 0 always takes the likeliest token")
+        if self.seed is not None:
+            check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_number("top_p", self.top_p, 0, 1)
+        if self.top_p == 0:
+            raise RequestError("top_p is 0; it is above 0 and at most 1")
 
     def but(self, **changes: Any) -> Self:
         """The same with other values."""
@@ -102,6 +102,9 @@ class Engine:
             CheckpointError: there is no such checkpoint, or it is not whole, or the adapter belongs to another.
             RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
         """
+        check_path("model", model)
+        if base is not None:
+            check_path("base", base)
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
         found = find_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
@@ -126,12 +129,12 @@ class Engine:
 
         Raises:
             PictureError: a picture that is not read.
-            RequestError: an empty question, or one that does not fit into the model's context.
+            RequestError: an argument of another type, an empty question, or one that does not fit into the model's
+                context.
         """
         from .conversation import Conversation  # which imports this file
 
-        shown: Any = pictures if isinstance(pictures, list | tuple) else [pictures]
-        return Conversation(self, shown).ask(question, sampling)
+        return Conversation(self, pictures).ask(question, sampling)
 
     def stream(
         self,
@@ -153,6 +156,7 @@ class Engine:
         Raises:
             RequestError: messages that are no such ones, an empty question, or too much for the model's context.
         """
+        check_type("sampling", sampling, Sampling, "a Sampling")
         inputs = self._prompts.inputs(messages, draw, ocr)
         room = self._prompts.room(inputs["input_ids"].shape[1])
         drawn = sampling.temperature >= COLDEST

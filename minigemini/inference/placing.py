@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .arguments import check_path, check_type
 from .errors import RequestError
 from .quantising import WAYS, quantization_config
 
@@ -55,6 +56,12 @@ def choose_placement(
         RequestError: an unknown value, two that exclude each other, or a library that is not installed.
     """
     chosen = choose_device(device)
+    if offload_folder is not None:
+        check_path("offload_folder", offload_folder)
+    if max_memory is not None:
+        check_type("max_memory", max_memory, Mapping, "a dict of sizes by device")
+    if device_map is not None:
+        check_type("device_map", device_map, (str, Mapping), f"one of {', '.join(DEVICE_MAPS)}, or a dict of modules")
     if quantize is not None:
         if quantize not in WAYS:
             raise RequestError(f"quantize {quantize!r} is unknown; use {' or '.join(WAYS)}, or leave it out")
@@ -93,6 +100,7 @@ def choose_device(device: str | None = None) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device is None:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    check_type("device", device, (str, torch.device), "a name: cpu, cuda, cuda:1 or mps")
     try:
         chosen = torch.device(device)
     except RuntimeError:
