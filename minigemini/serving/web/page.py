@@ -143,7 +143,8 @@ def _reply(page: Page) -> Any:
         shown: str | list[dict[str, Any]] = ""
         try:
             keep = page.uploads.keeping(session_in(request))
-            sampling = Sampling(max_new_tokens=int(longest), temperature=float(heat))
+            longest = min(int(longest), page.settings.max_new_tokens)
+            sampling = Sampling(max_new_tokens=longest, temperature=float(heat))
             with page.gate.place():
                 async with page.gate.slot():
                     job = await asyncio.to_thread(
