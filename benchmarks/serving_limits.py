@@ -26,13 +26,15 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("quiet", "idle", "bodies", "unread", "logs", "sigterm")
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX: "
 CHAT = b'{"model":"nano","messages":[%s]}'
+WITH_MORE = b'{"model":"nano","messages":[{"role":"user","content":"x"}],%s}'
 BODIES = {
     "4 MB of wrong parts": CHAT % (b'{"role":"user","content":[' + b",".join([b"{}"] * 1_300_000) + b"]}"),
     "10⁶ messages": CHAT % b",".join([b'{"role":"user","content":"x"}'] * 1_000_000),
-    "a field name of 30 MB": b'{"%s":1}' % (b"k" * 30_000_000),
-    "10⁶ fields": b"{" + b",".join(b'"%d":1' % number for number in range(1_000_000)) + b"}",
+    "a field name of 30 MB": WITH_MORE % (b'"%s":1' % (b"k" * 30_000_000)),
+    "10⁶ fields": WITH_MORE % b",".join(b'"%d":1' % number for number in range(1_000_000)),
     "10⁷ empty lists": b"[" + b",".join([b"[]"] * 10_000_000) + b"]",
 }
 
@@ -62,16 +64,22 @@ class Server:
         """Seconds that /health takes; infinite where it does not answer."""
         started = time.monotonic()
         try:
-            with httpx.Client(trust_env=False, timeout=timeout) as client:
-                client.get(f"{self.url}/health")
-        except httpx.HTTPError:
-            return float("inf")
-        return time.monotonic() - started
+            with self.connect(HEALTH) as sock:
+                sock.settimeout(timeout)
+                answered = sock.recv(20).startswith(b"HTTP/1.1 200")
+        except OSError:
+            answered = False
+        return time.monotonic() - started if answered else float("inf")
 
     def post(self, body: bytes, timeout: float = 60) -> httpx.Response:
         with httpx.Client(trust_env=False, timeout=timeout) as client:
             headers = {"Content-Type": "application/json"}
             return client.post(f"{self.url}/v1/chat/completions", content=body, headers=headers)
+
+    def inside(self) -> float:
+        """Requests that have been accepted."""
+        text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=30).text
+        return float(next(line.split()[-1] for line in text.splitlines() if line.startswith("minigemini_inside ")))
 
     def files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -264,7 +272,9 @@ def sigterm(_: argparse.Namespace) -> None:
         threads = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(60)]
         for thread in threads:
             thread.start()
-        time.sleep(0.7)
+        deadline = time.monotonic() + 5
+        while served.inside() < 50 and time.monotonic() < deadline:
+            time.sleep(0.02)
         started = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         code = served.process.wait(90)

@@ -63,6 +63,12 @@ def serve(
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
+    max_connections: Annotated[
+        int, typer.Option("--max-connections", help="Open at once; beyond, the one that has idled longest is closed.")
+    ] = 512,
+    max_connections_per_address: Annotated[
+        int, typer.Option("--max-connections-per-address", help="The same for each client; a proxy is one client.")
+    ] = 256,
     drain_seconds: Annotated[float, typer.Option("--drain-seconds", help="After SIGTERM, for what was accepted.")] = 60,
     device: Device = None,
     dtype: Dtype = None,
@@ -107,6 +113,8 @@ def serve(
         max_pictures=max_pictures,
         concurrency=concurrency or max(1, 64 * len(backends)),
         queue=queue,
+        max_connections=max_connections,
+        max_connections_per_address=max_connections_per_address,
         drain_seconds=drain_seconds,
     )
     check_painter(painter)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -118,12 +118,13 @@ def post(fields: dict, *headers: str) -> bytes:
 
 
 def is_healthy_within_a_second(served: Served) -> bool:
-    """Three times are tried, since the tests may share their processors."""
-    for _ in range(3):
+    """Tried more than once, since the tests may share their processors with much else."""
+    for _ in range(10):
         started = time.monotonic()
-        status = httpx.get(f"{served.url}/health", timeout=10, trust_env=False).status_code
-        if status == 200 and time.monotonic() - started < 1:
-            return True
+        with suppress(OSError), connect(served, GOOD) as sock:
+            sock.settimeout(1)
+            if sock.recv(20).startswith(b"HTTP/1.1 200") and time.monotonic() - started < 1:
+                return True
     return False
 
 
@@ -171,12 +172,12 @@ def test_who_comes_again_and_again_keeps_nobody_out():
         thread = threading.Thread(target=flood)
         thread.start()
         try:
-            for _ in range(20):
+            while connected < 300 and thread.is_alive():
                 assert is_healthy_within_a_second(served)
         finally:
             ended.set()
             thread.join()
-        assert connected > 20
+        assert connected >= 300
 
 
 def test_answers_are_not_given_up_for_newcomers():
@@ -225,16 +226,14 @@ def test_who_does_not_read_small_answers_is_given_up_too():
 
 
 def test_who_reads_slowly_gets_all_of_it():
-    with (
-        running(Talkative(300), send_seconds=1) as served,
-        connect(served, post({}, "Connection: close"), 4096) as sock,
-    ):
-        found = b""
+    settings = {"send_seconds": 2, "header_seconds": 60}
+    with running(Talkative(400), **settings) as served, connect(served, post({}, "Connection: close"), 2**16) as sock:
+        found, started = b"", time.monotonic()
         while block := sock.recv(2**16):
             found += block
-            if len(found) < 2**19:
-                time.sleep(0.005)
-    assert json.loads(found.partition(b"\r\n\r\n")[2])["choices"][0]["message"]["content"] == "x" * 3_000_000
+            if time.monotonic() - started < 4:  # twice as long as for a client that does not read
+                time.sleep(0.05)
+    assert json.loads(found.partition(b"\r\n\r\n")[2])["choices"][0]["message"]["content"] == "x" * 4_000_000
 
 
 # Bodies
@@ -294,6 +293,34 @@ def test_an_unwanted_body_without_end_is_not_read_without_end():
     with running() as served, connect(served, head) as sock:
         assert sock.recv(12) == b"HTTP/1.1 200"
         wait_until(lambda: not sends(sock, b"1\r\nx\r\n" * 1000), seconds=10)
+
+
+@pytest.mark.parametrize("route", [b"GET /health", b"POST /v1/chat/completions"])
+def test_bodies_in_tiny_chunks_are_refused(route):
+    head = (
+        route + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with running() as served, connect(served, head) as sock:
+        wait_until(lambda: not sends(sock, b"1\r\n \r\n" * 5000), seconds=10)
+        assert is_healthy_within_a_second(served)
+
+
+def test_bodies_in_chunks_are_read():
+    head, body = post({"metadata": {"x": "y" * 100_000}}).split(b"\r\n\r\n")
+    head = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
+    for size in (200, 5000):
+        chunks = [body[at : at + size] for at in range(0, len(body), size)]
+        sent = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+        with running(header_seconds=0.5) as served, connect(served, head + b"\r\n\r\n" + sent + b"0\r\n\r\n") as sock:
+            assert rest_of(sock).startswith(b"HTTP/1.1 200")
+
+
+def test_only_reading_is_open_without_a_key():
+    with running(api_keys=(KEY,)) as served:
+        assert httpx.get(f"{served.url}/health").status_code == 200
+        assert httpx.head(f"{served.url}/health").status_code in (200, 405)
+        assert httpx.post(f"{served.url}/health", json={}).status_code == 401
+        assert httpx.put(f"{served.url}/health", json={}).status_code == 401
 
 
 def test_keys_outside_ascii_open():

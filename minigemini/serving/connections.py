@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, cast
 
+import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -31,6 +32,8 @@ LINGER_SECONDS = 2.0
 """How long the rest of an unwanted body is read and dropped, so that the client reads the answer before the end."""
 MAX_HEAD_BYTES = 16 * 2**10
 """Of a request's line and headers."""
+FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
+"""A body may have so many chunks of any size; of more the mean size counts, since each chunk takes time to parse."""
 
 
 class Connections:
@@ -108,6 +111,7 @@ class Connection(H11Protocol):
         connections: Connections,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = _Parser(h11.SERVER, MAX_HEAD_BYTES)
         self.address = ""
         """The client's; of IPv6 the network, since every client has billions of addresses."""
         self._table, self._settings = connections, connections.settings
@@ -166,6 +170,23 @@ class Connection(H11Protocol):
                 self.transport.abort()
         elif self.is_waiting and now - self._waiting_since > self._settings.header_seconds:
             self.transport.close()
+
+
+class _Parser(h11.Connection):
+    """h11's, that refuses bodies cut into tiny chunks."""
+
+    _chunks = _bytes = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += 1
+            self._bytes += len(event.data)
+            if self._chunks > FREE_CHUNKS and self._bytes < MIN_CHUNK_BYTES * self._chunks:
+                raise h11.RemoteProtocolError("chunks are too small")
+        return event
 
 
 class _Transport:

@@ -22,7 +22,7 @@ from .metrics import Metrics
 from .settings import ServerSettings
 
 OPEN_ROUTES = frozenset({"/health"})
-"""What is answered without a key."""
+"""What may be read without a key."""
 PIECE_BYTES = 2**16
 """Longer bodies are sent in such pieces, each when the one before has gone out."""
 
@@ -85,7 +85,7 @@ class Guard:
         with ExitStack() as held:
             try:
                 self._check_framing(scope, headers)
-                if scope["path"] not in OPEN_ROUTES:
+                if scope["path"] not in OPEN_ROUTES or scope["method"] not in ("GET", "HEAD"):
                     self._check_caller(headers)
                 if scope["method"] == "POST":
                     self._check_body(headers)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from ..inference.errors import RequestError
 from .app import build_app
-from .connections import ACCEPTED_AT_ONCE, MAX_HEAD_BYTES, Connection, Connections
+from .connections import ACCEPTED_AT_ONCE, Connection, Connections
 from .errors import shutting_down
 from .house import House
 from .logs import log_loop_error, log_requests
@@ -86,7 +86,6 @@ class BoundedServer(uvicorn.Server):
                 server_header=False,
                 ws="none",
                 backlog=ACCEPTED_AT_ONCE,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 timeout_keep_alive=round(settings.header_seconds) or 1,
                 timeout_graceful_shutdown=round(settings.drain_seconds + LAST_SECONDS),
             )
