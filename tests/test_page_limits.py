@@ -237,6 +237,7 @@ def test_uploads_need_the_page_s_cookie(url):
 def test_routes_that_the_page_does_not_use_are_closed(url, route):
     with browser(url) as client:
         assert client.post(f"/gradio_api/{route}", json={}).status_code == 404
+        assert client.post(f"/gradio_api/{route}/", json={}).status_code == 404
         assert client.get("/gradio_api/deep_link?session_hash=x").status_code == 404
         assert client.put("/config").status_code == 404
 
@@ -257,6 +258,14 @@ def test_only_uploads_are_named_in_events(url, folder, file):
         for route in ("run/predict", "queue/join"):
             answer = client.post(f"/gradio_api/{route}", json={**body, "session_hash": "x"})
             assert (answer.status_code, "is uploaded" in answer.text) == (400, True)
+            assert client.post(f"/gradio_api/{route}/", json={**body, "session_hash": "x"}).status_code == 404
+
+
+def test_other_files_are_not_served(url, folder):
+    (folder.parent / "secret.txt").write_text("secret")
+    with browser(url) as client:
+        for path in ("/etc/passwd", folder.parent / "secret.txt", f"{folder}/../secret.txt", Path(__file__)):
+            assert client.get(f"/gradio_api/file={path}").status_code in (403, 404), path
 
 
 def test_bodies_are_bounded(serve):

@@ -125,7 +125,7 @@ class PageMiddleware:
             raise ApiError(403, "without a key this page answers to localhost alone; set a key (--api-key)")
         if origin is not None and not _is_same(origin, host):
             raise ApiError(403, "requests from other web pages are refused; open this page itself")
-        path, method = scope["path"].rstrip("/"), scope["method"]
+        path, method = scope["path"], scope["method"]
         closed = path not in POST_ROUTES if method == "POST" else method not in ("GET", "HEAD")
         if closed or path.startswith(CLOSED):
             raise ApiError(404, "no such route")
@@ -149,6 +149,8 @@ class PageMiddleware:
         async with _deadline(self._settings.body_seconds):
             while True:
                 message = await arriving()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
                 body += message.get("body", b"")
                 if not message.get("more_body", False):
                     break
