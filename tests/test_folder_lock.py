@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from minigemini_cli.app import app
 from test_adapters import KINDS, make_adapter
 from typer.testing import CliRunner
 
@@ -23,7 +24,6 @@ from minigemini.inference.merging import merge
 from minigemini.model import folder_lock as locks
 from minigemini.model.folder_lock import FolderInUseError, folder_lock, output_lock
 from minigemini.training.chain import export
-from minigemini_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 # The file alone: its package takes seconds to import. A forked child outlives its parent, as a loader's workers do.

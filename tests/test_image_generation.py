@@ -187,8 +187,8 @@ def test_progress_is_shown_where_somebody_watches(painter, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size_px": 8}, "size 8"),
-        ({"size_px": (64, 9999)}, "size 9999"),
+        ({"size_px": 8}, "size_px is 8"),
+        ({"size_px": (64, 9999)}, "size_px is 9999"),
         ({"steps": 0}, "steps is 0"),
         ({"guidance": -1}, "guidance is -1"),
         ({"count": 0}, "count is 0"),

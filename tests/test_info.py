@@ -1,6 +1,7 @@
 """`info`: what the headers say is what the model has."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,16 @@ import torch
 from test_adapters import KINDS, make_adapter
 from torch import nn
 
-from minigemini.cli.info import _described
+from minigemini.cli.info import _described, _table
+from minigemini.conversion import PUBLISHED
 from minigemini.inference import CheckpointError, Engine
 from minigemini.inference.checkpoint import check_name, open_checkpoint
-from minigemini.inference.memory import free_memory, verdict
+from minigemini.inference.memory import free_disk, free_memory, verdict
 from minigemini.inference.report import describe, report
 from minigemini.model.outputs import CACHE
 from minigemini.nano import NANO_DIR
+
+GB = 10**9
 
 
 def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):
@@ -98,7 +102,7 @@ def test_a_report_needs_no_folder(tiny_checkpoint, tiny_model):
     found = describe("published", tiny_model.config, open_checkpoint(tiny_checkpoint).tensors)
     assert (found.model, found.folder) == ("published", None)
     assert found.weights_bytes == report(tiny_checkpoint).weights_bytes
-    assert json.loads(json.dumps(_described(found, {"cpu": 0})))["folder"] is None
+    assert json.loads(json.dumps(_described(found, {"cpu": 0}, 0)))["folder"] is None
 
 
 def test_an_adapter_is_described_over_its_base(tiny_checkpoint, tmp_path):
@@ -120,17 +124,56 @@ def test_packed_weights_are_not_described(tiny_checkpoint, tmp_path):
 
 
 def test_verdicts():
-    free = {"cpu": 8, "cuda:0": 4, "cuda:1": 4}
-    assert verdict(4, "cuda:0", free, quantised=True) == "yes"
-    assert verdict(8, "cuda:0", free, quantised=True) == "with --device-map auto"
-    assert verdict(9, "cuda:0", free, quantised=True) == verdict(9, "cpu", free, quantised=True) == "no"
-    assert verdict(99, "cpu", free, quantised=False) == "with --device-map auto"
+    free = {"cpu": 8 * GB, "cuda:0": 4 * GB, "cuda:1": 4 * GB}
+
+    def told(need: int, device: str, **how) -> tuple[str, str]:
+        found = verdict(need * GB, device, free, **{"quantised": False, "disk": 10 * GB, **how})
+        return found.answer, found.reason
+
+    assert told(4, "cuda:0", quantised=True) == ("yes", "")
+    assert told(8, "cuda:0", quantised=True) == ("with --device-map auto", "")
+    for device, has in (("cuda:0", "4.0 GB"), ("cpu", "8.0 GB")):
+        answer, reason = told(9, device, quantised=True)
+        assert (answer, f"9.0 GB are needed, {device} has {has} free" in reason) == ("no", True)
+    assert told(99, "cpu") == ("with --device-map auto", ""), "read from the checkpoint as it is"
+    assert told(26, "cpu", rewritten=True) == ("with --device-map auto", "")
+    answer, reason = told(27, "cpu", rewritten=True)
+    assert (answer, "11.0 GB go to the disk, which has 10.0 GB free" in reason) == ("no", True)
+
+
+def test_files_that_are_still_to_come_need_a_disk(tiny_checkpoint, tiny_model):
+    here = report(tiny_checkpoint)
+    assert here.stored_bytes == 4 * here.total
+    to_come = describe("published", tiny_model.config, open_checkpoint(tiny_checkpoint).tensors)
+    free = {"cpu": 10 * GB}
+    for disk, answer in ((0, "no"), (2 * here.stored_bytes - 1, "no"), (2 * here.stored_bytes, "yes")):
+        fits = to_come.fits(free, disk)
+        assert {fits[way]["cpu"].answer for way in ("float32", "bfloat16", "8bit")} == {answer}
+        assert ("fetched and converted" in fits["float32"]["cpu"].reason) == (answer == "no")
+    assert here.fits(free, 0)["float32"]["cpu"].answer == "yes"
+
+
+def test_every_no_has_a_reason():
+    for model in ("MGM-34B-HD", "MGM-2B"):
+        for free in ({"cpu": 2 * GB}, {"cpu": 30 * GB, "cuda:0": 8 * GB}):
+            for disk in (GB, 200 * GB, 10_000 * GB):
+                found = PUBLISHED[model].report(model)
+                verdicts = [one for on in found.fits(free, disk).values() for one in on.values()]
+                assert all((one.answer == "no") == bool(one.reason) for one in verdicts)
+                said = _described(found, free, disk)
+                noes = [(way, device) for way, on in said["fits"].items() for device, one in on.items() if one == "no"]
+                assert all(said["reasons"][way][device] in _table(found, free, disk) for way, device in noes)
+
+
+def test_the_disk_is_that_of_the_folder_to_be(tmp_path):
+    assert 0 < free_disk(tmp_path / "not" / "here") <= shutil.disk_usage(tmp_path).total
 
 
 def test_nano_does_not_fit_where_its_kernel_does_not_run():
-    fits = report("nano").fits({"cpu": 2**30, "cuda:0": 2**30})
-    assert fits["8bit"] == {"cpu": "yes", "cuda:0": "yes"}
-    assert fits["4bit"] == {"cpu": "no", "cuda:0": "yes"}
+    fits = report("nano").fits({"cpu": 2**30, "cuda:0": 2**30}, 0)
+    assert [one.answer for one in fits["8bit"].values()] == ["yes", "yes"]
+    assert [one.answer for one in fits["4bit"].values()] == ["no", "yes"]
+    assert "use 8bit" in fits["4bit"]["cpu"].reason
 
 
 def test_memory_is_no_more_than_a_container_may_use(tmp_path):

@@ -6,13 +6,13 @@ import json
 import pickle
 
 import pytest
+from minigemini_cli.app import app
 from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.data.media import image_count
 from minigemini.data.readers import open_reader, write_parquet
 from minigemini.data.schema import Fault, SampleError, from_published, from_record
-from minigemini_cli.app import app
 
 
 def encoded() -> bytes:

@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +17,18 @@ from fabricate_pipelines import save_pipeline
 from scripted import script
 
 from minigemini.inference import Engine, Painter
+from minigemini.serving.local import LocalBackend
+from minigemini.serving.settings import ServerSettings
+from minigemini.serving.studio import Studio
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio")
+
+from page_server import running  # noqa: E402
+
+from minigemini.serving.web.page import Page  # noqa: E402
+from minigemini.serving.web.uploads import UploadLimits, UploadStore  # noqa: E402
+
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
 
@@ -30,15 +42,22 @@ WAIT = 60_000
 
 @contextmanager
 def page_of(*arguments: str) -> Iterator[str]:
-    """`minigemini web`; gives its address."""
+    """`minigemini web`; gives its address. Ended while a tab is open, it is quick and leaves no file behind."""
     command = [sys.executable, "-m", "minigemini", "web", "--port", "0", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as program:
+    with (
+        tempfile.TemporaryDirectory() as made,
+        subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": made}
+        ) as program,
+    ):
         assert program.stderr is not None
         try:
             yield next(line for line in program.stderr if "page on" in line).split()[-1]
         finally:
             program.terminate()
             program.communicate(timeout=30)
+            assert program.returncode == 0
+            assert not list(Path(made).glob("minigemini-web-*"))
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +87,13 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def visit(browser):
-    """Open an address; afterwards nothing may have been asked of anyone but the server."""
-    pages, asked = [], []
+    """Open an address; afterwards nothing may have been asked of anyone but the server, or kept back by a policy."""
+    pages, asked, blocked = [], [], []
 
     def open_page(url: str, size: dict = DESK):
         page = browser.new_page(viewport=size)
         page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda line: blocked.append(line.text) if "Content Security Policy" in line.text else None)
         page.goto(url)
         page.wait_for_selector("#chat", timeout=WAIT)
         page.wait_for_selector("textarea", timeout=WAIT)
@@ -85,14 +105,14 @@ def visit(browser):
     for page in pages:
         page.close()
     outside = [url for url in asked if not url.startswith(("http://127.0.0.1", "data:", "blob:"))]
-    assert not outside
+    assert not outside + blocked
 
 
 def ask(page, text: str, *pictures: Path) -> list[str]:
     """Show pictures, ask, and give all answers once this one has ended."""
     if pictures:
         page.locator("input[type=file]").first.set_input_files(pictures)
-        page.wait_for_function(f"document.querySelectorAll('.thumbnail-item').length >= {len(pictures)}")
+        until(page, f"document.querySelectorAll('.thumbnail-item').length >= {len(pictures)}")
     page.locator("textarea").last.fill(text)
     before = len(page.evaluate(ANSWERED))
     page.keyboard.press("Enter")
@@ -100,13 +120,21 @@ def ask(page, text: str, *pictures: Path) -> list[str]:
 
 
 def answers(page, count: int) -> list[str]:
-    page.wait_for_function(f"{ANSWERED}.length >= {count}")
+    until(page, f"{ANSWERED}.length >= {count}")
     page.wait_for_selector("button[aria-label=Submit]")  # it is a stop button while an answer is written
     page.wait_for_selector("#chat button[aria-label=Retry]")
     found: list[str] = []
     while found != (found := page.evaluate(ANSWERED)):  # the box of an edited question has a Submit of its own
         page.wait_for_timeout(500)
     return found
+
+
+def until(page, condition: str) -> None:
+    """Wait for it; Playwright's own `wait_for_function` evaluates text in the page, which the page's policy forbids."""
+    deadline = time.monotonic() + WAIT / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(100)
 
 
 def photograph(page, name: str, **how) -> None:
@@ -134,11 +162,11 @@ def test_retry_edit_and_history(address, visit, said):
     page.locator("#chat button[aria-label=Edit]").last.click()
     page.locator("#chat textarea").fill(READ)
     page.locator("#chat button[aria-label=Submit]").click()
-    page.wait_for_function(f"{ANSWERED}.length == 1 || ({ANSWERED})[1] != {json.dumps(first[1])}")
+    until(page, f"{ANSWERED}.length == 1 || ({ANSWERED})[1] != {json.dumps(first[1])}")
     edited = answers(page, 2)
     assert "How many things are there?" not in page.locator("#chat").inner_text()
     page.get_by_text("New chat").click()
-    page.wait_for_function(f"{ANSWERED}.length == 0")
+    until(page, f"{ANSWERED}.length == 0")
     page.get_by_text(READ).first.click()
     assert answers(page, 2) == edited
 
@@ -158,7 +186,7 @@ def test_several_pictures_pasted_and_dropped(address, visit):
 
     for number, (kind, file) in enumerate([("paste", SIGN), ("drop", THINGS)], start=1):
         page.evaluate(bring, [kind, base64.b64encode(file.read_bytes()).decode()])
-        page.wait_for_function(f"document.querySelectorAll('.thumbnail-item').length == {number}")
+        until(page, f"document.querySelectorAll('.thumbnail-item').length == {number}")
     assert len(ask(page, "What does the sign in the first picture say?")) == 1
     assert page.locator("#chat .user img").count() == 2
 
@@ -176,14 +204,111 @@ def test_votes_are_kept_only_with_consent(address, visit, votes, said):
     assert (kept["question"], kept["answer"], kept["liked"]) == (READ, said, False)
 
 
-def test_what_is_no_picture_is_told(address, visit, tmp_path):
+def refused(page, reason: str) -> None:
+    """The last question was refused, and the next one can be typed."""
+    page.wait_for_selector(f"text={reason}")
+    page.wait_for_selector("button[aria-label=Submit]")
+    until(page, "!document.querySelector('textarea:last-of-type').disabled")
+
+
+def send(page, text: str) -> None:
+    page.locator("textarea").last.fill(text)
+    page.keyboard.press("Enter")
+
+
+def test_after_what_is_no_picture_the_conversation_goes_on(address, visit, said, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture at all")
+    (tmp_path / "large.png").write_bytes(SIGN.read_bytes() + bytes(21 * 2**20))
     page = visit(address)
     page.locator("input[type=file]").first.set_input_files([tmp_path / "bad.png"])
     page.wait_for_selector(".thumbnail-item")
-    page.locator("textarea").last.fill("What is it?")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("text=not a picture in JPEG")
+    send(page, "What is it?")
+    refused(page, "not a picture in JPEG")
+    photograph(page, "web-refused.png")
+    page.locator("input[type=file]").first.set_input_files([tmp_path / "large.png"])
+    page.wait_for_selector("text=exceed the maximum allowed size")
+    assert ask(page, READ, SIGN)[-1] == said
+
+
+def test_nothing_typed_or_answered_is_markup(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    """In the real document; `visit` sees to it that nothing is asked of another host."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    typed = "What? <img src=http://evil.example/1> <b id=bold>1</b> &lt;i> ![x](http://evil.example/2) 1 < 2 & 3"
+    answered = "<img src=http://evil.example/3 onerror=alert(1)> </div><iframe src=http://evil.example/4></iframe>"
+    caption = "<h><img src=http://evil.example/5></h>"
+    prompts = script(engine, [answered, f"Here. {caption}", "Bye."], monkeypatch)
+    page_of_it = Page(
+        Studio(LocalBackend(engine, "tiny"), painter), ServerSettings(port=0), UploadStore(tmp_path), engine
+    )
+    with running(page_of_it) as url:
+        page = visit(url)
+        send(page, typed)
+        assert answers(page, 1)[0] == answered
+        assert page.locator("#chat .user").first.inner_text().strip() == typed
+        page.get_by_text("Settings").click()
+        page.get_by_label("Answer with a picture").check()
+        send(page, "Draw <img src=http://evil.example/6>")
+        page.wait_for_selector("text=Not drawn")
+        page.wait_for_selector("button[aria-label=Submit]")
+        page.get_by_label("Answer with a picture").uncheck()
+        send(page, "Bye")
+        until(page, f"{ANSWERED}.join().includes('Bye.')")
+        photograph(page, "web-markup.png")
+        assert page.evaluate("document.querySelectorAll('[src*=evil], [href*=evil], #bold, iframe').length") == 0
+    assert typed in prompts[1]
+    assert answered in prompts[1]
+
+
+def test_after_a_fault_and_when_busy_the_box_can_be_used(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    generate, released = engine.model.generate, threading.Event()
+
+    def fail(**_) -> None:
+        raise RuntimeError("out of order")
+
+    def wait(**how):
+        released.wait(WAIT / 1000)
+        return generate(**how)
+
+    studio = Studio(LocalBackend(engine, "tiny"))
+    with running(Page(studio, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
+        one, other = visit(url), visit(url)
+        monkeypatch.setattr(engine.model, "generate", fail)
+        send(one, "What?")
+        refused(one, "the server failed on this request")
+        monkeypatch.setattr(engine.model, "generate", wait)
+        send(one, "What?")
+        one.wait_for_selector("button[aria-label=Stop]")
+        send(other, "Me too")
+        refused(other, "requests are being answered")
+        released.set()
+        assert len(answers(one, 2)) == 2
+        send(other, "Now?")
+        assert len(answers(other, 2)) == 2
+
+
+def test_pictures_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    store = UploadStore(tmp_path, UploadLimits(idle_seconds=3))
+    studio = Studio(LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
+    with running(Page(studio, ServerSettings(port=0), store)) as url:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_selector("textarea", timeout=WAIT)
+        page.locator("input[type=file]").first.set_input_files([SIGN])
+        page.wait_for_selector(".thumbnail-item")
+        page.reload()
+        page.wait_for_selector("textarea", timeout=WAIT)
+        page.wait_for_timeout(5000)
+        assert list(tmp_path.rglob("sign.png"))
+        page.close()
+        deadline = time.monotonic() + 20
+        while list(tmp_path.rglob("sign.png")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_it_fits_a_phone(address, visit):
@@ -209,7 +334,7 @@ def test_an_answer_is_stopped(tiny_checkpoint, visit):
         page.keyboard.press("Tab")
         page.locator("textarea").last.fill("Go on")
         page.keyboard.press("Enter")
-        page.wait_for_function(f"{ANSWERED}.length == 1")
+        until(page, f"{ANSWERED}.length == 1")
         page.locator("button[aria-label=Stop]").click()
         page.wait_for_selector("button[aria-label=Submit]")
         stopped = page.evaluate(ANSWERED)
@@ -219,20 +344,13 @@ def test_an_answer_is_stopped(tiny_checkpoint, visit):
 
 def test_a_drawn_picture_is_part_of_the_conversation(tiny_checkpoint, visit, tmp_path, monkeypatch):
     """By a model whose answers are scripted, and a painter of random weights."""
-    from minigemini.serving.local import LocalBackend
-    from minigemini.serving.settings import ServerSettings
-    from minigemini.serving.studio import Studio
-    from minigemini.serving.web.launching import start
-    from minigemini.serving.web.page import Page
-
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
     painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     answers = ["Here it is. <h>a red house</h>", "A house.", "<h>a unicorn</h>"]
     prompts = script(engine, answers, monkeypatch)
     studio = Studio(LocalBackend(engine, "tiny"), painter)
-    blocks, url = start(Page(studio, ServerSettings(port=0), tmp_path, engine))
-    try:
+    with running(Page(studio, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
         assert page.get_by_label("Read writing (OCR): the server runs without --ocr").is_disabled()
@@ -254,5 +372,3 @@ def test_a_drawn_picture_is_part_of_the_conversation(tiny_checkpoint, visit, tmp
         ask(page, "Draw a unicorn")
         page.wait_for_selector("text=no word for unicorn")
         assert page.locator("#chat .bot img").count() == 1
-    finally:
-        blocks.close(verbose=False)

@@ -225,7 +225,7 @@ def test_pictures_from_words(served, painter):
         ({"prompt": " "}, "caption is empty"),
         ({"size": "128x128"}, "draws 64 x 64"),
         ({"size": "512x512"}, "at most 65,536 pixels"),
-        ({"size": "10x10"}, "a side has 16"),
+        ({"size": "10x10"}, "from 16 to 4096"),
         ({"model": "dall-e-3"}, "the painter here is tiny"),
         ({"n": 11}, "n: "),
     ],

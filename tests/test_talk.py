@@ -21,10 +21,12 @@ from minigemini.serving.local import LocalBackend
 from minigemini.serving.remote import RemoteBackend
 from minigemini.serving.settings import ServerSettings
 from minigemini.serving.studio import Studio
-from minigemini.serving.web.talk import DRAWN, UNDRAWN, job_of, said
+from minigemini.serving.web.talk import DRAWN, REFUSED, UNDRAWN, job_of, said, with_refusal
+from minigemini.serving.web.uploads import UploadStore
 from minigemini.serving.web.votes import Vote, Votes
 
 SHORT = Sampling(max_new_tokens=12)
+SESSION = "0" * 32
 
 
 def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, picture, tmp_path):
@@ -50,7 +52,7 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
     async def answer(message, history) -> list[str]:
         studio = Studio(LocalBackend(engine, "tiny"))
         job = job_of(message, history, SHORT, ServerSettings(), tmp_path)
-        return [text async for text in said(studio, job, tmp_path)]
+        return [text async for text in said(studio, job, UploadStore(tmp_path).keeping(SESSION))]
 
     texts = asyncio.run(answer({"text": "And now?", "files": [str(files[2])]}, history))
     assert texts[-1] == second
@@ -80,7 +82,7 @@ def test_drawn_pictures_are_part_of_the_conversation(tiny_checkpoint, tmp_path, 
         for text, draw in asked:
             sampling = Sampling(max_new_tokens=100, seed=2)
             job = job_of({"text": text, "files": []}, history, sampling, ServerSettings(), uploads, draw)
-            shown = [piece async for piece in said(studio, job, uploads)]
+            shown = [piece async for piece in said(studio, job, UploadStore(uploads).keeping(SESSION))]
             last = shown[-1] if isinstance(shown[-1], list) else [{"role": "assistant", "content": shown[-1]}]
             history.extend([{"role": "user", "content": text}, *map(kept, last)])
             histories.append(last)
@@ -120,6 +122,39 @@ def test_what_is_no_picture_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ApiError, match="picture 1"):
         job_of({"text": "x", "files": [str(tmp_path / "a.png")]}, [], SHORT, ServerSettings(), tmp_path)
+
+
+def test_what_was_refused_is_no_part_of_the_conversation(tmp_path, picture):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    picture(0).save(tmp_path / "good.png")
+
+    def shown(name: str, text: str) -> dict:
+        return {"role": "user", "content": [{"type": "file", "file": {"path": str(tmp_path / name)}}, text]}
+
+    history = [
+        shown("good.png", "What?"),
+        {"role": "assistant", "content": "A ball."},
+        shown("bad.png", "And this?"),
+        *with_refusal("", "picture 2: not a picture"),
+        {"role": "user", "content": "Once more?"},
+        *with_refusal("It is", "the server failed"),
+    ]
+    assert history[-1]["metadata"]["title"] == REFUSED
+    job = job_of({"text": "Why?", "files": []}, history, SHORT, ServerSettings(), tmp_path)
+    assert [part["text"] for message in job.messages for part in message["content"] if part["type"] == "text"] == [
+        "What?",
+        "A ball.",
+        "Why?",
+    ]
+    assert len(job.draws) == 2
+
+
+@pytest.mark.parametrize(("pictures", "text", "message"), [(9, "x", "9 pictures"), (0, "x" * 101, "101 characters")])
+def test_a_conversation_has_limits(tmp_path, picture, pictures, text, message):
+    picture(0).save(tmp_path / "a.png")
+    question = {"text": text, "files": [str(tmp_path / "a.png")] * pictures}
+    with pytest.raises(ApiError, match=message):
+        job_of(question, [], SHORT, ServerSettings(max_text_chars=100), tmp_path)
 
 
 def test_only_what_was_uploaded_is_read(tmp_path):

@@ -41,7 +41,7 @@ def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) ->
         f"![Figures of every seed and their means, and the paper's]({PLOT})",
         "",
     ]
-    (folder / REPORT).write_text("\n".join(lines))
+    (folder / REPORT).write_text("\n".join(lines), encoding="utf-8")
     return folder / REPORT
 
 

@@ -154,5 +154,5 @@ def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
 def _logging(home: Path) -> Iterator[None]:
     """Have what is shown written into a file of this folder."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / RUN_LOG).open("a") as log, redirect_stderr(log):
+    with (home / RUN_LOG).open("a", encoding="utf-8") as log, redirect_stderr(log):
         yield

@@ -3,6 +3,9 @@
 
 def main() -> None:
     """Run `minigemini` with the arguments of this process."""
+    from .streams import prepare_streams
+
+    prepare_streams()
     from .app import app
 
     app()

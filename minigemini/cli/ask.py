@@ -1,6 +1,5 @@
 """`minigemini ask`: pictures and a question in, the answer out."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +19,7 @@ from .common import (
     printable,
 )
 from .load_options import LoadOptions
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.inference import Answer, AnswerStream, Engine
@@ -59,10 +59,12 @@ def ask(
     loading.check(model)
 
     from minigemini.inference import Sampling
+    from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
+    check_text("the question", question)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
         from minigemini.inference.png import check_target, write_png
@@ -78,7 +80,7 @@ def ask(
             _print_pieces(stream)
         answer = stream.answer
     if as_json:
-        print(json.dumps(_described(engine, pictures, question, answer), ensure_ascii=False))
+        print_json(_described(engine, pictures, question, answer))
     if explain is not None:
         from minigemini.inference.explain import explain_pictures
 

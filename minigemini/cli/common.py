@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from .option_groups import expand
+from .streams import drop_output
 
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 """Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
@@ -69,15 +70,17 @@ def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         try:
             expanded(**values)
+            sys.stdout.flush()  # or what it cannot take is noticed when nobody can say so any more
         except KeyboardInterrupt:
             print(file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # e.g. `minigemini ask … | head -c 1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
+            drop_output()
             raise typer.Exit(NOBODY_READS) from None
         except OSError as error:  # no such folder, no permission, a full disk: nothing that a traceback would help with
             if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            drop_output()
             fail(f"{error.filename or 'writing'}: {error.strerror}")
         except ValueError as error:
             if not _is_bad_input(error):

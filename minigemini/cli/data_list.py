@@ -1,12 +1,12 @@
 """`minigemini data list`: the sources of the paper."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .common import fail, one_line_errors
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.corpus.declared import RemoteFile, Source
@@ -37,7 +37,7 @@ def list_sources(
     except ValueError as error:
         fail(str(error))
     if as_json:
-        print(json.dumps([{**asdict(one), "samples": one.samples} for one in chosen], indent=2, ensure_ascii=False))
+        print_json([{**asdict(one), "samples": one.samples} for one in chosen], indent=2)
     elif source:
         print(_record(chosen[0]))
     else:

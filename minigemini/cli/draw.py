@@ -1,6 +1,5 @@
 """`minigemini draw`: a request in, a picture out."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from .common import (
     printable,
 )
 from .load_options import LoadOptions
+from .streams import print_json
 
 if TYPE_CHECKING:
     from minigemini.inference import DrawnPicture
@@ -78,12 +78,14 @@ def draw(
     loading.check(model)
 
     from minigemini.inference import Drawing, Sampling
+    from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
     from minigemini.inference.pipelines import usual_painter
     from minigemini.inference.png import check_target
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
+    check_text("the request", request)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
     check_target(output)
@@ -135,4 +137,4 @@ def _tell(drawn: "list[DrawnPicture]", output: Path, text: str, as_json: bool) -
             print(printable(f"{file}: {picture.caption} (seed {picture.seed})"))
     if as_json:
         told = [{"file": str(file), **picture.described()} for picture, file in zip(drawn, files, strict=True)]
-        print(json.dumps({"answer": text, "pictures": told}, ensure_ascii=False))
+        print_json({"answer": text, "pictures": told})

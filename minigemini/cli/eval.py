@@ -94,9 +94,10 @@ def evaluate(
         **asdict(loading),
     )
     try:
-        print(run(settings))
+        table = run(settings)
     except (DataError, ModuleNotFoundError, OSError) as error:
         fail(str(error))
+    print(table)
 
 
 def _list() -> None:

@@ -64,20 +64,24 @@ def web(
     if server is not None and (painter or ocr):
         fail("the server draws and reads: start it with --painter and --ocr, and leave them out here")
     check_painter(painter)
-    settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()))
-    with tempfile.TemporaryDirectory(prefix="minigemini-web-") as uploads:  # gone when the program ends
+    settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()), drain_seconds=5)
+    with tempfile.TemporaryDirectory(prefix="minigemini-web-") as made:  # gone when the program ends
+        uploads = os.path.realpath(made)
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
+        from minigemini.serving.run import listen
         from minigemini.serving.studio import Studio
         from minigemini.serving.web.launching import launch
         from minigemini.serving.web.page import Page
+        from minigemini.serving.web.uploads import UploadStore
         from minigemini.serving.web.votes import Votes
 
+        sock, store = listen(host, port), UploadStore(Path(uploads))
         kept = Votes(votes) if votes is not None else None
         if server is not None:
             from minigemini.serving.remote import RemoteBackend
 
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
-            page = Page(Studio(backend), settings, Path(uploads), votes=kept)
+            page = Page(Studio(backend), settings, store, votes=kept)
         else:
             from minigemini.inference.adapters import find_source
             from minigemini.inference.ocr import TextReader
@@ -89,5 +93,5 @@ def web(
             drawing = loading.load_painter(painter, offload) if painter is not None else None
             studio = Studio(LocalBackend(engine, short_name(model)), drawing, reader)
             card = card_of(find_source(model, loading.base).folder)
-            page = Page(studio, settings, Path(uploads), engine, card, kept)
-        launch(page, lambda where: print(f"minigemini: page on {where}", file=sys.stderr, flush=True))
+            page = Page(studio, settings, store, engine, card, kept)
+        launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))

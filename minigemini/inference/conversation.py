@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Self
 from PIL import Image
 
 from ..model.pictures import open_picture
+from .arguments import check_picture, check_text, check_type, listed_pictures, shown
 from .captions import CaptionParser
 from .drawing import Drawing, DrawnPicture
-from .engine import GREEDY, Engine, Picture, Sampling
+from .engine import Engine, Picture
+from .errors import RequestError
 from .prompts import Message
+from .sampling import GREEDY, Sampling
 from .streaming import Answer, AnswerStream
 
 if TYPE_CHECKING:
@@ -37,21 +40,26 @@ class Conversation:
 
     Args:
         engine: who answers.
-        pictures: shown with the first question.
+        pictures: shown with the first question; one, or several in a list.
         reader: reads the strings in pictures, which go into the prompt beside them; None leaves them to the model.
 
     Raises:
         PictureError: a picture that is not read.
+        RequestError: an argument of another type.
     """
 
-    def __init__(self, engine: Engine, pictures: Sequence[Picture] = (), reader: "TextReader | None" = None) -> None:
+    def __init__(
+        self, engine: Engine, pictures: Picture | Sequence[Picture] = (), reader: "TextReader | None" = None
+    ) -> None:
+        check_type("engine", engine, Engine, "an Engine")
         self.engine, self.reader = engine, reader
         self.reset()
-        for picture in pictures:
+        for picture in listed_pictures(pictures):
             self.add_picture(picture)
 
     def add_picture(self, picture: Picture) -> None:
-        """Show a picture with the next question. Raises `PictureError`."""
+        """Show a picture with the next question. Raises `PictureError`, and `RequestError` for what can be none."""
+        check_picture(picture)
         self._shown.append(open_picture(picture))
 
     def reset(self) -> None:
@@ -75,6 +83,7 @@ class Conversation:
             sampling: how the answer is chosen.
             draw: ask for an image: the answer then has a caption in it, see `captions`.
         """
+        check_text("question", question)
         content: list[Message] = [{"type": "image", "image": image} for image in self._shown]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
         strings = [] if self.reader is None else [s for image in self._shown for s in self.reader.read(image)]
@@ -165,6 +174,8 @@ class RequestStream(Iterator[str]):
         """Read what is left, and draw the last caption; without one there are no pictures. Errors as `Painter.draw`."""
         for _ in self:
             pass
+        if not callable(getattr(painter, "draw", None)):
+            raise RequestError(f"painter is {shown(painter)}; it is a Painter")
         pictures = painter.draw(self.captions[-1], drawing, start, progress) if self.captions else []
         for picture in pictures:
             self._conversation.add_picture(picture.image)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from .arguments import check_number, check_path, check_text, check_whole, shown
 from .errors import RequestError
 from .png import write_png
 
@@ -36,24 +37,27 @@ class Drawing:
     """How much of the picture that is started from may change: above 0, and 1 is all."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.size_px, tuple) and len(self.size_px) != 2:
+            raise RequestError(f"size_px is {shown(self.size_px)}; it is a side, or width and height")
         for side in self.size:
-            if not 16 <= side <= _MOST_PX:
-                raise RequestError(f"size {side} pixels: a side has 16 to {_MOST_PX}")
-        if self.steps is not None and not 1 <= self.steps <= _MOST_STEPS:
-            raise RequestError(f"steps is {self.steps}; it goes from 1 to {_MOST_STEPS}")
-        if self.guidance is not None and not 0 <= self.guidance <= 100:
-            raise RequestError(f"guidance is {self.guidance}; it goes from 0 to 100")
-        if not 1 <= self.count <= _MOST_PICTURES:
-            raise RequestError(f"count is {self.count}; it goes from 1 to {_MOST_PICTURES} pictures")
-        if self.seed is not None and not 0 <= self.seed < 2**63 - _MOST_PICTURES:
-            raise RequestError(f"seed is {self.seed}; it goes from 0 to {2**63 - _MOST_PICTURES - 1}")
-        if not 0 < self.strength <= 1:
-            raise RequestError(f"strength is {self.strength}; it goes from above 0 to 1")
+            check_whole("size_px", side, 16, _MOST_PX)
+        if self.steps is not None:
+            check_whole("steps", self.steps, 1, _MOST_STEPS)
+        if self.guidance is not None:
+            check_number("guidance", self.guidance, 0, 100)
+        if self.negative_prompt is not None:
+            check_text("negative_prompt", self.negative_prompt)
+        check_whole("count", self.count, 1, _MOST_PICTURES)
+        if self.seed is not None:
+            check_whole("seed", self.seed, 0, 2**63 - _MOST_PICTURES - 1)
+        check_number("strength", self.strength, 0, 1)
+        if self.strength == 0:
+            raise RequestError("strength is 0; it is above 0 and at most 1")
 
     @property
     def size(self) -> tuple[int, ...]:
         """Width and height; empty where the painter chooses."""
-        return () if self.size_px is None else (self.size_px,) * 2 if isinstance(self.size_px, int) else self.size_px
+        return () if self.size_px is None else self.size_px if isinstance(self.size_px, tuple) else (self.size_px,) * 2
 
 
 @dataclass(frozen=True)
@@ -85,4 +89,5 @@ class DrawnPicture:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as PNG, with what it was drawn from in its text chunks. Raises `RequestError`."""
+        check_path("path", path)
         write_png(self.image, Path(path), self.described())

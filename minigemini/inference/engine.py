@@ -9,6 +9,7 @@ import torch
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.pictures import Source
 from .adapters import find_source
+from .arguments import check_path, check_type
 from .errors import RequestError
 from .loading import load_config, load_model, load_processor
 from .placing import choose_placement, input_device
@@ -17,6 +18,7 @@ from .sampling import COLDEST, GREEDY, Sampling
 from .streaming import Answer, AnswerStream
 
 Picture = Source
+
 
 class Engine:
     """A model and its processor, ready to answer.
@@ -61,6 +63,9 @@ class Engine:
             CheckpointError: there is no such checkpoint, or it is not whole, or the adapter belongs to another.
             RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
         """
+        check_path("model", model)
+        if base is not None:
+            check_path("base", base)
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
         found = find_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
@@ -85,12 +90,12 @@ class Engine:
 
         Raises:
             PictureError: a picture that is not read.
-            RequestError: an empty question, or one that does not fit into the model's context.
+            RequestError: an argument of another type, an empty question, or one that does not fit into the model's
+                context.
         """
         from .conversation import Conversation  # which imports this file
 
-        shown: Any = pictures if isinstance(pictures, list | tuple) else [pictures]
-        return Conversation(self, shown).ask(question, sampling)
+        return Conversation(self, pictures).ask(question, sampling)
 
     def stream(
         self,
@@ -112,6 +117,7 @@ class Engine:
         Raises:
             RequestError: messages that are no such ones, an empty question, or too much for the model's context.
         """
+        check_type("sampling", sampling, Sampling, "a Sampling")
         inputs = self._prompts.inputs(messages, draw, ocr)
         room = self._prompts.room(inputs["input_ids"].shape[1])
         drawn = sampling.temperature >= COLDEST

@@ -11,6 +11,7 @@ from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .arguments import check_type
 from .engine import Engine
 from .errors import RequestError
 
@@ -76,6 +77,10 @@ def explain_pictures(engine: Engine, pictures: Sequence[Image.Image]) -> Image.I
     Raises:
         RequestError: the model is the baseline without mining.
     """
+    if not pictures:
+        raise RequestError("there is no picture to explain; give one")
+    for number, picture in enumerate(pictures, start=1):
+        check_type(f"picture {number}", picture, Image.Image, "a PIL.Image")
     rows = [draw(*look(engine, picture)) for picture in pictures]
     sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), PAPER)
     top = 0

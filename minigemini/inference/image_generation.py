@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..model.pictures import open_picture
+from .arguments import check_path, check_picture, check_text, check_type
 from .drawing import Drawing, DrawnPicture
 from .engine import Picture
 from .errors import RequestError, one_line
@@ -62,6 +63,7 @@ class Painter:
             CheckpointError: there is no such pipeline, or it is none that may be loaded.
             RequestError: no such device, dtype or way to offload, or a library that it needs is missing.
         """
+        check_path("painter", painter)
         need_diffusers()
         name, chosen = os.fspath(painter), choose_device(device)
         if offload is not None and offload not in OFFLOADS:
@@ -104,6 +106,11 @@ class Painter:
             PictureError: the picture is not read.
             RequestError: an empty caption, or a setting that this painter does not take.
         """
+        check_text("caption", caption)
+        if drawing is not None:
+            check_type("drawing", drawing, Drawing, "a Drawing")
+        if picture is not None:
+            check_picture(picture)
         drawing = self._complete(drawing or Drawing(), picture is not None)
         if not caption.strip():
             raise RequestError("the caption is empty; say what to draw")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from .arguments import check_path, check_type
 from .errors import RequestError
 from .quantising import check_way
 
@@ -34,6 +35,12 @@ def check_load_options(
         raise RequestError(f"dtype {dtype!s} is unknown; use {', '.join(DTYPE_NAMES)}")
     if quantize is not None:
         check_way(quantize)
+    if offload_folder is not None:
+        check_path("offload_folder", offload_folder)
+    if max_memory is not None:
+        check_type("max_memory", max_memory, Mapping, "a dict of sizes by device")
+    if device_map is not None:
+        check_type("device_map", device_map, (str, Mapping), f"one of {', '.join(DEVICE_MAPS)}, or a dict of modules")
     if device_map is None:
         if offload_folder is not None or max_memory is not None:
             raise RequestError("offload_folder and max_memory belong to a device_map; give device_map auto too")

@@ -1,8 +1,11 @@
-"""How much memory this machine can still give, by device, and what of a model fits into it."""
+"""How much memory and disk this machine can still give, and what of a model fits into it."""
 
 import os
+import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..model.system import PROC, physical_bytes
 
@@ -29,17 +32,56 @@ def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> dict[str, int]:
     return free
 
 
-def verdict(need: int, device: str, free: dict[str, int], quantised: bool) -> str:
-    """Whether `need` bytes fit on a device: `yes`, `with --device-map auto`, or `no`.
+def free_disk(folder: Path) -> int:
+    """Free bytes where a folder is, or will be."""
+    return shutil.disk_usage(next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())).free
 
-    What is not quantised can always be spread: over all devices, memory, and the disk, from which it is read again for
-    every token. What is quantised is spread over GPUs alone.
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model can be loaded in one way on one device."""
+
+    answer: Literal["yes", "with --device-map auto", "no"]
+    reason: str = ""
+    """Why not."""
+
+
+YES, SPREAD = Verdict("yes"), Verdict("with --device-map auto")
+
+
+def verdict(
+    need: int, device: str, free: dict[str, int], quantised: bool, *, disk: int, rewritten: bool = False
+) -> Verdict:
+    """Whether `need` bytes fit on a device.
+
+    What is not quantised can be spread: over all devices, memory, and the disk, from which it is read again for every
+    token. What is quantised is spread over GPUs alone.
+
+    Args:
+        need: bytes in memory.
+        device: one of `free`.
+        free: bytes by device.
+        quantised: whether the weights are.
+        disk: free bytes there.
+        rewritten: whether what goes to the disk is written there, since the checkpoint has it in another dtype.
     """
     if need <= free[device]:
-        return "yes"
-    together = sum(size for name, size in free.items() if name.startswith("cuda"))
-    spread = not quantised or (device.startswith("cuda") and need <= together)
-    return "with --device-map auto" if spread else "no"
+        return YES
+    lacking = f"{in_gb(need)} are needed, {device} has {in_gb(free[device])} free"
+    if quantised:
+        gpus = sum(size for name, size in free.items() if name.startswith("cuda"))
+        if device.startswith("cuda") and need <= gpus:
+            return SPREAD
+        return Verdict("no", f"{lacking}, and quantized weights are spread over GPUs alone")
+    on_disk = need - sum(free.values()) if rewritten else 0
+    if on_disk <= disk:
+        return SPREAD
+    return Verdict("no", f"{lacking}, and of the rest {in_gb(on_disk)} go to the disk, which has {in_gb(disk)} free")
+
+
+def in_gb(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _may_have_gpu() -> bool:

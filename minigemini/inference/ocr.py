@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .arguments import check_number
 from .errors import RequestError
 
 CONFIDENCE = 0.1
@@ -24,8 +25,7 @@ class TextReader:
     """
 
     def __init__(self, confidence: float = CONFIDENCE) -> None:
-        if not 0 <= confidence <= 1:
-            raise RequestError(f"OCR confidence is {confidence}; it goes from 0 to 1")
+        check_number("OCR confidence", confidence, 0, 1)
         self.confidence = confidence
         self._engine = _engine()
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .arguments import check_type
 from .errors import RequestError
 from .load_checks import DTYPE_NAMES, check_load_options
 from .quantising import quantization_config
@@ -78,6 +79,7 @@ def choose_device(device: str | None = None) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device is None:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    check_type("device", device, (str, torch.device), "a name: cpu, cuda, cuda:1 or mps")
     try:
         chosen = torch.device(device)
     except RuntimeError:

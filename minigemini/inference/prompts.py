@@ -1,12 +1,13 @@
 """From messages to what a model reads, checked; needs the processor and no weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
 from PIL import Image
 
 from ..model import MiniGeminiConfig, MiniGeminiProcessor
+from .arguments import check_text, shown
 from .errors import RequestError, one_line
 
 Message = dict[str, Any]
@@ -42,7 +43,13 @@ class Prompts:
     def written_out(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> list[Message]:
         """The messages with wishes and strings in their text, for servers that know of neither. Raises as `text`."""
         self._check(messages)
-        return self._processor.with_requests(messages, draw, ocr)
+        _check_list("draw", draw, bool)
+        for strings in ocr if _is_list(ocr) and not all(isinstance(one, str) for one in ocr) else [ocr]:
+            _check_list("ocr", strings, str)
+        try:
+            return self._processor.with_requests(messages, draw, ocr)
+        except ValueError as error:  # for another number of user turns
+            raise RequestError(one_line(error)) from None
 
     def text(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> str:
         """The prompt, one placeholder per picture; BOS only where the chat format has it. Raises `RequestError`."""
@@ -70,7 +77,7 @@ class Prompts:
         return self.context_tokens - length
 
     def _apply(self, messages: Sequence[Message], **how: Any) -> Any:
-        self._check(messages)
+        self.written_out(messages, how["draw"], how["ocr"])
         try:
             return self._processor.apply_chat_template(list(messages), add_generation_prompt=True, **how)
         except TemplateError as error:  # e.g. a format without system messages
@@ -78,20 +85,45 @@ class Prompts:
 
     def _check(self, messages: Sequence[Message]) -> None:
         """Let through opened pictures and plain text only: Transformers would fetch a picture given as an address."""
-        texts = [self._text_of(message["content"]) for message in messages]
+        if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):
+            raise RequestError(f"messages are {shown(messages)}; they are a list of dicts with a role and content")
+        texts = [self._text_of(message) for message in messages]
         image_token = self._processor.image_token
         if any(image_token in text for text in texts):
             raise RequestError(f"the text holds {image_token}, which stands for a picture; leave it out")
         if not texts or not texts[-1].strip():
             raise RequestError("the question is empty; ask something")
 
-    def _text_of(self, content: str | Sequence[Message]) -> str:
+    def _text_of(self, message: Message) -> str:
         """The text of one message, once its parts are known to be of the two kinds."""
-        if isinstance(content, str):
-            return content
-        for part in content:
-            kind = str(part.get("type"))
-            wanted = {"text": str, "image": Image.Image}.get(kind)
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+            raise RequestError(f"a message is {shown(message)}; it is a dict with a role and content")
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if not isinstance(parts, list | tuple):
+            raise RequestError(f"a message's content is {shown(content)}; it is a text, or a list of texts and images")
+        for part in parts:
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            wanted = {"text": str, "image": Image.Image}.get(str(kind))
             if wanted is None or part.keys() != {"type", kind} or not isinstance(part[kind], wanted):
-                raise RequestError(f"a message has a part {sorted(part)}; a part is a text, or an image as PIL.Image")
-        return "".join(part["text"] for part in content if part["type"] == "text")
+                raise RequestError(f"a message has a part {shown(part)}; a part is a text, or an image as PIL.Image")
+        text = "".join(part["text"] for part in parts if part["type"] == "text")
+        check_text("the text", text)
+        return text
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _check_list(name: str, value: Any, kind: type) -> None:
+    """Refuse what is neither of a kind nor a list of it; texts come in lists alone."""
+    if not (isinstance(value, kind) and kind is not str) and not (
+        _is_list(value) and all(isinstance(one, kind) for one in value)
+    ):
+        raise RequestError(
+            f"{name} is {shown(value)}; it is {'a bool, or ' if kind is bool else ''}a list of {kind.__name__}s"
+        )
+    if kind is str:
+        for text in value:
+            check_text(name, text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .checkpoint import StoredTensor
 from .errors import CheckpointError
-from .memory import verdict
+from .memory import Verdict, in_gb, verdict
 from .quantising import NF4_BLOCK, NF4_ROWS, WAYS, stored_way
 
 if TYPE_CHECKING:
@@ -28,6 +28,17 @@ PARTS = {
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per parameter in each dtype that the engine loads."""
+
+LOADED_AS = ("float32", "bfloat16", *WAYS)
+"""Ways of loading that `fits` tells of."""
+
+STORED_BYTES = (
+    dict.fromkeys(("F64", "I64", "U64"), 8)
+    | dict.fromkeys(("F32", "I32", "U32"), 4)
+    | dict.fromkeys(("F16", "BF16", "I16", "U16"), 2)
+    | dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1)
+)
+"""Bytes per number in each dtype of safetensors."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +85,37 @@ class Report:
         """Keys and values of all layers for one token, visual or not, by dtype."""
         return {dtype: self.cached_numbers * size for dtype, size in BYTES.items()}
 
-    def fits(self, free: dict[str, int], tokens: int = 1000) -> dict[str, dict[str, str]]:
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the files that hold the weights."""
+        return sum(count * STORED_BYTES[dtype] for dtype, count in self.stored_as.items())
+
+    def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, Verdict]]:
         """Whether each way of loading fits, by device; see `memory.verdict`.
 
         Args:
             free: bytes by device.
+            disk: free bytes there. Files that are not here yet are fetched, and then converted into a second copy.
             tokens: of text whose keys and values must fit too, beside those of one picture.
         """
-        found: dict[str, dict[str, str]] = {}
-        for way in ("float32", "bfloat16", *WAYS):
+        to_come = 0 if self.folder is not None else 2 * self.stored_bytes
+        if to_come > disk:
+            what = f"its files, fetched and converted, take {in_gb(to_come)}, and the disk has {in_gb(disk)} free"
+            return {way: {device: Verdict("no", what) for device in free} for way in LOADED_AS}
+        found: dict[str, dict[str, Verdict]] = {}
+        for way in LOADED_AS:
             weights = (self.weights_bytes | self.quantised_bytes)[way]
             cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
             need = weights + cache * (tokens + self.tokens_per_picture)
-            found[way] = {device: verdict(need, device, free, way in WAYS) for device in free}
+            rewritten = set(self.stored_as) != {"F32" if way == "float32" else "BF16"}
+            found[way] = {
+                device: verdict(need, device, free, way in WAYS, disk=disk - to_come, rewritten=rewritten)
+                for device in free
+            }
         if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
-            found["4bit"]["cpu"] = "no"  # the kernel does not take them, see `quantising.check_4bit_on_cpu`
+            # See `quantising.check_4bit_on_cpu`.
+            multiples = f"channels in multiples of {NF4_BLOCK} and {NF4_ROWS}"
+            found["4bit"]["cpu"] = Verdict("no", f"4bit on a CPU needs {multiples}, which some Linears lack; use 8bit")
         return found
 
 

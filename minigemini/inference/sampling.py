@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from .arguments import check_number, check_whole
 from .errors import RequestError
 
 COLDEST = 1e-4
@@ -27,14 +28,13 @@ class Sampling:
     """Draws among the likeliest tokens alone that have this share of the probability together."""
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise RequestError(f"max_new_tokens is {self.max_new_tokens}; an answer needs at least 1")
-        if not 0 <= self.temperature <= 100:
-            raise RequestError(f"temperature is {self.temperature}; it goes from 0 (always the likeliest token) to 100")
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise RequestError(f"seed is {self.seed}; it goes from 0 to {2**63 - 1}")
-        if not 0 < self.top_p <= 1:
-            raise RequestError(f"top_p is {self.top_p}; it is above 0 and at most 1")
+        check_whole("max_new_tokens", self.max_new_tokens, 1)
+        check_number("temperature", self.temperature, 0, 100, ", and 0 always takes the likeliest token")
+        if self.seed is not None:
+            check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_number("top_p", self.top_p, 0, 1)
+        if self.top_p == 0:
+            raise RequestError("top_p is 0; it is above 0 and at most 1")
 
     def but(self, **changes: Any) -> Self:
         """The same with other values."""

@@ -118,7 +118,7 @@ class _Decoder:
         )
         self.process, self._requests, self._answers = process, process.stdin, process.stdout
         self.timed_out = False
-        if read_all(self._answers, len(READY)) != READY:
+        if bytes(read_all(self._answers, len(READY)) or b"") != READY:
             self.end()
             raise OSError(f"the image decoder does not start: {_PROGRAM} ended with {self.process.returncode}")
 

@@ -103,7 +103,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
         return tokens + self.use_global_tile * tokens // self.grid_size**2
 
-    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """Make model inputs.
 
         Args:

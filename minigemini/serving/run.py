@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from ..inference.errors import RequestError
 from .app import build_app
@@ -16,7 +17,7 @@ from .connections import ACCEPTED_AT_ONCE, Connection, Connections
 from .errors import shutting_down
 from .house import House
 from .logs import log_loop_error, log_requests
-from .settings import bare_host
+from .settings import ServerSettings, bare_host
 
 LISTEN_QUEUE = 2048
 """Connections that the kernel holds until they are accepted; it may hold fewer."""
@@ -50,22 +51,7 @@ def make_server(house: House, sock: socket.socket, tell: Callable[[str], None]) 
         sock: of `listen`.
         tell: gets the line that says where, once requests are answered.
     """
-    connections = Connections(house.settings)
-    http: Any = partial(Connection, connections=connections)
-    config = uvicorn.Config(
-        build_app(house),
-        http=http,
-        loop="asyncio",
-        log_config=None,
-        log_level="warning",
-        access_log=False,  # it would log what a client puts into an address
-        server_header=False,
-        ws="none",
-        backlog=ACCEPTED_AT_ONCE,
-        timeout_keep_alive=round(house.settings.header_seconds) or 1,
-        timeout_graceful_shutdown=round(house.settings.drain_seconds + LAST_SECONDS),
-    )
-    return _Server(config, house, connections, tell, f"http://{_shown(sock)}")
+    return _Server(house, sock, tell)
 
 
 def serve(house: House, sock: socket.socket, tell: Callable[[str], None]) -> None:
@@ -74,15 +60,36 @@ def serve(house: House, sock: socket.socket, tell: Callable[[str], None]) -> Non
     make_server(house, sock, tell).run(sockets=[sock])
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens, once it does; watches its connections; finishes what it has accepted, within bounds."""
+class BoundedServer(uvicorn.Server):
+    """Serves an application over bounded connections, and says where it listens, once it does.
+
+    Args:
+        app: what is served.
+        settings: the bounds.
+        sock: of `listen`.
+        tell: gets the line that says where, once requests are answered.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, house: House, connections: Connections, tell: Callable[[str], None], address: str
+        self, app: ASGIApp, settings: ServerSettings, sock: socket.socket, tell: Callable[[str], None]
     ) -> None:
-        super().__init__(config)
-        self._house, self._connections, self._tell, self._address = house, connections, tell, address
-        self._hurries = False
+        self._connections, self._tell, self._address = Connections(settings), tell, f"http://{_shown(sock)}"
+        http: Any = partial(Connection, connections=self._connections)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=http,
+                loop="asyncio",
+                log_config=None,
+                log_level="warning",
+                access_log=False,  # it would log what a client puts into an address
+                server_header=False,
+                ws="none",
+                backlog=ACCEPTED_AT_ONCE,
+                timeout_keep_alive=round(settings.header_seconds) or 1,
+                timeout_graceful_shutdown=round(settings.drain_seconds + LAST_SECONDS),
+            )
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(log_loop_error)
@@ -94,12 +101,25 @@ class _Server(uvicorn.Server):
             self._tell(f"listening on {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        finally:
+            self._watching.cancel()
+
+
+class _Server(BoundedServer):
+    """The API's: finishes what it has accepted, within bounds."""
+
+    def __init__(self, house: House, sock: socket.socket, tell: Callable[[str], None]) -> None:
+        super().__init__(build_app(house), house.settings, sock, tell)
+        self._house, self._hurries = house, False
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(self._end_answers())
         try:
             await super().shutdown(sockets)
         finally:
             ending.cancel()
-            self._watching.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends the server in order, the second one cuts short what is being answered."""

@@ -1,35 +1,39 @@
-"""Launches the page with everything of Gradio's that reaches outward switched off."""
+"""Serves the page, with everything of Gradio's that reaches outward switched off."""
 
 import signal
-import threading
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 
 from ..keys import KeyRing
+from ..run import BoundedServer
+from .middleware import PageMiddleware
 from .page import CSS, FONTS, Page, build_page
 
 USER = "minigemini"
 """Whom the page asks a key of, where there is one."""
+WAITING_EVENTS = 1000
+"""Clicks that wait in Gradio's own queue. Questions pass through it at once: they wait at the page's gate."""
 
 
-def start(page: Page) -> tuple[gr.Blocks, str]:
-    """Serve the page in threads; gives it and its address."""
+def build_app(page: Page) -> PageMiddleware:
+    """The ASGI application of the page."""
     settings = page.settings
     blocks = build_page(page)
-    blocks.queue(max_size=settings.queue, default_concurrency_limit=settings.concurrency)
-    _, url, _ = blocks.launch(
-        server_name=settings.host,
-        server_port=settings.port or None,
+    blocks.queue(max_size=WAITING_EVENTS)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
         auth=_check(settings.api_keys) if settings.api_keys else None,
-        share=False,
-        quiet=True,
-        inbrowser=False,
-        prevent_thread_lock=True,
         show_error=False,
         max_file_size=settings.pictures.max_bytes,
         enable_monitoring=False,
+        run_history=False,
         ssr_mode=False,
         mcp_server=False,
         footer_links=[],
@@ -38,24 +42,31 @@ def start(page: Page) -> tuple[gr.Blocks, str]:
         ),  # fonts of the system: nothing is fetched
         css=CSS,
     )
-    return blocks, url
+    return PageMiddleware(app, settings, page.uploads)
 
 
-def launch(page: Page, tell: Callable[[str], None]) -> None:
-    """Serve the page until SIGTERM or Ctrl-C.
+class PageServer(BoundedServer):
+    """Serves the page; see there.
 
     Args:
         page: what is served.
-        tell: gets its address.
+        sock, tell: as there.
     """
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    blocks, url = start(page)
-    try:
-        tell(url)
-        ended.wait()
-    finally:
-        blocks.close(verbose=False)
+
+    def __init__(self, page: Page, sock: socket.socket, tell: Callable[[str], None]) -> None:
+        self._page = build_app(page)
+        super().__init__(self._page, page.settings, sock, tell)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._page.close_tabs()
+        await super().shutdown(sockets)
+
+
+def launch(page: Page, sock: socket.socket, tell: Callable[[str], None]) -> None:
+    """Serve the page until SIGTERM or Ctrl-C; see `PageServer`."""
+    # uvicorn raises a signal again once it has shut down; the caller still has files to delete.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    PageServer(page, sock, tell).run(sockets=[sock])
 
 
 def _check(keys: tuple[str, ...]) -> Callable[[str, str], bool]:

@@ -1,7 +1,12 @@
 """The page: a conversation about pictures, what mining looked at in them, and what the model is."""
 
+import asyncio
+import logging
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +14,19 @@ import gradio as gr
 
 from ...inference import Engine, RequestError, Sampling
 from ...inference.explain import explain_pictures
-from ..errors import ApiError
+from ...inference.png import encode_png
+from ..errors import ApiError, internal_error
+from ..gate import Gate
 from ..pictures import in_thread, open_all
 from ..settings import ServerSettings
 from ..studio import Studio
-from .talk import job_of, read_upload, said, turns
+from .middleware import session_of
+from .plain_text import show_as_text
+from .talk import job_of, read_upload, said, turns, with_refusal
+from .uploads import UploadStore
 from .votes import Vote, Votes
+
+log = logging.getLogger("minigemini.serving")
 
 FONTS = ["system-ui", "sans-serif"]
 CSS = """
@@ -40,7 +52,7 @@ class Page:
     Args:
         studio: answers, draws and reads.
         settings: where it listens, and the limits.
-        uploads: the folder that Gradio puts pictures into.
+        uploads: the files of all who use the page.
         engine: where it is in this process: draws what mining looked at.
         card: of the model, in Markdown.
         votes: where votes are kept; without it there are no buttons.
@@ -48,10 +60,15 @@ class Page:
 
     studio: Studio
     settings: ServerSettings
-    uploads: Path
+    uploads: UploadStore
     engine: Engine | None = None
     card: str = ""
     votes: Votes | None = None
+
+    @cached_property
+    def gate(self) -> Gate:
+        """Where questions wait for their turn."""
+        return Gate(self.settings.concurrency, self.settings.queue)
 
 
 def build_page(page: Page) -> gr.Blocks:
@@ -69,6 +86,7 @@ def build_page(page: Page) -> gr.Blocks:
             latex_delimiters=[],
             allow_tags=False,
         )
+        show_as_text(chatbot)
         with gr.Accordion("Settings", open=False, render=False) as settings:
             pass
         longest = gr.Slider(
@@ -98,7 +116,7 @@ def build_page(page: Page) -> gr.Blocks:
             editable=True,
             save_history=True,
             flagging_mode="never",
-            concurrency_limit=page.settings.concurrency,
+            concurrency_limit=None,
             api_visibility="private",
             fill_height=True,
         )
@@ -114,21 +132,52 @@ def build_page(page: Page) -> gr.Blocks:
 
 def _reply(page: Page) -> Any:
     async def reply(
-        message: dict[str, Any], history: list[dict[str, Any]], longest: int, heat: float, ocr: bool, draw: bool
+        message: dict[str, Any],
+        history: list[dict[str, Any]],
+        longest: int,
+        heat: float,
+        ocr: bool,
+        draw: bool,
+        request: gr.Request,
     ) -> AsyncIterator[str | list[dict[str, Any]]]:
-        sampling = Sampling(max_new_tokens=int(longest), temperature=float(heat))
+        shown: str | list[dict[str, Any]] = ""
         try:
-            job = await in_thread(
-                lambda stop: job_of(
-                    message, history, sampling, page.settings, page.uploads, bool(draw), bool(ocr), stop
-                )
-            )
-            async for shown in said(page.studio, job, page.uploads):
-                yield shown
-        except (RequestError, ApiError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            keep = page.uploads.keeping(session_in(request))
+            longest = min(int(longest), page.settings.max_new_tokens)
+            sampling = Sampling(max_new_tokens=longest, temperature=float(heat))
+            folder = page.uploads.folder
+            with page.gate.place():
+                async with page.gate.slot():
+                    job = await in_thread(
+                        lambda stop: job_of(
+                            message, history, sampling, page.settings, folder, bool(draw), bool(ocr), stop
+                        )
+                    )
+                    async for shown in said(page.studio, job, keep):
+                        yield shown
+        # After an event that fails, Gradio 6.31 leaves the box for questions disabled: whatever happens is told in the
+        # conversation instead.
+        except Exception as error:  # noqa: BLE001
+            yield with_refusal(shown, reason_of(error))
 
     return reply
+
+
+def session_in(request: gr.Request) -> str:
+    """The browser's session. Raises `ApiError` where it has none."""
+    sent = request.request
+    session = None if sent is None else session_of(sent.headers.get("cookie", ""), sent.scope)
+    if session is None:
+        raise ApiError(403, "the page needs its cookie; open it in a browser that keeps cookies")
+    return session
+
+
+def reason_of(error: Exception) -> str:
+    """What the user is told went wrong; a fault of ours is logged, without its message, which may hold the question."""
+    if isinstance(error, RequestError | ApiError):
+        return str(error)
+    log.error("%s on the page\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return internal_error().message
 
 
 def _switches(page: Page) -> Any:
@@ -156,15 +205,20 @@ def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
         buttons=["download", "fullscreen"],
     )
 
-    def explain(history: list[dict[str, Any]], event: gr.SelectData) -> Any:
+    async def explain(history: list[dict[str, Any]], event: gr.SelectData, request: gr.Request) -> Any:
         files = _files_at(history, event.index)
         if not files:
             return gr.skip()
         try:
-            pictures = open_all([read_upload(file, page.uploads) for file in files], page.settings)
-            return gr.Image(explain_pictures(engine, pictures), visible=True)
-        except (RequestError, ApiError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            png = await asyncio.to_thread(explained, files)
+            return gr.Image(str(page.uploads.write(session_in(request), png)), visible=True)
+        except Exception as error:  # noqa: BLE001 (it is told)
+            gr.Warning(escape(reason_of(error)))
+            return gr.skip()
+
+    def explained(files: list[str]) -> bytes:
+        pictures = open_all([read_upload(file, page.uploads.folder) for file in files], page.settings)
+        return encode_png(explain_pictures(engine, pictures))
 
     chatbot.select(explain, chatbot, seen, api_visibility="private", concurrency_limit=1)
 

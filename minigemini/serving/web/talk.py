@@ -1,8 +1,6 @@
 """From what Gradio's chat holds to a job, and from its events to what the chat shows next."""
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,8 @@ from ..studio import Studio
 
 DRAWING, DRAWN, UNDRAWN = "Drawing", "Drawn from", "Not drawn"
 """Titles of the note with the captions that the chat shows beside an answer, one of them a line."""
+REFUSED = "Not answered"
+"""Title of the note that says why; what it stands behind is no part of the conversation."""
 NO_CAPTION = "(no caption)"
 
 
@@ -31,6 +31,8 @@ class Turn:
     texts: list[str] = field(default_factory=list)
     captions: list[str] | None = None
     """Of an answer to a request for a picture."""
+    refused: bool = False
+    """Of an answer: there is none, and the question before it is left out of what follows."""
 
     @property
     def text(self) -> str:
@@ -68,7 +70,8 @@ def job_of(
     asked = {"text": message, "files": []} if isinstance(message, str) else message
     content = [*({"type": "file", "file": {"path": _path(file)}} for file in asked["files"]), asked["text"]]
     # Joined to what stands before it: an edited question comes without the pictures of its turn, which are still there.
-    spoken = list(turns([*history, {"role": "user", "content": content}]))
+    spoken = _answered(turns([*history, {"role": "user", "content": content}]))
+    _check_size(spoken, settings)
     files = [read_upload(path, uploads) for turn in spoken for path in turn.files]
     opened = iter(open_all(files, settings, stop))
     messages: list[dict[str, Any]] = []
@@ -96,18 +99,42 @@ def turns(history: Sequence[dict[str, Any]]) -> Iterator[Turn]:
             turn = Turn("")
         turn.role = message["role"]
         content = message["content"]
-        is_note = bool((message.get("metadata") or {}).get("title"))
+        title = (message.get("metadata") or {}).get("title")
+        turn.refused = turn.refused or title == REFUSED
         for part in [content] if isinstance(content, str | dict) else content:
             if not isinstance(part, str) and "file" in part:
                 turn.files.append(_path(part["file"]))
                 continue
             text = part if isinstance(part, str) else str(part.get("text", ""))
-            if not is_note:
+            if not title:
                 turn.texts.append(text)
-            else:
+            elif title != REFUSED:
                 turn.captions = [] if text == NO_CAPTION else text.split("\n")
     if turn.role:
         yield turn
+
+
+def _answered(spoken: Iterator[Turn]) -> list[Turn]:
+    """The turns without questions that were refused."""
+    kept: list[Turn] = []
+    for turn in spoken:
+        if turn.refused:
+            del kept[-1:]
+        else:
+            kept.append(turn)
+    return kept
+
+
+def _check_size(spoken: Sequence[Turn], settings: ServerSettings) -> None:
+    pictures, letters = sum(len(turn.files) for turn in spoken), sum(len(turn.text) for turn in spoken)
+    if pictures > settings.max_pictures:
+        raise ApiError(
+            400, f"{pictures} pictures; a conversation shows at most {settings.max_pictures}: begin a new one"
+        )
+    if letters > settings.max_text_chars:
+        raise ApiError(
+            400, f"{letters:,} characters; a conversation has at most {settings.max_text_chars:,}: begin a new one"
+        )
 
 
 def _path(file: Any) -> str:
@@ -118,12 +145,22 @@ def read_upload(path: str, uploads: Path) -> bytes:
     """A picture that was uploaded; a page may be sent any path. Raises `ApiError`."""
     file = Path(path).resolve()
     if not file.is_relative_to(uploads.resolve()) or not file.is_file():
-        raise ApiError(400, "a picture is not here any more; show it again")
+        raise ApiError(400, "a picture is not here any more; show it again, in a new chat")
     return file.read_bytes()
 
 
-async def said(studio: Studio, job: Job, uploads: Path) -> AsyncIterator[str | list[dict[str, Any]]]:
-    """The answer so far, each time there is more: its text, and Gradio's messages once there is more than text."""
+Shown = str | list[dict[str, Any]]
+"""An answer so far: its text, and Gradio's messages once there is more than text."""
+
+
+async def said(studio: Studio, job: Job, keep: Callable[[bytes], Path]) -> AsyncIterator[Shown]:
+    """The answer so far, each time there is more.
+
+    Args:
+        studio: answers.
+        job: what is asked.
+        keep: writes a picture that was drawn, as PNG, and says where.
+    """
     text = ""
     captions: tuple[str, ...] = ()
     events: Any = studio.answer(job)
@@ -140,8 +177,7 @@ async def said(studio: Studio, job: Job, uploads: Path) -> AsyncIterator[str | l
                     how = {"title": UNDRAWN, "log": event.reason}
                     yield [*_spoken(text), _note(captions, how)]
                 case Drawn():
-                    file = await asyncio.to_thread(_keep, event.png, uploads)
-                    picture = {"path": str(file), "alt_text": captions[-1]}
+                    picture = {"path": str(keep(event.png)), "alt_text": captions[-1]}
                     note = _note(captions, {"title": DRAWN})
                     yield [*_spoken(text), note, {"role": "assistant", "content": picture}]
 
@@ -154,11 +190,7 @@ def _note(captions: Sequence[str], how: dict[str, Any]) -> dict[str, Any]:
     return {"role": "assistant", "content": "\n".join(captions) or NO_CAPTION, "metadata": how}
 
 
-def _keep(png: bytes, uploads: Path) -> Path:
-    file = uploads / f"drawn-{secrets.token_hex(8)}.png"
-    try:
-        file.write_bytes(png)
-    except OSError as error:
-        file.unlink(missing_ok=True)
-        raise ApiError(507, f"the picture was not kept: {error.strerror}; tell whoever runs this page") from None
-    return file
+def with_refusal(shown: Shown, reason: str) -> Shown:
+    """What is shown of an answer that failed, and why."""
+    spoken = shown if isinstance(shown, list) else _spoken(shown)
+    return [*spoken, {"role": "assistant", "content": reason, "metadata": {"title": REFUSED}}]

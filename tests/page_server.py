@@ -1,0 +1,30 @@
+"""The page of the tests: the real one, on a free port, in a thread."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minigemini.serving.run import listen
+from minigemini.serving.web.launching import PageServer
+from minigemini.serving.web.page import Page
+
+
+@contextmanager
+def running(page: Page) -> Iterator[str]:
+    """Serve a page until the block is left; gives its address."""
+    sock, said, ready = listen(page.settings.host, page.settings.port), [], threading.Event()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        ready.set()
+
+    server = PageServer(page, sock, tell)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield said[0].split()[-1]
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()

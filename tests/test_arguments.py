@@ -1,0 +1,166 @@
+"""What callers hand over by mistake ends in one line that names it, wherever it is handed over."""
+
+from io import StringIO
+
+import numpy as np
+import pytest
+from fabricate_pipelines import save_pipeline
+
+from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError, Sampling
+from minigemini.inference.explain import explain_pictures
+from minigemini.inference.ocr import TextReader
+from minigemini.model.pictures import PictureError
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_checkpoint) -> Engine:
+    return Engine.load(tiny_checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory) -> Painter:
+    return Painter.load(save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painter") / "tiny"), device="cpu")
+
+
+def is_one_line(kind, call, name: str = "") -> None:
+    with pytest.raises(kind) as raised:
+        call()
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 300
+    assert name in message
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (Sampling, "max_new_tokens", [None, 0, 1.5, True, "9", NAN, [], np.ones(2)]),
+        (Sampling, "temperature", [None, "warm", NAN, float("inf"), -1, 1j, True, np.float32("nan")]),
+        (Sampling, "seed", [-1, 1.5, "1", NAN, 2**64]),
+        (Sampling, "top_p", [None, 0, NAN, 1.1, "all"]),
+        (Drawing, "size_px", ["512", 1.5, (512,), (1, 2, 3), [512, None], {}, NAN, (512, "512"), 0]),
+        (Drawing, "steps", ["4", 1.5, 0, NAN]),
+        (Drawing, "guidance", ["much", NAN, -1]),
+        (Drawing, "negative_prompt", [1, b"cat", "\udcff", ["cat"]]),
+        (Drawing, "count", [None, 0, "2", 1.5]),
+        (Drawing, "seed", [-1, "1", 1.5]),
+        (Drawing, "strength", [None, 0, NAN, "half"]),
+        (TextReader, "confidence", [None, NAN, "some", 2]),
+    ],
+)
+def test_settings(make, name, values):
+    for value in values:
+        is_one_line(RequestError, lambda value=value: make(**{name: value}), name)
+
+
+def test_settings_take_what_numpy_gives():
+    assert Sampling(max_new_tokens=np.int64(3), temperature=np.float32(0.5), seed=np.uint8(1), top_p=1).top_p == 1
+    assert Drawing(np.int32(64), guidance=np.float64(1)).size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "picture", [None, 5, 1.5, True, {}, {"path": "a.png"}, [[]], [None], object(), [["a.png"]], {1}]
+)
+def test_pictures(engine, painter, picture):
+    kinds = (RequestError, PictureError)
+    is_one_line(kinds, lambda: engine.ask(picture, "What?"), "picture")
+    is_one_line(kinds, lambda: Conversation(engine, picture), "picture")
+    is_one_line(kinds, lambda: Conversation(engine).add_picture(picture), "picture")
+    if picture is not None:
+        is_one_line(kinds, lambda: painter.draw("a red house", Drawing(steps=1), picture), "picture")
+    if not isinstance(picture, list):
+        is_one_line(kinds, lambda: explain_pictures(engine, [picture]), "picture")
+
+
+def test_files_of_text_and_no_pictures(engine):
+    is_one_line((RequestError, PictureError), lambda: engine.ask(StringIO("text"), "What?"))
+    is_one_line(RequestError, lambda: explain_pictures(engine, []), "no picture")
+
+
+def test_one_picture_needs_no_list(engine, picture, tmp_path):
+    picture(0).save(tmp_path / "a.png")
+    short = Sampling(max_new_tokens=3)
+    said = engine.ask([picture(0)], "What?", short).text
+    for one in (picture(0), tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert Conversation(engine, one).ask("What?", short).text == said
+
+
+@pytest.mark.parametrize("question", [None, 5, b"What?", ["What?"], "What \udcff?", "\ud800", "", "  "])
+def test_questions(engine, painter, question):
+    is_one_line(RequestError, lambda: engine.ask([], question), "question" if question != "" else "")
+    is_one_line(RequestError, lambda: Conversation(engine).stream(question))
+    is_one_line(RequestError, lambda: Conversation(engine).draw(question, painter))
+    is_one_line(RequestError, lambda: painter.draw(question), "caption")
+    is_one_line(RequestError, lambda: engine.stream([{"role": "user", "content": question}]))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        5,
+        "What?",
+        {},
+        [None],
+        ["What?"],
+        [{}],
+        [{"role": "user"}],
+        [{"content": "x"}],
+        [{"role": None, "content": "x"}],
+    ]
+    + [
+        [{"role": "user", "content": content}]
+        for content in (None, 5, {}, [None], ["x"], [{}], [{"type": "text", "text": 5}])
+    ]
+    + [[{"role": "user", "content": [{"type": "image", "image": "a.png"}]}], [{"role": "king", "content": "x"}], []],
+)
+def test_messages(engine, messages):
+    is_one_line(RequestError, lambda: engine.stream(messages))
+
+
+@pytest.mark.parametrize("how", [{"draw": 5}, {"draw": None}, {"draw": ["yes"]}, {"draw": [True, True]}])
+@pytest.mark.parametrize(
+    "more", [{}, {"ocr": None}, {"ocr": "Stop"}, {"ocr": [5]}, {"ocr": [[5]]}, {"ocr": ["\udcff"]}]
+)
+def test_requests(engine, how, more):
+    for wrong in filter(None, (how, more)):
+        is_one_line(RequestError, lambda wrong=wrong: engine.stream([{"role": "user", "content": "x"}], **wrong))
+
+
+@pytest.mark.parametrize("wrong", [None, 5, {"max_new_tokens": 5}, "greedy"])
+def test_sampling_drawing_and_those_who_do_it(engine, painter, wrong):
+    is_one_line(RequestError, lambda: engine.ask([], "What?", wrong), "sampling")
+    is_one_line(RequestError, lambda: Conversation(wrong), "engine")
+    is_one_line(
+        RequestError, lambda: Conversation(engine).draw("a house", wrong, Sampling(max_new_tokens=3)), "painter"
+    )
+    if wrong is not None:
+        is_one_line(RequestError, lambda: painter.draw("a red house", wrong), "drawing")
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"nano", "", [], {}])
+def test_names(wrong):
+    is_one_line(RequestError, lambda: Engine.load(wrong), "model")
+    is_one_line(RequestError, lambda: Painter.load(wrong), "painter")
+    if wrong is not None:
+        is_one_line(RequestError, lambda: Engine.load("nano", base=wrong), "base")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("device", [5, "", b"cpu", [], "cpu:x", "meta"]),
+        ("dtype", [5, "", [], b"float32", "int8"]),
+        ("quantize", [8, "", [], True]),
+        ("device_map", [5, "", [], True, "auto "]),
+    ],
+)
+def test_ways_of_loading(name, values):
+    for value in values:
+        is_one_line(RequestError, lambda value=value: Engine.load("nano", **{name: value}), name)
+    for name, value in (("offload_folder", 5), ("max_memory", 5), ("offload_folder", b"x")):
+        is_one_line(
+            RequestError, lambda name=name, value=value: Engine.load("nano", device_map="auto", **{name: value}), name
+        )
