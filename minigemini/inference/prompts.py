@@ -1,6 +1,6 @@
 """From messages to what a model reads, checked; needs the processor and no weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -40,9 +40,16 @@ class Prompts:
         return self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
 
     def written_out(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> list[Message]:
-        """The messages with wishes and strings in their text, for servers that know of neither. Raises as `text`."""
+        """The messages with wishes and strings in their text, and no control tokens, for servers that know of neither.
+
+        Raises `RequestError`, as `text` does.
+        """
         self._check(messages)
         return self._processor.with_requests(messages, draw, ocr)
+
+    def as_text(self, messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+        """The messages without control tokens, unchecked, for servers that render and tokenize them."""
+        return self._processor.with_requests(messages)
 
     def text(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> str:
         """The prompt, one placeholder per picture; BOS only where the chat format has it. Raises `RequestError`."""
