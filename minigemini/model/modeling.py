@@ -257,4 +257,5 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=image_features,
+            router_logits=getattr(outputs, "router_logits", None),
         )
