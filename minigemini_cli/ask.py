@@ -68,6 +68,7 @@ def ask(
 
     from minigemini.inference import Conversation, Engine, Sampling
     from minigemini.inference.ocr import TextReader
+    from minigemini.inference.streaming import EMPTY_ANSWER
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first: settings, then pictures, then the model is loaded.
@@ -92,6 +93,8 @@ def ask(
         if not as_json:
             _print_pieces(stream)
         answer = stream.answer
+    if not answer.text:
+        print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
         print(json.dumps(_described(engine, pictures, question, answer), ensure_ascii=False))
     if explain is not None:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from ...inference import Engine, RequestError, Sampling
 from ...inference.explain import explain_pictures
+from ...inference.streaming import EMPTY_ANSWER
 from ..errors import ApiError
 from ..pictures import open_all
 from ..settings import ServerSettings
@@ -122,8 +123,11 @@ def _reply(page: Page) -> Any:
             job = await asyncio.to_thread(
                 job_of, message, history, sampling, page.settings, page.uploads, bool(draw), bool(ocr)
             )
+            shown: str | list[dict[str, Any]] = ""
             async for shown in said(page.studio, job, page.uploads):
                 yield shown
+            if not shown:
+                gr.Info(EMPTY_ANSWER)
         except (RequestError, ApiError) as error:
             raise gr.Error(str(error), print_exception=False) from None
 
