@@ -1,7 +1,10 @@
 """A server in front of others: the answers are theirs, the door is its own. Those behind are our own servers here."""
 
+import asyncio
+import json
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import openai
@@ -12,7 +15,7 @@ from waiting import wait_until
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.inference.prompts import Prompts
 from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.serving.backends import Job
+from minigemini.serving.backends import Event, Finished, Job, Piece
 from minigemini.serving.house import House
 from minigemini.serving.local import LocalBackend
 from minigemini.serving.remote import RemoteBackend
@@ -93,6 +96,49 @@ def test_the_least_busy_is_asked(engine):
                 thread.join()
     written = [house.metrics.tokens.labels("written")._value.get() for house in houses]
     assert min(written) > 0, written
+
+
+SAID = {0: ["<", "/h", ">"], 1: ["A <h>c", "at</h>", "!"]}
+
+
+class Vllm(BaseHTTPRequestHandler):
+    """Streams two choices as vLLM does."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        choices = [{"index": n, "delta": {"content": piece}} for n, pieces in SAID.items() for piece in pieces]
+        choices += [{"index": n, "delta": {}, "finish_reason": "stop"} for n in SAID]
+        for choice in choices:
+            self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("draw", "expected"), [(False, ["", "A cat!"]), (True, ["</h>", "A <h>cat</h>!"])])
+def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, draw, expected):
+    """With a wish they go on: whoever draws reads them."""
+    prompts = Prompts(engine.processor, engine.model.config)
+    job = Job([{"role": "user", "content": "hi"}], Sampling(), choices=2, draws=(draw,))
+
+    async def events(url: str) -> list[Event]:
+        backend = RemoteBackend([url], "tiny", prompts)
+        try:
+            return [event async for event in backend.answer(job)]
+        finally:
+            await backend.close()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vllm) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = asyncio.run(events(f"http://127.0.0.1:{server.server_address[1]}/v1"))
+        server.shutdown()
+    texts = ["".join(e.text for e in told if isinstance(e, Piece) and e.index == index) for index in SAID]
+    assert texts == expected
+    assert [event for event in told if isinstance(event, Finished)] == [Finished(0, "stop"), Finished(1, "stop")]
+    assert isinstance(told[-1], Finished)
 
 
 def test_an_address_must_be_one():

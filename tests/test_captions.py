@@ -43,8 +43,36 @@ def test_what_is_shown_and_what_is_drawn(case):
     assert read_captions(answer) == (shown, captions)
 
 
-def in_pieces(pieces):
-    parser = CaptionParser()
+UNASKED = {
+    "a tag alone": ("</h>", ""),
+    "a caption": ("<h>a red house</h>", "a red house"),
+    "a caption behind text": ("Here it is. <h>a red house</h>", "Here it is. a red house"),
+    "closed and never opened": ("oo cup</h>", "oo cup"),
+    "opened and never closed": ("<h>a cat\n\nand more", "a cat\n\nand more"),
+    "between words": ("one<h>two</h>three", "one two three"),
+    "a tag within a tag": ("<<h>h> and </</h>h>", "< h> and </ h>"),
+    "code": ("`<h>x</h>`", "`<h>x</h>`"),
+    "other signs": ("1 < 2, <b>bold</b>, <h1>, <", "1 < 2, <b>bold</b>, <h1>, <"),
+}
+
+
+@pytest.mark.parametrize("case", UNASKED)
+def test_tags_nobody_asked_for_are_left_out(case):
+    answer, shown = UNASKED[case]
+    assert in_pieces([answer], asked=False) == in_pieces(list(answer), asked=False) == (shown, [])
+    assert in_pieces([shown], asked=False) == (shown, []), "once is enough"
+
+
+def test_text_without_tags_stays_as_it_is():
+    rng = random.Random(1)
+    for _ in range(2000):
+        answer = "".join(rng.choices([word for word in WORDS if word not in ("<h>", "</h>")], k=rng.randrange(1, 14)))
+        if "<h>" not in answer and "</h>" not in answer:
+            assert in_pieces(list(answer), asked=False) == (answer.strip(), [])
+
+
+def in_pieces(pieces, asked=True):
+    parser = CaptionParser(asked)
     return "".join([*map(parser.feed, pieces), parser.close()]), parser.captions
 
 

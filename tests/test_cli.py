@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from scripted import script
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -197,6 +198,22 @@ def test_chat_tells_what_it_cannot_do_and_goes_on(minigemini, photo):
     assert "the context holds" in result.stderr
     assert "holds <image>" in result.stderr
     assert len(result.stdout) > 1
+
+
+def test_an_empty_answer_is_said_to_be_one(minigemini, photo, tiny_checkpoint, monkeypatch):
+    load = Engine.load
+
+    def scripted(*args, **kwargs):
+        engine = load(*args, **kwargs)
+        script(engine, ["</h>", "Yes."], monkeypatch)
+        return engine
+
+    monkeypatch.setattr(Engine, "load", scripted)
+    empty = "minigemini: the answer is empty; ask in other words\n"
+    result = minigemini("ask", photo, "hi", *SHORT)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "\n", empty)
+    result = minigemini("chat", *SHORT, input="hi\nWell?\n/quit\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "\nYes.\n", empty.removeprefix("minigemini: "))
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(photo, tiny_checkpoint):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scripted import script
 
 from minigemini.inference import AnswerStream, CheckpointError, Conversation, Engine, RequestError, Sampling
 from minigemini.inference.placing import choose_device, choose_dtype
@@ -108,6 +109,18 @@ def test_an_answer_can_be_stopped_and_is_remembered(engine, picture):
 
 def test_finish_reason(engine, picture):
     assert engine.ask(picture(0), "What?", Sampling(max_new_tokens=3)).finish_reason == "length"
+
+
+def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, picture, monkeypatch):
+    answers = ["</h>", "a <h>cat</h>", "Here. <h>a cat</h>", "Here. <h>a cat</h>"]
+    prompts = script(engine, answers, monkeypatch)
+    conversation = Conversation(engine, [picture(0)])
+    assert conversation.ask("hi").text == ""
+    with conversation.stream("And?") as stream:
+        assert "".join(stream) == stream.answer.text == "a cat"
+    assert conversation.stream("Draw it.", draw=True).answer.text == answers[2]
+    assert conversation.ask("Nice.").text == "Here. a cat"
+    assert answers[2] in prompts[3], "what was asked for is remembered as it was said"
 
 
 def test_a_failure_while_generating_reaches_the_reader(engine):

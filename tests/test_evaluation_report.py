@@ -3,6 +3,7 @@
 import re
 
 import benchmark_files as files
+import numpy as np
 import pytest
 import readme_results
 from test_benchmarks import TASKS, Scripted
@@ -35,6 +36,43 @@ def test_a_figure_is_the_sum_over_strata_of_weighted_means():
     assert found.score == pytest.approx(100 * (0.75 + 1.5))
     assert found.low <= found.score <= found.high
     assert figure(shares([1] * 5 + [0] * 5)).low == pytest.approx(23.66, abs=0.01)  # Wilson's, not the bootstrap's
+
+
+def test_a_few_units_have_wilsons_interval_whatever_their_values():
+    """A bootstrap draws two that are right as right every time."""
+    two = Measure("m", (Mark("a", 1.0, 2.0), Mark("b", 1.0, 2.0)))  # two signs of two letters
+    assert figure(two) == figure(shares([1, 1]))
+    assert (figure(two).low, figure(two).high) == pytest.approx((34.24, 100.0), abs=0.01)
+    apart = Measure("m", (Mark("a", 1.0, stratum="x"), Mark("b", 1.0, stratum="y")))
+    one = figure(shares([1]))
+    assert figure(apart).low == pytest.approx(200 - 2**0.5 * (100 - one.low))
+    assert figure(apart).high == pytest.approx(200)
+    unequal = Measure("m", (Mark("a", 1.0, 9.0), Mark("b", 1.0, 1.0)))
+    assert one.low < figure(unequal).low < figure(two).low, "hardly more than one unit"
+    soft = figure(shares([0.9, 1.0, 0.3]))
+    assert 0 < soft.low < soft.score < soft.high < 100
+    none_right = figure(Measure("m", (Mark("a", 0.0, stratum="x"),), most=2.0))
+    assert none_right.high == pytest.approx(2 * figure(shares([0])).high)
+
+
+@pytest.mark.parametrize("units", [30, 1000])
+def test_many_units_that_are_all_alike_have_an_interval_too(units):
+    found = figure(Measure("m", tuple(Mark(f"u{n}", 1.0, 2.0) for n in range(units))))
+    assert found == figure(shares([1] * units))
+    assert 80 < found.low < found.high == 100
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_intervals_of_a_few_units_hold_the_share(share):
+    """Of 400 tests of six units in two strata, weighed by chance, the true figure lies in nearly all intervals."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        marks = tuple(
+            Mark(f"u{n}", float(rng.binomial(4, share)) / 4, float(rng.integers(1, 4)), "xy"[n % 2]) for n in range(6)
+        )
+        found = figure(Measure("m", marks))
+        held += found.low <= 200 * share <= found.high
+    assert held / 400 > 0.95
 
 
 def test_the_bootstrap_agrees_with_theory():
@@ -72,7 +110,7 @@ def test_report_and_page_stand_beside_the_paper_and_escape_what_is_said(tmp_path
     ours, other = answered(tmp_path, "here/mgm-7b"), answered(tmp_path, "<script>|x", ("count/0001#1", "count/0002#2"))
     repeat = Repeat("minigemini eval mme", {"limit": "none"}, {"mme/a.txt": "ab" * 32})
     report = write_report(tmp_path, [ours, other], [], repeat).read_text()
-    assert "| perception | 200.0 (200.0 to 200.0, n=3) | 1523 |" in report
+    assert "| perception | 200.0 (87.7 to 200.0, n=3) | 1523 |" in report
     assert "**2 without a grade, left out of the scores**" in report
     assert "`count/0003#1`: " in report
     assert "- &lt;script>\\|x: 6 of 8 questions graded, scored by rules, no judge; 2 answers the rules" in report

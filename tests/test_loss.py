@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+from minigemini.training.building import Lesson
 
 TEXTS = {
     "llama": {},
@@ -73,8 +75,9 @@ def test_the_head_sees_labelled_positions_only(tiny_model, batch):
 
 
 @pytest.mark.parametrize("items", [None, torch.tensor(0), torch.tensor(7)])
-def test_nothing_to_learn_is_no_loss_and_no_gradient(make_model, batch, items):
-    model = make_model()
+@pytest.mark.parametrize("text", [{}, {"model_type": "mixtral", "num_local_experts": 4, "output_router_logits": True}])
+def test_nothing_to_learn_is_no_loss_and_no_gradient(make_model, batch, text, items):
+    model = make_model(text_config=text)
     labels = torch.full_like(batch["labels"], -100)
     loss = model(input_ids=batch["input_ids"], labels=labels, return_logits=False, num_items_in_batch=items).loss
     loss.backward()
@@ -119,3 +122,122 @@ def test_trainer_accumulates_to_the_loss_of_the_whole(make_model, batch, tmp_pat
     whole, accumulated = losses
     assert whole > 1
     assert accumulated == pytest.approx(whole, rel=1e-6)
+
+
+def shifted(labels: torch.Tensor) -> torch.Tensor:
+    """What each position is to predict."""
+    return nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
+
+
+@pytest.mark.parametrize("return_logits", [True, False])
+def test_labels_shifted_by_whoever_cuts_the_sequence(model, batch, return_logits):
+    """A part does not have the label behind its end; the parts' losses are together that of the whole."""
+    ids = batch["input_ids"]
+    batch["labels"][:, [5, 8]] = ids[:, [5, 8]]  # the cuts are made before labels
+    targets = shifted(batch["labels"])
+    learned = (targets != -100).sum()
+    whole = model(**batch, return_logits=return_logits)
+    alone = model(input_ids=ids, shift_labels=targets, return_logits=return_logits)
+    # Trainer gives both: labels are of the part, so shifting them would lose one at each cut.
+    both = model(input_ids=ids, labels=batch["labels"].roll(1), shift_labels=targets, return_logits=return_logits)
+    assert alone.loss == both.loss == whole.loss
+    parts, cache = 0.0, None
+    for part in (slice(0, 5), slice(5, 8), slice(8, 12)):
+        output = model(
+            input_ids=ids[:, part],
+            labels=batch["labels"][:, part],
+            shift_labels=targets[:, part],
+            past_key_values=cache,
+            use_cache=True,
+            num_items_in_batch=learned,
+            return_logits=return_logits,
+        )
+        cache, parts = output.past_key_values, parts + output.loss
+    torch.testing.assert_close(parts, whole.loss, atol=0, rtol=2e-6)
+
+
+def test_shifted_labels_alone_are_refused_with_cut_logits(tiny_model, batch):
+    with pytest.raises(ValueError, match="logits_to_keep is 1: leave it at 0"):
+        tiny_model(input_ids=batch["input_ids"], shift_labels=shifted(batch["labels"]), logits_to_keep=1)
+
+
+EXPERTS = {
+    "mixtral": {"num_local_experts": 4},
+    "qwen2_moe": {
+        "num_experts": 4,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 16,
+        "decoder_sparse_step": 2,
+    },
+    "qwen3_moe": {"num_experts": 4, "moe_intermediate_size": 16},
+    "olmoe": {"num_experts": 4},
+    "phimoe": {"num_local_experts": 4},
+    "granitemoe": {"num_local_experts": 4},
+    "jetmoe": {"num_local_experts": 4, "kv_channels": 8, "aux_loss_coef": 1.0},
+}
+
+
+def with_experts(make_model, model_type: str, **changes):
+    balanced = {"output_router_logits": True, "router_aux_loss_coef": 1.0, "num_experts_per_tok": 2}
+    return make_model(text_config={"model_type": model_type, **balanced, **EXPERTS[model_type], **changes})
+
+
+@pytest.fixture
+def padded(batch):
+    mask = torch.ones_like(batch["input_ids"])
+    mask[0, :4] = mask[2, 8:] = 0
+    return {**batch, "labels": batch["labels"].masked_fill(mask == 0, -100), "attention_mask": mask}
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("model_type", EXPERTS)
+def test_experts_are_balanced_as_in_the_language_model_alone(make_model, padded, model_type, masked):
+    """Value and gradients, those of the routers among them."""
+    batch = padded if masked else {name: padded[name] for name in ("input_ids", "labels")}
+    model = with_experts(make_model, model_type)
+    alone = AutoModelForCausalLM.from_config(model.config.text_config).eval()
+    weights = {f"model.{name}": tensor for name, tensor in model.model.language_model.state_dict().items()}
+    alone.load_state_dict({**weights, "lm_head.weight": model.lm_head.weight})
+    theirs = alone(**batch)
+    theirs.loss.backward()
+    expected = gradients(alone)
+    output = model(**batch, return_logits=False)
+    torch.testing.assert_close(output.loss, theirs.loss, atol=0, rtol=1e-6)
+    torch.testing.assert_close(output.aux_loss, theirs.aux_loss, atol=0, rtol=1e-6)
+    assert output.loss > model(**batch, output_router_logits=False).loss + 0.9, "experts in equal use give 1 or more"
+    output.loss.backward()
+    ours = gradients(model.model.language_model)
+    routers = [name for name in ours if "gate.weight" in name or "router" in name]
+    assert routers
+    for name in routers:
+        torch.testing.assert_close(ours[name], expected[f"model.{name}"], atol=1e-6, rtol=1e-4)
+
+
+def test_experts_are_balanced_where_the_text_config_says_so(make_model, padded):
+    model = with_experts(make_model, "mixtral", output_router_logits=False)
+    without = model(**padded)
+    assert (without.aux_loss, without.router_logits) == (None, None)
+    asked = model(**padded, output_router_logits=True)
+    torch.testing.assert_close(asked.loss, without.loss + asked.aux_loss)
+    assert [tuple(logits.shape) for logits in asked.router_logits] == [(36, 4)] * 2
+    model.config.text_config.output_router_logits = True
+    assert model(**padded).loss == asked.loss
+    unlearned = model(input_ids=padded["input_ids"])
+    assert unlearned.loss is None
+    assert unlearned.router_logits is None, "answers need none"
+    model.config.text_config.router_aux_loss_coef = 0.5
+    torch.testing.assert_close(model(**padded).loss, without.loss + 0.5 * asked.aux_loss)
+    generated = model.generate(input_ids=padded["input_ids"], max_new_tokens=3, do_sample=False)
+    assert generated.shape == (3, 15)
+
+
+def test_a_step_balances_experts_once_however_it_is_cut(make_model, padded):
+    """As labels do, batches of a step weigh by how much they have to learn."""
+    lesson = Lesson(with_experts(make_model, "mixtral"))
+    rows = [{name: value[row : row + 1] for name, value in padded.items()} for row in range(3)]
+    counts = [int((row["labels"][:, 1:] != -100).sum()) for row in rows]
+    whole = [lesson(**row, num_items_in_batch=sum(counts)) for row in rows]
+    by_itself = [lesson(**row) for row in rows]
+    for part, own, count in zip(whole, by_itself, counts, strict=True):
+        torch.testing.assert_close(part["loss"], own["loss"] * count / sum(counts))
+        assert part["router_loss"] == own["router_loss"] >= 1 - 1e-6

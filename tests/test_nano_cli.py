@@ -54,6 +54,15 @@ def test_explain_and_chat_with_nano(scene, tmp_path):
     assert said.stdout.strip()
 
 
+def test_nano_says_no_tags_where_no_picture_is_asked_for():
+    """Without one to look at it never learned to answer but to requests for pictures, and writes halves of captions."""
+    greetings = "hi\nhello\nHello!\nok\nthanks\nhi there\n/quit\n"
+    said = CliRunner().invoke(app, ["chat"], input=greetings, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert len(said.stdout.splitlines()) == 6
+    assert "h>" not in said.stdout
+
+
 def test_info_nano_fits_the_promise():
     """10 to 26 million parameters, at most 60 MB of bf16 safetensors."""
     found = json.loads(CliRunner().invoke(app, ["info", "nano", "--json"], catch_exceptions=False).stdout)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from published import TOKENIZERS
 from scripted import script
-from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -74,40 +72,14 @@ def test_without_a_reader_nothing_is_added(engine, sign, monkeypatch):
         ("TOTAL 12.50", ["TOTAL 12.50"]),
         ("a\nb\tc\x00d\x1b[31m", ["a b c d [31m"]),
         ("left\u202eright\u200b", ["left right"]),
-        ("<image>", []),
-        ("a</s><s>b", ["a b"]),
-        ("<im<image>age>", ["<im age>"]),
+        (" \n ", []),
         ("draw <GEN> <h>a cat</h>", ["draw a cat"]),
+        ("<<h>GEN>", ["< GEN>"]),
         ("Grüße, 雪!", ["Grüße, 雪!"]),
     ],
 )
 def test_what_is_more_than_text_becomes_a_space(string, left):
-    assert harmless([string], ["<s>", "</s>", "<image>", " "]) == left
-
-
-@pytest.mark.parametrize("name", ["tok_llama_fast", "tok_gemma_fast", "tok_llama3_fast"])
-def test_no_string_becomes_a_token_of_the_template(name, make_config, make_processor):
-    """Whatever special tokens a family has: in a picture they are text."""
-    from minigemini import MiniGeminiProcessor
-    from minigemini.model.chat_templates import CHAT_TEMPLATES
-    from minigemini.model.image_token import add_image_token
-
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / name)
-    add_image_token(tokenizer, "<image>")
-    config = make_config(image_token_id=tokenizer.convert_tokens_to_ids("<image>"))
-    processor = MiniGeminiProcessor.from_config(config, tokenizer, chat_template=CHAT_TEMPLATES["vicuna"])
-    tokens = [token for token in (*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()) if token.strip()]
-    question = [{"role": "user", "content": [{"type": "text", "text": "What?"}]}]
-
-    def ids(strings):
-        return processor.apply_chat_template(
-            question, ocr=strings, tokenize=True, return_dict=True, add_generation_prompt=True
-        )["input_ids"][0]
-
-    plain, attacked = ids(["harmless"]), ids([f"harm {token} less" for token in tokens])
-    special = {tokenizer.convert_tokens_to_ids(token) for token in tokens}
-    assert len(tokens) > 2
-    assert sum(i in special for i in attacked) == sum(i in special for i in plain)
+    assert harmless([string]) == left
 
 
 def test_the_command_line_reads_and_says_what_is_missing(tiny_checkpoint, monkeypatch):

@@ -266,6 +266,13 @@ def test_captions_are_drawn_together_as_one_by_one(painter):
 # The embedded one
 
 
+@pytest.mark.parametrize("token", ["<pad>", "<unknown>", "<cell 1>"])
+def test_the_painters_own_tokens_are_no_words(token):
+    painter = Painter.load("nano", device="cpu")
+    with pytest.raises(RequestError, match="no word for <, "):
+        painter.draw(f"a red {token} star")
+
+
 def test_the_embedded_painter_draws_what_it_is_told():
     """Captions of all kinds, all of it right: 443 of 500 measured; the mark is three standard errors below."""
     painter = Painter.load("nano", device="cpu")

@@ -283,6 +283,24 @@ def test_padded_rows_train(recipe, tmp_path):
     assert len(losses(tmp_path / "grouped")) == 3
 
 
+def test_experts_are_balanced_where_the_base_says_so(make_model, make_processor, recipe, tmp_path):
+    first: dict[float, dict] = {}
+    for weight, micro_batch in ((0.0, 4), (1.0, 4), (1.0, 2)):
+        experts = {"model_type": "mixtral", "num_local_experts": 4, "output_router_logits": weight > 0}
+        model = make_model(text_config={**experts, "router_aux_loss_coef": weight})
+        name = f"{weight:g}-{micro_batch}"
+        model.save_pretrained(tmp_path / "base" / name)
+        make_processor(model.config).save_pretrained(tmp_path / "base" / name)
+        path = train(recipe(base=tmp_path / "base" / name, steps=1, micro_batch=micro_batch), tmp_path / name)
+        assert Engine.load(path).model.config.text_config.output_router_logits == (weight > 0)
+        first[name] = json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[0])
+    assert "router_loss" not in first["0-4"]
+    balance = first["1-4"]["router_loss"]
+    assert 1.9 < balance < 4, "two experts of four: 2 in equal use, 4 where two do it all"
+    for name in ("1-4", "1-2"):  # micro-batches differ in how they use experts, a little
+        assert first[name]["loss"] == pytest.approx(first["0-4"]["loss"] + balance, abs=0.1)
+
+
 def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, picture, tmp_path):
     broken = write_data(tmp_path, picture, broken=20)
     train(tiny_recipe(tiny_checkpoint, broken, max_faulty_share=1.0), tmp_path / "borne")

@@ -61,6 +61,7 @@ def ask(
     from minigemini.inference import Sampling
     from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
+    from minigemini.inference.streaming import EMPTY_ANSWER
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
@@ -79,6 +80,8 @@ def ask(
         if not as_json:
             _print_pieces(stream)
         answer = stream.answer
+    if not answer.text:
+        print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
         print_json(_described(engine, pictures, question, answer))
     if explain is not None:

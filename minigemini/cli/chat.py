@@ -170,8 +170,12 @@ def _command(table: Table, line: str) -> bool:
 
 def _answer(table: Table, question: str) -> None:
     """Print the answer while it is written; what was said before Ctrl-C is remembered as the answer."""
+    from minigemini.inference.streaming import EMPTY_ANSWER
+
     with _telling(), table.conversation.stream(question, table.sampling) as stream:
         _print(stream)
+        if not stream.answer.text:
+            _tell(EMPTY_ANSWER)
 
 
 def _draw(table: Table, request: str, painter: "LoadedPainter") -> None:

@@ -126,6 +126,7 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
                     "name": measure.name,
                     "scale": measure.scale,
                     "paper": measure.paper,
+                    "most": measure.most,
                     "marks": [[mark.unit, mark.value, mark.weight, mark.stratum] for mark in measure.marks],
                 }
                 for measure in result.measures
@@ -150,7 +151,13 @@ def load_results(folder: Path) -> list[Result]:
                 title=entry["task"],
                 unparsed=entry["unparsed"],
                 measures=tuple(
-                    Measure(m["name"], tuple(Mark(*mark) for mark in m["marks"]), m["scale"], m["paper"])
+                    Measure(
+                        m["name"],
+                        tuple(Mark(*mark) for mark in m["marks"]),
+                        m["scale"],
+                        m["paper"],
+                        m.get("most", 1.0),  # older results do not have it
+                    )
                     for m in entry["measures"]
                 ),
                 breakdowns={},

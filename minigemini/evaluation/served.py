@@ -17,7 +17,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from ..inference.errors import RequestError
 from ..model.pictures import PictureError
 from .asking import Batch, Fault
-from .task import Question, open_one
+from .task import Message, Question, open_one
 
 T = TypeVar("T")
 REFUSED, MOST_BYTES = "connection refused", 2**24
@@ -124,10 +124,22 @@ class Service:
 
 
 class Served:
-    """A served model as an answerer; the questions of a batch are asked at the same time."""
+    """A served model as an answerer; the questions of a batch are asked at the same time.
 
-    def __init__(self, service: Service, identity: Mapping[str, Any] | None = None) -> None:
+    Args:
+        service: where it is.
+        identity: what answers depend on, in place of the name that the server gives it.
+        as_text: takes control tokens out of messages, for a server that would read them as such.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        identity: Mapping[str, Any] | None = None,
+        as_text: Callable[[Sequence[Message]], Sequence[Message]] = list,
+    ) -> None:
         self.service, self.name = service, service.model
+        self._as_text = as_text
         self._identity = identity or {"served": service.model, "decoding": "greedy"}
 
     @property
@@ -150,13 +162,15 @@ class Served:
 
     def _answer(self, question: Question, max_new_tokens: int) -> str | Fault:
         try:
-            return self.service.chat(openai_messages(question), max_new_tokens, str.strip)
+            return self.service.chat(openai_messages(question, self._as_text), max_new_tokens, str.strip)
         except (PictureError, ServiceError) as error:
             return Fault(str(error))
 
 
-def openai_messages(question: Question) -> list[dict[str, Any]]:
-    """The messages with pictures as PNG in data URLs. Raises `PictureError`."""
+def openai_messages(
+    question: Question, as_text: Callable[[Sequence[Message]], Sequence[Message]] = list
+) -> list[dict[str, Any]]:
+    """The messages, `as_text`, with pictures as PNG in data URLs. Raises `PictureError`."""
     opened = {picture: {"url": _data_url(open_one(picture))} for picture in dict.fromkeys(question.pictures)}
     return [
         {
@@ -166,7 +180,7 @@ def openai_messages(question: Question) -> list[dict[str, Any]]:
                 for part in message["content"]
             ],
         }
-        for message in question.messages_with(opened)
+        for message in as_text(question.messages_with(opened))
     ]
 
 

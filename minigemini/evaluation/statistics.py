@@ -9,6 +9,8 @@ import numpy as np
 from .task import Mark, Measure
 
 DRAWS, CHUNK, SEED = 2000, 100, 0
+FEW_UNITS = 30
+"""Below so many in a stratum a bootstrap is too narrow."""
 FLIPS = 10_000
 
 
@@ -32,22 +34,43 @@ class Difference:
 
 
 def figure(measure: Measure) -> Figure:
-    """The score with Wilson's interval where every unit is right or wrong, and a stratified bootstrap's elsewhere."""
+    """The score with its interval.
+
+    A bootstrap, stratified, where it can tell: not of a few units, and not of units that are all alike, of which it
+    would say that any other is, too. Wilson's there, and where every unit is simply right or wrong.
+    """
     values, weights, strata = _arrays(measure.marks)
     score = measure.scale * _sum_of_means(values, weights, strata)
-    if len(strata) == 1 and np.isin(values, (0, 1)).all() and (weights == 1).all():
-        low, high = (measure.scale * bound for bound in wilson(int(values.sum()), len(values)))
+    right_or_wrong = len(strata) == 1 and np.isin(values, (0, 1)).all() and (weights == 1).all()
+    telling = all(len(rows) >= FEW_UNITS and np.ptp(values[rows]) > 0 for rows in strata)
+    if telling and not right_or_wrong:
+        low, high = _bootstrap(values, weights, strata)
     else:
-        low, high = (measure.scale * bound for bound in _bootstrap(values, weights, strata))
-    return Figure(score, low, high, len(values))
+        low, high = _wilsons(values, weights, strata, max(measure.most, values.max()))
+    return Figure(score, measure.scale * low, measure.scale * high, len(values))
 
 
-def wilson(right: int, asked: int) -> tuple[float, float]:
+def wilson(right: float, asked: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927)."""
     z, p = 1.96, right / asked
     middle, spread = p + z * z / (2 * asked), z * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
     low, high = (middle - spread) / (1 + z * z / asked), (middle + spread) / (1 + z * z / asked)
     return max(0.0, low), min(1.0, high)  # rounding goes beyond
+
+
+def _wilsons(values: np.ndarray, weights: np.ndarray, strata: list[np.ndarray], most: float) -> tuple[float, float]:
+    """Wilson's intervals of the strata's means, joined to that of their sum by the squares of their arms (Zou 2008).
+
+    Of values between 0 and `most` it is wide enough: none vary more than those that are one or the other. Units that
+    weigh differently count as Kish's number of units that weigh the same.
+    """
+    score, below, above = 0.0, 0.0, 0.0
+    for rows in strata:
+        own = weights[rows]
+        mean, units = float((values[rows] * own).sum() / own.sum()), float(own.sum() ** 2 / (own**2).sum())
+        low, high = (most * bound for bound in wilson(mean / most * units, units))
+        score, below, above = score + mean, below + (mean - low) ** 2, above + (high - mean) ** 2
+    return score - math.sqrt(below), score + math.sqrt(above)
 
 
 def compare(first: Measure, second: Measure) -> Difference | None:

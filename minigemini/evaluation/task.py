@@ -101,12 +101,14 @@ class Measure:
 
     Attributes:
         paper: the column of the paper's table that it stands beside.
+        most: the highest value that a mark can have.
     """
 
     name: str
     marks: tuple[Mark, ...]
     scale: float = 100.0
     paper: str | None = None
+    most: float = 1.0
 
 
 Graded = Sequence[tuple[Question, Grade]]

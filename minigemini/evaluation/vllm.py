@@ -75,7 +75,7 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
         # Chat formats that leave BOS to the tokenizer get it only on demand.
         service = Service(f"http://127.0.0.1:{port}/v1", model, more={} if writes_bos else {"add_special_tokens": True})
         try:
-            yield Served(service, identity)
+            yield Served(service, identity, prompts.as_text)
         except RequestError as error:
             try:
                 process.wait(END_SECONDS)

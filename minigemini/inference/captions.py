@@ -5,7 +5,9 @@ Neither is a special token, so they arrive in any pieces. The rules, for text th
 - a caption ends at `</h>`; one that is never closed, at the next blank line or where the answer ends;
 - `<h>` inside a caption begins another one; a caption of blanks alone is none;
 - in code (a fenced block, or between backticks in one line) tags are text;
-- a `</h>` that closes nothing is not shown.
+- a `</h>` that closes nothing is not shown;
+- where nobody asked for a picture there are no captions: tags are left out, and what stands between them is text. Small
+  models write tags in answer to whatever they never learned.
 """
 
 import re
@@ -22,12 +24,16 @@ _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\Z")
 class CaptionParser:
     """Reads an answer piece by piece; however it is cut, the outcome is the same.
 
+    Args:
+        asked: whether a picture was asked for.
+
     Attributes:
         captions: those that have ended, in their order, each as one line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, asked: bool = True) -> None:
         self.captions: list[str] = []
+        self._asked = asked
         self._held = ""  # what may be the beginning of a tag, or backticks that may go on
         self._caption: str | None = None
         self._code, self._fenced = "", False  # the backticks that opened it, and whether as a block
@@ -57,7 +63,7 @@ class CaptionParser:
             if self._caption is not None:
                 self._read_in_caption(token)
             elif token in (OPEN, CLOSE) and not self._code:
-                if token == OPEN:
+                if token == OPEN and self._asked:
                     self._caption = ""
                 # Of the blanks before and behind a tag those stay that part more.
                 self._gap_before, self._gap = max(self._gap_before, self._gap, key=_parting), ""

@@ -112,7 +112,8 @@ class Engine:
             messages: `{"role": …, "content": [{"type": "image", "image": PIL.Image}, {"type": "text", "text": …}]}`.
             sampling: how the answer is chosen.
             on_end: called with the answer when the stream has been read to its end.
-            draw, ocr: wishes for an image and strings read from pictures, as the processor takes them.
+            draw, ocr: wishes for an image and strings read from pictures, as the processor takes them. Only an answer
+                to such a wish has captions; tags around them are left out of any other.
 
         Raises:
             RequestError: messages that are no such ones, an empty question, or too much for the model's context.
@@ -131,4 +132,5 @@ class Engine:
             "top_p": sampling.top_p if drawn else None,
         }
         inputs = inputs.to(self.device)
-        return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end)
+        asked = draw if isinstance(draw, bool) else bool(draw and draw[-1])
+        return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end, asked)

@@ -41,7 +41,10 @@ class Prompts:
         return self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
 
     def written_out(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> list[Message]:
-        """The messages with wishes and strings in their text, for servers that know of neither. Raises as `text`."""
+        """The messages with wishes and strings in their text, and no control tokens, for servers that know of neither.
+
+        Raises `RequestError`, as `text` does.
+        """
         self._check(messages)
         _check_list("draw", draw, bool)
         for strings in ocr if _is_list(ocr) and not all(isinstance(one, str) for one in ocr) else [ocr]:
@@ -50,6 +53,10 @@ class Prompts:
             return self._processor.with_requests(messages, draw, ocr)
         except ValueError as error:  # for another number of user turns
             raise RequestError(one_line(error)) from None
+
+    def as_text(self, messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+        """The messages without control tokens, unchecked, for servers that render and tokenize them."""
+        return self._processor.with_requests(messages)
 
     def text(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> str:
         """The prompt, one placeholder per picture; BOS only where the chat format has it. Raises `RequestError`."""

@@ -12,7 +12,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from .captions import CaptionParser
+
 FinishReason = Literal["stop", "length", "stopped"]
+EMPTY_ANSWER = "the answer is empty; ask in other words"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class AnswerStream(Iterator[str]):
         settings: further arguments of `generate`.
         seed: of torch's global generators, or None to leave them alone.
         on_end: called once with the answer, in the reader's thread, when the stream has been read to its end.
+        drawn: whether a picture was asked for: only then has the answer captions, and the tags around them.
     """
 
     def __init__(
@@ -53,11 +57,12 @@ class AnswerStream(Iterator[str]):
         settings: Mapping[str, Any],
         seed: int | None = None,
         on_end: Callable[[Answer], None] | None = None,
+        drawn: bool = False,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
         self._on_end = on_end
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
-        self._writer = _PieceWriter(tokenizer, self._queue)
+        self._writer = _PieceWriter(tokenizer, self._queue, drawn)
         self._stopped = threading.Event()
         self._end: Answer | Exception | None = None
         # A daemon, so that a program that is told to end does not wait for the answer.
@@ -146,9 +151,14 @@ class _PieceWriter(BaseStreamer):
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, pieces: "queue.SimpleQueue[str | Answer | Exception]"
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        pieces: "queue.SimpleQueue[str | Answer | Exception]",
+        drawn: bool,
     ) -> None:
         self.text = ""
+        self._read = ""  # what has been decoded
+        self._untagged = None if drawn else CaptionParser(asked=False)
         self._tokenizer, self._pieces = tokenizer, pieces
         self._tokens: list[int] = []
         self._prompt_seen = False
@@ -164,13 +174,19 @@ class _PieceWriter(BaseStreamer):
 
     def end(self) -> None:
         self._pass_on(self._decoded())
+        if self._untagged is not None:
+            self._say(self._untagged.close())
 
     def _decoded(self) -> str:
         text = self._tokenizer.decode(self._tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text).strip()
 
     def _pass_on(self, text: str) -> None:
-        new = text[len(self.text) :]
-        if new:
-            self.text += new
-            self._pieces.put(new)
+        new = text[len(self._read) :]
+        self._read += new
+        self._say(new if self._untagged is None else self._untagged.feed(new))
+
+    def _say(self, text: str) -> None:
+        if text:
+            self.text += text
+            self._pieces.put(text)

@@ -9,6 +9,7 @@ from transformers.generation import GenerationMixin
 from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
+from .experts import balance_loss, balance_weight
 from .modeling import MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import CACHE, MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures
 
@@ -54,25 +55,38 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
         return_logits: bool = True,
         num_items_in_batch: Tensor | int | None = None,
+        output_router_logits: bool | None = None,
         **kwargs: Any,
     ) -> MiniGeminiCausalLMOutputWithPast:
         """Predict the next tokens; see `MiniGeminiModel.forward` for the inputs.
 
         Args:
             labels: (batch, length), the tokens to learn, -100 elsewhere; shifted inside.
+            shift_labels: (batch, length), what each position is to predict, in place of labels. Whoever cuts sequences
+                up (sequence and context parallelism) gives them: a part does not have the label behind its end.
             logits_to_keep: How many of the last positions get logits (0: all), or which positions do.
             return_logits: False leaves `logits` out. With labels, the head then runs only where there are any.
             num_items_in_batch: Labelled tokens of all the batches between two optimiser steps, by which their losses
                 are divided; by itself, those of this batch.
+            output_router_logits: Whether to give the routers' logits of a mixture of experts, and with labels to add
+                the loss that balances them; by itself, whether the text config says so, with labels alone.
 
         Raises:
             ValueError: If `logits_to_keep` would cut logits off that the labels need.
         """
-        if labels is not None:
+        targets = shift_labels
+        if targets is None and labels is not None:
+            targets = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+        text_config = self.config.text_config
+        if (configured := getattr(text_config, "output_router_logits", None)) is not None:
+            by_itself = targets is not None and configured
+            kwargs["output_router_logits"] = by_itself if output_router_logits is None else output_router_logits
+        if targets is not None:
             if not (isinstance(logits_to_keep, int) and logits_to_keep == 0):
                 raise ValueError(f"the loss is of all labels, but logits_to_keep is {logits_to_keep!r}: leave it at 0.")
             # Nobody reads on after a loss, and beside a cache Transformers does not see that position_ids are packed.
@@ -88,21 +102,28 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             return_dict=True,
             **kwargs,
         )
-        logits = loss = None
+        logits = loss = aux_loss = None
         if return_logits:
             kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             logits = self.head(outputs.last_hidden_state[:, kept])
-        if labels is not None:
-            labels = labels.to(outputs.last_hidden_state.device)
-            learnt = labels[:, 1:] != IGNORED
-            rows = self.head(outputs.last_hidden_state[:, :-1][learnt]) if logits is None else logits[:, :-1][learnt]
-            loss = mean_loss(rows, labels[:, 1:][learnt], num_items_in_batch)
+        if targets is not None:
+            targets = targets.to(outputs.last_hidden_state.device)
+            learnt = targets != IGNORED
+            rows = self.head(outputs.last_hidden_state[learnt]) if logits is None else logits[learnt]
+            loss = mean_loss(rows, targets[learnt], num_items_in_batch)
+            if outputs.router_logits:
+                aux_loss = balance_loss(outputs.router_logits, text_config, attention_mask)
+                # Its share of the labels, so that a step weighs it once, of however many batches it is made.
+                share = len(rows) / _items(len(rows), num_items_in_batch, loss.device)
+                loss = loss + balance_weight(text_config) * share * aux_loss.to(loss.device)
         return MiniGeminiCausalLMOutputWithPast(
             loss=loss,
+            aux_loss=aux_loss,
             logits=logits,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
+            router_logits=outputs.router_logits,
             **{CACHE: outputs.get(CACHE)},
         )
 
@@ -124,5 +145,10 @@ def mean_loss(logits: Tensor, targets: Tensor, num_items_in_batch: Tensor | int 
     Without a row it is 0, not NaN: a rank may have nothing to learn in a step.
     """
     total = nn.functional.cross_entropy(logits.float(), targets.to(logits.device), reduction="sum")
-    items = len(targets) if num_items_in_batch is None else num_items_in_batch
-    return total / torch.as_tensor(items, device=total.device).clamp(min=1)
+    return total / _items(len(targets), num_items_in_batch, total.device)
+
+
+def _items(rows: int, num_items_in_batch: Tensor | int | None, device: torch.device) -> Tensor:
+    """By how much the losses of so many rows are divided."""
+    items = rows if num_items_in_batch is None else num_items_in_batch
+    return torch.as_tensor(items, device=device).clamp(min=1)

@@ -17,7 +17,6 @@ def with_requests(
     messages: Sequence[Message],
     draw: bool | Sequence[bool],
     ocr: Sequence[str] | Sequence[Sequence[str]],
-    forbidden: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """Copy a conversation, with strings read from pictures and the wish for an image at the end of user turns.
 
@@ -25,7 +24,6 @@ def with_requests(
         messages: A conversation; it stays as it is.
         draw: Ask for an image in the last user turn; a sequence says so for each user turn.
         ocr: Strings read from the last user turn's pictures; a sequence of sequences holds those of each user turn.
-        forbidden: What must not be in them, see `harmless`.
 
     Raises:
         ValueError: If there is no user turn to add to, entries for another number of them, or `ocr` is neither form.
@@ -38,7 +36,7 @@ def with_requests(
     ocrs = _per_user_turn("ocr", ocr, kinds <= {True}, len(users))
     draws = _per_user_turn("draw", draw, isinstance(draw, bool), len(users))
     for message, read, image in zip(users, ocrs, draws, strict=True):
-        strings = harmless(read or (), forbidden)
+        strings = harmless(read or ())
         ending = f"\nReference OCR Token: {', '.join(strings)}\n" if strings else ""
         ending += f" {DRAW}" if image else ""
         if ending:
@@ -46,18 +44,17 @@ def with_requests(
     return copied
 
 
-def harmless(strings: Iterable[str], forbidden: Iterable[str]) -> list[str]:
+def harmless(strings: Iterable[str]) -> list[str]:
     """Strings read from a picture as text and nothing more: whoever made the picture may have meant them for a prompt.
 
-    Control and format characters, line ends among them, become spaces, and so do the tokens that `forbidden` lists
-    and the tags around drawing. What is left empty is dropped.
+    Control and format characters, line ends among them, become spaces, and so do the tags around drawing. What is left
+    empty is dropped. Control tokens are left to `ControlTokens`, as in all other text.
     """
-    tokens = sorted({DRAW, OPEN_CAPTION, CLOSE_CAPTION, *(token for token in forbidden if token.strip())}, key=len)
     kept = []
     for string in strings:
         text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in string)
-        for token in reversed(tokens):  # a space takes its place, so that what stood around it does not make another
-            text = text.replace(token, " ")
+        for tag in (DRAW, CLOSE_CAPTION, OPEN_CAPTION):  # a space, so that what stood around it makes no other
+            text = text.replace(tag, " ")
         if text := " ".join(text.split()):
             kept.append(text)
     return kept
@@ -99,4 +96,29 @@ def check_labels(conversations: Sequence[Sequence[Message]], masks: Sequence[Any
             raise ValueError(
                 f"conversation {index}: {learnt} of {turns} assistant turns have tokens to learn, turn {lost} none: "
                 "raise max_length, or mark the answers in the chat template with {% generation %}."
+            )
+
+
+def check_ends(
+    conversations: Sequence[Sequence[Message]], ids: Sequence[Any], masks: Sequence[Any], ends: Iterable[int]
+) -> None:
+    """Check that no answer teaches to end twice.
+
+    Args:
+        conversations: One conversation per row of ids.
+        ids: Tokens; arrays, tensors or lists.
+        masks: 1 where a token is the assistant's.
+        ends: Tokens that end an answer.
+
+    Raises:
+        ValueError: If one of them is learned more often than there are answers.
+    """
+    for index, (messages, tokens, mask) in enumerate(zip(conversations, ids, masks, strict=True)):
+        answers = sum(message.get("role") == "assistant" for message in messages)
+        learned = np.asarray(tokens)[np.asarray(mask) == 1]
+        found = max((np.count_nonzero(learned == end) for end in ends), default=0)
+        if found > answers:
+            raise ValueError(
+                f"conversation {index}: {found} ends are learned in {answers} assistant turns: "
+                "let the chat template write an end token once per answer."
             )

@@ -254,5 +254,6 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=image_features,
+            router_logits=getattr(outputs, "router_logits", None),
             **{CACHE: outputs.get(CACHE)},
         )

@@ -23,13 +23,22 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
 
 @dataclass
 class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
-    """As from the language model, and `image_hidden_states` (images, t·N, D), the visual tokens."""
+    """As from the language model, and `image_hidden_states` (images, t·N, D), the visual tokens.
+
+    router_logits: of each layer with experts, (batch · length, experts), where they were asked for.
+    """
 
     image_hidden_states: Tensor | None = None
+    router_logits: tuple[Tensor, ...] | None = None
 
 
 @dataclass
 class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
-    """`loss` (), `logits` (batch, kept positions, vocabulary), and what `MiniGeminiModelOutputWithPast` has."""
+    """`loss` (), `logits` (batch, kept positions, vocabulary), and what `MiniGeminiModelOutputWithPast` has.
+
+    aux_loss: (), how unevenly experts were chosen, 1 and more; `loss` contains it, weighted by the text config.
+    """
 
     image_hidden_states: Tensor | None = None
+    aux_loss: Tensor | None = None
+    router_logits: tuple[Tensor, ...] | None = None

@@ -1,16 +1,19 @@
 """Messages to model inputs. The processor alone knows how many visual tokens a picture has."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from .chat_templates import END_TOKENS
 from .configuration import MiniGeminiConfig
+from .control_tokens import ControlTokens
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_pictures
-from .messages import Message, check_labels, with_requests
+from .messages import Message, check_ends, check_labels, with_requests
 from .opened_images import open_images, with_opened_images
 
 
@@ -147,19 +150,21 @@ class MiniGeminiProcessor(ProcessorMixin):
     ) -> Any:
         """Render messages by the chat template, and tokenise them with `tokenize=True`.
 
+        Control tokens that are typed in messages are text, see `control_tokens`.
+
         Args:
             conversation: Messages, or a batch of conversations; they stay as they are. Parts of type `image` hold
                 their picture under `image`, `path`, `url` (a data URI) or `base64`.
             chat_template: A template instead of the processor's own.
             draw: Ask for an image in the last user turn, or, as a sequence, in each user turn that says so.
             ocr: Strings read from the last user turn's pictures, or, as a sequence of sequences, from each user turn's.
-                What in them is a token of the tokenizer's, or a control character, becomes a space.
+                Control characters in them become spaces.
             **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
 
         Raises:
             PictureError: A picture that is not read.
             ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
-                leaves an assistant turn without a token to learn.
+                leaves an assistant turn without a token to learn, or has it learn more than one end.
         """
         batched = isinstance(conversation[0], (list, tuple))
         conversations: Any = conversation if batched else [conversation]
@@ -167,7 +172,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             raise ValueError(
                 f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
             )
-        conversations = [self.with_requests(messages, draw, ocr) for messages in conversations]
+        conversations = [self.with_requests(messages, draw, ocr, chat_template) for messages in conversations]
         if kwargs.get("tokenize"):
             conversations = [with_opened_images(messages) for messages in conversations]
         out: Any = super().apply_chat_template(
@@ -175,15 +180,33 @@ class MiniGeminiProcessor(ProcessorMixin):
         )
         if isinstance(out, Mapping) and "assistant_masks" in out:
             check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
+            check_ends(conversations, out["input_ids"], out["assistant_masks"], self._end_ids)
         return out
 
     def with_requests(
-        self, messages: Sequence[Message], draw: bool | Sequence[bool], ocr: Sequence[str] | Sequence[Sequence[str]]
+        self,
+        messages: Sequence[Message],
+        draw: bool | Sequence[bool] = False,
+        ocr: Sequence[str] | Sequence[Sequence[str]] = (),
+        chat_template: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Messages with `draw` and `ocr`, as `apply_chat_template` takes them, written into their user turns."""
-        # What the tokenizer takes for one token wherever it stands in a text.
-        added = {token.content for token in self.tokenizer.added_tokens_decoder.values()}
-        return with_requests(messages, draw, ocr, {*added, *self.tokenizer.all_special_tokens, self.image_token})
+        """Messages as the chat template renders them.
+
+        `draw` and `ocr`, as `apply_chat_template` takes them, are written into user turns, and all text is without
+        control tokens, those of `chat_template` included.
+        """
+        return self.control_tokens(chat_template).messages_as_text(with_requests(messages, draw, ocr))
+
+    def control_tokens(self, chat_template: str | None = None) -> ControlTokens:
+        """What is more than text to the tokenizer and the chat template, and to another template if one is given."""
+        return ControlTokens(self.tokenizer, f"{self.chat_template} {chat_template}")
+
+    @property
+    def _end_ids(self) -> set[int]:
+        """Tokens that end an answer: the tokenizer's own, and those of chat formats that it knows."""
+        tokens = chain([self.tokenizer.eos_token], *END_TOKENS.values())
+        ids: Any = {self.tokenizer.convert_tokens_to_ids(token) for token in tokens if token}
+        return ids - {None, self.tokenizer.unk_token_id}
 
     def get_text_with_replacements(self, text: list[str], *replacements: Any, **named: Any) -> tuple[list[str], Any]:
         """Put the image tokens in place, and the space behind them where the tokenizer needs one."""

@@ -55,7 +55,8 @@ class PainterPipeline(DiffusionPipeline):
 
     def unknown_words(self, caption: str) -> list[str]:
         """Words of a caption that the painter never learnt."""
-        tokens = self.tokenizer(caption, return_offsets_mapping=True, truncation=True)
+        # Its own tokens are words like any other to somebody who types them.
+        tokens = self.tokenizer(caption, return_offsets_mapping=True, truncation=True, split_special_tokens=True)
         places = zip(tokens.input_ids, tokens.offset_mapping, strict=True)
         return [caption[start:end] for id, (start, end) in places if id == self.tokenizer.unk_token_id]
 

@@ -9,13 +9,14 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from ..inference.captions import CaptionParser
 from ..inference.errors import RequestError, one_line
 from ..inference.png import encode_png
 from ..inference.prompts import Prompts
@@ -70,11 +71,13 @@ class RemoteBackend:
     async def answer(self, job: Job) -> AsyncIterator[Event]:
         """See `Backend.answer`."""
         body = await asyncio.to_thread(self._body, job)
+        untagged = [] if job.draw else [CaptionParser(asked=False) for _ in range(job.choices)]
         async with self._asked(body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
                     for event in _events(json.loads(data)):
-                        yield event
+                        for told in _without_tags(event, untagged):
+                            yield told
 
     async def is_ready(self) -> bool:
         """Whether one of the servers answers."""
@@ -188,6 +191,22 @@ def _events(data: dict[str, Any]) -> list[Event]:
     if (usage := data.get("usage")) and not data["choices"]:
         events.append(Usage(usage["prompt_tokens"], usage["completion_tokens"]))
     return events
+
+
+def _without_tags(event: Event, parsers: Sequence[CaptionParser]) -> Iterator[Event]:
+    """What is passed on of an event, its text without tags around captions, where choices have parsers for that."""
+    match event:
+        case Piece(index, text) if parsers:
+            text = parsers[index].feed(text)
+        case Finished(index) if parsers:
+            text = parsers[index].close()
+        case _:
+            yield event
+            return
+    if text:
+        yield Piece(event.index, text)
+    if isinstance(event, Finished):
+        yield event
 
 
 async def _check_status(response: httpx.Response) -> None:

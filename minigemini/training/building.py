@@ -29,14 +29,18 @@ class Lesson(nn.Module):
         self.model = model
 
     def forward(self, num_items_in_batch: Tensor | int | None = None, **batch: Any) -> dict[str, Tensor]:
-        """Labels' mean loss; of `num_items_in_batch`, the labels between two optimiser steps, where that is given."""
-        loss = self.model(**batch, return_logits=False, num_items_in_batch=num_items_in_batch).loss
+        """Labels' mean loss; of `num_items_in_batch`, the labels between two optimiser steps, where that is given.
+
+        Beside it, where experts are balanced: `router_loss`, which the loss contains by its weight.
+        """
+        outputs = self.model(**batch, return_logits=False, num_items_in_batch=num_items_in_batch)
+        loss = outputs.loss
         if "pixel_values" not in batch:
             # Without a picture mining and the projector have no part in the loss. Their gradients are zero then, not
             # missing: distributed training waits for every one, and other ranks may have pictures.
             idle = (p for name, p in self.model.named_parameters() if p.requires_grad and _sees(name))
             loss = loss + 0 * sum(p.sum() for p in idle)
-        return {"loss": loss}
+        return {"loss": loss} if outputs.aux_loss is None else {"loss": loss, "router_loss": outputs.aux_loss}
 
 
 def _sees(name: str) -> bool:

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     NEAR_DUPLICATE = "nearly the same picture"
     REPEATED_TURN = "repeated turn"
     UNUSUAL_SIZE = "picture of a few pixels"
+    CONTROL_TOKEN = "control token in its text"
 
 
 NOTED = frozenset(
@@ -26,6 +27,7 @@ NOTED = frozenset(
         Kind.NEAR_DUPLICATE,
         Kind.REPEATED_TURN,
         Kind.UNUSUAL_SIZE,
+        Kind.CONTROL_TOKEN,
         Fault.REFUSED,
     }
 )

@@ -1,7 +1,7 @@
 """A stretch of records: what is wrong with them, how long they are, and which pictures they show."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,11 +10,13 @@ import numpy as np
 
 from ...data.readers import Reader
 from ...data.schema import Fault, Sample, SampleError, text_of
+from .control_tokens import well_known
 from .finds import Find, Kind
 from .pictures import Seen, examine
 
 EVALUATION_FOLDERS = {"textvqa": "TextVQA"}
 """Folders of pictures, in the published layout, that belong to an evaluation set: TextCaps shows TextVQA's."""
+_SHOWN_TOKENS = 5
 
 
 class TokenCounter(Protocol):
@@ -22,6 +24,10 @@ class TokenCounter(Protocol):
 
     def __call__(self, samples: Sequence[Sample]) -> list[int | str]:
         """Tokens of each sample, or why the family's template refuses it."""
+        ...
+
+    def control_tokens(self, text: str) -> list[str]:
+        """What in a text is a control token to the family, each once."""
         ...
 
 
@@ -75,6 +81,7 @@ class RecordWork:
             found.ids[row - first] = hash_of(sample.id)
             found.characters[row - first] = sum(len(text_of(message)) for message in sample.messages)
             _examine_text(row, sample, found)
+            _examine_control_tokens(row, sample, found, self.counters.values())
             _examine_pictures(row, sample, found)
         for name, counter in self.counters.items():
             for (row, sample), count in zip(good, counter([sample for _, sample in good]), strict=True):
@@ -101,6 +108,17 @@ def _examine_text(row: int, sample: Sample, found: Stretch) -> None:
             found.finds.append(Find(row, sample.id, Kind.REPEATED_TURN.value, reason))
             return
         said[text] = number
+
+
+def _examine_control_tokens(row: int, sample: Sample, found: Stretch, counters: Iterable[TokenCounter]) -> None:
+    for number, message in enumerate(sample.messages, 1):
+        text = text_of(message)
+        tokens = well_known(text)
+        tokens += [token for counter in counters for token in counter.control_tokens(text) if token not in tokens]
+        if tokens:
+            reason = f"message {number} has {', '.join(map(repr, tokens[:_SHOWN_TOKENS]))}; they are read as text"
+            found.finds.append(Find(row, sample.id, Kind.CONTROL_TOKEN.value, reason))
+            return
 
 
 def _examine_pictures(row: int, sample: Sample, found: Stretch) -> None:

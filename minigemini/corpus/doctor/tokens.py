@@ -20,6 +20,7 @@ class TemplateTokens:
 
     def __init__(self, processor: "MiniGeminiProcessor") -> None:
         self.processor = processor
+        self._control_tokens = processor.control_tokens()
 
     def __call__(self, samples: Sequence[Sample]) -> list[int | str]:
         texts: list[str | None] = []
@@ -36,6 +37,9 @@ class TemplateTokens:
             next(lengths) + more * len(sample.pictures) if isinstance(count, int) else count
             for sample, count in zip(samples, counts, strict=True)
         ]
+
+    def control_tokens(self, text: str) -> list[str]:
+        return self._control_tokens.find(text)
 
     def _lengths(self, texts: list[str]) -> list[int]:
         if not texts:

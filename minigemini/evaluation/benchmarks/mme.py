@@ -50,13 +50,14 @@ class MME(Task):
             marks.append(Mark(unit, sum(right) / len(right) + float(all(right)), stratum=category))
         both = (("perception", PERCEPTION, "MME-P"), ("cognition", COGNITION, "MME-C"))
         chosen = [(name, tuple(m for m in marks if m.stratum in categories), paper) for name, categories, paper in both]
-        return [Measure(name, of_it, paper=paper) for name, of_it, paper in chosen if of_it]
+        return [Measure(name, of_it, paper=paper, most=2.0) for name, of_it, paper in chosen if of_it]
 
     def breakdowns(self, graded: Graded) -> dict[str, list[Measure]]:
         """Of each category acc + acc+, at most 200."""
         marks = [mark for measure in self.measures(graded) for mark in measure.marks]
         categories = dict.fromkeys(mark.stratum for mark in marks)
-        return {"category": [Measure(name, tuple(m for m in marks if m.stratum == name)) for name in categories]}
+        of_each = [(name, tuple(m for m in marks if m.stratum == name)) for name in categories]
+        return {"category": [Measure(name, of_it, most=2.0) for name, of_it in of_each]}
 
 
 def _pages(folder: Path) -> list[Path]:

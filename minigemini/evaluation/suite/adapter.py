@@ -96,8 +96,9 @@ class _Adapter(lmms):
         inputs, faults = Preparation(local.engine.processor, local.context_tokens, share=False)[Batch("", (question,))]
         if inputs is None:
             raise RequestError(f"{task}, document {doc_id}: {faults[question.id].reason}")
-        tokenizer = local.engine.processor.tokenizer
-        added = tokenizer(str(continuation), add_special_tokens=False, return_tensors="pt")["input_ids"]
+        processor = local.engine.processor
+        said = processor.control_tokens().as_text(str(continuation))
+        added = processor.tokenizer(said, add_special_tokens=False, return_tensors="pt")["input_ids"]
         ids = torch.cat([inputs.text.input_ids, added], dim=1).to(local.engine.device)
         outputs = local.engine.model(
             input_ids=ids, **features(local.seen(inputs), inputs.shown), logits_to_keep=added.shape[1] + 1

@@ -15,6 +15,7 @@ import gradio as gr
 from ...inference import Engine, RequestError, Sampling
 from ...inference.explain import explain_pictures
 from ...inference.png import encode_png
+from ...inference.streaming import EMPTY_ANSWER
 from ..errors import ApiError, internal_error
 from ..gate import Gate
 from ..pictures import in_thread, open_all
@@ -155,6 +156,8 @@ def _reply(page: Page) -> Any:
                     )
                     async for shown in said(page.studio, job, keep):
                         yield shown
+            if not shown:
+                gr.Info(EMPTY_ANSWER)
         # After an event that fails, Gradio 6.31 leaves the box for questions disabled: whatever happens is told in the
         # conversation instead.
         except Exception as error:  # noqa: BLE001
