@@ -267,7 +267,7 @@ def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
 def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypatch):
     before = parts.read_bytes()
     monkeypatch.setattr(
-        "minigemini.model.small_parts.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
+        "minigemini.model.hashes.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
     )
     with pytest.raises(OSError, match="full"):
         save_small_parts(tiny_model, parts)

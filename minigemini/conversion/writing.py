@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..inference.checkpoint import INDEX, open_checkpoint
 from ..inference.errors import CheckpointError, one_line
+from ..model.hashes import write_sums
 from ..model.writing import flush
 from .plan import Plan, Source
 from .sources import SourceTensor, TensorReader
@@ -49,6 +50,7 @@ def write_checkpoint(
         describe(aside)
         (aside / _PLAN).unlink()
         _check(aside, plan, dtype)
+        write_sums(aside)
         for path in (*aside.iterdir(), aside):
             flush(path)
         aside.rename(folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from ..model.hashes import write_sums
 from ..model.writing import written_aside
 from .adapters import find_source
 from .errors import RequestError, one_line
@@ -65,6 +66,7 @@ def merge(
             merged.save_pretrained(aside)
             processor.save_pretrained(aside)
             (aside / "README.md").write_text(card, encoding="utf-8")
+            write_sums(aside)
     except (OSError, SafetensorError) as error:
         raise RequestError(f"{target}: cannot be written ({one_line(error)}); name a folder elsewhere") from None
     return target
