@@ -7,10 +7,13 @@ from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from .chat_templates import CHAT_TEMPLATES
+from .chat_templates.limits import limit
 from .configuration import MiniGeminiConfig
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_pictures
 from .messages import Message, check_labels, with_requests
+from .tokenizer_limits import check_growth
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
@@ -52,6 +55,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         image_token: str = "<image>",
         chat_template: str | None = None,
     ):
+        check_growth(tokenizer)
         ids = tokenizer.encode(image_token, add_special_tokens=False)
         if len(ids) != 1:
             raise ValueError(
@@ -140,7 +144,12 @@ class MiniGeminiProcessor(ProcessorMixin):
         Raises:
             ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
                 leaves an assistant turn without a token to learn.
+            TemplateError: If the template is not ours and goes beyond the limits of such ones, see
+                `chat_templates.limits`.
         """
+        template = chat_template or self.chat_template
+        if isinstance(template, str) and template not in CHAT_TEMPLATES.values():
+            limit(template)
         batched = isinstance(conversation[0], (list, tuple))
         conversations: Any = conversation if batched else [conversation]
         if batched and (draw or ocr):
