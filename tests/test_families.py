@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from minigemini.conversion import PUBLISHED
 from minigemini.conversion.convert import plan_conversion, read_fields
-from minigemini.conversion.plan import stored_layout
+from minigemini.inference.loading import stored_layout
 from minigemini.model.configuration import CLIP_VIT_L_14_336
 from minigemini_cli.app import app
 

@@ -18,9 +18,11 @@ from torch import nn
 
 from ..model import MiniGeminiForConditionalGeneration
 from ..model.small_parts import SMALL_PARTS, small_parts
-from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header, read_json
+from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header
 from .errors import CheckpointError, RequestError
+from .integrity import check_all, check_one_file
 from .quantising import stored_way
+from .untrusted import check_files, read_json
 
 PEFT_PREFIX = "base_model.model."
 """What PEFT puts before the name of every tensor."""
@@ -177,6 +179,7 @@ def open_small_parts(file: Path) -> Adapter:
     Raises:
         CheckpointError: it is broken, or holds something else.
     """
+    check_one_file(file)
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
     strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in SMALL_PARTS))]
     if strange or not shapes:
@@ -194,6 +197,8 @@ def open_adapter(folder: Path) -> Adapter:
     Raises:
         CheckpointError: another kind of adapter, a pickle, or broken files.
     """
+    check_files(folder)
+    check_all(folder)
     config = read_json(folder / "adapter_config.json", f"{folder} is no adapter")
     lora = _check_config(config, folder)
     file = folder / "adapter_model.safetensors"
