@@ -2,7 +2,7 @@
 
 import typer
 
-from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, web
+from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, verify, web
 
 app = typer.Typer(
     help="Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.\n\n"
@@ -20,6 +20,7 @@ app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
+app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
 app.command("scene")(scene.scene)
