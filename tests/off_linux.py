@@ -24,7 +24,7 @@ FUNCTIONS = {
         *((signal, name) for name in ("pthread_sigmask", "SIGKILL", "SIGHUP", "SIGALRM")),
     ),
 }[SYSTEM]
-OURS = ("minigemini", "minigemini_cli")
+OURS = ("minigemini",)
 
 real_import, real_open = builtins.__import__, io.open
 

@@ -26,6 +26,9 @@ KINDS = {
     "pattern": {"target_modules": LANGUAGE, "lora_alpha": 3},
     "rank-stabilised": {"target_modules": ["down_proj"], "use_rslora": True},
     "ranks": {"target_modules": LANGUAGE, "rank_pattern": {"v_proj": 2}},
+    "head": {"target_modules": ["q_proj", "lm_head"]},
+    "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
+    "head and embedding": {"target_modules": r".*(lm_head|embed_tokens|v_proj)"},
     "small parts too": {"target_modules": LANGUAGE, "modules_to_save": list(SMALL_PARTS)},
 }
 
@@ -83,6 +86,32 @@ def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, picture, ki
     # worst measured 5.8e-6, of logits up to 4.7
     torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=3e-5, rtol=0)
     assert (logits(plain.model, plain, picture) - wanted).abs().max() > 0.1, "the adapter does something"
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "tied and large"])
+def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_processor, tmp_path, picture, target):
+    model = make_model(text_config={"tie_word_embeddings": True, "model_type": "gemma", "head_dim": 8})
+    model.save_pretrained(tmp_path / "tied")
+    make_processor(model.config).save_pretrained(tmp_path / "tied")
+    targets = ["q_proj", "lm_head", "embed_tokens"] if target == "tied and large" else ["q_proj", target]
+    trained = make_adapter(tmp_path / "tied", tmp_path / "adapter", target_modules=targets)
+    engine = Engine.load(tmp_path / "adapter", device="cpu")
+    wanted = logits(trained, engine, picture)
+    # worst measured 1.5e-5, of logits up to 16
+    torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=1e-4, rtol=0)
+    assert (logits(over(tmp_path / "tied"), engine, picture) - wanted).abs().max() > 0.1, "the adapter does something"
+    merge(tmp_path / "adapter", tmp_path / "merged")
+    for again in (over(tmp_path / "merged"), Engine.load(tmp_path / "merged", device="cpu").model):
+        for name, parameter in engine.model.named_parameters():
+            assert torch.equal(again.get_parameter(name), parameter), name
+        torch.testing.assert_close(logits(again, engine, picture), wanted, atol=1e-4, rtol=0)
+
+
+def test_an_embedding_of_its_own_is_refused_by_that_name(tiny_checkpoint, tmp_path):
+    make_adapter(tiny_checkpoint, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    edit_tensors(tmp_path / "adapter", lambda t: t[first(t, "lm_head.base_layer")].add_(1))
+    with pytest.raises(CheckpointError, match=r"brings its own lm_head\.base_layer\.weight"):
+        Engine.load(tmp_path / "adapter", device="cpu")
 
 
 def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, picture):
@@ -266,9 +295,7 @@ def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
 
 def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypatch):
     before = parts.read_bytes()
-    monkeypatch.setattr(
-        "minigemini.model.small_parts.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
-    )
+    monkeypatch.setattr("minigemini.model.hashes.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         save_small_parts(tiny_model, parts)
     assert parts.read_bytes() == before

@@ -31,8 +31,8 @@ from minigemini.conversion.assemble import initial_small_parts
 from minigemini.conversion.encoders import high_res_tensors
 from minigemini.conversion.fields import convnext_fields
 from minigemini.conversion.keys import PUBLISHED_KEYS, translate
-from minigemini.conversion.plan import stored_layout
 from minigemini.inference import CheckpointError, Engine
+from minigemini.inference.loading import stored_layout
 
 TINY = {
     "vocab_size": 456,

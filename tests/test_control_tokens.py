@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from damaged import encoded, picture, record
-from minigemini_cli.app import app
 from PIL import Image
 from test_chat_formats import FITTING, TOKENIZERS, make
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 
 import minigemini.nano
 from minigemini import MiniGeminiImageProcessor, MiniGeminiProcessor
+from minigemini.cli.app import app
 from minigemini.corpus.doctor import Kind, diagnose
 from minigemini.corpus.doctor.tokens import TemplateTokens
 from minigemini.data.encoding import IGNORED, SampleEncoder

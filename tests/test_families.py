@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
 from minigemini.conversion.convert import plan_conversion, read_fields
-from minigemini.conversion.plan import stored_layout
+from minigemini.inference.loading import stored_layout
 from minigemini.inference.published import FIGURES, published_reports
 from minigemini.model.configuration import CLIP_VIT_L_14_336
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from minigemini_cli.app import app
 from test_adapters import KINDS, make_adapter
 from typer.testing import CliRunner
 
 from minigemini.ablation.running import Ablation, run_ablation
+from minigemini.cli.app import app
 from minigemini.conversion.plan import Plan
 from minigemini.conversion.writing import write_checkpoint
 from minigemini.corpus.building import BuildPart, BuildRecipe, build

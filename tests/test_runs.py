@@ -25,6 +25,7 @@ from minigemini.data.faults import FEWEST_SAMPLES, TooManyFaultsError
 from minigemini.inference import Engine
 from minigemini.inference.merging import merge
 from minigemini.model.folder_lock import FolderInUseError
+from minigemini.model.hashes import SUMS, read_sums
 from minigemini.model.writing import is_full_disk
 from minigemini.training import checkpoints
 from minigemini.training.checkpoints import DamagedError, newest_whole
@@ -191,11 +192,11 @@ def finished(tiny_checkpoint, data, tmp_path_factory):
 
 def test_the_newest_checkpoints_are_kept(finished):
     assert [path.name for path in checkpoints.checkpoints(finished)] == ["checkpoint-5", "checkpoint-4"]
-    listed = json.loads((finished / "checkpoint-5" / "manifest.json").read_text())
+    listed = read_sums(finished / "checkpoint-5")
     assert {"trained.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "data-0.json"} <= set(listed)
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "add", "manifest"])
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "add", "list"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, recipe, tmp_path, capsys, harm):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
@@ -211,7 +212,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, rec
     elif harm == "add":
         (folder / "checkpoint-5" / "more.bin").touch()
     else:
-        (folder / "checkpoint-5" / "manifest.json").write_text("{")
+        (folder / "checkpoint-5" / SUMS).write_text("{")
     train(recipe(), folder)
     said = capsys.readouterr().err
     assert "checkpoint-5" in said

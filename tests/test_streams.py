@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from minigemini_cli import main
+
+from minigemini.cli import main
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["--max-new-tokens", "30", "--device", "cpu"]

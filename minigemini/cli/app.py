@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, web
+from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, verify, web
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,7 @@ app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
+app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
 app.command("scene")(scene.scene)

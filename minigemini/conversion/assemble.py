@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from ..inference.errors import CheckpointError, one_line
+from ..inference.integrity import check_one_file
+from ..inference.loading import stored_layout
+from ..inference.untrusted import bounded_build, check_numbers, read_json
 from ..model import MiniGeminiConfig
 from ..model.mining import PatchInfoMining
 from ..model.modeling import MiniGeminiProjector
@@ -72,6 +74,8 @@ def assemble(
     refuse_existing(folder)
     if stage1 is not None and not stage1.is_file():
         raise CheckpointError(f"{stage1}: no such file; name what stage 1 trained, e.g. mm_projector.bin")
+    if stage1 is not None and stage1.suffix == ".safetensors":
+        check_one_file(stage1)
     llm_folder, vit, convnext = locate(llm), locate(low_res_encoder), locate(high_res_encoder)
     text_config, vision = _text_config(llm_folder), vision_fields(vit)
     stored_as = choose_dtype(dtype or str(text_config.dtype or "float32").removeprefix("torch."))
@@ -85,6 +89,7 @@ def assemble(
     tokenizer: Any = load_tokenizer(llm_folder)
     high_res = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     config = _config(text_config, vision, high_res, geometry, tokenizer.convert_tokens_to_ids("<image>"))
+    stored_layout(config, tensors, "the parts")  # before anything takes memory by what their configs say
     made = {} if stage1 is not None else initial_small_parts(config, seed)
     plan = Plan(config, {**tensors, **made}, unused)
     plan.settle()
@@ -115,9 +120,10 @@ def initial_small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor
 
 
 def _text_config(folder: Path) -> PreTrainedConfig:
+    check_numbers(read_json(folder / "config.json", f"{folder}: not a language model of Transformers"), str(folder))
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (StrictDataclassError, OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         raise CheckpointError(f"{folder}: not a language model of Transformers ({one_line(error)})") from None
     if getattr(config, "quantization_config", None) is not None:
         raise CheckpointError(f"{folder}: quantised; give the original weights, and quantise when loading")
@@ -132,12 +138,18 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceT
     Raises:
         CheckpointError: It has tensors outside its base model and head.
     """
-    with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config)
+    stored = list_tensors(folder)
+    try:
+        with torch.device("meta"), bounded_build(stored, str(folder)):
+            model: Any = AutoModelForCausalLM.from_config(config)
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+        raise CheckpointError(f"{folder}: config.json describes no model ({one_line(error)}); copy it again") from None
     head = next((name for name, part in model.named_modules() if part is model.get_output_embeddings()), None)
     base = f"{model.base_model_prefix}."
     ours: dict[str, SourceTensor] = {}
-    for key, tensor in list_tensors(folder).items():
+    for key, tensor in stored.items():
         if key == f"{head}.weight":
             ours["lm_head.weight"] = tensor
         elif key.startswith(base):
@@ -165,7 +177,7 @@ def _config(
             projector_depth=geometry.projector_depth,
             image_token_id=image_token_id,
         )
-    except (StrictDataclassError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         raise CheckpointError(f"the parts do not fit together: {one_line(error)}") from None
 
 

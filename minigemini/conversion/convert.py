@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
-
-from ..inference.checkpoint import read_json
 from ..inference.errors import CheckpointError, one_line
+from ..inference.untrusted import check_numbers, read_json
 from .card import card
 from .describing import Description, load_tokenizer
 from .encoders import find_encoder, find_folder, high_res_tensors, locate, low_res_tensors, named_by, vision_fields
@@ -87,7 +85,7 @@ def plan_conversion(
     convnext = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     try:
         config = published_config(fields, low_res, convnext)
-    except (StrictDataclassError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         raise CheckpointError(f"{checkpoint / 'config.json'}: {one_line(error)}") from None
     plan = Plan(config, dict(tensors), unused)
     plan.settle()
@@ -101,6 +99,10 @@ def read_fields(checkpoint: Path) -> dict[str, Any]:
         CheckpointError: It is missing, broken, or not a published one.
     """
     fields = read_json(checkpoint / "config.json", f"{checkpoint} is no checkpoint folder")
+    check_numbers(fields, str(checkpoint))
+    for name in ("model_type", "mm_vision_tower", "mm_vision_tower_aux"):
+        if name in fields and not isinstance(fields[name], str):
+            raise CheckpointError(f"{checkpoint}: config.json has {name} {str(fields[name])[:80]}, which is no name")
     if fields.get("model_type") == "minigemini":
         raise CheckpointError(f"{checkpoint}: already a checkpoint of ours; load it as it is")
     if fields.get("model_type") not in TEXT_MODEL_TYPES:

@@ -10,9 +10,11 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 
 from ..inference.errors import CheckpointError, one_line
 from ..inference.loading import load_processor
+from ..inference.settings import check_generation
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..model.chat_templates import CHAT_TEMPLATES, END_TOKENS
 from ..model.image_token import add_image_token
+from ..model.tokenizer_limits import check_growth
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,20 @@ class Description:
         """Write it into a folder, and read it back."""
         self.config.dtype = dtype
         self.config.architectures = [MiniGeminiForConditionalGeneration.__name__]
-        self.config.save_pretrained(folder)
-        MiniGeminiProcessor.from_config(
-            self.config, self.tokenizer, chat_template=CHAT_TEMPLATES[self.chat_format], do_pad=self.do_pad
-        ).save_pretrained(folder)
-        generation_config(self.config, self.tokenizer, self.chat_format).save_pretrained(folder)
+        try:
+            self.config.save_pretrained(folder)
+            MiniGeminiProcessor.from_config(
+                self.config, self.tokenizer, chat_template=CHAT_TEMPLATES[self.chat_format], do_pad=self.do_pad
+            ).save_pretrained(folder)
+            generation = generation_config(self.config, self.tokenizer, self.chat_format)
+            check_generation(generation, self.config, "the language model")
+            generation.save_pretrained(folder)
+        except (CheckpointError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+            raise CheckpointError(
+                f"config or tokenizer cannot be saved again ({one_line(error)}); copy or fetch the source again"
+            ) from None
         (folder / "README.md").write_text(self.card, encoding="utf-8")
         load_processor(folder, self.config)
 
@@ -60,11 +71,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         _require_sentencepiece(folder)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        check_growth(tokenizer)
+        add_image_token(tokenizer)
     except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception on a broken file)
         raise CheckpointError(
             f"{folder}: the tokenizer cannot be loaded ({one_line(error)}); copy or fetch it again"
         ) from None
-    add_image_token(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     tokenizer.padding_side = "left"  # as `generate` needs it; a collator pads as it likes

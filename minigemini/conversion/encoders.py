@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ..inference.checkpoint import read_json
 from ..inference.errors import CheckpointError, listed
 from ..inference.hub import DESCRIPTIONS, check_folder_or_id, fetch
+from ..inference.untrusted import check_files, check_numbers, read_json
 from .families import ENCODERS
 from .keys import CLIP_KEYS, CONVNEXT_KEYS, Drop, Rules, translate
 from .sources import SourceTensor, list_tensors
@@ -34,6 +34,7 @@ def locate(source: str) -> Path:
         CheckpointError: It is neither.
     """
     if folder := find_folder(source):
+        check_files(folder)
         return folder
     check_folder_or_id(source)
     return fetch_weights(source)
@@ -54,6 +55,7 @@ def find_encoder(named: str, given: str | None, checkpoint: Path, option: str) -
     if given is not None:
         return locate(given)
     if folder := find_folder(named, checkpoint, checkpoint.parent):
+        check_files(folder)
         return folder
     if known := ENCODERS.get(Path(named).name):
         try:
@@ -73,6 +75,7 @@ def vision_fields(folder: Path) -> dict[str, Any]:
         CheckpointError: It has no such config.
     """
     fields = read_json(folder / "config.json", f"{folder} is no CLIP model's folder")
+    check_numbers(fields, str(folder))
     vision = fields if fields.get("model_type") == "clip_vision_model" else fields.get("vision_config")
     if fields.get("model_type") not in ("clip", "clip_vision_model") or not isinstance(vision, dict):
         raise CheckpointError(

@@ -7,12 +7,12 @@ from transformers import PreTrainedTokenizerBase
 
 from ..inference.checkpoint import StoredTensor
 from ..inference.errors import CheckpointError
+from ..inference.loading import stored_layout
 from ..inference.report import Report, describe
 from ..model import MiniGeminiConfig
 from ..model.chat_templates import CHAT_TEMPLATES
 from ..model.configuration import CLIP_VIT_L_14_336, CONVNEXT_L
 from .fields import published_config
-from .plan import stored_layout
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from transformers.core_model_loading import revert_weight_conversion
 
 from ..inference.errors import CheckpointError, listed
+from ..inference.loading import stored_layout
 from ..inference.placing import DTYPES
-from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration
+from ..model import MiniGeminiConfig
 from .keys import VIT
 from .sources import SourceTensor
 
@@ -50,7 +50,7 @@ class Plan:
         self.drop([name for name in self.tensors if _behind(name, self.config)], "behind the ViT layer that is used")
         if self.config.tie_word_embeddings:
             self.drop(self.tensors.keys() & {"lm_head.weight"}, "the head shares the embedding")
-        expected = stored_layout(self.config)
+        expected = stored_layout(self.config, self.tensors)
         faults = {
             "missing": sorted(expected.keys() - self.tensors.keys()),
             "unknown": sorted(self.tensors.keys() - expected.keys()),
@@ -93,16 +93,6 @@ class Report:
             initialised=made,
             unused=Counter(plan.unused.values()),
         )
-
-
-def stored_layout(config: MiniGeminiConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in a checkpoint of this model, as `save_pretrained` writes it."""
-    with torch.device("meta"):
-        model = MiniGeminiForConditionalGeneration(config)
-    state = model.state_dict()
-    if config.tie_word_embeddings:
-        state.pop("lm_head.weight")
-    return {name: tuple(tensor.shape) for name, tensor in revert_weight_conversion(model, state).items()}
 
 
 def _behind(name: str, config: MiniGeminiConfig) -> bool:

@@ -16,8 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..inference.checkpoint import read_header, read_json
+from ..inference.checkpoint import read_header
 from ..inference.errors import CheckpointError, one_line
+from ..inference.untrusted import check_file, read_json
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE_FILES = (
@@ -143,6 +144,7 @@ def _list_file(file: Path) -> Iterator[tuple[str, SourceTensor]]:
 
 def _open_pickle(file: Path) -> dict[str, Tensor]:
     """Open a pickle of tensors; those of today's format are mapped, not read."""
+    check_file(file)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as error:

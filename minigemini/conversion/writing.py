@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..inference.checkpoint import INDEX, open_checkpoint
 from ..inference.errors import CheckpointError, one_line
 from ..model.folder_lock import output_lock
+from ..model.hashes import write_sums
 from ..model.writing import flush, is_full_disk
 from .plan import Plan, Source
 from .sources import SourceTensor, TensorReader
@@ -57,6 +58,7 @@ def _write(
         describe(aside)
         (aside / _PLAN).unlink()
         _check(aside, plan, dtype)
+        write_sums(aside)
         for path in (*aside.iterdir(), aside):
             flush(path)
         aside.rename(folder)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..inference.adapters import find_source
 from ..inference.errors import RequestError
+from ..inference.integrity import weights_checked
 from ..inference.loading import load_config, load_processor
 from ..inference.prompts import Prompts
 from ..model.system import is_windows
@@ -60,7 +61,8 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
     port = _free_port()
     command = [*program, str(found.folder), "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)]
     command += [*(("--dtype", dtype) if dtype else ()), *options]
-    config = load_config(found.folder)
+    with weights_checked(found.folder):  # vLLM, which reads them, compares nothing
+        config = load_config(found.folder)
     prompts = Prompts(load_processor(found.folder, config), config)
     writes_bos = prompts.writes_bos(prompts.text([{"role": "user", "content": "?"}]))
     identity = {

@@ -1,8 +1,8 @@
 """What is named as a model may be an adapter: found and checked here, and merged into the weights of its base.
 
-Two forms: a folder as PEFT writes it (LoRA over Linears, mining and projector whole where they were trained), and one
-file of small parts (`model.small_parts`). LoRA is W + s·B·A, so PEFT is not needed for it, and nothing of an
-adapter_config.json, which comes from anywhere, is ever handed to a library.
+Two forms: a folder as PEFT writes it (LoRA over Linears and embeddings, mining and projector whole where they were
+trained), and one file of small parts (`model.small_parts`). LoRA is W + s·B·A, so PEFT is not needed for it, and
+nothing of an adapter_config.json, which comes from anywhere, is ever handed to a library.
 """
 
 import math
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -18,9 +18,11 @@ from torch import nn
 
 from ..model import MiniGeminiForConditionalGeneration
 from ..model.small_parts import SMALL_PARTS, small_parts
-from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header, read_json
+from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header
 from .errors import CheckpointError, RequestError
+from .integrity import check_all, check_one_file
 from .quantising import stored_way
+from .untrusted import check_files, read_json
 
 PEFT_PREFIX = "base_model.model."
 """What PEFT puts before the name of every tensor."""
@@ -63,7 +65,7 @@ class Adapter:
     base: str | None
     """What it says it was trained over."""
     shapes: dict[str, tuple[int, ...]]
-    """By the names of checkpoints, to which PEFT adds `.lora_A.weight` and `.lora_B.weight`."""
+    """By the names of checkpoints, to which PEFT adds `.lora_A.weight` and the like."""
     prefix: str = ""
     """What stands before each name in the file."""
     lora: Lora | None = None
@@ -75,45 +77,76 @@ class Adapter:
         Raises:
             CheckpointError: it does not fit them.
         """
-        linears = dict(self._targets(model))
+        targets = dict(self._targets(model))
         whole = {
             name: parameter
             for name, parameter in small_parts(model).items()
             if self.lora is None or name.split(".")[1] in self.lora.whole
         }
-        self._check({name: tuple(parameter.shape) for name, parameter in whole.items()} | self._pairs(linears))
+        copies = self._copies(model)
+        self._check(
+            {name: tuple(parameter.shape) for name, parameter in (whole | copies).items()} | self._pairs(targets)
+        )
         with safe_open(self.file, framework="pt") as file:
+            for name, base in copies.items():
+                if not torch.equal(file.get_tensor(self.prefix + name).to(base), base):
+                    raise CheckpointError(
+                        f"{self.file}: brings its own {name}, which is not the base's: it was trained too, or over "
+                        "another vocabulary, and is not merged here; merge it with PEFT, or name its base (--base)"
+                    )
             for name, parameter in whole.items():
                 parameter.copy_(file.get_tensor(self.prefix + name))
-            for name, linear in linears.items():
+            if any(
+                module in (model.get_input_embeddings(), model.get_output_embeddings()) for module in targets.values()
+            ):
+                untie(model)  # the sum is of one of the two alone
+            for name, module in targets.items():
                 assert self.lora is not None
-                down, up = (file.get_tensor(f"{self.prefix}{name}.lora_{x}.weight").float() for x in "AB")
-                weight = linear.weight
+                down, up = (file.get_tensor(self.prefix + part).float() for part in _pair(name, module))
+                weight = module.weight
                 delta = (up.to(weight.device) @ down.to(weight.device)) * self.lora.scale(len(down))
-                weight.copy_(weight.float() + delta)
+                weight.copy_(weight.float() + (delta.T if isinstance(module, nn.Embedding) else delta))
 
-    def _targets(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
-        """The Linears it is over: all that its config names, and with a pattern there those that the file has."""
+    def _targets(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Embedding]]:
+        """The modules it is over: all that its config names, and with a pattern there those that the file has."""
         if self.lora is None:
             return
         for name, module in model.named_modules():
-            if isinstance(module, nn.Linear) and not any(part in name.split(".") for part in self.lora.whole):
-                if self.lora.targets is None:
-                    named = f"{name}.lora_A.weight" in self.shapes
-                else:
-                    named = any(name == end or name.endswith(f".{end}") for end in self.lora.targets)
-                if named:
-                    yield name, module
+            if not isinstance(module, nn.Linear | nn.Embedding):
+                continue
+            if any(part in name.split(".") for part in self.lora.whole):
+                continue
+            if self.lora.targets is None:
+                named = _pair(name, module)[0] in self.shapes
+            else:
+                named = any(name == end or name.endswith(f".{end}") for end in self.lora.targets)
+            if named:
+                yield name, module
 
-    def _pairs(self, linears: dict[str, nn.Linear]) -> dict[str, tuple[int, ...]]:
+    def _pairs(self, targets: dict[str, nn.Linear | nn.Embedding]) -> dict[str, tuple[int, ...]]:
         """The shapes that A and B must have."""
-        assert self.lora is not None or not linears
+        assert self.lora is not None or not targets
         shapes: dict[str, tuple[int, ...]] = {}
-        for name, linear in linears.items():
-            down, up = f"{name}.lora_A.weight", f"{name}.lora_B.weight"
+        for name, module in targets.items():
+            down, up = _pair(name, module)
             rank = self.lora.rank if self.lora and self.lora.rank else self.shapes.get(down, (0,))[0]
-            shapes |= {down: (rank, linear.in_features), up: (linear.out_features, rank)}
+            rows, columns = module.weight.shape
+            inputs, outputs = (rows, columns) if isinstance(module, nn.Embedding) else (columns, rows)
+            shapes |= {down: (rank, inputs), up: (outputs, rank)}
         return shapes
+
+    def _copies(self, model: MiniGeminiForConditionalGeneration) -> dict[str, nn.Parameter]:
+        """The base's embedding and head by the names of the copies of them that PEFT stores when it is over one."""
+        if self.lora is None:
+            return {}
+        ends = {model.get_input_embeddings(), model.get_output_embeddings()}
+        modules = {name: module for name, module in model.named_modules() if module in ends}
+        return {
+            stored: cast(nn.Parameter, module.weight)
+            for name, module in modules.items()
+            for stored in (f"{name}.base_layer.weight", f"{name}.weight")
+            if stored in self.shapes
+        }
 
     def _check(self, wanted: dict[str, tuple[int, ...]]) -> None:
         check_loaded(
@@ -124,6 +157,21 @@ class Adapter:
             wrong="does not fit its base",
             mend="name the model it was trained over as base (--base)",
         )
+
+
+def _pair(name: str, module: nn.Module) -> tuple[str, str]:
+    """What PEFT calls A and B of a module, without its prefix."""
+    if isinstance(module, nn.Embedding):
+        return f"{name}.lora_embedding_A", f"{name}.lora_embedding_B"
+    return f"{name}.lora_A.weight", f"{name}.lora_B.weight"
+
+
+def untie(model: MiniGeminiForConditionalGeneration) -> None:
+    """Give a head that shares the embedding weights of its own."""
+    head: Any = model.get_output_embeddings()
+    if head.weight is cast(Any, model.get_input_embeddings()).weight:
+        head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+        model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +225,7 @@ def open_small_parts(file: Path) -> Adapter:
     Raises:
         CheckpointError: it is broken, or holds something else.
     """
+    check_one_file(file)
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
     strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in SMALL_PARTS))]
     if strange or not shapes:
@@ -194,6 +243,8 @@ def open_adapter(folder: Path) -> Adapter:
     Raises:
         CheckpointError: another kind of adapter, a pickle, or broken files.
     """
+    check_files(folder)
+    check_all(folder)
     config = read_json(folder / "adapter_config.json", f"{folder} is no adapter")
     lora = _check_config(config, folder)
     file = folder / "adapter_model.safetensors"

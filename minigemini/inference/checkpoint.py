@@ -4,7 +4,6 @@ A checkpoint comes from anywhere, so it is read in rungs, the cheap and harmless
 the weight files, and only then the weights. Pickles are never opened here; they can run code while they load.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from safetensors import SafetensorError, safe_open
 from ..nano import NANO_DIR
 from .errors import CheckpointError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
+from .integrity import check_descriptions
 from .quantising import stored_way
+from .untrusted import check_file, check_files, check_numbers, read_json
 
 MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"
@@ -27,7 +28,6 @@ REACHING_OUT = frozenset(
     {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
     | {"transformers_weights"}
 )
-_MOST_JSON_BYTES = 64 * 2**20
 _SHOWN = 3
 
 
@@ -94,19 +94,30 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
+    check_files(folder)
+    check_descriptions(folder)
     config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
     check_config(config, str(folder))
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
             f"{folder}: holds an adapter (adapter_config.json) beside a whole checkpoint; move one of the two away"
         )
+    return Checkpoint(folder, config, stored_tensors(folder))
+
+
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """What the headers of a checkpoint's weight files say.
+
+    Raises:
+        CheckpointError: pickles, missing or broken safetensors.
+    """
     tensors: dict[str, StoredTensor] = {}
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         for name, tensor in read_header(path):
             if name in tensors:
                 raise CheckpointError(f"{folder}: tensor {name} is stored twice, again in {path.name}; remove one file")
             tensors[name] = tensor
-    return Checkpoint(folder, config, tensors)
+    return tensors
 
 
 def check_config(config: Mapping[str, Any], name: str) -> None:
@@ -122,6 +133,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
             raise CheckpointError(
                 f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
             )
+    check_numbers(config, name)
     stored_way(config, name)
 
 
@@ -131,6 +143,7 @@ def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
     Raises:
         CheckpointError: no such file, or its header does not fit the file.
     """
+    check_file(path)
     try:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118
@@ -167,7 +180,7 @@ def check_loaded(
         raise CheckpointError(f"{folder}: {wrong} ({'; '.join(faults)}); {mend}")
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of the checkpoint, in order."""
     if (folder / INDEX).exists():
         index = read_json(folder / INDEX, f"{folder} has a broken index")
@@ -188,26 +201,3 @@ def _weight_files(folder: Path) -> list[Path]:
             "safetensors with `minigemini convert`"
         )
     raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")
-
-
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a description; `what` begins the error.
-
-    Raises:
-        CheckpointError: It is missing, too long, or no JSON object.
-    """
-    try:
-        if path.stat().st_size > _MOST_JSON_BYTES:
-            raise CheckpointError(f"{what}: {path.name} has {path.stat().st_size:,} bytes, too many for a description")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{what}: no {path.name} in it; name the folder that holds one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(
-            f"{what}: {path.name} cannot be read ({one_line(error)}); copy or fetch it again"
-        ) from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{what}: {path.name} holds a {type(content).__name__}, not an object")
-    return content

@@ -7,10 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from ..model.hashes import SUMS
 from .errors import CheckpointError
 
-DESCRIPTIONS = ("*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
-"""Config, tokenizer and chat template: what a download takes besides weights. Never code."""
+DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "*.txt", SUMS)
+"""Config, tokenizer, chat template and hashes: what a download takes besides weights. Never code."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 

@@ -1,18 +1,25 @@
 """From a checkpoint folder to a model in memory: config, processor and weights must be whole and fit each other."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+import torch
+from transformers.core_model_loading import revert_weight_conversion
 
 from ..model import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .checkpoint import check_loaded, find_checkpoint
+from .checkpoint import check_config, check_loaded, find_checkpoint, stored_tensors
 from .errors import CheckpointError, RequestError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
+from .integrity import check_descriptions, weights_checked
 from .placing import Placement
 from .quantising import check_4bit_on_cpu, stored_way
+from .settings import check_generation, check_processor
+from .untrusted import bounded_build, check_files, panics_as_errors, read_json
+
+_DESCRIPTIONS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "chat_template.json")
 
 
 def load_config(folder: Path) -> MiniGeminiConfig:
@@ -21,9 +28,10 @@ def load_config(folder: Path) -> MiniGeminiConfig:
     Raises:
         CheckpointError: a field is wrong or does not fit another.
     """
+    check_config(read_json(folder / "config.json", f"{folder} is no checkpoint folder"), str(folder))
     try:
         return MiniGeminiConfig.from_pretrained(folder, local_files_only=True)
-    except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         raise CheckpointError(f"{folder}: config.json is not valid: {one_line(error)}") from None
 
 
@@ -33,21 +41,19 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
     Raises:
         CheckpointError: one of them is missing or broken, or makes other tokens than the model takes.
     """
+    for name in _DESCRIPTIONS:
+        if (folder / name).exists():
+            read_json(folder / name, str(folder))
     try:
-        processor = MiniGeminiProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with panics_as_errors():
+            processor = MiniGeminiProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception on a broken file)
         raise CheckpointError(
             f"{folder}: tokenizer or image processor cannot be loaded ({one_line(error)}); copy them beside the weights"
         ) from None
     if processor.chat_template is None:
         raise CheckpointError(f"{folder}: no chat_template.jinja; copy it beside the weights")
-    theirs = (processor.num_image_tokens, processor.image_token_id)
-    ours = (config.num_image_tokens, config.image_token_id)
-    if theirs != ours:
-        raise CheckpointError(
-            f"{folder}: the processor makes {theirs[0]} tokens of id {theirs[1]} for a picture, but config.json takes "
-            f"{ours[0]} of id {ours[1]}; use the files that were saved together"
-        )
+    check_processor(processor, config, str(folder))
     return processor
 
 
@@ -59,6 +65,8 @@ def find_processor(model: str) -> MiniGeminiProcessor:
     """
     known = model == "nano" or Path(model).expanduser().exists() or not is_hub_id(model)
     folder = find_checkpoint(model) if known else fetch(model, DESCRIPTIONS)
+    check_files(folder)
+    check_descriptions(folder)
     return load_processor(folder, load_config(folder))
 
 
@@ -74,17 +82,20 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
     if getattr(config, "quantization_config", None) is not None:
         config.quantization_config = arguments.pop("quantization_config").to_dict()
     try:
-        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
-            **arguments,
-        )
-    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+        with weights_checked(folder), bounded_build(stored_tensors(folder), str(folder)):
+            loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
+                **arguments,
+            )
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         if placement.device_map is not None:
             raise RequestError(
                 f"{folder}: not placed by device_map {placement.device_map} ({one_line(error)})"
@@ -92,6 +103,7 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
         raise CheckpointError(f"{folder}: the weights cannot be loaded ({one_line(error)})") from None
     model, report = loaded  # with output_loading_info there are two, which the annotations do not say
     check_loaded(folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
+    check_generation(model.generation_config, config, str(folder))
     if placement.quantize == "4bit" and placement.device.type == "cpu":
         check_4bit_on_cpu(model, str(folder))
     return model if "device_map" in arguments else model.to(placement.device)
@@ -111,3 +123,40 @@ def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
             f"{folder}: holds {stored} weights, which do not become {placement.quantize}; leave quantize out"
         )
     return replace(placement, quantize=stored)
+
+
+def empty_model(
+    config: MiniGeminiConfig, tensors: Mapping[str, Any] | None, name: str
+) -> MiniGeminiForConditionalGeneration:
+    """The model of a config, without memory for its weights.
+
+    Args:
+        config: of the model.
+        tensors: what is stored for it, than which it must not be much larger; None where nothing is.
+        name: of the checkpoint, for the error.
+
+    Raises:
+        CheckpointError: there is no such model, or it is larger.
+    """
+    bounds = nullcontext() if tensors is None else bounded_build(tensors, name)
+    try:
+        with torch.device("meta"), bounds:
+            return MiniGeminiForConditionalGeneration(config)
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+        raise CheckpointError(f"{name}: config.json describes no model ({one_line(error)}); copy it again") from None
+
+
+def stored_layout(
+    config: MiniGeminiConfig, tensors: Mapping[str, Any] | None = None, name: str = "the model"
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a checkpoint of this model, as `save_pretrained` writes it.
+
+    Arguments and errors are those of `empty_model`.
+    """
+    model = empty_model(config, tensors, name)
+    state = model.state_dict()
+    if config.tie_word_embeddings:
+        state.pop("lm_head.weight")
+    return {name: tuple(tensor.shape) for name, tensor in revert_weight_conversion(model, state).items()}

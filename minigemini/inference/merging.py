@@ -7,6 +7,7 @@ import torch
 from safetensors import SafetensorError
 
 from ..model.folder_lock import output_lock
+from ..model.hashes import write_sums
 from ..model.writing import written_aside
 from .adapters import find_source
 from .errors import RequestError, one_line
@@ -78,6 +79,7 @@ def _merge(
             merged.save_pretrained(aside)
             processor.save_pretrained(aside)
             (aside / "README.md").write_text(card, encoding="utf-8")
+            write_sums(aside)
     except (OSError, SafetensorError) as error:
         raise RequestError(f"{target}: cannot be written ({one_line(error)}); name a folder elsewhere") from None
     return target

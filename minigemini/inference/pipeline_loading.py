@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 
-from .checkpoint import PICKLES, REACHING_OUT, check_loaded, read_header, read_json
+from ..model.hashes import SUMS
+from .checkpoint import PICKLES, REACHING_OUT, StoredTensor, check_loaded, read_header
 from .errors import CheckpointError, RequestError, one_line
 from .hub import fetch, is_hub_id
+from .integrity import check_descriptions, weights_checked
 from .pipelines import KINDS, Kind, Preset
+from .untrusted import bounded_build, check_files, check_numbers, read_json
 
 INDEX = "model_index.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -32,15 +35,20 @@ class FoundPipeline:
         folder: where it lies.
         class_name: of the pipeline.
         parts: by name, the class of each as `library.Class`.
-        weights: by name, the parameters of each that has any.
+        tensors: by name, those of each that has any, as they are stored.
         variant: which of its weight files are meant.
     """
 
     folder: Path
     class_name: str
     parts: Mapping[str, str]
-    weights: Mapping[str, int]
+    tensors: Mapping[str, Mapping[str, StoredTensor]]
     variant: str | None
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """By name, the number of parameters of each part that has any."""
+        return {part: sum(math.prod(x.shape) for x in tensors.values()) for part, tensors in self.tensors.items()}
 
     @property
     def kind(self) -> Kind:
@@ -62,9 +70,11 @@ def find_pipeline(name: str, variant: str | None = None) -> FoundPipeline:
         # The index first, so that the gigabytes of what may not be loaded stay where they are.
         _, parts = read_index(fetch(name, (INDEX,)), name)
         folder = fetch(name, _patterns(parts, variant))
+    check_files(folder)
+    check_descriptions(folder)
     class_name, parts = read_index(folder, name)
-    weights = {part: _check_part(folder / part, parts[part], variant) for part in parts if _has_weights(part)}
-    return FoundPipeline(folder, class_name, parts, weights, variant)
+    tensors = {part: _check_part(folder / part, parts[part], variant) for part in parts if _has_weights(part)}
+    return FoundPipeline(folder, class_name, parts, tensors, variant)
 
 
 def read_index(folder: Path, name: str) -> tuple[str, dict[str, str]]:
@@ -101,7 +111,7 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
     """
     absent = dict.fromkeys(found.kind.optional - found.parts.keys())
     try:
-        with _bars_for_watchers(), warnings.catch_warnings():
+        with weights_checked(found.folder), _bars_for_watchers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             modules = {part: _load_part(found, part, dtype) for part in found.weights}
             pipeline = pipeline_class(found.class_name).from_pretrained(
@@ -180,7 +190,7 @@ def _has_weights(part: str) -> bool:
 
 def _patterns(parts: Mapping[str, str], variant: str | None) -> list[str]:
     """What is fetched: descriptions, and one set of weights, whole or in shards. Never code."""
-    patterns = [INDEX]
+    patterns = [INDEX, SUMS]
     for part, wanted in parts.items():
         patterns += [f"{part}/{ending}" for ending in ("*.json", "*.jinja", "*.txt", "*.model")]
         if _has_weights(part):
@@ -195,13 +205,14 @@ def _stem(wanted: str, variant: str | None) -> str:
     return f"{stem}.{variant}" if variant else stem
 
 
-def _check_part(folder: Path, wanted: str, variant: str | None) -> int:
-    """Check the config and the headers of a part; gives the number of its parameters.
+def _check_part(folder: Path, wanted: str, variant: str | None) -> dict[str, StoredTensor]:
+    """Check the config and the headers of a part; gives its tensors.
 
     Raises:
         CheckpointError: it is missing or broken, or reaches out for something from elsewhere.
     """
     config = read_json(folder / "config.json", f"{folder} is no part of a pipeline")
+    check_numbers(config, str(folder))
     if reaching := (REACHING_OUT | {"auto_map", "quantization_config"}) & config.keys():
         raise CheckpointError(
             f"{folder}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
@@ -212,7 +223,7 @@ def _check_part(folder: Path, wanted: str, variant: str | None) -> int:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         what = f"{pickles[0]} is a pickle, which can run code while it loads" if pickles else "it is not there"
         raise CheckpointError(f"{folder}: no {stem}.safetensors ({what}); take a pipeline saved as safetensors")
-    return sum(math.prod(tensor.shape) for file in files for _, tensor in read_header(file))
+    return {name: tensor for file in files for name, tensor in read_header(file)}
 
 
 def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
@@ -227,15 +238,18 @@ def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
     )
     folder = found.folder / part
     try:
-        loaded, report = getattr(module, class_name).from_pretrained(
-            folder,
-            dtype=dtype,
-            variant=found.variant,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
-        )
+        with bounded_build(found.tensors[part], str(folder)):
+            loaded, report = getattr(module, class_name).from_pretrained(
+                folder,
+                dtype=dtype,
+                variant=found.variant,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
+            )
+    except CheckpointError:
+        raise
     except Exception as error:  # noqa: BLE001 (each library has its own)
         raise CheckpointError(f"{folder}: cannot be loaded ({one_line(error)})") from None
     check_loaded(folder, report["missing_keys"], (), report["mismatched_keys"])

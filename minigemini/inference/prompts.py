@@ -9,6 +9,8 @@ from PIL import Image
 from ..model import MiniGeminiConfig, MiniGeminiProcessor
 from .arguments import check_text, shown
 from .errors import RequestError, one_line
+from .settings import check_tokens
+from .untrusted import TokenizerError, panics_as_errors
 
 Message = dict[str, Any]
 Draws = bool | Sequence[bool]
@@ -24,7 +26,7 @@ class Prompts:
     """
 
     def __init__(self, processor: MiniGeminiProcessor, config: MiniGeminiConfig) -> None:
-        self._processor = processor
+        self._processor, self._config = processor, config
         # A language model that does not say how long its texts may be has no bound.
         self.context_tokens: int = getattr(config.text_config, "max_position_embeddings", None) or 2**31
 
@@ -38,7 +40,9 @@ class Prompts:
         Raises:
             RequestError: messages that are no such ones, an empty question, or a format that does not take them.
         """
-        return self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
+        inputs = self._apply(messages, draw=draw, ocr=ocr, tokenize=True, return_dict=True, return_tensors="pt")
+        check_tokens(inputs["input_ids"], self._config)
+        return inputs
 
     def written_out(self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = ()) -> list[Message]:
         """The messages with wishes and strings in their text, and no control tokens, for servers that know of neither.
@@ -86,8 +90,9 @@ class Prompts:
     def _apply(self, messages: Sequence[Message], **how: Any) -> Any:
         self.written_out(messages, how["draw"], how["ocr"])
         try:
-            return self._processor.apply_chat_template(list(messages), add_generation_prompt=True, **how)
-        except TemplateError as error:  # e.g. a format without system messages
+            with panics_as_errors():
+                return self._processor.apply_chat_template(list(messages), add_generation_prompt=True, **how)
+        except (TemplateError, TokenizerError) as error:  # e.g. a format without system messages
             raise RequestError(f"the model's chat format does not take these messages: {one_line(error)}") from None
 
     def _check(self, messages: Sequence[Message]) -> None:

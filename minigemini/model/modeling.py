@@ -200,7 +200,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     def embed(self, input_ids: Tensor) -> Tensor:
         """Embed (batch, length) ids; an image token beyond the vocabulary is a placeholder and takes any row."""
         embeddings = cast(nn.Embedding, self.get_input_embeddings())
-        if self.config.image_token_id >= embeddings.num_embeddings:
+        if self.config.image_token_id >= embeddings.weight.shape[0]:
             input_ids = input_ids.masked_fill(input_ids == self.config.image_token_id, 0)
         return embeddings(input_ids)
 

@@ -8,13 +8,15 @@ from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from .chat_templates import END_TOKENS
+from .chat_templates import CHAT_TEMPLATES, END_TOKENS
+from .chat_templates.limits import limit
 from .configuration import MiniGeminiConfig
 from .control_tokens import ControlTokens
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_pictures
 from .messages import Message, check_ends, check_labels, with_requests
 from .opened_images import open_images, with_opened_images
+from .tokenizer_limits import check_growth
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
@@ -56,6 +58,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         image_token: str = "<image>",
         chat_template: str | None = None,
     ):
+        check_growth(tokenizer)
         ids = tokenizer.encode(image_token, add_special_tokens=False)
         if len(ids) != 1:
             raise ValueError(
@@ -165,7 +168,12 @@ class MiniGeminiProcessor(ProcessorMixin):
             PictureError: A picture that is not read.
             ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
                 leaves an assistant turn without a token to learn, or has it learn more than one end.
+            TemplateError: If the template is not ours and goes beyond the limits of such ones, see
+                `chat_templates.limits`.
         """
+        template = chat_template or self.chat_template
+        if isinstance(template, str) and template not in CHAT_TEMPLATES.values():
+            limit(template)
         batched = isinstance(conversation[0], (list, tuple))
         conversations: Any = conversation if batched else [conversation]
         if batched and (draw or ocr):

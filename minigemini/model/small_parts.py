@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .generation import MiniGeminiForConditionalGeneration
+from .hashes import save_tensors
 from .writing import written_aside
 
 SMALL_PARTS = ("patch_info_mining", "multi_modal_projector")
@@ -37,4 +37,4 @@ def save_small_parts(
         raise ValueError(f"{path}: small parts are a safetensors file; let its name end in .safetensors")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in small_parts(model).items()}
     with written_aside(path) as aside:
-        save_file(tensors, aside, metadata={"format": "pt"} | ({"base": base} if base else {}))
+        save_tensors(tensors, aside, {"base": base} if base else {})

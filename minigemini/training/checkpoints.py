@@ -1,19 +1,15 @@
 """Checkpoints that are whole or not there: written aside, flushed, listed by hash, renamed; checked when read."""
 
-import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
 
+from ..model.hashes import SUMS, DamagedError, check_sums, files_of, read_sums, write_sums
 from ..model.writing import flush
 
-MANIFEST = "manifest.json"
+__all__ = ["DamagedError", "check", "checkpoints", "keep_newest", "newest_whole", "seal", "step_of", "sweep"]
+
 _NAME = re.compile(r"checkpoint-(\d+)")
-
-
-class DamagedError(ValueError):
-    """A checkpoint that is not what was written; the message names the file."""
 
 
 def seal(aside: Path, final: Path) -> None:
@@ -22,12 +18,7 @@ def seal(aside: Path, final: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    listed = {
-        str(file.relative_to(aside)): {"bytes": file.stat().st_size, "sha256": hash_of(file)}
-        for file in sorted(aside.rglob("*"))
-        if file.is_file()
-    }
-    (aside / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n")
+    write_sums(aside)
     for path in (*aside.rglob("*"), aside):
         flush(path)
     if final.exists():  # a damaged one of the same step, or this one again
@@ -37,25 +28,17 @@ def seal(aside: Path, final: Path) -> None:
 
 
 def check(checkpoint: Path) -> None:
-    """Compare a checkpoint with its manifest.
+    """Compare a checkpoint with its list of hashes.
 
     Raises:
         DamagedError: A file is missing, too many, or has other bytes.
     """
-    try:
-        listed = json.loads((checkpoint / MANIFEST).read_text())
-        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{checkpoint}: {MANIFEST} cannot be read ({error})") from None
-    found = {str(file.relative_to(checkpoint)) for file in checkpoint.rglob("*") if file.is_file()} - {MANIFEST}
-    if odd := sorted(found ^ expected.keys()):
-        raise DamagedError(f"{checkpoint}: {odd[0]} is {'not listed' if odd[0] in found else 'missing'}")
-    for name, (size, digest) in expected.items():
-        file = checkpoint / name
-        if file.stat().st_size != size:
-            raise DamagedError(f"{checkpoint}: {name} has {file.stat().st_size:,} bytes, not {size:,}")
-        if hash_of(file) != digest:
-            raise DamagedError(f"{checkpoint}: {name} has other bytes than were written")
+    sums = read_sums(checkpoint)
+    if sums is None:
+        raise DamagedError(f"{checkpoint}: {SUMS} is missing")
+    if unlisted := sorted(set(files_of(checkpoint)) - sums.keys()):
+        raise DamagedError(f"{checkpoint}: {SUMS} does not list {unlisted[0]}")
+    check_sums(checkpoint, sums)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -105,9 +88,3 @@ def sweep(folder: Path) -> None:
     for pattern in (".checkpoint-*.partial", ".checkpoint-*.removed"):
         for left in folder.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def hash_of(file: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..model.hashes import write_sums
 from ..model.small_parts import save_small_parts
 from ..model.writing import written_aside
 from .building import Built
@@ -67,6 +68,7 @@ def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], path: Path
         shutil.rmtree(path, ignore_errors=True)
         with written_aside(path) as aside:
             adapted.save_pretrained(aside, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()})
+            write_sums(aside)
 
 
 def save_checkpoint(
@@ -87,6 +89,7 @@ def save_checkpoint(
     with written_aside(path) as aside:
         model.save_pretrained(aside)
         processor.save_pretrained(aside)
+        write_sums(aside)
 
 
 def _holding(

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ...conversion import PUBLISHED
-from ...inference.loading import load_config
+from ...inference.errors import CheckpointError
+from ...inference.loading import empty_model, load_config
 from ...inference.quantising import NF4_BLOCK
 from ...inference.report import part_of
 from ...model import MiniGeminiForConditionalGeneration
@@ -91,11 +92,15 @@ def _trained_bytes(recipe: Settings, trained: Counter[str]) -> int:
 def _on_meta(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
     """The model without weights: of the base's config, or of the published one while the base is not here."""
     try:
-        config = load_config(find_base(recipe).folder)
+        source = find_base(recipe)
+        config, tensors = load_config(source.folder), source.checkpoint.tensors
     except RecipeError:
         name = "-".join(recipe.name.split("-")[:2])
         if name not in PUBLISHED:
             raise
         config = PUBLISHED[f"{name}-HD" if "-HD-" in recipe.name else name].config()
-    with torch.device("meta"):
-        return MiniGeminiForConditionalGeneration(configure(recipe, config))
+        tensors = None
+    try:
+        return empty_model(configure(recipe, config), tensors, recipe.base)
+    except CheckpointError as error:
+        raise RecipeError(f"{recipe.name}: {error}") from None

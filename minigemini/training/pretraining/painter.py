@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from ...inference.errors import CheckpointError, RequestError
 from ...inference.image_generation import Painter
+from ...model.hashes import write_sums
 from ...model.writing import written_aside
 from ...painter.pipeline import PainterPipeline, denoise, read
 from ...painter.spectrum import to_spectrum
@@ -130,3 +131,4 @@ def export(weights: Mapping[str, Tensor], folder: Path, size: PainterSize | None
     shutil.rmtree(folder, ignore_errors=True)
     with written_aside(folder) as aside:
         lesson.painter.to(torch.float16).save_pretrained(aside)
+        write_sums(aside)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...data.packing import Batch
 from ...inference.errors import one_line
+from ...model.hashes import DamagedError, check_tensors, save_tensors
 from ...model.writing import written_aside
 from ..settings import RecipeError
 
@@ -59,7 +60,7 @@ class SavePart:
             if name.startswith(prefix)
         }
         with written_aside(path) as aside:
-            save_file(tensors, aside, metadata={"format": "pt"})
+            save_tensors(tensors, aside)
 
 
 def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
@@ -74,6 +75,7 @@ def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
         command = how_to_make(path)
         raise RecipeError(f"{wanted_by}: {path}: no such file{f'; make it with `{command}`' if command else ''}")
     try:
+        check_tensors(Path(path))
         module.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, DamagedError) as error:
         raise RecipeError(f"{wanted_by}: {path} is not what it starts from ({one_line(error)})") from None

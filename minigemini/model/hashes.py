@@ -1,0 +1,199 @@
+"""SHA256SUMS: the hashes of a folder's files, written with them and compared when they are read.
+
+The format is that of coreutils, so `sha256sum -c SHA256SUMS` checks a folder without this package. The hashes find
+damage, not malice: whoever can change a file can change the list as well.
+"""
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+SUMS = "SHA256SUMS"
+READ = (".safetensors", ".json", ".jinja", ".model", ".txt")
+"""Endings of the files that loading a model reads."""
+_UNLISTED = (SUMS, "README.md", ".cache", ".git", ".gitattributes")
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_MOST_BYTES = 2**24
+_CHUNK = 2**22
+_THREADS = min(4, os.cpu_count() or 1)
+"""Hashing releases Python's lock; more threads than this wait for the disk."""
+
+Watch = Callable[[int], object]
+"""Called with the number of bytes that were just hashed."""
+
+
+class DamagedError(ValueError):
+    """Files that are not what was written; the message names the first."""
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files that a list of hashes is about, by their names in the folder.
+
+    Not the model card, which people edit, and not what git and downloads leave behind.
+    """
+    names = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
+    return [name.as_posix() for name in names if name.name not in _UNLISTED and name.parts[0] not in _UNLISTED]
+
+
+def write_sums(folder: Path) -> None:
+    """Write the list of a finished folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    hashes = hash_files([folder / name for name in files_of(folder)])
+    lines = [f"{digest}  {file.relative_to(folder).as_posix()}\n" for file, digest in hashes.items()]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_sums(folder: Path) -> dict[str, str] | None:
+    """The hashes by file name; None where the folder has no list.
+
+    Raises:
+        DamagedError: The list cannot be read, or names a file outside the folder.
+    """
+    path = folder / SUMS
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise DamagedError(f"{path}: not a list of hashes")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise DamagedError(f"{path}: cannot be read ({error})") from None
+    sums: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        if match is None or PurePosixPath(match[2]).is_absolute() or ".." in PurePosixPath(match[2]).parts:
+            raise DamagedError(f"{path}: line {number} is not the hash of a file in this folder")
+        sums[match[2]] = match[1]
+    if not sums:
+        raise DamagedError(f"{path}: empty")
+    return sums
+
+
+def check_sums(
+    folder: Path,
+    sums: Mapping[str, str],
+    wanted: Callable[[str], bool] = lambda name: True,
+    watch: Watch | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Compare the files of a folder with their hashes.
+
+    Args:
+        folder: holds the files.
+        sums: from `read_sums`.
+        wanted: which of the listed files to compare.
+        watch: told of progress.
+        stop: gives up early.
+
+    Raises:
+        DamagedError: A file is missing or has other bytes.
+    """
+    names = [name for name in sums if wanted(name)]
+    for name in names:
+        if not (folder / name).is_file():
+            raise DamagedError(f"{folder}: {name} is missing, though {SUMS} lists it")
+    for file, digest in hash_files([folder / name for name in names], watch, stop).items():
+        name = file.relative_to(folder).as_posix()
+        if digest != sums[name] and not (stop is not None and stop.is_set()):
+            raise DamagedError(f"{folder}: {name} has other bytes than {SUMS} lists")
+
+
+@contextmanager
+def sums_checked_meanwhile(folder: Path, sums: Mapping[str, str], wanted: Callable[[str], bool]) -> Iterator[None]:
+    """Compare hashes in threads while the body reads the same files, which is faster than one after the other.
+
+    Raises:
+        DamagedError: As `check_sums`; it replaces an error of the body, of which the damage is the cause.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(check_sums, folder, sums, wanted, None, stop)
+        try:
+            yield
+        except Exception:
+            checked.result()
+            raise
+        except BaseException:  # Ctrl-C does not wait for gigabytes
+            stop.set()
+            raise
+        checked.result()
+
+
+def hash_files(
+    files: Iterable[Path], watch: Watch | None = None, stop: threading.Event | None = None
+) -> dict[Path, str]:
+    """SHA-256 of each file's bytes, in hex, several files at a time."""
+
+    def hash_of(file: Path) -> str:
+        digest, buffer = hashlib.sha256(), bytearray(_CHUNK)
+        view = memoryview(buffer)
+        with file.open("rb", buffering=0) as opened:
+            while (count := opened.readinto(buffer)) and not (stop is not None and stop.is_set()):
+                digest.update(view[:count])
+                if watch is not None:
+                    watch(count)
+        return digest.hexdigest()
+
+    listed = list(files)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(listed, pool.map(hash_of, listed), strict=True))
+
+
+# A result that is one safetensors file carries the hash of its content in its header, so that the two stay together.
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file with the hash of its content in its header.
+
+    Raises:
+        OSError: It cannot be written.
+        SafetensorError: It cannot be written.
+    """
+    described = {"format": "pt", **(metadata or {})}
+    save_file(dict(tensors), path, metadata={**described, "sha256": _content_hash(tensors.items(), described)})
+
+
+def check_tensors(path: Path) -> bool:
+    """Compare a safetensors file with the hash in its header; False where it has none.
+
+    Raises:
+        DamagedError: It cannot be read, or holds something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = dict(file.metadata() or {})
+            expected = described.pop("sha256", None)
+            if expected is None:
+                return False
+            found = _content_hash(((name, file.get_tensor(name)) for name in sorted(file.keys())), described)
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise DamagedError(f"{path}: cannot be read ({error})") from None
+    if found != expected:
+        raise DamagedError(f"{path}: holds other values than were written (its header has their hash)")
+    return True
+
+
+def _content_hash(tensors: Iterable[tuple[str, Tensor]], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, dtypes, shapes, values and what the header says besides."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda entry: entry[0]):
+        digest.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())
+        digest.update(cast(Any, tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+    digest.update("".join(f"{name}\0{metadata[name]}\0" for name in sorted(metadata)).encode())
+    return digest.hexdigest()
