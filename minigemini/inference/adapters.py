@@ -225,8 +225,8 @@ def open_small_parts(file: Path) -> Adapter:
     Raises:
         CheckpointError: it is broken, or holds something else.
     """
-    check_one_file(file)
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
+    check_one_file(file)
     strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in SMALL_PARTS))]
     if strange or not shapes:
         raise CheckpointError(
