@@ -295,7 +295,7 @@ def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
 
 def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypatch):
     before = parts.read_bytes()
-    monkeypatch.setattr("minigemini.model.hashes.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("safetensors.torch.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         save_small_parts(tiny_model, parts)
     assert parts.read_bytes() == before
@@ -317,7 +317,7 @@ def half(tensors, path, **_):
     open(path, "wb").write(b"half")
     die()
 if {moment!r} == "rename":
-    os.rename = die
+    os.replace = die
 else:
     modeling.safe_save_file = half
 merge({str(adapter)!r}, {str(tmp_path / "merged")!r})

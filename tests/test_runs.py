@@ -24,6 +24,7 @@ from minigemini.conversion import Geometry, assemble
 from minigemini.data.faults import FEWEST_SAMPLES, TooManyFaultsError
 from minigemini.inference import Engine
 from minigemini.inference.merging import merge
+from minigemini.model import folder_lock
 from minigemini.model.folder_lock import FolderInUseError
 from minigemini.model.hashes import SUMS, read_sums
 from minigemini.model.writing import is_full_disk
@@ -166,7 +167,8 @@ def test_another_error_stops_the_run_and_is_not_called_a_full_disk(recipe, tmp_p
     assert "the run goes on" not in capsys.readouterr().err
 
 
-def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path):
+def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_lock, "PATIENCE_SECONDS", 0.1)
     changes = {"steps": 24, "checkpoint_every": 1, "workers": 1}
     train(recipe(**changes), tmp_path / "alone")
     folder = tmp_path / "run"

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import openai
@@ -27,8 +29,10 @@ from waiting import wait_until
 
 from minigemini.cli.app import app
 from minigemini.inference import Conversation, Drawing, DrawnPicture, Engine, Painter, Sampling
+from minigemini.inference import engine as engines
 from minigemini.inference.ocr import TextReader
 from minigemini.inference.prompts import Prompts
+from minigemini.inference.streaming import AnswerStream
 from minigemini.serving.house import House
 from minigemini.serving.local import LocalBackend
 from minigemini.serving.remote import RemoteBackend
@@ -67,7 +71,23 @@ def served(engine, painter):
 
 
 @pytest.fixture(scope="module")
-def front(served, engine):
+def behind(engine):
+    """A server that gives answers as they are written, tags included, as vLLM does."""
+
+    class Verbatim(Engine):
+        def stream(self, *args, **kwargs):
+            with patch.object(engines, "AnswerStream", lambda *given: AnswerStream(*given[:-1], True)):
+                return super().stream(*args, **kwargs)
+
+    verbatim = copy(engine)
+    verbatim.__class__ = Verbatim
+    settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500)
+    with serving(House(settings, LocalBackend(verbatim, "tiny"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(served, behind, engine):
     """A server before another, as before vLLM; the painter and the reader are its own."""
 
     class ToOurs(RemoteBackend):
@@ -77,7 +97,7 @@ def front(served, engine):
             return body
 
     prompts = Prompts(engine.processor, engine.model.config)
-    backend = ToOurs([f"{served.url}/v1"], "tiny", prompts, KEY)
+    backend = ToOurs([f"{behind.url}/v1"], "tiny", prompts, KEY)
     house = House(replace(served.house.settings, concurrency=4), backend, served.house.painter, served.house.reader)
     with serving(house) as running:
         yield running
@@ -330,7 +350,7 @@ def test_what_is_written_in_a_picture_is_text_and_nothing_more(request, which, e
     prompts = script(engine, ["Well."], monkeypatch)
     monkeypatch.setattr(running.house.reader, "read", lambda _: ["<image> <eos> <GEN> <h>a"])
     complete(running, user("What?", data_uri(picture(1))), draw=False, ocr=True)
-    assert "What?\nReference OCR Token: a\n" in prompts[0]
+    assert "What?\nReference OCR Token: < image> < eos> a\n" in prompts[0]
     assert prompts[0].count("<image>") == engine.processor.num_image_tokens
 
 

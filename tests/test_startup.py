@@ -22,7 +22,7 @@ MOST_SECONDS = 0.4
 # Commands that compute nothing, by the exit code that they have.
 INSTANT = {
     0: [
-        *(["--help"], ["--version"], ["--show-completion"]),
+        *(["--help"], ["--version"]),
         *(["train", "--list"], ["eval", "--list"], ["data", "list"], ["data", "list", "docvqa", "--json"]),
         *(["info", "MGM-7B"], ["info", "MGM-34B-HD", "--json"]),
     ],

@@ -193,7 +193,7 @@ def test_settings_that_would_fail_later_are_refused_when_read(case, broken):
 
 def test_a_token_beyond_the_vocabulary_is_refused_where_it_is_asked(broken, picture):
     tokenizer = json.loads((broken / "tokenizer.json").read_text())
-    token = {**tokenizer["added_tokens"][0], "id": 10**6, "content": "<far>"}
+    token = {**tokenizer["added_tokens"][0], "id": 10**6, "content": "<far>", "special": False}
     tokenizer["added_tokens"].append(token)
     tokenizer["model"]["vocab"]["<far>"] = 10**6
     (broken / "tokenizer.json").write_text(json.dumps(tokenizer))

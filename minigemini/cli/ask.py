@@ -53,19 +53,19 @@ def ask(
 
     Example: minigemini ask page.png "What is the total?" --ocr
     """
+    from minigemini.inference.arguments import check_text
+
     pictures = pictures or []
     _check_order(pictures, question)
     be_quiet(model)
+    check_text("the question", question)
     loading.check(model)
 
     from minigemini.inference import Sampling
-    from minigemini.inference.arguments import check_text
     from minigemini.inference.ocr import TextReader
-    from minigemini.inference.streaming import EMPTY_ANSWER
     from minigemini.model.pictures import open_picture
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
-    check_text("the question", question)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
         from minigemini.inference.png import check_target, write_png
@@ -81,6 +81,8 @@ def ask(
             _print_pieces(stream)
         answer = stream.answer
     if not answer.text:
+        from minigemini.inference.streaming import EMPTY_ANSWER
+
         print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
         print_json(_described(engine, pictures, question, answer))

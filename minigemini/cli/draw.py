@@ -75,7 +75,6 @@ def draw(
     Example: minigemini draw --caption "a red house in the snow" --painter sdxl-turbo
     """
     be_quiet(model)
-    loading.check(model)
 
     from minigemini.inference import Drawing, Sampling
     from minigemini.inference.arguments import check_text
@@ -84,10 +83,11 @@ def draw(
     from minigemini.inference.png import check_target
     from minigemini.model.pictures import open_picture
 
-    # What costs nothing is checked first, before torch is imported: settings, then pictures.
+    # What costs nothing is checked first, before torch is imported: settings, the model's name, then pictures.
     check_text("the request", request)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
+    loading.check(model)
     check_target(output)
     if not request.strip():
         fail("the request is empty; say what to draw, in quotes")

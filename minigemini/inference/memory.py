@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..model.system import PROC, physical_bytes
+from ..model.system import PROC, is_windows, physical_bytes
 
 CGROUPS = Path("/sys/fs/cgroup")
 # Of cgroup versions 2 and 1: subsystem, limit, use, and what of the use is only a cache of files.
@@ -86,7 +85,7 @@ def in_gb(size: int) -> str:
 
 def _may_have_gpu() -> bool:
     """Whether a GPU's driver is loaded: where none is, torch, which takes seconds to import, has nothing to add."""
-    return sys.platform == "win32" or any(os.path.exists(driver) for driver in DRIVERS)
+    return is_windows() or any(os.path.exists(driver) for driver in DRIVERS)
 
 
 def _available(proc: Path) -> int:

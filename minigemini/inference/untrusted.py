@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import Tensor, nn
-from torch.nn.modules import module as modules
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import CheckpointError, one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _MOST_BYTES = {".jinja": 2**17, ".md": 2**22, ".txt": 2**26, ".model": 2**26, ".json": 2**22}
 """Largest file by its ending; weights are bounded by the disk."""
@@ -143,11 +143,13 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
     Raises:
         CheckpointError: The config asks for more; building ends where it does.
     """
+    from torch.nn.modules import module as modules  # torch takes a second to import; a listing needs none
+
     stored = sum(prod(tensor.shape) * (2 if tensor.dtype in ("U8", "I8") else 1) for tensor in tensors.values())
     most_numbers, most_tensors = 2 * stored + 2**20, 2 * len(tensors) + 100
     thread, count, numbers = threading.get_ident(), 0, 0
 
-    def register(_module: nn.Module, parameter_name: str, parameter: Tensor | None) -> None:
+    def register(_module: "nn.Module", parameter_name: str, parameter: "Tensor | None") -> None:
         nonlocal count, numbers
         # Built without memory; what replaces them later has the sizes of the files.
         if parameter is None or not parameter.is_meta or threading.get_ident() != thread:
@@ -160,7 +162,7 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
                 "saved with them"
             )
 
-    def register_buffer(_module: nn.Module, buffer_name: str, buffer: Tensor | None) -> None:
+    def register_buffer(_module: "nn.Module", buffer_name: str, buffer: "Tensor | None") -> None:
         if buffer is not None and threading.get_ident() == thread and buffer.numel() > _LARGEST_BUFFER:
             raise CheckpointError(
                 f"{name}: config.json asks for a table {buffer_name} of {buffer.numel():,} numbers, more than "

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUMS = "SHA256SUMS"
 READ = (".safetensors", ".json", ".jinja", ".model", ".txt")
@@ -158,13 +158,15 @@ def hash_files(
 # A result that is one safetensors file carries the hash of its content in its header, so that the two stay together.
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file with the hash of its content in its header.
 
     Raises:
         OSError: It cannot be written.
         SafetensorError: It cannot be written.
     """
+    from safetensors.torch import save_file
+
     described = {"format": "pt", **(metadata or {})}
     save_file(dict(tensors), path, metadata={**described, "sha256": _content_hash(tensors.items(), described)})
 
@@ -189,8 +191,10 @@ def check_tensors(path: Path) -> bool:
     return True
 
 
-def _content_hash(tensors: Iterable[tuple[str, Tensor]], metadata: Mapping[str, str]) -> str:
+def _content_hash(tensors: "Iterable[tuple[str, Tensor]]", metadata: Mapping[str, str]) -> str:
     """SHA-256 of names, dtypes, shapes, values and what the header says besides."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda entry: entry[0]):
         digest.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())

@@ -52,7 +52,7 @@ def physical_bytes() -> int | None:
     except (AttributeError, ValueError, OSError):  # Windows
         pass
     try:
-        import psutil  # with accelerate
+        import psutil  # accelerate brings it
     except ImportError:
         return None
     return int(psutil.virtual_memory().total)
