@@ -15,7 +15,7 @@ def verify(
         bool, typer.Option("--write", help="Write SHA256SUMS of the folder as it is; only for files that you trust.")
     ] = False,
 ) -> None:
-    """Check that a model's files are whole, and say what could be told and what could not.
+    """Check that a model's files are whole.
 
     Files are compared with their SHA-256 where the folder lists them (SHA256SUMS, which everything that this package
     writes has) or where the hub names them. Without hashes: headers, names, shapes, and that all numbers are finite.
