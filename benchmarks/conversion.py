@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import fabricate  # noqa: E402 (its folder is on the path from here on)
 
 from minigemini.conversion import PUBLISHED  # noqa: E402
-from minigemini.model.configuration import CLIP_VIT_L_14_336  # noqa: E402
+from minigemini.modeling.configuration import CLIP_VIT_L_14_336  # noqa: E402
 
 TOKENIZERS = {"vicuna": "tok_llama_fast", "mistral": "tok_llama_fast", "gemma": "tok_gemma_fast"}
 TOKENIZERS |= {"chatml": "tok_yi_slow_legacyT", "llama-3": "tok_llama3_fast"}

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import native_files
 from damaged import encoded, fabricate, picture
 
-from minigemini.corpus.native import open_source
-from minigemini.corpus.sources import MIXTURES, SOURCES
+from minigemini.dataprep.formats import open_source
+from minigemini.dataprep.sources import MIXTURES, SOURCES
 
 RECORDS, PICTURES = 1_500_000, 3_000
 
@@ -127,11 +127,11 @@ def damage(folder: Path) -> None:
 
 def decoding(folder: Path) -> None:
     """Pictures to training tensors: the straightforward way, ours, and ours with scaled decoding."""
-    import minigemini.nano
-    from minigemini.model import MiniGeminiImageProcessor
-    from minigemini.model.pictures import open_picture
+    import minigemini_models.nano
+    from minigemini.images.safe_images import open_picture
+    from minigemini.modeling import MiniGeminiImageProcessor
 
-    assert minigemini.nano
+    assert minigemini_models.nano
     torch.set_num_threads(1)
     print(f"{'picture':14}{'HR':>6}{'plain PIL':>11}{'ours':>9}{'scaled':>9}  times  mean and largest error in 255ths")
     for width, height in ((640, 480), (1600, 1200), (2250, 1500), (3200, 2400)):
@@ -194,8 +194,8 @@ def _fastest(ways: dict[str, Callable[[], object]], rounds: int = 12) -> dict[st
 
 def pace(folder: Path) -> None:
     """A step of nano beside what its loader needs for the next batch, with one worker."""
+    from minigemini.data.bad_samples import FaultLog
     from minigemini.data.encoding import SampleEncoder
-    from minigemini.data.faults import FaultLog
     from minigemini.data.loader import Loader
     from minigemini.data.mixture import GlobalBatches, Mixture, Part
     from minigemini.data.packing import PackedCollator

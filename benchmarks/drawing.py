@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from minigemini.evaluation.drawing import Drawn, draw_captions, draw_requests, table
 from minigemini.inference import Drawing, Engine, Painter
+from minigemini_models.evaluation.drawing_cycle import Drawn, draw_captions, draw_requests, table
 
 COLUMNS, SCALE, TEXT_PX, GAP_PX = 8, 2, 44, 8
 

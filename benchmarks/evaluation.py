@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from minigemini.evaluation.asking import ask_all
-from minigemini.evaluation.drawn import Nano
-from minigemini.evaluation.ledger import Ledger
-from minigemini.evaluation.local import Local
+from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.runner import ask_all
 from minigemini.evaluation.task import Question, open_one
 from minigemini.inference.engine import Engine, Sampling
+from minigemini_models.evaluation.synthetic_tasks import Nano
 
 
 def processor_seconds() -> float:

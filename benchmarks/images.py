@@ -61,7 +61,7 @@ print(f"{time.process_time() - started:.2f} s, {said}")
 
 def costs(args: argparse.Namespace) -> None:
     """Processor time with Pillow alone and with `open_picture`; a row a file."""
-    from minigemini.model.pictures import PictureError, open_picture
+    from minigemini.images.safe_images import PictureError, open_picture
 
     print("| file | bytes | Pillow alone | `open_picture` |\n|---|---|---|---|")
     for name, make in COSTLY.items():
@@ -129,8 +129,8 @@ def _peak_mb(pid: int | str = "self") -> float:
 
 
 def _opened(args: argparse.Namespace) -> None:
-    from minigemini.model.image_decoders import open_apart
-    from minigemini.model.pictures import PictureError, open_picture
+    from minigemini.images.decoders import open_apart
+    from minigemini.images.safe_images import PictureError, open_picture
 
     def take(opener: Callable[[bytes], object], data: bytes) -> str:
         try:
@@ -169,10 +169,10 @@ def _served(args: argparse.Namespace) -> None:
 
 def _paged(args: argparse.Namespace) -> None:
     from minigemini.inference import Sampling
-    from minigemini.serving.errors import ApiError
-    from minigemini.serving.pictures import in_thread
-    from minigemini.serving.settings import ServerSettings
-    from minigemini.serving.web.talk import job_of
+    from minigemini.serving.api_errors import ApiError
+    from minigemini.serving.image_parts import in_thread
+    from minigemini.serving.server_settings import ServerSettings
+    from minigemini.serving.web.gradio_adapter import job_of
 
     settings, sampling = ServerSettings(), Sampling(max_new_tokens=1)
     with tempfile.TemporaryDirectory() as folder:
@@ -192,8 +192,8 @@ def _paged(args: argparse.Namespace) -> None:
 
 
 def _asked(args: argparse.Namespace) -> None:
+    from minigemini.images.safe_images import PictureError
     from minigemini.inference import Engine, Sampling
-    from minigemini.model.pictures import PictureError
 
     engine = Engine.load("nano", device="cpu")
 

@@ -26,7 +26,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from minigemini.model.mining import PatchInfoMining
+from minigemini.modeling.patch_info_mining import PatchInfoMining
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference_mining import mine_by_formula

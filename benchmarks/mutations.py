@@ -62,10 +62,10 @@ def make_ways(home: Path) -> list[Way]:
     from safetensors.torch import save_file
 
     from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-    from minigemini.model.chat_templates import CHAT_TEMPLATES
-    from minigemini.model.hashes import write_sums
-    from minigemini.model.small_parts import save_small_parts
-    from minigemini.nano import NANO_DIR
+    from minigemini.io.connector import save_small_parts
+    from minigemini.io.hashes import write_sums
+    from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+    from minigemini_models.nano import NANO_DIR
 
     own = MiniGeminiConfig.from_pretrained(NANO_DIR).to_dict()
     own["vision_config"] |= {

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigemini.world.composing import sample_scene
-from minigemini.world.conversation import conversation
+from minigemini_models.samples.conversations import conversation
+from minigemini_models.scenes.composition import sample_scene
 
 SETTINGS: dict[str, dict[str, object]] = {
     "instruct": {"stage": "instruct"},
@@ -33,7 +33,7 @@ time.perf_counter = time.monotonic = time.process_time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from minigemini.training.plan import make_plan
+from minigemini.training.estimate import make_plan
 from minigemini.training.recipe import DataPart, Pretraining, Recipe
 from minigemini.training.run import train
 what, data, folder, settings = sys.argv[1:]

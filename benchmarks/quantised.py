@@ -27,7 +27,7 @@ import torch
 from harness import seconds
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
-from minigemini.inference.quantising import KEPT, quantization_config
+from minigemini.io.quantization import KEPT, quantization_config
 
 WAYS = (
     "float32",

@@ -30,8 +30,8 @@ from typing import Any
 
 import torch
 
-from minigemini.training import checkpoints
-from minigemini.training.recipes import find_recipe
+from minigemini.training import checkpointing
+from minigemini.training.published_recipes import find_recipe
 from minigemini.training.run import train
 from minigemini.training.settings import parse_settings
 
@@ -86,8 +86,8 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 def newest(folder: Path) -> int:
-    found = checkpoints.checkpoints(folder)
-    return checkpoints.step_of(found[0]) if found else 0
+    found = checkpointing.checkpoints(folder)
+    return checkpointing.step_of(found[0]) if found else 0
 
 
 def interrupt(words: list[str], folder: Path, number: signal.Signals, chance: random.Random) -> tuple[int, int] | None:
@@ -118,7 +118,7 @@ def compare(ours: Path, theirs: Path) -> str:
 def damage(folder: Path) -> str:
     """Turn a byte of the newest checkpoint over; gives the file's name."""
     file = max(
-        (file for file in checkpoints.checkpoints(folder)[0].iterdir() if file.suffix == ".safetensors"),
+        (file for file in checkpointing.checkpoints(folder)[0].iterdir() if file.suffix == ".safetensors"),
         key=lambda file: file.stat().st_size,
     )
     content = bytearray(file.read_bytes())
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("recipe", nargs="*", default=RECIPE, help="as `minigemini train` takes it")
     args = parser.parse_args()
     words, chance = list(args.recipe), random.Random(args.seed)
-    PROCESSES.set_forkserver_preload(["minigemini.training.run", "minigemini.training.recipes"])
+    PROCESSES.set_forkserver_preload(["minigemini.training.run", "minigemini.training.published_recipes"])
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         whole = root / "whole"
@@ -154,10 +154,10 @@ def main() -> None:
             finish(words, root / name)
 
         interrupt(words, root / "damaged", signal.SIGKILL, chance)
-        while len(checkpoints.checkpoints(root / "damaged")) < 2:  # one to damage, and one before it
+        while len(checkpointing.checkpoints(root / "damaged")) < 2:  # one to damage, and one before it
             interrupt(words, root / "damaged", signal.SIGKILL, chance)
         harmed = damage(root / "damaged")
-        at = max(losses(root / "damaged")), checkpoints.step_of(checkpoints.checkpoints(root / "damaged")[1])
+        at = max(losses(root / "damaged")), checkpointing.step_of(checkpointing.checkpoints(root / "damaged")[1])
         said = finish(words, root / "damaged")
         named = [line for line in said.splitlines() if "the one before it is taken" in line]
         assert len(named) == 1, said
@@ -169,7 +169,7 @@ def main() -> None:
         said = finish(words, root / "full", state.stat().st_size - 1)
         lost = said.count("not written")
         assert lost
-        assert not checkpoints.checkpoints(root / "full")
+        assert not checkpointing.checkpoints(root / "full")
         print(f"| no room for a checkpoint, {lost} times | {steps} | was not interrupted | 0 |")
 
         print("\n| run | losses that differ | bytes of the final weights that differ |\n|---|---|---|")

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from minigemini.world.composing import sample_scene
-from minigemini.world.conversation import conversation
-from minigemini.world.describing import describe
+from minigemini_models.samples.conversations import conversation
+from minigemini_models.samples.descriptions import describe
+from minigemini_models.scenes.composition import sample_scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from misbehaving_server import Behaviour, Server, serving

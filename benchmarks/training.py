@@ -36,10 +36,10 @@ from torch.nn.functional import cross_entropy
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import PackedCollator, PaddedCollator
-from minigemini.model.mining import PatchInfoMining
-from minigemini.training import stages
-from minigemini.training.building import Lesson, recompute
-from minigemini.training.recipes import RECIPES
+from minigemini.modeling.patch_info_mining import PatchInfoMining
+from minigemini.training import trainable
+from minigemini.training.build_model import Lesson, recompute
+from minigemini.training.published_recipes import RECIPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference_mining import mine_by_formula
@@ -119,9 +119,9 @@ def make_step(
 
 def measure(stage: str, repetitions: int) -> None:
     model = make_model()
-    stages.apply(model, parts := stages.declared(RECIPES[f"MGM-7B-{stage}"], model.config))
-    stages.check(model, parts)
-    stages.hold_encoders(model)
+    trainable.apply(model, parts := trainable.declared(RECIPES[f"MGM-7B-{stage}"], model.config))
+    trainable.check(model, parts)
+    trainable.hold_encoders(model)
     recompute(model.model.language_model)
     model.train()
     # A rate of nothing, so that all steps are the same step.

@@ -19,7 +19,7 @@ from harness import run, seconds
 from transformers import CLIPVisionConfig, ConvNextConfig, LlamaConfig
 
 from minigemini import MiniGeminiConfig
-from minigemini.model.modeling import MiniGeminiModel
+from minigemini.modeling.model import MiniGeminiModel
 
 SIZES = {
     "normal": {"grid_size": 1, "use_global_tile": False, "high_res_size": 768},

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .lazy_registration import register_with_transformers
 
 if TYPE_CHECKING:
-    from . import model
-    from .model import (
+    from . import modeling
+    from .modeling import (
         MiniGeminiConfig,
         MiniGeminiForConditionalGeneration,
         MiniGeminiImageFeatures,
@@ -29,7 +29,7 @@ __all__ = [
     "MiniGeminiModel",
     "MiniGeminiPreTrainedModel",
     "MiniGeminiProcessor",
-    "model",
+    "modeling",
 ]
 
 register_with_transformers()
@@ -38,8 +38,8 @@ register_with_transformers()
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.model")
-    return module if name == "model" else getattr(module, name)
+    module = import_module(f"{__name__}.modeling")
+    return module if name == "modeling" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

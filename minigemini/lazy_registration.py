@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 TRANSFORMERS = "transformers"
-MODEL = f"{__package__}.model"
+MODEL = f"{__package__}.modeling"
 
 
 def register_with_transformers() -> None:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.model.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
 # A shell has what it starts in the background ignore Ctrl-C, and what that starts in turn.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from minigemini.data.schema import Fault
-from minigemini.model.pictures import Problem
+from minigemini.images.safe_images import Problem
 
 
 def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:

@@ -9,7 +9,7 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 
-from minigemini.training.pretraining.painter_parts import PainterSize, build_painter
+from minigemini_models.image_generator.network import PainterSize, build_painter
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minigemini.corpus.sources import SOURCES
+from minigemini.dataprep.sources import SOURCES
 
 MIX = {"coco/train2017": 364_100, "gqa/images": 72_140, "ocr_vqa/images": 80_000, "textvqa/train_images": 21_953}
 MIX |= {"vg/VG_100K": 86_417, "": 40_688}

@@ -76,7 +76,7 @@ class Msvcrt(types.ModuleType):
 
 
 def hide() -> None:
-    from minigemini.model import system
+    from minigemini.io import system
 
     builtins.__import__, builtins.open, io.open = importing, opening, opening
     multiprocessing.set_start_method("spawn", force=True)

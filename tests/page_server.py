@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minigemini.serving.run import listen
-from minigemini.serving.web.launching import PageServer
+from minigemini.serving.server import listen
+from minigemini.serving.web.launch import PageServer
 from minigemini.serving.web.page import Page
 
 

@@ -21,9 +21,9 @@ import ray
 from damaged import fabricate
 from ray.cluster_utils import Cluster
 
-from minigemini.corpus.building import BuildPart, BuildRecipe, build
-from minigemini.corpus.doctor import diagnose
 from minigemini.data.readers import open_reader
+from minigemini.dataprep.export import BuildPart, BuildRecipe, build
+from minigemini.dataprep.validate import diagnose
 
 ROOT = Path(__file__).parent.parent
 SHARDS_BEFORE_THE_KILL = 6

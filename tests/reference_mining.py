@@ -1,6 +1,6 @@
 """Patch info mining straight from its formula (arXiv 2403.18814, section 3.2): what tests and benchmarks compare with.
 
-Letters as in `minigemini/model/mining.py`.
+Letters as in `minigemini/modeling/patch_info_mining.py`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
-from minigemini.model.mining import PatchInfoMining
+from minigemini.modeling.patch_info_mining import PatchInfoMining
 
 
 def resize(maps: Tensor, size: int) -> Tensor:

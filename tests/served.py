@@ -10,8 +10,8 @@ from io import BytesIO
 from openai import OpenAI
 from PIL import Image
 
-from minigemini.serving.house import House
-from minigemini.serving.run import listen, make_server
+from minigemini.serving.server import listen, make_server
+from minigemini.serving.state import House
 
 KEY = "a-key-that-nobody-guesses"
 

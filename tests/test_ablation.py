@@ -11,11 +11,14 @@ import pytest
 from PIL import Image
 from waiting import wait_until
 
-from minigemini.ablation import running
-from minigemini.ablation.measuring import COLUMNS
-from minigemini.ablation.reporting import figures, gains, shows, write_report
-from minigemini.ablation.running import SCORES, Ablation, collect, run_ablation
-from minigemini.ablation.variants import (
+from minigemini.io.checkpoint import open_checkpoint
+from minigemini.training import checkpointing
+from minigemini.training.settings import RecipeError
+from minigemini_models.ablation import ablation_run
+from minigemini_models.ablation.ablation_report import figures, gains, shows, write_report
+from minigemini_models.ablation.ablation_run import SCORES, Ablation, collect, run_ablation
+from minigemini_models.ablation.measurements import COLUMNS
+from minigemini_models.ablation.variants import (
     BASELINE,
     EXTENDED,
     FINDINGS,
@@ -28,9 +31,6 @@ from minigemini.ablation.variants import (
     folder_of,
     instruction,
 )
-from minigemini.inference.checkpoint import open_checkpoint
-from minigemini.training import checkpoints
-from minigemini.training.settings import RecipeError
 
 TOY = Ablation(seeds=1, questions=1, share=0.0005, processes=1)
 
@@ -91,8 +91,8 @@ def ran(tmp_path_factory):
     """Two variants, in a process of their own."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "VARIANTS", (BASELINE, EXTENDED))
-        patch.setattr(running, "write_report", lambda folder, results, settings: folder / "report.md")
+        patch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
+        patch.setattr(ablation_run, "write_report", lambda folder, results, settings: folder / "report.md")
         run_ablation(TOY, folder)
         results = collect(folder, seeds=1)
     return folder, results
@@ -101,10 +101,10 @@ def ran(tmp_path_factory):
 @pytest.fixture
 def again(ran, tmp_path, monkeypatch):
     """A copy of it, and the jobs that lead there, to be done in this process."""
-    monkeypatch.setattr(running, "VARIANTS", (BASELINE, EXTENDED))
+    monkeypatch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
     folder = tmp_path / "again"
     shutil.copytree(ran[0], folder)
-    jobs = [job for jobs in running.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
+    jobs = [job for jobs in ablation_run.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
     moved = [
         replace(job, steps=tuple((recipe, folder / home.relative_to(ran[0])) for recipe, home in job.steps))
         for job in jobs
@@ -134,7 +134,7 @@ def test_it_runs_from_nothing_to_scores(ran):
 def test_workers_end_with_the_process_that_asked(tmp_path):
     program = """
 from pathlib import Path
-from minigemini.ablation.running import Ablation, run_ablation
+from minigemini_models.ablation.ablation_run import Ablation, run_ablation
 run_ablation(Ablation(seeds=1, processes=2), Path("runs"))
 """
     running = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.DEVNULL)
@@ -173,7 +173,7 @@ def test_what_was_killed_goes_on_and_nothing_else_is_done_again(again, ran):
     assert {path: time for path, time in written(folder).items() if home not in path.parents} == others
     assert left.is_done()
     assert (home / SCORES).read_text() == (ran[0] / folder_of(BASELINE, 0) / SCORES).read_text()
-    assert checkpoints.checkpoints(home)
+    assert checkpointing.checkpoints(home)
 
 
 def test_other_questions_are_asked_of_what_is_trained(again):

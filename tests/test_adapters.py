@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.inference import CheckpointError, Engine, RequestError, Sampling
-from minigemini.inference.merging import merge
-from minigemini.model.small_parts import SMALL_PARTS, save_small_parts, small_parts
+from minigemini.io.connector import SMALL_PARTS, save_small_parts, small_parts
+from minigemini.io.merging import merge
 
 ROOT = Path(__file__).parent.parent
 SHORT = Sampling(max_new_tokens=12)
@@ -310,7 +310,7 @@ def test_a_killed_merge_leaves_nothing_that_loads(adapter, tmp_path, moment):
     code = f"""
 import os, signal
 import safetensors.torch, transformers.modeling_utils as modeling
-from minigemini.inference.merging import merge
+from minigemini.io.merging import merge
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 def half(tensors, path, **_):

@@ -7,11 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from minigemini.world.colours import COLOURS
-from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
-from minigemini.world.concepts import NAMES, alike, kin_of, plural
-from minigemini.world.conversation import conversation, possible_exchanges
-from minigemini.world.lessons import (
+from minigemini_models.samples.conversations import conversation, possible_exchanges
+from minigemini_models.samples.dialogs import (
     PAIR_KINDS,
     sample_caption,
     sample_lesson,
@@ -19,10 +16,13 @@ from minigemini.world.lessons import (
     sample_pair,
     sample_quiz,
 )
-from minigemini.world.material import AXES, FIRST_WORLD, TRAINING, evaluation
-from minigemini.world.pages import PAGE_KINDS
-from minigemini.world.reading import ORDINALS, READING_SKILLS, SPELLING_SKILLS
-from minigemini.world.turns import CANNOT_TELL
+from minigemini_models.samples.ocr_qa import ORDINALS, READING_SKILLS, SPELLING_SKILLS
+from minigemini_models.samples.turns import CANNOT_TELL
+from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.composition import CROWDED_KINDS, KINDS, sample_scene
+from minigemini_models.scenes.concepts import NAMES, alike, kin_of, plural
+from minigemini_models.scenes.documents import PAGE_KINDS
+from minigemini_models.scenes.splits import AXES, FIRST_WORLD, TRAINING, evaluation
 
 SEEDS = 400
 DIGITS = ("Zero.", "One.", "Two.", "Three.", "Four.", "Five.", "Six.", "Seven.", "Eight.", "Nine.")

@@ -21,13 +21,13 @@ from schemathesis.specs.openapi.checks import (
 )
 from served import KEY, data_uri, serving, user
 
+from minigemini.images.safe_images import PictureLimits
 from minigemini.inference import Engine, Painter
 from minigemini.inference.ocr import TextReader
-from minigemini.model.pictures import PictureLimits
 from minigemini.serving.app import build_app
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.settings import ServerSettings
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
 OPERATIONS = [

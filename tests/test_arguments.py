@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fabricate_pipelines import save_pipeline
 
+from minigemini.images.safe_images import PictureError
 from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError, Sampling
-from minigemini.inference.explain import explain_pictures
+from minigemini.inference.attention_maps import explain_pictures
 from minigemini.inference.ocr import TextReader
-from minigemini.model.pictures import PictureError
 
 NAN = float("nan")
 

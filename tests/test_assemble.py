@@ -28,11 +28,11 @@ from transformers import (
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.conversion import Geometry, assemble
 from minigemini.conversion.assemble import initial_small_parts
-from minigemini.conversion.encoders import high_res_tensors
-from minigemini.conversion.fields import convnext_fields
-from minigemini.conversion.keys import PUBLISHED_KEYS, translate
+from minigemini.conversion.base_encoders import high_res_tensors
+from minigemini.conversion.config_fields import convnext_fields
+from minigemini.conversion.tensor_names import PUBLISHED_KEYS, translate
 from minigemini.inference import CheckpointError, Engine
-from minigemini.inference.loading import stored_layout
+from minigemini.io.loading import stored_layout
 
 TINY = {
     "vocab_size": 456,

@@ -14,12 +14,12 @@ from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.inference.prompts import Prompts
-from minigemini.model.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 from minigemini.serving.backends import Event, Finished, Job, Piece
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.remote import RemoteBackend
-from minigemini.serving.settings import ServerSettings
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.remote_backend import RemoteBackend
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
 
 NOBODY = "http://127.0.0.1:9/v1"
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import benchmark_files as files
 import pytest
 
-from minigemini.evaluation.asking import Batch, Fault
-from minigemini.evaluation.ledger import Ledger
-from minigemini.evaluation.running import Result, evaluate
+from minigemini.evaluation.evaluate import Result, evaluate
+from minigemini.evaluation.registry import tasks
+from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.runner import Batch, Fault
 from minigemini.evaluation.task import DataError, Question, Task, open_one
-from minigemini.evaluation.tasks import tasks
 
 TASKS = tasks()
 

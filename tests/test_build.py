@@ -21,10 +21,10 @@ from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.corpus.building import BuildError, BuildPart, BuildRecipe, build, read_recipe
-from minigemini.corpus.building.target import Target
 from minigemini.data.readers import SourceError, open_reader
 from minigemini.data.schema import SampleError
+from minigemini.dataprep.export import BuildError, BuildPart, BuildRecipe, build, read_recipe
+from minigemini.dataprep.export.target import Target
 
 ROOT = Path(__file__).parent.parent
 
@@ -147,8 +147,8 @@ build(recipe_of(Path({str(folder)!r})), {str(tmp_path / "killed")!r}, shard_samp
 
 
 def test_training_goes_on_in_a_build_exactly(damaged, tmp_path):
+    from minigemini.data.bad_samples import FaultLog
     from minigemini.data.encoding import Encoded
-    from minigemini.data.faults import FaultLog
     from minigemini.data.loader import Loader
     from minigemini.data.mixture import GlobalBatches, Mixture, Part
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from minigemini.inference.captions import CaptionParser, read_captions
+from minigemini.imagegen.captions import CaptionParser, read_captions
 
 CASES = {
     "a caption at the end": ("Here it is. <h>a red house</h>", "Here it is.", ["a red house"]),

@@ -14,8 +14,8 @@ from transformers import AddedToken, AutoProcessor, AutoTokenizer, PreTrainedTok
 
 import minigemini
 from minigemini import MiniGeminiImageProcessor, MiniGeminiProcessor
-from minigemini.model.chat_templates import CHAT_TEMPLATES, END_TOKENS
-from minigemini.model.image_token import add_image_token
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES, END_TOKENS
+from minigemini.modeling.image_token import add_image_token
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 PROMPTS = json.loads((GOLDEN / "prompts.json").read_text())

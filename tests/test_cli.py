@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.inference import Engine, Sampling
-from minigemini.model.small_parts import save_small_parts
+from minigemini.io.connector import save_small_parts
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, "-c", "from minigemini.cli import main; main()"]

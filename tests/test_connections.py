@@ -22,11 +22,11 @@ from waiting import wait_until
 
 from minigemini.inference import RequestError
 from minigemini.serving.backends import Finished, Job, Offers, Piece, Usage
-from minigemini.serving.house import House
 from minigemini.serving.logs import REQUESTS_PER_SECOND, WARNINGS_PER_MINUTE, RateLimit, log_loop_error
-from minigemini.serving.run import listen, make_server
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.web.votes import Vote, Votes
+from minigemini.serving.server import listen, make_server
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
+from minigemini.serving.web.feedback import Vote, Votes
 
 ROOT = Path(__file__).parent.parent
 GOOD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

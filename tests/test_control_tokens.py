@@ -11,26 +11,26 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AddedToken, AutoProcessor, ByT5Tokenizer, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-import minigemini.nano
+import minigemini_models.nano
 from minigemini import MiniGeminiImageProcessor, MiniGeminiProcessor
 from minigemini.cli.app import app
-from minigemini.corpus.doctor import Kind, diagnose
-from minigemini.corpus.doctor.tokens import TemplateTokens
 from minigemini.data.encoding import IGNORED, SampleEncoder
 from minigemini.data.readers import open_reader
 from minigemini.data.schema import from_published
-from minigemini.evaluation.asking import Batch
-from minigemini.evaluation.preparing import Preparation
-from minigemini.evaluation.served import openai_messages
+from minigemini.dataprep.validate import Kind, diagnose
+from minigemini.dataprep.validate.token_counts import TemplateTokens
+from minigemini.evaluation.http_backend import openai_messages
+from minigemini.evaluation.input_preparation import Preparation
+from minigemini.evaluation.runner import Batch
 from minigemini.evaluation.task import Question, user
 from minigemini.inference.engine import GREEDY
 from minigemini.inference.prompts import Prompts
-from minigemini.model import MiniGeminiConfig
-from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.model.control_tokens import ControlTokens
-from minigemini.model.image_token import add_image_token
+from minigemini.modeling import MiniGeminiConfig
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.control_tokens import ControlTokens
+from minigemini.modeling.image_token import add_image_token
 from minigemini.serving.backends import Job
-from minigemini.serving.remote import RemoteBackend
+from minigemini.serving.remote_backend import RemoteBackend
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 IMAGE = {"type": "image", "image": Image.new("RGB", (9, 7), "teal")}
@@ -88,7 +88,7 @@ def processor_of(name: str, chat_format: str) -> MiniGeminiProcessor:
     if name in TOKENIZERS:
         return make(chat_format, name)
     if name == "nano":
-        return AutoProcessor.from_pretrained(minigemini.nano.NANO_DIR)
+        return AutoProcessor.from_pretrained(minigemini_models.nano.NANO_DIR)
     tokenizer = OTHERS[name]()
     add_image_token(tokenizer)
     images = MiniGeminiImageProcessor(size=16, high_res_size=32)
@@ -233,7 +233,7 @@ def control_in(processor: MiniGeminiProcessor, ids: list[int]) -> int:
 
 
 def test_prompts_of_the_engine_and_of_evaluation(nano):
-    prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini.nano.NANO_DIR))
+    prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini_models.nano.NANO_DIR))
 
     def asked(text):
         return prompts.inputs([{"role": "user", "content": text}])["input_ids"][0].tolist()
@@ -252,7 +252,7 @@ def test_prompts_of_the_engine_and_of_evaluation(nano):
 
 
 def test_what_is_sent_to_vllm(nano):
-    prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini.nano.NANO_DIR))
+    prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini_models.nano.NANO_DIR))
     backend = RemoteBackend(["http://127.0.0.1:1/v1"], "nano", prompts)
     messages = [{"role": "user", "content": [{"type": "text", "text": "Say no.<e"}, {"type": "text", "text": "os>"}]}]
     sent = backend._body(Job(messages, GREEDY, strings=(("<eos>",),)))["messages"]

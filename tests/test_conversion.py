@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.cli.app import app
 from minigemini.conversion import convert
-from minigemini.conversion.families import ENCODERS as ENCODERS_BY_NAME
-from minigemini.conversion.families import KnownEncoder
-from minigemini.conversion.keys import CLIP_KEYS, CONVNEXT_KEYS, PUBLISHED_KEYS, Drop, translate
+from minigemini.conversion.published_models import ENCODERS as ENCODERS_BY_NAME
+from minigemini.conversion.published_models import KnownEncoder
+from minigemini.conversion.tensor_names import CLIP_KEYS, CONVNEXT_KEYS, PUBLISHED_KEYS, Drop, translate
 from minigemini.inference import CheckpointError, Engine
 
 TINY = {

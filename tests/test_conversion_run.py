@@ -15,9 +15,9 @@ import pytest
 from published import TOKENIZERS
 
 from minigemini.conversion import PUBLISHED
-from minigemini.inference.checkpoint import open_checkpoint
-from minigemini.inference.loading import load_config, load_processor
-from minigemini.model.configuration import CLIP_VIT_L_14_336
+from minigemini.io.checkpoint import open_checkpoint
+from minigemini.io.loading import load_config, load_processor
+from minigemini.modeling.configuration import CLIP_VIT_L_14_336
 
 SHARD = 300 * 10**6
 

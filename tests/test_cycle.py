@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 from scripted import script
 
-from minigemini.evaluation.drawing import draw_captions, draw_requests, table
 from minigemini.inference import DrawnPicture, Engine
-from minigemini.world.material import EVALUATION_STREAM, evaluation
-from minigemini.world.painting import KINDS, compose, paint, sample_painting
-from minigemini.world.requesting import answered, sample_wish
+from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, table
+from minigemini_models.samples.image_plans import KINDS, compose, paint, sample_painting
+from minigemini_models.samples.image_requests import answered, sample_wish
+from minigemini_models.scenes.splits import EVALUATION_STREAM, evaluation
 
 
 class TruePainter:

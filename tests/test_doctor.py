@@ -15,15 +15,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.corpus.doctor import Kind, diagnose
-from minigemini.corpus.doctor.evaluation import read_evaluation_set
-from minigemini.corpus.doctor.likeness import MOST_BITS, groups_of
-from minigemini.corpus.doctor.pictures import difference_hash
-from minigemini.corpus.doctor.report import as_page, as_text, exclusions
-from minigemini.corpus.doctor.tokens import TemplateTokens
-from minigemini.corpus.tasks import TasksError, run_tasks
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import ParquetReader, SourceError, open_reader, write_parquet
+from minigemini.dataprep.parallel import TasksError, run_tasks
+from minigemini.dataprep.validate import Kind, diagnose
+from minigemini.dataprep.validate.evaluation_overlap import read_evaluation_set
+from minigemini.dataprep.validate.image_checks import difference_hash
+from minigemini.dataprep.validate.near_duplicates import MOST_BITS, groups_of
+from minigemini.dataprep.validate.token_counts import TemplateTokens
+from minigemini.dataprep.validate.validation_report import as_page, as_text, exclusions
 
 ROOT = Path(__file__).parent.parent
 
@@ -166,7 +166,7 @@ def test_groups_are_those_of_comparing_all():
 
 
 def test_tokens_are_those_of_training(damaged):
-    from minigemini.inference.loading import find_processor
+    from minigemini.io.loading import find_processor
 
     folder, kinds = damaged
     processor = find_processor("nano")
@@ -231,12 +231,12 @@ def test_a_clean_set(tmp_path):
 
 
 def test_a_full_disk_is_told_in_one_line(damaged, tmp_path, monkeypatch):
-    from minigemini.corpus.doctor import report
+    from minigemini.dataprep.validate import validation_report
 
     def full(found):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report, "as_page", full)
+    monkeypatch.setattr(validation_report, "as_page", full)
     done = CliRunner().invoke(app, ["data", "doctor", str(damaged[0] / "set.json"), "--page", str(tmp_path / "x.html")])
     assert (done.exit_code, done.stderr) == (2, "minigemini: writing: No space left on device\n")
     assert not list(tmp_path.iterdir())
@@ -245,7 +245,7 @@ def test_a_full_disk_is_told_in_one_line(damaged, tmp_path, monkeypatch):
 def test_ctrl_c_waits_for_no_worker():
     program = """
 import time
-from minigemini.corpus.tasks import run_tasks
+from minigemini.dataprep.parallel import run_tasks
 try:
     for done in run_tasks(time.sleep, [0, *[60] * 9], 2):
         print("working", flush=True)

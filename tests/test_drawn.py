@@ -9,11 +9,11 @@ from PIL import Image
 from minigemini.data.readers import write_parquet, write_tar
 from minigemini.data.schema import text_of
 from minigemini.data.seed_loader import SeedLoader
-from minigemini.model.pictures import open_picture
-from minigemini.training.drawn import DRAWN, DrawnReader, drawn_lesson
-from minigemini.training.feed import open_part
+from minigemini.images.safe_images import open_picture
+from minigemini.training.batches import open_part
 from minigemini.training.recipe import DataPart
 from minigemini.training.settings import RecipeError
+from minigemini_models.samples.dataset import DRAWN, DrawnReader, drawn_lesson
 
 
 def pixels(sample):

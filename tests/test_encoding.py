@@ -8,8 +8,8 @@ from PIL import Image
 
 from minigemini.data.encoding import IGNORED, SampleEncoder
 from minigemini.data.schema import Fault, Sample, SampleError
-from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.model.pictures import PictureLimits
+from minigemini.images.safe_images import PictureLimits
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
 IMAGE = {"type": "image"}
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from scripted import script
 
 from minigemini.inference import AnswerStream, CheckpointError, Conversation, Engine, RequestError, Sampling
-from minigemini.inference.placing import choose_device, choose_dtype
+from minigemini.io.placement import choose_device, choose_dtype
 
 SHORT = Sampling(max_new_tokens=12)
 
@@ -288,7 +288,7 @@ def test_names_that_are_no_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_hub_id_offline(monkeypatch):
-    monkeypatch.setattr("minigemini.inference.hub._can_be_resolved", lambda address: False)
+    monkeypatch.setattr("minigemini.io.hub._can_be_resolved", lambda address: False)
     with pytest.raises(CheckpointError, match=r"somebody/model: no such folder here, and the hub does not give it"):
         Engine.load("somebody/model", device="cpu")
 

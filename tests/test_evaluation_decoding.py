@@ -4,9 +4,9 @@ import benchmark_files as files
 import pytest
 import torch
 
-from minigemini.evaluation.asking import Batch, planned
-from minigemini.evaluation.decoding import can_share, lay_out
-from minigemini.evaluation.local import Local
+from minigemini.evaluation.batched_decoding import can_share, lay_out
+from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.runner import Batch, planned
 from minigemini.evaluation.task import Question, user
 from minigemini.inference import Engine
 from minigemini.inference.engine import Sampling

@@ -8,11 +8,11 @@ import pytest
 import readme_results
 from test_benchmarks import TASKS, Scripted
 
+from minigemini.evaluation.evaluate import Result, evaluate
 from minigemini.evaluation.gallery import cards_of
-from minigemini.evaluation.ledger import Ledger
-from minigemini.evaluation.page import write_page
+from minigemini.evaluation.html_report import write_page
 from minigemini.evaluation.report import Repeat, cell, labels, scores, write_report
-from minigemini.evaluation.running import Result, evaluate
+from minigemini.evaluation.response_cache import Ledger
 from minigemini.evaluation.statistics import compare, figure, wilson
 from minigemini.evaluation.task import Mark, Measure
 

@@ -16,13 +16,13 @@ import pytest
 import torch
 from test_benchmarks import MATHS, TASKS, Scripted, scores
 
-from minigemini.evaluation.asking import ask_all
-from minigemini.evaluation.judging import grade_all
-from minigemini.evaluation.ledger import Ledger, key_of
-from minigemini.evaluation.local import Local, fingerprint
-from minigemini.evaluation.paper import PAPER, row_of
-from minigemini.evaluation.running import answer_key, evaluate, load_results, save_results
-from minigemini.evaluation.served import Patience, Served, Service, ServiceError, openai_messages
+from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
+from minigemini.evaluation.http_backend import Patience, Served, Service, ServiceError, openai_messages
+from minigemini.evaluation.llm_judge import grade_all
+from minigemini.evaluation.local_backend import Local, fingerprint
+from minigemini.evaluation.paper_results import PAPER, row_of
+from minigemini.evaluation.response_cache import Ledger, key_of
+from minigemini.evaluation.runner import ask_all
 from minigemini.evaluation.task import DataError, Question, user
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
@@ -57,7 +57,7 @@ def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
 def test_a_claim_holds_against_other_processes_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
-from minigemini.evaluation.ledger import Ledger
+from minigemini.evaluation.response_cache import Ledger
 from pathlib import Path
 print(Ledger(Path({str(tmp_path)!r})).claim("batch"), flush=True)
 time.sleep(60)

@@ -13,11 +13,11 @@ from pathlib import Path
 import benchmark_files as files
 import pytest
 
-from minigemini.evaluation import command, leash, vllm
+from minigemini.evaluation import command, process_supervisor, vllm_backend
 from minigemini.evaluation.command import Settings, run
-from minigemini.evaluation.served import Patience, Service
+from minigemini.evaluation.http_backend import Patience, Service
 from minigemini.inference import RequestError
-from minigemini.model.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
 IMPATIENT = Patience(timeout_s=5, tries=2, first_wait_s=0.01)
 
@@ -32,9 +32,9 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     program.write_text(f"#!{sys.executable}\n{source}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr(vllm, "LOOK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr(vllm, "find_spec", lambda _: None)  # a real one in this environment is not meant
-    monkeypatch.setattr(vllm, "Service", partial(Service, patience=IMPATIENT))
+    monkeypatch.setattr(vllm_backend, "LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)  # a real one in this environment is not meant
+    monkeypatch.setattr(vllm_backend, "Service", partial(Service, patience=IMPATIENT))
     return folder
 
 
@@ -112,7 +112,7 @@ def test_an_interrupt_ends_the_server(stand_in, tiny_checkpoint, tmp_path, monke
 
 
 def test_the_server_ends_when_its_starter_is_killed(stand_in, tiny_checkpoint):
-    words = [sys.executable, "-I", leash.__file__, str(stand_in / "vllm"), "serve", str(tiny_checkpoint)]
+    words = [sys.executable, "-I", process_supervisor.__file__, str(stand_in / "vllm"), "serve", str(tiny_checkpoint)]
     words += ["--served-model-name", "x", "--host", "127.0.0.1", "--port", "0"]
     code = f"import subprocess, time; subprocess.Popen({words!r}, stdin=subprocess.PIPE); time.sleep(60)"
     starter = subprocess.Popen([sys.executable, "-c", code])
@@ -125,7 +125,7 @@ def test_the_server_ends_when_its_starter_is_killed(stand_in, tiny_checkpoint):
 
 def test_without_vllm_it_says_what_to_install(tiny_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(vllm, "find_spec", lambda _: None)
+    monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)
     with pytest.raises(RequestError, match="pip install vllm"):
         run(settings(tiny_checkpoint, tmp_path))
 

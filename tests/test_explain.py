@@ -10,8 +10,8 @@ from einops import rearrange
 from PIL import Image
 
 from minigemini.inference import Engine, RequestError
-from minigemini.inference.explain import HEAT, OUTLINED, Mining, draw, explain_pictures, look
-from minigemini.inference.png import write_png
+from minigemini.inference.attention_maps import HEAT, OUTLINED, Mining, draw, explain_pictures, look
+from minigemini.io.png import write_png
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
 from minigemini.conversion.convert import plan_conversion, read_fields
-from minigemini.inference.loading import stored_layout
-from minigemini.inference.published import FIGURES, published_reports
-from minigemini.model.configuration import CLIP_VIT_L_14_336
+from minigemini.inference.published_figures import FIGURES, published_reports
+from minigemini.io.loading import stored_layout
+from minigemini.modeling.configuration import CLIP_VIT_L_14_336
 
 # What the language models are known to have.
 LANGUAGE_MODEL = {

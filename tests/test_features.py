@@ -7,8 +7,8 @@ import pytest
 import torch
 from training_world import losses, tiny_recipe, write_data
 
-from minigemini.training import features
-from minigemini.training.features import keep_features
+from minigemini.training import feature_cache
+from minigemini.training.feature_cache import keep_features
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
@@ -120,7 +120,7 @@ def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(features, "save_file", full)
+    monkeypatch.setattr(feature_cache, "save_file", full)
     model = make_model()
     keep_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)

@@ -15,12 +15,12 @@ from misbehaving import Misbehaviour, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.corpus.declared import RemoteFile
-from minigemini.corpus.fetching import FetchError, fetch
-from minigemini.corpus.fetching.origins import FileOrigin, HttpOrigin, HubOrigin
-from minigemini.corpus.fetching.transfer import OVERLAP_BYTES, Transfer
-from minigemini.corpus.fetching.unpacking import unpack
-from minigemini.corpus.sources import SOURCES
+from minigemini.dataprep.download import FetchError, fetch
+from minigemini.dataprep.download.origins import FileOrigin, HttpOrigin, HubOrigin
+from minigemini.dataprep.download.transfer import OVERLAP_BYTES, Transfer
+from minigemini.dataprep.download.unpacking import unpack
+from minigemini.dataprep.source_spec import RemoteFile
+from minigemini.dataprep.sources import SOURCES
 
 DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()

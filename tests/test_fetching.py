@@ -6,10 +6,10 @@ import ipaddress
 import httpx
 import pytest
 
-from minigemini.serving.errors import ApiError
-from minigemini.serving.fetching import Fetcher
+from minigemini.serving.api_errors import ApiError
 from minigemini.serving.hosts import is_public
-from minigemini.serving.settings import ServerSettings
+from minigemini.serving.image_urls import Fetcher
+from minigemini.serving.server_settings import ServerSettings
 
 PUBLIC = "93.184.215.14"
 HOST = "pictures.example"
@@ -152,7 +152,7 @@ def test_a_host_may_be_written_in_capitals_and_with_its_dot():
 
 
 def test_what_comes_is_bounded():
-    from minigemini.model.pictures import PictureLimits
+    from minigemini.images.safe_images import PictureLimits
 
     small = {"pictures": PictureLimits(max_bytes=100)}
     with pytest.raises(ApiError, match="more than 100 bytes"):

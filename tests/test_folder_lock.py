@@ -12,18 +12,18 @@ import torch
 from test_adapters import KINDS, make_adapter
 from typer.testing import CliRunner
 
-from minigemini.ablation.running import Ablation, run_ablation
 from minigemini.cli.app import app
-from minigemini.conversion.plan import Plan
-from minigemini.conversion.writing import write_checkpoint
-from minigemini.corpus.building import BuildPart, BuildRecipe, build
-from minigemini.corpus.fetching import FetchError
-from minigemini.corpus.fetching.unpacking import unpack
-from minigemini.data import synthesis
-from minigemini.inference.merging import merge
-from minigemini.model import folder_lock as locks
-from minigemini.model.folder_lock import FolderInUseError, folder_lock, output_lock
-from minigemini.training.chain import export
+from minigemini.conversion.checkpoint_writer import write_checkpoint
+from minigemini.conversion.conversion_plan import Plan
+from minigemini.dataprep import synthesize
+from minigemini.dataprep.download import FetchError
+from minigemini.dataprep.download.unpacking import unpack
+from minigemini.dataprep.export import BuildPart, BuildRecipe, build
+from minigemini.io import folder_lock as locks
+from minigemini.io.folder_lock import FolderInUseError, folder_lock, output_lock
+from minigemini.io.merging import merge
+from minigemini_models.ablation.ablation_run import Ablation, run_ablation
+from minigemini_models.nano.training_pipeline import export
 
 ROOT = Path(__file__).parent.parent
 # The file alone: its package takes seconds to import. A forked child outlives its parent, as a loader's workers do.
@@ -46,7 +46,7 @@ def impatient(monkeypatch):
 
 
 def test_a_second_process_is_refused_and_a_killed_one_keeps_nobody_out(tmp_path):
-    words = [sys.executable, "-c", HOLD, str(ROOT / "minigemini/model/folder_lock.py"), str(tmp_path / "run")]
+    words = [sys.executable, "-c", HOLD, str(ROOT / "minigemini/io/folder_lock.py"), str(tmp_path / "run")]
     holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert holder.stdout.readline() == "held\n"
@@ -97,8 +97,8 @@ def a_merge(folder: Path, base: Path) -> None:
 
 
 def a_synthesis(folder: Path, base: Path) -> None:
-    settings = synthesis.Settings(folder / "out", folder / "x.json")
-    synthesis.synthesize(settings, synthesis.Endpoint("http://127.0.0.1:1/v1", "x", "none"))
+    settings = synthesize.Settings(folder / "out", folder / "x.json")
+    synthesize.synthesize(settings, synthesize.Endpoint("http://127.0.0.1:1/v1", "x", "none"))
 
 
 def an_export(folder: Path, base: Path) -> None:

@@ -5,16 +5,9 @@ import ipaddress
 import pytest
 
 from minigemini.inference import RequestError
-from minigemini.serving.hosts import (
-    Authority,
-    is_base_url,
-    is_local_origin,
-    is_public,
-    names_loopback,
-    parse_authority,
-)
-from minigemini.serving.keys import KeyRing
-from minigemini.serving.settings import ServerSettings
+from minigemini.serving.api_keys import KeyRing
+from minigemini.serving.hosts import Authority, is_base_url, is_local_origin, is_public, names_loopback, parse_authority
+from minigemini.serving.server_settings import ServerSettings
 
 LOCAL = ["localhost", "LOCALHOST", "LocalHost:8000", "localhost.", "localhost.:80", "127.0.0.1", "127.0.0.1:8000",
          "127.8.9.1", "[::1]", "[::1]:8000", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]"]  # fmt: skip

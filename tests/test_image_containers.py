@@ -21,8 +21,8 @@ from costly_images import (
 from mutated_images import mutated
 from PIL import Image, PngImagePlugin
 
-from minigemini.model.image_containers import TooCostlyError, essentials
-from minigemini.model.pictures import PictureError, Problem, open_picture
+from minigemini.images.containers import TooCostlyError, essentials
+from minigemini.images.safe_images import PictureError, Problem, open_picture
 
 PHOTO = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.effect_noise((256, 256), 60)])
 

@@ -13,18 +13,18 @@ import pytest
 from costly_images import encoded
 from PIL import Image
 
-from minigemini.model import image_decoder, image_decoders
-from minigemini.model.image_decoders import DecodingStoppedError, Stop, open_apart
-from minigemini.model.pictures import LIMITS, PictureError, PictureLimits, Problem, open_picture
+from minigemini.images import decoder_program, decoders
+from minigemini.images.decoders import DecodingStoppedError, Stop, open_apart
+from minigemini.images.safe_images import LIMITS, PictureError, PictureLimits, Problem, open_picture
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LARGE = encoded("JPEG", Image.effect_noise((6000, 6000), 60), progressive=True)
 """Takes some 0.6 s."""
 
 
-def decoders() -> set[int]:
+def decoder_pids() -> set[int]:
     """Process ids of the decoders that are there."""
-    return {decoder.process.pid for decoder in image_decoders._POOL._all}
+    return {decoder.process.pid for decoder in decoders._POOL._all}
 
 
 @pytest.mark.parametrize("kind", LIMITS.formats)
@@ -41,7 +41,7 @@ def test_pixels_are_the_same(kind, tmp_path):
 
 def test_a_picture_of_several_bands_is_whole():
     image = Image.effect_noise((3001, 2003), 90).convert("RGB")
-    assert 2 * image_decoder.BAND_BYTES < 3 * 3001 * 2003
+    assert 2 * decoder_program.BAND_BYTES < 3 * 3001 * 2003
     assert open_apart(encoded("PNG", image)).tobytes() == image.tobytes()
 
 
@@ -69,7 +69,7 @@ def test_errors_are_the_same(source):
 
 
 def test_the_program_is_ready_soon_and_imports_neither_torch_nor_numpy():
-    program = Path(image_decoder.__file__)
+    program = Path(decoder_program.__file__)
     code = f"""
 import json, runpy, sys
 runpy.run_path({str(program)!r})["load_pictures"]().open_picture({str(EXAMPLES / "sign.png")!r})
@@ -83,7 +83,7 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 
 def test_a_decoder_knows_no_keys(monkeypatch):
     monkeypatch.setenv("MINIGEMINI_API_KEY", "a-key-that-nobody-guesses")
-    decoder = image_decoders._Decoder()
+    decoder = decoders._Decoder()
     try:
         environment = Path(f"/proc/{decoder.process.pid}/environ")
         if environment.exists():
@@ -95,14 +95,14 @@ def test_a_decoder_knows_no_keys(monkeypatch):
 def test_decoders_are_used_again_and_never_more_than_there_are_slots():
     sign = (EXAMPLES / "sign.png").read_bytes()
     open_apart(sign)
-    before = decoders()
+    before = decoder_pids()
     threads = [threading.Thread(target=open_apart, args=(sign,)) for _ in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert before <= decoders()
-    assert len(decoders()) <= image_decoders._MOST_PROCESSES
+    assert before <= decoder_pids()
+    assert len(decoder_pids()) <= decoders._MOST_PROCESSES
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system does not limit processor time")
@@ -116,10 +116,10 @@ def test_what_takes_too_long_is_ended_and_said_so():
 
 
 def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
-    monkeypatch.setattr(image_decoders, "_COUNTS_PROCESSOR_TIME", False)
-    decoder = image_decoders._POOL._take()
+    monkeypatch.setattr(decoders, "_COUNTS_PROCESSOR_TIME", False)
+    decoder = decoders._POOL._take()
     os.kill(decoder.process.pid, signal.SIGSTOP)  # it never answers
-    image_decoders._POOL._idle.append(decoder)
+    decoders._POOL._idle.append(decoder)
     with pytest.raises(PictureError, match=r"takes more than 0\.2 s to decode"):
         open_apart(EXAMPLES / "sign.png", PictureLimits(decode_seconds=0.2))
     assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
@@ -127,7 +127,7 @@ def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
 
 def test_a_decoder_that_crashes_is_replaced():
     open_apart(EXAMPLES / "sign.png")
-    for decoder in image_decoders._POOL._idle:
+    for decoder in decoders._POOL._idle:
         os.kill(decoder.process.pid, signal.SIGKILL)
         decoder.process.wait()
     assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
@@ -138,7 +138,7 @@ def test_a_decoder_that_crashes_is_replaced():
         os.kill(running.pop(), signal.SIGSEGV)
 
     def busy() -> set[int]:
-        return decoders() - {decoder.process.pid for decoder in image_decoders._POOL._idle}
+        return decoder_pids() - {decoder.process.pid for decoder in decoders._POOL._idle}
 
     thread = threading.Thread(target=crash)
     thread.start()
@@ -150,10 +150,10 @@ def test_a_decoder_that_crashes_is_replaced():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a limit of memory")
 def test_memory_is_limited():
-    decoder = image_decoders._POOL._take()
-    image_decoders._POOL._idle.append(decoder)
+    decoder = decoders._POOL._take()
+    decoders._POOL._idle.append(decoder)
     limits = Path(f"/proc/{decoder.process.pid}/limits").read_text()
-    assert str(image_decoder.MEMORY_BYTES) in next(line for line in limits.splitlines() if "address space" in line)
+    assert str(decoder_program.MEMORY_BYTES) in next(line for line in limits.splitlines() if "address space" in line)
 
 
 def test_who_has_gone_frees_the_decoder():
@@ -169,7 +169,7 @@ def test_who_has_gone_frees_the_decoder():
 
 
 def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
-    monkeypatch.setattr(image_decoders, "_POOL", pool := image_decoders._Pool(1))
+    monkeypatch.setattr(decoders, "_POOL", pool := decoders._Pool(1))
     stop = Stop()
     assert pool._slots.acquire()
     threading.Timer(0.1, stop.set).start()
@@ -181,22 +181,22 @@ def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_process_that_is_forked_off_has_decoders_of_its_own():
     expected = open_apart(EXAMPLES / "sign.png").tobytes()
-    mine = decoders()
+    mine = decoder_pids()
     child = os.fork()
     if child == 0:
         same = open_apart(EXAMPLES / "sign.png").tobytes() == expected
-        os._exit(0 if same and not mine & decoders() else 1)
+        os._exit(0 if same and not mine & decoder_pids() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert open_apart(EXAMPLES / "sign.png").tobytes() == expected
-    assert mine <= decoders(), "the child has not ended the parent's"
+    assert mine <= decoder_pids(), "the child has not ended the parent's"
 
 
 def test_decoders_end_with_the_process_that_started_them(tmp_path):
     code = f"""
 import os
-from minigemini.model import image_decoders
-image_decoders.open_apart({str(EXAMPLES / "sign.png")!r})
-print(*(decoder.process.pid for decoder in image_decoders._POOL._all), flush=True)
+from minigemini.images import decoders
+decoders.open_apart({str(EXAMPLES / "sign.png")!r})
+print(*(decoder.process.pid for decoder in decoders._POOL._all), flush=True)
 os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -212,12 +212,12 @@ os.kill(os.getpid(), 9)
 def test_nonsense_from_a_decoder_ends_it(answer):
     """As one might say that has been taken over by what it reads."""
     reading, writing = os.pipe()
-    decoder = image_decoders._POOL._take()
+    decoder = decoders._POOL._take()
     with open(writing, "wb", buffering=0) as pipe, open(reading, "rb", buffering=0) as answers:
-        image_decoder.write_all(pipe, image_decoder.HEAD.pack(len(answer), 10**15) + answer[:60_000])
+        decoder_program.write_all(pipe, decoder_program.HEAD.pack(len(answer), 10**15) + answer[:60_000])
         decoder._answers.close()
         decoder._answers = answers
-        image_decoders._POOL._idle.append(decoder)
+        decoders._POOL._idle.append(decoder)
         with pytest.raises(PictureError, match="its decoder ran out of memory or crashed"):
             open_apart(EXAMPLES / "sign.png")
     assert decoder.process.poll() is not None

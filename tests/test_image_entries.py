@@ -16,23 +16,23 @@ from PIL import Image
 from served import KEY, data_uri, serving, user
 from waiting import wait_until
 
-from minigemini.corpus.building.strings import with_strings
-from minigemini.corpus.doctor.pictures import examine
-from minigemini.corpus.pages import thumbnail
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers.base import bytes_of
 from minigemini.data.schema import Fault, Sample, SampleError
+from minigemini.dataprep.export.ocr_strings import with_strings
+from minigemini.dataprep.html import thumbnail
+from minigemini.dataprep.validate.image_checks import examine
 from minigemini.evaluation.task import open_one
+from minigemini.images import decoders
+from minigemini.images.decoders import DecodingStoppedError, open_apart
+from minigemini.images.safe_images import Problem, open_picture
 from minigemini.inference import Engine, Sampling
-from minigemini.model import image_decoders
-from minigemini.model.image_decoders import DecodingStoppedError, open_apart
-from minigemini.model.pictures import Problem, open_picture
-from minigemini.serving.errors import ApiError
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.pictures import in_thread, open_all
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.web.talk import job_of
+from minigemini.serving.api_errors import ApiError
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.image_parts import in_thread, open_all
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
+from minigemini.serving.web.gradio_adapter import job_of
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 has_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -52,7 +52,7 @@ def lying(tmp_path) -> Path:
 def stuck():
     """The next image is never decoded."""
     open_apart(SIGN)
-    decoder = image_decoders._POOL._idle[-1]
+    decoder = decoders._POOL._idle[-1]
     os.kill(decoder.process.pid, signal.SIGSTOP)
     yield
     assert decoder.process.poll() is not None, "it was ended"

@@ -11,11 +11,11 @@ from fabricate_pipelines import PIPELINES, save_lora, save_pipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from minigemini.imagegen import pipeline_loading as loading
+from minigemini.imagegen.generated_image import Drawing
+from minigemini.imagegen.generator import Painter, choose_offload
+from minigemini.imagegen.presets import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, usual_painter
 from minigemini.inference import CheckpointError, RequestError
-from minigemini.inference import pipeline_loading as loading
-from minigemini.inference.drawing import Drawing
-from minigemini.inference.image_generation import Painter, choose_offload
-from minigemini.inference.pipelines import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, usual_painter
 
 PUBLISHED = {name: preset for name, preset in PRESETS.items() if name != NANO}
 """The embedded painter is there, and has tests of its own."""

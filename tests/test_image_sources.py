@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from minigemini.images.data_uris import decode_base64
+from minigemini.images.safe_images import PictureError, PictureLimits, Problem, open_picture
 from minigemini.inference import Conversation, Engine, Sampling
-from minigemini.model.data_uris import decode_base64
-from minigemini.model.pictures import PictureError, PictureLimits, Problem, open_picture
 
 SHORT = Sampling(max_new_tokens=8)
 GRADIENT = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.linear_gradient("L")])

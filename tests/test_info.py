@@ -12,11 +12,11 @@ from torch import nn
 from minigemini.cli.info import _described, _table
 from minigemini.conversion import PUBLISHED
 from minigemini.inference import CheckpointError, Engine
-from minigemini.inference.checkpoint import check_name, open_checkpoint
-from minigemini.inference.memory import free_disk, free_memory, verdict
-from minigemini.inference.report import describe, report
-from minigemini.model.outputs import CACHE
-from minigemini.nano import NANO_DIR
+from minigemini.inference.model_report import describe, report
+from minigemini.io.checkpoint import check_name, open_checkpoint
+from minigemini.io.free_memory import free_disk, free_memory, verdict
+from minigemini.modeling.outputs import CACHE
+from minigemini_models.nano import NANO_DIR
 
 GB = 10**9
 

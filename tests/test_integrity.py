@@ -16,14 +16,14 @@ from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.cli.app import app
 from minigemini.conversion import convert
 from minigemini.inference import CheckpointError, Engine
-from minigemini.inference.adapters import find_source
-from minigemini.inference.integrity import SWITCH
-from minigemini.inference.merging import merge
-from minigemini.inference.verifying import verify
-from minigemini.model.hashes import SUMS, DamagedError, check_sums, check_tensors, files_of, read_sums, write_sums
-from minigemini.model.small_parts import save_small_parts
-from minigemini.nano import NANO_DIR
-from minigemini.painter import PAINTER_DIR
+from minigemini.inference.verify_model import verify
+from minigemini.io.adapters import find_source
+from minigemini.io.connector import save_small_parts
+from minigemini.io.hashes import SUMS, DamagedError, check_sums, check_tensors, files_of, read_sums, write_sums
+from minigemini.io.integrity import SWITCH
+from minigemini.io.merging import merge
+from minigemini_models.image_generator import PAINTER_DIR
+from minigemini_models.nano import NANO_DIR
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def test_what_is_embedded_is_what_was_trained(folder):
 
 
 def test_every_writer_lists_its_files(tiny_checkpoint, tiny_model, make_processor, tmp_path):
-    from minigemini.training.pretraining.painter import PainterLesson, export
-    from minigemini.training.pretraining.painter_parts import PainterSize, build_painter
-    from minigemini.training.results import save_checkpoint
+    from minigemini.training.run_outputs import save_checkpoint
+    from minigemini_models.image_generator.network import PainterSize, build_painter
+    from minigemini_models.image_generator.training import PainterLesson, export
 
     save_small_parts(tiny_model, tmp_path / "parts.safetensors", base=str(tiny_checkpoint))
     merge(tmp_path / "parts.safetensors", tmp_path / "merged")

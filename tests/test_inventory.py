@@ -3,13 +3,13 @@
 import pytest
 from clauses import clauses
 
-from minigemini.training.drawn import DRAWN, drawn_lesson
-from minigemini.world.composing import sample_scene
-from minigemini.world.concepts import NAMES, alike, plural
-from minigemini.world.describing import NUMBERS
-from minigemini.world.lessons import PAIR_KINDS, sample_inventory
-from minigemini.world.material import TINTED_WORLD, evaluation
-from minigemini.world.scene import Scene
+from minigemini_models.samples.dataset import DRAWN, drawn_lesson
+from minigemini_models.samples.descriptions import NUMBERS
+from minigemini_models.samples.dialogs import PAIR_KINDS, sample_inventory
+from minigemini_models.scenes.composition import sample_scene
+from minigemini_models.scenes.concepts import NAMES, alike, plural
+from minigemini_models.scenes.scene import Scene
+from minigemini_models.scenes.splits import TINTED_WORLD, evaluation
 
 SEEDS = 150
 

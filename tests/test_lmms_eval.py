@@ -19,14 +19,14 @@ from lmms_eval.tasks._task_utils.vqa_eval_metric import EvalAIAnswerProcessor
 from lmms_eval.tasks.mme.utils import parse_pred_ans
 from lmms_eval.tasks.mmmu.utils import eval_open, parse_multi_choice_response, parse_open_response
 
-import minigemini.evaluation.suite as suite
-from minigemini.evaluation.ledger import Ledger
-from minigemini.evaluation.local import Local
-from minigemini.evaluation.rules.choices import parsed_choice, yes_or_no
-from minigemini.evaluation.rules.numbers import open_is_right
-from minigemini.evaluation.rules.vqa import CONTRACTIONS, normalised
-from minigemini.evaluation.running import evaluate
-from minigemini.evaluation.tasks import tasks
+import minigemini.evaluation.lmms_eval as suite
+from minigemini.evaluation.evaluate import evaluate
+from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.registry import tasks
+from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.scorers.choices import parsed_choice, yes_or_no
+from minigemini.evaluation.scorers.numbers import open_is_right
+from minigemini.evaluation.scorers.vqa import CONTRACTIONS, normalised
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
 

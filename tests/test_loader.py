@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
+from minigemini.data.bad_samples import FaultLog, TooManyFaultsError
 from minigemini.data.encoding import SampleEncoder
-from minigemini.data.faults import FaultLog, TooManyFaultsError
 from minigemini.data.loader import Loader
 from minigemini.data.mixture import GlobalBatches, Mixture, Part
 from minigemini.data.packing import PackedCollator, PaddedCollator

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from clauses import clauses
 
-from minigemini.training.drawn import DRAWN, drawn_lesson
-from minigemini.world.asking import RELATIONS, stands
-from minigemini.world.colours import COLOURS
-from minigemini.world.comparing import COMPARING
-from minigemini.world.concepts import TINTED_NAMES, alike
-from minigemini.world.layouts import centre
-from minigemini.world.lessons import Lesson, sample_looking_up
-from minigemini.world.looking_up import LOOKING_UP
-from minigemini.world.placing import PLACING
-from minigemini.world.scene import SCENE_PX, Scene, Thing
-from minigemini.world.turns import CANNOT_TELL, Turn
+from minigemini_models.samples.attribute_lookup import LOOKING_UP
+from minigemini_models.samples.dataset import DRAWN, drawn_lesson
+from minigemini_models.samples.dialogs import Lesson, sample_looking_up
+from minigemini_models.samples.image_pairs import COMPARING
+from minigemini_models.samples.object_qa import RELATIONS, stands
+from minigemini_models.samples.spatial_relations import PLACING
+from minigemini_models.samples.turns import CANNOT_TELL, Turn
+from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.concepts import TINTED_NAMES, alike
+from minigemini_models.scenes.layouts import centre
+from minigemini_models.scenes.scene import SCENE_PX, Scene, Thing
 
 SEEDS = 150
 BEFORE_YES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}

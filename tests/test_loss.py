@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
-from minigemini.training.building import Lesson
+from minigemini.training.build_model import Lesson
 
 TEXTS = {
     "llama": {},

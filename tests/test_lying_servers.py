@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigemini.corpus.fetching import FetchError, transfer
-from minigemini.corpus.fetching.origins import HttpOrigin, OriginError
-from minigemini.corpus.fetching.transfer import Transfer
+from minigemini.dataprep.download import FetchError, transfer
+from minigemini.dataprep.download.origins import HttpOrigin, OriginError
+from minigemini.dataprep.download.transfer import Transfer
 
 DATA = random.Random(0).randbytes(200_000)
 Lie = Callable[[socket.socket, bytes, int], None]

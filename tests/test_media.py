@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.data.media import image_count
+from minigemini.data.media_keys import image_count
 from minigemini.data.readers import open_reader, write_parquet
 from minigemini.data.schema import Fault, SampleError, from_published, from_record
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from minigemini.model import mining as mining_module
-from minigemini.model.mining import PatchInfoMining
+from minigemini.modeling import patch_info_mining as mining_module
+from minigemini.modeling.patch_info_mining import PatchInfoMining
 
 GOLDEN = Path(__file__).parent / "golden"
 NANO_DIMS = (40, 80, 160, 320)

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextT
 from transformers.generation import utils as generation_utils
 
 from minigemini import MiniGeminiForConditionalGeneration
-from minigemini.model.outputs import CACHE
+from minigemini.modeling.outputs import CACHE
 
 TOLERANCE = 4e-5  # of logits of the order of 10; worst measured 6.6e-6, padded against alone
 

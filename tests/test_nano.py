@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from minigemini.evaluation.asking import Batch
-from minigemini.evaluation.drawn import questions
-from minigemini.evaluation.local import Local
-from minigemini.evaluation.skills import FIRST_SKILLS, SKILLS, Skill
+from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.runner import Batch
 from minigemini.inference import Engine
-from minigemini.model import MiniGeminiForConditionalGeneration
+from minigemini.modeling import MiniGeminiForConditionalGeneration
+from minigemini_models.evaluation.skills import FIRST_SKILLS, SKILLS, Skill
+from minigemini_models.evaluation.synthetic_tasks import questions
 
 SAMPLES = 100
 # Shares at least reached: three standard errors of a hundred questions below what 150 gave (the card's table), or what

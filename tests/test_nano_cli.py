@@ -12,7 +12,7 @@ from test_startup import BARE_IMPORTS, cpu_seconds
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.nano import NANO_DIR
+from minigemini_models.nano import NANO_DIR
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.inference import Conversation, Engine, RequestError
 from minigemini.inference.ocr import TextReader
-from minigemini.model.messages import harmless
+from minigemini.modeling.messages import harmless
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 

@@ -17,9 +17,9 @@ from fabricate_pipelines import save_pipeline
 from scripted import script
 
 from minigemini.inference import Engine, Painter
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.studio import Studio
+from minigemini.serving.chat_pipeline import Studio
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.server_settings import ServerSettings
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio")

@@ -15,10 +15,10 @@ pytest.importorskip("gradio")
 from page_server import running  # noqa: E402
 
 from minigemini.inference import Engine  # noqa: E402
-from minigemini.serving.errors import ApiError  # noqa: E402
-from minigemini.serving.local import LocalBackend  # noqa: E402
-from minigemini.serving.settings import ServerSettings  # noqa: E402
-from minigemini.serving.studio import Studio  # noqa: E402
+from minigemini.serving.api_errors import ApiError  # noqa: E402
+from minigemini.serving.chat_pipeline import Studio  # noqa: E402
+from minigemini.serving.engine_backend import LocalBackend  # noqa: E402
+from minigemini.serving.server_settings import ServerSettings  # noqa: E402
 from minigemini.serving.web.page import Page  # noqa: E402
 from minigemini.serving.web.plain_text import from_html, to_html  # noqa: E402
 from minigemini.serving.web.uploads import UploadLimits, UploadStore  # noqa: E402

@@ -10,14 +10,12 @@ from fabricate_pipelines import TINY_PAINTER as TINY
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 
-from minigemini.evaluation.things import find_things, judge
 from minigemini.inference import Drawing, Painter, RequestError
-from minigemini.painter import PAINTER_DIR
-from minigemini.painter.spectrum import CHANNELS, to_pictures, to_spectrum
-from minigemini.training.nano import painter as recipe
-from minigemini.training.pretraining import TASKS, painter_parts
-from minigemini.training.pretraining.painter import PainterLesson, export, scaled
-from minigemini.training.pretraining.painter_parts import (
+from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
+from minigemini_models.evaluation.shape_detector import find_things, judge
+from minigemini_models.image_generator import PAINTER_DIR, network
+from minigemini_models.image_generator.network import (
     CELL_TOKENS,
     MOST_TOKENS,
     build_painter,
@@ -25,13 +23,15 @@ from minigemini.training.pretraining.painter_parts import (
     cell_labels,
     sample,
 )
-from minigemini.training.pretraining.task import stack
-from minigemini.training.run import train
-from minigemini.training.settings import RecipeError
-from minigemini.world.colours import COLOURS
-from minigemini.world.concepts import TINTED_NAMES
-from minigemini.world.material import EVALUATION_STREAM
-from minigemini.world.painting import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
+from minigemini_models.image_generator.spectrum import CHANNELS, to_pictures, to_spectrum
+from minigemini_models.image_generator.training import PainterLesson, export, scaled
+from minigemini_models.nano.nano_recipes import painter as recipe
+from minigemini_models.pretraining import TASKS
+from minigemini_models.pretraining.pretraining_task import stack
+from minigemini_models.samples.image_plans import KINDS, PLACES, Item, Plan, paint, place_of, sample_painting
+from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.concepts import TINTED_NAMES
+from minigemini_models.scenes.splits import EVALUATION_STREAM
 
 # What it learns from
 
@@ -187,7 +187,7 @@ def test_frequencies_are_the_pictures_but_for_the_finest():
 
 
 def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
-    monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
+    monkeypatch.setattr(network, "PainterSize", lambda: TINY)
     short = replace(recipe(), steps=2, global_batch=2, micro_batch=2, workers=0, watch="none")
     left = train(short, tmp_path / "run")
     (drawn,) = Painter.load(left, device="cpu").draw("a red star", Drawing(seed=1, steps=2))
@@ -198,7 +198,7 @@ def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
 def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
     there = save_pipeline("PainterPipeline", tmp_path / "there")
     learnt = Painter.load(there, device="cpu").pipeline
-    monkeypatch.setattr(painter_parts, "PainterSize", lambda: TINY)
+    monkeypatch.setattr(network, "PainterSize", lambda: TINY)
     task = TASKS["painter"](replace(recipe(), begin_with=str(there)))
     task.start()
     for name in ("text_encoder", "unet"):
@@ -213,7 +213,7 @@ def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
 def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     for module in ("painter", "painter_parts"):
-        monkeypatch.delitem(sys.modules, f"minigemini.training.pretraining.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"minigemini_models.pretraining.{module}", raising=False)
     with pytest.raises(RecipeError, match=r"nano-painter needs diffusers: pip install 'minigemini\[draw\]'"):
         train(recipe(), tmp_path / "run")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.conversion import convert
-from minigemini.conversion.keys import PUBLISHED_KEYS, Drop, translate
+from minigemini.conversion.tensor_names import PUBLISHED_KEYS, Drop, translate
 
 GOLDEN = Path(__file__).parent / "golden"
 THEIR_IMAGE_TOKEN = -200

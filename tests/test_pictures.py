@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigemini.model.pictures import LIMITS, PictureError, PictureLimits, open_picture
+from minigemini.images.safe_images import LIMITS, PictureError, PictureLimits, open_picture
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from minigemini import MiniGeminiForConditionalGeneration
-from minigemini.inference import CheckpointError, Engine, RequestError, Sampling, placing, quantization_config
-from minigemini.inference.explain import look
-from minigemini.model.pictures import open_picture
-from minigemini.nano import NANO_DIR
+from minigemini.images.safe_images import open_picture
+from minigemini.inference import CheckpointError, Engine, RequestError, Sampling, quantization_config
+from minigemini.inference.attention_maps import look
+from minigemini.io import placement
+from minigemini_models.nano import NANO_DIR
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 QUESTIONS = [
@@ -106,7 +107,7 @@ def test_what_a_gpu_is_given():
     assert quantization_config("8bit").load_in_8bit
     four = quantization_config("4bit", torch.bfloat16)
     assert (four.load_in_4bit, four.bnb_4bit_quant_type, four.bnb_4bit_compute_dtype) == (True, "nf4", torch.bfloat16)
-    arguments = placing.Placement(torch.device("cuda:1"), torch.bfloat16, "4bit").arguments()
+    arguments = placement.Placement(torch.device("cuda:1"), torch.bfloat16, "4bit").arguments()
     assert arguments["device_map"] == {"": torch.device("cuda:1")}
     assert arguments["quantization_config"].to_dict() == four.to_dict()
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from training_world import tiny_recipe, write_data
 
-from minigemini.training.plan import make_plan
+from minigemini.training.estimate import make_plan
+from minigemini.training.published_recipes import RECIPES
 from minigemini.training.recipe import Pretraining
-from minigemini.training.recipes import RECIPES
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 

@@ -13,20 +13,20 @@ from training_world import losses
 from transformers import PreTrainedTokenizerFast
 
 from minigemini.inference import Engine
-from minigemini.training import checkpoints, stages
-from minigemini.training.arguments import arguments
-from minigemini.training.chain import EXPORT, steps_of_chain, train_chain
-from minigemini.training.feed import Stream
-from minigemini.training.nano import CHAINS, TWIN, nano_recipes
-from minigemini.training.pretraining import TASKS, tokenizer
-from minigemini.training.pretraining.beginning import spelt
-from minigemini.training.pretraining.heads import balanced_cross_entropy
-from minigemini.training.pretraining.tokenizer import build_tokenizer
+from minigemini.training import checkpointing, trainable
+from minigemini.training.batches import Stream
 from minigemini.training.recipe import CHECKPOINT
-from minigemini.training.results import result_path
 from minigemini.training.run import train
+from minigemini.training.run_outputs import result_path
 from minigemini.training.settings import RecipeError
 from minigemini.training.trainer import StageTrainer
+from minigemini.training.trainer_arguments import arguments
+from minigemini_models.nano.nano_recipes import CHAINS, TWIN, nano_recipes
+from minigemini_models.nano.training_pipeline import EXPORT, steps_of_chain, train_chain
+from minigemini_models.pretraining import TASKS, tokenizer
+from minigemini_models.pretraining.label_heads import balanced_cross_entropy
+from minigemini_models.pretraining.tokenizer import build_tokenizer
+from minigemini_models.pretraining.warm_start import spelt
 
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "watch": "none"}
 
@@ -250,12 +250,12 @@ def test_a_part_of_another_kind_is_named(trained, tmp_path):
 @pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"])
 def test_a_task_trains_what_it_declares(trained, name):
     task = TASKS[toy(name, trained).task](toy(name, trained))
-    stages.apply(task.lesson, task.parts)
-    counts = stages.check(task.lesson, task.parts)
+    trainable.apply(task.lesson, task.parts)
+    counts = trainable.check(task.lesson, task.parts)
     batch = task.collate([task.sample(number) for number in range(2)])
     task.lesson(**batch)["loss"].backward()
     for parameter_name, parameter in task.lesson.named_parameters():
-        assert (parameter.grad is not None) == (stages.part_of(parameter_name, task.parts) is not None)
+        assert (parameter.grad is not None) == (trainable.part_of(parameter_name, task.parts) is not None)
     assert all(counts.values())
 
 
@@ -275,7 +275,7 @@ def test_a_run_that_goes_on_equals_one_that_was_not_stopped(name, tmp_path):
     shutil.rmtree(tmp_path / "stopped" / "checkpoint-3")
     (tmp_path / "stopped" / path.name).unlink()
     again = train(replace(recipe, workers=1), tmp_path / "stopped")
-    assert checkpoints.step_of(checkpoints.checkpoints(tmp_path / "stopped")[0]) == 3
+    assert checkpointing.step_of(checkpointing.checkpoints(tmp_path / "stopped")[0]) == 3
     assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
     ours, theirs = load_file(path), load_file(again)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

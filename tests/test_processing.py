@@ -7,8 +7,8 @@ from published import TOKENIZERS
 from transformers import AutoProcessor, AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiProcessor
-from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.model.image_token import add_image_token
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.image_token import add_image_token
 
 IMAGE = {"type": "image"}
 

@@ -14,7 +14,7 @@ import torch
 from training_world import losses, tiny_recipe, write_data
 
 from minigemini.inference import Engine
-from minigemini.training.checkpoints import checkpoints
+from minigemini.training.checkpointing import checkpoints
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 

@@ -18,11 +18,11 @@ from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
-from minigemini.ablation import running
-from minigemini.ablation.running import Ablation
 from minigemini.cli.app import app
 from minigemini.inference import Engine
-from minigemini.training import chain
+from minigemini_models.ablation import ablation_run
+from minigemini_models.ablation.ablation_run import Ablation
+from minigemini_models.nano import training_pipeline
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -99,8 +99,8 @@ def save_adapter(folder: Path) -> None:
 def test_command(command, tmp_path, monkeypatch):
     trained = []
     # Hours: test_pretraining.py and test_ablation.py have them.
-    monkeypatch.setattr(chain, "train_chain", lambda *given: trained.append(given))
-    monkeypatch.setattr(running, "run_ablation", lambda *given: trained.append(given))
+    monkeypatch.setattr(training_pipeline, "train_chain", lambda *given: trained.append(given))
+    monkeypatch.setattr(ablation_run, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -10,11 +10,11 @@ from training_world import tiny_recipe, write_data
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
+from minigemini.training.published_recipes import RECIPES
 from minigemini.training.recipe import DataPart
-from minigemini.training.recipe_files import as_yaml, read_recipe
-from minigemini.training.recipes import RECIPES
-from minigemini.training.report import command
+from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError
+from minigemini.training.yaml_recipes import as_yaml, read_recipe
 
 
 def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:

@@ -11,14 +11,21 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
-from minigemini.model.small_parts import save_small_parts
-from minigemini.training.building import build, configure
-from minigemini.training.feed import steps_of
-from minigemini.training.nano import CHAINS
+from minigemini.io.connector import save_small_parts
+from minigemini.training.batches import steps_of
+from minigemini.training.build_model import build, configure
+from minigemini.training.published_recipes import (
+    FIGURES,
+    PUBLISHED_RECIPES,
+    RECIPES,
+    find_recipe,
+    how_to_make,
+    usual_folder,
+)
 from minigemini.training.recipe import DataPart, Recipe
-from minigemini.training.recipes import FIGURES, PUBLISHED_RECIPES, RECIPES, find_recipe, how_to_make, usual_folder
-from minigemini.training.report import command
+from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError, parse_settings
+from minigemini_models.nano.nano_recipes import CHAINS
 
 CPU = torch.device("cpu")
 FAMILIES = {

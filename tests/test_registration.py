@@ -17,10 +17,10 @@ ROOT = Path(__file__).parent.parent
 ORDERS = {
     "Auto classes, then the package": "from transformers import AutoModelForImageTextToText; import minigemini",
     "the package, then Auto classes": "import minigemini; from transformers import AutoModelForImageTextToText",
-    "a module of the model, which imports Transformers itself": "import minigemini.model.image_processing",
-    "a module that imports Transformers and not the model": "import minigemini.inference.quantising",
+    "a module of the model, which imports Transformers itself": "import minigemini.modeling.image_processing",
+    "a module that imports Transformers and not the model": "import minigemini.io.quantization",
     "a light module of the model, and a look for Transformers": (
-        "import minigemini.model.messages, importlib.util; assert importlib.util.find_spec('transformers')"
+        "import minigemini.modeling.messages, importlib.util; assert importlib.util.find_spec('transformers')"
     ),
 }
 LOAD = """
@@ -53,17 +53,19 @@ def test_auto_classes_know_the_model(first, tiny_checkpoint):
 
 
 def test_the_package_alone_imports_nothing_heavy():
-    code = "import sys, minigemini, minigemini.model.pictures; print({'torch', 'transformers'} & sys.modules.keys())"
+    code = (
+        "import sys, minigemini, minigemini.images.safe_images; print({'torch', 'transformers'} & sys.modules.keys())"
+    )
     assert program(code) == "set()"
     assert program("from minigemini import *; print(MiniGeminiModel.__name__, model.__name__)") == (
-        "MiniGeminiModel minigemini.model"
+        "MiniGeminiModel minigemini.modeling"
     )
 
 
 def test_an_unknown_name_is_an_attribute_error():
     import minigemini
 
-    for module in (minigemini, minigemini.model):
+    for module in (minigemini, minigemini.modeling):
         with pytest.raises(AttributeError, match="has no attribute 'MiniGemini'"):
             module.MiniGemini  # noqa: B018
 

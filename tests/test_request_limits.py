@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from minigemini.serving.errors import LONGEST_MESSAGE, LONGEST_NAME, ApiError
-from minigemini.serving.gate import Gate
+from minigemini.serving.api_errors import LONGEST_MESSAGE, LONGEST_NAME, ApiError
 from minigemini.serving.json_body import MAX_FIELDS, MAX_ITEMS, MAX_NAME_CHARS
-from minigemini.serving.schema import ChatRequest, ImageRequest, read_request
+from minigemini.serving.protocol import ChatRequest, ImageRequest, read_request
+from minigemini.serving.request_queue import Gate
 
 TEXT = 200_000
 

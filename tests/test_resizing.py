@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minigemini.model.resizing import fit, look_up, shrink
+from minigemini.modeling.resizing import fit, look_up, shrink
 
 SHAPES = [(97, 61), (61, 97), (40, 40), (64, 9), (9, 64), (2, 1), (1, 90), (200, 64), (64, 200)]
 COLOUR = (122, 116, 104)

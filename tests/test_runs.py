@@ -21,15 +21,15 @@ from training_world import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minigemini.conversion import Geometry, assemble
-from minigemini.data.faults import FEWEST_SAMPLES, TooManyFaultsError
+from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyFaultsError
 from minigemini.inference import Engine
-from minigemini.inference.merging import merge
-from minigemini.model import folder_lock
-from minigemini.model.folder_lock import FolderInUseError
-from minigemini.model.hashes import SUMS, read_sums
-from minigemini.model.writing import is_full_disk
-from minigemini.training import checkpoints
-from minigemini.training.checkpoints import DamagedError, newest_whole
+from minigemini.io import folder_lock
+from minigemini.io.atomic_write import is_full_disk
+from minigemini.io.folder_lock import FolderInUseError
+from minigemini.io.hashes import SUMS, read_sums
+from minigemini.io.merging import merge
+from minigemini.training import checkpointing
+from minigemini.training.checkpointing import DamagedError, newest_whole
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
@@ -114,8 +114,8 @@ def until(happens, process: subprocess.Popen) -> None:
 
 
 def newest_step(folder: Path) -> int:
-    found = checkpoints.checkpoints(folder)
-    return checkpoints.step_of(found[0]) if found else 0
+    found = checkpointing.checkpoints(folder)
+    return checkpointing.step_of(found[0]) if found else 0
 
 
 def test_ctrl_c_finishes_the_step_saves_and_goes_on(tiny_checkpoint, data, recipe, tmp_path):
@@ -142,7 +142,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tiny_checkpoint, data, r
     assert "checkpoint 5 not written" in said
     assert process.returncode == 0 or re.search(r"RecipeError: \S+model: the disk is full .*; make room", said), said
     assert len(losses(folder)) == 5
-    assert not checkpoints.checkpoints(folder)
+    assert not checkpointing.checkpoints(folder)
     assert not list(folder.glob(".checkpoint-*"))
 
 
@@ -193,7 +193,7 @@ def finished(tiny_checkpoint, data, tmp_path_factory):
 
 
 def test_the_newest_checkpoints_are_kept(finished):
-    assert [path.name for path in checkpoints.checkpoints(finished)] == ["checkpoint-5", "checkpoint-4"]
+    assert [path.name for path in checkpointing.checkpoints(finished)] == ["checkpoint-5", "checkpoint-4"]
     listed = read_sums(finished / "checkpoint-5")
     assert {"trained.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "data-0.json"} <= set(listed)
 
@@ -220,13 +220,13 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, rec
     assert "checkpoint-5" in said
     assert "the one before it is taken" in said
     same_end(folder, finished, 5)
-    checkpoints.check(folder / "checkpoint-5")
+    checkpointing.check(folder / "checkpoint-5")
 
 
 def test_without_a_whole_checkpoint_the_run_stops(finished, recipe, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
-    for checkpoint in checkpoints.checkpoints(folder):
+    for checkpoint in checkpointing.checkpoints(folder):
         (checkpoint / "trained.safetensors").write_bytes(b"")
     with pytest.raises(DamagedError, match="no checkpoint is whole"):
         train(recipe(), folder)

@@ -3,9 +3,9 @@
 import pytest
 
 from minigemini.evaluation.benchmarks.mmvet import wanted_words
-from minigemini.evaluation.rules.choices import edit_distance, matched_option, nearest, parsed_choice, yes_or_no
-from minigemini.evaluation.rules.numbers import extracted, in_kind, needs_no_judge, open_is_right
-from minigemini.evaluation.rules.vqa import normalised, soft_accuracy
+from minigemini.evaluation.scorers.choices import edit_distance, matched_option, nearest, parsed_choice, yes_or_no
+from minigemini.evaluation.scorers.numbers import extracted, in_kind, needs_no_judge, open_is_right
+from minigemini.evaluation.scorers.vqa import normalised, soft_accuracy
 
 
 @pytest.mark.parametrize(

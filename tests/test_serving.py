@@ -13,14 +13,14 @@ from served import KEY, Served, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
+from minigemini.serving.api_errors import ApiError
 from minigemini.serving.backends import Job
-from minigemini.serving.errors import ApiError
-from minigemini.serving.gate import Gate
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.stops import StopStrings
-from minigemini.serving.work import Work
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.request_queue import Gate
+from minigemini.serving.request_task import Work
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
+from minigemini.serving.stop_strings import StopStrings
 
 SERVERS = ("minigemini", "uvicorn", "fastapi", "starlette", "asyncio")
 

@@ -33,11 +33,11 @@ from minigemini.inference import engine as engines
 from minigemini.inference.ocr import TextReader
 from minigemini.inference.prompts import Prompts
 from minigemini.inference.streaming import AnswerStream
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.remote import RemoteBackend
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.studio import NO_CAPTION
+from minigemini.serving.chat_pipeline import NO_CAPTION
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.remote_backend import RemoteBackend
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIGN = EXAMPLES / "sign.png"

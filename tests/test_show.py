@@ -10,10 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.corpus.showing import COLUMNS, contact_sheet, pick, tokens
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import open_reader
-from minigemini.inference.loading import find_processor
+from minigemini.dataprep.preview import COLUMNS, contact_sheet, pick, tokens
+from minigemini.io.loading import find_processor
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from minigemini.evaluation.drawn import lessons as asked_in
-from minigemini.evaluation.grading import letters_in_place, the_name, the_same, things_named
-from minigemini.evaluation.skills import FIRST_SKILLS, PAGE_SKILLS, SKILLS
-from minigemini.world.material import EVALUATION_STREAM
+from minigemini_models.evaluation.answer_matching import letters_in_place, the_name, the_same, things_named
+from minigemini_models.evaluation.skills import FIRST_SKILLS, PAGE_SKILLS, SKILLS
+from minigemini_models.evaluation.synthetic_tasks import lessons as asked_in
+from minigemini_models.scenes.splits import EVALUATION_STREAM
 
 SCENE = "A red house, an orange hat and a blue cup."
 

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.corpus.native import FORMATS, open_source
-from minigemini.corpus.native.records import LETTER_ANSWER, SHORT_ANSWER
-from minigemini.corpus.sources import MIXTURES, SOURCES
 from minigemini.data.readers import SourceError
+from minigemini.dataprep.formats import FORMATS, open_source
+from minigemini.dataprep.formats.qa_records import LETTER_ANSWER, SHORT_ANSWER
+from minigemini.dataprep.sources import MIXTURES, SOURCES
 
 IMAGE = {"type": "image"}
 

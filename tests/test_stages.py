@@ -4,8 +4,8 @@ import pytest
 import torch
 from training_world import tiny_recipe
 
-from minigemini.training import stages
-from minigemini.training.building import Lesson
+from minigemini.training import trainable
+from minigemini.training.build_model import Lesson
 from minigemini.training.settings import RecipeError
 
 MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
@@ -21,21 +21,21 @@ def trained(model):
 
 
 def prepared(model, recipe):
-    parts = stages.declared(recipe, model.config)
-    stages.apply(model, parts)
+    parts = trainable.declared(recipe, model.config)
+    trainable.apply(model, parts)
     return parts
 
 
 def test_alignment_trains_mining_and_projector(make_model, recipe):
     model = make_model()
-    counts = stages.check(model, prepared(model, recipe(stage="align")))
+    counts = trainable.check(model, prepared(model, recipe(stage="align")))
     assert set(counts) == {"mining", "projector"}
     assert all(".patch_info_mining." in name or ".multi_modal_projector." in name for name in trained(model))
 
 
 def test_instruction_trains_the_language_model_routers_included(make_model, recipe):
     model = make_model(text_config=MIXTRAL)
-    stages.check(model, prepared(model, recipe()))
+    trainable.check(model, prepared(model, recipe()))
     everything = {name for name, _ in model.named_parameters()}
     assert everything - trained(model) == {name for name in everything if "vision_tower" in name}
     assert sum("gate.weight" in name for name in trained(model)) == 2
@@ -43,7 +43,7 @@ def test_instruction_trains_the_language_model_routers_included(make_model, reci
 
 def test_encoders_may_be_tuned_in_part(make_model, recipe):
     model = make_model()
-    counts = stages.check(model, prepared(model, recipe(tune_encoders=True)))
+    counts = trainable.check(model, prepared(model, recipe(tune_encoders=True)))
     assert counts["upper half of the ViT"]
     towers = {name for name in trained(model) if "vision_tower" in name}
     assert {name.split(".")[4] for name in towers if "high_res" not in name} == {"1"}  # of layers 0 and 1 that are run
@@ -53,7 +53,7 @@ def test_encoders_may_be_tuned_in_part(make_model, recipe):
 
 def test_the_baseline_has_no_mining_to_train(make_model, recipe):
     model = make_model(high_res_vision_config=None)
-    assert set(stages.check(model, prepared(model, recipe(stage="align")))) == {"projector"}
+    assert set(trainable.check(model, prepared(model, recipe(stage="align")))) == {"projector"}
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ def test_what_trains_otherwise_stops(make_model, recipe, change, message):
     parts = prepared(model, recipe(stage="align"))
     model.get_submodule(change[0]).requires_grad_(change[1])
     with pytest.raises(RecipeError, match=message):
-        stages.check(model, parts)
+        trainable.check(model, parts)
 
 
 def test_nothing_to_train_stops(make_model):
     with pytest.raises(RecipeError, match="nothing to train as adapter"):
-        stages.check(make_model(), {"adapter": r"\.lora_"})
+        trainable.check(make_model(), {"adapter": r"\.lora_"})
     with pytest.raises(RecipeError, match="nothing to train"):
-        stages.check(make_model(), {})
+        trainable.check(make_model(), {})
 
 
 def test_frozen_encoders_make_no_graph_and_stay_in_eval_mode(make_model, recipe):
     model = make_model()
     prepared(model, recipe())
-    stages.hold_encoders(model)
+    trainable.hold_encoders(model)
     model.train()
     low = model.model.get_low_res_features(torch.rand(1, 3, 16, 16))
     maps = model.model.get_high_res_stage_maps(torch.rand(1, 3, 32, 32))
@@ -97,11 +97,11 @@ def test_frozen_encoders_make_no_graph_and_stay_in_eval_mode(make_model, recipe)
 def test_dtypes(make_model, recipe):
     model = make_model()
     parts = prepared(model, recipe(stage="align"))
-    stages.set_dtypes(model, parts, torch.bfloat16)
+    trainable.set_dtypes(model, parts, torch.bfloat16)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16), name
-    assert stages.frozen_dtype("bf16", torch.device("cpu")) == torch.float32
-    assert stages.frozen_dtype("bf16", torch.device("cuda")) == torch.bfloat16
+    assert trainable.frozen_dtype("bf16", torch.device("cpu")) == torch.float32
+    assert trainable.frozen_dtype("bf16", torch.device("cuda")) == torch.bfloat16
 
 
 def test_without_a_picture_gradients_are_zero_not_missing(make_model, recipe):

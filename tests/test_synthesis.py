@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.data.readers import JsonListReader
 from minigemini.data.schema import text_of
-from minigemini.data.synthesis import (
+from minigemini.dataprep.synthesize import (
     Endpoint,
     EndpointError,
     JournalError,
@@ -23,7 +23,7 @@ from minigemini.data.synthesis import (
     jobs_of,
     synthesize,
 )
-from minigemini.data.synthesis.tasks import CAPTIONS, Dropped, Job, read_reply
+from minigemini.dataprep.synthesize.synthesis_tasks import CAPTIONS, Dropped, Job, read_reply
 
 FAST = {"backoff_s": 0.01, "longest_backoff_s": 0.05, "timeout_s": 2.0, "concurrency": 4}
 TALK = [("How do I boil an egg?", "Seven minutes in boiling water."), ("And a soft one?", "Five minutes then.")]

@@ -12,9 +12,9 @@ import pytest
 import torch
 from training_world import tiny_recipe, write_data
 
-from minigemini.inference.memory import free_memory
-from minigemini.model import system
-from minigemini.training.memory import begin_count, peak_bytes
+from minigemini.io import system
+from minigemini.io.free_memory import free_memory
+from minigemini.training.peak_memory import begin_count, peak_bytes
 from minigemini.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -26,10 +26,13 @@ ONLY_POSIX = {
     *("signal.pthread_sigmask", "signal.SIGKILL", "signal.SIGHUP", "signal.SIGALRM", "signal.alarm"),
 }
 MAY = {
-    "minigemini/model/system.py": ONLY_POSIX,
-    "minigemini/model/image_decoder.py": {"resource"},  # a program of its own, which imports none of our modules
+    "minigemini/io/system.py": ONLY_POSIX,
+    "minigemini/images/decoder_program.py": {"resource"},  # a program of its own, which imports none of our modules
     "minigemini/serving/connections.py": {"resource"},  # guarded there: Windows has no such limit
-    "minigemini/evaluation/leash.py": {"os.killpg", "signal.SIGKILL"},  # runs beside vLLM, which is not on Windows
+    "minigemini/evaluation/process_supervisor.py": {
+        "os.killpg",
+        "signal.SIGKILL",
+    },  # runs beside vLLM, which is not on Windows
 }
 
 
@@ -79,7 +82,7 @@ def test_a_locked_byte_is_one_process_s(tmp_path):
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 import importlib.util
-spec = importlib.util.spec_from_file_location("system", {str(ROOT / "minigemini/model/system.py")!r})
+spec = importlib.util.spec_from_file_location("system", {str(ROOT / "minigemini/io/system.py")!r})
 system = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(system)
 handle = os.open(sys.argv[1], os.O_RDWR)

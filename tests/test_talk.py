@@ -14,16 +14,16 @@ from scripted import script
 from served import serving
 
 from minigemini.inference import Conversation, Drawing, Engine, Painter, Sampling
+from minigemini.serving.api_errors import ApiError
 from minigemini.serving.backends import Offers
-from minigemini.serving.errors import ApiError
-from minigemini.serving.house import House
-from minigemini.serving.local import LocalBackend
-from minigemini.serving.remote import RemoteBackend
-from minigemini.serving.settings import ServerSettings
-from minigemini.serving.studio import Studio
-from minigemini.serving.web.talk import DRAWN, REFUSED, UNDRAWN, job_of, said, with_refusal
+from minigemini.serving.chat_pipeline import Studio
+from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.remote_backend import RemoteBackend
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
+from minigemini.serving.web.feedback import Vote, Votes
+from minigemini.serving.web.gradio_adapter import DRAWN, REFUSED, UNDRAWN, job_of, said, with_refusal
 from minigemini.serving.web.uploads import UploadStore
-from minigemini.serving.web.votes import Vote, Votes
 
 SHORT = Sampling(max_new_tokens=12)
 SESSION = "0" * 32

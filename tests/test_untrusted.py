@@ -16,15 +16,15 @@ from published import HIGH_RES, LOW_RES, change_config, copy_published
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from minigemini.conversion import assemble, convert
+from minigemini.imagegen.pipeline_loading import find_pipeline
 from minigemini.inference import CheckpointError, Engine, RequestError, Sampling
-from minigemini.inference.adapters import find_source
-from minigemini.inference.loading import find_processor
-from minigemini.inference.pipeline_loading import find_pipeline
-from minigemini.inference.report import report
-from minigemini.inference.verifying import verify
-from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.model.chat_templates.limits import SECONDS, limit
-from minigemini.painter import PAINTER_DIR
+from minigemini.inference.model_report import report
+from minigemini.inference.verify_model import verify
+from minigemini.io.adapters import find_source
+from minigemini.io.loading import find_processor
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.chat_templates.template_limits import SECONDS, limit
+from minigemini_models.image_generator import PAINTER_DIR
 
 MOST_SECONDS, MOST_BYTES = 10.0, 500e6
 """Of a refusal, with room for a busy machine; without the checks it is gigabytes and no end."""

@@ -19,12 +19,12 @@ from transformers import AutoTokenizer
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.inference import Engine, Sampling
 from minigemini.inference.prompts import Prompts
-from minigemini.model.chat_templates import CHAT_TEMPLATES
-from minigemini.model.image_token import add_image_token
-from minigemini.nano import NANO_DIR
-from minigemini.serving.house import House
-from minigemini.serving.remote import RemoteBackend
-from minigemini.serving.settings import ServerSettings
+from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.image_token import add_image_token
+from minigemini.serving.remote_backend import RemoteBackend
+from minigemini.serving.server_settings import ServerSettings
+from minigemini.serving.state import House
+from minigemini_models.nano import NANO_DIR
 
 PYTHON = os.environ.get("VLLM_PYTHON")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PYTHON is None, reason="needs vLLM: make test-vllm")]

@@ -7,17 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minigemini.inference.captions import read_captions
-from minigemini.model import messages as model_messages
-from minigemini.training.drawn import DrawnReader, drawn_lesson
-from minigemini.training.pretraining.painter_parts import build_tokenizer
-from minigemini.world import wishes
-from minigemini.world.colours import COLOURS
-from minigemini.world.concepts import TINTED_NAMES
-from minigemini.world.material import evaluation
-from minigemini.world.painting import PAINTING_PX, PLACES, RELATIONS, Item, Plan, compose, sample_painting
-from minigemini.world.requesting import KINDS, _add, _move, _one_more, _recolour, _remove, _rename, sample_request
-from minigemini.world.turns import messages
+from minigemini.imagegen.captions import read_captions
+from minigemini.modeling import messages as model_messages
+from minigemini_models.image_generator.network import build_tokenizer
+from minigemini_models.samples import request_phrases
+from minigemini_models.samples.dataset import DrawnReader, drawn_lesson
+from minigemini_models.samples.image_plans import PAINTING_PX, PLACES, RELATIONS, Item, Plan, compose, sample_painting
+from minigemini_models.samples.image_requests import (
+    KINDS,
+    _add,
+    _move,
+    _one_more,
+    _recolour,
+    _remove,
+    _rename,
+    sample_request,
+)
+from minigemini_models.samples.turns import messages
+from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.concepts import TINTED_NAMES
+from minigemini_models.scenes.splits import evaluation
 
 
 def captions(lesson):
@@ -34,17 +43,17 @@ def understood(caption: str) -> Plan:
         words = part.removesuffix(place or "").split()
         count = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4}[words[0]]
         colour = words[1] if words[1] in COLOURS else None
-        singular = words[-1] if count == 1 else next(n for n in TINTED_NAMES if wishes.plural(n) == words[-1])
+        singular = words[-1] if count == 1 else next(n for n in TINTED_NAMES if request_phrases.plural(n) == words[-1])
         items.append(Item(singular, colour, count, place))
     return Plan(tuple(items), relation)
 
 
 def test_the_wish_is_spelt_as_the_model_does():
-    assert wishes.DRAW == model_messages.DRAW
-    assert set(wishes.PLACE_WORDS) == set(PLACES)
-    assert set(wishes.RELATION_WORDS) == set(RELATIONS)
-    assert set(wishes.LIKE) == set(COLOURS)
-    assert set(wishes.HINTS) <= set(TINTED_NAMES)
+    assert request_phrases.DRAW == model_messages.DRAW
+    assert set(request_phrases.PLACE_WORDS) == set(PLACES)
+    assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
+    assert set(request_phrases.LIKE) == set(COLOURS)
+    assert set(request_phrases.HINTS) <= set(TINTED_NAMES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "painted"])
@@ -74,12 +83,14 @@ def test_what_a_request_asks_is_what_its_caption_says():
         plan = understood(captions(sample_request(seed, "request"))[0])
         question = turn.question.lower()
         for item in plan.items:
-            named = item.name if item.count == 1 else wishes.plural(item.name)
-            assert named in question or wishes.HINTS[item.name] in question
-            assert item.colour is None or item.colour in question or wishes.LIKE[item.colour] in question
-            assert item.count == 1 or str(item.count) in question or wishes.NUMBERS[item.count] in question
-            assert item.place is None or any(words in question for words in wishes.PLACE_WORDS[item.place])
-        assert plan.relation is None or any(words in question for words in wishes.RELATION_WORDS[plan.relation])
+            named = item.name if item.count == 1 else request_phrases.plural(item.name)
+            assert named in question or request_phrases.HINTS[item.name] in question
+            assert item.colour is None or item.colour in question or request_phrases.LIKE[item.colour] in question
+            assert item.count == 1 or str(item.count) in question or request_phrases.NUMBERS[item.count] in question
+            assert item.place is None or any(words in question for words in request_phrases.PLACE_WORDS[item.place])
+        assert plan.relation is None or any(
+            words in question for words in request_phrases.RELATION_WORDS[plan.relation]
+        )
 
 
 def test_changes_change_one_thing():
@@ -97,7 +108,7 @@ def test_changes_change_one_thing():
                 assert item.name in words
                 assert item.name != "star" or item.colour in words, "two stars are told apart by their colour"
             for item in {*changed.items} - {*kept}:
-                told = (item.name,) if change is _rename else (item.colour, wishes.LIKE[item.colour])
+                told = (item.name,) if change is _rename else (item.colour, request_phrases.LIKE[item.colour])
                 assert any(word in words for word in told)
             assert len({(item.name, item.colour) for item in changed.items}) == len(changed.items)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minigemini.world.colours import COLOURS
-from minigemini.world.composing import CROWDED_KINDS, KINDS, sample_scene
-from minigemini.world.concepts import (
+from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.composition import CROWDED_KINDS, KINDS, sample_scene
+from minigemini_models.scenes.concepts import (  # fmt: skip
     BY_NAME,
     CONCEPTS,
     ICON_NAMES,
@@ -21,20 +21,20 @@ from minigemini.world.concepts import (
     alike,
     plural,
     with_article,
-)  # fmt: skip
-from minigemini.world.drawings import render
-from minigemini.world.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
-from minigemini.world.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
-from minigemini.world.icons import render as render_icon
-from minigemini.world.labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_class
-from minigemini.world.layouts import centre, is_clear, overlap
-from minigemini.world.lettered_crops import CROP_PX, draw_lettered_crop, lettered_crop
-from minigemini.world.lettering import CAP_HEIGHTS_PX
-from minigemini.world.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
-from minigemini.world.material import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
-from minigemini.world.pages import ONE_LINE, PAGE_KINDS
-from minigemini.world.samples import label, labelled_scene
-from minigemini.world.scene import PAGE_PX, SCENE_PX
+)
+from minigemini_models.scenes.dense_labels import CELL_PX, PATCH_PX, SLOT_COLUMNS, letter_class
+from minigemini_models.scenes.documents import ONE_LINE, PAGE_KINDS
+from minigemini_models.scenes.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
+from minigemini_models.scenes.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
+from minigemini_models.scenes.icons import render as render_icon
+from minigemini_models.scenes.labeled_scenes import label, labelled_scene
+from minigemini_models.scenes.layouts import centre, is_clear, overlap
+from minigemini_models.scenes.lettering import CAP_HEIGHTS_PX
+from minigemini_models.scenes.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
+from minigemini_models.scenes.scene import PAGE_PX, SCENE_PX
+from minigemini_models.scenes.shapes import render
+from minigemini_models.scenes.splits import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
+from minigemini_models.scenes.text_crops import CROP_PX, draw_lettered_crop, lettered_crop
 
 EVERY_KIND = (*KINDS, *CROWDED_KINDS, ONE_LINE, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
@@ -49,9 +49,9 @@ def test_a_seed_gives_one_picture(kind):
 
 FINGERPRINT = """
 import hashlib
-from minigemini.world.composing import KINDS, sample_scene
-from minigemini.world.lessons import sample_lesson
-from minigemini.world.pages import PAGE_KINDS
+from minigemini_models.scenes.composition import KINDS, sample_scene
+from minigemini_models.samples.dialogs import sample_lesson
+from minigemini_models.scenes.documents import PAGE_KINDS
 digest = hashlib.sha256()
 for kind in KINDS + PAGE_KINDS:
     lesson = sample_lesson(5, kind)

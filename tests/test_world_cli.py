@@ -5,7 +5,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.world import fonts, lettering
+from minigemini_models.scenes import fonts, lettering
 
 
 def run(*words: str):

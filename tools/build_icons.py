@@ -16,8 +16,8 @@ from pathlib import Path
 import resvg_py
 from PIL import Image
 
-from minigemini.world.concepts import CONCEPTS
-from minigemini.world.icons import FOLDER, ICON_PX, SHEET_COLUMNS, STYLES
+from minigemini_models.scenes.concepts import CONCEPTS
+from minigemini_models.scenes.icons import FOLDER, ICON_PX, SHEET_COLUMNS, STYLES
 
 PACKAGES = Path("build/icons/node_modules")
 QUALITY = 82

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from minigemini.world.composing import KINDS, sample_scene
-from minigemini.world.material import AXES, TRAINING, Material, evaluation
-from minigemini.world.pages import PAGE_KINDS
+from minigemini_models.scenes.composition import KINDS, sample_scene
+from minigemini_models.scenes.documents import PAGE_KINDS
+from minigemini_models.scenes.splits import AXES, TRAINING, Material, evaluation
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "world.png"
 GAP_PX = 6

@@ -3,7 +3,7 @@
 import json
 
 from minigemini.conversion import PUBLISHED
-from minigemini.inference.published import FIGURES, as_figures
+from minigemini.inference.published_figures import FIGURES, as_figures
 
 
 def figures() -> dict[str, object]:

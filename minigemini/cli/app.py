@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from . import ask, assemble, chat, convert, data, draw, eval, info, merge, scene, serve, train, verify, web
+from minigemini_models.scenes import scene_command
+
+from . import ask, assemble, chat, convert, data, draw, eval, info, merge, serve, train, verify, web
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +46,7 @@ app.command("merge")(merge.merge)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
-app.command("scene")(scene.scene)
+app.command("scene")(scene_command.scene)
 app.command("serve")(serve.serve)
 app.command("web")(web.web)
 app.add_typer(data.data, name="data")

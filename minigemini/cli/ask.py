@@ -22,7 +22,7 @@ from .load_options import LoadOptions
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from minigemini.inference import Answer, AnswerStream, Engine
+    from ..inference import Answer, AnswerStream, Engine
 
 
 @one_line_errors
@@ -53,7 +53,7 @@ def ask(
 
     Example: minigemini ask page.png "What is the total?" --ocr
     """
-    from minigemini.inference.arguments import check_text
+    from ..io.argument_checks import check_text
 
     pictures = pictures or []
     _check_order(pictures, question)
@@ -61,19 +61,19 @@ def ask(
     check_text("the question", question)
     loading.check(model)
 
-    from minigemini.inference import Sampling
-    from minigemini.inference.ocr import TextReader
-    from minigemini.model.pictures import open_picture
+    from ..images.safe_images import open_picture
+    from ..inference import Sampling
+    from ..inference.ocr import TextReader
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
-        from minigemini.inference.png import check_target, write_png
+        from ..io.png import check_target, write_png
 
         check_target(explain, "explanation")
     opened = [open_picture(picture) for picture in pictures]
     reader = TextReader(ocr_confidence) if ocr else None
-    from minigemini.inference import Conversation
+    from ..inference import Conversation
 
     engine = loading.load(model)
     with Conversation(engine, opened, reader).stream(question, sampling) as stream:
@@ -81,13 +81,13 @@ def ask(
             _print_pieces(stream)
         answer = stream.answer
     if not answer.text:
-        from minigemini.inference.streaming import EMPTY_ANSWER
+        from ..inference.streaming import EMPTY_ANSWER
 
         print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
         print_json(_described(engine, pictures, question, answer))
     if explain is not None:
-        from minigemini.inference.explain import explain_pictures
+        from ..inference.attention_maps import explain_pictures
 
         write_png(explain_pictures(engine, opened), explain)
 

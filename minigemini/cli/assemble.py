@@ -44,13 +44,13 @@ def assemble(
 
     from dataclasses import replace
 
-    from minigemini.inference.hub import check_folder_or_id
+    from ..io.hub import check_folder_or_id
 
     for name in (llm, low_res_encoder, high_res_encoder):
         check_folder_or_id(name)
 
-    from minigemini.conversion import HD, Geometry
-    from minigemini.conversion import assemble as run
+    from ..conversion import HD, Geometry
+    from ..conversion import assemble as run
 
     geometry = HD if hd else Geometry()
     report = run(

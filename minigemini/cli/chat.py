@@ -30,8 +30,8 @@ from .common import (
 from .load_options import LoadOptions
 
 if TYPE_CHECKING:
-    from minigemini.inference import Conversation, Drawing, Sampling
-    from minigemini.inference import Painter as LoadedPainter
+    from ..inference import Conversation, Drawing, Sampling
+    from ..inference import Painter as LoadedPainter
 
 HELP = """\
 /image PATH    show one more picture with the next question
@@ -91,10 +91,10 @@ def chat(
     be_quiet(model)
     loading.check(model)
 
-    from minigemini.inference import Drawing, Sampling
-    from minigemini.inference.ocr import TextReader
-    from minigemini.inference.pipelines import usual_painter
-    from minigemini.model.pictures import open_picture
+    from ..imagegen.presets import usual_painter
+    from ..images.safe_images import open_picture
+    from ..inference import Drawing, Sampling
+    from ..inference.ocr import TextReader
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     drawing = Drawing(parse_sides(size), steps, seed=seed)
@@ -104,7 +104,7 @@ def chat(
         fail(f"{folder}: no such folder to put pictures into; make it first")
     opened = [open_picture(picture) for picture in pictures or []]
     reader = TextReader(ocr_confidence) if ocr else None
-    from minigemini.inference import Conversation
+    from ..inference import Conversation
 
     engine = loading.load(model)
     table = Table(
@@ -141,7 +141,7 @@ def _read_line() -> str | None:
 
 def _command(table: Table, line: str) -> bool:
     """Do what a line with a slash says; False ends the program. A mistake is told, and the conversation goes on."""
-    from minigemini.model.pictures import PictureError
+    from ..images.safe_images import PictureError
 
     verb, _, rest = line.partition(" ")
     match verb:
@@ -170,7 +170,7 @@ def _command(table: Table, line: str) -> bool:
 
 def _answer(table: Table, question: str) -> None:
     """Print the answer while it is written; what was said before Ctrl-C is remembered as the answer."""
-    from minigemini.inference.streaming import EMPTY_ANSWER
+    from ..inference.streaming import EMPTY_ANSWER
 
     with _telling(), table.conversation.stream(question, table.sampling) as stream:
         _print(stream)
@@ -194,7 +194,7 @@ def _draw(table: Table, request: str, painter: "LoadedPainter") -> None:
 @contextmanager
 def _telling() -> Iterator[None]:
     """Tell what cannot be done, and that Ctrl-C has stopped something; the conversation goes on."""
-    from minigemini.inference import RequestError
+    from ..inference import RequestError
 
     try:
         yield

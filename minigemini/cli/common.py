@@ -131,7 +131,7 @@ def check_folder(option: str, folder: Path | None) -> None:
 def check_painter(painter: str | None) -> None:
     """See, before a model is loaded, that there is such a painter and what it needs."""
     if painter is not None:
-        from minigemini.inference.pipelines import find_preset, need_diffusers
+        from ..imagegen.presets import find_preset, need_diffusers
 
         need_diffusers()
         find_preset(painter)
@@ -164,8 +164,8 @@ def printable(text: str) -> str:
 
 
 def _is_bad_input(error: ValueError) -> bool:
-    from minigemini.inference import CheckpointError, RequestError
-    from minigemini.model.folder_lock import FolderInUseError
-    from minigemini.model.pictures import PictureError
+    from ..images.safe_images import PictureError
+    from ..inference import CheckpointError, RequestError
+    from ..io.folder_lock import FolderInUseError
 
     return isinstance(error, CheckpointError | RequestError | PictureError | FolderInUseError)

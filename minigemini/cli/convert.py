@@ -8,7 +8,7 @@ import typer
 from .common import be_quiet, fail, one_line_errors
 
 if TYPE_CHECKING:
-    from minigemini.conversion import Report
+    from ..conversion import Report
 
 ENCODER_HELP = "Folder or hub id of the {}.  [default: where the config names it, else the hub]"
 ChatFormat = Annotated[
@@ -47,12 +47,12 @@ def convert(
     be_quiet(source)
     shard_bytes = parse_size(shard_size)
 
-    from minigemini.inference.hub import check_folder_or_id
+    from ..io.hub import check_folder_or_id
 
     for name in filter(None, (source, low_res_encoder, high_res_encoder)):
         check_folder_or_id(name)
 
-    from minigemini.conversion import convert as run
+    from ..conversion import convert as run
 
     report = run(
         source,

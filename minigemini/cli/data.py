@@ -3,11 +3,11 @@
 import typer
 
 from .data_build import build
-from .data_doctor import doctor
-from .data_fetch import fetch
+from .data_download import fetch
 from .data_list import list_sources
-from .data_show import show
+from .data_preview import show
 from .data_synthesize import synthesize
+from .data_validate import doctor
 
 data = typer.Typer(
     help="Find, fetch, examine, build and show training data.\n\nExample: minigemini data list",

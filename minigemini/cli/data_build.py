@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import OcrConfidence, be_quiet, check_folder, fail, one_line_errors
-from .data_doctor import Images, Ray, Workers
-from .data_fetch import Data
+from .data_download import Data
+from .data_validate import Images, Ray, Workers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +22,7 @@ class Readers:
     confidence: float
 
     def __call__(self) -> "Callable[[Image], list[str]]":
-        from minigemini.inference.ocr import TextReader
+        from ..inference.ocr import TextReader
 
         return TextReader(self.confidence).read
 
@@ -61,8 +61,8 @@ def build(
     """
     be_quiet("nano")
 
-    from minigemini.corpus.building import BuildError, build, read_recipe
-    from minigemini.corpus.tasks import TasksError
+    from ..dataprep.export import BuildError, build, read_recipe
+    from ..dataprep.parallel import TasksError
 
     if form not in ("parquet", "webdataset"):
         fail(f"--form is {form}: give parquet or webdataset")

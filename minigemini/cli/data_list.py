@@ -9,12 +9,12 @@ from .common import fail, one_line_errors
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from minigemini.corpus.declared import RemoteFile, Source
+    from ..dataprep.source_spec import RemoteFile, Source
 
 
 def complete_source(incomplete: str) -> list[str]:
     """Names of sources, for the shell."""
-    from minigemini.corpus.sources import SOURCES
+    from ..dataprep.sources import SOURCES
 
     return [name for name in SOURCES if name.startswith(incomplete)]
 
@@ -30,7 +30,7 @@ def list_sources(
 
     Example: minigemini data list docvqa
     """
-    from minigemini.corpus.sources import SOURCES, find_source
+    from ..dataprep.sources import SOURCES, find_source
 
     try:
         chosen = [find_source(source)] if source else list(SOURCES.values())
@@ -45,7 +45,7 @@ def list_sources(
 
 
 def _table(sources: "list[Source]") -> str:
-    from minigemini.corpus.sources import MIXTURES, SOURCES
+    from ..dataprep.sources import MIXTURES, SOURCES
 
     lines = [f"{'source':18}{'samples':>9}  {'the paper':28}what it is"]
     for source in sources:

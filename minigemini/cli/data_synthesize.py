@@ -47,20 +47,20 @@ def synthesize(
     Example: minigemini data synthesize generation.json --re-caption laion-gpt4v.json --in-context lima.json
     --endpoint http://127.0.0.1:8000/v1 --model my-llm --price-in 2 --price-out 8
     """
-    from minigemini.data import synthesis
+    from ..dataprep import synthesize
 
-    settings = synthesis.Settings(output, re_caption, in_context, examples, limit, seed, price_in, price_out, budget)
+    settings = synthesize.Settings(output, re_caption, in_context, examples, limit, seed, price_in, price_out, budget)
     if output.suffix != ".json" or not output.parent.is_dir():
         fail(f"{output}: give a name that ends in .json, in a folder that is there")
     try:
-        print(synthesis.estimate(settings, synthesis.jobs_of(settings)[0]).text(), flush=True)
+        print(synthesize.estimate(settings, synthesize.jobs_of(settings)[0]).text(), flush=True)
         if only_estimate:
             return
         if endpoint is None or model is None:
             fail("name the --endpoint and the --model to ask, or --estimate alone")
         if not endpoint.startswith(("http://", "https://")):
             fail(f"endpoint {endpoint}: an address begins with http:// or https://")
-        asked = synthesis.Endpoint(
+        asked = synthesize.Endpoint(
             endpoint,
             model,
             os.environ.get(api_key_env) or "none",
@@ -68,6 +68,6 @@ def synthesize(
             temperature=temperature,
             timeout_s=timeout,
         )
-        print(synthesis.synthesize(settings, asked).text())
-    except (synthesis.SynthesisError, synthesis.JournalError, synthesis.EndpointError) as error:
+        print(synthesize.synthesize(settings, asked).text())
+    except (synthesize.SynthesisError, synthesize.JournalError, synthesize.EndpointError) as error:
         fail(str(error))

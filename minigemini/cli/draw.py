@@ -27,8 +27,8 @@ from .load_options import LoadOptions
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from minigemini.inference import DrawnPicture
-    from minigemini.inference.conversation import RequestStream
+    from ..inference import DrawnPicture
+    from ..inference.conversation import RequestStream
 
 
 @one_line_errors
@@ -76,12 +76,12 @@ def draw(
     """
     be_quiet(model)
 
-    from minigemini.inference import Drawing, Sampling
-    from minigemini.inference.arguments import check_text
-    from minigemini.inference.ocr import TextReader
-    from minigemini.inference.pipelines import usual_painter
-    from minigemini.inference.png import check_target
-    from minigemini.model.pictures import open_picture
+    from ..imagegen.presets import usual_painter
+    from ..images.safe_images import open_picture
+    from ..inference import Drawing, Sampling
+    from ..inference.ocr import TextReader
+    from ..io.argument_checks import check_text
+    from ..io.png import check_target
 
     # What costs nothing is checked first, before torch is imported: settings, the model's name, then pictures.
     check_text("the request", request)
@@ -103,7 +103,7 @@ def draw(
         _tell(loading.load_painter(painter, offload).draw(request, drawing, start), output, "", as_json)
         return
 
-    from minigemini.inference import Conversation
+    from ..inference import Conversation
 
     engine = loading.load(model)
     # Behind the model, so that what is left of a device's memory decides what is offloaded.

@@ -11,7 +11,7 @@ from .load_options import LoadOptions
 
 
 def _complete(incomplete: str) -> list[str]:
-    from minigemini.evaluation.tasks import tasks
+    from ..evaluation.registry import tasks
 
     return [name for name in tasks() if name.startswith(incomplete)]
 
@@ -65,8 +65,8 @@ def evaluate(
     for model in models:
         be_quiet(model)
 
-    from minigemini.evaluation.task import DataError
-    from minigemini.evaluation.tasks import find_tasks
+    from ..evaluation.registry import find_tasks
+    from ..evaluation.task import DataError
 
     # What costs nothing is checked first, before torch is imported.
     find_tasks(tasks)
@@ -76,7 +76,7 @@ def evaluate(
     for folder in compare or ():
         check_folder("--compare", folder)
 
-    from minigemini.evaluation.command import Settings, run
+    from ..evaluation.command import Settings, run
 
     settings = Settings(
         tasks=tuple(tasks),
@@ -101,7 +101,7 @@ def evaluate(
 
 
 def _list() -> None:
-    from minigemini.evaluation.tasks import tasks
+    from ..evaluation.registry import tasks
 
     for name, task in tasks().items():
         print(f"{name:14}{task.title}" + (f"; reads {task.files}" if task.files else ""))

@@ -9,7 +9,7 @@ from .common import MODEL_HELP, Base, be_quiet, one_line_errors
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from minigemini.inference.report import Report
+    from ..inference.model_report import Report
 
 
 @one_line_errors
@@ -30,10 +30,10 @@ def info(
     """
     be_quiet(model)
 
-    from minigemini.inference.checkpoint import check_name
-    from minigemini.inference.memory import free_disk, free_memory
-    from minigemini.inference.published import published_reports
-    from minigemini.inference.report import report
+    from ..inference.model_report import report
+    from ..inference.published_figures import published_reports
+    from ..io.checkpoint import check_name
+    from ..io.free_memory import free_disk, free_memory
 
     published = None if Path(model).exists() else published_reports().get(model)
     if published is None:

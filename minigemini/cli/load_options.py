@@ -9,7 +9,7 @@ import typer
 from .common import Base, Device, Dtype
 
 if TYPE_CHECKING:
-    from minigemini.inference import Engine, Painter
+    from ..inference import Engine, Painter
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class LoadOptions:
             CheckpointError: a name that stands for no model.
             RequestError: an unknown value, or two that exclude each other.
         """
-        from minigemini.inference.checkpoint import check_name
-        from minigemini.inference.load_checks import check_load_options
+        from ..io.checkpoint import check_name
+        from ..io.load_checks import check_load_options
 
         for model in (*models, *([self.base] if self.base else [])):
             check_name(model)
@@ -45,13 +45,13 @@ class LoadOptions:
 
     def load(self, model: str) -> "Engine":
         """Load a model with these options."""
-        from minigemini.inference import Engine
+        from ..inference import Engine
 
         return Engine.load(model, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     def load_painter(self, name: str, offload: str | None = None) -> "Painter":
         """Load a painter onto the same device, in the same dtype."""
-        from minigemini.inference import Painter
+        from ..inference import Painter
 
         return Painter.load(name, self.device, self.dtype, offload)  # type: ignore[arg-type]  # it checks the name
 

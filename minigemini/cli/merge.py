@@ -26,10 +26,10 @@ def merge(
     """
     be_quiet(adapter)
 
-    from minigemini.inference.checkpoint import check_name
+    from ..io.checkpoint import check_name
 
     check_name(adapter)
 
-    from minigemini.inference.merging import merge
+    from ..io.merging import merge
 
     print(merge(adapter, target, base, dtype))

@@ -21,7 +21,7 @@ from .common import (
 from .load_options import LoadOptions
 
 if TYPE_CHECKING:
-    from minigemini.serving.backends import Backend
+    from ..serving.backends import Backend
 
 ApiKeys = Annotated[
     list[str] | None,
@@ -87,8 +87,8 @@ def serve(
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
     loading.check(model)
 
-    from minigemini.inference.ocr import TextReader
-    from minigemini.serving.settings import ServerSettings
+    from ..inference.ocr import TextReader
+    from ..serving.server_settings import ServerSettings
 
     backends = backend or []
     of_painter = {"device", "dtype"} if painter else set()
@@ -109,9 +109,9 @@ def serve(
     )
     check_painter(painter)
 
-    from minigemini.serving.house import House
-    from minigemini.serving.run import listen
-    from minigemini.serving.run import serve as run
+    from ..serving.server import listen
+    from ..serving.server import serve as run
+    from ..serving.state import House
 
     sock = listen(host, port)
     reader = TextReader(ocr_confidence) if ocr else None
@@ -119,7 +119,7 @@ def serve(
     if backends:
         answering = _remote(backends, model, name, backend_key)
     else:
-        from minigemini.serving.local import LocalBackend
+        from ..serving.engine_backend import LocalBackend
 
         engine = loading.load(model)
         answering = LocalBackend(engine, name)
@@ -136,10 +136,10 @@ def short_name(model: str) -> str:
 
 def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
     """vLLM servers; of the checkpoint only config and processor are read here."""
-    from minigemini.inference.adapters import find_source
-    from minigemini.inference.loading import load_config, load_processor
-    from minigemini.inference.prompts import Prompts
-    from minigemini.serving.remote import RemoteBackend
+    from ..inference.prompts import Prompts
+    from ..io.adapters import find_source
+    from ..io.loading import load_config, load_processor
+    from ..serving.remote_backend import RemoteBackend
 
     folder = find_source(model).folder
     config = load_config(folder)

@@ -8,14 +8,15 @@ import typer
 from .common import be_quiet, fail, need, one_line_errors
 
 if TYPE_CHECKING:
-    from minigemini.training.settings import Settings
+    from ..training.settings import Settings
 
 ABLATION = "ablation"
 
 
 def _complete(incomplete: str) -> list[str]:
-    from minigemini.training.nano import CHAINS
-    from minigemini.training.recipes import RECIPES
+    from minigemini_models.nano.nano_recipes import CHAINS
+
+    from ..training.published_recipes import RECIPES
 
     return [name for name in (*CHAINS, ABLATION, *RECIPES) if name.startswith(incomplete)]
 
@@ -65,8 +66,9 @@ def train(
 
 
 def _list() -> None:
-    from minigemini.training.nano import CHAINS
-    from minigemini.training.recipes import RECIPES
+    from minigemini_models.nano.nano_recipes import CHAINS
+
+    from ..training.published_recipes import RECIPES
 
     listed = {name: ", ".join(steps) for name, steps in CHAINS.items()}
     listed[ABLATION] = "small twins of the paper's ablation, trained, measured and compared"
@@ -77,8 +79,8 @@ def _list() -> None:
 
 
 def _print_config(name: str, words: list[str]) -> None:
-    from minigemini.training.recipe_files import as_yaml
-    from minigemini.training.settings import RecipeError, parse_settings
+    from ..training.settings import RecipeError, parse_settings
+    from ..training.yaml_recipes import as_yaml
 
     try:
         print(as_yaml(_find(name).changed(parse_settings(words))), end="")
@@ -88,10 +90,11 @@ def _print_config(name: str, words: list[str]) -> None:
 
 def _find(name: str) -> "Settings":
     """The recipe of a name or of a file. Raises `RecipeError` where there is none, or several."""
-    from minigemini.training.nano import CHAINS
-    from minigemini.training.recipe_files import is_recipe_file, read_recipe
-    from minigemini.training.recipes import find_recipe
-    from minigemini.training.settings import RecipeError
+    from minigemini_models.nano.nano_recipes import CHAINS
+
+    from ..training.published_recipes import find_recipe
+    from ..training.settings import RecipeError
+    from ..training.yaml_recipes import is_recipe_file, read_recipe
 
     if name in CHAINS:
         raise RecipeError(f"{name} is several recipes; name one of them, e.g. {CHAINS[name][-1]}")
@@ -101,9 +104,10 @@ def _find(name: str) -> "Settings":
 def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:
     be_quiet("nano")
 
-    from minigemini.training.nano import CHAINS, ROOT
-    from minigemini.training.recipes import usual_folder
-    from minigemini.training.settings import RecipeError, parse_settings
+    from minigemini_models.nano.nano_recipes import CHAINS, ROOT
+
+    from ..training.published_recipes import usual_folder
+    from ..training.settings import RecipeError, parse_settings
 
     try:
         settings = parse_settings(words)
@@ -117,11 +121,12 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
     need("train", "accelerate")
     import torch
 
-    from minigemini.data.faults import TooManyFaultsError
-    from minigemini.training.chain import train_chain
-    from minigemini.training.checkpoints import DamagedError
-    from minigemini.training.plan import make_plan
-    from minigemini.training.run import train
+    from minigemini_models.nano.training_pipeline import train_chain
+
+    from ..data.bad_samples import TooManyFaultsError
+    from ..training.checkpointing import DamagedError
+    from ..training.estimate import make_plan
+    from ..training.run import train
 
     torch.set_num_threads(threads)
     try:
@@ -138,8 +143,9 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
 def _ablate(words: list[str], folder: Path) -> None:
     be_quiet("nano")
 
-    from minigemini.ablation.settings import Ablation
-    from minigemini.training.settings import RecipeError, parse_settings
+    from minigemini_models.ablation.ablation_settings import Ablation
+
+    from ..training.settings import RecipeError, parse_settings
 
     try:
         ablation = Ablation.of(parse_settings(words))
@@ -147,7 +153,7 @@ def _ablate(words: list[str], folder: Path) -> None:
         fail(str(error))
     need("train", "accelerate")
 
-    from minigemini.ablation.running import run_ablation
+    from minigemini_models.ablation.ablation_run import run_ablation
 
     try:
         print(run_ablation(ablation, folder))

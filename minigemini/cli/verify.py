@@ -29,8 +29,8 @@ def verify(
 
     from tqdm import tqdm
 
-    from minigemini.inference.verifying import verify
-    from minigemini.model.hashes import DamagedError, Watch, write_sums
+    from ..inference.verify_model import verify
+    from ..io.hashes import DamagedError, Watch, write_sums
 
     bars: list[tqdm] = []
 

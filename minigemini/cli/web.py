@@ -8,17 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import (
-    Model,
-    Ocr,
-    Offload,
-    ServedPainter,
-    be_quiet,
-    check_painter,
-    fail,
-    need,
-    one_line_errors,
-)
+from .common import Model, Ocr, Offload, ServedPainter, be_quiet, check_painter, fail, need, one_line_errors
 from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
@@ -59,7 +49,7 @@ def web(
     if server is None:
         loading.check(model)
 
-    from minigemini.serving.settings import ServerSettings
+    from ..serving.server_settings import ServerSettings
 
     if server is not None and (painter or ocr):
         fail("the server draws and reads: start it with --painter and --ocr, and leave them out here")
@@ -68,25 +58,25 @@ def web(
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as made:  # gone when the program ends
         uploads = os.path.realpath(made)
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
-        from minigemini.serving.run import listen
-        from minigemini.serving.studio import Studio
-        from minigemini.serving.web.launching import launch
-        from minigemini.serving.web.page import Page
-        from minigemini.serving.web.uploads import UploadStore
-        from minigemini.serving.web.votes import Votes
+        from ..serving.chat_pipeline import Studio
+        from ..serving.server import listen
+        from ..serving.web.feedback import Votes
+        from ..serving.web.launch import launch
+        from ..serving.web.page import Page
+        from ..serving.web.uploads import UploadStore
 
         sock, store = listen(host, port), UploadStore(Path(uploads))
         kept = Votes(votes) if votes is not None else None
         if server is not None:
-            from minigemini.serving.remote import RemoteBackend
+            from ..serving.remote_backend import RemoteBackend
 
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
             page = Page(Studio(backend), settings, store, votes=kept)
         else:
-            from minigemini.inference.adapters import find_source
-            from minigemini.inference.ocr import TextReader
-            from minigemini.serving.local import LocalBackend
-            from minigemini.serving.web.page import card_of
+            from ..inference.ocr import TextReader
+            from ..io.adapters import find_source
+            from ..serving.engine_backend import LocalBackend
+            from ..serving.web.page import card_of
 
             reader = TextReader() if ocr else None
             engine = loading.load(model)

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
-from ..inference.errors import CheckpointError, one_line
-from ..inference.integrity import check_one_file
-from ..inference.loading import stored_layout
-from ..inference.untrusted import bounded_build, check_numbers, read_json
-from ..model import MiniGeminiConfig
-from ..model.mining import PatchInfoMining
-from ..model.modeling import MiniGeminiProjector
-from .card import card
-from .describing import Description, load_tokenizer
-from .encoders import high_res_tensors, locate, low_res_tensors, named_by, vision_fields
-from .families import chat_format_of
-from .fields import convnext_fields
-from .keys import STAGE_1_KEYS
-from .plan import Plan, Report, choose_dtype
-from .sources import SourceTensor, list_tensors
-from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
+from ..io.errors import CheckpointError, one_line
+from ..io.integrity import check_one_file
+from ..io.loading import stored_layout
+from ..io.untrusted import bounded_build, check_numbers, read_json
+from ..modeling import MiniGeminiConfig
+from ..modeling.model import MiniGeminiProjector
+from ..modeling.patch_info_mining import PatchInfoMining
+from .base_encoders import high_res_tensors, locate, low_res_tensors, named_by, vision_fields
+from .checkpoint_writer import SHARD_BYTES, refuse_existing, write_checkpoint
+from .companion_files import Description, load_tokenizer
+from .config_fields import convnext_fields
+from .conversion_plan import Plan, Report, choose_dtype
+from .foreign_weights import SourceTensor, list_tensors
+from .model_card import card
+from .published_models import chat_format_of
+from .tensor_names import STAGE_1_KEYS
 
 
 @dataclass(frozen=True)

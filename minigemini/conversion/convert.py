@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..inference.errors import CheckpointError, one_line
-from ..inference.untrusted import check_numbers, read_json
-from .card import card
-from .describing import Description, load_tokenizer
-from .encoders import find_encoder, find_folder, high_res_tensors, locate, low_res_tensors, named_by, vision_fields
-from .families import ENCODERS, chat_format_of
-from .fields import TEXT_MODEL_TYPES, convnext_fields, published_config
-from .keys import CONVNEXT, PUBLISHED_KEYS, VIT
-from .plan import Plan, Report, choose_dtype
-from .sources import SourceTensor
-from .writing import SHARD_BYTES, refuse_existing, write_checkpoint
+from ..io.errors import CheckpointError, one_line
+from ..io.untrusted import check_numbers, read_json
+from .base_encoders import find_encoder, find_folder, high_res_tensors, locate, low_res_tensors, named_by, vision_fields
+from .checkpoint_writer import SHARD_BYTES, refuse_existing, write_checkpoint
+from .companion_files import Description, load_tokenizer
+from .config_fields import TEXT_MODEL_TYPES, convnext_fields, published_config
+from .conversion_plan import Plan, Report, choose_dtype
+from .foreign_weights import SourceTensor
+from .model_card import card
+from .published_models import ENCODERS, chat_format_of
+from .tensor_names import CONVNEXT, PUBLISHED_KEYS, VIT
 
 BASE_IS_USED = "the base encoder is used: this one was not tuned"
 

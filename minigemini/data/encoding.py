@@ -9,10 +9,10 @@ from jinja2.exceptions import TemplateError
 from PIL import Image
 from torch import Tensor
 
-from ..model import MiniGeminiProcessor
-from ..model.generation import IGNORED as IGNORED
-from ..model.image_decoders import open_apart
-from ..model.pictures import LIMITS, PictureError, PictureLimits
+from ..images.decoders import open_apart
+from ..images.safe_images import LIMITS, PictureError, PictureLimits
+from ..modeling import MiniGeminiProcessor
+from ..modeling.generation import IGNORED as IGNORED
 from .schema import Fault, Picture, Sample, SampleError, text_of
 
 

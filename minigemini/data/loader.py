@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .bad_samples import FaultLog
 from .encoding import Encoded
-from .faults import FaultLog
 from .mixture import GlobalBatches, Mixture
 from .packing import Batch
 from .schema import Sample, SampleError

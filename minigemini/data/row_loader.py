@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import chain, count, islice
 from typing import Any
 
+from .bad_samples import FaultLog
 from .encoding import Encoded
-from .faults import FaultLog
 from .loader import Encoder, OtherDataError, Place, StatefulLoader
 from .mixture import GlobalBatches
 from .packing import Batch, check_fits, packed

@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from . import media
+from . import media_keys
 
 IMAGE_TAG = "<image>"
 _ROLES = {"human": "user", "gpt": "assistant"}
@@ -217,17 +217,17 @@ def _part(part: Any, number: int) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return {"type": "text", "text": part["text"]}
-    if kind in media.IMAGE_PARTS:
-        named = media.image_in(part)
+    if kind in media_keys.IMAGE_PARTS:
+        named = media_keys.image_in(part)
         return {"type": "image"} | ({} if named is None else {"image": named})
-    if kind in media.OTHER_PARTS:
+    if kind in media_keys.OTHER_PARTS:
         raise SampleError(Fault.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are read")
     raise SampleError(Fault.MALFORMED, f"message {number} has a part that is neither an image nor a text")
 
 
 def _images_under(record: Mapping[str, Any]) -> list[Any]:
     try:
-        return media.images_under(record)
+        return media_keys.images_under(record)
     except ValueError as error:
         raise SampleError(Fault.MALFORMED, str(error)) from None
 
@@ -246,7 +246,7 @@ def _with_images(
     rest = iter(() if list(listed) == named else listed)  # some records name them twice
     placed = [next(rest, None) if image is None else image for image in named]
     pictures = [_picture(image, root) for image in (*placed, *rest) if image is not None]
-    if reason := media.unread(record, bool(pictures)):
+    if reason := media_keys.unread(record, bool(pictures)):
         raise SampleError(Fault.UNREAD_MEDIA, reason)
     return _checked(id, source, messages, pictures)
 
@@ -261,12 +261,12 @@ def _picture(image: Any, root: Path | None) -> Picture:
         return image
     if isinstance(image, str):
         try:
-            data = media.decoded(image)
+            data = media_keys.decoded(image)
         except ValueError as error:
             raise SampleError(Fault.PICTURE, str(error)) from None
         if data is not None:
             return data
-        if media.is_url(image):
+        if media_keys.is_url(image):
             raise SampleError(Fault.UNREAD_MEDIA, f"{image[:200]!r} is a URL: fetch it, and name the file")
     return resolve(image, root)
 

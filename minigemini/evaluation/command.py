@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..inference.engine import Engine
-from ..inference.errors import RequestError
-from .asking import Answerer
+from ..io.errors import RequestError
+from .evaluate import Result, evaluate, load_results, save_results, write_whole
 from .gallery import Card, cards_of
-from .ledger import Ledger
-from .local import Local
-from .page import write_page
+from .html_report import write_page
+from .http_backend import Served, Service
+from .local_backend import Local
+from .registry import find_tasks
 from .report import Repeat, scores, write_report
-from .running import Result, evaluate, load_results, save_results, write_whole
-from .served import Served, Service
+from .response_cache import Ledger
+from .runner import Answerer
 from .task import Question, Task
-from .tasks import find_tasks
-from .vllm import is_vllm, served_by_vllm
+from .vllm_backend import is_vllm, served_by_vllm
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..images.safe_images import PictureError
+from ..inference.attention_maps import explain_pictures
 from ..inference.engine import Engine
-from ..inference.explain import explain_pictures
-from ..model.pictures import PictureError
-from .running import Result
+from .evaluate import Result
 from .task import Grade, Question, open_one, spread
 
 FOLDER, WIDTH_PX = "pictures", 640

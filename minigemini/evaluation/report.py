@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from .paper import PAPER, row_of
-from .running import Result, write_whole
+from .evaluate import Result, write_whole
+from .paper_results import PAPER, row_of
 from .statistics import compare, figure
 from .task import Measure
 

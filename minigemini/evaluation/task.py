@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
-from ..model.pictures import open_picture
+from ..images.safe_images import open_picture
 
 Picture = Path | bytes | Callable[[], Image.Image]
 """A file, its bytes, or what draws it; opened only when it is asked about."""

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..imagegen.generated_image import Drawing, DrawnPicture
+    from ..imagegen.generator import Painter
+    from ..io.errors import CheckpointError, RequestError
+    from ..io.quantization import quantization_config
     from .conversation import Conversation, Reply
-    from .drawing import Drawing, DrawnPicture
     from .engine import Engine
-    from .errors import CheckpointError, RequestError
-    from .image_generation import Painter
-    from .quantising import quantization_config
     from .sampling import Sampling
     from .streaming import Answer, AnswerStream
 
@@ -32,25 +32,25 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Answer": "streaming",
-    "AnswerStream": "streaming",
-    "CheckpointError": "errors",
-    "Conversation": "conversation",
-    "Drawing": "drawing",
-    "DrawnPicture": "drawing",
-    "Engine": "engine",
-    "Painter": "image_generation",
-    "Reply": "conversation",
-    "RequestError": "errors",
-    "Sampling": "sampling",
-    "quantization_config": "quantising",
+    "Answer": ".streaming",
+    "AnswerStream": ".streaming",
+    "CheckpointError": "..io.errors",
+    "Conversation": ".conversation",
+    "Drawing": "..imagegen.generated_image",
+    "DrawnPicture": "..imagegen.generated_image",
+    "Engine": ".engine",
+    "Painter": "..imagegen.generator",
+    "Reply": ".conversation",
+    "RequestError": "..io.errors",
+    "Sampling": ".sampling",
+    "quantization_config": "..io.quantization",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(_MODULES[name], __name__), name)
 
 
 def __dir__() -> list[str]:

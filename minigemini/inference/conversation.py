@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
-from ..model.pictures import open_picture
-from .arguments import check_picture, check_text, check_type, listed_pictures, shown
-from .captions import CaptionParser
-from .drawing import Drawing, DrawnPicture
+from ..imagegen.captions import CaptionParser
+from ..imagegen.generated_image import Drawing, DrawnPicture
+from ..images.safe_images import open_picture
+from ..io.argument_checks import check_picture, check_text, check_type, listed_pictures, shown
+from ..io.errors import RequestError
 from .engine import Engine, Picture
-from .errors import RequestError
 from .prompts import Message
 from .sampling import GREEDY, Sampling
 from .streaming import Answer, AnswerStream
 
 if TYPE_CHECKING:
-    from .image_generation import Painter
+    from ..imagegen.generator import Painter
     from .ocr import TextReader
 
 

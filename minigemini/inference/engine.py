@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import torch
 
-from ..model import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from ..model.pictures import Source
-from .adapters import find_source
-from .arguments import check_path, check_type
-from .errors import RequestError
-from .loading import load_config, load_model, load_processor
-from .placing import choose_placement, input_device
+from ..images.safe_images import Source
+from ..io.adapters import find_source
+from ..io.argument_checks import check_path, check_type
+from ..io.errors import RequestError
+from ..io.loading import load_config, load_model, load_processor
+from ..io.placement import choose_placement, input_device
+from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .prompts import Draws, Message, Prompts, Strings
 from .sampling import COLDEST, GREEDY, Sampling
 from .streaming import Answer, AnswerStream

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .arguments import check_number
-from .errors import RequestError
+from ..io.argument_checks import check_number
+from ..io.errors import RequestError
 
 CONFIDENCE = 0.1
 """Strings read with less are left out, as the published models were asked."""

@@ -6,11 +6,11 @@ from typing import Any
 from jinja2 import TemplateError
 from PIL import Image
 
-from ..model import MiniGeminiConfig, MiniGeminiProcessor
-from .arguments import check_text, shown
-from .errors import RequestError, one_line
-from .settings import check_tokens
-from .untrusted import TokenizerError, panics_as_errors
+from ..io.argument_checks import check_text, shown
+from ..io.checkpoint_settings import check_tokens
+from ..io.errors import RequestError, one_line
+from ..io.untrusted import TokenizerError, panics_as_errors
+from ..modeling import MiniGeminiConfig, MiniGeminiProcessor
 
 Message = dict[str, Any]
 Draws = bool | Sequence[bool]

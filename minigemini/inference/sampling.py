@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from .arguments import check_number, check_whole
-from .errors import RequestError
+from ..io.argument_checks import check_number, check_whole
+from ..io.errors import RequestError
 
 COLDEST = 1e-4
 """The lowest temperature that draws: below it the likeliest token is all there is, and at 1e-38 logits overflow."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
-from .captions import CaptionParser
+from ..imagegen.captions import CaptionParser
 
 FinishReason = Literal["stop", "length", "stopped"]
 EMPTY_ANSWER = "the answer is empty; ask in other words"

@@ -12,13 +12,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from .chat import chat
-from .errors import ApiError
-from .guard import Guard
-from .house import House
-from .images import generate_images
+from .api_errors import ApiError
+from .chat_completions import chat
+from .image_generations import generate_images
+from .middleware import Guard
+from .protocol import ChatRequest, ImageRequest, Strict
 from .responses import ChatResponse, ErrorEnvelope, Health, ImageResponse, ModelCard, ModelList
-from .schema import ChatRequest, ImageRequest, Strict
+from .state import House
 
 REFERENCE = "#/components/schemas/{model}"
 

@@ -21,7 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .settings import ServerSettings
+from .server_settings import ServerSettings
 
 ACCEPTED_AT_ONCE = 64
 """Connections that asyncio accepts before it looks at any of them."""

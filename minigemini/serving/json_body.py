@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from .errors import ApiError, shown
+from .api_errors import ApiError, shown
 
 MAX_VALUES = 50_000
 """Values in a body, of all objects and lists together."""

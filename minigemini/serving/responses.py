@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from .schema import DrawingNote
+from .protocol import DrawingNote
 
 Reason = Literal["stop", "length"]
 

@@ -25,8 +25,8 @@ def register() -> None:
     """Put the model where vLLM's Transformers backend looks for it, and set what vLLM needs to be otherwise."""
     import transformers
 
-    from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-    from minigemini.model.mining import NormedLinear
+    from .. import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+    from ..modeling.patch_info_mining import NormedLinear
 
     NormedLinear.linear_class = PlainLinear
     MiniGeminiProcessor.spaces_in_replacements = True

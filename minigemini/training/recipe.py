@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
-from ..model.chat_templates import CHAT_TEMPLATES
+from ..modeling.chat_templates import CHAT_TEMPLATES
 from .settings import RecipeError, Settings, parse_number
 
 STAGE_1_FILE = "stage1.safetensors"

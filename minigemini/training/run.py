@@ -12,20 +12,20 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..inference.errors import one_line
-from ..model.folder_lock import folder_lock
-from ..model.writing import is_full_disk, written_aside
-from .arguments import arguments
-from .checkpoints import step_of
-from .feed import Stream
-from .memory import peak_bytes
-from .preparing import Prepared, prepare
-from .recipe_files import SAVED as RECIPE
-from .report import write_report
-from .results import result_path, whole_weights
+from ..io.atomic_write import is_full_disk, written_aside
+from ..io.errors import one_line
+from ..io.folder_lock import folder_lock
+from .batches import Stream
+from .callbacks import Bar, Log, watchers
+from .checkpointing import step_of
+from .peak_memory import peak_bytes
+from .run_outputs import result_path, whole_weights
+from .run_report import write_report
+from .run_setup import Prepared, prepare
 from .settings import RecipeError, Settings
 from .trainer import StageTrainer
-from .watching import Bar, Log, watchers
+from .trainer_arguments import arguments
+from .yaml_recipes import SAVED as RECIPE
 
 FIGURES = "figures.json"
 

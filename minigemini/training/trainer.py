@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from ..data.encoding import IGNORED
-from .feed import Stream
-from .saving import SavingTrainer
+from .batches import Stream
+from .saving_trainer import SavingTrainer
 from .settings import RecipeError, Settings
 
 

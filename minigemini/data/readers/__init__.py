@@ -2,8 +2,8 @@
 
 from .base import Reader, SourceError
 from .composed import Chained, Chosen
+from .in_memory import MemoryReader
 from .json_files import JsonLinesReader, JsonListReader, open_json
-from .memory import MemoryReader
 from .opening import lacks_images, open_reader
 from .parquet import ParquetReader, write_parquet
 from .tar import TarReader, write_tar

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from ...model.pictures import open_picture
+from ...images.safe_images import open_picture
 from ..schema import Fault, Picture, Sample, SampleError
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..media import image_count
+from ..media_keys import image_count
 from ..schema import IMAGE_TAG, Sample, SampleError, from_published
 from .base import SourceError, parse, read_at
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...model.writing import written_aside
+from ...io.atomic_write import written_aside
 from ..schema import SampleError, resolve
 from .base import Reader, SourceError
 from .composed import Chosen

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media import is_media_key
+from ..media_keys import is_media_key
 from ..schema import Sample, SampleError, from_record
 from .base import SourceError, bytes_of, record_of, text_size
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from ..rules.choices import LETTERS
-from ..rules.numbers import extracted, in_kind, needs_no_judge
+from ..scorers.choices import LETTERS
+from ..scorers.numbers import extracted, in_kind, needs_no_judge
 from ..task import DataError, Grade, Graded, Measure, Picture, Question, Task, by_question, spread, user
-from .files import bytes_of, field, folder_of, read_json, read_parquet, the_file
+from .official_files import bytes_of, field, folder_of, read_json, read_parquet, the_file
 
 FILE = "testmini.json"
 HINTS = {

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from pathlib import Path
 
-from ..rules.choices import LETTERS, matched_option
+from ..scorers.choices import LETTERS, matched_option
 from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_unit, spread, user
-from .files import decoded, folder_of, read_tsv, the_file
+from .official_files import decoded, folder_of, read_tsv, the_file
 
 FILES = ("mmbench_dev_20230712.tsv", "mmbench_dev_en_20231003.tsv", "MMBench_DEV_EN.tsv")
 COLUMNS = ("index", "question", "A", "B", "answer", "image")

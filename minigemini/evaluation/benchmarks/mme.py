@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ..rules.choices import yes_or_no
+from ..scorers.choices import yes_or_no
 from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_unit, spread, user
-from .files import PICTURES, folder_of
+from .official_files import PICTURES, folder_of
 from .textvqa import ANSWER_BRIEFLY
 
 PERCEPTION = (

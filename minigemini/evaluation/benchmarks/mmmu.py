@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..rules.choices import LETTERS, parsed_choice
-from ..rules.numbers import open_is_right
+from ..scorers.choices import LETTERS, parsed_choice
+from ..scorers.numbers import open_is_right
 from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_question, spread, user
-from .files import bytes_of, field, folder_of, read_parquet
 from .mmbench import ASK_LETTER
+from .official_files import bytes_of, field, folder_of, read_parquet
 from .textvqa import ANSWER_BRIEFLY
 
 SUBJECTS = {

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from ..rules.vqa import normalised
+from ..scorers.vqa import normalised
 from ..task import Grade, Graded, Measure, Question, Task, by_question, spread, user
-from .files import field, folder_of, read_json, the_file
+from .official_files import field, folder_of, read_json, the_file
 
 FILE = "mm-vet.json"
 # The rules are the benchmark's, the words ours: scores differ with the judge in any case.

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ..rules.vqa import normalised, soft_accuracy
+from ..scorers.vqa import normalised, soft_accuracy
 from ..task import DataError, Grade, Graded, Measure, Question, Task, by_question, spread, user
-from .files import field, folder_of, read_json, the_file
+from .official_files import field, folder_of, read_json, the_file
 
 QUESTIONS, OCR = "TextVQA_0.5.1_val.json", "TextVQA_Rosetta_OCR_v0.2_val.json"
 ANSWER_BRIEFLY = "Answer the question using a single word or phrase."

@@ -13,19 +13,19 @@ from typing import Any
 import gradio as gr
 
 from ...inference import Engine, RequestError, Sampling
-from ...inference.explain import explain_pictures
-from ...inference.png import encode_png
+from ...inference.attention_maps import explain_pictures
 from ...inference.streaming import EMPTY_ANSWER
-from ..errors import ApiError, internal_error
-from ..gate import Gate
-from ..pictures import in_thread, open_all
-from ..settings import ServerSettings
-from ..studio import Studio
-from .middleware import session_of
+from ...io.png import encode_png
+from ..api_errors import ApiError, internal_error
+from ..chat_pipeline import Studio
+from ..image_parts import in_thread, open_all
+from ..request_queue import Gate
+from ..server_settings import ServerSettings
+from .feedback import Vote, Votes
+from .gradio_adapter import job_of, read_upload, said, turns, with_refusal
+from .page_middleware import session_of
 from .plain_text import show_as_text
-from .talk import job_of, read_upload, said, turns, with_refusal
 from .uploads import UploadStore
-from .votes import Vote, Votes
 
 log = logging.getLogger("minigemini.serving")
 

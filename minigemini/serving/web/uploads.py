@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ApiError
+from ..api_errors import ApiError
 
 log = logging.getLogger("minigemini.serving")
 

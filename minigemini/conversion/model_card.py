@@ -1,0 +1,56 @@
+"""The model card of a checkpoint that was put together here."""
+
+from collections.abc import Mapping
+
+from ..modeling import MiniGeminiConfig
+
+_TEXT = """\
+---
+library_name: transformers
+pipeline_tag: image-text-to-text
+tags:
+- minigemini
+---
+
+# {name}
+
+A Mini-Gemini ([arXiv 2403.18814](https://arxiv.org/abs/2403.18814)) for Transformers 5 with the `minigemini` package.
+
+{origin}
+
+| | |
+|---|---|
+{rows}
+
+```python
+from minigemini.inference import Engine
+
+engine = Engine.load("path/to/this/folder")
+print(engine.ask("photo.png", "What is in the picture?").text)
+```
+
+The weights keep the licences they came with: those of the language model, of both encoders and of the data.
+"""
+
+
+def card(name: str, origin: str, config: MiniGeminiConfig, facts: Mapping[str, str]) -> str:
+    """Write the card: where the model comes from, and what it is.
+
+    Args:
+        name: of the model.
+        origin: a paragraph.
+        config: of the model.
+        facts: further rows of the table.
+    """
+    sizes = f"{config.low_res_size} px"
+    if config.high_res_vision_config is not None:
+        sizes += f" and {config.high_res_size} px"
+    tiles = "1 tile" if config.num_tiles == 1 else f"{config.num_tiles} tiles"
+    text = config.text_config
+    table = {
+        "language model": f"{text.model_type}, {text.num_hidden_layers} layers of {text.hidden_size}",
+        "pictures": f"{sizes}, {tiles}, {config.num_image_tokens} visual tokens each",
+        **facts,
+    }
+    rows = "\n".join(f"| {what} | {value} |" for what, value in table.items())
+    return _TEXT.format(name=name, origin=origin, rows=rows)

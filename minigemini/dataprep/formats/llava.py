@@ -1,0 +1,33 @@
+"""Lists in LLaVA's format: LLaVA's own, ShareGPT4V's, ALLaVA's, and the authors' merged ones."""
+
+from pathlib import Path
+from typing import Any
+
+from ...data.readers import Chained, JsonListReader, Reader
+from ..source_spec import Source
+
+TEXTCAPS = "textvqa/"
+"""Where the mix keeps TextCaps, whose pictures are TextVQA's: the paper leaves it out."""
+
+
+def open_llava(source: Source, data: Path, seed: int) -> Reader:
+    """All records of all lists of a source, without TextCaps.
+
+    Raises:
+        SourceError: A file is not such a list.
+    """
+    root = None if source.images is None else data / source.images
+    readers = [
+        JsonListReader(data / file.path, root, source.name, licence=source.licence, keep=_no_textcaps)
+        for file in source.records
+    ]
+    return readers[0] if len(readers) == 1 else Chained(readers, source.name)
+
+
+def _no_textcaps(record: Any) -> bool:
+    image = record.get("image") if isinstance(record, dict) else None
+    return not any(isinstance(path, str) and path.startswith(TEXTCAPS) for path in (image, *_paths(image)))
+
+
+def _paths(image: Any) -> list[Any]:
+    return image if isinstance(image, list) else []

@@ -1,0 +1,1 @@
+"""Image generation: captions taken out of answers, diffusers pipelines, and the images they draw."""

@@ -1,0 +1,250 @@
+"""Painters by name, and what a diffusers pipeline may consist of. Nothing outside these tables is loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from minigemini_models.image_generator import PAINTER_DIR
+
+from ..io.errors import RequestError
+
+_CLIP = ("transformers.CLIPTokenizer", "transformers.CLIPTokenizerFast")
+_T5 = ("transformers.T5Tokenizer", "transformers.T5TokenizerFast")
+_QWEN2 = ("transformers.Qwen2Tokenizer", "transformers.Qwen2TokenizerFast")
+_SCHEDULERS = tuple(
+    f"diffusers.{name}Scheduler"
+    for name in (
+        *("DDIM", "DPMSolverMultistep", "EulerAncestralDiscrete", "EulerDiscrete", "FlowMatchEulerDiscrete"),
+        *("LCM", "PNDM", "UniPCMultistep"),
+    )
+)
+_VAE = ("diffusers.AutoencoderKL",)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A pipeline class that may be loaded.
+
+    Attributes:
+        from_picture: the class that starts from a picture, with the same parts.
+        parts: by name, the classes each may be of, as `library.Class`.
+        optional: parts that it may lack.
+        steps, guidance, native_px: where the user names a folder and none of the presets.
+        multiple_px: of which sides must be.
+        negative: whether a negative prompt has an effect, given guidance.
+        fixed: whether `native_px` is the one side there is.
+    """
+
+    from_picture: str
+    parts: Mapping[str, tuple[str, ...]]
+    steps: int
+    guidance: float
+    native_px: int
+    multiple_px: int
+    optional: frozenset[str] = frozenset()
+    negative: bool = True
+    fixed: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "PainterPipeline": Kind(  # ours
+        from_picture="PainterPipeline",
+        parts={
+            "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
+            "text_encoder": ("transformers.DistilBertModel",),
+            "unet": ("diffusers.UNet2DConditionModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        steps=20,
+        guidance=1.5,
+        native_px=64,
+        multiple_px=64,
+        negative=False,
+        fixed=True,
+    ),
+    "StableDiffusionPipeline": Kind(
+        from_picture="StableDiffusionImg2ImgPipeline",
+        parts={
+            "vae": _VAE,
+            "text_encoder": ("transformers.CLIPTextModel",),
+            "tokenizer": _CLIP,
+            "unet": ("diffusers.UNet2DConditionModel",),
+            "scheduler": _SCHEDULERS,
+            "safety_checker": ("stable_diffusion.StableDiffusionSafetyChecker",),
+            "feature_extractor": ("transformers.CLIPImageProcessor", "transformers.CLIPFeatureExtractor"),
+        },
+        optional=frozenset({"safety_checker", "feature_extractor"}),
+        steps=50,
+        guidance=7.5,
+        native_px=512,
+        multiple_px=8,
+    ),
+    "StableDiffusionXLPipeline": Kind(
+        from_picture="StableDiffusionXLImg2ImgPipeline",
+        parts={
+            "vae": _VAE,
+            "text_encoder": ("transformers.CLIPTextModel",),
+            "text_encoder_2": ("transformers.CLIPTextModelWithProjection",),
+            "tokenizer": _CLIP,
+            "tokenizer_2": _CLIP,
+            "unet": ("diffusers.UNet2DConditionModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        steps=50,
+        guidance=5.0,
+        native_px=1024,
+        multiple_px=8,
+    ),
+    "StableDiffusion3Pipeline": Kind(
+        from_picture="StableDiffusion3Img2ImgPipeline",
+        parts={
+            "vae": _VAE,
+            "text_encoder": ("transformers.CLIPTextModelWithProjection",),
+            "text_encoder_2": ("transformers.CLIPTextModelWithProjection",),
+            "text_encoder_3": ("transformers.T5EncoderModel",),
+            "tokenizer": _CLIP,
+            "tokenizer_2": _CLIP,
+            "tokenizer_3": _T5,
+            "transformer": ("diffusers.SD3Transformer2DModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        optional=frozenset({"text_encoder_3", "tokenizer_3"}),  # T5, by far its largest part
+        steps=28,
+        guidance=7.0,
+        native_px=1024,
+        multiple_px=16,
+    ),
+    "FluxPipeline": Kind(
+        from_picture="FluxImg2ImgPipeline",
+        parts={
+            "vae": _VAE,
+            "text_encoder": ("transformers.CLIPTextModel",),
+            "text_encoder_2": ("transformers.T5EncoderModel",),
+            "tokenizer": _CLIP,
+            "tokenizer_2": _T5,
+            "transformer": ("diffusers.FluxTransformer2DModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        steps=28,
+        guidance=3.5,
+        native_px=1024,
+        multiple_px=16,
+        negative=False,  # its guidance is an input of the network, distilled into it
+    ),
+    "ZImagePipeline": Kind(
+        from_picture="ZImageImg2ImgPipeline",
+        parts={
+            "vae": _VAE,
+            "text_encoder": ("transformers.Qwen3Model",),
+            "tokenizer": _QWEN2,
+            "transformer": ("diffusers.ZImageTransformer2DModel",),
+            "scheduler": _SCHEDULERS,
+        },
+        steps=50,
+        guidance=5.0,
+        native_px=1024,
+        multiple_px=16,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published pipeline and how it is used, by its model card.
+
+    Attributes:
+        hub_id: where it lies; of the embedded painter, its folder.
+        kind: one of `KINDS`.
+        steps: of denoising.
+        guidance: how closely the prompt is followed; up to 1 there is no negative prompt, and half the work.
+        native_px: side of the pictures that it was made for.
+        variant: of its weight files; smaller to fetch.
+        lora: hub id of a LoRA that is merged into it.
+        scheduler: takes the place of its own.
+        dtype: where it does not run on a CPU.
+        settings: further arguments of the pipeline's call.
+    """
+
+    hub_id: str
+    kind: str
+    steps: int
+    guidance: float
+    native_px: int = 1024
+    variant: str | None = None
+    lora: str | None = None
+    scheduler: str | None = None
+    dtype: str = "bfloat16"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_OWN = KINDS["PainterPipeline"]
+_SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+NANO = "nano"
+"""The embedded painter, and the embedded model, which knows its words."""
+PRESETS: dict[str, Preset] = {
+    NANO: Preset(
+        str(PAINTER_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
+    ),
+    "sdxl": Preset(
+        _SDXL,
+        "StableDiffusionXLPipeline",
+        50,
+        5.0,
+        variant="fp16",
+        dtype="float16",
+    ),
+    "sdxl-turbo": Preset(
+        "stabilityai/sdxl-turbo", "StableDiffusionXLPipeline", 4, 0.0, native_px=512, variant="fp16", dtype="float16"
+    ),
+    "sdxl-lcm": Preset(
+        _SDXL,
+        "StableDiffusionXLPipeline",
+        4,
+        1.0,
+        variant="fp16",
+        lora="latent-consistency/lcm-lora-sdxl",
+        scheduler="LCMScheduler",
+        dtype="float16",
+    ),
+    "sd-turbo": Preset(
+        "stabilityai/sd-turbo", "StableDiffusionPipeline", 4, 0.0, native_px=512, variant="fp16", dtype="float16"
+    ),
+    "sd3.5-medium": Preset("stabilityai/stable-diffusion-3.5-medium", "StableDiffusion3Pipeline", 40, 4.5),
+    "flux-schnell": Preset(
+        "black-forest-labs/FLUX.1-schnell", "FluxPipeline", 4, 0.0, settings={"max_sequence_length": 256}
+    ),
+    "flux-dev": Preset("black-forest-labs/FLUX.1-dev", "FluxPipeline", 50, 3.5),
+    "z-image-turbo": Preset("Tongyi-MAI/Z-Image-Turbo", "ZImagePipeline", 9, 0.0),
+}
+"""`sdxl` is what the published models were shown with, in 50 steps."""
+
+NEGATIVE_PROMPT = "blurry, low quality, jpeg artefacts, deformed, extra limbs, bad hands, cropped, watermark, signature"
+"""Where a painter takes one and the user gives none."""
+
+
+def need_diffusers() -> None:
+    """Raises `RequestError`, with the line that installs it, where it is missing; does not import it."""
+    if find_spec("diffusers") is None:
+        raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
+
+
+def usual_painter(model: str) -> str:
+    """The preset that draws what a model writes, where none is named."""
+    return NANO if model == NANO else "sdxl"
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of a name; None where it must be a folder or a hub id.
+
+    Raises:
+        RequestError: it is none of the three.
+    """
+    if name in PRESETS or "/" in name or "\\" in name:
+        return PRESETS.get(name)
+    from pathlib import Path
+
+    if Path(name).exists():
+        return None
+    raise RequestError(f"painter {name!r} is unknown; use {', '.join(PRESETS)}, a folder or a hub id (owner/name)")

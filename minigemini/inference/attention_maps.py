@@ -1,0 +1,171 @@
+"""Draws what mining looked at: where, inside its own part of the picture, each visual token took its detail from.
+
+g  grid side · n  patches along a tile's side · M  high-res positions along a patch's side · S  = g·n·M, the map's side
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..io.argument_checks import check_type
+from ..io.errors import RequestError
+from .engine import Engine
+
+PANEL_PX = (512, 1024)
+"""Smallest and largest side of a drawn picture, pixels."""
+MARGIN_PX, CAPTION_PX, LEGEND_PX = 16, 28, 44
+OUTLINED = 6
+"""Patches that are outlined: those whose attention departs most from looking everywhere alike."""
+
+# Dark to bright through purple and orange (after matplotlib's inferno), so that brighter means more, in grey print too.
+HEAT = np.array([(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float32)
+INK, PAPER, OUTLINE = (34, 34, 40), (255, 255, 255), (64, 224, 255)
+
+
+class Mining:
+    """Where the mining of one picture looked.
+
+    Attributes:
+        attention: (g·n, g·n, M, M), each patch's attention over its own positions; sums to 1 over the last two.
+    """
+
+    def __init__(self, attention: Tensor) -> None:
+        self.attention = attention
+
+    @property
+    def share(self) -> Tensor:
+        """(S, S): the attention that each position of the picture got from its patch."""
+        return rearrange(self.attention, "i j p q -> (i p) (j q)")
+
+    @property
+    def departure(self) -> Tensor:
+        """(g·n, g·n): Kullback-Leibler divergence from uniform, nats: 0 looks everywhere, 2·ln M at one position."""
+        positions = self.attention.shape[-1] ** 2
+        return (self.attention * (self.attention * positions).clamp_min(1e-12).log()).sum((-2, -1))
+
+
+@torch.no_grad()
+def look(engine: Engine, picture: Image.Image) -> tuple[Mining, Image.Image]:
+    """What mining looked at, and the square picture that the high-resolution tower saw. A global tile is left out.
+
+    Raises:
+        RequestError: the model is the baseline without mining.
+    """
+    model = engine.model.model
+    if model.patch_info_mining is None:
+        raise RequestError(
+            f"{engine.name} has no mining to explain (high_res_vision_config is null); use another model"
+        )
+    pixels = engine.processor.image_processor(picture, return_tensors="pt").to(engine.device)
+    grid, n = model.config.grid_size, model.config.patches_per_side
+    tiles = model.get_low_res_features(pixels["pixel_values"])[:, -(grid**2) :]
+    queries = rearrange(tiles, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)
+    stage_maps = model.get_high_res_stage_maps(pixels["high_res_pixel_values"])
+    attention = model.patch_info_mining.attention_weights(queries, stage_maps)[0].float().cpu()
+    positions = model.config.positions_per_patch
+    blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=grid * n, p=positions)
+    return Mining(blocks), _seen(engine, pixels["high_res_pixel_values"][0].float().cpu())
+
+
+def explain_pictures(engine: Engine, pictures: Sequence[Image.Image]) -> Image.Image:
+    """One row per picture: the picture as the model saw it, and the share of attention over it.
+
+    Raises:
+        RequestError: the model is the baseline without mining.
+    """
+    if not pictures:
+        raise RequestError("there is no picture to explain; give one")
+    for number, picture in enumerate(pictures, start=1):
+        check_type(f"picture {number}", picture, Image.Image, "a PIL.Image")
+    rows = [draw(*look(engine, picture)) for picture in pictures]
+    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), PAPER)
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return sheet
+
+
+def draw(mining: Mining, seen: Image.Image) -> Image.Image:
+    """Lay the square picture (any size) and the heat of its mining side by side, with a legend."""
+    side = _panel_side(mining.share.shape[0])
+    # In units of uniform attention, so that colours mean the same for every M; the brightest percent shares one.
+    relative = (mining.share * mining.attention.shape[-1] ** 2).numpy()
+    top = max(2.0, float(np.quantile(relative, 0.99)))
+    picture = seen.resize((side, side), Image.Resampling.BICUBIC)
+    heat = _heat_over(picture, relative / top)
+    for panel in (picture, heat):
+        _outline(panel, mining.departure)
+    width = 2 * side + 3 * MARGIN_PX
+    sheet = Image.new("RGB", (width, side + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    right, body = side + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
+    pen.text((MARGIN_PX, MARGIN_PX), "what the model saw", INK, font)
+    pen.text((right, MARGIN_PX), "where mining looked inside each patch", INK, font)
+    sheet.paste(picture, (MARGIN_PX, body))
+    sheet.paste(heat, (right, body))
+    _legend(sheet, (right, body + side + 10), side, top, mining)
+    return sheet
+
+
+def _seen(engine: Engine, pixels: Tensor) -> Image.Image:
+    """Undo the normalisation of one high-resolution tensor (3, hr, hr)."""
+    processor = engine.processor.image_processor
+    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
+    array = ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(rearrange(array, "c h w -> h w c").numpy())
+
+
+def _panel_side(positions: int) -> int:
+    """A whole number of pixels per position where that fits, so that cells stay square."""
+    smallest, largest = PANEL_PX
+    return min(largest, positions * max(1, -(-smallest // positions)))
+
+
+def _heat_over(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """Colour heat (S, S), 0 to 1, over the picture's own light and dark."""
+    values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+    colours = _colours(np.asarray(values, np.float32) / 255)
+    grey = np.asarray(picture.convert("L"), np.float32)[..., None] / 255
+    mixed = 0.75 * colours + 0.25 * 255 * grey
+    return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def _colours(values: np.ndarray) -> np.ndarray:
+    """Interpolate the scale: any shape of values 0 to 1, to the same shape x 3 channels, 0 to 255."""
+    steps = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(values, steps, channel) for channel in HEAT.T], axis=-1)
+
+
+def _outline(image: Image.Image, departure: Tensor) -> None:
+    """Frame the patches whose attention departs most from uniform."""
+    patches = departure.shape[0]
+    size = image.width / patches
+    pen = ImageDraw.Draw(image)
+    for index in departure.flatten().topk(min(OUTLINED, departure.numel())).indices.tolist():
+        row, column = divmod(index, patches)
+        box = (column * size, row * size, (column + 1) * size - 1, (row + 1) * size - 1)
+        pen.rectangle(box, outline=OUTLINE, width=2)
+
+
+def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, mining: Mining) -> None:
+    """A bar of the scale with its numbers, and what the frames mean."""
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    left, upper = corner
+    bar = min(220, width // 2 - 30)
+    sheet.paste(Image.fromarray(np.repeat(_colours(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
+    for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # their numbers must not touch
+        x = left + value / top * (bar - 1)
+        pen.line((x, upper + 12, x, upper + 16), INK)
+        anchor = "lt" if value == 0 else "rt" if value == top else "mt"
+        pen.text((x, upper + 18), f"{value:.3g}", INK, font, anchor=anchor)
+    pen.text((left + bar + 8, upper - 1), "x uniform", INK, font)
+    strongest, positions = mining.departure.max().item(), mining.attention.shape[-1]
+    frame = (left + bar + 8, upper + 19, left + bar + 18, upper + 29)
+    pen.rectangle(frame, outline=INK, fill=OUTLINE)
+    text = f"least uniform (up to {strongest:.2f} of {2 * np.log(positions):.2f} nats)"
+    pen.text((left + bar + 24, upper + 17), text, INK, font)

@@ -1,0 +1,1 @@
+"""Reading and writing: checkpoints, adapters, the hub, atomic files."""

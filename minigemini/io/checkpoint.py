@@ -1,0 +1,204 @@
+"""From a name to a checkpoint folder that may be loaded: safetensors only, no code from outside, every error one line.
+
+A checkpoint comes from anywhere, so it is read in rungs, the cheap and harmless first: config.json, then the headers of
+the weight files, and only then the weights. Pickles are never opened here; they can run code while they load.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from minigemini_models.nano import NANO_DIR
+
+from .errors import CheckpointError, one_line
+from .hub import DESCRIPTIONS, fetch, is_hub_id
+from .integrity import check_descriptions
+from .quantization import stored_way
+from .untrusted import check_file, check_files, check_numbers, read_json
+
+MODEL_TYPE = "minigemini"
+INDEX = "model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+# Settings in a config.json with which Transformers fetches and runs kernels, or opens weight files of another name.
+REACHING_OUT = frozenset(
+    {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
+    | {"transformers_weights"}
+)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a safetensors header says about one tensor."""
+
+    dtype: str
+    """Safetensors' name, e.g. `BF16`."""
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that has been looked at, but whose weights have not been read."""
+
+    folder: Path
+    config: dict[str, Any]
+    tensors: dict[str, StoredTensor]
+
+
+def find_checkpoint(model: str | os.PathLike[str]) -> Path:
+    """The folder of `nano`, of a path, or of a hub id (fetched into Hugging Face's cache; weights and configs only).
+
+    Raises:
+        CheckpointError: there is no such thing, or it cannot be fetched.
+    """
+    if model == "nano":
+        return NANO_DIR
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    check_name(model, adapters=False)
+    # The config first, so that another model's gigabytes stay where they are.
+    config = read_json(fetch(str(model), ("config.json",)) / "config.json", str(model))
+    check_config(config, str(model))
+    return fetch(str(model), ("*.safetensors", *DESCRIPTIONS))
+
+
+def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
+    """Refuse a name that can stand for no model, before anything is imported or fetched for it.
+
+    Args:
+        model: the name.
+        adapters: whether it may be a file: one of small parts.
+
+    Raises:
+        CheckpointError: it is neither `nano` nor a folder, and has not the form of a hub id.
+    """
+    if model == "nano":
+        return
+    path = Path(model).expanduser()
+    if path.is_file() and not (adapters and path.suffix == ".safetensors"):
+        raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
+    if not path.exists() and not is_hub_id(str(model)):
+        raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Check everything that can be checked without reading weights.
+
+    Raises:
+        CheckpointError: not a folder, no or another model's config.json, pickles, missing or broken safetensors.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
+    check_files(folder)
+    check_descriptions(folder)
+    config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
+    check_config(config, str(folder))
+    if (folder / "adapter_config.json").exists():
+        raise CheckpointError(
+            f"{folder}: holds an adapter (adapter_config.json) beside a whole checkpoint; move one of the two away"
+        )
+    return Checkpoint(folder, config, stored_tensors(folder))
+
+
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """What the headers of a checkpoint's weight files say.
+
+    Raises:
+        CheckpointError: pickles, missing or broken safetensors.
+    """
+    tensors: dict[str, StoredTensor] = {}
+    for path in weight_files(folder):
+        for name, tensor in read_header(path):
+            if name in tensors:
+                raise CheckpointError(f"{folder}: tensor {name} is stored twice, again in {path.name}; remove one file")
+            tensors[name] = tensor
+    return tensors
+
+
+def check_config(config: Mapping[str, Any], name: str) -> None:
+    """Refuse another model's config, and settings that make Transformers run or open something from elsewhere."""
+    model_type = config.get("model_type")
+    if model_type != MODEL_TYPE:
+        raise CheckpointError(
+            f"{name}: config.json says model_type {model_type!r}, not {MODEL_TYPE!r}; a checkpoint of the original "
+            "code is brought over with `minigemini convert`"
+        )
+    for parts in (config, *(part for part in config.values() if isinstance(part, Mapping))):
+        if reaching := REACHING_OUT & parts.keys():
+            raise CheckpointError(
+                f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
+            )
+    check_numbers(config, name)
+    stored_way(config, name)
+
+
+def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
+    """Name, dtype and shape of each tensor in a safetensors file; the weights are not read.
+
+    Raises:
+        CheckpointError: no such file, or its header does not fit the file.
+    """
+    check_file(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118
+                part = file.get_slice(name)
+                yield name, StoredTensor(part.get_dtype(), tuple(part.get_shape()))
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: corrupt or cut off at {path.stat().st_size:,} bytes ({one_line(error)}); copy or fetch it again"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({one_line(error)}); copy or fetch it again") from None
+
+
+def check_loaded(
+    folder: Path,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+    wrong: str = "tensors and config.json do not fit",
+    mend: str = "use the config.json saved with them",
+) -> None:
+    """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
+
+    Raises:
+        CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
+    """
+    shapes = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in mismatched]
+    faults = [
+        f"{len(names)} {what}: {', '.join(sorted(names)[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+        for what, names in (("missing", list(missing)), ("unknown", list(unexpected)), ("mis-shaped", shapes))
+        if names
+    ]
+    if faults:
+        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(faults)}); {mend}")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of the checkpoint, in order."""
+    if (folder / INDEX).exists():
+        index = read_json(folder / INDEX, f"{folder} has a broken index")
+        weight_map = index.get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointError(f"{folder / INDEX}: no weight_map in it; copy or fetch it again")
+        names = sorted({str(name) for name in weight_map.values()})
+        for name in names:
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise CheckpointError(f"{folder / INDEX}: names {name!r}, which is no safetensors file beside it")
+        return [folder / name for name in names]
+    if (folder / "model.safetensors").exists():
+        return [folder / "model.safetensors"]
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        raise CheckpointError(
+            f"{folder}: {pickles[0]} is a pickle, which can run code while it loads, so it is not read; turn it into "
+            "safetensors with `minigemini convert`"
+        )
+    raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")

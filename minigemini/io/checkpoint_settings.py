@@ -1,0 +1,143 @@
+"""What a checkpoint says beside its weights, tried before anything is answered with it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import GenerationConfig
+
+from ..modeling import MiniGeminiConfig, MiniGeminiProcessor
+from .errors import CheckpointError, RequestError, one_line
+from .untrusted import panics_as_errors
+
+_MOST_TOKENS = 2**31
+
+
+def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) -> None:
+    """Check that a processor makes what the model takes, and have it prepare a question about a small picture.
+
+    Raises:
+        CheckpointError: It makes something else, or fails.
+    """
+    if not isinstance(processor.chat_template, str):
+        raise CheckpointError(f"{name}: holds several chat templates, or none; keep one chat_template.jinja")
+    geometry = (processor.patch_size, processor.grid_size, processor.use_global_tile)
+    if [type(value) for value in geometry] != [int, int, bool] or min(geometry[:2]) < 1:
+        raise CheckpointError(
+            f"{name}: processor_config.json has patch_size, grid_size and use_global_tile {geometry}, which are "
+            "not valid; copy the file again"
+        )
+    theirs = (processor.num_image_tokens, processor.image_token_id)
+    ours = (config.num_image_tokens, config.image_token_id)
+    if theirs != ours:
+        raise CheckpointError(
+            f"{name}: the processor makes {theirs[0]} tokens of id {theirs[1]} for a picture, but config.json takes "
+            f"{ours[0]} of id {ours[1]}; use the files that were saved together"
+        )
+    image_processor = processor.image_processor
+    for field, wanted in {
+        "size": {"height": config.low_res_size, "width": config.low_res_size},
+        "high_res_size": {"height": config.high_res_size, "width": config.high_res_size},
+    }.items():
+        found = getattr(image_processor, field)
+        if {side: found[side] for side in wanted} != wanted:
+            raise CheckpointError(
+                f"{name}: the image processor's {field} is {dict(found)}, but config.json takes {wanted}; use the "
+                "files that were saved together"
+            )
+    _try(processor, config, name)
+
+
+def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) -> None:
+    """Prepare a question about a picture that is no square, as most are not."""
+    content = [{"type": "image", "image": Image.new("RGB", (3, 2))}, {"type": "text", "text": "a"}]
+    try:
+        with panics_as_errors():
+            inputs: Any = processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+            )
+        for key, side in (("pixel_values", config.low_res_size), ("high_res_pixel_values", config.high_res_size)):
+            if inputs[key].shape != (1, 3, side, side) or not torch.isfinite(inputs[key]).all():
+                raise ValueError(f"{key} are {list(inputs[key].shape)}, or not finite")
+        if int((inputs["input_ids"] == config.image_token_id).sum()) != config.num_image_tokens:
+            raise ValueError("the chat template leaves the picture out, or shows it twice")
+        check_tokens(inputs["input_ids"], config)
+    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+        raise CheckpointError(
+            f"{name}: cannot prepare a question about a picture ({type(error).__name__}: {one_line(error)}); copy "
+            "tokenizer, processor and chat template beside the weights again"
+        ) from None
+
+
+def check_tokens(ids: torch.Tensor, config: MiniGeminiConfig) -> None:
+    """Check that the language model has a row for each token but the image's.
+
+    Raises:
+        RequestError: Names the token that is beyond its vocabulary.
+    """
+    highest, vocabulary = int(ids.masked_fill(ids == config.image_token_id, 0).max()), config.text_config.vocab_size
+    if highest >= vocabulary:
+        raise RequestError(f"the text has a token {highest}, but the language model {vocabulary}; ask without it")
+
+
+def check_generation(generation: GenerationConfig, config: MiniGeminiConfig, name: str) -> None:
+    """Check all that a checkpoint says about generating: what is not known to be harmless must not be set.
+
+    Raises:
+        CheckpointError: Names the setting.
+    """
+    vocabulary = config.text_config.vocab_size
+
+    def is_token(value: Any) -> bool:
+        return _is_count(value) and value < vocabulary
+
+    checks = _CHECKS | dict.fromkeys(("bos_token_id", "pad_token_id", "eos_token_id"), is_token)
+    checks["eos_token_id"] = lambda value: is_token(value) or _is_list(value, is_token)
+    checks |= dict.fromkeys(("suppress_tokens", "begin_suppress_tokens"), lambda value: _is_list(value, is_token))
+    checks["bad_words_ids"] = lambda value: _is_list(value, lambda words: bool(words) and _is_list(words, is_token))
+    for field, value in generation.to_diff_dict().items():
+        if value is None or field in _SPEAKING:
+            continue
+        if field not in checks:
+            raise CheckpointError(f"{name}: generation_config.json sets {field}, which is not used here; remove it")
+        if not checks[field](value):
+            raise CheckpointError(
+                f"{name}: generation_config.json has {field} {str(value)[:80]!r}, which is not valid; correct it, or "
+                "copy the file again"
+            )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_list(value: Any, is_one: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and len(value) <= 2**20 and all(map(is_one, value))
+
+
+_SPEAKING = frozenset(("_from_model_config", "_commit_hash", "transformers_version"))
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("max_new_tokens", "max_length", "min_length", "min_new_tokens", "top_k"), _is_count),
+    **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), _is_count),
+    **dict.fromkeys(("temperature", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"), _is_number),
+    **dict.fromkeys(("length_penalty", "max_time"), _is_number),
+    **dict.fromkeys(("repetition_penalty",), lambda value: _is_number(value) and value > 0),
+    **dict.fromkeys(("do_sample", "use_cache", "renormalize_logits", "early_stopping"), lambda x: isinstance(x, bool)),
+    **dict.fromkeys(("remove_invalid_values",), lambda value: isinstance(value, bool)),
+    # These change what `generate` gives back.
+    **dict.fromkeys(("output_attentions", "output_hidden_states", "output_scores"), lambda value: value is False),
+    **dict.fromkeys(("output_logits", "return_dict_in_generate", "is_assistant"), lambda value: value is False),
+    **dict.fromkeys(("num_beams", "num_return_sequences", "num_beam_groups"), lambda value: value == 1),
+    # Gemma and others name the cache of their time; those that are known need nothing from elsewhere.
+    "cache_implementation": lambda value: value in ("dynamic", "hybrid", "static", "sliding_window"),
+}

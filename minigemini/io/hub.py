@@ -1,0 +1,71 @@
+"""The hub: files by pattern into Hugging Face's cache. What is fetched is checked by whoever reads it."""
+
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from .errors import CheckpointError
+from .hashes import SUMS
+
+DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "*.txt", SUMS)
+"""Config, tokenizer, chat template and hashes: what a download takes besides weights. Never code."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form owner/name."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def check_folder_or_id(source: str) -> None:
+    """Refuse what is neither a folder nor has the form of a hub id.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        raise CheckpointError(f"{source}: a file, not a checkpoint folder; name the folder it lies in")
+    if not path.exists() and not is_hub_id(source):
+        raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name); check the path")
+
+
+def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
+    """Fetch the files of a model that fit the patterns; those already in the cache are not fetched again.
+
+    Raises:
+        CheckpointError: There is no such model, or it cannot be reached.
+    """
+    # Imported here: answering from a folder needs neither, and they take a while.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import ENDPOINT as HUB
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        offline = not _can_be_resolved(HUB)
+        return Path(snapshot_download(hub_id, allow_patterns=list(patterns), local_files_only=offline))
+    except GatedRepoError:
+        raise CheckpointError(
+            f"{hub_id}: access to it must be asked for on the hub; then log in with `hf auth login`"
+        ) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise CheckpointError(f"{hub_id}: neither a folder here nor a model on the hub; check the name") from None
+    except OSError as error:  # offline, no network, no space left
+        raise CheckpointError(
+            f"{hub_id}: no such folder here, and the hub does not give it ({type(error).__name__}); check the path, or "
+            "go online"
+        ) from None
+
+
+def _can_be_resolved(address: str) -> bool:
+    """Whether the hub's host has an address. Without one, its client tries for half a minute, often for a mere typo."""
+    if getproxies():  # the proxy resolves it
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, 443)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""An adapter and its base become one checkpoint folder, in the ordinary Transformers layout."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from .adapters import find_source
+from .atomic_write import written_aside
+from .errors import RequestError, one_line
+from .folder_lock import output_lock
+from .hashes import write_sums
+from .loading import load_config, load_model, load_processor
+from .placement import Placement, choose_dtype
+
+CARD = """\
+---
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+
+# {name}
+
+`{adapter}` merged into `{base}`, in {dtype}:
+
+    minigemini merge {adapter} {name}
+
+Its licence is that of the two.
+"""
+
+
+def merge(
+    model: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    base: str | os.PathLike[str] | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> Path:
+    """Write an adapter, merged into its base, as a whole checkpoint.
+
+    The folder is written beside `target` and renamed: it is there and whole, or not there.
+
+    Args:
+        model: the folder of an adapter, or a file of small parts.
+        target: the folder to write; its parent is there, it is not.
+        base: in place of the one that the adapter names.
+        dtype: of the weights; by itself that of the base.
+
+    Raises:
+        CheckpointError: adapter or base is not there or not whole, or the two do not fit each other.
+        RequestError: nothing to merge, or the folder cannot be written.
+        FolderInUseError: another process writes it.
+    """
+    target = Path(target).expanduser()
+    _check_target(target)
+    with output_lock(target):
+        return _merge(model, target, base, dtype)
+
+
+def _merge(
+    model: str | os.PathLike[str],
+    target: Path,
+    base: str | os.PathLike[str] | None,
+    dtype: str | torch.dtype | None,
+) -> Path:
+    _check_target(target)  # again: another process may have just made it
+    found = find_source(model, base)
+    if found.adapter is None:
+        raise RequestError(f"{model}: a whole checkpoint, so there is nothing to merge; name an adapter")
+    config = load_config(found.folder)
+    processor = load_processor(found.folder, config)
+    chosen = choose_dtype(dtype or config.dtype, torch.device("cpu"))
+    merged = load_model(found.folder, config, Placement(torch.device("cpu"), chosen))
+    found.adapter.merge_into(merged)
+    named = base or found.adapter.base
+    card = CARD.format(name=target.name, adapter=model, base=named, dtype=str(chosen).removeprefix("torch."))
+    try:
+        with written_aside(target) as aside:
+            merged.save_pretrained(aside)
+            processor.save_pretrained(aside)
+            (aside / "README.md").write_text(card, encoding="utf-8")
+            write_sums(aside)
+    except (OSError, SafetensorError) as error:
+        raise RequestError(f"{target}: cannot be written ({one_line(error)}); name a folder elsewhere") from None
+    return target
+
+
+def _check_target(target: Path) -> None:
+    """Refuse a place where nothing can be written, before anything is loaded."""
+    if target.exists() or target.is_symlink():
+        raise RequestError(f"{target}: exists already; name a folder that does not")
+    if not target.parent.is_dir():
+        raise RequestError(f"{target}: no folder {target.parent} to write into; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise RequestError(f"{target}: {target.parent} may not be written into; name a folder elsewhere")

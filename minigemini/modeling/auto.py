@@ -1,0 +1,26 @@
+"""Registers the model with Transformers' Auto classes. `minigemini.lazy_registration` says when this is imported."""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+
+from .configuration import MiniGeminiConfig
+from .generation import MiniGeminiForConditionalGeneration
+from .image_processing import MiniGeminiImageProcessor
+from .model import MiniGeminiModel, MiniGeminiPreTrainedModel
+from .outputs import MiniGeminiImageFeatures
+from .processing import MiniGeminiProcessor
+
+AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
+AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
+AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
+AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
+AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+
+__all__ = [
+    "MiniGeminiConfig",
+    "MiniGeminiForConditionalGeneration",
+    "MiniGeminiImageFeatures",
+    "MiniGeminiImageProcessor",
+    "MiniGeminiModel",
+    "MiniGeminiPreTrainedModel",
+    "MiniGeminiProcessor",
+]

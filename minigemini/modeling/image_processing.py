@@ -1,0 +1,178 @@
+"""Pictures to pixels: one high-resolution tensor per picture, and the low-resolution one that is made from it."""
+
+from typing import Any
+
+import numpy as np
+from einops import rearrange
+from PIL import Image
+from transformers.image_processing_backends import PilBackend
+from transformers.image_processing_utils import BatchFeature, get_size_dict
+from transformers.image_utils import (
+    OPENAI_CLIP_MEAN,
+    OPENAI_CLIP_STD,
+    ChannelDimension,
+    ImageInput,
+    PILImageResampling,
+    SizeDict,
+    infer_channel_dimension_format,
+    to_numpy_array,
+)
+from transformers.processing_utils import ImagesKwargs, Unpack
+from transformers.utils import TensorType
+
+from ..images.safe_images import open_stored, upright
+from .resizing import fit, look_up, shrink
+
+
+class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
+    """Arguments beyond those that every image processor has.
+
+    high_res_size: Side of the high-resolution picture in pixels.
+    """
+
+    high_res_size: int | dict[str, int] | SizeDict
+
+
+class MiniGeminiImageProcessor(PilBackend):
+    """Make both tensors of a picture, one row per picture in each; the model cuts the tiles.
+
+    Args:
+        size: The low-resolution picture, all tiles together, e.g. `{"height": 672, "width": 672}`.
+        high_res_size: The high-resolution picture, e.g. `{"height": 1536, "width": 1536}`.
+        do_pad: Pad to a square with the mean colour first. Without it (the paper's alignment stage) the shortest side
+            is resized and the rest cropped away.
+
+    Raises:
+        ValueError: If a size is not a square.
+    """
+
+    model_input_names = ["pixel_values", "high_res_pixel_values"]  # noqa: RUF012
+    valid_kwargs = MiniGeminiImageProcessorKwargs
+    resample = PILImageResampling.BICUBIC
+    image_mean = OPENAI_CLIP_MEAN
+    image_std = OPENAI_CLIP_STD
+    size = {"height": 336, "width": 336}  # noqa: RUF012
+    high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
+    do_pad = True
+    do_resize = True
+    do_center_crop = True
+    do_rescale = True
+    do_normalize = True
+
+    def __init__(self, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]):
+        super().__init__(**kwargs)  # type: ignore[misc]
+
+    def preprocess(self, images: ImageInput, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]) -> BatchFeature:
+        """Preprocess one picture or several.
+
+        Returns:
+            `pixel_values` (images, 3, size, size), `high_res_pixel_values` (images, 3, high_res_size, high_res_size).
+        """
+        return super().preprocess(images, **kwargs)
+
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Open what is given by its path or data URI, within the limits of `pictures`. An address is refused.
+
+        Raises:
+            PictureError: A picture is not read.
+        """
+        if isinstance(image_url_or_urls, str):
+            return open_stored(image_url_or_urls)
+        return super().fetch_images(image_url_or_urls)
+
+    def process_image(  # type: ignore[override]
+        self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
+    ) -> Image.Image | np.ndarray:
+        """Bring any accepted picture into mode RGB; an array of other values than bytes into the layout (3, H, W).
+
+        It is turned as its EXIF says. Transparency is dropped, as published models saw it; Transformers would
+        composite it onto white.
+        """
+        if isinstance(image, Image.Image):
+            image = upright(image)
+            return image if image.mode == "RGB" else image.convert("RGB")
+        array = to_numpy_array(image)
+        if input_data_format is None:
+            input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
+        if input_data_format == ChannelDimension.LAST:
+            array = rearrange(array, "h w c -> c h w")
+        # Arrays have lost their mode: one channel is grey, a fourth is alpha.
+        array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
+        return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
+
+    def pad_to_square(self, image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+        """Centre (3, H, W) on a square of one colour."""
+        _, height, width = image.shape
+        side = max(height, width)
+        if height == width:
+            return image
+        canvas = np.empty((3, side, side), dtype=image.dtype)
+        canvas[:] = np.array(colour, dtype=image.dtype)[:, None, None]
+        top, left = (side - height) // 2, (side - width) // 2
+        canvas[:, top : top + height, left : left + width] = image
+        return canvas
+
+    def _preprocess(  # type: ignore[override]
+        self,
+        images: list[Image.Image | np.ndarray],
+        *,
+        do_pad: bool,
+        do_resize: bool,
+        do_center_crop: bool,
+        do_rescale: bool,
+        do_normalize: bool,
+        size: SizeDict,
+        high_res_size: SizeDict,
+        resample: PILImageResampling,
+        rescale_factor: float,
+        image_mean: tuple[float, ...],
+        image_std: tuple[float, ...],
+        return_tensors: str | TensorType | None,
+        **_: Any,
+    ) -> BatchFeature:
+        def to_values(image: np.ndarray) -> np.ndarray:
+            if do_rescale:
+                image = self.rescale(image, rescale_factor)
+            return self.normalize(image, image_mean, image_std) if do_normalize else image
+
+        assert size.height is not None
+        assert high_res_size.height is not None
+        colour = tuple(int(mean * 255) for mean in image_mean) if do_pad else None
+        side_px = high_res_size.height if do_resize else None
+        # Each of 256 bytes is worked out once.
+        table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+        low_res, high_res = [], []
+        for picture in images:
+            if isinstance(picture, Image.Image):
+                image = rearrange(np.asarray(fit(picture, side_px, colour, resample)), "h w c -> c h w")
+            else:
+                image = picture if colour is None else self.pad_to_square(picture, colour)
+                image = self.resize(image, SizeDict(shortest_edge=side_px), resample) if do_resize else image
+            if do_center_crop:
+                image = self.center_crop(image, high_res_size)
+            image = look_up(image, table) if image.dtype == np.uint8 else to_values(image)
+            high_res.append(image)
+            low_res.append(shrink(image, size.height))
+        values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
+        if len(images) == 1:  # stacking would copy them
+            return BatchFeature({name: of[0][None] for name, of in values.items()}, tensor_type=return_tensors)
+        return BatchFeature(values, tensor_type=return_tensors)
+
+    def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        kwargs = super()._standardize_kwargs(**kwargs)
+        kwargs["size"] = _square(size, "size")
+        kwargs["high_res_size"] = _square(high_res_size, "high_res_size")
+        return kwargs
+
+    def _validate_preprocess_kwargs(self, high_res_size: SizeDict, **kwargs: Any) -> None:  # type: ignore[override]
+        # What is cropped is the high-resolution picture; there is no crop size of its own.
+        super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
+
+
+def _square(size: Any, name: str) -> SizeDict:
+    size = (
+        size if isinstance(size, SizeDict) else SizeDict(**get_size_dict(size, default_to_square=True, param_name=name))
+    )
+    if not size.height or size.height != size.width:
+        raise ValueError(f"{name} must be a square, but is {size.height} x {size.width}: give height and width alike.")
+    return size

@@ -1,0 +1,106 @@
+"""Parameters that train and that are frozen, by part, and the bytes they take: no weight is read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...conversion import PUBLISHED
+from ...inference.model_report import part_of
+from ...io.errors import CheckpointError
+from ...io.loading import empty_model, load_config
+from ...io.quantization import NF4_BLOCK
+from ...modeling import MiniGeminiForConditionalGeneration
+from .. import trainable
+from ..build_model import configure, find_base
+from ..recipe import Pretraining, Recipe
+from ..settings import RecipeError, Settings
+
+MOMENT_BYTES = {"adamw": 8, "adamw-8bit": 2}
+"""Of an optimiser's state, per parameter."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a device holds where nothing is sharded.
+
+    Attributes:
+        trained, frozen: parameters by part.
+        bytes: of weights, gradients and the optimiser's moments; activations come on top.
+    """
+
+    trained: Mapping[str, int]
+    frozen: Mapping[str, int]
+    bytes: int
+
+
+def count(recipe: Settings, device: torch.device) -> Counted:
+    """Count what a recipe of either kind builds on a device.
+
+    Raises:
+        RecipeError: There is neither what a stage starts from nor what was published under that name.
+    """
+    if isinstance(recipe, Pretraining):
+        return _task(recipe)
+    assert isinstance(recipe, Recipe)
+    return _stage(recipe, _on_meta(recipe), device)
+
+
+def _task(recipe: Pretraining) -> Counted:
+    from minigemini_models.pretraining import TASKS  # brings the drawn world with it
+
+    with torch.device("meta"):
+        task = TASKS[recipe.task](recipe)
+    trained, frozen = _by_part(task.lesson, task.parts, "model.")
+    held = 4 * frozen.total()  # all in float32
+    return Counted(trained, frozen, held + _trained_bytes(recipe, trained))
+
+
+def _stage(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: torch.device) -> Counted:
+    plain = recipe if recipe.adapter == "none" else replace(recipe, adapter="none", stage="align")
+    trained, frozen = _by_part(model, trainable.declared(plain, model.config))
+    layers: Any = model.model.language_model.layers
+    linears = [module for module in layers.modules() if isinstance(module, nn.Linear)]
+    if recipe.adapter != "none":
+        frozen["originals beside PEFT's copies"] = trained.total()
+        trained["adapter"] = sum(recipe.lora_rank * (x.in_features + x.out_features) for x in linears)
+    each = trainable.frozen_dtype(recipe.precision, device).itemsize
+    held = each * frozen.total()
+    if recipe.adapter == "qlora":
+        in_4_bits = sum(x.weight.numel() for x in linears)
+        held -= round((each - 0.5 - 4 / NF4_BLOCK) * in_4_bits)
+    return Counted(trained, frozen, held + _trained_bytes(recipe, trained))
+
+
+def _by_part(module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> tuple[Counter[str], Counter[str]]:
+    """Parameters of declared parts and of all others, whose names are the model's behind a prefix."""
+    trained, frozen = Counter[str](), Counter[str]()
+    for name, parameter in module.named_parameters():
+        part = trainable.part_of(name, parts)
+        (frozen if part is None else trained)[part or part_of(name.removeprefix(prefix))] += parameter.numel()
+    return trained, frozen
+
+
+def _trained_bytes(recipe: Settings, trained: Counter[str]) -> int:
+    """Weights and gradients in float32, and moments."""
+    return trained.total() * (4 + 4 + MOMENT_BYTES[recipe.optimiser])
+
+
+def _on_meta(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
+    """The model without weights: of the base's config, or of the published one while the base is not here."""
+    try:
+        source = find_base(recipe)
+        config, tensors = load_config(source.folder), source.checkpoint.tensors
+    except RecipeError:
+        name = "-".join(recipe.name.split("-")[:2])
+        if name not in PUBLISHED:
+            raise
+        config = PUBLISHED[f"{name}-HD" if "-HD-" in recipe.name else name].config()
+        tensors = None
+    try:
+        return empty_model(configure(recipe, config), tensors, recipe.base)
+    except CheckpointError as error:
+        raise RecipeError(f"{recipe.name}: {error}") from None

@@ -1,0 +1,154 @@
+"""Every recipe by its name; those of the published models, from a table, each function deriving from the one above.
+
+Figures are the paper's (arXiv 2403.18814, section 4.1 and appendix) and those of the scripts that its authors published
+(github.com/dvlab-research/MGM, `scripts/*/train/*.sh`); where only the scripts say it, the comment says so.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from minigemini_models.nano.nano_recipes import ROOT, nano_recipes
+
+from .recipe import STAGE_1_FILE, DataPart, Recipe
+from .settings import RecipeError, Settings
+
+CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
+"""558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
+CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_500_000)
+"""643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR, and
+13K of generation (8K re-captions, 5K in-context prompts): the one file that the scripts name holds them all."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What differs between the published models."""
+
+    instruct_rate: float = 2e-5
+    small_parts_rate: float = 1.0
+    """In stage 2; the scripts' `lr_multi`."""
+    align_format: str | None = "plain"
+    """None: the scripts train stage 1 in the model's own chat format."""
+    hd: bool = True
+
+
+FIGURES = {
+    "2B": Figures(align_format=None, hd=False),  # scripts/gemma: --version gemma in both stages
+    "7B": Figures(),
+    "8B": Figures(),
+    "13B": Figures(),
+    "8x7B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
+    "34B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
+}
+
+
+def align(size: str) -> Recipe:
+    """Stage 1: mining and the projector learn to hand on what the frozen encoders see, on captions."""
+    figures = FIGURES[size]
+    return Recipe(
+        name=f"MGM-{size}-align",
+        stage="align",
+        base=f"models/MGM-{size}-start",
+        data=(CAPTIONS,),
+        chat_format=figures.align_format,
+        crop=True,
+        learning_rate=1e-3,
+        global_batch=256,
+        micro_batch=16,
+        max_length=2048,
+        checkpoint_every=500,
+    )
+
+
+def instruct(size: str) -> Recipe:
+    """Stage 2: the whole language model learns to converse about pictures, starting from stage 1."""
+    figures, first = FIGURES[size], align(size)
+    return replace(
+        first,
+        name=f"MGM-{size}-instruct",
+        stage="instruct",
+        base=f"runs/{first.name}/{STAGE_1_FILE}",
+        data=(CONVERSATIONS,),
+        chat_format=None,
+        crop=False,
+        learning_rate=figures.instruct_rate,
+        small_parts_rate=figures.small_parts_rate,
+        global_batch=128,
+        micro_batch=8,
+    )
+
+
+def instruct_hd(size: str) -> Recipe:
+    """Stage 2 of an HD model: from the normal model's stage 1, with 2 x 2 tiles and the whole picture."""
+    return replace(instruct(size), name=f"MGM-{size}-HD-instruct", geometry="hd", max_length=4096, micro_batch=4)
+
+
+def lora(recipe: Recipe) -> Recipe:
+    """A stage 2 that trains an adapter; rank, rates and dropout are those of LLaVA-1.5's `finetune_lora.sh`.
+
+    The base is a whole checkpoint, stage 1 included, because the adapter is loaded over it.
+    """
+    return replace(
+        recipe,
+        name=f"{recipe.name}-lora",
+        base=f"models/{recipe.name.removesuffix('-instruct')}-aligned",
+        geometry="base",
+        adapter="lora",
+        learning_rate=2e-4,
+        small_parts_rate=0.1,
+    )
+
+
+def qlora(recipe: Recipe) -> Recipe:
+    """The same over weights in 4 bits."""
+    return replace(lora(recipe), name=f"{recipe.name}-qlora", adapter="qlora")
+
+
+def _published() -> dict[str, Recipe]:
+    recipes: list[Recipe] = []
+    for size, figures in FIGURES.items():
+        whole = [instruct(size)] + ([instruct_hd(size)] if figures.hd else [])
+        recipes += [align(size), *whole, *map(lora, whole), *map(qlora, whole)]
+    return {recipe.name: recipe for recipe in recipes}
+
+
+PUBLISHED_RECIPES = _published()
+RECIPES: dict[str, Settings] = PUBLISHED_RECIPES | nano_recipes()
+"""Every recipe by its name."""
+
+
+def usual_folder(name: str) -> Path:
+    """Where a run of this recipe keeps its work unless told otherwise."""
+    return Path(ROOT if name in nano_recipes() else "runs") / name
+
+
+def find_recipe(name: str) -> Settings:
+    """The recipe of a name.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    if name not in RECIPES:
+        import difflib
+
+        near = difflib.get_close_matches(name, RECIPES, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`minigemini train --list` names them"
+        raise RecipeError(f"unknown recipe {name!r}; {hint}")
+    return RECIPES[name]
+
+
+def how_to_make(base: str) -> str | None:
+    """The command that makes what a recipe starts from; None for what no recipe does."""
+    from ..conversion.published_models import ENCODERS, LANGUAGE_MODELS
+
+    for name in PurePosixPath(base).parts:
+        if name in RECIPES:
+            return f"minigemini train {name}"
+    name = base.removeprefix("models/")
+    size = name.removeprefix("MGM-").removesuffix("-start").removesuffix("-aligned").removesuffix("-HD")
+    if size not in LANGUAGE_MODELS or not name.endswith(("-start", "-aligned")):
+        return None
+    low_res, high_res = (encoder.hub_id for encoder in ENCODERS.values())
+    words = ["minigemini assemble", base, "--llm", LANGUAGE_MODELS[size].hub_id]
+    words += ["--low-res-encoder", low_res, "--high-res-encoder", high_res]
+    words += ["--stage1", f"runs/MGM-{size}-align/{STAGE_1_FILE}"] if name.endswith("-aligned") else []
+    return " ".join(words + ["--hd"] * ("-HD-" in name))

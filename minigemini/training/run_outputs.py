@@ -1,0 +1,105 @@
+"""What a run leaves behind, in the form that the rest of the house loads."""
+
+import copy
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from ..io.atomic_write import written_aside
+from ..io.connector import save_small_parts
+from ..io.hashes import write_sums
+from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from .build_model import Built
+from .recipe import ADAPTER, CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, Pretraining, Recipe
+from .settings import Settings
+from .trainer import StageTrainer
+
+
+def result_path(recipe: Settings, folder: Path) -> Path:
+    """Where the result of a run lies: a file of some parts, an adapter's folder, or a checkpoint's."""
+    if isinstance(recipe, Pretraining):
+        return folder / PRETRAINED_FILE.get(recipe.task, CHECKPOINT)
+    assert isinstance(recipe, Recipe)
+    if recipe.stage == "align":
+        return folder / STAGE_1_FILE
+    return folder / (CHECKPOINT if recipe.adapter == "none" else ADAPTER)
+
+
+def whole_weights(trainer: StageTrainer, lesson: nn.Module) -> dict[str, Tensor]:
+    """All parameters by their names in the lesson; ranks that hold shards gather them, so call it on all."""
+    if trainer.is_deepspeed_enabled:
+        return trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_fsdp_enabled:
+        sharded = cast(nn.Module, trainer.model).named_parameters()
+        return {
+            # One at a time, and onto the CPU; a copy, because what was gathered may be a promise.
+            name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to("cpu", copy=True)
+            for name, tensor in sharded
+        }
+    return dict(lesson.named_parameters())
+
+
+def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write what a stage leaves, whole or not at all; one that is there is replaced.
+
+    Args:
+        recipe: of the stage.
+        built: what it trained.
+        weights: all of them, by their names in the lesson.
+        path: see `result_path`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+    if recipe.stage == "align":
+        save_small_parts(_holding(weights, built.model), path, base=built.base)
+    elif recipe.adapter == "none":
+        save_checkpoint(weights, built.model, built.processor, built.stored, path)
+    else:
+        adapted: Any = built.lesson.model
+        (settings,) = adapted.peft_config.values()
+        settings.base_model_name_or_path = built.base
+        shutil.rmtree(path, ignore_errors=True)
+        with written_aside(path) as aside:
+            adapted.save_pretrained(aside, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()})
+            write_sums(aside)
+
+
+def save_checkpoint(
+    weights: Mapping[str, Tensor],
+    like: MiniGeminiForConditionalGeneration,
+    processor: MiniGeminiProcessor,
+    dtype: torch.dtype,
+    path: Path,
+) -> None:
+    """Write a whole checkpoint of these weights, with the config and the generation settings of the model `like`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    model: Any = _holding({name: tensor.detach().to("cpu", dtype) for name, tensor in weights.items()}, like)
+    model.config.dtype = dtype
+    shutil.rmtree(path, ignore_errors=True)
+    with written_aside(path) as aside:
+        model.save_pretrained(aside)
+        processor.save_pretrained(aside)
+        write_sums(aside)
+
+
+def _holding(
+    weights: Mapping[str, Tensor], like: MiniGeminiForConditionalGeneration
+) -> MiniGeminiForConditionalGeneration:
+    """A model of these tensors, without a copy: the one that trained may hold shards, and be in another dtype."""
+    with torch.device("meta"):
+        model = MiniGeminiForConditionalGeneration(copy.deepcopy(like.config))
+    # Detached: assigning a parameter would set whether it trains. A tied head is not among them, hence not strict.
+    model.load_state_dict({name: tensor.detach() for name, tensor in weights.items()}, strict=False, assign=True)
+    model.tie_weights()
+    model.generation_config = like.generation_config
+    return model

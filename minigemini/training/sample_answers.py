@@ -1,0 +1,56 @@
+"""What a model that has trained now says to some of the samples that it was trained on."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+
+from ..data.mixture import Mixture
+from ..data.schema import Sample, SampleError
+from ..images.decoders import open_apart
+from .build_model import Built
+from .recipe import Recipe
+
+SHOWN_SAMPLES, ANSWER_TOKENS = 4, 64
+
+
+@torch.no_grad()
+def some_answers(built: Built, recipe: Recipe, mixture: Mixture) -> list[tuple[Sample, str]]:
+    """What the trained model says to the first turn of a few samples, by the prompts that it was trained with."""
+    model: Any = built.model
+    device = next(model.parameters()).device
+    model.eval()
+    said = []
+    for sample in islice(_readable(mixture), SHOWN_SAMPLES):
+        pictures = iter(sample.pictures)
+        parts = [
+            {"type": "image", "image": open_apart(next(pictures))} if part["type"] == "image" else dict(part)
+            for message in sample.messages[:1]
+            for part in message["content"]
+            if recipe.chat_format != "plain" or part["type"] == "image"
+        ]
+        inputs: Any = built.processor.apply_chat_template(
+            [{"role": "user", "content": parts}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            tokens = model.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False, use_cache=True)
+        new = tokens[0, inputs["input_ids"].shape[1] :]
+        said.append((sample, built.processor.decode(new, skip_special_tokens=True).strip()))
+    return said
+
+
+def _readable(mixture: Mixture) -> Iterator[Sample]:
+    for number in mixture.epoch(0):
+        try:
+            sample = mixture[int(number)]
+            for picture in sample.pictures:
+                open_apart(picture)
+        except (SampleError, ValueError):
+            continue
+        if sample.messages[0]["role"] == "user":
+            yield sample

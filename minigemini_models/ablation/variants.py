@@ -1,0 +1,207 @@
+"""What is varied, and which of the paper's findings that can show (arXiv 2403.18814, tables 2 and 3).
+
+The paper's models and ours have the same parts and the same ratios; ours are a thousand times smaller and live in a
+drawn world of numbers and coloured things. TextVQA is read as "reads a number", MME as questions of yes and no, MM-Vet
+as what is left: descriptions, colours, counts, places.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from minigemini.training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
+from minigemini.training.settings import Settings
+
+from ..nano.nano_recipes import SMALL, STAGE_1_RATE
+
+Encoder = Literal["narrow", "wide"]
+WIDTHS: dict[Encoder, int] = {"narrow": 12, "wide": 24}
+"""Channels of the ConvNeXt's first stage."""
+_SIZES: dict[str, Any] = {
+    **SMALL,
+    "workers": 0,  # as many runs go on as there are cores
+    "world": "small",
+    "low_res_width": 96,
+    "low_res_layers": 4,
+    "text_width": 128,
+    "text_layers": 4,
+    "watch": "none",
+}
+
+FEATURES_GB = 15.0
+"""What the encoders' kept outputs may take on disk; variants and seeds share them."""
+
+READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
+
+LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 3000, 300
+"""Of 32 samples, each once for all variants; the language model once a seed."""
+MINING_STEPS, ALIGN_SAMPLES = 300, 800
+"""Before stage 2, of 16 samples a step, once for all variants that differ in nothing until then."""
+STAGE_2_BATCH = 4
+"""Where samples are few, many small steps read more than few large ones (docs/experiments.md)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row.
+
+    Attributes:
+        name: what a reader calls it.
+        encoder: the high-resolution one; None is the baseline, which has no mining.
+        high_res_size: pixels a side of what it sees.
+        data: samples of stage 2, by what is drawn.
+        hd: whether stage 2 extends the tokens, by 2 x 2 tiles and the whole picture, each of `high_res_size`. Scenes
+            have 256 pixels a side, so tiles of 128 see them as they were drawn.
+    """
+
+    name: str
+    encoder: Encoder | None = "wide"
+    high_res_size: int = 256
+    data: tuple[tuple[str, int], ...] = ((READING, 6000), (QUESTIONS, 1000), (CAPTIONS, 1000))
+    hd: bool = False
+
+
+MINING = Variant("mining")
+BASELINE = Variant("no mining", encoder=None)
+SMALLER_PICTURE = Variant("mining, high-res picture of half the size", high_res_size=128)
+SMALLER_ENCODER = Variant("mining, ConvNeXt of half the width", encoder="narrow")
+NO_READING = replace(MINING, name="mining, no reading in stage 2", data=MINING.data[1:])
+NO_CAPTIONS = replace(MINING, name="mining, no descriptions in stage 2", data=MINING.data[:-1])
+EXTENDED = replace(SMALLER_PICTURE, name="mining, token extension", hd=True)
+VARIANTS = (BASELINE, SMALLER_PICTURE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One of the paper's comparisons.
+
+    Attributes:
+        name: what was found.
+        worse, better: variants that are to show it.
+        column: of our measures.
+        paper: what was measured there, and the worse and the better figure.
+    """
+
+    name: str
+    worse: Variant
+    better: Variant
+    column: str
+    paper: tuple[str, float, float]
+
+
+FINDINGS = (
+    Finding("patch info mining reads more", BASELINE, MINING, "reading", ("TextVQA, LR 336", 58.2, 61.5)),
+    Finding("a larger high-res picture, too", SMALLER_PICTURE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)),
+    Finding("a larger high-res encoder, too", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)),
+    Finding("data that reads, too (TextCaps)", NO_READING, MINING, "reading", ("TextVQA", 59.0, 63.2)),
+    Finding("detailed descriptions help (ShareGPT4V)", NO_CAPTIONS, MINING, "the rest", ("MM-Vet", 33.8, 34.2)),
+    Finding("more visual tokens read more", SMALLER_PICTURE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
+)
+
+
+def encoders(share: float) -> dict[str, Pretraining]:
+    """Every encoder by its folder, trained alike and before all else."""
+    first = Pretraining(
+        name="ablation-low-res-encoder",
+        task="low-res-encoder",
+        steps=_steps(LOW_RES_STEPS, share),
+        learning_rate=1e-3,
+        global_batch=32,
+        micro_batch=32,
+        **_SIZES,
+    )
+    found = {"low-res-encoder": first}
+    for encoder, width in WIDTHS.items():
+        found[f"high-res-encoder-{encoder}"] = replace(
+            first,
+            name=f"ablation-high-res-encoder-{encoder}",
+            task="high-res-encoder",
+            steps=_steps(HIGH_RES_STEPS, share),
+            learning_rate=3e-3,
+            high_res_width=width,
+        )
+    return found
+
+
+def language(seed: int, share: float) -> Pretraining:
+    """The language model alone, of a seed that its variants share."""
+    return Pretraining(
+        name=f"ablation-language-{seed}",
+        task="language",
+        steps=_steps(LANGUAGE_STEPS, share),
+        learning_rate=1e-3,
+        global_batch=32,
+        micro_batch=32,
+        **_SIZES | {"seed": seed},
+    )
+
+
+def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, Settings]:
+    """What goes before stage 2, by its folders: mining or the projector on dense labels, then stage 1."""
+    home = f"{root}/{aligned_folder(variant, seed)}"
+    encoder = variant.encoder
+    mining = replace(
+        language(seed, share),
+        name=f"ablation-mining-{seed}",
+        task="mining",
+        steps=_steps(MINING_STEPS, share),
+        learning_rate=4e-3,
+        global_batch=16,
+        micro_batch=16,
+        high_res_width=WIDTHS[encoder or "wide"],
+        high_res_size=variant.high_res_size,
+        low_res_encoder=f"{root}/low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
+        high_res_encoder=encoder and f"{root}/high-res-encoder-{encoder}/{PRETRAINED_FILE['high-res-encoder']}",
+        language=f"{root}/language-{seed}/{PRETRAINED_FILE['language']}",
+    )
+    align = Recipe(
+        name=f"ablation-align-{seed}",
+        stage="align",
+        base=f"{home}/mining/{CHECKPOINT}",
+        data=(_part(CAPTIONS, ALIGN_SAMPLES, share),),
+        learning_rate=STAGE_1_RATE,
+        global_batch=16,
+        micro_batch=16,
+        max_length=512,
+        gradient_checkpointing=False,
+        features=f"{root}/features",
+        features_gb=FEATURES_GB,
+        **{name: value for name, value in _SIZES.items() if name in SMALL or name == "watch"},
+        seed=seed,
+    )
+    return {"mining": mining, "align": align}
+
+
+def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
+    """Stage 2, the variant's own."""
+    align = alignment(variant, seed, root, share)["align"]
+    assert isinstance(align, Recipe)
+    return replace(
+        align,
+        name=f"ablation-instruct-{seed}",
+        stage="instruct",
+        base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
+        data=tuple(_part(what, count, share) for what, count in variant.data),
+        geometry="hd" if variant.hd else "base",
+        global_batch=STAGE_2_BATCH,
+        micro_batch=STAGE_2_BATCH,
+        learning_rate=1e-3,
+        small_parts_rate=0.3,
+    )
+
+
+def aligned_folder(variant: Variant, seed: int) -> str:
+    """Where the steps before stage 2 lie; variants that differ in nothing until then share them."""
+    return f"aligned-{variant.encoder or 'no-mining'}-{variant.high_res_size}-{seed}"
+
+
+def folder_of(variant: Variant, seed: int) -> str:
+    """Where a variant's stage 2 of a seed, and its answers, lie."""
+    return f"{variant.name.replace(',', '').replace(' ', '-')}-{seed}"
+
+
+def _steps(steps: int, share: float) -> int:
+    return max(1, round(steps * share))
+
+
+def _part(what: str, count: int, share: float) -> DataPart:
+    return DataPart(f"drawn:{what}#{max(1, round(count * share))}")

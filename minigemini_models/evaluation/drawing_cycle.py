@@ -1,0 +1,113 @@
+"""Cycle accuracy: from a request to a picture, and from the picture back to what was asked for.
+
+What is in a picture is said by `things`, which is no network, and, where a model is asked, by that model too.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+
+from PIL import Image
+from tqdm import tqdm
+
+from minigemini.evaluation.statistics import wilson
+from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError
+
+from ..samples.image_plans import KINDS, Plan, sample_painting
+from ..samples.image_requests import sample_wish
+from ..samples.request_phrases import DRAW
+from ..scenes.splits import EVALUATION_STREAM, evaluation
+from .shape_detector import Verdict, find_things, judge
+
+NOTHING = Verdict(False, False, False, False)
+QUESTION = "What is in the picture?"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One request and what came of it.
+
+    Attributes:
+        plan: what was asked for.
+        kind: of plan.
+        caption: what the painter was given; None where the model wrote none.
+        image: what it drew.
+        verdict: what is right in it.
+        said: what the model says is in it; None where none was asked.
+    """
+
+    plan: Plan
+    kind: str
+    caption: str | None
+    image: Image.Image | None
+    verdict: Verdict
+    said: str | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether the model names everything that was asked for, with its colour."""
+        answer = f" {(self.said or '').lower().rstrip('.')} ".replace(",", " ,")
+        return all(f" {item.phrase().removesuffix(item.place or '').strip()} " in answer for item in self.plan.items)
+
+
+def draw_captions(painter: Painter, samples: int, drawing: Drawing | None = None) -> list[Drawn]:
+    """Fresh plans in the painter's own words, of all kinds in turn, each with a seed of its own."""
+    return list(tqdm(_captions(painter, samples, drawing or Drawing()), total=samples, desc="painter", leave=False))
+
+
+def draw_requests(engine: Engine, painter: Painter, samples: int, drawing: Drawing | None = None) -> list[Drawn]:
+    """Fresh plans in everyday words: the model writes the caption, the painter draws it, the model says what it is."""
+    wishes = _requests(engine, painter, samples, drawing or Drawing())
+    return list(tqdm(wishes, total=samples, desc="cycle", leave=False))
+
+
+def table(drawn: Sequence[Drawn]) -> str:
+    """Shares that are right as a Markdown table: a row per kind of plan, and one for all of them."""
+    names = [field.name for field in fields(Verdict)]
+    asked = any(one.said is not None for one in drawn)
+    rows = [f"| kind | {' | '.join(names)} | all of it |{' and told |' if asked else ''}"]
+    rows.append("|---" * (len(names) + 2 + asked) + "|")
+    for kind in (*KINDS, None):
+        those = [one for one in drawn if kind in (None, one.kind)]
+        if not those:
+            continue
+        counts = [sum(getattr(one.verdict, name) for one in those) for name in (*names, "right")]
+        counts += [sum(one.verdict.right and one.told for one in those)] if asked else []
+        cells = [f"{count / len(those):.1%}" for count in counts]
+        if kind is None:
+            low, high = wilson(counts[len(names)], len(those))
+            cells[len(names)] += f" ({low:.1%} to {high:.1%})"
+        rows.append(f"| {kind or 'all'}, n={len(those)} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _plans() -> Iterator[tuple[int, str]]:
+    seed = 0
+    while True:
+        yield from ((seed, kind) for kind in KINDS)
+        seed += 1
+
+
+def _captions(painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
+    for number, (seed, kind) in enumerate(islice(_plans(), samples)):
+        plan, _ = sample_painting(seed, kind, EVALUATION_STREAM)
+        image = painter.draw(plan.caption(), replace(drawing, seed=number), progress=False)[0].image
+        yield Drawn(plan, kind, plan.caption(), image, judge(plan, find_things(image)))
+
+
+def _requests(engine: Engine, painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
+    for number, (seed, kind) in enumerate(islice(_plans(), samples)):
+        plan, asked = sample_wish(seed, kind, evaluation())
+        conversation = Conversation(engine)
+        try:
+            with conversation.request(asked.removesuffix(DRAW).strip()) as stream:
+                reply = stream.draw(painter, replace(drawing, seed=number), progress=False)
+        except RequestError:  # a caption that the painter has no words for
+            yield Drawn(plan, kind, None, None, NOTHING, "")
+            continue
+        if not reply.pictures:
+            yield Drawn(plan, kind, None, None, NOTHING, "")
+            continue
+        image = reply.pictures[0].image
+        said = conversation.ask(QUESTION).text
+        yield Drawn(plan, kind, reply.captions[-1], image, judge(plan, find_things(image)), said)

@@ -1,0 +1,216 @@
+"""What is in a small picture of coloured things, found without any network: by drawing every thing that there is.
+
+A thing is a group of pixels that stand off from the ground. Its name and colour are those of the drawing that, brought
+to the same size on the same ground, comes nearest to it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+
+import numpy as np
+from PIL import Image
+
+from ..samples.image_plans import RELATIONS, Item, Plan, place_of
+from ..scenes.colors import COLOURS
+from ..scenes.concepts import TINTED_NAMES
+from ..scenes.shapes import render
+
+_TEMPLATE_PX, _GRID = 32, 16
+_TILTS = range(-12, 13, 6)
+_STANDS_OFF = 40.0
+"""Least RGB distance from the ground of a pixel that belongs to a thing."""
+_LEAST_PIXELS = 12
+_MAYBE = 70.0
+"""Greatest RGB distance from a named colour of a pixel that may be of that colour."""
+_ASPECT_WEIGHT = 6000.0
+_MOST_ERROR = 0.35
+"""Share of a drawing's contrast with the ground beyond which something is none of the things there are."""
+_BESIDE = 5 / 64
+"""Of the picture's side: how much further left (or up) the one of two must be."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thing that was found.
+
+    Attributes:
+        name, colour: of the nearest drawing; None where none is near.
+        x, y: its middle, as shares of the picture's sides.
+        error: mean squared RGB distance to that drawing, as a share of its own to the ground.
+    """
+
+    name: str | None
+    colour: str | None
+    x: float
+    y: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a picture meets a plan; each is right or not for the picture as a whole."""
+
+    objects: bool
+    colours: bool
+    count: bool
+    position: bool
+
+    @property
+    def right(self) -> bool:
+        return self.objects and self.colours and self.count and self.position
+
+
+def find_things(picture: Image.Image) -> list[Seen]:
+    """The things in an RGB picture with one ground."""
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    ground = _ground(pixels)
+    stands_off = np.linalg.norm(pixels - ground, axis=-1) > _STANDS_OFF
+    colours = {name: np.array(rgb, dtype=np.float32) for name, rgb in COLOURS.items()}
+    maybe = [name for name, rgb in colours.items() if _there(pixels[stands_off], rgb)]
+    drawings = {name: _drawn(colours[name], ground) for name in maybe or colours}
+    found = []
+    for group in _groups(stands_off):
+        rows, columns = np.nonzero(group & stands_off)
+        if len(rows) >= _LEAST_PIXELS:
+            box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+            found.append(_name(pixels, drawings, box))
+    return found
+
+
+def judge(plan: Plan, seen: list[Seen]) -> Verdict:
+    """Hold what was found to what was asked for, each thing to the one that it fits best."""
+    units = plan.units
+    if len(units) != len(seen):
+        return Verdict(False, False, False, False)
+    best = max(
+        (_fits(plan, units, [seen[i] for i in order]) for order in permutations(range(len(seen)))),
+        key=lambda fits: (sum(fits), fits),
+    )
+    return Verdict(best[0], best[1], True, best[2])
+
+
+def _fits(plan: Plan, units: tuple[Item, ...], seen: list[Seen]) -> tuple[bool, bool, bool]:
+    """Whether all names, all colours and all positions agree."""
+    pairs = list(zip(units, seen, strict=True))
+    beside = True
+    if plan.relation:
+        across, down = RELATIONS[plan.relation]
+        first, second = seen
+        beside = across * (first.x - second.x) + down * (first.y - second.y) >= _BESIDE
+    return (
+        all(unit.name == thing.name for unit, thing in pairs),
+        all(unit.colour in (None, thing.colour) for unit, thing in pairs),
+        beside and all(unit.place in (None, place_of(thing.x, thing.y, 1)) for unit, thing in pairs),
+    )
+
+
+def _there(pixels: np.ndarray, colour: np.ndarray) -> bool:
+    """Whether enough pixels are near enough to a colour."""
+    return int((np.linalg.norm(pixels - colour, axis=-1) < _MAYBE).sum()) >= _LEAST_PIXELS
+
+
+def _ground(pixels: np.ndarray) -> np.ndarray:
+    """The colour of most of the border, which things leave free."""
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return np.median(border, axis=0)
+
+
+def _groups(mask: np.ndarray) -> list[np.ndarray]:
+    """Pixels that hang together over gaps of up to two, as masks that hold those gaps too."""
+    height, width = mask.shape
+    padded = np.pad(mask, 1)
+    grown = np.any([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
+    left, groups = grown.copy(), []
+    for start in zip(*np.nonzero(grown), strict=True):
+        if not left[start]:
+            continue
+        group, edge = np.zeros_like(mask), [start]
+        left[start] = False
+        while edge:
+            y, x = edge.pop()
+            group[y, x] = True
+            for row, column in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if 0 <= row < height and 0 <= column < width and left[row, column]:
+                    left[row, column] = False
+                    edge.append((row, column))
+        groups.append(group)
+    return groups
+
+
+def _name(pixels: np.ndarray, drawings: dict[str, "_Drawings"], box: tuple[int, int, int, int]) -> Seen:
+    """The drawing that comes nearest to what is in the box."""
+    left, top, right, bottom = box
+    crop = Image.fromarray(pixels[top:bottom, left:right].astype(np.uint8))
+    shown = np.asarray(crop.resize((_GRID, _GRID), Image.Resampling.BILINEAR), dtype=np.float32)
+    aspect = np.log((right - left) / (bottom - top))
+    best, nearest, named = np.inf, 0, ""
+    for colour, drawn in drawings.items():
+        errors = np.square(drawn.pixels - shown).sum(-1).mean((1, 2))
+        errors += _ASPECT_WEIGHT * np.square(drawn.aspects - aspect)
+        if errors.min() < best:
+            best, nearest, named = errors.min(), int(errors.argmin()), colour
+    error = float(best / drawings[named].contrasts[nearest])
+    known = error < _MOST_ERROR
+    height, width = pixels.shape[:2]
+    return Seen(
+        name=TINTED_NAMES[nearest // len(_TILTS)] if known else None,
+        colour=named if known else None,
+        x=(left + right) / 2 / width,
+        y=(top + bottom) / 2 / height,
+        error=error,
+    )
+
+
+@dataclass(frozen=True)
+class _Drawings:
+    """Every drawing in one colour on one ground, cut to what of it stands off.
+
+    Attributes:
+        pixels: (drawings, 16, 16, 3).
+        aspects: logarithm of width by height before the cut was made square.
+        contrasts: mean squared RGB distance to the ground.
+    """
+
+    pixels: np.ndarray
+    aspects: np.ndarray
+    contrasts: np.ndarray
+
+
+def _drawn(colour: np.ndarray, ground: np.ndarray) -> _Drawings:
+    tones = np.stack([colour, colour * 0.55, 255 - (255 - colour) * 0.45, ground])
+    drawn = _tones() @ tones
+    stands_off = np.linalg.norm(drawn - ground, axis=-1) > _STANDS_OFF
+    top, bottom = _extent(stands_off.any(2))
+    left, right = _extent(stands_off.any(1))
+    steps = (np.arange(_GRID) + 0.5) / _GRID
+    rows = (top[:, None] + steps * (bottom - top)[:, None]).astype(int)
+    columns = (left[:, None] + steps * (right - left)[:, None]).astype(int)
+    cut = drawn[np.arange(len(drawn))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return _Drawings(cut, np.log((right - left) / (bottom - top)), np.square(cut - ground).sum(-1).mean((1, 2)))
+
+
+def _extent(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and behind the last of the lines that are set, per drawing; all of them where none is."""
+    some = lines.any(1)
+    first = np.where(some, lines.argmax(1), 0)
+    return first, np.where(some, lines.shape[1] - lines[:, ::-1].argmax(1), lines.shape[1])
+
+
+@lru_cache(maxsize=1)
+def _tones() -> np.ndarray:
+    """Per drawing and tilt, what share of each pixel is main, dark, light and ground: (drawings, 32, 32, 4)."""
+    shares = []
+    for name in TINTED_NAMES:
+        for tilt in _TILTS:
+            tile = np.asarray(render(name, (100, 100, 100), _TEMPLATE_PX, tilt), dtype=np.float32)
+            alpha, value = tile[..., 3] / 255, tile[..., 0]
+            shares.append(_unmixed(alpha, value))
+    return np.stack(shares)
+
+
+def _unmixed(alpha: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Shares of the tones of a drawing in grey 100, whose dark is 55 and whose light is 185."""
+    dark = np.clip((100 - value) / 45, 0, 1)
+    light = np.clip((value - 100) / 85, 0, 1)
+    return np.stack([alpha * (1 - dark - light), alpha * dark, alpha * light, 1 - alpha], axis=-1)

@@ -1,0 +1,115 @@
+"""What a checkpoint is asked: tables of skills, each on material that training shares or never saw."""
+
+from dataclasses import dataclass, replace
+
+from ..scenes.lexicon import LETTERS, Texts
+from ..scenes.splits import FIRST_WORLD, Material, evaluation
+from .answer_matching import Grade, letters_in_place, the_name, the_same, things_named
+
+UNSEEN_TEXTS = evaluation("texts")
+
+
+@dataclass(frozen=True)
+class Skill:
+    """One row of a table: a kind of scene, a kind of question, what counts in an answer.
+
+    Attributes:
+        name: what a reader calls it.
+        kind: of scene or of pair, see `world.composing.KINDS`, `world.pages.PAGE_KINDS`, `world.lessons.PAIR_KINDS`.
+        asks: `Turn.skill` of the question; the rounds that lead to it have gone as they should.
+        grade: what counts; by default the whole answer, to the letter.
+        material: what the scenes are made of, see `world.material.evaluation`.
+    """
+
+    name: str
+    kind: str
+    asks: str
+    grade: Grade = the_same
+    material: Material = UNSEEN_TEXTS
+
+
+def _first(*held_out: str, texts: Texts | None = None) -> Material:
+    return evaluation(*held_out, base=FIRST_WORLD, texts=texts)
+
+
+_SHORT_WORD = replace(FIRST_WORLD.texts, strings=0.0)
+_SHORT_STRING = Texts(words=0.0, numbers=0.0, characters=LETTERS, lengths=(3, 6))
+
+FIRST_SKILLS = (
+    Skill("read a word never seen in training", "sign", "read", material=_first("texts", texts=_SHORT_WORD)),
+    Skill("its letters, each in its place", "sign", "read", letters_in_place, _first("texts", texts=_SHORT_WORD)),
+    Skill("read random letters", "sign", "read", material=_first("texts", texts=_SHORT_STRING)),
+    Skill("read a word, unseen fonts", "sign", "read", material=_first("texts", "fonts", texts=_SHORT_WORD)),
+    Skill("name the thing", "single", "name", the_name, _first()),
+    Skill("name its colour", "single", "colour", material=_first()),
+    Skill("count one to five", "count", "count", material=_first()),
+    Skill("colour of one among several", "few", "colour", material=_first()),
+    Skill("thing of a colour among several", "few", "find", material=_first()),
+    Skill("is there …? yes or no", "few", "exists", material=_first()),
+    Skill("describe two or three things: each named with its colour", "few", "describe", things_named, _first()),
+)
+"""What the first nano learnt: capitals, coloured drawings, up to five alike."""
+
+_LENGTHS = (4, 8)
+WORD = Texts(words=1.0, numbers=0.0, strings=0.0, lengths=_LENGTHS)
+NUMBER = Texts(words=0.0, numbers=1.0, strings=0.0, lengths=_LENGTHS)
+STRING = Texts(words=0.0, numbers=0.0, strings=1.0, lengths=_LENGTHS)
+
+
+def _read(what: str, texts: Texts, *also: str) -> Skill:
+    axes = f", unseen {' and '.join(also)}" if also else ""
+    return Skill(f"read {what}{axes}", "sign", "read", material=evaluation("texts", *also, texts=texts))
+
+
+SKILLS = (
+    _read("a word of 4 to 8 letters", WORD),
+    _read("a number of 4 to 8 digits", NUMBER),
+    _read("4 to 8 random characters", STRING),
+    _read("a word of 4 to 8 letters", WORD, "fonts"),
+    _read("a word of 4 to 8 letters", WORD, "layouts"),
+    _read("4 to 8 random characters", STRING, "fonts"),
+    _read("a word of 4 to 8 letters", WORD, "fonts", "layouts"),
+    Skill("read several words from top to bottom", "words", "read_all"),
+    Skill("name an object", "single", "object"),
+    Skill("name an object, unseen styles", "single", "object", material=evaluation("styles")),
+    Skill("colour of one among several", "few", "colour"),
+    Skill("colour of one among several, unseen layouts", "few", "colour", material=evaluation("layouts")),
+    Skill("shape of a colour among several", "few", "shape"),
+    Skill("shape of a colour among several, unseen layouts", "few", "shape", material=evaluation("layouts")),
+    Skill("count one to eight", "count", "count"),
+    Skill("count one to eight, unseen layouts", "count", "count", material=evaluation("layouts")),
+    Skill("what is left of, right of, above, below", "few", "beside"),
+    Skill("what is left of …, unseen layouts", "few", "beside", material=evaluation("layouts")),
+    Skill("is it left of …? yes or no", "few", "related"),
+    Skill("is it left of …? yes or no, unseen layouts", "few", "related", material=evaluation("layouts")),
+    Skill("is there …? yes or no", "few", "exists"),
+    Skill("is there …? yes or no, unseen styles", "few", "exists", material=evaluation("styles")),
+    Skill("describe two to four things: each named", "few", "describe", things_named),
+    Skill("follow-up: and the one beside it, and the other colour", "few", "follow_up"),
+    Skill("two pictures: which has more", "more", "more"),
+    Skill("two pictures: as many in both? yes or no", "more", "as_many"),
+    Skill("two pictures: what changed its colour", "changed", "changed"),
+    Skill("two pictures: the same things? yes or no", "changed", "same"),
+    Skill("two pictures: which shows it", "which", "which_picture"),
+    Skill("says that it cannot tell, about things", "few", "unknown"),
+    Skill("says that it cannot tell, about a sign", "sign", "unknown"),
+)
+"""What a grown nano is asked about pictures of 256 pixels. What is written is always unseen."""
+
+PAGE_SKILLS = (
+    Skill("read a text of one to three lines", "lines", "read_all"),
+    Skill("read one line of several", "lines", "read_line"),
+    Skill("read one line of several, unseen fonts", "lines", "read_line", material=evaluation("texts", "fonts")),
+    Skill("value of a label in a chart", "chart", "value"),
+    Skill("label of a value in a chart", "chart", "label"),
+    Skill("label of a value in a chart, unseen layouts", "chart", "label", material=evaluation("texts", "layouts")),
+    Skill("largest or smallest bar", "chart", "extreme"),
+    Skill("cell of a table by row and column", "table", "cell"),
+    Skill("cell of a table, unseen layouts", "table", "cell", material=evaluation("texts", "layouts")),
+    Skill("row of a table", "table", "row"),
+    Skill("follow-up in a chart", "chart", "follow_up"),
+    Skill("follow-up in a table", "table", "follow_up"),
+    Skill("says that it cannot tell, about a chart", "chart", "unknown"),
+    Skill("says that it cannot tell, about a table", "table", "unknown"),
+)
+"""What is asked about pictures of 512 pixels, which nano-HD reads at grid 2."""

@@ -1,0 +1,144 @@
+"""What the embedded painter is made of before it has learnt anything, and the samples that it learns from."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import nn
+from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
+
+from minigemini.data.encoding import IGNORED
+
+from ..samples.descriptions import NUMBERS
+from ..samples.image_plans import CELLS, PAINTING_PX, PLACES, RELATIONS, Plan, sample_painting, sample_plan
+from ..scenes.colors import COLOURS
+from ..scenes.concepts import TINTED_NAMES, plural
+from .diffusion_pipeline import CELLS_SIDE, PLACE_CHANNELS, PainterPipeline
+from .spectrum import BLOCK_PX, CHANNELS
+
+PAD, UNKNOWN = "<pad>", "<unknown>"
+CELL_TOKENS = tuple(f"<cell {number}>" for number in range(1, CELLS_SIDE**2 + 1))
+"""Before every caption: one for each cell of the picture, in which is gathered what it is to show."""
+MOST_TOKENS = 48
+MORE_CAPTIONS = 1
+"""For every picture so many captions are read without theirs: to tell what they mean takes more of them, and costs
+less, than to draw."""
+SPECTRUM = (CHANNELS, PAINTING_PX // BLOCK_PX, PAINTING_PX // BLOCK_PX)
+"""Channels and places: one for each block of pixels."""
+SHIFT = 2.0
+"""Towards noise, in learning and drawing: what is where is decided while there is much of it (arXiv 2403.03206)."""
+_NOISE_STREAM = 11
+
+
+@dataclass(frozen=True)
+class PainterSize:
+    """The defaults are the embedded painter's.
+
+    Attributes:
+        widths: of the U-Net's levels; the first has a place per block of pixels, each next one a quarter as many.
+        heads: of attention, among places and to the words of the caption.
+        text_width, text_layers, text_heads: of what reads captions.
+    """
+
+    widths: tuple[int, ...] = (128, 192)
+    heads: int = 4
+    text_width: int = 192
+    text_layers: int = 4
+    text_heads: int = 4
+
+
+def build_painter(size: PainterSize | None = None) -> PainterPipeline:
+    """A painter that has learnt nothing, from torch's seed."""
+    size = size or PainterSize()
+    tokenizer = build_tokenizer()
+    text = DistilBertConfig(
+        vocab_size=len(tokenizer),
+        dim=size.text_width,
+        hidden_dim=4 * size.text_width,
+        n_layers=size.text_layers,
+        n_heads=size.text_heads,
+        max_position_embeddings=MOST_TOKENS,
+        dropout=0.0,
+        attention_dropout=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=SPECTRUM[1],
+        in_channels=SPECTRUM[0] + PLACE_CHANNELS + size.text_width,
+        out_channels=SPECTRUM[0],
+        block_out_channels=size.widths,
+        down_block_types=("CrossAttnDownBlock2D",) * len(size.widths),
+        up_block_types=("CrossAttnUpBlock2D",) * len(size.widths),
+        layers_per_block=1,
+        cross_attention_dim=size.text_width,
+        attention_head_dim=size.heads,
+        norm_num_groups=16,
+    )
+    nn.init.zeros_(unet.conv_out.weight)  # it begins by saying that all is as usual
+    nn.init.zeros_(unet.conv_out.bias)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=SHIFT)
+    return PainterPipeline(tokenizer, DistilBertModel(text), unet, scheduler)
+
+
+@cache
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Whole words of the painter's captions; capitals and full stops make no difference."""
+    words = {",", "and", "a", "an", *COLOURS, *NUMBERS[1:5], *TINTED_NAMES, *map(plural, TINTED_NAMES)}
+    words |= {word for phrase in (*PLACES, *RELATIONS) for word in phrase.split()}
+    vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, *CELL_TOKENS, *sorted(words)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex("[.!?]"), "")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=[*CELL_TOKENS, "$A"], special_tokens=[(token, vocabulary[token]) for token in CELL_TOKENS]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        model_max_length=MOST_TOKENS,
+        padding_side="right",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
+    """Sample `index` of the lesson: picture, captions (the first is its own), noise and how much of it.
+
+    Returns:
+        `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (captions, 48) int64; `noise` (63, 8, 8) float32;
+        `sigma` () float32; `names`, `colours` (captions, 9) int64, as in `cell_labels`.
+    """
+    plan, scene = sample_painting(index)
+    rng = np.random.default_rng([_NOISE_STREAM, index])
+    # Without a caption now and then: guidance needs to know what pictures look like at large.
+    plans = [None if rng.random() < without_caption else plan, *(sample_plan(rng) for _ in range(MORE_CAPTIONS))]
+    captions = [plan.caption() if plan else "" for plan in plans]
+    tokens: Any = build_tokenizer()(captions, padding="max_length", max_length=MOST_TOKENS)
+    labels = [cell_labels(plan) for plan in plans]
+    share = 1 / (1 + np.exp(-rng.standard_normal()))
+    return {
+        "image": np.asarray(scene.draw()[0]),
+        "input_ids": np.asarray(tokens.input_ids),
+        "attention_mask": np.asarray(tokens.attention_mask),
+        "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
+        "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
+        "names": np.stack([names for names, _ in labels]),
+        "colours": np.stack([colours for _, colours in labels]),
+    }
+
+
+def cell_labels(plan: Plan | None) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the name and of the colour that each cell shows, 0 where it is empty; (9,) int64 both. Something alone
+    is in all of them. What is left open, and all without a plan, is `IGNORED`."""
+    names, colours = (np.full(len(CELLS), 0 if plan else IGNORED) for _ in range(2))
+    if plan is None:
+        return names, colours
+    for unit, cell in zip(plan.units, plan.cells, strict=True):
+        where = slice(None) if plan.alone else CELLS.index(cell)
+        names[where] = 1 + TINTED_NAMES.index(unit.name)
+        colours[where] = 1 + tuple(COLOURS).index(unit.colour) if unit.colour else IGNORED
+    return names, colours

@@ -1,0 +1,76 @@
+"""All steps of nano one behind the other, each in a folder of its own; what is finished takes no time."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from minigemini.io.atomic_write import written_aside
+from minigemini.io.folder_lock import output_lock
+from minigemini.training.recipe import CHECKPOINT
+from minigemini.training.run import hold, train
+from minigemini.training.run_outputs import result_path
+from minigemini.training.settings import RecipeError, Settings
+
+from .nano_recipes import CHAINS, nano_recipes
+
+EXPORT = "export"
+
+
+def steps_of_chain(name: str) -> tuple[str, ...]:
+    """Its steps in order; the checkpoint is exported before it is tuned for HD."""
+    steps = CHAINS[name]
+    last = steps.index(f"{name}-instruct") + 1
+    return (*steps[:last], EXPORT, *steps[last:])
+
+
+def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
+    """Run the steps in order, each going on where it stopped; gives the folder of the exported checkpoint.
+
+    Args:
+        name: of `nano.CHAINS`.
+        folder: where each step keeps a folder of its own, and the checkpoint gets one by the chain's name.
+        settings: in place of those of every step that is run.
+        only: some of the steps; none is all.
+
+    Raises:
+        RecipeError: A step is unknown or cannot run.
+    """
+    steps = steps_of_chain(name)
+    if unknown := set(only) - set(steps):
+        raise RecipeError(f"{name}: unknown step {min(unknown)!r}; choose from {', '.join(steps)}")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise RecipeError(f"{name}: under torchrun its steps are run one by one, e.g. {steps[0]}")
+    named = [step for step in steps if not only or step in only]
+    found = nano_recipes(str(folder))
+    recipes = {step: found[step].changed(dict(settings)) for step in named if step != EXPORT}
+    for step in named:
+        if step == EXPORT:
+            export(folder / f"{name}-instruct" / CHECKPOINT, folder / name)
+        else:
+            _step(recipes[step], folder / step)
+    return folder / name
+
+
+def _step(recipe: Settings, folder: Path) -> None:
+    hold(recipe, folder)
+    result = result_path(recipe, folder)
+    if result.exists():
+        print(f"{recipe.name}: finished, {result}", file=sys.stderr)
+    else:
+        train(recipe, folder)
+
+
+def export(checkpoint: Path, folder: Path) -> None:
+    """Copy what stage 2 left, which is the checkpoint, to where it is looked for; whole or not at all.
+
+    Raises:
+        RecipeError: It is not there.
+    """
+    if not checkpoint.is_dir():
+        raise RecipeError(f"{checkpoint}: not there; run the step {checkpoint.parent.name} first")
+    with output_lock(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        with written_aside(folder) as aside:
+            shutil.copytree(checkpoint, aside)

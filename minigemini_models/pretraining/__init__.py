@@ -1,0 +1,37 @@
+"""The steps before the stages: encoders, language model and mining of a model that is trained from nothing.
+
+Each is a `Task`: a module whose forward gives its loss, what of it trains, its samples by number, and what it leaves.
+"""
+
+from collections.abc import Callable
+
+from minigemini.training.recipe import Pretraining
+from minigemini.training.settings import RecipeError
+
+from .alignment import mining
+from .encoders import high_res_encoder, low_res_encoder
+from .language import language
+from .pretraining_task import Task
+
+
+def _painter(recipe: Pretraining) -> Task:
+    """The painter's. Raises `RecipeError` without diffusers."""
+    try:
+        from ..image_generator.training import painter
+    except ModuleNotFoundError as error:
+        if error.name != "diffusers":
+            raise
+        raise RecipeError(f"{recipe.name} needs diffusers: pip install 'minigemini[draw]'") from None
+    return painter(recipe)
+
+
+TASKS: dict[str, Callable[[Pretraining], Task]] = {
+    "low-res-encoder": low_res_encoder,
+    "high-res-encoder": high_res_encoder,
+    "language": language,
+    "mining": mining,
+    "painter": _painter,
+}
+"""What makes a recipe's task, by its name."""
+
+__all__ = ["TASKS", "Task"]

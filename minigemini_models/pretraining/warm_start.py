@@ -1,0 +1,70 @@
+"""Parts that begin with those of a checkpoint, which has learnt something already, and not with random weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from minigemini.io.adapters import find_source
+from minigemini.io.errors import CheckpointError, RequestError
+from minigemini.io.loading import load_config, load_model, load_processor
+from minigemini.io.placement import Placement
+from minigemini.modeling import MiniGeminiForConditionalGeneration
+from minigemini.training.recipe import Pretraining
+from minigemini.training.settings import RecipeError
+
+_ROWS = "embed_tokens.weight"
+
+
+def begin(parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+    """Load the parts of the checkpoint that a recipe begins with; without one they stay as they are.
+
+    Args:
+        parts: modules by their names in `MiniGeminiModel`.
+        recipe: names the checkpoint.
+        tokenizer: of a language model among them. Its tokens begin as the checkpoint's own do, and those that are new
+            to it as the mean of what its tokenizer makes of them.
+
+    Raises:
+        RecipeError: There is no such checkpoint, or it is of another size.
+    """
+    if recipe.begin_with is None:
+        return
+    try:
+        source = find_source(recipe.begin_with)
+        config = load_config(source.folder)
+        learnt = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
+        theirs: Any = load_processor(source.folder, config)
+    except (CheckpointError, RequestError) as error:
+        raise RecipeError(f"{recipe.name}: begin_with {error}") from None
+    for name, module in parts.items():
+        weights = _weights(learnt, name, recipe)
+        if tokenizer is not None and _ROWS in weights:
+            weights[_ROWS] = spelt(weights[_ROWS], theirs.tokenizer, tokenizer)
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError:
+            raise RecipeError(
+                f"{recipe.name}: {name} of {recipe.begin_with} is of another size; give its own (low_res_width, "
+                "high_res_width, text_layers, …), or begin_with=none"
+            ) from None
+
+
+def _weights(learnt: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
+    module = getattr(learnt.model, part)
+    if module is None:
+        raise RecipeError(f"{recipe.name}: {recipe.begin_with} has no {part}; give another begin_with")
+    return dict(module.state_dict())
+
+
+def spelt(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
+    """Embeddings (V, C) of our tokens: the row of theirs that is the same, else the mean of those that spell it."""
+    known = theirs.get_vocab()
+
+    def row(token: str) -> Tensor:
+        if token in known:
+            return rows[known[token]]
+        return rows[theirs(ours.convert_tokens_to_string([token]), add_special_tokens=False).input_ids].mean(0)
+
+    return torch.stack([row(token) for token in ours.convert_ids_to_tokens(list(range(len(ours))))])

@@ -1,0 +1,1 @@
+"""Conversations about synthetic scenes, one file per skill."""

@@ -1,0 +1,204 @@
+"""Pictures as the painter learns them: a plan of a few coloured things, its caption, and a scene that shows it."""
+
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+from PIL import Image
+
+from ..scenes.colors import COLOURS, background, pick
+from ..scenes.composition import tinted
+from ..scenes.concepts import SHAPE_NAMES, TINTED_NAMES, plural, with_article
+from ..scenes.layouts import Box, reading_order
+from ..scenes.lettering import Letter
+from ..scenes.scene import SCENE_PX, Scene, colour_behind
+from ..scenes.splits import TRAINING_STREAM
+from .descriptions import NUMBERS, enumerate_words
+
+PAINTING_PX = 64
+"""Side of the painter's pictures: scenes, made smaller by four."""
+KINDS = ("one", "placed", "several", "related", "counted", "mixed", "loose")
+"""One thing, on its own or in its place · several, each in its place · one beside another · two to four alike · two or
+three alike and one other · two or three different ones."""
+PLACES: dict[str, tuple[int, int]] = {
+    "at the top left": (0, 0),
+    "at the top": (1, 0),
+    "at the top right": (2, 0),
+    "on the left": (0, 1),
+    "in the middle": (1, 1),
+    "on the right": (2, 1),
+    "at the bottom left": (0, 2),
+    "at the bottom": (1, 2),
+    "at the bottom right": (2, 2),
+}
+"""Column and row of the nine cells that a picture is thought to consist of."""
+RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
+"""Where the first stands as seen from the second."""
+CELLS = tuple(PLACES.values())
+ARRANGED: dict[int, tuple[tuple[int, int], ...]] = {
+    1: ((1, 1),),
+    2: ((0, 1), (2, 1)),
+    3: ((1, 0), (0, 2), (2, 2)),
+    4: ((0, 0), (2, 0), (0, 2), (2, 2)),
+}
+"""The cells of so many things whose places are left open: as dots on dice, in the order of the caption."""
+
+_ANY_COLOUR_SHARE = 0.1
+_CELLS_PX = (2, 98, 194)
+"""Where things in the first, second and third column or row begin: everything stands in one of nine cells, which are
+two by two of the blocks of pixels that the painter draws (`painter.spectrum`)."""
+_SIZE_PX = 60
+_ALONE_PX = 124
+"""Of a thing that has a picture for itself: four by four blocks."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to paint, once or several times.
+
+    Attributes:
+        name: one of `concepts.TINTED_NAMES`.
+        colour: one of `colours.COLOURS`; None leaves it open.
+        count: how many of it.
+        place: one of `PLACES`; None leaves it open.
+    """
+
+    name: str
+    colour: str | None = None
+    count: int = 1
+    place: str | None = None
+
+    def phrase(self) -> str:
+        """ "a red star", "three red stars at the top"."""
+        words = f"{self.colour} " if self.colour else ""
+        alike = f"{NUMBERS[self.count]} {words}{plural(self.name)}"
+        named = with_article(words + self.name) if self.count == 1 else alike
+        return f"{named} {self.place}" if self.place else named
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a picture must show, and nothing else. `relation` says how the first of two items stands to the second."""
+
+    items: tuple[Item, ...]
+    relation: str | None = None
+
+    def caption(self) -> str:
+        """In the painter's words."""
+        phrases = [item.phrase() for item in self.items]
+        return f" {self.relation} ".join(phrases) if self.relation else enumerate_words(phrases)
+
+    @property
+    def units(self) -> tuple[Item, ...]:
+        """Every single thing."""
+        return tuple(item for item in self.items for _ in range(item.count))
+
+    @property
+    def cells(self) -> tuple[tuple[int, int], ...]:
+        """Column and row of every unit. What a caption leaves open is always settled alike: where there is one place
+        for everything, a small painter learns from few pictures what a caption means."""
+        if self.relation:
+            across, down = RELATIONS[self.relation]
+            return (1 + across, 1 + down), (1 - across, 1 - down)
+        taken = [PLACES[item.place] for item in self.items if item.place]
+        number = len(self.units) - len(taken)
+        free = (cell for cell in (*ARRANGED.get(number, ()), *CELLS) if cell not in taken)
+        open_cells = iter(dict.fromkeys(free))
+        return tuple(PLACES[item.place] if item.place else next(open_cells) for item in self.units)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thing, which has the picture for itself."""
+        return len(self.units) == 1 and self.units[0].place is None
+
+
+def sample_plan(rng: np.random.Generator, kind: str | None = None) -> Plan:
+    """A plan of the kind, or of any."""
+    kind = kind or pick(rng, KINDS)
+    match kind:
+        case "one":
+            return Plan(_items(rng, 1))
+        case "placed":
+            return _in_places(rng, 1)
+        case "several":
+            return _in_places(rng, int(rng.integers(2, 5)))
+        case "related":
+            return Plan(_items(rng, 2), pick(rng, tuple(RELATIONS)))
+        case "counted":
+            return Plan(_items(rng, 1, int(rng.integers(2, 5))))
+        case "mixed":
+            first, second = _items(rng, 2)
+            return Plan((Item(first.name, first.colour, int(rng.integers(2, 4))), second))
+        case "loose":
+            return Plan(_items(rng, int(rng.integers(2, 4))))
+        case _:
+            raise ValueError(f"unknown kind of painting {kind!r}: choose from {', '.join(KINDS)}")
+
+
+def sample_painting(seed: int, kind: str | None = None, stream: int = TRAINING_STREAM) -> tuple[Plan, Scene]:
+    """The plan of a seed and a scene that shows it; the same seed, kind and stream always give the same."""
+    rng = np.random.default_rng([stream, seed, crc32(b"painting"), crc32((kind or "").encode())])
+    plan = sample_plan(rng, kind)
+    return plan, compose(rng, plan)
+
+
+class Painting(Scene):
+    """A scene whose picture is of the painter's size."""
+
+    def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
+        """As `Scene.draw`, but with the picture made smaller; the numbers of things stay at the scene's own size."""
+        picture, letters, owner = super().draw()
+        return picture.reduce(SCENE_PX // PAINTING_PX), letters, owner
+
+
+def compose(rng: np.random.Generator, plan: Plan) -> Scene:
+    """A scene that shows the plan and nothing else: upright, in cells, so that a small painter has little to learn."""
+    things = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
+    ground = background(rng, [colour_behind(thing) for thing in things])
+    boxes = _boxes(plan)
+    placed = [replace(thing, box=box, tilt_degrees=0) for thing, box in zip(things, boxes, strict=True)]
+    return Painting("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
+
+
+def paint(scene: Scene) -> np.ndarray:
+    """The picture of a scene at the painter's size: (64, 64, 3) uint8."""
+    return np.asarray(scene.draw()[0])
+
+
+def place_of(x: float, y: float, side_px: float) -> str:
+    """The place whose cell holds a point of a picture."""
+    column, row = (min(2, max(0, int(3 * value / side_px))) for value in (x, y))
+    return next(name for name, cell in PLACES.items() if cell == (column, row))
+
+
+def _items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[Item, ...]:
+    """Different things, some of one name in two colours; half of them shapes."""
+    items: list[Item] = []
+    while len(items) < number:
+        name = pick(rng, SHAPE_NAMES if rng.random() < 0.5 else TINTED_NAMES)
+        colour = None if rng.random() < _ANY_COLOUR_SHARE else pick(rng, tuple(COLOURS))
+        same = [item for item in items if item.name == name]
+        if all(colour and item.colour and item.colour != colour for item in same):
+            items.append(Item(name, colour, count))
+    return tuple(items)
+
+
+def _in_places(rng: np.random.Generator, number: int) -> Plan:
+    """Each in a place of its own; told from top to bottom, or in any order."""
+    chosen = rng.permutation(len(PLACES))[:number]
+    places = [tuple(PLACES)[i] for i in (np.sort(chosen) if rng.random() < 0.5 else chosen)]
+    items = zip(_items(rng, number), places, strict=True)
+    return Plan(tuple(Item(item.name, item.colour, 1, place) for item, place in items))
+
+
+def _boxes(plan: Plan) -> list[Box]:
+    """Where the things stand."""
+    if plan.alone:
+        low = (SCENE_PX - _ALONE_PX) // 2
+        return [(low, low, low + _ALONE_PX, low + _ALONE_PX)]
+    return [_in_cell(cell) for cell in plan.cells]
+
+
+def _in_cell(cell: tuple[int, int]) -> Box:
+    left, top = (_CELLS_PX[number] for number in cell)
+    return left, top, left + _SIZE_PX, top + _SIZE_PX

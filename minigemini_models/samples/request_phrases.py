@@ -1,0 +1,100 @@
+"""How people put it when they would like a picture: plans of paintings in everyday words."""
+
+import numpy as np
+
+from ..scenes.colors import pick
+from ..scenes.concepts import plural, with_article
+from .descriptions import NUMBERS, enumerate_words
+from .image_plans import Item, Plan
+
+DRAW = "<GEN>"
+"""What the processor adds to a user's turn that asks for an image."""
+ASKING = (
+    "Draw {what}.",
+    "Please draw {what}.",
+    "Can you draw {what}?",
+    "Could you paint {what} for me?",
+    "I would like a picture of {what}.",
+    "Show me {what}.",
+    "Make a picture of {what}.",
+    "I need {what}.",
+    "How about {what}?",
+    "Paint {what}, please.",
+)
+PLACE_WORDS: dict[str, tuple[str, ...]] = {
+    "at the top left": ("at the top left", "in the top left corner", "in the upper left"),
+    "at the top": ("at the top", "in the middle of the top", "up there"),
+    "at the top right": ("at the top right", "in the top right corner", "in the upper right"),
+    "on the left": ("on the left", "on the left side", "at the left edge"),
+    "in the middle": ("in the middle", "in the centre", "right in the middle"),
+    "on the right": ("on the right", "on the right side", "at the right edge"),
+    "at the bottom left": ("at the bottom left", "in the bottom left corner", "in the lower left"),
+    "at the bottom": ("at the bottom", "in the middle of the bottom", "down there"),
+    "at the bottom right": ("at the bottom right", "in the bottom right corner", "in the lower right"),
+}
+RELATION_WORDS: dict[str, tuple[str, ...]] = {
+    "left of": ("left of", "to the left of", "on the left of"),
+    "right of": ("right of", "to the right of", "on the right of"),
+    "above": ("above", "over", "on top of"),
+    "below": ("below", "under", "beneath"),
+}
+LIKE: dict[str, str] = {
+    "red": "a fire engine",
+    "orange": "a carrot",
+    "yellow": "a lemon",
+    "green": "grass",
+    "blue": "the sky",
+    "purple": "a plum",
+    "black": "coal",
+    "white": "snow",
+}
+"""What has the colour, for those who do not say its name."""
+HINTS: dict[str, str] = {
+    "house": "to live in",
+    "car": "to drive in",
+    "boat": "to sail in",
+    "fish": "that swims",
+    "flower": "that smells sweet",
+    "cup": "to drink from",
+    "umbrella": "against the rain",
+    "hat": "to wear on my head",
+    "ladder": "to climb on",
+    "bottle": "to keep water in",
+}
+"""What it is for, where somebody asks for something without its name."""
+
+
+def loosely(rng: np.random.Generator, item: Item) -> str:
+    """The item as somebody may put it."""
+    named = _named_loosely(rng, item)
+    return f"{named} {pick(rng, PLACE_WORDS[item.place])}" if item.place else named
+
+
+def wish(rng: np.random.Generator, plan: Plan) -> str:
+    """A whole plan as somebody may put it."""
+    parts = [loosely(rng, item) for item in plan.items]
+    if plan.relation:
+        return f" {pick(rng, RELATION_WORDS[plan.relation])} ".join(parts)
+    return enumerate_words(parts)
+
+
+def _named_loosely(rng: np.random.Generator, item: Item) -> str:
+    name, colour = item.name, item.colour
+    if item.count > 1:
+        many = str(item.count) if rng.random() < 0.4 else NUMBERS[item.count]
+        return f"{many} {colour + ' ' if colour else ''}{plural(name)}"
+    if name in HINTS and rng.random() < 0.2:
+        return f"something {colour + ' ' if colour else ''}{HINTS[name]}"
+    if colour is None:
+        return with_article(name)
+    way = rng.random()
+    if way < 0.6:
+        return with_article(f"{colour} {name}")
+    if way < 0.8:
+        return f"{with_article(name)} in {colour}"
+    return f"{with_article(name)} {f'as {colour} as' if way < 0.9 else 'the colour of'} {LIKE[colour]}"
+
+
+def ask_for(rng: np.random.Generator, what: str) -> str:
+    """A user's turn that asks for it."""
+    return f"{pick(rng, ASKING).format(what=what)} {DRAW}"

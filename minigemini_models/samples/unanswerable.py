@@ -1,0 +1,65 @@
+"""Questions that nothing in the picture answers."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..scenes.colors import pick
+from ..scenes.concepts import ICON_NAMES, TINTED_NAMES, alike
+from ..scenes.scene import Scene
+from ..scenes.splits import TRAINING
+from .descriptions import reference
+from .object_qa import RELATIONS
+from .turns import CANNOT_TELL, Turn, ask
+
+SKILL = "unknown"
+
+
+def unanswerable(scene: Scene, rng: np.random.Generator) -> Turn:
+    """A question of the kind that this picture invites, about what is not there; or one that no picture answers."""
+    invited: list[Callable[[], Turn]] = [lambda: _ask(rng, "unknowable"), lambda: _about_absent(scene, rng)]
+    if scene.things:
+        invited.append(lambda: _about_present(scene, rng))
+    if not scene.written:
+        invited.append(lambda: _ask(rng, "read"))
+    if scene.bars:
+        invited += 2 * [lambda: _ask(rng, "value", label=_other_word(scene, rng))]
+    if scene.cells:
+        invited += 2 * [lambda: _about_absent_row(scene, rng)]
+    return pick(rng, invited)()
+
+
+def _ask(rng: np.random.Generator, question: str, **words: str) -> Turn:
+    return ask(rng, question, CANNOT_TELL, SKILL, **words)
+
+
+def _about_absent(scene: Scene, rng: np.random.Generator) -> Turn:
+    """The colour of something that is not there, or what is beside it."""
+    while True:
+        colour = rng.random() < 0.5
+        name = pick(rng, TINTED_NAMES if colour else ICON_NAMES)
+        if any(alike(name, thing.name) for thing in scene.things):
+            continue
+        if colour:
+            return _ask(rng, "colour", name=name)
+        return _ask(rng, "beside", name=name, relation=pick(rng, tuple(RELATIONS)))
+
+
+def _about_present(scene: Scene, rng: np.random.Generator) -> Turn:
+    """What a picture does not show of a thing."""
+    name = reference(pick(rng, scene.things), scene.things)
+    return _ask(rng, "unknowable_about", name=name) if name else _ask(rng, "unknowable")
+
+
+def _about_absent_row(scene: Scene, rng: np.random.Generator) -> Turn:
+    column = pick(rng, scene.cells[0][1:]).word
+    return _ask(rng, "cell", row=_other_word(scene, rng), column=column)
+
+
+def _other_word(scene: Scene, rng: np.random.Generator) -> str:
+    """A word that stands nowhere in the picture."""
+    there = {sign.word for sign in scene.written}
+    while True:
+        word = TRAINING.texts.draw(rng)
+        if word not in there:
+            return word

@@ -1,0 +1,112 @@
+"""What can be in a picture: the names of concepts, and how English speaks of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .shapes import OBJECTS, SHAPES
+
+_LIST = Path(__file__).parent / "icons" / "concepts.txt"
+_IRREGULAR = {
+    "mouse": "mice", "computer mouse": "computer mice", "sheep": "sheep", "deer": "deer", "bison": "bison",
+    "moose": "moose", "wolf": "wolves", "fish": "fish", "pufferfish": "pufferfish", "jellyfish": "jellyfish",
+    "squid": "squid", "shrimp": "shrimp", "knife": "knives", "scarf": "scarves", "snowman": "snowmen", "die": "dice",
+    "foot": "feet", "tooth": "teeth", "tomato": "tomatoes", "potato": "potatoes", "volcano": "volcanoes",
+    "fork and knife": "forks and knives", "bow and arrow": "bows and arrows", "maple leaf": "maple leaves",
+}  # fmt: skip
+
+
+LOOK_ALIKES = {
+    "circle": "apple|baseball|basketball|bomb|clock|coin|compact disc|compass|cookie|crystal ball|ball of yarn|"
+    "disco ball|donut|globe|gear|ladybug|life ring|lime|melon|moon|peach|planet|pie|soccer ball|sun|tangerine|target|"
+    "tomato|volleyball|wheel|alarm clock|stopwatch|petri dish|olive|kiwi|onion|blueberry|yo-yo|pufferfish|"
+    "curling stone|fried egg|pancake|diving mask|lollipop|medal|watch|pretzel|panda|bear|koala|polar bear|hamster|frog",
+    "square": "box|brick wall|die|envelope|floppy disk|gift|ice cube|window|waffle|juice box|puzzle piece|"
+    "padlock|book|loaf of bread|television|painting|battery|chocolate bar|piano",
+    "triangle": "island|mountain|piece of cheese|pine tree|christmas tree|rice ball|set square|slice of cake|tent|"
+    "slice of pizza|volcano|hand fan|watermelon|circus tent|sandwich|party popper",
+    "star": "medal|magic wand|christmas tree|snowflake|maple leaf|sun|crab",
+    "heart": "strawberry|peach|clover|cherry",
+    "diamond": "gem|kite|diamond ring|traffic light",
+    "cross": "ambulance|bandage|church|hospital|helmet|pair of swords|tombstone|plug|toolbox",
+    "ring": "donut|life ring|wheel|tangerine|compact disc|gear|target|diamond ring|roll of toilet paper|pretzel|"
+    "slice of bacon|chain|compass",
+    "bottle": "champagne bottle|baby bottle|lotion bottle|wine glass|salt shaker|jar",
+}  # fmt: skip
+"""Icons that a person may call by the name of a shape, or the other way round."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Something that there are icons of.
+
+    Attributes:
+        name: what it is called; no two concepts share one.
+        label: of its drawing in emojibase.
+        theme: the section of the list, such as "animals": what an absent thing may be taken for.
+        kin: concepts of one kin may pass for each other; empty for those that pass for nothing else.
+    """
+
+    name: str
+    label: str
+    theme: str
+    kin: str
+
+
+def _read() -> tuple[Concept, ...]:
+    concepts, theme = [], ""
+    for line in _LIST.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            theme = line.strip("[]")
+        elif line and not line.startswith("#"):
+            rest, _, kin = line.partition(" ~ ")
+            name, _, label = rest.partition(" = ")
+            concepts.append(Concept(name, label or name, theme, kin))
+    return tuple(concepts)
+
+
+CONCEPTS: tuple[Concept, ...] = _read()
+BY_NAME: dict[str, Concept] = {concept.name: concept for concept in CONCEPTS}
+ICON_NAMES: tuple[str, ...] = tuple(BY_NAME)
+SHAPE_NAMES: tuple[str, ...] = tuple(SHAPES)
+TINTED_NAMES: tuple[str, ...] = (*SHAPES, *OBJECTS)
+"""What is drawn in one of the named colours."""
+NAMES: tuple[str, ...] = (*TINTED_NAMES, *(name for name in ICON_NAMES if name not in TINTED_NAMES))
+"""Every concept there is; the order of class labels."""
+
+
+def kin_of(name: str) -> str:
+    """A word for all that may pass for `name`; the name itself where nothing else does."""
+    return (BY_NAME[name].kin if name in BY_NAME else "") or name
+
+
+def alike(a: str, b: str) -> bool:
+    """Whether a thing of one name may pass for one of the other: never both in a picture, never asked after in vain."""
+    return kin_of(a) == kin_of(b) or b in _look_alikes(a) or a in _look_alikes(b)
+
+
+def _look_alikes(name: str) -> list[str]:
+    return LOOK_ALIKES.get(name, "").split("|")
+
+
+def theme_of(name: str) -> str:
+    return BY_NAME[name].theme if name in BY_NAME else "shapes"
+
+
+def with_article(words: str) -> str:
+    """ "a cat", "an owl", "a unicorn", "an hourglass"."""
+    vowel = words[0] in "aeiou" and not words.startswith("unicorn")
+    return f"{'an' if vowel or words.startswith('hour') else 'a'} {words}"
+
+
+def plural(name: str) -> str:
+    """ "cats", "foxes", "cherries", "slices of cake"."""
+    if name in _IRREGULAR:
+        return _IRREGULAR[name]
+    head, of, rest = name.partition(" of ")
+    if head.endswith(("s", "x", "ch", "sh")):
+        head += "es"
+    elif head.endswith("y") and head[-2] not in "aeiou":
+        head = head[:-1] + "ies"
+    else:
+        head += "s"
+    return head + of + rest

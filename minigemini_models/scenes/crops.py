@@ -1,0 +1,49 @@
+"""Small pictures for the high-resolution encoder: a window into a scene, beside those crowded with letters."""
+
+import numpy as np
+
+from .colors import pick
+from .composition import sample_scene
+from .dense_labels import CELL_PX, PATCH_PX, cell_labels, slot_labels, thing_labels
+from .scene import SCENE_PX
+from .splits import TRAINING, Material
+from .text_crops import CROP_PX, lettered_crop
+
+KINDS = ("single", "many", "few", "many", "count", "sign")
+LETTERED_SHARE = 0.4
+"""How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
+
+
+def crop(seed: int, material: Material = TRAINING) -> dict[str, np.ndarray]:
+    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
+    `labels`."""
+    rng = np.random.default_rng([5, seed])
+    if rng.random() >= LETTERED_SHARE:
+        return scene_crop(seed, rng, material)
+    nothing = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
+    return {**lettered_crop(seed, material=material), "names": nothing, "colours": nothing}
+
+
+def scene_crop(seed: int, rng: np.random.Generator, material: Material) -> dict[str, np.ndarray]:
+    """A window into a scene with a thing near its middle, cut along patches."""
+    scene = sample_scene(seed, pick(rng, KINDS), material)
+    image, letters, owner = scene.draw()
+    labels = {"slots": slot_labels(letters, SCENE_PX), **thing_labels(scene, owner)}
+    boxes = [thing.box for thing in scene.things] or [sign.box for sign in scene.signs] or [(0, 0, SCENE_PX, SCENE_PX)]
+    left, top, right, bottom = boxes[int(rng.integers(len(boxes)))]
+    column, row = (_first_patch((low + high) / 2, rng) for low, high in ((left, right), (top, bottom)))
+    across, cells = CROP_PX // PATCH_PX, PATCH_PX // CELL_PX
+    window = np.s_[row : row + across, column : column + across]
+    small = np.s_[row * cells : (row + across) * cells, column * cells : (column + across) * cells]
+    pixels = np.s_[row * PATCH_PX : row * PATCH_PX + CROP_PX, column * PATCH_PX : column * PATCH_PX + CROP_PX]
+    return {
+        "image": np.ascontiguousarray(np.asarray(image)[pixels]),
+        "cells": cell_labels(letters, SCENE_PX)[small],
+        **{name: labels[name][window] for name in ("slots", "names", "colours")},
+    }
+
+
+def _first_patch(middle_px: float, rng: np.random.Generator) -> int:
+    """First patch of a window around a middle, moved by up to one patch."""
+    first = round(middle_px / PATCH_PX - CROP_PX / PATCH_PX / 2) + int(rng.integers(-1, 2))
+    return min(max(first, 0), (SCENE_PX - CROP_PX) // PATCH_PX)

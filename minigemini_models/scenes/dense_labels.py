@@ -1,0 +1,81 @@
+"""Dense labels that the two encoders are pretrained on. One low-resolution patch is a block of 32 × 32 pixels."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .colors import COLOURS
+from .concepts import NAMES
+from .lettering import Letter
+from .lexicon import CHARACTERS
+from .scene import Scene
+
+PATCH_PX = 32
+"""Side of the region of one visual token in pixels of the high-resolution picture."""
+CELL_PX = 8
+SLOT_ROWS, SLOT_COLUMNS = 2, 8
+"""A patch's letters are labelled by where their centre falls: upper or lower half, and one of eight columns."""
+NUM_LETTER_CLASSES = len(CHARACTERS) + 1
+"""Class 0 is no letter, then A to Z and 0 to 9."""
+NUM_NAME_CLASSES, NUM_COLOUR_CLASSES = len(NAMES) + 1, len(COLOURS) + 1
+"""Class 0 is nothing, then the order of `concepts.NAMES` and `colours.COLOURS`. Icons have no one colour: 0."""
+
+_LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
+_NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
+_COLOUR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLOURS, start=1)}
+
+
+def letter_class(character: str) -> int:
+    return _LETTER_CLASSES[character]
+
+
+def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
+    """Ordered letters of every patch: (patches, patches, SLOT_ROWS · SLOT_COLUMNS) int64."""
+    n = size_px // PATCH_PX
+    labels = np.zeros((n, n, SLOT_ROWS, SLOT_COLUMNS), dtype=np.int64)
+    for letter in letters:
+        x, y = letter.centre
+        if 0 <= x < size_px and 0 <= y < size_px:
+            row, column = int(y // PATCH_PX), int(x // PATCH_PX)
+            slot_row = int(y % PATCH_PX * SLOT_ROWS / PATCH_PX)
+            slot_column = int(x % PATCH_PX * SLOT_COLUMNS / PATCH_PX)
+            labels[row, column, slot_row, slot_column] = letter_class(letter.character)
+    return labels.reshape(n, n, -1)
+
+
+def cell_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
+    """Letter over the centre of every `CELL_PX` cell: (cells, cells) int64."""
+    cells = size_px // CELL_PX
+    labels = np.zeros((cells, cells), dtype=np.int64)
+    for letter in letters:
+        left, right = _cells_between(letter.left, letter.right, cells)
+        top, bottom = _cells_between(letter.top, letter.bottom, cells)
+        labels[top:bottom, left:right] = letter_class(letter.character)
+    return labels
+
+
+def thing_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
+    """What each patch of a scene shows, from `owner`, the number of the thing seen at every pixel (0 for none).
+
+    `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or
+    more; `colours`: its colour alike, 0 for icons; `centres`: 1 where the middle of a thing lies.
+    """
+    n = owner.shape[0] // PATCH_PX
+    names, colours, centres = (np.zeros((n, n), dtype=np.int64) for _ in range(3))
+    by_patch = owner.reshape(n, PATCH_PX, n, PATCH_PX)
+    cover = np.stack([(by_patch == number).sum(axis=(1, 3)) for number in range(1, len(scene.things) + 1)] or [names])
+    shown, most = cover.max(axis=0) >= PATCH_PX**2 / 10, cover.argmax(axis=0)
+    for index, thing in enumerate(scene.things):
+        here = shown & (most == index)
+        names[here] = _NAME_CLASSES[thing.name]
+        colours[here] = _COLOUR_CLASSES[thing.colour_name]
+        left, top, right, bottom = thing.box
+        centres[(top + bottom) // 2 // PATCH_PX, (left + right) // 2 // PATCH_PX] = 1
+    return {"names": names, "colours": colours, "centres": centres}
+
+
+def _cells_between(start_px: float, stop_px: float, cells: int) -> tuple[int, int]:
+    """First and one past the last cell whose centre lies between two coordinates."""
+    first = int(np.ceil((start_px - CELL_PX / 2) / CELL_PX))
+    last = int(np.floor((stop_px - CELL_PX / 2) / CELL_PX))
+    return min(max(first, 0), cells), min(max(last + 1, 0), cells)

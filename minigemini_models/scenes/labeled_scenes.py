@@ -1,0 +1,27 @@
+"""Scenes as arrays, for the steps that learn from dense labels."""
+
+import numpy as np
+
+from .composition import sample_scene
+from .dense_labels import slot_labels, thing_labels
+from .scene import SCENE_PX, Scene
+from .splits import TRAINING, Material
+from .text_crops import lettered_crop
+
+
+def labelled_scene(seed: int, kind: str | None = None, material: Material = TRAINING) -> dict[str, np.ndarray]:
+    """`image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres` as in `labels`."""
+    return label(sample_scene(seed, kind, material))
+
+
+def crowded_scene(seed: int, size_px: int = SCENE_PX, material: Material = TRAINING) -> dict[str, np.ndarray]:
+    """A picture of the size of a scene, or of a page, crowded with letters and with no thing in it; the same labels."""
+    crop = lettered_crop(seed, size_px, material)
+    nothing = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
+    return {"image": crop["image"], "slots": crop["slots"], "names": nothing, "colours": nothing, "centres": nothing}
+
+
+def label(scene: Scene) -> dict[str, np.ndarray]:
+    """A scene's picture and dense labels, as `labelled_scene` gives them."""
+    image, letters, owner = scene.draw()
+    return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **thing_labels(scene, owner)}

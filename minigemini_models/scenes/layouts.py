@@ -1,0 +1,178 @@
+"""Where things stand: a layout gives each its box. Training knows some layouts, evaluation may ask for others."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .colors import pick
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+APART_PX = 20
+"""Centres that differ by this much are one left of (or above) the other ..."""
+ALIGNED_PX = 8
+"""... and by no more than this, neither; between the two nobody could say, and nobody asks."""
+_TRIES = 40
+_MARGIN_PX = 4
+
+Place = Callable[[np.random.Generator, int, int, float], list[tuple[float, float]]]
+"""From a generator, how many things, the picture's side and that of the largest thing to their centres."""
+
+
+def centre(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def overlap(a: Box, b: Box, gap_px: int = _MARGIN_PX) -> bool:
+    return a[0] < b[2] + gap_px and b[0] < a[2] + gap_px and a[1] < b[3] + gap_px and b[1] < a[3] + gap_px
+
+
+def free_box(
+    rng: np.random.Generator, width: int, height: int, taken: Sequence[Box], side_px: int, apart_px: int = 0
+) -> Box | None:
+    """A box of that size inside the picture, clear of `taken`; None if forty tries find no room.
+
+    Args:
+        apart_px: how far, at least, its middle must lie above or below that of every other.
+    """
+    if width > side_px - 4 or height > side_px - 4:
+        return None
+    for _ in range(_TRIES):
+        left, top = int(rng.integers(2, side_px - width - 1)), int(rng.integers(2, side_px - height - 1))
+        box = (left, top, left + width, top + height)
+        y = centre(box)[1]
+        if not any(overlap(box, other) or abs(centre(other)[1] - y) < apart_px for other in taken):
+            return box
+    return None
+
+
+def arrange(
+    rng: np.random.Generator,
+    layouts: Sequence[str],
+    sizes: Sequence[int],
+    side_px: int,
+    taken: Sequence[Box] = (),
+    clear: bool = True,
+) -> list[Box]:
+    """A box for things of these sizes in one of the layouts, clear of `taken` and of each other.
+
+    Args:
+        clear: any two must stand clearly beside each other, clearly above each other or both.
+
+    Returns:
+        Fewer boxes than sizes where there is no room for all.
+    """
+    for attempt in range(_TRIES):
+        shrunk = [max(28, round(size * 0.99**attempt)) for size in sizes]
+        layout = pick(rng, layouts) if attempt < _TRIES // 2 else layouts[0]
+        centres = _LAYOUTS[layout](rng, len(shrunk), side_px, max(shrunk, default=0))
+        boxes = [_box(x, y, size) for (x, y), size in zip(centres, shrunk, strict=True)]
+        if _fits(boxes, taken, side_px) and (not clear or is_clear(boxes)):
+            return boxes
+    return arrange(rng, layouts, sizes[:-1], side_px, taken, clear) if sizes else []
+
+
+def is_clear(boxes: Sequence[Box]) -> bool:
+    """Whether of any two boxes each is left of, right of or level with the other for everyone, and likewise above."""
+    return not any(
+        ALIGNED_PX < abs(a - b) < APART_PX
+        for number, box in enumerate(boxes)
+        for other in boxes[:number]
+        for a, b in zip(centre(box), centre(other), strict=True)
+    )
+
+
+def reading_order(boxes: Sequence[Box]) -> list[int]:
+    """Numbers of the boxes from left to right; those that stand in one column from top to bottom."""
+    by_x = sorted(range(len(boxes)), key=lambda i: centre(boxes[i])[0])
+    column, columns = 0, {}
+    for before, here in zip(by_x[:1] + by_x, by_x, strict=False):
+        column += centre(boxes[here])[0] - centre(boxes[before])[0] > ALIGNED_PX
+        columns[here] = column
+    return sorted(by_x, key=lambda i: (columns[i], centre(boxes[i])[1]))
+
+
+def _box(x: float, y: float, size: int) -> Box:
+    left, top = round(x - size / 2), round(y - size / 2)
+    return left, top, left + size, top + size
+
+
+def _fits(boxes: Sequence[Box], taken: Sequence[Box], side_px: int) -> bool:
+    inside = all(min(box[:2]) >= 2 and max(box[2:]) <= side_px - 2 for box in boxes)
+    others = list(taken)
+    for box in boxes:
+        if not inside or any(overlap(box, other) for other in others):
+            return False
+        others.append(box)
+    return inside
+
+
+def _scatter(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    """Anywhere, one by one, each clear of those before it where forty tries allow."""
+    low, high = size / 2 + 2, side_px - size / 2 - 2
+    centres: list[tuple[float, float]] = []
+    for _ in range(count):
+        for _ in range(_TRIES):
+            x, y = rng.uniform(low, high, 2)
+            if all(max(abs(x - a), abs(y - b)) > size + _MARGIN_PX for a, b in centres):
+                break
+        centres.append((x, y))
+    return centres
+
+
+def _line(rng: np.random.Generator, count: int, side_px: int, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Even steps along the picture, and how far each strays from the line."""
+    room = side_px - size - 2 * _MARGIN_PX
+    span = room if count > 2 else room * rng.uniform(0.6, 1)
+    start = _MARGIN_PX + size / 2 + (room - span) * rng.random()
+    steps = start + span * (np.arange(count) / max(1, count - 1) if count > 1 else np.array([rng.random()]))
+    return steps, rng.uniform(-ALIGNED_PX / 2, ALIGNED_PX / 2, count)
+
+
+def _row(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    steps, strays = _line(rng, count, side_px, size)
+    height = rng.uniform(size / 2 + 8, side_px - size / 2 - 8)
+    return [(x, height + stray) for x, stray in zip(steps, strays, strict=True)]
+
+
+def _column(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    return [(y, x) for x, y in _row(rng, count, side_px, size)]
+
+
+def _corners(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    """Cells of a square grid as coarse as the number allows."""
+    cells = math.ceil(math.sqrt(count))
+    pitch = side_px / cells
+    stray = min(ALIGNED_PX / 2, max(0.0, (pitch - size) / 2 - _MARGIN_PX))
+    chosen = rng.permutation(cells * cells)[:count]
+    return [
+        (
+            (i % cells + 0.5) * pitch + rng.uniform(-stray, stray),
+            (i // cells + 0.5) * pitch + rng.uniform(-stray, stray),
+        )
+        for i in chosen.tolist()
+    ]
+
+
+def _diagonal(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    steps, strays = _line(rng, count, side_px, size)
+    falling = rng.random() < 0.5
+    return [(x, (x if falling else side_px - x) + stray) for x, stray in zip(steps, strays, strict=True)]
+
+
+def _circle(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
+    radius, turn = (side_px - size) / 2 - 8, rng.uniform(0, 2 * math.pi)
+    angles = [turn + 2 * math.pi * i / count for i in range(count)]
+    return [(side_px / 2 + radius * math.cos(angle), side_px / 2 + radius * math.sin(angle)) for angle in angles]
+
+
+_LAYOUTS: dict[str, Place] = {
+    "scatter": _scatter,
+    "row": _row,
+    "column": _column,
+    "corners": _corners,
+    "diagonal": _diagonal,
+    "circle": _circle,
+}

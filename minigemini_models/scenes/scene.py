@@ -1,0 +1,155 @@
+"""A scene: what is in a picture, and the picture itself. `composing` and `pages` make scenes, from seeds."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from . import icons, shapes
+from .colors import COLOURS
+from .layouts import Box
+from .lettering import Colour, Letter, draw_text
+
+SCENE_PX, PAGE_PX = 256, 512
+_GRAIN_PX = 1024
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A drawing in a named colour or, where `style` is given, an icon, which has colours of its own."""
+
+    name: str
+    box: Box
+    colour_name: str | None = None
+    colour: Colour = (0, 0, 0)
+    tilt_degrees: int = 0
+    style: str | None = None
+    mirrored: bool = False
+
+    def render(self) -> Image.Image:
+        size_px = self.box[2] - self.box[0]
+        if self.style is not None:
+            return icons.render(self.name, self.style, size_px, self.mirrored)
+        return shapes.render(self.name, self.colour, size_px, self.tilt_degrees)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something written: a word, or several with blanks between them.
+
+    Attributes:
+        word: what it says.
+        box: of the panel; letters keep the same distance from its left, lower and upper edge.
+        panel: the panel's colour; the ground's where there is none.
+        frame: `bare`, or how the panel looks: `panel`, `framed`, `rounded` or `strip`, which spans the picture.
+    """
+
+    word: str
+    box: Box
+    panel: Colour
+    ink: Colour
+    font: str
+    cap_height_px: int
+    frame: str = "panel"
+
+    def extent(self, side_px: int) -> Box:
+        """What it covers in a picture of this side."""
+        return (0, self.box[1], side_px, self.box[3]) if self.frame == "strip" else self.box
+
+    def draw(self, draw: ImageDraw.ImageDraw, side_px: int) -> list[Letter]:
+        left, top, _, bottom = self.box
+        match self.frame:
+            case "panel":
+                draw.rectangle(self.box, fill=self.panel)
+            case "framed":
+                draw.rectangle(self.box, fill=self.panel, outline=self.ink, width=1)
+            case "rounded":
+                draw.rounded_rectangle(self.box, radius=(bottom - top) // 2, fill=self.panel)
+            case "strip":
+                draw.rectangle(self.extent(side_px), fill=self.panel)
+        pad = (bottom - top - self.cap_height_px) / 2
+        return draw_text(draw, self.word, left + pad, bottom - pad, self.font, self.cap_height_px, self.ink)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A filled rectangle that means nothing by itself: the rule of a table, the panel of a poster."""
+
+    box: Box
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a chart; `value` is written at its end and as long as it is."""
+
+    label: Sign
+    value: Sign
+    block: Block
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is in a picture. Things stand in reading order, words from top to bottom.
+
+    Attributes:
+        kind: of `composing.KINDS`, `composing.CROWDED_KINDS` or `pages.PAGE_KINDS`.
+        signs: signs, and words that stand by themselves.
+        lines: lines of one text.
+        bars: of a chart, in reading order.
+        cells: of a table, by row; the first row names the columns and the first column the rows.
+    """
+
+    kind: str
+    ground: Colour
+    things: tuple[Thing, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    lines: tuple[Sign, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    cells: tuple[tuple[Sign, ...], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    size_px: int = SCENE_PX
+    noise: float = 0.0
+    seed: int = field(default=0, repr=False)
+
+    @property
+    def written(self) -> tuple[Sign, ...]:
+        """All that can be read in the picture."""
+        bars = [text for bar in self.bars for text in (bar.label, bar.value)]
+        return (*self.signs, *self.lines, *bars, *(cell for row in self.cells for cell in row))
+
+    def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
+        """The picture (RGB, square), its letters, and per pixel the number of the thing shown (0: none)."""
+        image = Image.new("RGB", (self.size_px, self.size_px), self.ground)
+        owner = Image.new("L", image.size)
+        draw = ImageDraw.Draw(image)
+        for block in (*self.blocks, *(bar.block for bar in self.bars)):
+            draw.rectangle(block.box, fill=block.colour)
+        for number, thing in enumerate(self.things, start=1):
+            tile = thing.render()
+            image.paste(tile, thing.box[:2], tile)
+            owner.paste(number, thing.box[:2], tile.getchannel("A"))
+        letters = [letter for text in self.written for letter in text.draw(draw, self.size_px)]
+        return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
+
+
+def colour_behind(thing: Thing) -> Colour:
+    """What a ground must stand off from for the thing to show."""
+    if thing.style is not None:
+        return icons.mean_colour(thing.name, thing.style)
+    return COLOURS[thing.colour_name or ""]
+
+
+def _noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
+    """Sensor noise of this standard deviation, cut from one large sheet of it at a place that the seed gives."""
+    if noise == 0.0:
+        return image
+    y, x = np.random.default_rng(seed).integers(0, _GRAIN_PX - image.height, 2)
+    grain = _grain()[y : y + image.height, x : x + image.width, None] * np.float32(noise)
+    return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
+
+
+@lru_cache(maxsize=1)
+def _grain() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((_GRAIN_PX, _GRAIN_PX), dtype=np.float32)

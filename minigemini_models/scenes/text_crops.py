@@ -1,0 +1,100 @@
+"""Small pictures full of letters: what the high-resolution encoder is pretrained on."""
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .colors import BLACK, WHITE, background, contrasting, pick
+from .dense_labels import cell_labels, slot_labels
+from .lettering import Colour, Letter, draw_text, text_width
+from .lexicon import Texts
+from .splits import TRAINING, Material
+
+CROP_PX = 128
+
+
+def draw_lettered_crop(
+    rng: np.random.Generator, size_px: int = CROP_PX, material: Material = TRAINING
+) -> tuple[Image.Image, list[Letter]]:
+    """Lines of random strings and words on a cluttered ground, and the letters drawn."""
+    texts = _crowded(material.texts)
+    ground = WHITE if material.black_on_white else background(rng, [])
+    image = Image.new("RGB", (size_px, size_px), ground)
+    draw = ImageDraw.Draw(image)
+    if rng.random() < 0.4:
+        _scatter_clutter(rng, draw, size_px)
+    letters: list[Letter] = []
+    top = float(rng.integers(-8, 12))
+    while top < size_px:
+        cap_height = int(rng.integers(material.cap_heights_px[0], material.cap_heights_px[1] + 1))
+        if rng.random() < 0.85:
+            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(material, texts=texts))
+        top += cap_height + rng.integers(4, 14)
+    return _weather(rng, image), letters
+
+
+def lettered_crop(seed: int, size_px: int = CROP_PX, material: Material = TRAINING) -> dict[str, np.ndarray]:
+    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
+    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px, material)
+    return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
+
+
+def _crowded(texts: Texts) -> Texts:
+    """Mostly strings in any order: the encoder is to see letters, not to guess words."""
+    return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
+
+
+def _draw_line(
+    rng: np.random.Generator,
+    draw: ImageDraw.ImageDraw,
+    ground: Colour,
+    top: float,
+    cap_height: int,
+    width_px: int,
+    material: Material,
+) -> list[Letter]:
+    letters: list[Letter] = []
+    font = pick(rng, material.fonts)
+
+    def ink(behind: Colour) -> Colour:
+        return BLACK if material.black_on_white else contrasting(rng, behind)
+
+    left = float(rng.integers(-10, 30))
+    colour, behind = ink(ground), ground
+    spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
+    while left < width_px:
+        text = material.texts.draw(rng)
+        width = text_width(text, font, cap_height, spacing)
+        if rng.random() < 0.3:
+            behind = ground if material.black_on_white else background(rng, [])
+            pad = int(rng.integers(2, 6))
+            draw.rectangle((left - pad, top - pad, left + width + pad, top + cap_height + pad), fill=behind)
+            colour = ink(behind)
+        letters += draw_text(draw, text, left, top + cap_height, font, cap_height, colour, spacing)
+        behind, colour = ground, ink(ground)
+        left += width + cap_height * rng.uniform(0.5, 1.5)
+    return letters
+
+
+def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:
+    """Lines, boxes and discs that are no letters."""
+    for _ in range(int(rng.integers(1, 6))):
+        x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
+        width, height = rng.integers(4, 70, 2).tolist()
+        box, colour = (x, y, x + width, y + height), background(rng, [])
+        match int(rng.integers(3)):
+            case 0:
+                draw.rectangle(box, fill=colour)
+            case 1:
+                draw.ellipse(box, fill=colour)
+            case _:
+                draw.line(box, fill=colour, width=int(rng.integers(1, 6)))
+
+
+def _weather(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """A little sensor noise on half the pictures."""
+    if rng.random() < 0.5:
+        return image
+    pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (image.height, image.width, 1))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
