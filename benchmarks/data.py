@@ -25,12 +25,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import native_files
-from damaged import encoded, fabricate, picture
+from damaged import encoded, fabricate, image
 
 from minigemini.dataprep.formats import open_source
 from minigemini.dataprep.sources import MIXTURES, SOURCES
 
-RECORDS, PICTURES = 1_500_000, 3_000
+RECORDS, IMAGES = 1_500_000, 3_000
 
 
 def cpu_seconds() -> float:
@@ -87,9 +87,9 @@ def child(*words: str) -> tuple[float, float, str]:
 
 def scale(folder: Path) -> None:
     """Examine and build a list as long as the paper's."""
-    fabricate(folder, RECORDS, PICTURES, 0.001)
+    fabricate(folder, RECORDS, IMAGES, 0.001)
     path, images = str(folder / "set.json"), str(folder / "pictures")
-    print(f"{RECORDS:,} records, {os.path.getsize(path) / 2**20:,.0f} MiB, {PICTURES:,} pictures", flush=True)
+    print(f"{RECORDS:,} records, {os.path.getsize(path) / 2**20:,.0f} MiB, {IMAGES:,} pictures", flush=True)
     fix = str(folder / "set.manifest")
     spent, peak, said = child("doctor", path, "--images", images, "--fix", fix)
     print(f"doctor: {spent:,.0f} s, {peak:,.0f} MiB\n{said}", flush=True)
@@ -128,7 +128,7 @@ def damage(folder: Path) -> None:
 def decoding(folder: Path) -> None:
     """Pictures to training tensors: the straightforward way, ours, and ours with scaled decoding."""
     import minigemini_models.nano
-    from minigemini.images.safe_images import open_picture
+    from minigemini.images.safe_images import open_image
     from minigemini.modeling import MiniGeminiImageProcessor
 
     assert minigemini_models.nano
@@ -140,9 +140,9 @@ def decoding(folder: Path) -> None:
             processor = MiniGeminiImageProcessor(size=low, high_res_size=high)
             ways = {
                 "plain": lambda data=data, p=processor: _plain(data, p),
-                "ours": lambda data=data, p=processor: p(open_picture(data), return_tensors="pt"),
+                "ours": lambda data=data, p=processor: p(open_image(data), return_tensors="pt"),
                 "scaled": lambda data=data, p=processor, px=high: p(
-                    open_picture(data, at_least_px=px), return_tensors="pt"
+                    open_image(data, at_least_px=px), return_tensors="pt"
                 ),
             }
             took = _fastest(ways)
@@ -159,8 +159,8 @@ def decoding(folder: Path) -> None:
 
 def _photograph(width: int, height: int) -> Image.Image:
     """Large soft shapes and fine grain, as photographs have both."""
-    soft = np.asarray(picture(1, width, height), dtype=np.float32)
-    middle = np.asarray(picture(2, 99, 77).resize((width, height)), dtype=np.float32)
+    soft = np.asarray(image(1, width, height), dtype=np.float32)
+    middle = np.asarray(image(2, 99, 77).resize((width, height)), dtype=np.float32)
     grain = np.random.default_rng(0).normal(0, 6, (height, width, 3))
     return Image.fromarray(np.clip(0.7 * soft + 0.3 * middle + grain, 0, 255).astype(np.uint8))
 
@@ -194,7 +194,7 @@ def _fastest(ways: dict[str, Callable[[], object]], rounds: int = 12) -> dict[st
 
 def pace(folder: Path) -> None:
     """A step of nano beside what its loader needs for the next batch, with one worker."""
-    from minigemini.data.bad_samples import FaultLog
+    from minigemini.data.bad_samples import BadSampleLog
     from minigemini.data.encoding import SampleEncoder
     from minigemini.data.loader import Loader
     from minigemini.data.mixture import GlobalBatches, Mixture, Part
@@ -210,7 +210,7 @@ def pace(folder: Path) -> None:
     collator = PackedCollator(2048, engine.processor.tokenizer.pad_token_id or 0)
 
     def loader(workers: int) -> Loader:
-        return Loader(batches, encoder, collator, FaultLog(folder / "faults.jsonl", 1.0), workers=workers)
+        return Loader(batches, encoder, collator, BadSampleLog(folder / "faults.jsonl", 1.0), workers=workers)
 
     begun, count = cpu_seconds(), 12
     for _, _batch in zip(range(count), loader(0), strict=False):
@@ -235,7 +235,7 @@ def pace(folder: Path) -> None:
 def _small_set(folder: Path) -> Path:
     fabricate(folder, 400, 100, 0.0)
     for number in range(100):
-        (folder / f"pictures/good/{number}.jpg").write_bytes(encoded(picture(number, 640, 480), quality=90))
+        (folder / f"pictures/good/{number}.jpg").write_bytes(encoded(image(number, 640, 480), quality=90))
     return folder / "set.json"
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from minigemini.inference import Drawing, Engine, Painter
-from minigemini_models.evaluation.drawing_cycle import Drawn, draw_captions, draw_requests, table
+from minigemini.inference import Engine, GenerationSettings, ImageGenerator
+from minigemini_models.evaluation.drawing_cycle import CycleResult, draw_captions, draw_requests, table
 
 COLUMNS, SCALE, TEXT_PX, GAP_PX = 8, 2, 44, 8
 
@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write 32 of the pictures with their captions to this PNG")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    painter = Painter.load(args.painter, device="cpu")
-    drawing = Drawing(steps=args.steps, guidance=args.guidance)
+    painter = ImageGenerator.load(args.painter, device="cpu")
+    drawing = GenerationSettings(steps=args.steps, guidance=args.guidance)
     started = time.process_time()
     drawn = draw_captions(painter, args.samples, drawing)
     taken = (time.process_time() - started) / args.samples
@@ -42,7 +42,7 @@ def main() -> None:
         sheet(drawn[:32]).save(args.sheet, optimize=True)
 
 
-def sheet(drawn: Sequence[Drawn]) -> Image.Image:
+def sheet(drawn: Sequence[CycleResult]) -> Image.Image:
     """Pictures in rows, each above its caption."""
     shown = [one for one in drawn if one.image is not None]
     side = shown[0].image.width * SCALE if shown and shown[0].image else 0

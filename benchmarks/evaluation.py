@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from minigemini.evaluation.local_backend import Local
-from minigemini.evaluation.response_cache import Ledger
-from minigemini.evaluation.runner import ask_all
+from minigemini.evaluation.local_backend import LocalAnswerer
+from minigemini.evaluation.response_cache import ResponseCache
+from minigemini.evaluation.runner import run_questions
 from minigemini.evaluation.task import Question, open_one
 from minigemini.inference.engine import Engine, Sampling
-from minigemini_models.evaluation.synthetic_tasks import Nano
+from minigemini_models.evaluation.synthetic_tasks import SyntheticBasic
 
 
 def processor_seconds() -> float:
@@ -30,22 +30,22 @@ def processor_seconds() -> float:
 
 def one_by_one(engine: Engine, questions: list[Question]) -> dict[str, str]:
     """As a program without `eval` would: each picture drawn, then `Engine.ask`."""
-    sampling = Sampling(max_new_tokens=Nano.max_new_tokens)
+    sampling = Sampling(max_new_tokens=SyntheticBasic.max_new_tokens)
     said = {}
     for question in questions:
         text = question.messages[-1]["content"][-1]["text"]
-        said[question.id] = engine.ask([open_one(p) for p in question.pictures], text, sampling).text.strip()
+        said[question.id] = engine.ask([open_one(p) for p in question.images], text, sampling).text.strip()
     return said
 
 
 def batched(engine: Engine, questions: list[Question], batch_size: int, workers: int) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
-        asked = ask_all(
+        asked = run_questions(
             questions,
-            Local(engine, workers),
-            Ledger(Path(folder)),
+            LocalAnswerer(engine, workers),
+            ResponseCache(Path(folder)),
             lambda question: question.id,
-            max_new_tokens=Nano.max_new_tokens,
+            max_new_tokens=SyntheticBasic.max_new_tokens,
             batch_size=batch_size,
             title="nano",
         )
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    engine, questions = Engine.load("nano", "cpu"), Nano().questions(None, given.samples)
+    engine, questions = Engine.load("nano", "cpu"), SyntheticBasic().questions(None, given.samples)
     assert all(len(question.messages) == 1 for question in questions)
     ways = {
         "one after the other": lambda: one_by_one(engine, questions),

@@ -36,12 +36,12 @@ class Clock(TrainerCallback):
 
 
 def seconds_per_step(recipe: Recipe, folder: Path) -> tuple[float, list[float]]:
-    clock, bar = Clock(), run.Bar
-    run.Bar = lambda recipe: clock  # in its place
+    clock, bar = Clock(), run.ProgressCallback
+    run.ProgressCallback = lambda recipe: clock  # in its place
     try:
         run.train(recipe, folder)
     finally:
-        run.Bar = bar
+        run.ProgressCallback = bar
     steps = len(clock.at) - WARM_UP
     losses = [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
     return (clock.at[-1] - clock.at[-1 - steps]) / steps, losses
@@ -60,8 +60,8 @@ def measure(stage: str, args: argparse.Namespace, root: Path) -> None:
         max_length=384,
         gradient_checkpointing=False,
         workers=0,
-        checkpoint_every=10**6,
-        watch="none",
+        save_steps=10**6,
+        report_to="none",
     )
     keeping = replace(recipe, features=str(root / "features"))
     found = {

@@ -61,7 +61,7 @@ print(f"{time.process_time() - started:.2f} s, {said}")
 
 def costs(args: argparse.Namespace) -> None:
     """Processor time with Pillow alone and with `open_picture`; a row a file."""
-    from minigemini.images.safe_images import PictureError, open_picture
+    from minigemini.images.safe_images import ImageError, open_image
 
     print("| file | bytes | Pillow alone | `open_picture` |\n|---|---|---|---|")
     for name, make in COSTLY.items():
@@ -76,8 +76,8 @@ def costs(args: argparse.Namespace) -> None:
                 plain = f"more than {args.patience} s, stopped"
         started, said = time.process_time(), "read"
         try:
-            open_picture(data)
-        except PictureError as error:
+            open_image(data)
+        except ImageError as error:
             said = error.problem.value
         print(f"| {name} | {len(data):,} | {plain} | {time.process_time() - started:.2f} s, {said} |", flush=True)
     print()
@@ -130,18 +130,18 @@ def _peak_mb(pid: int | str = "self") -> float:
 
 def _opened(args: argparse.Namespace) -> None:
     from minigemini.images.decoders import open_apart
-    from minigemini.images.safe_images import PictureError, open_picture
+    from minigemini.images.safe_images import ImageError, open_image
 
     def take(opener: Callable[[bytes], object], data: bytes) -> str:
         try:
             opener(data)
-        except PictureError as error:
+        except ImageError as error:
             return "refused" if "\n" not in str(error) and "crashed" not in str(error) else str(error)[:80]
         return "read"
 
     cap()
     for name, opener, count in (
-        ("`open_picture`, in its process", open_picture, args.count),
+        ("`open_picture`, in its process", open_image, args.count),
         ("`open_apart`, as training and data doctor do", open_apart, args.count // 4),
     ):
         outcomes, slowest = _try(mutated(count, args.seed), lambda data, opener=opener: take(opener, data))
@@ -192,7 +192,7 @@ def _paged(args: argparse.Namespace) -> None:
 
 
 def _asked(args: argparse.Namespace) -> None:
-    from minigemini.images.safe_images import PictureError
+    from minigemini.images.safe_images import ImageError
     from minigemini.inference import Engine, Sampling
 
     engine = Engine.load("nano", device="cpu")
@@ -200,7 +200,7 @@ def _asked(args: argparse.Namespace) -> None:
     def take(data: bytes) -> str:
         try:
             engine.ask(BytesIO(data), "What is it?", Sampling(max_new_tokens=1))
-        except PictureError:
+        except ImageError:
             return "refused"
         return "read"
 

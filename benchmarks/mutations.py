@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from mutants import Mutant, mutants  # noqa: E402 (its folder is on the path from here on)
 
-PICTURE = ROOT / "examples" / "sign.png"
+IMAGE = ROOT / "examples" / "sign.png"
 MOST_SECONDS = 30.0
 """Of the process's CPU time; what takes longer hangs."""
 MOST_BYTES = 1.5e9
@@ -62,7 +62,7 @@ def make_ways(home: Path) -> list[Way]:
     from safetensors.torch import save_file
 
     from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-    from minigemini.io.connector import save_small_parts
+    from minigemini.io.connector import save_connector
     from minigemini.io.hashes import write_sums
     from minigemini.modeling.chat_templates import CHAT_TEMPLATES
     from minigemini_models.nano import NANO_DIR
@@ -88,7 +88,7 @@ def make_ways(home: Path) -> list[Way]:
         processor.save_pretrained(home / name)
     write_sums(home / "hashed")
     (home / "parts").mkdir()
-    save_small_parts(model, home / "parts" / "parts.safetensors", base=str(home / "model"))
+    save_connector(model, home / "parts" / "parts.safetensors", base=str(home / "model"))
     adapter = home / "adapter"
     adapter.mkdir()
     stem = "base_model.model.model.language_model.layers.0.self_attn.q_proj"
@@ -100,7 +100,7 @@ def make_ways(home: Path) -> list[Way]:
     settings |= {"base_model_name_or_path": str(home / "model"), "modules_to_save": None, "use_rslora": False}
     (adapter / "adapter_config.json").write_text(json.dumps(settings))
     published.copy_published(home / "published")
-    asks = ("ask", str(PICTURE), "What does the sign say?", "--max-new-tokens", "4", "--device", "cpu", "--model")
+    asks = ("ask", str(IMAGE), "What does the sign say?", "--max-new-tokens", "4", "--device", "cpu", "--model")
     encoders = ("--low-res-encoder", str(published.LOW_RES), "--high-res-encoder", str(published.HIGH_RES))
     return [
         Way("ask", home / "model", (*asks, "{}")),

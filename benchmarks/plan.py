@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=SETTINGS)
     args = parser.parse_args()
     common = {"global_batch": args.batch, "micro_batch": args.batch, "precision": "fp32"}
-    common |= {"workers": 0, "checkpoint_every": 20, "watch": "none"}
+    common |= {"workers": 0, "save_steps": 20, "report_to": "none"}
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary)
         if any("stage" in SETTINGS[name] for name in args.only):

@@ -27,7 +27,7 @@ import torch
 from harness import seconds
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
-from minigemini.io.quantization import KEPT, quantization_config
+from minigemini.io.quantization import NOT_QUANTIZED, quantization_config
 
 WAYS = (
     "float32",
@@ -72,7 +72,7 @@ def load(way: str, folder: Path) -> MiniGeminiForConditionalGeneration:
         from torchao.quantization import Int8WeightOnlyConfig
         from transformers import TorchAoConfig
 
-        config: Any = TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=KEPT)
+        config: Any = TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=NOT_QUANTIZED)
     else:
         config = quantization_config(bits[0], dtype) if bits else None
     model = MiniGeminiForConditionalGeneration.from_pretrained(

@@ -37,7 +37,7 @@ from minigemini.training.settings import parse_settings
 
 RECIPE = (
     *("nano-instruct", "base=nano", "data=drawn:lessons#96", "adapter=lora", "lora_rank=8", "lora_dropout=0.3"),
-    *("steps=24", "global_batch=4", "micro_batch=2", "workers=1", "checkpoint_every=2", "watch=none"),
+    *("steps=24", "global_batch=4", "micro_batch=2", "workers=1", "save_steps=2", "report_to=none"),
 )
 PATIENCE_S = 600
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -42,8 +42,8 @@ class Server:
     process: subprocess.Popen[str]
     url: str
 
-    def body(self, picture: bytes, question: str, **more: Any) -> dict[str, Any]:
-        uri = "data:image/png;base64," + base64.b64encode(picture).decode()
+    def body(self, image: bytes, question: str, **more: Any) -> dict[str, Any]:
+        uri = "data:image/png;base64," + base64.b64encode(image).decode()
         content = [{"type": "image_url", "image_url": {"url": uri}}, {"type": "text", "text": question}]
         return {"model": "nano", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
 
@@ -192,7 +192,7 @@ async def end_under_load(served: Server, clients: int) -> Counter[str]:
         return done
 
 
-def pictures(args: argparse.Namespace) -> None:
+def images(args: argparse.Namespace) -> None:
     """Each malformed picture by itself, the server's memory capped at what it has and 1.5 GB."""
     statuses: Counter[tuple[str, int]] = Counter()
     wrong = 0

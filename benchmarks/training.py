@@ -38,7 +38,7 @@ from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import PackedCollator, PaddedCollator
 from minigemini.modeling.patch_info_mining import PatchInfoMining
 from minigemini.training import trainable
-from minigemini.training.build_model import Lesson, recompute
+from minigemini.training.build_model import TrainModule, recompute
 from minigemini.training.published_recipes import RECIPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -91,7 +91,7 @@ def make_samples(config: MiniGeminiConfig, stage: str) -> list[Encoded]:
 
 
 def make_step(
-    model: MiniGeminiForConditionalGeneration, samples: list[Encoded], optimiser: Any, way: frozenset[str]
+    model: MiniGeminiForConditionalGeneration, samples: list[Encoded], optimizer: Any, way: frozenset[str]
 ) -> Callable[[], Tensor]:
     """A whole step: forward, backward, update."""
     longest = max(map(len, samples))
@@ -105,13 +105,13 @@ def make_step(
         mining = nullcontext() if "mining" in way else patch.object(PatchInfoMining, "forward", by_formula)
         with mining:
             if "head" in way:
-                loss = Lesson(model)(labels=labels, **batch)["loss"]
+                loss = TrainModule(model)(labels=labels, **batch)["loss"]
             else:
                 logits = model(**batch, use_cache=False).logits[:, :-1]
                 loss = cross_entropy(logits.float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
             loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         return loss.detach()
 
     return step
@@ -121,13 +121,13 @@ def measure(stage: str, repetitions: int) -> None:
     model = make_model()
     trainable.apply(model, parts := trainable.declared(RECIPES[f"MGM-7B-{stage}"], model.config))
     trainable.check(model, parts)
-    trainable.hold_encoders(model)
+    trainable.freeze_encoders(model)
     recompute(model.model.language_model)
     model.train()
     # A rate of nothing, so that all steps are the same step.
-    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, weight_decay=0.0)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, weight_decay=0.0)
     samples = make_samples(model.config, stage)
-    steps = {name: make_step(model, samples, optimiser, way) for name, way in WAYS.items()}
+    steps = {name: make_step(model, samples, optimizer, way) for name, way in WAYS.items()}
     losses = {name: float(step()) for name, step in steps.items()}  # and the moments are there
     assert max(losses.values()) - min(losses.values()) < 1e-4, losses
     times = {name: [] for name in WAYS}

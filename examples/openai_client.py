@@ -69,8 +69,8 @@ def main() -> None:
 
 def converse(client: OpenAI, folder: Path | None) -> None:
     model = client.models.list().data[0].id
-    pictures = [opened(client.images.generate(prompt="a red star", extra_body={"seed": 1}).data[0].b64_json)]
-    tell("painter", f"“a red star” drawn by itself, {pictures[0].width} x {pictures[0].height} pixels, seed 1")
+    images = [opened(client.images.generate(prompt="a red star", extra_body={"seed": 1}).data[0].b64_json)]
+    tell("painter", f"“a red star” drawn by itself, {images[0].width} x {images[0].height} pixels, seed 1")
     messages = []
     for text, draw in TURNS:
         messages.append({"role": "user", "content": text})
@@ -81,9 +81,9 @@ def converse(client: OpenAI, folder: Path | None) -> None:
         message = answer.choices[0].message
         tell("assistant", message.content)
         for part in getattr(message, "images", []):
-            pictures.append(opened(part["image_url"]["url"]))
+            images.append(opened(part["image_url"]["url"]))
             note = message.drawing
-            tell("", f"[a picture of {pictures[-1].width} x {pictures[-1].height}: {note['captions'][-1]}]")
+            tell("", f"[a picture of {images[-1].width} x {images[-1].height}: {note['captions'][-1]}]")
         if draw and message.drawing["reason"]:
             tell("", f"[no picture: {message.drawing['reason']}]")
         messages.append(message)  # as it came: what was drawn is shown with the next question
@@ -93,8 +93,8 @@ def converse(client: OpenAI, folder: Path | None) -> None:
     )
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(pictures):
-            picture.save(folder / f"{number}.png")
+        for number, image in enumerate(images):
+            image.save(folder / f"{number}.png")
 
 
 if __name__ == "__main__":

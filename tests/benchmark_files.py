@@ -13,7 +13,7 @@ from PIL import Image
 COLOURS = ("red", "green", "blue", "white", "black", "yellow")
 
 
-def picture(number: int = 0) -> bytes:
+def image(number: int = 0) -> bytes:
     """A PNG of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", (24 + number, 20), COLOURS[number % len(COLOURS)]).save(buffer, "PNG")
@@ -26,7 +26,7 @@ def textvqa(data: Path, answers: dict[str, list[str]]) -> None:
     (folder / "train_images").mkdir(parents=True)
     rows, strings = [], []
     for number, (name, given) in enumerate(answers.items()):
-        (folder / "train_images" / f"p{number}.jpg").write_bytes(picture(number))
+        (folder / "train_images" / f"p{number}.jpg").write_bytes(image(number))
         row = {"question_id": name, "image_id": f"p{number}", "question": f"what is in {name}?", "answers": given}
         rows.append(row)
         strings.append({"image_id": f"p{number}", "ocr_tokens": ["NOKIA", f"{number}"]})
@@ -38,22 +38,22 @@ def mmbench(data: Path, rows: list[dict[str, Any]], name: str = "mmbench_dev_202
     """Rows as the file has them; a picture is put in where the row has none."""
     (data / "mmbench").mkdir(parents=True)
     columns = ["index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image", "l2-category"]
-    image = base64.b64encode(picture()).decode()
+    encoded = base64.b64encode(image()).decode()
     lines = ["\t".join(columns)]
-    lines += ["\t".join(str(({"image": image} | row).get(column, "")) for column in columns) for row in rows]
+    lines += ["\t".join(str(({"image": encoded} | row).get(column, "")) for column in columns) for row in rows]
     (data / "mmbench" / name).write_text("\n".join(lines) + "\n")
 
 
 def mme(data: Path, categories: dict[str, int]) -> None:
     """By category how many pictures; each has a question for Yes and one for No."""
-    for category, pictures in categories.items():
+    for category, count in categories.items():
         folder = data / "mme" / "MME_Benchmark_release_version" / category
         texts = folder / "questions_answers_YN" if category == "posters" else folder
-        images = folder / "images" if category == "posters" else folder
+        image_folder = folder / "images" if category == "posters" else folder
         texts.mkdir(parents=True)
-        images.mkdir(exist_ok=True)
-        for number in range(pictures):
-            (images / f"{number:04d}.png").write_bytes(picture(number))
+        image_folder.mkdir(exist_ok=True)
+        for number in range(count):
+            (image_folder / f"{number:04d}.png").write_bytes(image(number))
             lines = [
                 f"Is it {word}? Please answer yes or no.\t{answer}" for word, answer in (("so", "Yes"), ("not", "No"))
             ]
@@ -65,7 +65,7 @@ def mmvet(data: Path, answers: dict[str, tuple[str, list[str]]]) -> None:
     (data / "mmvet" / "images").mkdir(parents=True)
     rows = {}
     for number, (name, (truth, capabilities)) in enumerate(answers.items()):
-        (data / "mmvet" / "images" / f"{name}.png").write_bytes(picture(number))
+        (data / "mmvet" / "images" / f"{name}.png").write_bytes(image(number))
         rows[name] = {"imagename": f"{name}.png", "question": f"{name}?", "answer": truth, "capability": capabilities}
     (data / "mmvet" / "mm-vet.json").write_text(json.dumps(rows))
 
@@ -75,7 +75,7 @@ def mmmu(data: Path, subjects: dict[str, list[dict[str, Any]]], split: str = "va
     for subject, rows in subjects.items():
         folder = data / "mmmu" / subject
         folder.mkdir(parents=True)
-        images = {f"image_{number}": {"bytes": picture(number), "path": None} for number in (1, 2)}
+        images = {f"image_{number}": {"bytes": image(number), "path": None} for number in (1, 2)}
         table = pyarrow.Table.from_pylist([{**images, "image_3": None, **row} for row in rows])
         pyarrow.parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
 
@@ -88,11 +88,11 @@ def mathvista(data: Path, rows: dict[str, dict[str, Any]], parquet: bool = False
     about = {"task": "figure question answering", "skills": ["arithmetic reasoning", "numeric commonsense"]}
     whole = {}
     for pid, row in rows.items():
-        (folder / "images" / f"{pid}.png").write_bytes(picture(int(pid)))
-        image = f"images/{pid}.png"
-        whole[pid] = {**usual, "pid": pid, "question": f"How many in {pid}?", "image": image, "metadata": about, **row}
+        (folder / "images" / f"{pid}.png").write_bytes(image(int(pid)))
+        path = f"images/{pid}.png"
+        whole[pid] = {**usual, "pid": pid, "question": f"How many in {pid}?", "image": path, "metadata": about, **row}
     if parquet:
-        listed = [{**row, "decoded_image": {"bytes": picture(int(pid)), "path": None}} for pid, row in whole.items()]
+        listed = [{**row, "decoded_image": {"bytes": image(int(pid)), "path": None}} for pid, row in whole.items()]
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed), folder / "testmini-00000-of-00001.parquet")
     else:
         (folder / "testmini.json").write_text(json.dumps(whole))

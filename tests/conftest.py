@@ -115,7 +115,7 @@ def make_processor(tokenizer) -> Callable[[MiniGeminiConfig], MiniGeminiProcesso
 
 
 @pytest.fixture(scope="session")
-def picture() -> Callable[[int], Image.Image]:
+def image() -> Callable[[int], Image.Image]:
     """Draw a picture of noise from a seed."""
 
     def draw(seed: int, width: int = 40, height: int = 30) -> Image.Image:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from minigemini.data.schema import Fault
-from minigemini.images.safe_images import Problem
+from minigemini.data.schema import SampleIssue
+from minigemini.images.safe_images import ImageProblem
 
 
-def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:
+def image(seed: int, width: int = 96, height: int = 72) -> Image.Image:
     """Blots of colour, others for each seed."""
     blots = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
@@ -55,40 +55,40 @@ def _file(change: Callable[[int], bytes | None], folder: str = "broken") -> Dama
 
 
 DAMAGES: dict[str, Damage] = {
-    Problem.MISSING.value: _file(lambda number: None),
-    Problem.EMPTY.value: _file(lambda number: b""),
-    Problem.BROKEN.value: _file(lambda number: encoded(picture(number))[:-400]),
-    Problem.TOO_LARGE.value: _file(lambda number: bomb()),
-    Problem.NO_PICTURE.value: _file(lambda number: b"<html>no longer here</html>"),
-    Fault.NOT_JSON.value: lambda n, _, whole: json.dumps(whole).replace('"value": ', '"value" ', 1),
-    Fault.DANGLING_TAG.value: lambda n, _, whole: record(n, None, "<image>\nWhat?", "That."),
-    Fault.SURPLUS_PICTURE.value: lambda n, _, whole: record(n, whole["image"], "What?", "That."),
-    Fault.EMPTY_ANSWER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?", " "),
-    Fault.ROLE_ORDER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?"),
-    Fault.UNSAFE_PATH.value: lambda n, _, whole: {**whole, "image": "../" + whole["image"]},
-    "picture of an evaluation set": _file(lambda number: encoded(picture(number)), "textvqa"),
+    ImageProblem.MISSING.value: _file(lambda number: None),
+    ImageProblem.EMPTY.value: _file(lambda number: b""),
+    ImageProblem.BROKEN.value: _file(lambda number: encoded(image(number))[:-400]),
+    ImageProblem.TOO_LARGE.value: _file(lambda number: bomb()),
+    ImageProblem.NO_IMAGE.value: _file(lambda number: b"<html>no longer here</html>"),
+    SampleIssue.NOT_JSON.value: lambda n, _, whole: json.dumps(whole).replace('"value": ', '"value" ', 1),
+    SampleIssue.DANGLING_TAG.value: lambda n, _, whole: record(n, None, "<image>\nWhat?", "That."),
+    SampleIssue.SURPLUS_IMAGE.value: lambda n, _, whole: record(n, whole["image"], "What?", "That."),
+    SampleIssue.EMPTY_ANSWER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?", " "),
+    SampleIssue.ROLE_ORDER.value: lambda n, _, whole: record(n, whole["image"], "<image>\nWhat?"),
+    SampleIssue.UNSAFE_PATH.value: lambda n, _, whole: {**whole, "image": "../" + whole["image"]},
+    "picture of an evaluation set": _file(lambda number: encoded(image(number)), "textvqa"),
 }
 """What makes a sample useless, by the kind that it is found as."""
 
 
-def fabricate(folder: Path, records: int, pictures: int, share: float, seed: int = 0) -> dict[int, str]:
+def fabricate(folder: Path, records: int, images: int, share: float, seed: int = 0) -> dict[int, str]:
     """Write `set.json` and `pictures/` with a share of the records damaged, the kinds in turn.
 
     Returns:
         The damaged rows, each with the kind that it is to be found as.
     """
-    images = folder / "pictures"
+    image_folder = folder / "pictures"
     for sub in ("good", "broken", "textvqa"):
-        (images / sub).mkdir(parents=True, exist_ok=True)
-    for number in range(pictures):
-        (images / f"good/{number}.jpg").write_bytes(encoded(picture(10**9 + number)))
+        (image_folder / sub).mkdir(parents=True, exist_ok=True)
+    for number in range(images):
+        (image_folder / f"good/{number}.jpg").write_bytes(encoded(image(10**9 + number)))
     chosen = np.random.default_rng(seed).permutation(records)[: round(records * share)]
     kinds = {int(row): list(DAMAGES)[n % len(DAMAGES)] for n, row in enumerate(sorted(chosen))}
     with (folder / "set.json").open("w") as file:
         for row in range(records):
-            entry: dict | str = record(row, f"good/{row % pictures}.jpg")
+            entry: dict | str = record(row, f"good/{row % images}.jpg")
             if row in kinds:
-                entry = DAMAGES[kinds[row]](row, images, entry)  # type: ignore[arg-type]
+                entry = DAMAGES[kinds[row]](row, image_folder, entry)  # type: ignore[arg-type]
             file.write((",\n" if row else "[") + (entry if isinstance(entry, str) else json.dumps(entry)))
         file.write("]")
     return kinds

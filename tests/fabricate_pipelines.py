@@ -9,11 +9,11 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 
-from minigemini_models.image_generator.network import PainterSize, build_painter
+from minigemini_models.image_generator.network import GeneratorSize, build_generator
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
-TINY_PAINTER = PainterSize(widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1)
+TINY_PAINTER = GeneratorSize(widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1)
 
 
 def clip_tokenizer() -> Any:
@@ -197,7 +197,7 @@ def z_image() -> Any:
 
 
 def painter() -> Any:
-    return build_painter(TINY_PAINTER)
+    return build_generator(TINY_PAINTER)
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {

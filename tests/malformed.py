@@ -24,7 +24,7 @@ def malformed(count: int, seed: int = 0) -> Iterator[tuple[str, str, bytes]]:
         yield kind.__name__, *kind(random_)
 
 
-def picture(random_: random.Random, kind: str) -> bytes:
+def image(random_: random.Random, kind: str) -> bytes:
     """A small picture of noise."""
     size = random_.randint(8, 48), random_.randint(8, 48)
     file = BytesIO()
@@ -34,7 +34,7 @@ def picture(random_: random.Random, kind: str) -> bytes:
 
 def flipped(random_: random.Random) -> tuple[str, bytes]:
     """Some bytes are others."""
-    data = bytearray(picture(random_, random_.choice(FORMATS)))
+    data = bytearray(image(random_, random_.choice(FORMATS)))
     for _ in range(random_.randint(1, 40)):
         data[random_.randrange(len(data))] = random_.randrange(256)
     return MAYBE, bytes(data)
@@ -42,14 +42,14 @@ def flipped(random_: random.Random) -> tuple[str, bytes]:
 
 def cut(random_: random.Random) -> tuple[str, bytes]:
     """Only its first part came."""
-    data = picture(random_, random_.choice(("png", "jpeg", "webp")))
+    data = image(random_, random_.choice(("png", "jpeg", "webp")))
     return BROKEN, data[: random_.randint(1, len(data) // 2)]
 
 
 def swapped_head(random_: random.Random) -> tuple[str, bytes]:
     """The head of one format before the body of another."""
     one, other = random_.sample(FORMATS, 2)
-    return BROKEN, picture(random_, one)[:24] + picture(random_, other)[24:]
+    return BROKEN, image(random_, one)[:24] + image(random_, other)[24:]
 
 
 def noise(random_: random.Random) -> tuple[str, bytes]:
@@ -80,7 +80,7 @@ def polyglot(random_: random.Random) -> tuple[str, bytes]:
     head = random_.choice(
         [b"%PDF-1.7\n", b"PK\x03\x04", b"<html><script>", b"%!PS-Adobe-3.0 EPSF\n", b"MZ", b"\x7fELF"]
     )
-    return BROKEN, head + picture(random_, random_.choice(FORMATS))
+    return BROKEN, head + image(random_, random_.choice(FORMATS))
 
 
 def nothing(random_: random.Random) -> tuple[str, bytes]:
@@ -90,7 +90,7 @@ def nothing(random_: random.Random) -> tuple[str, bytes]:
 
 def foreign(random_: random.Random) -> tuple[str, bytes]:
     """A sound picture in a format that is not read."""
-    return BROKEN, picture(random_, random_.choice(("tiff", "bmp", "ppm", "tga", "ico")))
+    return BROKEN, image(random_, random_.choice(("tiff", "bmp", "ppm", "tga", "ico")))
 
 
 def png(width: int, height: int, data: bytes) -> bytes:

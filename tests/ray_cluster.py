@@ -23,7 +23,7 @@ from ray.cluster_utils import Cluster
 
 from minigemini.data.readers import open_reader
 from minigemini.dataprep.export import BuildPart, BuildRecipe, build
-from minigemini.dataprep.validate import diagnose
+from minigemini.dataprep.validate import validate
 
 ROOT = Path(__file__).parent.parent
 SHARDS_BEFORE_THE_KILL = 6
@@ -76,7 +76,7 @@ def main(folder: Path) -> None:
     )
 
     reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
-    found = diagnose(reader, ray=cluster.address, quiet=True)
+    found = validate(reader, ray=cluster.address, quiet=True)
     assert {find.row: find.kind for find in found.finds} == kinds
     print(f"{len(kinds)} damaged records of {len(reader)}, each found on the cluster", flush=True)
     ray.shutdown()

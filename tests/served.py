@@ -11,7 +11,7 @@ from openai import OpenAI
 from PIL import Image
 
 from minigemini.serving.server import listen, make_server
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 
 KEY = "a-key-that-nobody-guesses"
 
@@ -22,14 +22,14 @@ class Served:
 
     url: str
     """Without /v1."""
-    house: House
+    house: ServerState
 
     def client(self, key: str = KEY) -> OpenAI:
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
 
 
 @contextmanager
-def serving(house: House) -> Iterator[Served]:
+def serving(house: ServerState) -> Iterator[Served]:
     """Run a server until the block is left; what was accepted is finished."""
     sock, said, ready = listen("127.0.0.1", 0), [], threading.Event()
 
@@ -49,13 +49,13 @@ def serving(house: House) -> Iterator[Served]:
         assert not thread.is_alive()
 
 
-def data_uri(picture: Image.Image | bytes, kind: str = "png") -> str:
+def data_uri(image: Image.Image | bytes, kind: str = "png") -> str:
     """A picture, or bytes that are said to be one, as clients send them."""
-    if isinstance(picture, Image.Image):
+    if isinstance(image, Image.Image):
         file = BytesIO()
-        picture.save(file, kind)
-        picture = file.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+        image.save(file, kind)
+        image = file.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def user(text: str, *urls: str) -> dict:

@@ -23,7 +23,7 @@ from minigemini_models.ablation.variants import (
     EXTENDED,
     FINDINGS,
     MINING,
-    SMALLER_PICTURE,
+    SMALLER_IMAGE,
     VARIANTS,
     aligned_folder,
     alignment,
@@ -58,7 +58,7 @@ def differing(variant, other):
         ("mining, ConvNeXt of half the width", MINING, {"high_res_encoder", "high_res_width"}),
         ("mining, no reading in stage 2", MINING, {"data"}),
         ("mining, no descriptions in stage 2", MINING, {"data"}),
-        ("mining, token extension", SMALLER_PICTURE, {"geometry"}),
+        ("mining, token extension", SMALLER_IMAGE, {"tiling"}),
     ],
 )
 def test_a_variant_differs_in_what_it_says_alone(name, other, settings):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.inference import CheckpointError, Engine, RequestError, Sampling
-from minigemini.io.connector import SMALL_PARTS, save_small_parts, small_parts
+from minigemini.io.connector import CONNECTOR_PARTS, connector_parameters, save_connector
 from minigemini.io.merging import merge
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ KINDS = {
     "head": {"target_modules": ["q_proj", "lm_head"]},
     "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
     "head and embedding": {"target_modules": r".*(lm_head|embed_tokens|v_proj)"},
-    "small parts too": {"target_modules": LANGUAGE, "modules_to_save": list(SMALL_PARTS)},
+    "small parts too": {"target_modules": LANGUAGE, "modules_to_save": list(CONNECTOR_PARTS)},
 }
 
 
@@ -60,15 +60,15 @@ def parts(tiny_checkpoint, tmp_path) -> Path:
     """Small parts of other numbers, in a file of their own."""
     model = over(tiny_checkpoint)
     with torch.no_grad():
-        for parameter in small_parts(model).values():
+        for parameter in connector_parameters(model).values():
             parameter.normal_(std=0.2)
-    save_small_parts(model, tmp_path / "parts.safetensors", base=str(tiny_checkpoint))
+    save_connector(model, tmp_path / "parts.safetensors", base=str(tiny_checkpoint))
     return tmp_path / "parts.safetensors"
 
 
 @torch.no_grad()
-def logits(model, engine: Engine, picture) -> torch.Tensor:
-    content = [{"type": "image", "image": picture(0)}, {"type": "text", "text": "What?"}]
+def logits(model, engine: Engine, image) -> torch.Tensor:
+    content = [{"type": "image", "image": image(0)}, {"type": "text", "text": "What?"}]
     chat = [{"role": "user", "content": content}]
     return model(
         **engine.processor.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
@@ -79,32 +79,32 @@ def logits(model, engine: Engine, picture) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, picture, kind):
+def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, image, kind):
     trained = make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS[kind])
     plain, engine = Engine.load(tiny_checkpoint, device="cpu"), Engine.load(tmp_path / "adapter", device="cpu")
-    wanted = logits(trained, engine, picture)
+    wanted = logits(trained, engine, image)
     # worst measured 5.8e-6, of logits up to 4.7
-    torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=3e-5, rtol=0)
-    assert (logits(plain.model, plain, picture) - wanted).abs().max() > 0.1, "the adapter does something"
+    torch.testing.assert_close(logits(engine.model, engine, image), wanted, atol=3e-5, rtol=0)
+    assert (logits(plain.model, plain, image) - wanted).abs().max() > 0.1, "the adapter does something"
 
 
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "tied and large"])
-def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_processor, tmp_path, picture, target):
+def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_processor, tmp_path, image, target):
     model = make_model(text_config={"tie_word_embeddings": True, "model_type": "gemma", "head_dim": 8})
     model.save_pretrained(tmp_path / "tied")
     make_processor(model.config).save_pretrained(tmp_path / "tied")
     targets = ["q_proj", "lm_head", "embed_tokens"] if target == "tied and large" else ["q_proj", target]
     trained = make_adapter(tmp_path / "tied", tmp_path / "adapter", target_modules=targets)
     engine = Engine.load(tmp_path / "adapter", device="cpu")
-    wanted = logits(trained, engine, picture)
+    wanted = logits(trained, engine, image)
     # worst measured 1.5e-5, of logits up to 16
-    torch.testing.assert_close(logits(engine.model, engine, picture), wanted, atol=1e-4, rtol=0)
-    assert (logits(over(tmp_path / "tied"), engine, picture) - wanted).abs().max() > 0.1, "the adapter does something"
+    torch.testing.assert_close(logits(engine.model, engine, image), wanted, atol=1e-4, rtol=0)
+    assert (logits(over(tmp_path / "tied"), engine, image) - wanted).abs().max() > 0.1, "the adapter does something"
     merge(tmp_path / "adapter", tmp_path / "merged")
     for again in (over(tmp_path / "merged"), Engine.load(tmp_path / "merged", device="cpu").model):
         for name, parameter in engine.model.named_parameters():
             assert torch.equal(again.get_parameter(name), parameter), name
-        torch.testing.assert_close(logits(again, engine, picture), wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(logits(again, engine, image), wanted, atol=1e-4, rtol=0)
 
 
 def test_an_embedding_of_its_own_is_refused_by_that_name(tiny_checkpoint, tmp_path):
@@ -114,13 +114,13 @@ def test_an_embedding_of_its_own_is_refused_by_that_name(tiny_checkpoint, tmp_pa
         Engine.load(tmp_path / "adapter", device="cpu")
 
 
-def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, picture):
+def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, image):
     engine = Engine.load(adapter, device="cpu")
     merge(adapter, tmp_path / "merged")
     again = Engine.load(tmp_path / "merged", device="cpu")
-    assert torch.equal(logits(again.model, again, picture), logits(engine.model, engine, picture))
-    assert torch.equal(logits(over(tmp_path / "merged"), engine, picture), logits(engine.model, engine, picture))
-    assert again.ask(picture(0), "What?", SHORT).text == engine.ask(picture(0), "What?", SHORT).text
+    assert torch.equal(logits(again.model, again, image), logits(engine.model, engine, image))
+    assert torch.equal(logits(over(tmp_path / "merged"), engine, image), logits(engine.model, engine, image))
+    assert again.ask(image(0), "What?", SHORT).text == engine.ask(image(0), "What?", SHORT).text
     names = {path.name for path in (tmp_path / "merged").iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors", "chat_template.jinja"} <= names
     assert {"tokenizer.json", "processor_config.json", "README.md"} <= names
@@ -129,7 +129,7 @@ def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, pictu
 
 
 def test_the_base_keeps_its_dtype_unless_another_is_named(tmp_path):
-    save_small_parts(Engine.load("nano").model, tmp_path / "parts.safetensors", base="nano")
+    save_connector(Engine.load("nano").model, tmp_path / "parts.safetensors", base="nano")
     merge(tmp_path / "parts.safetensors", tmp_path / "as-stored")
     merge(tmp_path / "parts.safetensors", tmp_path / "wide", dtype="float32")
     kinds = [
@@ -141,7 +141,7 @@ def test_the_base_keeps_its_dtype_unless_another_is_named(tmp_path):
 def test_small_parts_load_over_a_base(parts, tiny_checkpoint):
     merged, plain = Engine.load(parts, device="cpu").model, over(tiny_checkpoint)
     stored = load_file(parts)
-    assert stored.keys() == small_parts(plain).keys()
+    assert stored.keys() == connector_parameters(plain).keys()
     for name, parameter in merged.named_parameters():
         assert torch.equal(parameter, stored[name] if name in stored else plain.get_parameter(name)), name
 
@@ -150,12 +150,12 @@ def test_a_baseline_has_a_projector_alone(make_model, make_processor, tmp_path):
     model = make_model(high_res_vision_config=None)
     model.save_pretrained(tmp_path / "baseline")
     make_processor(model.config).save_pretrained(tmp_path / "baseline")
-    save_small_parts(model, tmp_path / "parts.safetensors")
+    save_connector(model, tmp_path / "parts.safetensors")
     assert all("multi_modal_projector" in name for name in load_file(tmp_path / "parts.safetensors"))
     assert Engine.load(tmp_path / "parts.safetensors", base=tmp_path / "baseline", device="cpu")
 
 
-def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, picture):
+def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, image):
     moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
     change_json(adapter, base_model_name_or_path="/nowhere/it/was/trained")
     with pytest.raises(CheckpointError, match=r"its base: /nowhere/it/was/trained: no such folder.*--base"):
@@ -163,7 +163,7 @@ def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, picture):
     change_json(adapter, base_model_name_or_path=None)
     with pytest.raises(CheckpointError, match="does not say what it was trained over"):
         Engine.load(adapter)
-    assert Engine.load(adapter, base=moved, device="cpu").ask(picture(0), "What?", SHORT).text
+    assert Engine.load(adapter, base=moved, device="cpu").ask(image(0), "What?", SHORT).text
 
 
 def test_a_base_without_an_adapter_is_a_slip(tiny_checkpoint):
@@ -297,11 +297,11 @@ def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypat
     before = parts.read_bytes()
     monkeypatch.setattr("safetensors.torch.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
-        save_small_parts(tiny_model, parts)
+        save_connector(tiny_model, parts)
     assert parts.read_bytes() == before
     assert not list(parts.parent.glob(".*.partial"))
     with pytest.raises(ValueError, match=r"end in \.safetensors"):
-        save_small_parts(tiny_model, parts.with_suffix(".bin"))
+        save_connector(tiny_model, parts.with_suffix(".bin"))
 
 
 @pytest.mark.parametrize("moment", ["save_file", "rename"])

@@ -21,13 +21,13 @@ from schemathesis.specs.openapi.checks import (
 )
 from served import KEY, data_uri, serving, user
 
-from minigemini.images.safe_images import PictureLimits
-from minigemini.inference import Engine, Painter
-from minigemini.inference.ocr import TextReader
+from minigemini.images.safe_images import ImageLimits
+from minigemini.inference import Engine, ImageGenerator
+from minigemini.inference.ocr import RapidOcrEngine
 from minigemini.serving.app import build_app
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
 OPERATIONS = [
@@ -48,14 +48,16 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def house(tiny_checkpoint, tmp_path_factory) -> House:
+def house(tiny_checkpoint, tmp_path_factory) -> ServerState:
     settings = ServerSettings(
-        api_keys=(KEY,), max_new_tokens=8, max_drawn_pixels=2**14, pictures=PictureLimits(max_bytes=2**20)
+        api_keys=(KEY,), max_new_tokens=8, max_drawn_pixels=2**14, images=ImageLimits(max_bytes=2**20)
     )
     folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("painters") / "tiny-painter")
-    painter = Painter.load(folder, device="cpu")
+    painter = ImageGenerator.load(folder, device="cpu")
     painter.preset = replace(painter.preset, steps=1, native_px=32)
-    return House(settings, LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"), painter, TextReader())
+    return ServerState(
+        settings, EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"), painter, RapidOcrEngine()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fabricate_pipelines import save_pipeline
 
-from minigemini.images.safe_images import PictureError
-from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError, Sampling
-from minigemini.inference.attention_maps import explain_pictures
-from minigemini.inference.ocr import TextReader
+from minigemini.images.safe_images import ImageError
+from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError, Sampling
+from minigemini.inference.attention_maps import explain_images
+from minigemini.inference.ocr import RapidOcrEngine
 
 NAN = float("nan")
 
@@ -20,8 +20,10 @@ def engine(tiny_checkpoint) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory) -> Painter:
-    return Painter.load(save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painter") / "tiny"), device="cpu")
+def painter(tmp_path_factory) -> ImageGenerator:
+    return ImageGenerator.load(
+        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painter") / "tiny"), device="cpu"
+    )
 
 
 def is_one_line(kind, call, name: str = "") -> None:
@@ -40,14 +42,14 @@ def is_one_line(kind, call, name: str = "") -> None:
         (Sampling, "temperature", [None, "warm", NAN, float("inf"), -1, 1j, True, np.float32("nan")]),
         (Sampling, "seed", [-1, 1.5, "1", NAN, 2**64]),
         (Sampling, "top_p", [None, 0, NAN, 1.1, "all"]),
-        (Drawing, "size_px", ["512", 1.5, (512,), (1, 2, 3), [512, None], {}, NAN, (512, "512"), 0]),
-        (Drawing, "steps", ["4", 1.5, 0, NAN]),
-        (Drawing, "guidance", ["much", NAN, -1]),
-        (Drawing, "negative_prompt", [1, b"cat", "\udcff", ["cat"]]),
-        (Drawing, "count", [None, 0, "2", 1.5]),
-        (Drawing, "seed", [-1, "1", 1.5]),
-        (Drawing, "strength", [None, 0, NAN, "half"]),
-        (TextReader, "confidence", [None, NAN, "some", 2]),
+        (GenerationSettings, "size_px", ["512", 1.5, (512,), (1, 2, 3), [512, None], {}, NAN, (512, "512"), 0]),
+        (GenerationSettings, "steps", ["4", 1.5, 0, NAN]),
+        (GenerationSettings, "guidance", ["much", NAN, -1]),
+        (GenerationSettings, "negative_prompt", [1, b"cat", "\udcff", ["cat"]]),
+        (GenerationSettings, "count", [None, 0, "2", 1.5]),
+        (GenerationSettings, "seed", [-1, "1", 1.5]),
+        (GenerationSettings, "strength", [None, 0, NAN, "half"]),
+        (RapidOcrEngine, "confidence", [None, NAN, "some", 2]),
     ],
 )
 def test_settings(make, name, values):
@@ -57,33 +59,31 @@ def test_settings(make, name, values):
 
 def test_settings_take_what_numpy_gives():
     assert Sampling(max_new_tokens=np.int64(3), temperature=np.float32(0.5), seed=np.uint8(1), top_p=1).top_p == 1
-    assert Drawing(np.int32(64), guidance=np.float64(1)).size == (64, 64)
+    assert GenerationSettings(np.int32(64), guidance=np.float64(1)).size == (64, 64)
 
 
-@pytest.mark.parametrize(
-    "picture", [None, 5, 1.5, True, {}, {"path": "a.png"}, [[]], [None], object(), [["a.png"]], {1}]
-)
-def test_pictures(engine, painter, picture):
-    kinds = (RequestError, PictureError)
-    is_one_line(kinds, lambda: engine.ask(picture, "What?"), "picture")
-    is_one_line(kinds, lambda: Conversation(engine, picture), "picture")
-    is_one_line(kinds, lambda: Conversation(engine).add_picture(picture), "picture")
-    if picture is not None:
-        is_one_line(kinds, lambda: painter.draw("a red house", Drawing(steps=1), picture), "picture")
-    if not isinstance(picture, list):
-        is_one_line(kinds, lambda: explain_pictures(engine, [picture]), "picture")
+@pytest.mark.parametrize("image", [None, 5, 1.5, True, {}, {"path": "a.png"}, [[]], [None], object(), [["a.png"]], {1}])
+def test_pictures(engine, painter, image):
+    kinds = (RequestError, ImageError)
+    is_one_line(kinds, lambda: engine.ask(image, "What?"), "picture")
+    is_one_line(kinds, lambda: Conversation(engine, image), "picture")
+    is_one_line(kinds, lambda: Conversation(engine).add_image(image), "picture")
+    if image is not None:
+        is_one_line(kinds, lambda: painter.draw("a red house", GenerationSettings(steps=1), image), "picture")
+    if not isinstance(image, list):
+        is_one_line(kinds, lambda: explain_images(engine, [image]), "picture")
 
 
 def test_files_of_text_and_no_pictures(engine):
-    is_one_line((RequestError, PictureError), lambda: engine.ask(StringIO("text"), "What?"))
-    is_one_line(RequestError, lambda: explain_pictures(engine, []), "no picture")
+    is_one_line((RequestError, ImageError), lambda: engine.ask(StringIO("text"), "What?"))
+    is_one_line(RequestError, lambda: explain_images(engine, []), "no picture")
 
 
-def test_one_picture_needs_no_list(engine, picture, tmp_path):
-    picture(0).save(tmp_path / "a.png")
+def test_one_picture_needs_no_list(engine, image, tmp_path):
+    image(0).save(tmp_path / "a.png")
     short = Sampling(max_new_tokens=3)
-    said = engine.ask([picture(0)], "What?", short).text
-    for one in (picture(0), tmp_path / "a.png", str(tmp_path / "a.png")):
+    said = engine.ask([image(0)], "What?", short).text
+    for one in (image(0), tmp_path / "a.png", str(tmp_path / "a.png")):
         assert Conversation(engine, one).ask("What?", short).text == said
 
 
@@ -143,7 +143,7 @@ def test_sampling_drawing_and_those_who_do_it(engine, painter, wrong):
 @pytest.mark.parametrize("wrong", [None, 5, b"nano", "", [], {}])
 def test_names(wrong):
     is_one_line(RequestError, lambda: Engine.load(wrong), "model")
-    is_one_line(RequestError, lambda: Painter.load(wrong), "painter")
+    is_one_line(RequestError, lambda: ImageGenerator.load(wrong), "painter")
     if wrong is not None:
         is_one_line(RequestError, lambda: Engine.load("nano", base=wrong), "base")
 

@@ -27,7 +27,7 @@ from transformers import (
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.conversion import Geometry, assemble
-from minigemini.conversion.assemble import initial_small_parts
+from minigemini.conversion.assemble import initial_connector
 from minigemini.conversion.base_encoders import high_res_tensors
 from minigemini.conversion.config_fields import convnext_fields
 from minigemini.conversion.tensor_names import PUBLISHED_KEYS, translate
@@ -81,21 +81,21 @@ def load(folder: Path) -> MiniGeminiForConditionalGeneration:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", LANGUAGE_MODELS)
-def test_any_language_model(name, tmp_path, picture):
+def test_any_language_model(name, tmp_path, image):
     config, tokenizer, chat_format = LANGUAGE_MODELS[name]
     language_model = save_language_model(tmp_path / "llm", config, tokenizer)
     report = assemble(
         str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", geometry=GEOMETRY, chat_format=None
     )
     assert report.chat_format == chat_format
-    assert len(report.initialised) == 16  # three LayerNorms and Linears, two Linears
+    assert len(report.initialized) == 16  # three LayerNorms and Linears, two Linears
     model = load(report.folder)
     ids = torch.arange(10, 40)[None]
     assert torch.equal(model(input_ids=ids).logits, language_model(input_ids=ids).logits)
     base = torch.load(LOW_RES / "pytorch_model.bin", weights_only=True)["vision_model.encoder.layers.0.mlp.fc1.weight"]
     assert torch.equal(model.model.vision_tower.encoder.layers[0].mlp.fc1.weight, base)
     engine = Engine.load(report.folder)
-    assert engine.ask(picture(0), "What is in the picture?").new_tokens
+    assert engine.ask(image(0), "What is in the picture?").new_tokens
 
 
 def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
@@ -104,7 +104,7 @@ def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
         folder = tmp_path / f"new{len(parts)}"
         model = load(assemble(llm, str(LOW_RES), str(HIGH_RES), folder, geometry=GEOMETRY, seed=seed).folder)
         parts.append(model.model.patch_info_mining.state_dict())
-        initial, state = initial_small_parts(model.config, seed), model.state_dict()
+        initial, state = initial_connector(model.config, seed), model.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in initial.items())
     assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
     assert not torch.equal(parts[0]["key_proj.1.weight"], parts[2]["key_proj.1.weight"])
@@ -139,7 +139,7 @@ def test_stage_1(kind, tmp_path):
     report = assemble(
         str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", stage1=stage1, geometry=GEOMETRY
     )
-    assert not report.initialised
+    assert not report.initialized
     model = load(report.folder)
     published = load_file(tmp_path / "published" / "model.safetensors")
     assert torch.equal(

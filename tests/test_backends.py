@@ -15,11 +15,11 @@ from waiting import wait_until
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.inference.prompts import Prompts
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
-from minigemini.serving.backends import Event, Finished, Job, Piece
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.backends import ChatJob, ChoiceEnd, Event, TextDelta
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.remote_backend import RemoteBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 
 NOBODY = "http://127.0.0.1:9/v1"
 
@@ -31,14 +31,14 @@ def engine(tiny_checkpoint) -> Engine:
 
 @pytest.fixture(scope="module")
 def behind(engine):
-    with serving(House(ServerSettings(api_keys=(KEY,)), LocalBackend(engine, "tiny"))) as running:
+    with serving(ServerState(ServerSettings(api_keys=(KEY,)), EngineBackend(engine, "tiny"))) as running:
         yield running
 
 
 @pytest.fixture
 def front(behind):
     backend = RemoteBackend([NOBODY, f"{behind.url}/v1"], "tiny", prompts=None, api_key=KEY)
-    with serving(House(ServerSettings(concurrency=8), backend)) as running:
+    with serving(ServerState(ServerSettings(concurrency=8), backend)) as running:
         yield running
 
 
@@ -47,10 +47,10 @@ def ask(running, *messages, **wanted):
     return running.client().chat.completions.create(messages=list(messages), **wanted)
 
 
-def test_answers_pass_through(front, behind, picture):
-    message = user("What is it?", data_uri(picture(4), "webp"))
+def test_answers_pass_through(front, behind, image):
+    message = user("What is it?", data_uri(image(4), "webp"))
     wanted = {"temperature": 1.0, "seed": 2, "n": 2, "stop": ["q"]}
-    theirs, ours = (ask(running, user("What is it?", data_uri(picture(4))), **wanted) for running in (behind, front))
+    theirs, ours = (ask(running, user("What is it?", data_uri(image(4))), **wanted) for running in (behind, front))
     assert [choice.message.content for choice in ours.choices] == [choice.message.content for choice in theirs.choices]
     assert ours.usage == theirs.usage
     assert ask(front, message).choices[0].message.content  # any format; what goes on is PNG
@@ -71,17 +71,17 @@ def test_a_client_that_leaves_ends_the_answer_behind(front, behind):
 
 
 def test_nobody_behind():
-    with serving(House(ServerSettings(), RemoteBackend([NOBODY], "tiny", prompts=None))) as running:
+    with serving(ServerState(ServerSettings(), RemoteBackend([NOBODY], "tiny", prompts=None))) as running:
         assert httpx.get(f"{running.url}/health").status_code == 503
         with pytest.raises(openai.InternalServerError, match="no backend"):
             ask(running, {"role": "user", "content": "Hi"})
 
 
 def test_the_least_busy_is_asked(engine):
-    houses = [House(ServerSettings(), LocalBackend(engine, "tiny")) for _ in range(2)]
+    houses = [ServerState(ServerSettings(), EngineBackend(engine, "tiny")) for _ in range(2)]
     with serving(houses[0]) as one, serving(houses[1]) as two:
         backend = RemoteBackend([f"{one.url}/v1", f"{two.url}/v1"], "tiny", prompts=None)
-        with serving(House(ServerSettings(concurrency=2), backend)) as front:
+        with serving(ServerState(ServerSettings(concurrency=2), backend)) as front:
             said = {"stop": "\0", "max_completion_tokens": 400}
             threads = [
                 threading.Thread(target=ask, args=(front, {"role": "user", "content": str(n)}), kwargs=said)
@@ -122,7 +122,7 @@ class Vllm(BaseHTTPRequestHandler):
 def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, draw, expected):
     """With a wish they go on: whoever draws reads them."""
     prompts = Prompts(engine.processor, engine.model.config)
-    job = Job([{"role": "user", "content": "hi"}], Sampling(), choices=2, draws=(draw,))
+    job = ChatJob([{"role": "user", "content": "hi"}], Sampling(), choices=2, draws=(draw,))
 
     async def events(url: str) -> list[Event]:
         backend = RemoteBackend([url], "tiny", prompts)
@@ -135,10 +135,10 @@ def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, draw
         threading.Thread(target=server.serve_forever, daemon=True).start()
         told = asyncio.run(events(f"http://127.0.0.1:{server.server_address[1]}/v1"))
         server.shutdown()
-    texts = ["".join(e.text for e in told if isinstance(e, Piece) and e.index == index) for index in SAID]
+    texts = ["".join(e.text for e in told if isinstance(e, TextDelta) and e.index == index) for index in SAID]
     assert texts == expected
-    assert [event for event in told if isinstance(event, Finished)] == [Finished(0, "stop"), Finished(1, "stop")]
-    assert isinstance(told[-1], Finished)
+    assert [event for event in told if isinstance(event, ChoiceEnd)] == [ChoiceEnd(0, "stop"), ChoiceEnd(1, "stop")]
+    assert isinstance(told[-1], ChoiceEnd)
 
 
 def test_an_address_must_be_one():
@@ -147,15 +147,15 @@ def test_an_address_must_be_one():
 
 
 @pytest.mark.parametrize(("template", "adds_bos"), [("nano", False), ("vicuna", True)])
-def test_bos_is_added_where_the_format_has_none(engine, picture, template, adds_bos):
+def test_bos_is_added_where_the_format_has_none(engine, image, template, adds_bos):
     """By whoever tokenises: our processor sees to it, vLLM is told."""
     processor = engine.processor
     before, processor.chat_template = processor.chat_template, CHAT_TEMPLATES[template]
     try:
         prompts = Prompts(processor, engine.model.config)
-        content = [{"type": "image", "image": picture(0)}, {"type": "text", "text": "Why?"}]
+        content = [{"type": "image", "image": image(0)}, {"type": "text", "text": "Why?"}]
         messages = [{"role": "user", "content": content}]
-        job = Job(messages, Sampling(max_new_tokens=5000, seed=1), stop=("x",))
+        job = ChatJob(messages, Sampling(max_new_tokens=5000, seed=1), stop=("x",))
         body = RemoteBackend([NOBODY], "tiny", prompts)._body(job)
         length = prompts.inputs(messages)["input_ids"].shape[1]
         counted = prompts.length(prompts.text(messages))

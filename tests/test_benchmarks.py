@@ -9,8 +9,8 @@ import pytest
 
 from minigemini.evaluation.evaluate import Result, evaluate
 from minigemini.evaluation.registry import tasks
-from minigemini.evaluation.response_cache import Ledger
-from minigemini.evaluation.runner import Batch, Fault
+from minigemini.evaluation.response_cache import ResponseCache
+from minigemini.evaluation.runner import Batch, Failure
 from minigemini.evaluation.task import DataError, Question, Task, open_one
 
 TASKS = tasks()
@@ -25,25 +25,27 @@ class Scripted:
     def __init__(self, said: Mapping[str, str]) -> None:
         self.said, self.asked = said, []
 
-    def answers(self, batches: Iterable[Batch], max_new_tokens: int) -> Iterator[tuple[Batch, dict[str, str | Fault]]]:
+    def answers(
+        self, batches: Iterable[Batch], max_new_tokens: int
+    ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
         for batch in batches:
-            out: dict[str, str | Fault] = {}
+            out: dict[str, str | Failure] = {}
             for question in batch.questions:
                 try:
-                    for picture in question.pictures:
-                        open_one(picture)
+                    for image in question.images:
+                        open_one(image)
                     out[question.id] = self.said[question.id]
                     self.asked.append(question.id)
                 except ValueError as error:
-                    out[question.id] = Fault(str(error))
+                    out[question.id] = Failure(str(error))
             yield batch, out
 
 
 def run(name: str, tmp_path, said: Mapping[str, str], judge=None) -> tuple[Result, list[Question]]:
     task: Task = TASKS[name]
     questions = task.questions(tmp_path)
-    ledger = Ledger(tmp_path / "run")
-    return evaluate(task, questions, Scripted(said), ledger, batch_size=4, judge=judge), questions
+    cache = ResponseCache(tmp_path / "run")
+    return evaluate(task, questions, Scripted(said), cache, batch_size=4, judge=judge), questions
 
 
 def scores(result: Result) -> dict[str, float]:
@@ -136,7 +138,7 @@ def test_mmmu_draws_unread_answers_with_seed_42_and_counts_them_apart(tmp_path):
     }
     assert result.unparsed == 2
     assert [q.id for q in questions] == ["a0", "a1", "a2", "m0"]  # disciplines in the benchmark's order
-    assert [len(q.pictures) for q in questions] == [1, 1, 2, 1]
+    assert [len(q.images) for q in questions] == [1, 1, 2, 1]
     assert questions[0].prompt.endswith(
         "(A) red\n(B) blue car\n\nAnswer with the option's letter from the given choices directly."
     )
@@ -180,8 +182,8 @@ def test_a_missing_picture_is_named_and_the_rest_scored(tmp_path):
     (tmp_path / "mme/MME_Benchmark_release_version/count/0001.png").unlink()
     result, _ = run("mme", tmp_path, {q.id: q.truth for q in TASKS["mme"].questions(tmp_path)})
     assert scores(result) == {"perception": 200.0}  # of the one picture that is there
-    assert set(result.faults) == {"count/0001#1", "count/0001#2"}
-    assert all("0001.jpg: no such file" in reason for reason in result.faults.values())
+    assert set(result.issues) == {"count/0001#1", "count/0001#2"}
+    assert all("0001.jpg: no such file" in reason for reason in result.issues.values())
 
 
 def test_half_of_a_pair_is_left_out(tmp_path):

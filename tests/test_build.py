@@ -16,7 +16,7 @@ from pathlib import Path
 import native_files
 import numpy as np
 import pytest
-from damaged import encoded, fabricate, picture, record
+from damaged import encoded, fabricate, image, record
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
@@ -73,17 +73,17 @@ def test_good_samples_in_order_and_faulty_ones_listed(way, damaged, tmp_path):
     )
     reader = open_reader(tmp_path / "out")
     assert [reader[row].id for row in range(len(reader))] == [f"s{n}" for n in order if n not in lost]
-    faults = [json.loads(line) for line in (tmp_path / "out/faults.jsonl").read_text().splitlines()]
-    assert [fault["position"] for fault in faults] == [n for n, row in enumerate(order) if row in lost]
-    assert [fault["id"] for fault in faults] == [
+    issues = [json.loads(line) for line in (tmp_path / "out/faults.jsonl").read_text().splitlines()]
+    assert [issue["position"] for issue in issues] == [n for n, row in enumerate(order) if row in lost]
+    assert [issue["id"] for issue in issues] == [
         f"row {row}" if kinds[row] == "not JSON" else f"s{row}" for row in order if row in lost
     ]
-    assert all(fault["reason"] and fault["source"] == "set" for fault in faults)
+    assert all(issue["reason"] and issue["source"] == "set" for issue in issues)
     assert built.index["rows"] + built.index["faulty"] == 240
     sample = reader[7]
     assert (sample.licence, sample.source, sample.origin[:10]) == ("CC0-1.0", "set", "set.jsonl#")
     original = (folder / "pictures/good" / f"{int(sample.id[1:]) % 40}.jpg").read_bytes()
-    shown = sample.pictures[0]
+    shown = sample.images[0]
     assert (shown if isinstance(shown, bytes) else shown.read_bytes()) == original
     assert isinstance(shown, bytes) is (way != "by reference")
     card = (tmp_path / "out/README.md").read_text()
@@ -147,7 +147,7 @@ build(recipe_of(Path({str(folder)!r})), {str(tmp_path / "killed")!r}, shard_samp
 
 
 def test_training_goes_on_in_a_build_exactly(damaged, tmp_path):
-    from minigemini.data.bad_samples import FaultLog
+    from minigemini.data.bad_samples import BadSampleLog
     from minigemini.data.encoding import Encoded
     from minigemini.data.loader import Loader
     from minigemini.data.mixture import GlobalBatches, Mixture, Part
@@ -159,7 +159,7 @@ def test_training_goes_on_in_a_build_exactly(damaged, tmp_path):
         batches = GlobalBatches(Mixture([Part(open_reader(tmp_path / "out"))], 3), 8, 4)
         number = lambda sample: Encoded(*(np.array([int(sample.id[1:])]),) * 2)  # noqa: E731
         return Loader(
-            batches, number, lambda group: [int(e.input_ids[0]) for e in group], FaultLog(tmp_path / "f", 1.0)
+            batches, number, lambda group: [int(e.input_ids[0]) for e in group], BadSampleLog(tmp_path / "f", 1.0)
         )
 
     whole = list(loader())
@@ -226,7 +226,7 @@ def test_strings_of_pictures_go_into_questions_of_the_paper_s_sources(workers, t
     native_files.docvqa(data, 3, questions=2)
     (data / "MGM-Finetune/docvqa/images").mkdir()
     for n in range(3):
-        (data / f"MGM-Finetune/docvqa/images/p{n}_1.png").write_bytes(encoded(picture(n), "PNG"))
+        (data / f"MGM-Finetune/docvqa/images/p{n}_1.png").write_bytes(encoded(image(n), "PNG"))
     recipe = BuildRecipe("x", (BuildPart(source="docvqa"), BuildPart(source="lima")))
     build(recipe, str(tmp_path / "out"), data=data, readers=read_size, shard_samples=3, workers=workers, quiet=True)
     reader = open_reader(tmp_path / "out")
@@ -265,8 +265,8 @@ def test_a_toml_recipe_of_sources_and_files(tmp_path):
     (data / "MGM-Finetune/docvqa/images").mkdir()
     (own / "pictures").mkdir(parents=True)
     for n in range(4):
-        (data / f"MGM-Finetune/docvqa/images/p{n}_1.png").write_bytes(encoded(picture(n), "PNG"))
-        (own / f"pictures/{n}.jpg").write_bytes(encoded(picture(n)))
+        (data / f"MGM-Finetune/docvqa/images/p{n}_1.png").write_bytes(encoded(image(n), "PNG"))
+        (own / f"pictures/{n}.jpg").write_bytes(encoded(image(n)))
     (own / "mine.json").write_text(json.dumps([record(n, f"{n}.jpg") for n in range(4)]))
     (own / "mix.toml").write_text(
         'name = "mine"\nseed = 7\n[[part]]\nsource = "docvqa"\nsamples = 3\n[[part]]\nsource = "lima"\n'
@@ -280,7 +280,7 @@ def test_a_toml_recipe_of_sources_and_files(tmp_path):
     assert {part["source"]: part["samples"] for part in index["sources"]} == {"docvqa": 3, "lima": 5, "mine": 8}
     assert {part["source"]: part["licence"] for part in index["sources"]}["mine"] == "CC-BY-4.0"
     reader = open_reader(tmp_path / "out")
-    assert all(picture.is_file() for row in range(len(reader)) for picture in reader[row].pictures)
+    assert all(image.is_file() for row in range(len(reader)) for image in reader[row].images)
     words = [
         "data",
         "build",
@@ -303,13 +303,13 @@ def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
         words = ["data", "doctor", "set.jsonl", "--images", "pictures", "--fix", "set.manifest"]
         assert CliRunner().invoke(app, words).exit_code == 0
         built = build(read_recipe("set.manifest"), str(tmp_path / "out"), inside=False, quiet=True)
-        assert not built.faults
+        assert not built.issues
         # And what was built, built again.
         again = build(read_recipe(str(tmp_path / "out")), str(tmp_path / "again"), inside=False, quiet=True)
     assert built.index["rows"] == again.index["rows"] == len(open_reader(folder / "set.manifest"))
     monkeypatch.chdir(tmp_path)
     shown = open_reader(Path("again"))[3]
-    assert shown.pictures[0].is_file()
+    assert shown.images[0].is_file()
     assert shown.id in {reader[row].id for row in range(240) if row not in damaged[1]}
 
 

@@ -61,27 +61,27 @@ def make(chat_format: str, tokenizer: str | None = None) -> MiniGeminiProcessor:
     )
 
 
-def turns(*texts: str, pictures: int = 0) -> list[dict]:
+def turns(*texts: str, images: int = 0) -> list[dict]:
     """User and assistant in turn; the pictures are in the first turn."""
     roles = ["user", "assistant"] * len(texts)
     messages = [
         {"role": role, "content": [{"type": "text", "text": text}]} for role, text in zip(roles, texts, strict=False)
     ]
-    messages[0]["content"][:0] = [IMAGE] * pictures
+    messages[0]["content"][:0] = [IMAGE] * images
     return messages
 
 
 Q1, A1, Q2, A2 = (WORDS[name] for name in ("Q1", "A1", "Q2", "A2"))
 ENTRIES = {
     "text_only_round1": (turns(Q1), {}),
-    "image_round1": (turns(Q1, pictures=1), {}),
-    "image_round2": (turns(Q1, A1, Q2, pictures=1), {}),
-    "full": (turns(Q1, A1, Q2, A2, pictures=1), {"add_generation_prompt": False}),
-    "gen_round1": (turns(Q1, pictures=1), {"draw": True}),
-    "gen_round2": (turns(Q1, A1, Q2, pictures=1), {"draw": [True, True]}),
+    "image_round1": (turns(Q1, images=1), {}),
+    "image_round2": (turns(Q1, A1, Q2, images=1), {}),
+    "full": (turns(Q1, A1, Q2, A2, images=1), {"add_generation_prompt": False}),
+    "gen_round1": (turns(Q1, images=1), {"draw": True}),
+    "gen_round2": (turns(Q1, A1, Q2, images=1), {"draw": [True, True]}),
     "gen_text_only": (turns(Q1), {"draw": True}),
-    "ocr_round1": (turns(Q1, pictures=1), {"ocr": ["Text1", "Text2"]}),
-    "multi_image_round1": (turns(Q1, pictures=3), {}),
+    "ocr_round1": (turns(Q1, images=1), {"ocr": ["Text1", "Text2"]}),
+    "multi_image_round1": (turns(Q1, images=3), {}),
 }
 STRINGS = [
     (chat_format, entry)
@@ -114,7 +114,7 @@ def conversation(chat_format: str, case: str) -> list[dict]:
     if chat_format == "plain":
         return [{"role": "user", "content": [IMAGE]}, {"role": "assistant", "content": A1}]
     second = A2 + " <h>a cat</h>" * (case == "img2gen")
-    messages = turns(Q1, A1, Q2, second, pictures=int(case != "txt2"))
+    messages = turns(Q1, A1, Q2, second, images=int(case != "txt2"))
     return messages[:2] if case == "img1" else messages
 
 
@@ -168,14 +168,14 @@ def test_text_behind_a_picture_is_tokenised_by_itself(name, prompt):
     for piece in others:
         expected += [processor.image_token_id] * processor.num_image_tokens
         expected += processor.tokenizer(piece).input_ids[len(bos) :]
-    pictures = [IMAGE["image"]] * len(others)
-    assert processor(text=prompt, images=pictures or None)["input_ids"] == [expected]
+    images = [IMAGE["image"]] * len(others)
+    assert processor(text=prompt, images=images or None)["input_ids"] == [expected]
 
 
 @pytest.mark.parametrize("name", [name for name in TOKENIZERS if "llama3" not in name])
 def test_labels_behind_many_pictures(name):
     processor = make("vicuna", name)
-    messages = [*turns("Hi", "Ho.", pictures=2), *turns("And?", "Yes.", pictures=1)]
+    messages = [*turns("Hi", "Ho.", images=2), *turns("And?", "Yes.", images=1)]
     inputs = encode(processor, messages)
     assert spoken(processor, inputs["input_ids"][0], inputs["assistant_masks"][0]) == [" Ho.</s>", " Yes.</s>"]
 
@@ -221,12 +221,12 @@ def test_what_a_format_does_not_know_is_refused(chat_format):
 
 def test_plain_captions_of_pictures():
     processor = make("plain")
-    picture = {"role": "user", "content": [IMAGE]}
+    image = {"role": "user", "content": [IMAGE]}
     caption = {"role": "assistant", "content": "A cat."}
-    assert processor.apply_chat_template([picture, caption]) == "<image>A cat.\n"
-    two = [picture, caption] * 2
+    assert processor.apply_chat_template([image, caption]) == "<image>A cat.\n"
+    two = [image, caption] * 2
     assert processor.apply_chat_template(two) == "Image 1:<image>A cat.\nImage 2:<image>A cat.\n"
-    for messages, said in [(two, [" A cat.\n"] * 2), ([picture, caption, caption], [" A cat.\nA cat.\n"])]:
+    for messages, said in [(two, [" A cat.\n"] * 2), ([image, caption, caption], [" A cat.\nA cat.\n"])]:
         inputs = encode(processor, messages)
         assert spoken(processor, inputs["input_ids"][0], inputs["assistant_masks"][0]) == said
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.inference import Engine, Sampling
-from minigemini.io.connector import save_small_parts
+from minigemini.io.connector import save_connector
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [sys.executable, "-c", "from minigemini.cli import main; main()"]
@@ -24,9 +24,9 @@ SHORT = ["--max-new-tokens", "6", "--device", "cpu"]
 
 
 @pytest.fixture
-def photo(tmp_path, picture) -> Path:
+def photo(tmp_path, image) -> Path:
     path = tmp_path / "photo.png"
-    picture(0).save(path)
+    image(0).save(path)
     return path
 
 
@@ -151,7 +151,7 @@ def test_ways_of_loading_answer(minigemini, photo):
 
 def test_merge_and_what_it_refuses(minigemini, tmp_path, tiny_model, tiny_checkpoint, photo):
     parts, merged = tmp_path / "parts.safetensors", tmp_path / "merged"
-    save_small_parts(tiny_model, parts)
+    save_connector(tiny_model, parts)
     assert is_one_line(minigemini("merge", parts, merged), "does not say what it was trained over")
     done = minigemini("merge", parts, merged, "--base", tiny_checkpoint)
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{merged}\n", "")
@@ -242,7 +242,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(photo, tiny_checkpoint):
 def test_info_as_table_and_json(minigemini, tiny_checkpoint):
     table = minigemini("info", tiny_checkpoint).stdout
     found = json.loads(minigemini("info", tiny_checkpoint, "--json").stdout)
-    assert found["tokens_per_picture"] == 4
+    assert found["tokens_per_image"] == 4
     assert sum(count for part, count in found["parameters"].items() if part != "total") == found["parameters"]["total"]
     assert f"{found['parameters']['total']:,}" in table
     assert "mining" in table

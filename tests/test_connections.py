@@ -21,12 +21,12 @@ from served import KEY, Served, serving
 from waiting import wait_until
 
 from minigemini.inference import RequestError
-from minigemini.serving.backends import Finished, Job, Offers, Piece, Usage
+from minigemini.serving.backends import Capabilities, ChatJob, ChoiceEnd, TextDelta, Usage
 from minigemini.serving.logs import REQUESTS_PER_SECOND, WARNINGS_PER_MINUTE, RateLimit, log_loop_error
 from minigemini.serving.server import listen, make_server
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
-from minigemini.serving.web.feedback import Vote, Votes
+from minigemini.serving.state import ServerState
+from minigemini.serving.web.feedback import Feedback, FeedbackLog
 
 ROOT = Path(__file__).parent.parent
 GOOD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -41,18 +41,18 @@ class Talkative:
     def __init__(self, pieces: int, characters: int = 10_000, pause: float = 0.0) -> None:
         self._pieces, self._text, self._pause = pieces, "x" * characters, pause
 
-    async def answer(self, job: Job):
+    async def answer(self, job: ChatJob):
         for _ in range(self._pieces):
-            yield Piece(0, self._text)
+            yield TextDelta(0, self._text)
             await asyncio.sleep(self._pause)
-        yield Finished(0, "stop")
+        yield ChoiceEnd(0, "stop")
         yield Usage(1, self._pieces)
 
     async def is_ready(self) -> bool:
         return True
 
-    async def offers(self) -> Offers:
-        return Offers()
+    async def offers(self) -> Capabilities:
+        return Capabilities()
 
     async def close(self) -> None:
         pass
@@ -60,7 +60,7 @@ class Talkative:
 
 @contextmanager
 def running(backend: Talkative | None = None, **settings) -> Iterator[Served]:
-    with serving(House(ServerSettings(**settings), backend or Talkative(1))) as served:
+    with serving(ServerState(ServerSettings(**settings), backend or Talkative(1))) as served:
         yield served
 
 
@@ -348,7 +348,9 @@ def test_foreign_pages_are_refused_without_a_key():
 
 @pytest.mark.parametrize("hurry", [False, True], ids=["SIGTERM", "SIGTERM twice"])
 def test_answers_that_outlive_the_time_for_draining_say_so(hurry):
-    house = House(ServerSettings(drain_seconds=60 if hurry else 0.3, concurrency=3), Talkative(10**6, 10, pause=0.01))
+    house = ServerState(
+        ServerSettings(drain_seconds=60 if hurry else 0.3, concurrency=3), Talkative(10**6, 10, pause=0.01)
+    )
     sock, said = listen("127.0.0.1", 0), []
     server = make_server(house, sock, said.append)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
@@ -460,25 +462,25 @@ def test_sigterm_ends_the_program_whoever_is_connected(besieged):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_votes_on_a_full_disk():
     with pytest.raises(RequestError, match="not kept: No space left"):
-        Votes(Path("/dev/full")).keep(Vote("m", "q", "a", True), agreed=True)
+        FeedbackLog(Path("/dev/full")).keep(Feedback("m", "q", "a", True), agreed=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of a process")
 def test_half_a_vote_is_taken_back(tmp_path):
     import resource
 
-    votes, file = Votes(tmp_path / "votes.jsonl"), tmp_path / "votes.jsonl"
-    votes.keep(Vote("m", "q", "a", True), agreed=True)
+    votes, file = FeedbackLog(tmp_path / "votes.jsonl"), tmp_path / "votes.jsonl"
+    votes.keep(Feedback("m", "q", "a", True), agreed=True)
     whole = file.read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, before[1]))
     try:
         with pytest.raises(RequestError, match="not kept"):
-            votes.keep(Vote("m", "q", "a", True), agreed=True)
+            votes.keep(Feedback("m", "q", "a", True), agreed=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == whole
-    votes.keep(Vote("m", "q", "a", False), agreed=True)
+    votes.keep(Feedback("m", "q", "a", False), agreed=True)
     assert [json.loads(line)["liked"] for line in file.read_text().splitlines()] == [True, False]
 
 

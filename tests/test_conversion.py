@@ -73,13 +73,13 @@ def state(checkpoint: Path) -> dict[str, torch.Tensor]:
     ],
     ids=["mixtral", "yi"],
 )
-def test_against_the_plain_reference(checkpoint, model_type, language_model, tokenizer, chat_format, picture):
+def test_against_the_plain_reference(checkpoint, model_type, language_model, tokenizer, chat_format, image):
     """Transformers' own language model, fed with embeddings in which the formula's visual tokens stand."""
     put_in(checkpoint, model_type, language_model, tokenizer)
     report = run(checkpoint)
     assert report.chat_format == chat_format
     model, processor = load(report.folder), AutoProcessor.from_pretrained(report.folder)
-    content = [{"type": "image", "image": picture(0)}, {"type": "text", "text": "What is in the picture?"}]
+    content = [{"type": "image", "image": image(0)}, {"type": "text", "text": "What is in the picture?"}]
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": content}],
         tokenize=True,
@@ -103,7 +103,7 @@ def test_against_the_plain_reference(checkpoint, model_type, language_model, tok
     assert told[0, len(ids) :].tolist() == greedy[0].tolist()
 
 
-def test_a_converted_folder_is_whole(checkpoint, picture):
+def test_a_converted_folder_is_whole(checkpoint, image):
     report = run(checkpoint, shard_bytes=300_000)
     names = {file.name for file in report.folder.iterdir()}
     assert {
@@ -118,7 +118,7 @@ def test_a_converted_folder_is_whole(checkpoint, picture):
     assert not list(checkpoint.parent.glob(".*"))
     assert report.parameters == load(report.folder).num_parameters()
     engine = Engine.load(report.folder)
-    assert engine.ask(picture(0), "What is in the picture?").new_tokens
+    assert engine.ask(image(0), "What is in the picture?").new_tokens
 
 
 @pytest.mark.parametrize(

@@ -5,34 +5,34 @@ import pytest
 from PIL import Image
 from scripted import script
 
-from minigemini.inference import DrawnPicture, Engine
+from minigemini.inference import Engine, GeneratedImage
 from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, table
-from minigemini_models.samples.image_plans import KINDS, compose, paint, sample_painting
-from minigemini_models.samples.image_requests import answered, sample_wish
+from minigemini_models.samples.image_plans import KINDS, compose, draw_plan, sample_planned_image
+from minigemini_models.samples.image_requests import answered, sample_plain_request
 from minigemini_models.scenes.splits import EVALUATION_STREAM, evaluation
 
 
 class TruePainter:
     """Draws each caption as the world does, or always the same grey."""
 
-    def __init__(self, grey=False):
-        self.grey, self.truths = grey, {}
+    def __init__(self, gray=False):
+        self.gray, self.truths = gray, {}
         for kind in KINDS:
             for seed in range(2):
-                plan, scene = sample_painting(seed, kind, EVALUATION_STREAM)
+                plan, scene = sample_planned_image(seed, kind, EVALUATION_STREAM)
                 self.truths[plan.caption()] = scene
-                wished, _ = sample_wish(seed, kind, evaluation())
+                wished, _ = sample_plain_request(seed, kind, evaluation())
                 self.truths[wished.caption()] = compose(np.random.default_rng(seed), wished)
 
-    def draw(self, caption, drawing=None, picture=None, progress=None):
-        image = Image.new("RGB", (64, 64), "grey") if self.grey else Image.fromarray(paint(self.truths[caption]))
-        return [DrawnPicture(image, caption, "true", 0, 1, 1.0)]
+    def draw(self, caption, drawing=None, image=None, progress=None):
+        image = Image.new("RGB", (64, 64), "grey") if self.gray else Image.fromarray(draw_plan(self.truths[caption]))
+        return [GeneratedImage(image, caption, "true", 0, 1, 1.0)]
 
 
 def test_a_true_painter_is_right_and_a_grey_one_wrong():
-    true, grey = draw_captions(TruePainter(), 14), draw_captions(TruePainter(grey=True), 14)
+    true, gray = draw_captions(TruePainter(), 14), draw_captions(TruePainter(gray=True), 14)
     assert sum(one.verdict.right for one in true) >= 13
-    assert not any(one.verdict.right for one in grey)
+    assert not any(one.verdict.right for one in gray)
     assert [one.kind for one in true] == list(KINDS) * 2
     rows = table(true).splitlines()
     assert rows[0] == "| kind | objects | colours | count | position | all of it |"
@@ -42,7 +42,7 @@ def test_a_true_painter_is_right_and_a_grey_one_wrong():
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_the_whole_way_from_a_request_and_back(tells, tiny_checkpoint, monkeypatch):
-    plans = [sample_wish(0, kind, evaluation()) for kind in KINDS]
+    plans = [sample_plain_request(0, kind, evaluation()) for kind in KINDS]
     answers = []
     for plan, _ in plans:
         said = " and ".join(item.phrase().removesuffix(item.place or "").strip() for item in plan.items)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damaged import DAMAGES, encoded, fabricate, picture, record
+from damaged import DAMAGES, encoded, fabricate, image, record
 from PIL import Image
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import ParquetReader, SourceError, open_reader, write_parquet
-from minigemini.dataprep.parallel import TasksError, run_tasks
-from minigemini.dataprep.validate import Kind, diagnose
+from minigemini.dataprep.parallel import ParallelError, run_tasks
+from minigemini.dataprep.validate import IssueKind, validate
 from minigemini.dataprep.validate.evaluation_overlap import read_evaluation_set
 from minigemini.dataprep.validate.image_checks import difference_hash
 from minigemini.dataprep.validate.near_duplicates import MOST_BITS, groups_of
@@ -39,7 +39,7 @@ def damaged(tmp_path_factory):
 def test_each_damage_is_found_with_its_row_and_id(damaged, workers):
     folder, kinds = damaged
     reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
-    found = diagnose(reader, workers=workers, quiet=True)
+    found = validate(reader, workers=workers, quiet=True)
     assert set(kinds.values()) == set(DAMAGES)
     assert {find.row: find.kind for find in found.finds} == kinds
     assert found.excluded == sorted(kinds)
@@ -64,13 +64,13 @@ def test_what_is_left_is_the_rest_in_its_order(damaged, tmp_path):
 
 
 NOTED = {
-    "mislabelled": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7), "PNG")), Kind.MISLABELLED),
-    "gif": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7), "GIF")), Kind.MISLABELLED),
-    "moved": (lambda images: (images / "a.png").write_bytes(encoded(picture(7), "PNG")), Kind.MOVED),
-    "tiny": (lambda images: (images / "a.jpg").write_bytes(encoded(picture(7, 12, 90))), Kind.UNUSUAL_SIZE),
+    "mislabelled": (lambda images: (images / "a.jpg").write_bytes(encoded(image(7), "PNG")), IssueKind.MISLABELED),
+    "gif": (lambda images: (images / "a.jpg").write_bytes(encoded(image(7), "GIF")), IssueKind.MISLABELED),
+    "moved": (lambda images: (images / "a.png").write_bytes(encoded(image(7), "PNG")), IssueKind.MOVED),
+    "tiny": (lambda images: (images / "a.jpg").write_bytes(encoded(image(7, 12, 90))), IssueKind.UNUSUAL_SIZE),
     "near": (
-        lambda images: (images / "a.jpg").write_bytes(encoded(picture(3, 60, 45), quality=40)),
-        Kind.NEAR_DUPLICATE,
+        lambda images: (images / "a.jpg").write_bytes(encoded(image(3, 60, 45), quality=40)),
+        IssueKind.NEAR_DUPLICATE,
     ),
 }
 
@@ -78,15 +78,15 @@ NOTED = {
 @pytest.mark.parametrize("name", NOTED)
 def test_what_is_only_noted(name, tmp_path):
     make, kind = NOTED[name]
-    (tmp_path / "b.jpg").write_bytes(encoded(picture(3)))
+    (tmp_path / "b.jpg").write_bytes(encoded(image(3)))
     make(tmp_path)
     records = [record(0, "b.jpg"), record(1, "a.jpg"), record(1, "b.jpg", "<image>\nA?", "B", "A?", "C")]
     (tmp_path / "x.json").write_text(json.dumps(records))
-    found = diagnose(open_reader(tmp_path / "x.json", tmp_path), quiet=True)
+    found = validate(open_reader(tmp_path / "x.json", tmp_path), quiet=True)
     by_kind = {find.kind: find for find in found.finds}
-    assert set(by_kind) == {kind, Kind.REPEATED_TURN}
+    assert set(by_kind) == {kind, IssueKind.REPEATED_TURN}
     assert (by_kind[kind].row, by_kind[kind].id, found.excluded, found.repeated_ids) == (1, "s1", [], 1)
-    assert by_kind[Kind.REPEATED_TURN].reason == "message 3 asks what message 1 does"
+    assert by_kind[IssueKind.REPEATED_TURN].reason == "message 3 asks what message 1 does"
     lines = list(exclusions(found, tmp_path))
     assert lines == ([{"row": 1, "id": "s1", "moved": {"a.jpg": "a.png"}}] if name == "moved" else [])
     assert [line["row"] for line in exclusions(found, tmp_path, [kind.value])] == [1]
@@ -97,15 +97,15 @@ def test_evaluation_sets(tmp_path):
     training.mkdir()
     theirs.mkdir()
     for n in range(4):
-        (training / f"long-name-{n}.jpg").write_bytes(encoded(picture(n)))
-    (theirs / "other.png").write_bytes(encoded(picture(2, 200, 150), "PNG"))
-    (theirs / "unseen.jpg").write_bytes(encoded(picture(9)))
+        (training / f"long-name-{n}.jpg").write_bytes(encoded(image(n)))
+    (theirs / "other.png").write_bytes(encoded(image(2, 200, 150), "PNG"))
+    (theirs / "unseen.jpg").write_bytes(encoded(image(9)))
     named = {"data": [{"image_id": "long-name-3", "question": "?"}, {"image_id": "1"}]}
     (tmp_path / "val.json").write_text(json.dumps(named))
     (tmp_path / "x.json").write_text(json.dumps([record(n, f"long-name-{n}.jpg") for n in range(4)]))
     sets = [read_evaluation_set(theirs), read_evaluation_set(tmp_path / "val.json")]
-    found = diagnose(open_reader(tmp_path / "x.json", training), evaluation=sets, quiet=True)
-    assert [(find.row, find.kind) for find in found.finds] == [(2, Kind.EVALUATION), (3, Kind.EVALUATION)]
+    found = validate(open_reader(tmp_path / "x.json", training), evaluation=sets, quiet=True)
+    assert [(find.row, find.kind) for find in found.finds] == [(2, IssueKind.EVALUATION), (3, IssueKind.EVALUATION)]
     assert "nearly other.png of their pictures" in found.finds[0].reason
     assert "val has a picture of this name" in found.finds[1].reason
     assert found.excluded == [2, 3]
@@ -123,26 +123,26 @@ def test_evaluation_sets(tmp_path):
 def test_pictures_inside_shards(tmp_path):
     from minigemini.data.schema import from_published
 
-    for n, data in enumerate((encoded(picture(0)), b"", encoded(picture(0), quality=50))):
+    for n, data in enumerate((encoded(image(0)), b"", encoded(image(0), quality=50))):
         (tmp_path / f"{n}.jpg").write_bytes(data)
     samples = [from_published(record(n, f"{n}.jpg"), "x", tmp_path) for n in range(3)]
     write_parquet(samples, tmp_path / "x.parquet")
-    found = diagnose(ParquetReader([tmp_path / "x.parquet"]), quiet=True)
+    found = validate(ParquetReader([tmp_path / "x.parquet"]), quiet=True)
     assert [(find.row, find.id, find.kind) for find in found.finds] == [
         (1, "s1", "zero bytes"),
-        (2, "s2", Kind.NEAR_DUPLICATE),
+        (2, "s2", IssueKind.NEAR_DUPLICATE),
     ]
     assert found.finds[1].reason.endswith("is nearly row 0")
 
 
 def test_fingerprints_outlive_scaling_and_compression():
     for seed in range(20):
-        image = picture(seed, 640, 480)
-        own = np.array(difference_hash(image), dtype=np.uint64)
-        for other in (image.resize((320, 240)), Image.open(__import__("io").BytesIO(encoded(image, quality=60)))):
+        original = image(seed, 640, 480)
+        own = np.array(difference_hash(original), dtype=np.uint64)
+        for other in (original.resize((320, 240)), Image.open(__import__("io").BytesIO(encoded(original, quality=60)))):
             differing = np.bitwise_count(own ^ np.array(difference_hash(other), dtype=np.uint64)).sum()
             assert differing <= MOST_BITS
-        another = np.array(difference_hash(picture(seed + 1, 640, 480)), dtype=np.uint64)
+        another = np.array(difference_hash(image(seed + 1, 640, 480)), dtype=np.uint64)
         assert np.bitwise_count(own ^ another).sum() > 20
 
 
@@ -171,7 +171,7 @@ def test_tokens_are_those_of_training(damaged):
     folder, kinds = damaged
     processor = find_processor("nano")
     reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
-    found = diagnose(reader, counters={"nano": TemplateTokens(processor)}, quiet=True)
+    found = validate(reader, counters={"nano": TemplateTokens(processor)}, quiet=True)
     encode, rows = SampleEncoder(processor), [row for row in range(30) if row not in kinds]
     assert found.tokens["nano"][rows].tolist() == [len(encode(reader[row])) for row in rows]
     assert all(found.tokens["nano"][row] == 0 for row, kind in kinds.items() if kind == "empty answer")
@@ -196,7 +196,7 @@ def test_the_page_shows_and_escapes(damaged, tmp_path):
         not k.startswith(("missing", "zero", "broken or", "over", "not a p", "picture of")) for k in kinds.values()
     )
     (tmp_path / "b.json").write_text(json.dumps([record(0, "<script>\u202e.jpg", "<image>\nA?", "B")]))
-    hostile = as_page(diagnose(open_reader(tmp_path / "b.json", tmp_path), quiet=True))
+    hostile = as_page(validate(open_reader(tmp_path / "b.json", tmp_path), quiet=True))
     assert "<script>" not in hostile
     assert "\u202e" not in hostile
     assert not re.search(r"(src|href)=.(?!data:)", hostile)
@@ -221,7 +221,7 @@ def test_bad_wishes_end_with_one_line(damaged, tmp_path):
 
 
 def test_a_clean_set(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(encoded(picture(1)))
+    (tmp_path / "a.jpg").write_bytes(encoded(image(1)))
     (tmp_path / "x.json").write_text(json.dumps([record(0, "a.jpg"), record(1, "a.jpg")]))
     words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path)]
     done = CliRunner().invoke(app, [*words, "--fix", str(tmp_path / "x.manifest")])
@@ -271,7 +271,7 @@ def _die(task: int) -> int:
 
 def test_tasks_come_in_order_and_a_killed_worker_is_told():
     assert list(run_tasks(str, range(50), 2)) == [str(n) for n in range(50)]
-    with pytest.raises(TasksError, match="a worker was killed"):
+    with pytest.raises(ParallelError, match="a worker was killed"):
         list(run_tasks(_die, range(9), 2))
 
 

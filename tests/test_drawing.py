@@ -14,9 +14,9 @@ from scripted import script
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError, Sampling
+from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError, Sampling
 
-TINY = Drawing(size_px=32, steps=1, seed=4)
+TINY = GenerationSettings(size_px=32, steps=1, seed=4)
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def painter_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def painter(painter_folder) -> Painter:
-    return Painter.load(painter_folder, device="cpu")
+def painter(painter_folder) -> ImageGenerator:
+    return ImageGenerator.load(painter_folder, device="cpu")
 
 
 def test_three_rounds_with_pictures(engine, painter, monkeypatch):
@@ -46,11 +46,11 @@ def test_three_rounds_with_pictures(engine, painter, monkeypatch):
     first = conversation.draw("Draw a house", painter, drawing=TINY)
     assert (first.text, first.captions) == ("Here it is.", ["a red house"])
     assert first.answer.text == answers[0]
-    assert first.pictures[0].image.tobytes() == painter.draw("a red house", TINY)[0].image.tobytes()
+    assert first.images[0].image.tobytes() == painter.draw("a red house", TINY)[0].image.tobytes()
     assert conversation.ask("What is it?").text == "A house."
     third = conversation.draw("Make it richer", painter, drawing=TINY)
     assert third.text == "Richer, as you wish: Do you like it?"
-    assert third.pictures[0].caption == "a red house in a garden of roses"
+    assert third.images[0].caption == "a red house in a garden of roses"
     assert [prompt.count("<GEN>") for prompt in prompts] == [1, 1, 2]
     visual = engine.processor.num_image_tokens
     assert [prompt.count("<image>") for prompt in prompts] == [0, visual, visual]
@@ -59,14 +59,14 @@ def test_three_rounds_with_pictures(engine, painter, monkeypatch):
     assert len(conversation.messages) == 6
 
 
-def test_a_request_with_a_picture_streams_text_without_tags(engine, painter, picture, monkeypatch):
+def test_a_request_with_a_picture_streams_text_without_tags(engine, painter, image, monkeypatch):
     prompts = script(engine, ["As you like. <h>a cat</h> <h>a dog</h>!"], monkeypatch)
-    with Conversation(engine, [picture(0)]).request("One like this") as stream:
+    with Conversation(engine, [image(0)]).request("One like this") as stream:
         pieces = list(stream)
         reply = stream.draw(painter, TINY)
     assert len(pieces) > 5
     assert "".join(pieces) == reply.text == "As you like. !"
-    assert (reply.captions, reply.pictures[0].caption) == (["a cat", "a dog"], "a dog")
+    assert (reply.captions, reply.images[0].caption) == (["a cat", "a dog"], "a dog")
     assert prompts[0].count("<image>") == engine.processor.num_image_tokens
 
 
@@ -74,14 +74,14 @@ def test_an_answer_without_a_caption_keeps_its_text(engine, painter, monkeypatch
     script(engine, ["I would rather not.", "As you said."], monkeypatch)
     conversation = Conversation(engine)
     reply = conversation.draw("Draw", painter, drawing=TINY)
-    assert (reply.text, reply.captions, reply.pictures) == ("I would rather not.", [], [])
+    assert (reply.text, reply.captions, reply.images) == ("I would rather not.", [], [])
     assert conversation.ask("Why?").text == "As you said."
 
 
-def test_what_is_drawn_is_shown_once(engine, painter, picture, monkeypatch):
+def test_what_is_drawn_is_shown_once(engine, painter, image, monkeypatch):
     prompts = script(engine, ["<h>a cat</h>", "One.", "Two."], monkeypatch)
     conversation = Conversation(engine)
-    conversation.draw("Draw a cat", painter, drawing=Drawing(size_px=32, steps=1, count=2))
+    conversation.draw("Draw a cat", painter, drawing=GenerationSettings(size_px=32, steps=1, count=2))
     conversation.ask("How many?")
     conversation.ask("Really?")
     visual = engine.processor.num_image_tokens
@@ -95,12 +95,12 @@ def test_a_request_that_cannot_be_met_costs_nothing(engine, painter):
         Conversation(engine).draw("  ", painter)
 
 
-def test_a_picture_starts_from_another(engine, painter, picture, monkeypatch):
+def test_a_picture_starts_from_another(engine, painter, image, monkeypatch):
     script(engine, ["<h>a cat</h>"] * 2, monkeypatch)
-    half = Drawing(size_px=32, steps=4, seed=4, strength=0.5)
-    drawn = [Conversation(engine).draw("Draw", painter, drawing=half, start=start) for start in (None, picture(0))]
-    assert drawn[0].pictures[0].image.tobytes() != drawn[1].pictures[0].image.tobytes()
-    assert [reply.pictures[0].strength for reply in drawn] == [None, 0.5]
+    half = GenerationSettings(size_px=32, steps=4, seed=4, strength=0.5)
+    drawn = [Conversation(engine).draw("Draw", painter, drawing=half, start=start) for start in (None, image(0))]
+    assert drawn[0].images[0].image.tobytes() != drawn[1].images[0].image.tobytes()
+    assert [reply.images[0].strength for reply in drawn] == [None, 0.5]
 
 
 # The command line
@@ -144,8 +144,8 @@ def test_draw_writes_a_picture_and_says_what_it_is(minigemini, painter, tmp_path
     assert image.tobytes() == painter.draw("a red house", TINY)[0].image.tobytes()
 
 
-def test_draw_several_as_json_and_from_a_picture(minigemini, picture, tmp_path):
-    picture(0).save(tmp_path / "photo.png")
+def test_draw_several_as_json_and_from_a_picture(minigemini, image, tmp_path):
+    image(0).save(tmp_path / "photo.png")
     words = ["draw", "More", tmp_path / "photo.png", "-o", "out.png", "-n", 2, "--strength", "1.0", "--json", *SMALL]
     said = json.loads(minigemini(*words, answers=["Gladly. <h>a cat</h>"]).stdout)
     assert said["answer"] == "Gladly."

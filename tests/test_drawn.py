@@ -9,15 +9,15 @@ from PIL import Image
 from minigemini.data.readers import write_parquet, write_tar
 from minigemini.data.schema import text_of
 from minigemini.data.seed_loader import SeedLoader
-from minigemini.images.safe_images import open_picture
+from minigemini.images.safe_images import open_image
 from minigemini.training.batches import open_part
 from minigemini.training.recipe import DataPart
 from minigemini.training.settings import RecipeError
-from minigemini_models.samples.dataset import DRAWN, DrawnReader, drawn_lesson
+from minigemini_models.samples.dataset import SYNTHETIC, SyntheticReader, synthetic_dialog
 
 
 def pixels(sample):
-    return [np.asarray(p if isinstance(p, Image.Image) else open_picture(p)) for p in sample.pictures]
+    return [np.asarray(p if isinstance(p, Image.Image) else open_image(p)) for p in sample.images]
 
 
 def same(ours, theirs):
@@ -25,30 +25,30 @@ def same(ours, theirs):
     assert all(np.array_equal(a, b) for a, b in zip(pixels(ours), pixels(theirs), strict=True))
 
 
-@pytest.mark.parametrize("what", DRAWN)
+@pytest.mark.parametrize("what", SYNTHETIC)
 def test_a_row_follows_from_its_number(what):
     reader, longer = (open_part(DataPart(f"drawn:{what}#{rows}")) for rows in (20, 40))
-    assert len(reader) == len(reader.pictures) == len(reader.text_bytes) == 20
+    assert len(reader) == len(reader.images) == len(reader.text_bytes) == 20
     for row in range(3):
         same(reader[row], longer[row])
-    assert text_of(reader[0].messages[1]) == drawn_lesson(what, 0).turns[0].answer
+    assert text_of(reader[0].messages[1]) == synthetic_dialog(what, 0).turns[0].answer
 
 
 def test_kinds_have_their_pictures():
-    reader = DrawnReader("lessons", 16)
-    sizes = [len(reader[row].pictures) for row in range(16)]
-    assert sizes == reader.pictures.tolist()
+    reader = SyntheticReader("lessons", 16)
+    sizes = [len(reader[row].images) for row in range(16)]
+    assert sizes == reader.images.tolist()
     assert {1, 2} == set(sizes)
-    assert {picture.size for picture in DrawnReader("pages", 3)[1].pictures} == {(512, 512)}
-    assert len(DrawnReader("captions", 1)[0].messages) == 2
-    requests = DrawnReader("requests", 8)
-    assert [len(requests[row].pictures) for row in range(8)] == requests.pictures.tolist()
-    assert {0, 1} == set(requests.pictures.tolist())
+    assert {image.size for image in SyntheticReader("pages", 3)[1].images} == {(512, 512)}
+    assert len(SyntheticReader("captions", 1)[0].messages) == 2
+    requests = SyntheticReader("requests", 8)
+    assert [len(requests[row].images) for row in range(8)] == requests.images.tolist()
+    assert {0, 1} == set(requests.images.tolist())
 
 
 @pytest.mark.parametrize(("write", "name"), [(write_tar, "s.tar"), (write_parquet, "s.parquet")])
 def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
-    drawn = DrawnReader("lessons", 8)
+    drawn = SyntheticReader("lessons", 8)
     rows = [drawn[row] for row in (0, 7)]
     write(rows, tmp_path / name)
     kept = open_part(DataPart(str(tmp_path / name)))

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from minigemini.data.encoding import IGNORED, SampleEncoder
-from minigemini.data.schema import Fault, Sample, SampleError
-from minigemini.images.safe_images import PictureLimits
+from minigemini.data.schema import Sample, SampleError, SampleIssue
+from minigemini.images.safe_images import ImageLimits
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
 IMAGE = {"type": "image"}
@@ -29,11 +29,11 @@ def processor(tiny_model, make_processor):
 
 
 @pytest.fixture
-def paths(tmp_path, picture):
+def paths(tmp_path, image):
     """Two pictures."""
     paths = (tmp_path / "0.png", tmp_path / "1.png")
     for seed, path in enumerate(paths):
-        picture(seed).save(path)
+        image(seed).save(path)
     return paths
 
 
@@ -98,16 +98,16 @@ def test_plain_is_a_picture_and_its_caption(plain, paths):
 
 
 @pytest.mark.parametrize(
-    ("messages", "pictures"),
+    ("messages", "images"),
     [
         (turns([text("Q")], [text("A")]), 0),
         (turns([IMAGE, IMAGE], [text("A")]), 2),
         (turns([IMAGE], [text("A")], [text("Q")], [text("B")]), 1),
     ],
 )
-def test_plain_takes_nothing_else(plain, paths, messages, pictures):
+def test_plain_takes_nothing_else(plain, paths, messages, images):
     with pytest.raises(SampleError, match="not one picture and its caption"):
-        plain(Sample("1", "s", messages, paths[:pictures]))
+        plain(Sample("1", "s", messages, paths[:images]))
 
 
 LONG = turns([IMAGE, text("Q")], [text("answer")], [IMAGE, text("R" * 9)], [text("B")])
@@ -131,7 +131,7 @@ def test_truncation_cuts_text_at_its_end_and_never_a_picture(processor, paths):
         if length <= last_image:
             with pytest.raises(SampleError, match="would cut off a picture") as caught:
                 encoder(sample)
-            assert caught.value.fault is Fault.TOO_LONG
+            assert caught.value.issue is SampleIssue.TOO_LONG
             continue
         cut = encoder(sample)
         assert torch.equal(cut.input_ids, whole.input_ids[:length])
@@ -151,8 +151,8 @@ def test_pictures_that_are_not_read(processor, paths, tmp_path):
     for source, message in sources.items():
         with pytest.raises(SampleError, match=message) as caught:
             SampleEncoder(processor)(Sample("9", "s", turns([IMAGE], [text("A")]), (source,)))
-        assert (caught.value.fault, caught.value.id, caught.value.source) == (Fault.PICTURE, "9", "s")
-    small = SampleEncoder(processor, limits=PictureLimits(max_side=39))
+        assert (caught.value.issue, caught.value.id, caught.value.source) == (SampleIssue.IMAGE, "9", "s")
+    small = SampleEncoder(processor, limits=ImageLimits(max_side=39))
     with pytest.raises(SampleError, match="40 x 30 pixels, a side of more than 39"):
         small(Sample("9", "s", turns([IMAGE], [text("A")]), paths[:1]))
 
@@ -161,15 +161,15 @@ def test_what_a_template_refuses_is_a_fault(processor):
     system = {"role": "system", "content": [text("Be brief.")]}
     with pytest.raises(SampleError, match='refused by the chat template: roles are "user"') as caught:
         SampleEncoder(processor)(Sample("9", "s", (system, *turns([text("Q")], [text("A")]))))
-    assert caught.value.fault is Fault.REFUSED
+    assert caught.value.issue is SampleIssue.REFUSED
 
 
 @pytest.mark.parametrize("form", ["padded", "cropped"])
 def test_scaled_decoding_keeps_the_shapes_and_nearly_the_pixels(form, processor, plain, tmp_path):
-    from damaged import encoded, picture
+    from damaged import encoded, image
 
     made = {"padded": processor, "cropped": plain.processor}[form]
-    (tmp_path / "large.jpg").write_bytes(encoded(picture(4, 400, 300), quality=95))
+    (tmp_path / "large.jpg").write_bytes(encoded(image(4, 400, 300), quality=95))
     said = ({"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": [text("yes")]})
     sample = Sample("1", "s", said, (tmp_path / "large.jpg",))
     encoders = [SampleEncoder(made, plain=form == "cropped", scaled=scaled) for scaled in (False, True)]
@@ -177,6 +177,6 @@ def test_scaled_decoding_keeps_the_shapes_and_nearly_the_pixels(form, processor,
     assert whole.shape == scaled.shape
     error = (whole - scaled).abs() * 255 / 4  # a standard deviation is about a quarter of the range
     assert 0 < error.mean() < 5
-    small = Sample("1", "s", said, (encoded(picture(4, 40, 30)),))
+    small = Sample("1", "s", said, (encoded(image(4, 40, 30)),))
     first, second = (encoder(small).pixels["high_res_pixel_values"] for encoder in encoders)
     assert first.equal(second)

@@ -35,19 +35,19 @@ def change_json(path, **changes):
 
 
 @pytest.mark.parametrize("sampling", [SHORT, Sampling(max_new_tokens=40, temperature=1.0, seed=3)])
-def test_streamed_is_whole(engine, picture, sampling):
+def test_streamed_is_whole(engine, image, sampling):
     """Random bytes are the hardest text to stream: broken characters, line ends, spaces at the front."""
-    whole = engine.ask(picture(0), "What is it?", sampling)
-    with Conversation(engine, [picture(0)]).stream("What is it?", sampling) as stream:
+    whole = engine.ask(image(0), "What is it?", sampling)
+    with Conversation(engine, [image(0)]).stream("What is it?", sampling) as stream:
         pieces = list(stream)
     assert len(pieces) > 3
     assert "".join(pieces) == whole.text == stream.answer.text
     assert (whole.prompt_tokens, whole.new_tokens) == (stream.answer.prompt_tokens, stream.answer.new_tokens)
 
 
-def test_an_answer_is_what_generate_says(engine, picture):
+def test_an_answer_is_what_generate_says(engine, image):
     """The engine adds nothing of its own to processor and `generate`."""
-    content = [{"type": "image", "image": picture(1)}, {"type": "text", "text": "Where?"}]
+    content = [{"type": "image", "image": image(1)}, {"type": "text", "text": "Where?"}]
     inputs = engine.processor.apply_chat_template(
         [{"role": "user", "content": content}],
         tokenize=True,
@@ -56,48 +56,48 @@ def test_an_answer_is_what_generate_says(engine, picture):
         return_tensors="pt",
     )
     tokens = engine.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-    answer = engine.ask(picture(1), "Where?", SHORT)
+    answer = engine.ask(image(1), "Where?", SHORT)
     assert answer.text == engine.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
     assert answer.new_tokens == len(tokens)
 
 
-def test_pictures_change_the_answer_and_come_in_any_form(engine, picture, tmp_path):
+def test_pictures_change_the_answer_and_come_in_any_form(engine, image, tmp_path):
     path = tmp_path / "a.png"
-    picture(0).save(path)
-    forms = [picture(0), path, str(path), path.read_bytes()]
+    image(0).save(path)
+    forms = [image(0), path, str(path), path.read_bytes()]
     texts = {engine.ask(form, "What?", SHORT).text for form in forms}
     assert len(texts) == 1
-    assert engine.ask([picture(0), picture(1)], "What?", SHORT).text not in texts
+    assert engine.ask([image(0), image(1)], "What?", SHORT).text not in texts
 
 
 @pytest.mark.parametrize("temperature", [1e-5, 1e-38, 5e-324])
-def test_the_coldest_temperatures_take_the_likeliest_token(temperature, engine, picture):
+def test_the_coldest_temperatures_take_the_likeliest_token(temperature, engine, image):
     cold = Sampling(max_new_tokens=12, temperature=temperature)
-    assert engine.ask(picture(0), "What?", cold).text == engine.ask(picture(0), "What?", SHORT).text
+    assert engine.ask(image(0), "What?", cold).text == engine.ask(image(0), "What?", SHORT).text
 
 
-def test_drawing_is_repeatable_by_its_seed(engine, picture):
+def test_drawing_is_repeatable_by_its_seed(engine, image):
     def drawn(seed):
-        return engine.ask(picture(0), "What?", Sampling(max_new_tokens=16, temperature=2.0, seed=seed)).text
+        return engine.ask(image(0), "What?", Sampling(max_new_tokens=16, temperature=2.0, seed=seed)).text
 
     assert drawn(1) == drawn(1) != drawn(2)
 
 
-def test_turns_are_remembered_and_forgotten(engine, picture):
-    conversation = Conversation(engine, [picture(0)])
+def test_turns_are_remembered_and_forgotten(engine, image):
+    conversation = Conversation(engine, [image(0)])
     first = conversation.ask("One?", SHORT)
     second = conversation.ask("One?", SHORT)
     assert second.prompt_tokens > first.prompt_tokens + first.new_tokens - 2
     assert [message["role"] for message in conversation.messages] == ["user", "assistant"] * 2
-    conversation.add_picture(picture(1))
+    conversation.add_image(image(1))
     assert conversation.ask("And?", SHORT).prompt_tokens > second.prompt_tokens
     conversation.reset()
-    conversation.add_picture(picture(0))
+    conversation.add_image(image(0))
     assert conversation.ask("One?", SHORT).text == first.text
 
 
-def test_an_answer_can_be_stopped_and_is_remembered(engine, picture):
-    conversation = Conversation(engine, [picture(0)])
+def test_an_answer_can_be_stopped_and_is_remembered(engine, image):
+    conversation = Conversation(engine, [image(0)])
     with conversation.stream("Go on", Sampling(max_new_tokens=800, temperature=2.0, seed=0)) as stream:
         heard = next(stream)
     assert stream.answer.finish_reason == "stopped"
@@ -107,14 +107,14 @@ def test_an_answer_can_be_stopped_and_is_remembered(engine, picture):
     assert not any(thread.name == "minigemini-answer" for thread in threading.enumerate())
 
 
-def test_finish_reason(engine, picture):
-    assert engine.ask(picture(0), "What?", Sampling(max_new_tokens=3)).finish_reason == "length"
+def test_finish_reason(engine, image):
+    assert engine.ask(image(0), "What?", Sampling(max_new_tokens=3)).finish_reason == "length"
 
 
-def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, picture, monkeypatch):
+def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, image, monkeypatch):
     answers = ["</h>", "a <h>cat</h>", "Here. <h>a cat</h>", "Here. <h>a cat</h>"]
     prompts = script(engine, answers, monkeypatch)
-    conversation = Conversation(engine, [picture(0)])
+    conversation = Conversation(engine, [image(0)])
     assert conversation.ask("hi").text == ""
     with conversation.stream("And?") as stream:
         assert "".join(stream) == stream.answer.text == "a cat"
@@ -143,15 +143,15 @@ def test_a_failure_while_generating_reaches_the_reader(engine):
     ("question", "message"),
     [("", "empty"), (" \n", "empty"), ("what is <image>?", "holds <image>"), ("a" * 5000, r"\d+ tokens.*context")],
 )
-def test_questions_that_cannot_be_answered(engine, picture, question, message):
+def test_questions_that_cannot_be_answered(engine, image, question, message):
     with pytest.raises(RequestError, match=message):
-        engine.ask(picture(0), question, SHORT)
+        engine.ask(image(0), question, SHORT)
 
 
-def test_the_context_bounds_the_answer(engine, picture):
+def test_the_context_bounds_the_answer(engine, image):
     context = engine.model.config.text_config.max_position_embeddings
-    empty = engine.ask(picture(0), "a", Sampling(max_new_tokens=1)).prompt_tokens
-    answer = engine.ask(picture(0), "a" * (context - empty - 1), Sampling(max_new_tokens=9, temperature=2.0, seed=0))
+    empty = engine.ask(image(0), "a", Sampling(max_new_tokens=1)).prompt_tokens
+    answer = engine.ask(image(0), "a" * (context - empty - 1), Sampling(max_new_tokens=9, temperature=2.0, seed=0))
     assert answer.prompt_tokens + answer.new_tokens <= context
 
 
@@ -184,10 +184,10 @@ def test_devices_and_dtypes():
         choose_dtype("int8", torch.device("cpu"))
 
 
-def test_bfloat16_answers_too(tiny_checkpoint, picture):
+def test_bfloat16_answers_too(tiny_checkpoint, image):
     engine = Engine.load(tiny_checkpoint, device="cpu", dtype="bfloat16")
     assert engine.model.dtype == torch.bfloat16
-    assert engine.ask(picture(0), "What?", SHORT).new_tokens > 0
+    assert engine.ask(image(0), "What?", SHORT).new_tokens > 0
 
 
 # Checkpoints that are none
@@ -293,11 +293,11 @@ def test_a_hub_id_offline(monkeypatch):
         Engine.load("somebody/model", device="cpu")
 
 
-def test_a_sharded_checkpoint_loads(tiny_model, make_processor, tmp_path, picture, engine):
+def test_a_sharded_checkpoint_loads(tiny_model, make_processor, tmp_path, image, engine):
     tiny_model.save_pretrained(tmp_path, max_shard_size="50KB")
     make_processor(tiny_model.config).save_pretrained(tmp_path)
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    assert Engine.load(tmp_path).ask(picture(0), "What?", SHORT).text == engine.ask(picture(0), "What?", SHORT).text
+    assert Engine.load(tmp_path).ask(image(0), "What?", SHORT).text == engine.ask(image(0), "What?", SHORT).text
 
 
 def test_a_large_photograph_is_asked_about(engine):

@@ -4,8 +4,8 @@ import benchmark_files as files
 import pytest
 import torch
 
-from minigemini.evaluation.batched_decoding import can_share, lay_out
-from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.batched_decoding import cache_layout, can_share
+from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.runner import Batch, planned
 from minigemini.evaluation.task import Question, user
 from minigemini.inference import Engine
@@ -18,8 +18,8 @@ TWENTY = Sampling(max_new_tokens=20)
 
 def questions() -> list[Question]:
     """Twelve about three pictures, two about two, one about none; of different length."""
-    asked = [user(f"What is {'it ' * (n % 5)}?", files.picture(n % 3)) for n in range(12)]
-    asked += [user(f"Which is {n}?", files.picture(0), files.picture(1)) for n in range(2)] + [user("Hi")]
+    asked = [user(f"What is {'it ' * (n % 5)}?", files.image(n % 3)) for n in range(12)]
+    asked += [user(f"Which is {n}?", files.image(0), files.image(1)) for n in range(2)] + [user("Hi")]
     return [Question(f"q{n}", messages, "") for n, messages in enumerate(asked)]
 
 
@@ -34,12 +34,12 @@ def one_at_a_time(engine: Engine, asked: list[Question]) -> dict[str, str]:
     said = {}
     for question in asked:
         text = question.messages[0]["content"][-1]["text"]
-        said[question.id] = engine.ask(list(question.pictures), text, TWENTY).text.strip()
+        said[question.id] = engine.ask(list(question.images), text, TWENTY).text.strip()
     return said
 
 
 def batched(engine: Engine, asked: list[Question]) -> dict[str, str]:
-    (_, said), *more = Local(engine, workers=0).answers([Batch("all", tuple(asked))], TWENTY.max_new_tokens)
+    (_, said), *more = LocalAnswerer(engine, workers=0).answers([Batch("all", tuple(asked))], TWENTY.max_new_tokens)
     assert not more
     return said
 
@@ -71,11 +71,11 @@ def test_a_model_with_a_window_reads_whole_prompts(make_model, make_processor):
 
 def test_the_layout_pads_both_parts_and_knows_who_begins_alike():
     prompts = [[1, 9, 9, 5], [1, 9, 9, 6, 7], [1, 9, 9, 6], [1, 4]]
-    text = lay_out(prompts, [(0,), (0,), (1,), ()], image_token_id=9, pad=0, share=True)
+    text = cache_layout(prompts, [(0,), (0,), (1,), ()], image_token_id=9, pad=0, share=True)
     assert text.input_ids.tolist() == [[1, 9, 9, 0, 5], [1, 9, 9, 6, 7], [1, 9, 9, 0, 6], [0, 0, 1, 0, 4]]
     assert torch.equal(text.attention_mask, (text.input_ids != 0).long())
     assert (text.beginning, text.first, text.lengths) == (3, (0, 0, 2, 3), [4, 5, 4, 2])
-    assert lay_out(prompts, [()] * 4, 9, 0, share=False).input_ids[3].tolist() == [0, 0, 0, 1, 4]
+    assert cache_layout(prompts, [()] * 4, 9, 0, share=False).input_ids[3].tolist() == [0, 0, 0, 1, 4]
 
 
 def test_the_questions_about_a_picture_share_a_batch():
@@ -86,7 +86,7 @@ def test_the_questions_about_a_picture_share_a_batch():
     for number, batch in enumerate(batches):
         assert 0 < len(batch.questions) <= 6
         for question in batch.questions:
-            where.setdefault(tuple(question.pictures), set()).add(number)
+            where.setdefault(tuple(question.images), set()).add(number)
     assert all(len(numbers) == 1 for numbers in where.values())
     alone = planned(asked, {question.id: question.id for question in asked}, batch_size=2)
     assert all(len(batch.questions) <= 2 for batch in alone)

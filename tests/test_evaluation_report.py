@@ -12,13 +12,13 @@ from minigemini.evaluation.evaluate import Result, evaluate
 from minigemini.evaluation.gallery import cards_of
 from minigemini.evaluation.html_report import write_page
 from minigemini.evaluation.report import Repeat, cell, labels, scores, write_report
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.statistics import compare, figure, wilson
-from minigemini.evaluation.task import Mark, Measure
+from minigemini.evaluation.task import Measure, UnitScore
 
 
 def shares(values, name="accuracy") -> Measure:
-    return Measure(name, tuple(Mark(f"u{n}", float(value)) for n, value in enumerate(values)))
+    return Measure(name, tuple(UnitScore(f"u{n}", float(value)) for n, value in enumerate(values)))
 
 
 def test_wilson_holds_the_share_and_narrows():
@@ -31,7 +31,7 @@ def test_wilson_holds_the_share_and_narrows():
 
 
 def test_a_figure_is_the_sum_over_strata_of_weighted_means():
-    marks = (Mark("a", 1.0, 3.0, "x"), Mark("b", 0.0, 1.0, "x"), Mark("c", 1.5, 1.0, "y"))
+    marks = (UnitScore("a", 1.0, 3.0, "x"), UnitScore("b", 0.0, 1.0, "x"), UnitScore("c", 1.5, 1.0, "y"))
     found = figure(Measure("m", marks))
     assert found.score == pytest.approx(100 * (0.75 + 1.5))
     assert found.low <= found.score <= found.high
@@ -40,24 +40,24 @@ def test_a_figure_is_the_sum_over_strata_of_weighted_means():
 
 def test_a_few_units_have_wilsons_interval_whatever_their_values():
     """A bootstrap draws two that are right as right every time."""
-    two = Measure("m", (Mark("a", 1.0, 2.0), Mark("b", 1.0, 2.0)))  # two signs of two letters
+    two = Measure("m", (UnitScore("a", 1.0, 2.0), UnitScore("b", 1.0, 2.0)))  # two signs of two letters
     assert figure(two) == figure(shares([1, 1]))
     assert (figure(two).low, figure(two).high) == pytest.approx((34.24, 100.0), abs=0.01)
-    apart = Measure("m", (Mark("a", 1.0, stratum="x"), Mark("b", 1.0, stratum="y")))
+    apart = Measure("m", (UnitScore("a", 1.0, stratum="x"), UnitScore("b", 1.0, stratum="y")))
     one = figure(shares([1]))
     assert figure(apart).low == pytest.approx(200 - 2**0.5 * (100 - one.low))
     assert figure(apart).high == pytest.approx(200)
-    unequal = Measure("m", (Mark("a", 1.0, 9.0), Mark("b", 1.0, 1.0)))
+    unequal = Measure("m", (UnitScore("a", 1.0, 9.0), UnitScore("b", 1.0, 1.0)))
     assert one.low < figure(unequal).low < figure(two).low, "hardly more than one unit"
     soft = figure(shares([0.9, 1.0, 0.3]))
     assert 0 < soft.low < soft.score < soft.high < 100
-    none_right = figure(Measure("m", (Mark("a", 0.0, stratum="x"),), most=2.0))
+    none_right = figure(Measure("m", (UnitScore("a", 0.0, stratum="x"),), most=2.0))
     assert none_right.high == pytest.approx(2 * figure(shares([0])).high)
 
 
 @pytest.mark.parametrize("units", [30, 1000])
 def test_many_units_that_are_all_alike_have_an_interval_too(units):
-    found = figure(Measure("m", tuple(Mark(f"u{n}", 1.0, 2.0) for n in range(units))))
+    found = figure(Measure("m", tuple(UnitScore(f"u{n}", 1.0, 2.0) for n in range(units))))
     assert found == figure(shares([1] * units))
     assert 80 < found.low < found.high == 100
 
@@ -68,7 +68,8 @@ def test_intervals_of_a_few_units_hold_the_share(share):
     rng, held = np.random.default_rng(0), 0
     for _ in range(400):
         marks = tuple(
-            Mark(f"u{n}", float(rng.binomial(4, share)) / 4, float(rng.integers(1, 4)), "xy"[n % 2]) for n in range(6)
+            UnitScore(f"u{n}", float(rng.binomial(4, share)) / 4, float(rng.integers(1, 4)), "xy"[n % 2])
+            for n in range(6)
         )
         found = figure(Measure("m", marks))
         held += found.low <= 200 * share <= found.high
@@ -89,11 +90,11 @@ def test_the_paired_test_tells_luck_from_skill():
     assert compare(shares([1, 0]), shares([0, 1])).p == 1.0
     one_better = compare(shares([0, 1, 1]), shares([1, 1, 1]))
     assert one_better.p == pytest.approx(1.0)  # a single unit that moves says nothing
-    heavier = Measure("m", tuple(Mark(f"u{n}", float(n > 0), 2.0 if n == 0 else 1.0) for n in range(9)))
+    heavier = Measure("m", tuple(UnitScore(f"u{n}", float(n > 0), 2.0 if n == 0 else 1.0) for n in range(9)))
     assert compare(heavier, shares([1] * 9)).p == pytest.approx(1.0)  # still a single unit that moves
     six = compare(shares([0] * 6 + [1] * 4), shares([1] * 10))
     assert six.p == pytest.approx(2 / 64, abs=0.008)  # by the sign test: 2 of the 64 ways
-    assert compare(shares([1]), Measure("m", (Mark("other", 1.0),))) is None
+    assert compare(shares([1]), Measure("m", (UnitScore("other", 1.0),))) is None
 
 
 def answered(tmp_path, model: str, wrong: tuple[str, ...] = ()) -> Result:
@@ -101,7 +102,7 @@ def answered(tmp_path, model: str, wrong: tuple[str, ...] = ()) -> Result:
     asked = task.questions(tmp_path)
     answerer = Scripted({q.id: "perhaps <b>" if q.id in wrong else q.truth for q in asked})
     answerer.name, answerer.identity = model, {"weights": model}
-    return evaluate(task, asked, answerer, Ledger(tmp_path / "run"), batch_size=4)
+    return evaluate(task, asked, answerer, ResponseCache(tmp_path / "run"), batch_size=4)
 
 
 def test_report_and_page_stand_beside_the_paper_and_escape_what_is_said(tmp_path):

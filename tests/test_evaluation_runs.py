@@ -17,12 +17,12 @@ import torch
 from test_benchmarks import MATHS, TASKS, Scripted, scores
 
 from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
-from minigemini.evaluation.http_backend import Patience, Served, Service, ServiceError, openai_messages
+from minigemini.evaluation.http_backend import HttpAnswerer, Patience, Service, ServiceError, openai_messages
 from minigemini.evaluation.llm_judge import grade_all
-from minigemini.evaluation.local_backend import Local, fingerprint
+from minigemini.evaluation.local_backend import LocalAnswerer, fingerprint
 from minigemini.evaluation.paper_results import PAPER, row_of
-from minigemini.evaluation.response_cache import Ledger, key_of
-from minigemini.evaluation.runner import ask_all
+from minigemini.evaluation.response_cache import ResponseCache, key_of
+from minigemini.evaluation.runner import run_questions
 from minigemini.evaluation.task import DataError, Question, user
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
@@ -32,7 +32,7 @@ AT_ONCE = Patience(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.0
 
 
 def questions(count: int) -> list[Question]:
-    return [Question(f"q{n}", user(f"What is {n}?", files.picture(n)), str(n)) for n in range(count)]
+    return [Question(f"q{n}", user(f"What is {n}?", files.image(n)), str(n)) for n in range(count)]
 
 
 def key(question: Question) -> str:
@@ -43,14 +43,14 @@ def key(question: Question) -> str:
 
 
 def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.append([{"key": "a", "answer": "né"}])
+    cache = ResponseCache(tmp_path)
+    cache.append([{"key": "a", "answer": "né"}])
     with (tmp_path / "answers.jsonl").open("ab") as file:
         file.write(b'{"key": "b", "ans')  # killed here
-    again = Ledger(tmp_path)
+    again = ResponseCache(tmp_path)
     again.append([{"key": "c", "answer": "x"}, {"key": "a", "answer": "other"}])
-    ledger.refresh()
-    for one in (ledger, again, Ledger(tmp_path)):
+    cache.refresh()
+    for one in (cache, again, ResponseCache(tmp_path)):
         assert (len(one), one.get("a")["answer"], one.get("b"), one.get("c")["answer"]) == (2, "né", None, "x")
 
 
@@ -65,19 +65,19 @@ time.sleep(60)
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline().strip() == "True"
-        ledger = Ledger(tmp_path)
-        assert not ledger.claim("batch")
-        assert ledger.claim("another")
+        cache = ResponseCache(tmp_path)
+        assert not cache.claim("batch")
+        assert cache.claim("another")
     finally:
         holder.kill()
         holder.wait()
-    assert ledger.claim("batch")
+    assert cache.claim("batch")
 
 
 def test_a_key_depends_on_all_that_an_answer_does():
     task, one = TASKS["mme"], questions(1)[0]
     usual = answer_key(task, one, {"weights": "a"})
-    other = Question("q0", user("What is 1?", files.picture()), "0")
+    other = Question("q0", user("What is 1?", files.image()), "0")
     assert len({usual, answer_key(task, one, {"weights": "b"}), answer_key(task, other, {"weights": "a"})}) == 3
     assert answer_key(TASKS["mmbench"], one, {"weights": "a"}) != usual
     assert answer_key(task, questions(2)[0], {"weights": "a"}) == usual
@@ -87,50 +87,52 @@ def test_a_key_depends_on_all_that_an_answer_does():
 
 
 @pytest.fixture(scope="module")
-def local(tiny_checkpoint) -> Local:
-    return Local(Engine.load(tiny_checkpoint, "cpu"), workers=0)
+def local(tiny_checkpoint) -> LocalAnswerer:
+    return LocalAnswerer(Engine.load(tiny_checkpoint, "cpu"), workers=0)
 
 
 def ask(answerer, asked, folder, **changes):
     settings = {"max_new_tokens": 6, "batch_size": 4, "title": "test", **changes}
-    return ask_all(asked, answerer, Ledger(folder), key, **settings)
+    return run_questions(asked, answerer, ResponseCache(folder), key, **settings)
 
 
 def test_batches_answer_like_one_at_a_time_with_and_without_workers(local, tmp_path):
     """Pictures, several or none, shared between questions; prompts of different length."""
     asked = questions(5)
-    asked += [Question("two", user("Which?", files.picture(0), files.picture(1)), ""), Question("none", user("Hi"), "")]
-    asked += [Question("again", user("And what colour is it, please?", files.picture(0)), "")]
+    asked += [Question("two", user("Which?", files.image(0), files.image(1)), ""), Question("none", user("Hi"), "")]
+    asked += [Question("again", user("And what colour is it, please?", files.image(0)), "")]
     said = [
-        ask(Local(local.engine, workers=workers), asked, tmp_path / f"{size}-{workers}", batch_size=size).answers
+        ask(
+            LocalAnswerer(local.engine, workers=workers), asked, tmp_path / f"{size}-{workers}", batch_size=size
+        ).answers
         for size, workers in ((1, 0), (4, 0), (4, 1), (8, 0))
     ]
     assert all(answers == said[0] for answers in said)
-    assert said[0]["two"] == local.engine.ask([files.picture(0), files.picture(1)], "Which?", SIX).text.strip()
+    assert said[0]["two"] == local.engine.ask([files.image(0), files.image(1)], "Which?", SIX).text.strip()
     assert set(said[0]) == {question.id for question in asked}
 
 
 def test_what_cannot_be_asked_is_named_and_the_rest_answered(local, tmp_path):
     bad = [
         Question("broken", user("What?", b"no picture"), ""),
-        Question("placeholder", user("What is <image>?", files.picture()), ""),
+        Question("placeholder", user("What is <image>?", files.image()), ""),
         Question("missing", user("What?", tmp_path / "nowhere.png"), ""),
     ]
     asked = ask(local, [*questions(2), *bad], tmp_path)
     assert set(asked.answers) == {"q0", "q1"}
-    assert "stands for a picture" in asked.faults["placeholder"]
-    assert "nowhere.png: no such file" in asked.faults["missing"]
-    assert set(asked.faults) == {"broken", "placeholder", "missing"}
+    assert "stands for a picture" in asked.issues["placeholder"]
+    assert "nowhere.png: no such file" in asked.issues["missing"]
+    assert set(asked.issues) == {"broken", "placeholder", "missing"}
 
 
 def test_a_question_longer_than_the_context_is_named(make_model, make_processor, tmp_path):
     model = make_model(text_config={"max_position_embeddings": 64})
     model.save_pretrained(tmp_path / "model")
     make_processor(model.config).save_pretrained(tmp_path / "model")
-    short = Local(Engine.load(tmp_path / "model", "cpu"), workers=0)
-    asked = ask(short, [*questions(1), Question("long", user("so " * 50, files.picture()), "")], tmp_path / "run")
+    short = LocalAnswerer(Engine.load(tmp_path / "model", "cpu"), workers=0)
+    asked = ask(short, [*questions(1), Question("long", user("so " * 50, files.image()), "")], tmp_path / "run")
     assert set(asked.answers) == {"q0"}
-    assert "but the context holds 64" in asked.faults["long"]
+    assert "but the context holds 64" in asked.issues["long"]
 
 
 def test_the_fingerprint_is_of_the_weights(tiny_checkpoint, make_model, make_processor, tmp_path):
@@ -294,22 +296,22 @@ def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
 
     def answer(messages) -> str:
         shown = [part["image_url"]["url"] for part in messages[0]["content"] if part["type"] == "image_url"]
-        pictures = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
-        return local.engine.ask(pictures, messages[0]["content"][-1]["text"], SIX).text
+        images = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
+        return local.engine.ask(images, messages[0]["content"][-1]["text"], SIX).text
 
-    served = Served(Service(serve(answer).address, patience=Patience(timeout_s=60)))
+    served = HttpAnswerer(Service(serve(answer).address, patience=Patience(timeout_s=60)))
     asked = [*questions(3), Question("broken", user("What?", b"no picture"), "")]
     there, here = ask(served, asked, tmp_path / "there", batch_size=2), ask(local, asked, tmp_path / "here")
     assert there.answers == here.answers
-    assert set(there.faults) == {"broken"}
+    assert set(there.issues) == {"broken"}
     assert openai_messages(questions(1)[0])[0]["content"][1] == {"type": "text", "text": "What is 0?"}
 
 
 def test_one_question_that_fails_leaves_the_others(serve, tmp_path):
     server = serve(lambda messages: "yes", [400])
-    asked = ask(Served(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
-    assert (len(asked.answers), len(asked.faults)) == (2, 1)
-    again = ask(Served(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    asked = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    assert (len(asked.answers), len(asked.issues)) == (2, 1)
+    again = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
     assert (len(again.answers), len(server.requests)) == (3, 4)  # only the one that failed is asked again
 
 
@@ -319,7 +321,7 @@ def test_a_server_that_went_away_ends_the_run(serve, tmp_path):
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(RequestError, match="nobody is there any more; run again to go on"):
-        ask(Served(service), questions(2), tmp_path)
+        ask(HttpAnswerer(service), questions(2), tmp_path)
 
 
 def test_a_judge_scores_and_its_nonsense_is_asked_again_and_then_named(serve, tmp_path):
@@ -329,14 +331,14 @@ def test_a_judge_scores_and_its_nonsense_is_asked_again_and_then_named(serve, tm
     asked = task.questions(tmp_path)
     first = serve(lambda _: "0.4", ["I would say it is quite good."])
     judge = Service(first.address, patience=AT_ONCE)
-    judged = grade_all(task, asked[:1], said, judge, Ledger(tmp_path / "run"))
+    judged = grade_all(task, asked[:1], said, judge, ResponseCache(tmp_path / "run"))
     assert judged.grades["v0"].value == 0.4
     second = serve(lambda _: "11 of 10")
     judge = Service(second.address, patience=AT_ONCE)
-    result = evaluate(task, asked, Scripted(said), Ledger(tmp_path / "run"), batch_size=2, judge=judge)
+    result = evaluate(task, asked, Scripted(said), ResponseCache(tmp_path / "run"), batch_size=2, judge=judge)
     assert scores(result) == {"score": 40.0}
-    assert "nonsense" in result.faults["v1"]
-    assert "(3 tries)" in result.faults["v1"]
+    assert "nonsense" in result.issues["v1"]
+    assert "(3 tries)" in result.issues["v1"]
     assert len(second.requests) == 3  # v0's verdict was kept
     assert len(first.requests) == 2
 
@@ -350,7 +352,9 @@ def test_mathvista_asks_the_judge_only_where_rules_do_not_reach(serve, tmp_path)
     )
     judge = Service(server.address, patience=AT_ONCE)
     task = TASKS["mathvista"]
-    result = evaluate(task, task.questions(tmp_path), Scripted(said), Ledger(tmp_path / "r"), batch_size=9, judge=judge)
+    result = evaluate(
+        task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
+    )
     assert scores(result) == {"accuracy": 80.0}
     assert len(server.requests) == 3
     assert (result.unparsed, result.judge) == (1, "served")
@@ -362,7 +366,9 @@ def test_mmbench_asks_the_judge_which_option_an_unread_answer_means(serve, tmp_p
     server = serve(lambda messages: "B" if "A. a cat" in messages[0]["content"] else "A")
     judge, task = Service(server.address, patience=AT_ONCE), TASKS["mmbench"]
     said = {"7": "the barking one", "7+1": "the barking one"}
-    result = evaluate(task, task.questions(tmp_path), Scripted(said), Ledger(tmp_path / "r"), batch_size=9, judge=judge)
+    result = evaluate(
+        task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
+    )
     assert scores(result)["circular accuracy"] == 100.0
 
 
@@ -373,11 +379,13 @@ def test_results_come_back_as_they_were_saved(tmp_path):
     files.mme(tmp_path, {"count": 3})
     task = TASKS["mme"]
     asked = task.questions(tmp_path)
-    result = evaluate(task, asked, Scripted({q.id: q.truth for q in asked}), Ledger(tmp_path / "r"), batch_size=2)
+    result = evaluate(
+        task, asked, Scripted({q.id: q.truth for q in asked}), ResponseCache(tmp_path / "r"), batch_size=2
+    )
     save_results(tmp_path, [result])
     loaded = load_results(tmp_path)[0]
     assert loaded.measures == result.measures
-    assert (loaded.model, loaded.asked, loaded.faults) == (result.model, 6, {})
+    assert (loaded.model, loaded.asked, loaded.issues) == (result.model, 6, {})
     (tmp_path / "results.json").write_text('{"format": 99}')
     with pytest.raises(DataError, match="written in format 99"):
         load_results(tmp_path)

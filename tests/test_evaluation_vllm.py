@@ -14,7 +14,7 @@ import benchmark_files as files
 import pytest
 
 from minigemini.evaluation import command, process_supervisor, vllm_backend
-from minigemini.evaluation.command import Settings, run
+from minigemini.evaluation.command import EvaluationSettings, run
 from minigemini.evaluation.http_backend import Patience, Service
 from minigemini.inference import RequestError
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
@@ -38,11 +38,11 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def settings(checkpoint, tmp_path, **changes) -> Settings:
+def settings(checkpoint, tmp_path, **changes) -> EvaluationSettings:
     if not (tmp_path / "mme").exists():
         files.mme(tmp_path, {"count": 4})
     usual = {"backend": "vllm --max-num-seqs 4", "batch_size": 2, "gallery": 0, "data": tmp_path}
-    return Settings(("mme",), (str(checkpoint),), tmp_path / "run", **(usual | changes))
+    return EvaluationSettings(("mme",), (str(checkpoint),), tmp_path / "run", **(usual | changes))
 
 
 def all_gone(folder: Path) -> bool:

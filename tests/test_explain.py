@@ -10,7 +10,7 @@ from einops import rearrange
 from PIL import Image
 
 from minigemini.inference import Engine, RequestError
-from minigemini.inference.attention_maps import HEAT, OUTLINED, Mining, draw, explain_pictures, look
+from minigemini.inference.attention_maps import HEAT, OUTLINED, AttentionMaps, attention_maps, draw, explain_images
 from minigemini.io.png import write_png
 
 
@@ -28,8 +28,8 @@ def engine(make_engine, request) -> Engine:
     return make_engine(**request.param)
 
 
-def test_shares_are_a_softmax_over_each_patch(engine, picture):
-    mining, seen = look(engine, picture(0))
+def test_shares_are_a_softmax_over_each_patch(engine, image):
+    mining, seen = attention_maps(engine, image(0))
     config = engine.model.config
     side = config.patches_per_side * config.grid_size
     assert mining.attention.shape == (side, side, config.positions_per_patch, config.positions_per_patch)
@@ -38,13 +38,13 @@ def test_shares_are_a_softmax_over_each_patch(engine, picture):
     torch.testing.assert_close(mining.attention.sum((-2, -1)), torch.ones(side, side))
 
 
-def test_patches_lie_where_the_picture_shows_them(engine, picture):
+def test_patches_lie_where_the_picture_shows_them(engine, image):
     """Each tile by itself, mined against its own part of the maps, has the attention of its part of the whole map."""
     model = engine.model.model
     grid, n = model.config.grid_size, model.config.patches_per_side
-    pixels = engine.processor.image_processor(picture(0), return_tensors="pt")
+    pixels = engine.processor.image_processor(image(0), return_tensors="pt")
     tiles = model.get_low_res_features(pixels["pixel_values"])[0, -(grid**2) :]
-    whole, _ = look(engine, picture(0))
+    whole, _ = attention_maps(engine, image(0))
     for index, tile in enumerate(tiles):
         row, column = divmod(index, grid)
         queries = torch.zeros(grid * n, grid * n, tile.shape[-1])
@@ -61,10 +61,10 @@ def test_patches_lie_where_the_picture_shows_them(engine, picture):
         torch.testing.assert_close(part, alone)  # measured: 1e-7
 
 
-def test_the_attention_explains_what_was_mined(engine, picture):
+def test_the_attention_explains_what_was_mined(engine, image):
     """Looking elsewhere mines something else: the values at the shares' positions give the mined features."""
     model = engine.model.model
-    pixels = engine.processor.image_processor(picture(0), return_tensors="pt")
+    pixels = engine.processor.image_processor(image(0), return_tensors="pt")
     with torch.no_grad():
         features = model.get_image_features(**pixels)
         maps = model.get_high_res_stage_maps(pixels["high_res_pixel_values"])
@@ -72,7 +72,7 @@ def test_the_attention_explains_what_was_mined(engine, picture):
     full = torch.cat([torch.nn.functional.interpolate(m, size=size, mode="bilinear") for m in maps], 1)[0]
     grid, n = model.config.grid_size, model.config.patches_per_side
     blocks = rearrange(full, "c (i p) (j q) -> i j (p q) c", i=grid * n, j=grid * n)
-    mining, _ = look(engine, picture(0))
+    mining, _ = attention_maps(engine, image(0))
     with torch.no_grad():
         values = model.patch_info_mining.value_proj(blocks)
     mined = torch.einsum("ijp,ijpc->ijc", rearrange(mining.attention, "i j p q -> i j (p q)"), values)
@@ -84,15 +84,15 @@ def test_departure_from_uniform():
     attention = torch.full((2, 2, 4, 4), 1 / 16)
     attention[0, 1] = 0
     attention[0, 1, 2, 3] = 1  # all on one position
-    departure = Mining(attention).departure
+    departure = AttentionMaps(attention).departure
     assert departure[0, 1].item() == pytest.approx(math.log(16))
     assert departure[[0, 1, 1], [0, 0, 1]].abs().max() < 1e-6
-    assert Mining(attention).share[2, 7] == 1
+    assert AttentionMaps(attention).share[2, 7] == 1
 
 
 def test_what_the_model_saw_is_the_padded_picture(make_engine):
     engine = make_engine()
-    _, seen = look(engine, Image.new("RGB", (64, 32), (200, 40, 40)))
+    _, seen = attention_maps(engine, Image.new("RGB", (64, 32), (200, 40, 40)))
     assert np.abs(np.array(seen.getpixel((16, 16))) - (200, 40, 40)).max() <= 1
     assert np.abs(np.array(seen.getpixel((16, 1))) - (122, 116, 104)).max() <= 1
 
@@ -101,20 +101,20 @@ def test_the_drawing_shows_the_hot_position_and_frames_its_patch():
     attention = torch.full((8, 8, 4, 4), 1 / 16)
     attention[2, 5] = 0
     attention[2, 5, 1, 1] = 1
-    sheet = draw(Mining(attention), Image.new("RGB", (64, 64), (128, 128, 128)))
+    sheet = draw(AttentionMaps(attention), Image.new("RGB", (64, 64), (128, 128, 128)))
     pixels = np.asarray(sheet).astype(int)
     brightest = 0.75 * HEAT[-1] + 0.25 * 128
     hits = np.argwhere(np.abs(pixels - brightest).max(-1) <= 2)
-    centre = hits.mean(0) - (16 + 28, 16 + 512 + 16)  # its panel's corner
+    center = hits.mean(0) - (16 + 28, 16 + 512 + 16)  # its panel's corner
     cell = 512 / 32
-    assert np.abs(centre - ((2 * 4 + 1.5) * cell, (5 * 4 + 1.5) * cell)).max() < cell
+    assert np.abs(center - ((2 * 4 + 1.5) * cell, (5 * 4 + 1.5) * cell)).max() < cell
     assert OUTLINED < 64
 
 
-def test_pictures_stand_below_each_other_and_are_written_whole(make_engine, picture, tmp_path):
+def test_pictures_stand_below_each_other_and_are_written_whole(make_engine, image, tmp_path):
     engine = make_engine()
-    sheet = explain_pictures(engine, [picture(0), picture(1)])
-    assert sheet.height == 2 * explain_pictures(engine, [picture(0)]).height
+    sheet = explain_images(engine, [image(0), image(1)])
+    assert sheet.height == 2 * explain_images(engine, [image(0)]).height
     write_png(sheet, tmp_path / "out.png")
     assert Image.open(tmp_path / "out.png").tobytes() == sheet.tobytes()
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
@@ -132,6 +132,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_baseline_has_nothing_to_explain(make_engine, picture):
+def test_the_baseline_has_nothing_to_explain(make_engine, image):
     with pytest.raises(RequestError, match="no mining"):
-        look(make_engine(high_res_vision_config=None), picture(0))
+        attention_maps(make_engine(high_res_vision_config=None), image(0))

@@ -102,7 +102,7 @@ def test_info_by_name(name):
     language_model = told["parameters"]["language model"] + told["parameters"].get("head", 0)
     assert language_model == LANGUAGE_MODEL[name.split("-")[1]]
     assert told["parameters"]["vision tower"] == VIT
-    assert told["tokens_per_picture"] == (2880 if name.endswith("HD") else 576)
+    assert told["tokens_per_image"] == (2880 if name.endswith("HD") else 576)
     assert told["weights_bytes"]["bfloat16"] == 2 * told["parameters"]["total"]
 
 
@@ -110,4 +110,4 @@ def test_a_folder_of_that_name_comes_first(tiny_checkpoint, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "MGM-7B").symlink_to(tiny_checkpoint)
     done = CliRunner().invoke(app, ["info", "MGM-7B", "--json"], catch_exceptions=False)
-    assert json.loads(done.stdout)["tokens_per_picture"] == 4
+    assert json.loads(done.stdout)["tokens_per_image"] == 4

@@ -8,14 +8,14 @@ import torch
 from training_world import losses, tiny_recipe, write_data
 
 from minigemini.training import feature_cache
-from minigemini.training.feature_cache import keep_features
+from minigemini.training.feature_cache import cache_features
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, picture):
-    return write_data(tmp_path_factory.mktemp("data"), picture)
+def data(tmp_path_factory, image):
+    return write_data(tmp_path_factory.mktemp("data"), image)
 
 
 def pictures_for(config):
@@ -66,7 +66,7 @@ def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
     model = make_model(**geometry)
     pixels = pictures_for(model.config)
     plain = visual_tokens(model, pixels)
-    keep_features(model, tmp_path, limit_gb=1)
+    cache_features(model, tmp_path, limit_gb=1)
     first = visual_tokens(model, pixels)
     torch.testing.assert_close(first, plain, rtol=0.05, atol=0.05)
     forbid_encoding(model, monkeypatch)
@@ -80,20 +80,20 @@ def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
 
 def test_other_weights_find_nothing(make_model, pixels, tmp_path):
     model = make_model()
-    keep_features(model, tmp_path, limit_gb=1)
+    cache_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)
     other = make_model()
     with torch.no_grad():
         next(other.model.high_res_vision_tower.parameters()).add_(0.1)
     exact = visual_tokens(other, pixels)
-    keep_features(other, tmp_path, limit_gb=1)
+    cache_features(other, tmp_path, limit_gb=1)
     torch.testing.assert_close(visual_tokens(other, pixels), exact, rtol=0.05, atol=0.05)
     assert len(kept(tmp_path)) == 9  # three of the ViT, which is the same, three of each ConvNeXt
 
 
 def test_a_damaged_file_is_replaced(make_model, pixels, tmp_path):
     model = make_model()
-    keep_features(model, tmp_path, limit_gb=1)
+    cache_features(model, tmp_path, limit_gb=1)
     first = visual_tokens(model, pixels)
     for file in kept(tmp_path):
         file.write_bytes(file.read_bytes()[:-7])
@@ -107,11 +107,11 @@ def test_a_damaged_file_is_replaced(make_model, pixels, tmp_path):
 
 def test_the_folder_stays_below_its_limit(make_model, pixels, tmp_path):
     model = make_model()
-    keep_features(model, tmp_path / "all", limit_gb=1)
+    cache_features(model, tmp_path / "all", limit_gb=1)
     visual_tokens(model, pixels)
     sizes = sorted(file.stat().st_size for file in kept(tmp_path / "all"))
     small = make_model()
-    keep_features(small, tmp_path / "few", limit_gb=(sum(sizes) - sizes[0]) / 1e9)
+    cache_features(small, tmp_path / "few", limit_gb=(sum(sizes) - sizes[0]) / 1e9)
     assert torch.equal(visual_tokens(small, pixels), visual_tokens(model, pixels))
     assert 0 < len(kept(tmp_path / "few")) < 6
 
@@ -122,7 +122,7 @@ def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_
 
     monkeypatch.setattr(feature_cache, "save_file", full)
     model = make_model()
-    keep_features(model, tmp_path, limit_gb=1)
+    cache_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)
     assert capsys.readouterr().err.count("no more features are kept (") == 1
     assert not kept(tmp_path)

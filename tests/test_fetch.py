@@ -15,7 +15,7 @@ from misbehaving import Misbehaviour, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.dataprep.download import FetchError, fetch
+from minigemini.dataprep.download import DownloadError, download
 from minigemini.dataprep.download.origins import FileOrigin, HttpOrigin, HubOrigin
 from minigemini.dataprep.download.transfer import OVERLAP_BYTES, Transfer
 from minigemini.dataprep.download.unpacking import unpack
@@ -85,7 +85,7 @@ LIES = {
 @pytest.mark.parametrize("name", LIES)
 def test_lies_are_told_and_nothing_has_the_final_name(name, tmp_path):
     way, known, words = LIES[name]
-    with pytest.raises(FetchError, match=words):
+    with pytest.raises(DownloadError, match=words):
         get(Misbehaviour(DATA, **way), tmp_path / "file.bin", **known)
     assert not (tmp_path / "file.bin").exists()
     assert not any(name.endswith(".lock") for name in left(tmp_path))
@@ -99,7 +99,7 @@ def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
 
     with served(way) as address:
         origin = HttpOrigin(f"{address}/file.bin")
-        with pytest.raises(FetchError, match=r"300,000 of 400,000 bytes are here: run again later"):
+        with pytest.raises(DownloadError, match=r"300,000 of 400,000 bytes are here: run again later"):
             Transfer(origin, target, sha256=SHA256, progress=go_down, pause=0.001).run()
         assert left(tmp_path) == [".file.bin.partial", ".file.bin.partial.json"]
         way.refusals, way.asked = 0, []
@@ -114,7 +114,10 @@ def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
 def test_two_at_once_do_not_mix(tmp_path):
     from filelock import FileLock
 
-    with FileLock(tmp_path / ".file.bin.lock"), pytest.raises(FetchError, match="is writing there; wait until it ends"):
+    with (
+        FileLock(tmp_path / ".file.bin.lock"),
+        pytest.raises(DownloadError, match="is writing there; wait until it ends"),
+    ):
         get(Misbehaviour(DATA), tmp_path / "file.bin")
 
 
@@ -135,7 +138,7 @@ def test_the_hub_vouches_for_its_files(tmp_path, monkeypatch):
             transfer = Transfer(HubOrigin("hf://datasets/owner/name@rev/a/file.bin"), tmp_path / "x", pause=0.001)
             if words:
                 (tmp_path / "x").unlink()
-                with pytest.raises(FetchError, match=words):
+                with pytest.raises(DownloadError, match=words):
                     transfer.run()
             else:
                 transfer.run()
@@ -158,7 +161,7 @@ def test_fsspec_origins(tmp_path):
         (str(tmp_path), "not a file"),
         ("what://x", "Protocol not known"),
     ):
-        with pytest.raises(FetchError, match=words):
+        with pytest.raises(DownloadError, match=words):
             Transfer(FileOrigin(name), tmp_path / "y", pause=0.0).run()
 
 
@@ -188,7 +191,7 @@ def test_a_source_from_a_mirror(tmp_path):
     (mirror / "list.json").write_text("[]")
     (mirror / "pictures.zip").write_bytes(zipped(images__1=b"one", images__sub__2=b"two"))
     for fetched, there in ((["a/list.json", "a/pictures.zip"], []), ([], ["a/list.json", "a/pictures.zip"])):
-        outcome = fetch([SOURCE, SOURCE], tmp_path / "data", mirror=str(tmp_path / "mirror"), pause=0.0, quiet=True)
+        outcome = download([SOURCE, SOURCE], tmp_path / "data", mirror=str(tmp_path / "mirror"), pause=0.0, quiet=True)
         assert (outcome.fetched, outcome.there) == (fetched, there)
         assert [file.path for file in outcome.by_hand] == ["a/asked.json", "a/hand/"]
         assert len(outcome.failed) == 1
@@ -201,7 +204,7 @@ def test_a_source_from_a_mirror(tmp_path):
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "..\\out"])
 def test_members_that_lead_out(name, tmp_path):
     (tmp_path / "x.zip").write_bytes(zipped(**{"good": b"", name: b"bad"}))
-    with pytest.raises(FetchError, match="leads out of its folder"):
+    with pytest.raises(DownloadError, match="leads out of its folder"):
         unpack(tmp_path / "x.zip", tmp_path / "images")
     assert not (tmp_path / "images").exists()
 
@@ -210,7 +213,7 @@ def test_damaged_archives(tmp_path):
     data = bytearray(zipped(a=DATA[:5000], b=DATA[5000:9000]))
     for damage in (data[:3000], data[:100] + b"x" * 50 + data[150:]):
         (tmp_path / "x.zip").write_bytes(damage)
-        with pytest.raises(FetchError, match=r"damaged, or no zip archive"):
+        with pytest.raises(DownloadError, match=r"damaged, or no zip archive"):
             unpack(tmp_path / "x.zip", tmp_path / "images")
         assert not any(path.name.startswith((".a", "a")) for path in (tmp_path / "images").glob("*"))
 
@@ -223,7 +226,7 @@ def test_ctrl_c_ends_what_runs_and_begins_no_more(tmp_path):
         begun = time.monotonic()
         threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
-            fetch([source], tmp_path, workers=2, quiet=True)
+            download([source], tmp_path, workers=2, quiet=True)
         assert time.monotonic() - begun < 3
     assert len(way.asked) <= 2
     assert not [name for name in left(tmp_path) if name.endswith(".bin")]
@@ -236,7 +239,7 @@ def test_an_archive_that_cannot_be_unpacked_is_a_line(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/images").write_text("a file where its folder would be")
     source = replace(SOURCES["lima"], files=(RemoteFile("x.zip", None, unpack="images"),))
-    outcome = fetch([source], tmp_path / "data", mirror=str(tmp_path / "mirror"), quiet=True)
+    outcome = download([source], tmp_path / "data", mirror=str(tmp_path / "mirror"), quiet=True)
     assert (outcome.fetched, len(outcome.failed)) == (["x.zip"], 1)
     assert "data/images" in outcome.failed[0]
     assert "\n" not in outcome.failed[0]

@@ -152,9 +152,9 @@ def test_a_host_may_be_written_in_capitals_and_with_its_dot():
 
 
 def test_what_comes_is_bounded():
-    from minigemini.images.safe_images import PictureLimits
+    from minigemini.images.safe_images import ImageLimits
 
-    small = {"pictures": PictureLimits(max_bytes=100)}
+    small = {"pictures": ImageLimits(max_bytes=100)}
     with pytest.raises(ApiError, match="more than 100 bytes"):
         fetch(f"https://{HOST}/a", answer=lambda _: httpx.Response(200, stream=httpx.ByteStream(b"x" * 101)), **small)
     with pytest.raises(ApiError, match="answers 200"):  # compressed, it could be a bomb

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.conversion.checkpoint_writer import write_checkpoint
-from minigemini.conversion.conversion_plan import Plan
+from minigemini.conversion.conversion_plan import ConversionPlan
 from minigemini.dataprep import synthesize
-from minigemini.dataprep.download import FetchError
+from minigemini.dataprep.download import DownloadError
 from minigemini.dataprep.download.unpacking import unpack
 from minigemini.dataprep.export import BuildPart, BuildRecipe, build
 from minigemini.io import folder_lock as locks
@@ -97,7 +97,7 @@ def a_merge(folder: Path, base: Path) -> None:
 
 
 def a_synthesis(folder: Path, base: Path) -> None:
-    settings = synthesize.Settings(folder / "out", folder / "x.json")
+    settings = synthesize.SynthesisSettings(folder / "out", folder / "x.json")
     synthesize.synthesize(settings, synthesize.Endpoint("http://127.0.0.1:1/v1", "x", "none"))
 
 
@@ -106,7 +106,7 @@ def an_export(folder: Path, base: Path) -> None:
 
 
 def a_conversion(folder: Path, base: Path) -> None:
-    write_checkpoint(Plan(None, {}), folder / "out", torch.float32, lambda aside: None)
+    write_checkpoint(ConversionPlan(None, {}), folder / "out", torch.float32, lambda aside: None)
 
 
 WRITERS = {
@@ -131,7 +131,7 @@ def test_everything_that_writes_into_a_place_holds_it(name, tiny_checkpoint, tmp
 
 def test_an_archive_is_unpacked_by_one(tmp_path):
     (tmp_path / "x.zip").touch()
-    with output_lock(tmp_path / "x.zip"), pytest.raises(FetchError, match="is writing there"):
+    with output_lock(tmp_path / "x.zip"), pytest.raises(DownloadError, match="is writing there"):
         unpack(tmp_path / "x.zip", tmp_path / "images")
 
 

@@ -22,13 +22,13 @@ from mutated_images import mutated
 from PIL import Image, PngImagePlugin
 
 from minigemini.images.containers import TooCostlyError, essentials
-from minigemini.images.safe_images import PictureError, Problem, open_picture
+from minigemini.images.safe_images import ImageError, ImageProblem, open_image
 
 PHOTO = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.effect_noise((256, 256), 60)])
 
 
 def pixels(data: bytes) -> np.ndarray:
-    return np.asarray(open_picture(data))
+    return np.asarray(open_image(data))
 
 
 def with_texts(**texts) -> PngImagePlugin.PngInfo:
@@ -68,7 +68,7 @@ def test_an_orientation_in_texts_is_still_seen(compressed):
     block = exif.tobytes()
     raw = f"\nexif\n{len(block):8}\n{block.hex()}\n"
     info = with_texts(**{"Raw profile type exif": (raw, compressed), "Description": ("x" * 2_000_000, True)})
-    assert open_picture(encoded("PNG", PHOTO.crop((0, 0, 20, 10)), pnginfo=info)).size == (10, 20)
+    assert open_image(encoded("PNG", PHOTO.crop((0, 0, 20, 10)), pnginfo=info)).size == (10, 20)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -80,7 +80,7 @@ def test_an_orientation_in_xmp_is_still_seen(kind):
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", XMP)
         data = encoded(kind, image, pnginfo=info)
-    assert open_picture(data).size == (10, 20)
+    assert open_image(data).size == (10, 20)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_an_exif_block_of_many_segments_is_not_joined():
     data = encoded("JPEG", PHOTO.crop((0, 0, 20, 10)), exif=exif)
     more = b"\xff\xe1" + struct.pack(">H", 65_000) + b"Exif\0\0" + b"II*\0" * 16_248
     at = data.index(b"\xff\xdb")
-    assert open_picture(data[:at] + more * 300 + data[at:]).size == (10, 20)
+    assert open_image(data[:at] + more * 300 + data[at:]).size == (10, 20)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_only_the_beginning_of_a_large_exif_block_is_read(kind):
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0" + bytes(3_000_000)
-    assert open_picture(encoded(kind, PHOTO.crop((0, 0, 20, 10)), exif=exif)).size == (10, 20)
+    assert open_image(encoded(kind, PHOTO.crop((0, 0, 20, 10)), exif=exif)).size == (10, 20)
 
 
 READ = {
@@ -167,8 +167,8 @@ REFUSED = {
 def test_what_is_not_shown_costs_little(case):
     data = READ[case]()
     started = time.process_time()
-    with pytest.raises(PictureError, match="cut off") if case == "one-byte PNG chunks" else nullcontext():
-        open_picture(data)
+    with pytest.raises(ImageError, match="cut off") if case == "one-byte PNG chunks" else nullcontext():
+        open_image(data)
     assert time.process_time() - started < 2  # measured: at most 0.2 s
 
 
@@ -177,9 +177,9 @@ def test_what_would_take_too_long_is_refused_at_once(case):
     make, message = REFUSED[case]
     data = make()
     started = time.process_time()
-    with pytest.raises(PictureError, match=message) as caught:
-        open_picture(data)
-    assert caught.value.problem is Problem.TOO_LARGE
+    with pytest.raises(ImageError, match=message) as caught:
+        open_image(data)
+    assert caught.value.problem is ImageProblem.TOO_LARGE
     assert time.process_time() - started < 1  # measured: at most 0.1 s
 
 
@@ -202,8 +202,8 @@ def test_damaged_files_are_read_or_refused_in_one_line(seed):
     refused = []
     for _, data in mutated(60, seed):
         try:
-            open_picture(data)
-        except PictureError as error:
+            open_image(data)
+        except ImageError as error:
             refused.append(str(error))
     assert 0 < len(refused) < 60
     assert not any("\n" in message for message in refused)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from minigemini.images import decoder_program, decoders
 from minigemini.images.decoders import DecodingStoppedError, Stop, open_apart
-from minigemini.images.safe_images import LIMITS, PictureError, PictureLimits, Problem, open_picture
+from minigemini.images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem, open_image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LARGE = encoded("JPEG", Image.effect_noise((6000, 6000), 60), progressive=True)
@@ -32,7 +32,7 @@ def test_pixels_are_the_same(kind, tmp_path):
     image = Image.merge("RGB", [Image.effect_noise((331, 217), 90)] * 3)
     data = encoded(kind, image)
     (tmp_path / "a").write_bytes(data)
-    expected = open_picture(data)
+    expected = open_image(data)
     for source in (data, tmp_path / "a", str(tmp_path / "a"), (tmp_path / "a").open("rb"), image.copy()):
         seen = open_apart(source)
         assert (seen.mode, seen.size, seen.info) == ("RGB", expected.size, {})
@@ -47,7 +47,7 @@ def test_a_picture_of_several_bands_is_whole():
 
 def test_a_smaller_decoding_is_the_same():
     for shorter in (False, True):
-        expected = open_picture(LARGE, at_least_px=500, shorter=shorter)
+        expected = open_image(LARGE, at_least_px=500, shorter=shorter)
         seen = open_apart(LARGE, at_least_px=500, shorter=shorter)
         assert (seen.size, seen.tobytes()) == (expected.size, expected.tobytes())
         assert max(seen.size) < 1000
@@ -58,14 +58,14 @@ def test_a_smaller_decoding_is_the_same():
     ["nowhere.png", b"", b"text", encoded("PNG")[:60], encoded("PNG")[:20], "data:image/png;base64,AAAA", None],
 )
 def test_errors_are_the_same(source):
-    with pytest.raises(PictureError) as expected:
-        open_picture(source, name="a.png")
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as expected:
+        open_image(source, name="a.png")
+    with pytest.raises(ImageError) as caught:
         open_apart(source, name="a.png")
     assert str(caught.value) == str(expected.value)
     assert caught.value.problem is expected.value.problem
-    with pytest.raises(PictureError, match=r"65,536, more than the 100 that are read"):
-        open_apart(EXAMPLES / "sign.png", PictureLimits(max_pixels=100))
+    with pytest.raises(ImageError, match=r"65,536, more than the 100 that are read"):
+        open_apart(EXAMPLES / "sign.png", ImageLimits(max_pixels=100))
 
 
 def test_the_program_is_ready_soon_and_imports_neither_torch_nor_numpy():
@@ -108,9 +108,9 @@ def test_decoders_are_used_again_and_never_more_than_there_are_slots():
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system does not limit processor time")
 def test_what_takes_too_long_is_ended_and_said_so():
     started = time.monotonic()
-    with pytest.raises(PictureError, match=r"^a\.jpg: takes more than 0\.05 s to decode; scale it down") as caught:
-        open_apart(LARGE, PictureLimits(decode_seconds=0.05), "a.jpg")
-    assert caught.value.problem is Problem.TOO_LARGE
+    with pytest.raises(ImageError, match=r"^a\.jpg: takes more than 0\.05 s to decode; scale it down") as caught:
+        open_apart(LARGE, ImageLimits(decode_seconds=0.05), "a.jpg")
+    assert caught.value.problem is ImageProblem.TOO_LARGE
     assert time.monotonic() - started < 10
     assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
 
@@ -120,8 +120,8 @@ def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
     decoder = decoders._POOL._take()
     os.kill(decoder.process.pid, signal.SIGSTOP)  # it never answers
     decoders._POOL._idle.append(decoder)
-    with pytest.raises(PictureError, match=r"takes more than 0\.2 s to decode"):
-        open_apart(EXAMPLES / "sign.png", PictureLimits(decode_seconds=0.2))
+    with pytest.raises(ImageError, match=r"takes more than 0\.2 s to decode"):
+        open_apart(EXAMPLES / "sign.png", ImageLimits(decode_seconds=0.2))
     assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
 
 
@@ -142,10 +142,10 @@ def test_a_decoder_that_crashes_is_replaced():
 
     thread = threading.Thread(target=crash)
     thread.start()
-    with pytest.raises(PictureError, match=r"its decoder ran out of memory or crashed") as caught:
+    with pytest.raises(ImageError, match=r"its decoder ran out of memory or crashed") as caught:
         open_apart(LARGE)
     thread.join()
-    assert caught.value.problem is Problem.BROKEN
+    assert caught.value.problem is ImageProblem.BROKEN
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a limit of memory")
@@ -218,7 +218,7 @@ def test_nonsense_from_a_decoder_ends_it(answer):
         decoder._answers.close()
         decoder._answers = answers
         decoders._POOL._idle.append(decoder)
-        with pytest.raises(PictureError, match="its decoder ran out of memory or crashed"):
+        with pytest.raises(ImageError, match="its decoder ran out of memory or crashed"):
             open_apart(EXAMPLES / "sign.png")
     assert decoder.process.poll() is not None
     assert open_apart(EXAMPLES / "sign.png").size == (256, 256)

@@ -18,20 +18,20 @@ from waiting import wait_until
 
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers.base import bytes_of
-from minigemini.data.schema import Fault, Sample, SampleError
+from minigemini.data.schema import Sample, SampleError, SampleIssue
 from minigemini.dataprep.export.ocr_strings import with_strings
 from minigemini.dataprep.html import thumbnail
 from minigemini.dataprep.validate.image_checks import examine
 from minigemini.evaluation.task import open_one
 from minigemini.images import decoders
 from minigemini.images.decoders import DecodingStoppedError, open_apart
-from minigemini.images.safe_images import Problem, open_picture
+from minigemini.images.safe_images import ImageProblem, open_image
 from minigemini.inference import Engine, Sampling
 from minigemini.serving.api_errors import ApiError
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.image_parts import in_thread, open_all
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 from minigemini.serving.web.gradio_adapter import job_of
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
@@ -59,15 +59,15 @@ def stuck():
 
 
 def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
-    expected = open_picture(lying)
+    expected = open_image(lying)
     assert expected.size == (40, 60)
-    assert open_picture(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
+    assert open_image(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
     assert open_one(lambda: Image.open(lying)).tobytes() == open_one(lying).tobytes() == expected.tobytes()
     assert thumbnail(Image.open(lying)).tobytes() == thumbnail(lying).tobytes()
     messages = ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},)
     read = []
-    for picture in (lying, lying.read_bytes(), Image.open(lying)):
-        with_strings(Sample("1", "s", messages, (picture,)), lambda image: read.append(image.tobytes()) or [])
+    for image in (lying, lying.read_bytes(), Image.open(lying)):
+        with_strings(Sample("1", "s", messages, (image,)), lambda image: read.append(image.tobytes()) or [])
     assert set(read) == {expected.tobytes()}
 
 
@@ -78,8 +78,8 @@ def test_training_shows_a_pil_image_as_its_file(lying, tiny_model, make_processo
         {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
     )
     by_path, by_bytes, by_pil = (
-        encoder(Sample("1", "s", turns, (picture,))).pixels["high_res_pixel_values"]
-        for picture in (lying, lying.read_bytes(), Image.open(lying))
+        encoder(Sample("1", "s", turns, (image,))).pixels["high_res_pixel_values"]
+        for image in (lying, lying.read_bytes(), Image.open(lying))
     )
     assert torch.equal(by_path, by_bytes)
     assert torch.equal(by_path, by_pil)
@@ -90,7 +90,7 @@ def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_process
     os.mkfifo(tmp_path / "a.png")
     seen = examine(tmp_path / "a.png")
     assert (seen.kind, seen.reason) == (
-        Problem.UNREADABLE.value,
+        ImageProblem.UNREADABLE.value,
         "a.png: not a regular file; copy the picture into one",
     )
     turns = (
@@ -99,13 +99,13 @@ def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_process
     )
     with pytest.raises(SampleError, match="not a regular file") as caught:
         SampleEncoder(make_processor(tiny_model.config))(Sample("1", "s", turns, (tmp_path / "a.png",)))
-    assert caught.value.fault is Fault.PICTURE
+    assert caught.value.issue is SampleIssue.IMAGE
 
 
 @pytest.fixture(scope="module")
 def served(tiny_checkpoint):
     settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500)
-    with serving(House(settings, LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))) as running:
+    with serving(ServerState(settings, EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))) as running:
         yield running
 
 

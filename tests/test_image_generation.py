@@ -12,14 +12,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from minigemini.imagegen import pipeline_loading as loading
-from minigemini.imagegen.generated_image import Drawing
-from minigemini.imagegen.generator import Painter, choose_offload
-from minigemini.imagegen.presets import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, usual_painter
+from minigemini.imagegen.generated_image import GenerationSettings
+from minigemini.imagegen.generator import ImageGenerator, choose_offload
+from minigemini.imagegen.presets import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, default_generator
 from minigemini.inference import CheckpointError, RequestError
 
 PUBLISHED = {name: preset for name, preset in PRESETS.items() if name != NANO}
 """The embedded painter is there, and has tests of its own."""
-TINY = Drawing(size_px=32, steps=2, seed=5)
+TINY = GenerationSettings(size_px=32, steps=2, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def folder(hub) -> Path:
 
 
 @pytest.fixture(scope="module")
-def painter(folder) -> Painter:
-    return Painter.load(folder, device="cpu")
+def painter(folder) -> ImageGenerator:
+    return ImageGenerator.load(folder, device="cpu")
 
 
 @pytest.fixture
@@ -74,30 +74,30 @@ def change_json(path, **changes):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_preset_draws_with_its_own_settings(name, fetched):
     preset = PRESETS[name]
-    painter = Painter.load(name, device="cpu")
-    (drawn,) = painter.draw("a red house", Drawing(size_px=32, seed=3, steps=min(preset.steps, 4)))
+    painter = ImageGenerator.load(name, device="cpu")
+    (drawn,) = painter.draw("a red house", GenerationSettings(size_px=32, seed=3, steps=min(preset.steps, 4)))
     assert type(painter.pipeline).__name__ == preset.kind
     assert (drawn.painter, drawn.guidance, drawn.image.size) == (name, preset.guidance, (32, 32))
     assert (drawn.negative_prompt == NEGATIVE_PROMPT) == (preset.guidance > 1 and KINDS[preset.kind].negative)
     if preset.scheduler:
         assert type(painter.pipeline.scheduler).__name__ == preset.scheduler
-    (from_picture,) = painter.draw(
-        "a red house", Drawing(size_px=32, seed=3, steps=4, strength=0.5), picture=drawn.image
+    (from_image,) = painter.draw(
+        "a red house", GenerationSettings(size_px=32, seed=3, steps=4, strength=0.5), image=drawn.image
     )
-    assert from_picture.image.tobytes() != drawn.image.tobytes()
-    assert from_picture.strength == 0.5
+    assert from_image.image.tobytes() != drawn.image.tobytes()
+    assert from_image.strength == 0.5
     hub_id, patterns = fetched[1]
     assert hub_id == preset.hub_id
     assert not [pattern for pattern in patterns if pattern.endswith((".py", ".bin", "*"))]
 
 
 def test_each_model_has_its_usual_painter():
-    assert [usual_painter(model) for model in ("nano", "models/mgm-7b")] == ["nano", "sdxl"]
+    assert [default_generator(model) for model in ("nano", "models/mgm-7b")] == ["nano", "sdxl"]
     assert PRESETS["nano"].native_px == KINDS["PainterPipeline"].native_px
 
 
 def test_a_preset_fetches_one_set_of_weights(fetched):
-    Painter.load("sdxl", device="cpu")
+    ImageGenerator.load("sdxl", device="cpu")
     patterns = fetched[1][1]
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
     assert "text_encoder/model.fp16-*.safetensors" in patterns
@@ -105,7 +105,7 @@ def test_a_preset_fetches_one_set_of_weights(fetched):
 
 
 def test_the_lora_is_merged(fetched):
-    plain, merged = (Painter.load(name, device="cpu").pipeline.unet for name in ("sdxl", "sdxl-lcm"))
+    plain, merged = (ImageGenerator.load(name, device="cpu").pipeline.unet for name in ("sdxl", "sdxl-lcm"))
     after = merged.state_dict()
     changed = [name for name, tensor in plain.state_dict().items() if not torch.equal(tensor, after[name])]
     assert changed
@@ -118,7 +118,7 @@ def test_a_lora_of_another_model_is_refused(fetched, hub, tmp_path, monkeypatch)
     save_file({name: torch.zeros(3, 5) for name in tensors}, path)
     monkeypatch.setitem(hub, "latent-consistency/lcm-lora-sdxl", tmp_path)
     with pytest.raises(CheckpointError, match=r"lcm-lora-sdxl: does not fit stabilityai"):
-        Painter.load("sdxl-lcm", device="cpu")
+        ImageGenerator.load("sdxl-lcm", device="cpu")
 
 
 # Pictures
@@ -133,7 +133,7 @@ def test_a_drawing_ends_when_a_step_says_so(painter):
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        painter.draw("a cat", Drawing(size_px=32, steps=5, seed=5), on_step=on_step)
+        painter.draw("a cat", GenerationSettings(size_px=32, steps=5, seed=5), on_step=on_step)
     assert steps == [0, 1, 2]
     assert (
         painter.draw("a cat", TINY, on_step=lambda: None)[0].image.tobytes()
@@ -142,25 +142,28 @@ def test_a_drawing_ends_when_a_step_says_so(painter):
 
 
 def test_a_seed_draws_one_picture_and_count_goes_on_from_it(painter):
-    first, second = painter.draw("a cat", Drawing(size_px=32, steps=2, seed=5, count=2))
+    first, second = painter.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=5, count=2))
     assert (first.seed, second.seed) == (5, 6)
     assert painter.draw("a cat", TINY)[0].image.tobytes() == first.image.tobytes() != second.image.tobytes()
-    assert painter.draw("a cat", Drawing(size_px=32, steps=2, seed=6))[0].image.tobytes() == second.image.tobytes()
+    assert (
+        painter.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=6))[0].image.tobytes()
+        == second.image.tobytes()
+    )
     assert painter.draw("a dog", TINY)[0].image.tobytes() != first.image.tobytes()
-    drawn = {painter.draw("a cat", Drawing(size_px=32, steps=1))[0].seed for _ in range(2)}
+    drawn = {painter.draw("a cat", GenerationSettings(size_px=32, steps=1))[0].seed for _ in range(2)}
     assert len(drawn) == 2, "without a seed one is drawn, and told"
 
 
 def test_sizes_guidance_and_negative_prompts_have_their_effect(painter):
-    assert painter.draw("a cat", Drawing(size_px=(48, 32), steps=1))[0].image.size == (48, 32)
+    assert painter.draw("a cat", GenerationSettings(size_px=(48, 32), steps=1))[0].image.size == (48, 32)
     plain = painter.draw("a cat", TINY)[0].image.tobytes()
     for changed in ({"guidance": 1.0}, {"negative_prompt": "a dog"}, {"negative_prompt": ""}, {"steps": 3}):
         assert painter.draw("a cat", replace(TINY, **changed))[0].image.tobytes() != plain
 
 
-def test_a_picture_that_is_started_from_keeps_its_shape(painter, picture, monkeypatch):
+def test_a_picture_that_is_started_from_keeps_its_shape(painter, image, monkeypatch):
     monkeypatch.setattr(painter, "preset", Preset("x", "StableDiffusion3Pipeline", 4, 4.0, native_px=64))
-    drawn = painter.draw("a cat", Drawing(steps=2, strength=1.0), picture=picture(0, width=200, height=50))[0]
+    drawn = painter.draw("a cat", GenerationSettings(steps=2, strength=1.0), image=image(0, width=200, height=50))[0]
     assert drawn.image.size == (128, 32)
 
 
@@ -198,16 +201,16 @@ def test_progress_is_shown_where_somebody_watches(painter, capsys):
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(RequestError, match=message):
-        Drawing(**settings)
+        GenerationSettings(**settings)
 
 
-def test_what_a_painter_does_not_take_is_refused(painter, picture):
+def test_what_a_painter_does_not_take_is_refused(painter, image):
     with pytest.raises(RequestError, match=r"size 40 x 32: .* multiples of 16"):
-        painter.draw("a cat", Drawing(size_px=(40, 32)))
+        painter.draw("a cat", GenerationSettings(size_px=(40, 32)))
     with pytest.raises(RequestError, match=r"no negative prompt at guidance 1"):
-        painter.draw("a cat", Drawing(guidance=1.0, negative_prompt="a dog"))
+        painter.draw("a cat", GenerationSettings(guidance=1.0, negative_prompt="a dog"))
     with pytest.raises(RequestError, match=r"strength 0\.3 of 2 steps is less than one; give 4 steps"):
-        painter.draw("a cat", Drawing(steps=2, strength=0.3), picture=picture(0))
+        painter.draw("a cat", GenerationSettings(steps=2, strength=0.3), image=image(0))
     with pytest.raises(RequestError, match="caption is empty"):
         painter.draw("  ")
 
@@ -217,18 +220,18 @@ def test_what_a_painter_does_not_take_is_refused(painter, picture):
 
 def test_names_that_are_no_painter(tmp_path, fetched):
     with pytest.raises(RequestError, match=r"painter 'sdxxl' is unknown; use nano, sdxl, .* a folder or a hub id"):
-        Painter.load("sdxxl")
+        ImageGenerator.load("sdxxl")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="a file, not a pipeline's folder"):
-        Painter.load(tmp_path / "file")
+        ImageGenerator.load(tmp_path / "file")
     with pytest.raises(CheckpointError, match=r"no model_index\.json"):
-        Painter.load(tmp_path)
+        ImageGenerator.load(tmp_path)
     with pytest.raises(CheckpointError, match="not a hub id"):
-        Painter.load("a/b/c")
+        ImageGenerator.load("a/b/c")
     with pytest.raises(RequestError, match="offload 'attic' is unknown"):
-        Painter.load(tmp_path, offload="attic")
+        ImageGenerator.load(tmp_path, offload="attic")
     with pytest.raises(RequestError, match="not for cpu"):
-        Painter.load(tmp_path, device="cpu", offload="parts")
+        ImageGenerator.load(tmp_path, device="cpu", offload="parts")
 
 
 def set_part(part, library, name):
@@ -293,7 +296,7 @@ def test_broken_and_foreign_pipelines_are_refused_in_one_line(case, broken):
     breaks, message = BROKEN[case]
     breaks(broken)
     with pytest.raises(CheckpointError, match=message) as caught:
-        Painter.load(broken, device="cpu")
+        ImageGenerator.load(broken, device="cpu")
     assert "\n" not in str(caught.value)
 
 
@@ -302,7 +305,7 @@ def test_code_beside_a_pipeline_is_never_run(broken):
     trace = broken / "was-run"
     for name in ("pipeline.py", "vae/diffusers.py", "transformer/my_code.py", "StableDiffusion3Pipeline.py"):
         (broken / name).write_text(f"open({str(trace)!r}, 'w')\nclass Net: pass\n")
-    Painter.load(broken, device="cpu")
+    ImageGenerator.load(broken, device="cpu")
     assert not trace.exists()
 
 
@@ -310,7 +313,7 @@ def test_a_pipeline_without_its_optional_part_draws(broken):
     for part in ("text_encoder_3", "tokenizer_3"):
         change_json(broken / "model_index.json", **{part: [None, None]})
         shutil.rmtree(broken / part)
-    assert Painter.load(broken, device="cpu").draw("a cat", TINY)[0].image.size == (32, 32)
+    assert ImageGenerator.load(broken, device="cpu").draw("a cat", TINY)[0].image.size == (32, 32)
 
 
 def test_every_class_that_may_be_loaded_is_tried_here():
@@ -330,4 +333,4 @@ def test_offloading_is_as_little_as_fits():
 def test_a_missing_library_gives_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "diffusers", None)
     with pytest.raises(RequestError, match=r"pip install 'minigemini\[draw\]'"):
-        Painter.load("sdxl")
+        ImageGenerator.load("sdxl")

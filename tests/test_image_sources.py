@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from minigemini.images.data_uris import decode_base64
-from minigemini.images.safe_images import PictureError, PictureLimits, Problem, open_picture
+from minigemini.images.safe_images import ImageError, ImageLimits, ImageProblem, open_image
 from minigemini.inference import Conversation, Engine, Sampling
 
 SHORT = Sampling(max_new_tokens=8)
@@ -75,26 +75,26 @@ def sources(file: Path) -> dict:
 
 
 def test_every_source_shows_the_same(file):
-    expected = open_picture(file)
+    expected = open_image(file)
     assert expected.mode == "RGB"
     for name, source in sources(file).items():
-        assert open_picture(source).tobytes() == expected.tobytes(), name
+        assert open_image(source).tobytes() == expected.tobytes(), name
 
 
 def test_the_caller_s_image_stays_as_it_is(tmp_path):
     FILES["rotated.png"](tmp_path / "a.png")
     image = Image.open(tmp_path / "a.png")
-    open_picture(image)
+    open_image(image)
     assert image.getexif()[0x0112] == 6
     assert (image.size, image.mode) == (GRADIENT.size, "RGB")
     plain = GRADIENT.copy()
-    assert open_picture(plain) is plain, "what is RGB already is not copied"
+    assert open_image(plain) is plain, "what is RGB already is not copied"
 
 
 def test_an_image_that_was_turned_already_is_not_turned_again(tmp_path):
     FILES["rotated.jpg"](tmp_path / "a.jpg")
     turned = ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))
-    assert open_picture(turned).tobytes() == open_picture(tmp_path / "a.jpg").tobytes()
+    assert open_image(turned).tobytes() == open_image(tmp_path / "a.jpg").tobytes()
 
 
 def test_the_engine_answers_alike_from_every_source(tiny_checkpoint, file):
@@ -116,7 +116,7 @@ def chat_pixels(processor, part: dict, **kwargs):
 
 def test_the_processor_s_chat_route_and_call_show_the_same(processor, file):
     data = file.read_bytes()
-    expected = chat_pixels(processor, {"image": open_picture(file)})
+    expected = chat_pixels(processor, {"image": open_image(file)})
     text = base64.b64encode(data).decode()
     uri = f"data:image/png;base64,{text}"
     parts = [
@@ -143,10 +143,10 @@ def processor(tiny_model, make_processor):
 
 def test_the_processor_fetches_no_address(processor):
     for part in ({"url": "https://example.com/a.png"}, {"image": "http://127.0.0.1/a.png"}, {"path": "file:///a.png"}):
-        with pytest.raises(PictureError, match="not fetched from addresses; download it") as caught:
+        with pytest.raises(ImageError, match="not fetched from addresses; download it") as caught:
             chat_pixels(processor, part)
         assert next(iter(part.values())) in str(caught.value)
-    with pytest.raises(PictureError, match="not fetched"):
+    with pytest.raises(ImageError, match="not fetched"):
         processor(images="https://example.com/a.png", text=[processor.image_token])
 
 
@@ -159,7 +159,7 @@ def test_the_image_processor_alone_opens_paths_as_pil_images(processor, file):
     for source in (str(file), sources(file)["data URI"], [str(file)]):
         images = alone.fetch_images(source)
         assert torch.equal(by_pil, alone(images, return_tensors="pt")["high_res_pixel_values"])
-    with pytest.raises(PictureError, match="not fetched"):
+    with pytest.raises(ImageError, match="not fetched"):
         alone.fetch_images(["https://example.com/a.png"])
 
 
@@ -190,29 +190,29 @@ ARRAYS = {
 
 @pytest.mark.parametrize("case", ARRAYS)
 def test_arrays(case):
-    assert (np.asarray(open_picture(ARRAYS[case])) == RGB).all()
+    assert (np.asarray(open_image(ARRAYS[case])) == RGB).all()
 
 
 def test_half_precision_is_as_near_as_it_can_be():
     for dtype in (torch.float16, torch.bfloat16):
-        seen = open_picture((torch.from_numpy(RGB.transpose(2, 0, 1).copy()) / 255).to(dtype))
+        seen = open_image((torch.from_numpy(RGB.transpose(2, 0, 1).copy()) / 255).to(dtype))
         assert np.abs(np.asarray(seen).astype(int) - RGB).max() <= 1
 
 
 def test_gray_bool_and_alpha_arrays():
     gray = np.array([[0, 128, 255, 7, 9]], np.uint8)
     for array in (gray, gray[:, :, None], gray[None], torch.from_numpy(gray)):
-        assert np.asarray(open_picture(array))[0, :, 1].tolist() == [0, 128, 255, 7, 9]
-    assert np.asarray(open_picture(gray > 100))[0, :, 0].tolist() == [0, 255, 255, 0, 0]
+        assert np.asarray(open_image(array))[0, :, 1].tolist() == [0, 128, 255, 7, 9]
+    assert np.asarray(open_image(gray > 100))[0, :, 0].tolist() == [0, 255, 255, 0, 0]
     clear = np.zeros((2, 5, 4), np.uint8)
-    assert open_picture(clear).getpixel((0, 0)) == (255, 255, 255), "transparency lies on white"
+    assert open_image(clear).getpixel((0, 0)) == (255, 255, 255), "transparency lies on white"
 
 
 def test_square_ambiguity_goes_by_the_library():
     """3 x 5 x 3 could be either: numpy has channels last, torch first."""
     array = np.arange(45, dtype=np.uint8).reshape(3, 5, 3)
-    assert open_picture(array).size == (5, 3)
-    assert open_picture(torch.from_numpy(array)).size == (3, 5)
+    assert open_image(array).size == (5, 3)
+    assert open_image(torch.from_numpy(array)).size == (3, 5)
 
 
 REFUSED = {
@@ -240,8 +240,8 @@ def test_other_sources_are_refused_in_one_line(case):
     source, message = REFUSED[case]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(PictureError, match=message) as caught:
-            open_picture(source)
+        with pytest.raises(ImageError, match=message) as caught:
+            open_image(source)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -252,12 +252,12 @@ def test_other_sources_are_refused_in_one_line(case):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(PictureError, match=r"a\.png: not a regular file") as caught:
-        open_picture(tmp_path / "a.png")
-    assert caught.value.problem is Problem.UNREADABLE
+    with pytest.raises(ImageError, match=r"a\.png: not a regular file") as caught:
+        open_image(tmp_path / "a.png")
+    assert caught.value.problem is ImageProblem.UNREADABLE
     if Path("/dev/zero").exists():
-        with pytest.raises(PictureError, match="not a regular file"):
-            open_picture("/dev/zero")
+        with pytest.raises(ImageError, match="not a regular file"):
+            open_image("/dev/zero")
 
 
 # Base64
@@ -280,7 +280,7 @@ FORMS = {
 
 @pytest.mark.parametrize("case", FORMS)
 def test_base64_as_programs_write_it(case):
-    assert open_picture(FORMS[case]).tobytes() == open_picture(PNG).tobytes()
+    assert open_image(FORMS[case]).tobytes() == open_image(PNG).tobytes()
 
 
 @pytest.mark.parametrize("length", range(1, 9))
@@ -304,10 +304,10 @@ def test_padding_of_every_length(length):
     ],
 )
 def test_what_is_no_data_uri_is_refused_by_name(uri, message):
-    with pytest.raises(PictureError, match=message):
-        open_picture(uri)
+    with pytest.raises(ImageError, match=message):
+        open_image(uri)
 
 
 def test_a_data_uri_keeps_to_the_limit():
-    with pytest.raises(PictureError, match="more than 100 bytes"):
-        open_picture(FORMS["plain"], PictureLimits(max_bytes=100))
+    with pytest.raises(ImageError, match="more than 100 bytes"):
+        open_image(FORMS["plain"], ImageLimits(max_bytes=100))

@@ -12,9 +12,9 @@ from torch import nn
 from minigemini.cli.info import _described, _table
 from minigemini.conversion import PUBLISHED
 from minigemini.inference import CheckpointError, Engine
-from minigemini.inference.model_report import describe, report
+from minigemini.inference.model_report import describe, report_model
 from minigemini.io.checkpoint import check_name, open_checkpoint
-from minigemini.io.free_memory import free_disk, free_memory, verdict
+from minigemini.io.free_memory import fit_report, free_disk, free_memory
 from minigemini.modeling.outputs import CACHE
 from minigemini_models.nano import NANO_DIR
 
@@ -22,7 +22,7 @@ GB = 10**9
 
 
 def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):
-    found = report(tiny_checkpoint)
+    found = report_model(tiny_checkpoint)
     parts = {
         "vision tower": tiny_model.model.vision_tower,
         "high-res tower": tiny_model.model.high_res_vision_tower,
@@ -39,15 +39,15 @@ def test_every_parameter_is_counted_once(tiny_checkpoint, tiny_model):
 
 
 def test_tokens_are_what_the_processor_makes(tiny_checkpoint, make_processor, tiny_model):
-    found = report(tiny_checkpoint)
-    assert found.tokens_per_picture == make_processor(tiny_model.config).num_image_tokens == 4
+    found = report_model(tiny_checkpoint)
+    assert found.tokens_per_image == make_processor(tiny_model.config).num_image_tokens == 4
     assert (found.low_res_size_px, found.high_res_size_px, found.tiles, found.positions_per_patch) == (16, 32, 1, 4)
 
 
 def test_a_tied_head_and_a_baseline_have_fewer_parts(make_model, tmp_path):
     model = make_model(high_res_vision_config=None, text_config={"tie_word_embeddings": True})
     model.save_pretrained(tmp_path)
-    found = report(tmp_path)
+    found = report_model(tmp_path)
     assert found.parameters.keys() == {"vision tower", "projector", "language model"}
     assert found.total == model.num_parameters()
 
@@ -59,12 +59,12 @@ def test_no_weight_is_read(tiny_checkpoint, monkeypatch):
     for name in ("load", "load_file", "load_model"):
         monkeypatch.setattr(safetensors.torch, name, lambda *_, **__: pytest.fail("weights were read"))
     monkeypatch.setattr("torch.nn.Module.__init__", lambda *_, **__: pytest.fail("a model was built"))
-    assert report(tiny_checkpoint).total
+    assert report_model(tiny_checkpoint).total
 
 
 def test_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match=r"no config\.json"):
-        report(tmp_path)
+        report_model(tmp_path)
 
 
 # Memory
@@ -79,7 +79,7 @@ def test_quantised_weights_take_what_is_foretold(make_model, make_processor, tmp
     # Beside weights and scales, bitsandbytes keeps tables of a few bytes per Linear.
     tables = ("weight_format", "quant_map", "bitsandbytes__nf4")
     held = sum(tensor.nbytes for name, tensor in loaded.state_dict().items() if not name.endswith(tables))
-    assert report(tmp_path).quantised_bytes[way] == held
+    assert report_model(tmp_path).quantized_bytes[way] == held
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gemma2", "qwen2", "phi3", "mixtral"])
@@ -87,53 +87,53 @@ def test_the_linears_are_found_by_their_names(make_model, tmp_path, model_type):
     model = make_model(text_config={"model_type": model_type, "head_dim": 8, "pad_token_id": 0})
     model.save_pretrained(tmp_path)
     linears = [x for x in model.model.language_model.modules() if isinstance(x, nn.Linear)]
-    assert sorted(report(tmp_path).linears) == sorted(tuple(x.weight.shape) for x in linears)
+    assert sorted(report_model(tmp_path).linears) == sorted(tuple(x.weight.shape) for x in linears)
 
 
 def test_the_cache_grows_as_foretold(tiny_checkpoint, tiny_model):
     tokens = 7
     cache = tiny_model(input_ids=torch.full((1, tokens), 9), use_cache=True)[CACHE]
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
-    assert report(tiny_checkpoint).cache_bytes_per_token["float32"] * tokens == held
+    assert report_model(tiny_checkpoint).cache_bytes_per_token["float32"] * tokens == held
 
 
 def test_a_report_needs_no_folder(tiny_checkpoint, tiny_model):
     """Published models are described from a table of their headers."""
     found = describe("published", tiny_model.config, open_checkpoint(tiny_checkpoint).tensors)
     assert (found.model, found.folder) == ("published", None)
-    assert found.weights_bytes == report(tiny_checkpoint).weights_bytes
+    assert found.weights_bytes == report_model(tiny_checkpoint).weights_bytes
     assert json.loads(json.dumps(_described(found, {"cpu": 0}, 0)))["folder"] is None
 
 
 def test_an_adapter_is_described_over_its_base(tiny_checkpoint, tmp_path):
     make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS["names"])
-    assert report(tmp_path / "adapter").parameters == report(tiny_checkpoint).parameters
+    assert report_model(tmp_path / "adapter").parameters == report_model(tiny_checkpoint).parameters
 
 
 def test_nano_is_the_embedded_one_whatever_lies_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nano").touch()
     check_name("nano")
-    assert report("nano").folder == NANO_DIR
+    assert report_model("nano").folder == NANO_DIR
 
 
 def test_packed_weights_are_not_described(tiny_checkpoint, tmp_path):
     Engine.load(tiny_checkpoint, device="cpu", quantize="8bit").model.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="holds 8bit weights"):
-        report(tmp_path)
+        report_model(tmp_path)
 
 
 def test_verdicts():
     free = {"cpu": 8 * GB, "cuda:0": 4 * GB, "cuda:1": 4 * GB}
 
     def told(need: int, device: str, **how) -> tuple[str, str]:
-        found = verdict(need * GB, device, free, **{"quantised": False, "disk": 10 * GB, **how})
+        found = fit_report(need * GB, device, free, **{"quantised": False, "disk": 10 * GB, **how})
         return found.answer, found.reason
 
-    assert told(4, "cuda:0", quantised=True) == ("yes", "")
-    assert told(8, "cuda:0", quantised=True) == ("with --device-map auto", "")
+    assert told(4, "cuda:0", quantized=True) == ("yes", "")
+    assert told(8, "cuda:0", quantized=True) == ("with --device-map auto", "")
     for device, has in (("cuda:0", "4.0 GB"), ("cpu", "8.0 GB")):
-        answer, reason = told(9, device, quantised=True)
+        answer, reason = told(9, device, quantized=True)
         assert (answer, f"9.0 GB are needed, {device} has {has} free" in reason) == ("no", True)
     assert told(99, "cpu") == ("with --device-map auto", ""), "read from the checkpoint as it is"
     assert told(26, "cpu", rewritten=True) == ("with --device-map auto", "")
@@ -142,7 +142,7 @@ def test_verdicts():
 
 
 def test_files_that_are_still_to_come_need_a_disk(tiny_checkpoint, tiny_model):
-    here = report(tiny_checkpoint)
+    here = report_model(tiny_checkpoint)
     assert here.stored_bytes == 4 * here.total
     to_come = describe("published", tiny_model.config, open_checkpoint(tiny_checkpoint).tensors)
     free = {"cpu": 10 * GB}
@@ -170,7 +170,7 @@ def test_the_disk_is_that_of_the_folder_to_be(tmp_path):
 
 
 def test_nano_does_not_fit_where_its_kernel_does_not_run():
-    fits = report("nano").fits({"cpu": 2**30, "cuda:0": 2**30}, 0)
+    fits = report_model("nano").fits({"cpu": 2**30, "cuda:0": 2**30}, 0)
     assert [one.answer for one in fits["8bit"].values()] == ["yes", "yes"]
     assert [one.answer for one in fits["4bit"].values()] == ["no", "yes"]
     assert "use 8bit" in fits["4bit"]["cpu"].reason

@@ -17,12 +17,12 @@ from minigemini.cli.app import app
 from minigemini.conversion import convert
 from minigemini.inference import CheckpointError, Engine
 from minigemini.inference.verify_model import verify
-from minigemini.io.adapters import find_source
-from minigemini.io.connector import save_small_parts
-from minigemini.io.hashes import SUMS, DamagedError, check_sums, check_tensors, files_of, read_sums, write_sums
+from minigemini.io.adapters import find_model_source
+from minigemini.io.connector import save_connector
+from minigemini.io.hashes import SUMS, DamagedFileError, check_sums, check_tensors, files_of, read_sums, write_sums
 from minigemini.io.integrity import SWITCH
 from minigemini.io.merging import merge
-from minigemini_models.image_generator import PAINTER_DIR
+from minigemini_models.image_generator import GENERATOR_DIR
 from minigemini_models.nano import NANO_DIR
 
 
@@ -50,7 +50,7 @@ def run(*args: str) -> tuple[int, str]:
 # What we write
 
 
-@pytest.mark.parametrize("folder", [NANO_DIR, PAINTER_DIR], ids=["nano", "painter"])
+@pytest.mark.parametrize("folder", [NANO_DIR, GENERATOR_DIR], ids=["nano", "painter"])
 def test_what_is_embedded_is_what_was_trained(folder):
     sums = read_sums(folder)
     assert sums is not None
@@ -60,10 +60,10 @@ def test_what_is_embedded_is_what_was_trained(folder):
 
 def test_every_writer_lists_its_files(tiny_checkpoint, tiny_model, make_processor, tmp_path):
     from minigemini.training.run_outputs import save_checkpoint
-    from minigemini_models.image_generator.network import PainterSize, build_painter
-    from minigemini_models.image_generator.training import PainterLesson, export
+    from minigemini_models.image_generator.network import GeneratorSize, build_generator
+    from minigemini_models.image_generator.training import GeneratorTrainModule, export
 
-    save_small_parts(tiny_model, tmp_path / "parts.safetensors", base=str(tiny_checkpoint))
+    save_connector(tiny_model, tmp_path / "parts.safetensors", base=str(tiny_checkpoint))
     merge(tmp_path / "parts.safetensors", tmp_path / "merged")
     convert(
         str(copy_published(tmp_path / "published")),
@@ -73,8 +73,8 @@ def test_every_writer_lists_its_files(tiny_checkpoint, tiny_model, make_processo
     )
     weights = dict(tiny_model.named_parameters())
     save_checkpoint(weights, tiny_model, make_processor(tiny_model.config), torch.float32, tmp_path / "trained")
-    size = PainterSize(widths=(32, 32), heads=2, text_width=32, text_layers=1, text_heads=2)
-    export(dict(PainterLesson(build_painter(size)).named_parameters()), tmp_path / "painter", size)
+    size = GeneratorSize(widths=(32, 32), heads=2, text_width=32, text_layers=1, text_heads=2)
+    export(dict(GeneratorTrainModule(build_generator(size)).named_parameters()), tmp_path / "painter", size)
     for name in ("merged", "converted", "trained", "painter"):
         sums = read_sums(tmp_path / name)
         assert sums is not None
@@ -119,7 +119,7 @@ def test_what_is_listed_must_be_there_and_what_is_read_must_be_listed(hashed):
     (hashed / "added_tokens.json").unlink()
     (hashed / "generation_config.json").unlink()
     with pytest.raises(CheckpointError, match=r"generation_config\.json is missing"):
-        find_source(hashed)
+        find_model_source(hashed)
 
 
 @pytest.mark.parametrize("line", ["", "no hash", f"{'0' * 64}  ../config.json", f"{'0' * 64}  /etc/passwd"])
@@ -146,17 +146,17 @@ def test_adapters_are_compared(tiny_checkpoint, tmp_path):
     assert Engine.load(tmp_path / "adapter", device="cpu")
     flip(tmp_path / "adapter" / "adapter_model.safetensors")
     with pytest.raises(CheckpointError, match=r"adapter_model\.safetensors has other bytes"):
-        find_source(tmp_path / "adapter")
+        find_model_source(tmp_path / "adapter")
 
 
 def test_one_file_holds_its_own_hash(tiny_model, tiny_checkpoint, tmp_path):
     file = tmp_path / "parts.safetensors"
-    save_small_parts(tiny_model, file, base=str(tiny_checkpoint))
+    save_connector(tiny_model, file, base=str(tiny_checkpoint))
     assert check_tensors(file)
     save_file(load_file(file), tmp_path / "others.safetensors")
     assert not check_tensors(tmp_path / "others.safetensors")
     flip(file)
-    with pytest.raises(DamagedError, match="other values"):
+    with pytest.raises(DamagedFileError, match="other values"):
         check_tensors(file)
     with pytest.raises(CheckpointError, match="other values"):
         Engine.load(file, device="cpu")
@@ -211,9 +211,9 @@ def test_verify_without_hashes_says_what_it_could_not_tell(tiny_checkpoint, tmp_
 
 def test_verify_other_models_and_files(tiny_model, tmp_path):
     assert run("verify", "nano")[0] == 0
-    assert run("verify", str(PAINTER_DIR))[0] == 0
+    assert run("verify", str(GENERATOR_DIR))[0] == 0
     assert run("verify", str(copy_published(tmp_path / "published")))[0] == 0
-    save_small_parts(tiny_model, tmp_path / "parts.safetensors")
+    save_connector(tiny_model, tmp_path / "parts.safetensors")
     assert run("verify", str(tmp_path / "parts.safetensors"))[0] == 0
     for wrong in ("nowhere", str(tmp_path), str(Path(__file__))):
         code, said = run("verify", wrong)

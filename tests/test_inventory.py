@@ -3,46 +3,46 @@
 import pytest
 from clauses import clauses
 
-from minigemini_models.samples.dataset import DRAWN, drawn_lesson
+from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
 from minigemini_models.samples.descriptions import NUMBERS
-from minigemini_models.samples.dialogs import PAIR_KINDS, sample_inventory
+from minigemini_models.samples.dialogs import PAIR_KINDS, sample_object_list
 from minigemini_models.scenes.composition import sample_scene
-from minigemini_models.scenes.concepts import NAMES, alike, plural
+from minigemini_models.scenes.concepts import NAMES, confusable, plural
 from minigemini_models.scenes.scene import Scene
-from minigemini_models.scenes.splits import TINTED_WORLD, evaluation
+from minigemini_models.scenes.splits import TINTED_DOMAIN, evaluation
 
 SEEDS = 150
 
 
-@pytest.mark.parametrize(("kind", "material"), [("few", evaluation()), ("many", evaluation()), ("few", TINTED_WORLD)])
-def test_every_clause_about_one_picture_is_true(kind: str, material):
+@pytest.mark.parametrize(("kind", "domain"), [("few", evaluation()), ("many", evaluation()), ("few", TINTED_DOMAIN)])
+def test_every_clause_about_one_picture_is_true(kind: str, domain):
     skills = set()
     for seed in range(SEEDS):
-        lesson = sample_inventory(seed, kind, material)
-        (scene,) = lesson.scenes
-        assert scene == sample_scene(seed, kind, material)
-        for turn in lesson.turns:
+        dialog = sample_object_list(seed, kind, domain)
+        (scene,) = dialog.scenes
+        assert scene == sample_scene(seed, kind, domain)
+        for turn in dialog.turns:
             skills.add(turn.skill)
-            assert set(clauses(turn.answer)) <= told(scene, turn.skill), (turn, scene.things)
+            assert set(clauses(turn.answer)) <= told(scene, turn.skill), (turn, scene.objects)
     assert skills == {"presence", "colours"}
 
 
 def told(scene: Scene, skill: str) -> set[str]:
     """Every true clause about one picture."""
-    names = [thing.name for thing in scene.things]
+    names = [obj.name for obj in scene.objects]
     if skill == "presence":
         return {f"the {name} {'yes' if name in names else 'no'}" for name in NAMES}
-    return {f"the {thing.name} {thing.colour_name}" for thing in scene.things if names.count(thing.name) == 1}
+    return {f"the {obj.name} {obj.color_name}" for obj in scene.objects if names.count(obj.name) == 1}
 
 
 def test_what_is_absent_could_not_be_taken_for_what_is_there_and_is_half():
     said: list[bool] = []
     for seed in range(SEEDS):
-        lesson = sample_inventory(seed, "many")
-        for clause in clauses(lesson.turns[0].answer):
+        dialog = sample_object_list(seed, "many")
+        for clause in clauses(dialog.turns[0].answer):
             name, answer = clause.removeprefix("the ").rsplit(" ", 1)
             said.append(answer == "yes")
-            assert said[-1] or not any(alike(name, thing.name) for thing in lesson.scenes[0].things)
+            assert said[-1] or not any(confusable(name, obj.name) for obj in dialog.scenes[0].objects)
     assert 0.4 < sum(said) / len(said) < 0.6
 
 
@@ -50,38 +50,38 @@ def test_what_is_absent_could_not_be_taken_for_what_is_there_and_is_half():
 def test_every_clause_about_two_pictures_is_true(kind: str):
     count = 0
     for seed in range(SEEDS):
-        lesson = sample_inventory(seed, kind)
-        for turn in lesson.turns:
+        dialog = sample_object_list(seed, kind)
+        for turn in dialog.turns:
             for clause in clauses(turn.answer):
-                assert clause in expected(lesson.scenes, turn.skill), (turn, lesson.scenes)
+                assert clause in expected(dialog.scenes, turn.skill), (turn, dialog.scenes)
                 count += 1
     assert count >= SEEDS
 
 
 def expected(scenes: tuple[Scene, ...], skill: str) -> set[str]:
     """Every true clause of the kind."""
-    names = {thing.name for scene in scenes for thing in scene.things}
-    here, there = (scene.things for scene in scenes)
+    names = {obj.name for scene in scenes for obj in scene.objects}
+    here, there = (scene.objects for scene in scenes)
     match skill:
         case "which_picture":
             return {f"the {name} {which}" for name in names for which in pictures_of(scenes, name)}
         case "colours":
             return {
-                f"the {one.name} {one.colour_name} in the first, {other.colour_name} in the second"
+                f"the {one.name} {one.color_name} in the first, {other.color_name} in the second"
                 for one in here
                 for other in there
                 if one.name == other.name
             }
-    counts = {name: [NUMBERS[sum(thing.name == name for thing in scene.things)] for scene in scenes] for name in names}
+    counts = {name: [NUMBERS[sum(obj.name == name for obj in scene.objects)] for scene in scenes] for name in names}
     return {f"the {plural(name)} {one} in the first, {other} in the second" for name, (one, other) in counts.items()}
 
 
 def pictures_of(scenes: tuple[Scene, ...], name: str) -> list[str]:
-    shown = [name in {thing.name for thing in scene.things} for scene in scenes]
+    shown = [name in {obj.name for obj in scene.objects} for scene in scenes]
     return [] if all(shown) else ["first" if shown[0] else "second"]
 
 
 @pytest.mark.parametrize("what", ["inventories", "tinted-inventories", "colours", "tinted-quizzes", "pairs"])
 def test_no_row_of_training_is_without_a_round(what: str):
-    for row in range(len(DRAWN[what][1]) * 60):
-        assert drawn_lesson(what, row).turns
+    for row in range(len(SYNTHETIC[what][1]) * 60):
+        assert synthetic_dialog(what, row).turns

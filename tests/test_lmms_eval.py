@@ -21,12 +21,12 @@ from lmms_eval.tasks.mmmu.utils import eval_open, parse_multi_choice_response, p
 
 import minigemini.evaluation.lmms_eval as suite
 from minigemini.evaluation.evaluate import evaluate
-from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.registry import tasks
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.scorers.choices import parsed_choice, yes_or_no
 from minigemini.evaluation.scorers.numbers import open_is_right
-from minigemini.evaluation.scorers.vqa import CONTRACTIONS, normalised
+from minigemini.evaluation.scorers.vqa import CONTRACTIONS, normalized
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
 
@@ -68,7 +68,7 @@ def test_the_rules_are_those_of_the_suite():
     lower = {word: form for word, form in official.CONTRACTIONS.items() if word == word.lower() and word != form}
     assert lower.items() <= CONTRACTIONS.items()
     for said in sentences(5000):
-        assert normalised(said) == official(said), said
+        assert normalized(said) == official(said), said
         assert yes_or_no(said) == parse_pred_ans(said), said
         assert open_is_right(said, ["12", "red"]) == eval_open(["12", "red"], parse_open_response(said)), said
         if (letter := parsed_choice(said, options)) is not None:
@@ -102,8 +102,8 @@ def test_a_hosted_task_scores_as_our_own_run(chat, name, tiny_checkpoint, tmp_pa
     monkeypatch.setenv("MINIGEMINI_EVAL_LIMIT", "2")
     found = run(chat, f"minigemini_{name}")
     task = tasks()[name]
-    local = Local(Engine.load(tiny_checkpoint, "cpu"), workers=0)
-    ours = evaluate(task, task.questions(tmp_path, 2), local, Ledger(tmp_path / "run"), batch_size=4)
+    local = LocalAnswerer(Engine.load(tiny_checkpoint, "cpu"), workers=0)
+    ours = evaluate(task, task.questions(tmp_path, 2), local, ResponseCache(tmp_path / "run"), batch_size=4)
     theirs = {key.rsplit(",", 1)[0]: value for key, value in found["results"][f"minigemini_{name}"].items()}
     for measure, figure in zip(ours.measures, ours.figures, strict=True):
         assert theirs[measure.name] == pytest.approx(figure.score), measure.name
@@ -119,7 +119,7 @@ def request(kind: str, arguments: tuple, doc_id: int) -> Instance:
     return Instance(kind, whole, 0, {"task": "task", "doc_id": doc_id, "repeats": 1})
 
 
-def picture(number: int) -> Image.Image:
+def image(number: int) -> Image.Image:
     return Image.new("RGB", (24, 20), (40 * number, 80, 120))
 
 
@@ -128,7 +128,7 @@ def test_multi_image_text_only_and_ocr(chat, tiny_checkpoint, monkeypatch):
     monkeypatch.setattr(chat, "ocr_field", "ocr")
 
     def two(doc):
-        content = [{"type": "image", "url": picture(n)} for n in (1, 2)] + [{"type": "text", "text": "Which?"}]
+        content = [{"type": "image", "url": image(n)} for n in (1, 2)] + [{"type": "text", "text": "Which?"}]
         return [{"role": "user", "content": content}]
 
     def none(doc):
@@ -139,7 +139,7 @@ def test_multi_image_text_only_and_ocr(chat, tiny_checkpoint, monkeypatch):
     said = chat.generate_until(asked)
     engine = Engine.load(tiny_checkpoint, "cpu")
     short = Sampling(max_new_tokens=5)
-    assert said[0] == engine.ask([picture(1), picture(2)], "Which?\nReference OCR Token: STOP\n", short).text.strip()
+    assert said[0] == engine.ask([image(1), image(2)], "Which?\nReference OCR Token: STOP\n", short).text.strip()
     assert said[1] == engine.ask([], "Hello", short).text.strip()
     with pytest.raises(RequestError, match="draws its answers"):
         chat.generate_until([request("generate_until", ("", none, {"do_sample": True, "temperature": 1.0}), 0)])
@@ -151,7 +151,7 @@ def test_rounds_are_asked_with_what_was_said(chat, tiny_checkpoint, monkeypatch)
     def messages(doc, round_idx=None, previous_output=None, previous_round_info=None):
         if round_idx >= doc["rounds"]:
             return None, True, previous_output, previous_round_info
-        shown = [{"type": "image", "url": picture(3)}] if round_idx == 0 else []
+        shown = [{"type": "image", "url": image(3)}] if round_idx == 0 else []
         content = [*shown, {"type": "text", "text": f"Round {round_idx}?"}]
         return [{"role": "user", "content": content}], False, previous_output, previous_round_info
 
@@ -162,7 +162,7 @@ def test_rounds_are_asked_with_what_was_said(chat, tiny_checkpoint, monkeypatch)
     assert [len(rounds) for rounds in said] == [2, 1]
     from minigemini.inference.engine import Conversation
 
-    talk = Conversation(Engine.load(tiny_checkpoint, "cpu"), [picture(3)])
+    talk = Conversation(Engine.load(tiny_checkpoint, "cpu"), [image(3)])
     first = talk.ask("Round 0?", Sampling(max_new_tokens=4)).text
     if first == first.strip():  # the suite is given answers without the space around them
         assert said[0] == [first, talk.ask("Round 1?", Sampling(max_new_tokens=4)).text.strip()]
@@ -172,9 +172,9 @@ def test_loglikelihoods_rank_what_greedy_decoding_says_first(tiny_checkpoint, mo
     simple = get_model("minigemini", force_simple=True)(pretrained=str(tiny_checkpoint), device="cpu", workers=0)
     simple.task_dict = {"task": DOCS}
     engine = Engine.load(tiny_checkpoint, "cpu")
-    greedy = engine.ask(picture(1), "What?", Sampling(max_new_tokens=1)).text
+    greedy = engine.ask(image(1), "What?", Sampling(max_new_tokens=1)).text
     choices = [greedy, *(char for char in "xyzQ!" if char != greedy)]
-    asked = [request("loglikelihood", ("What?", choice, lambda doc: [picture(1)]), 0) for choice in choices]
+    asked = [request("loglikelihood", ("What?", choice, lambda doc: [image(1)]), 0) for choice in choices]
     losses = simple.loglikelihood(asked)
     if len(engine.processor.tokenizer(greedy, add_special_tokens=False)["input_ids"]) == 1:
         assert losses[0][1]

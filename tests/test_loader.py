@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from minigemini.data.bad_samples import FaultLog, TooManyFaultsError
+from minigemini.data.bad_samples import BadSampleLog, TooManyBadSamplesError
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.loader import Loader
 from minigemini.data.mixture import GlobalBatches, Mixture, Part
@@ -21,11 +21,11 @@ ROWS = {"chat": 53, "captions": 40}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, picture):
+def folder(tmp_path_factory, image):
     """Two sources, and their pictures. Two records in the first are broken, one each way."""
     folder = tmp_path_factory.mktemp("sources")
     for seed in range(3):
-        picture(seed).save(folder / f"{seed}.png")
+        image(seed).save(folder / f"{seed}.png")
     for source, rows in ROWS.items():
         lines = []
         for row in range(rows):
@@ -49,12 +49,12 @@ def make(folder, encoder, tmp_path):
 
     def build(kind="packed", size=8, folder=folder, seed=0, encoder=encoder, share=0.0, **kwargs):
         parts = [Part(JsonLinesReader(folder / f"{source}.jsonl", folder), 0.7) for source in ROWS]
-        faults = FaultLog(tmp_path / "faults.jsonl", share)
+        issues = BadSampleLog(tmp_path / "faults.jsonl", share)
         batches = GlobalBatches(Mixture(parts, seed), size, 4, by_length=kind == "padded", megabatch=2)
         if kind == "rows":
-            return RowLoader(batches, encoder, faults, rows=2, row_length=250, pad_token_id=0, **kwargs)
+            return RowLoader(batches, encoder, issues, rows=2, row_length=250, pad_token_id=0, **kwargs)
         collator = PackedCollator(90, 0) if kind == "packed" else PaddedCollator(0)
-        return Loader(batches, encoder, collator, faults, **kwargs)
+        return Loader(batches, encoder, collator, issues, **kwargs)
 
     return build
 
@@ -255,25 +255,25 @@ def test_a_batch_of_faulty_samples_keeps_ranks_in_step(make, broken):
 
 def test_too_many_faults_stop_the_run(make, broken, tmp_path):
     message = (
-        r"4 of \d+ samples are faulty, more than max_faulty_share=0.003 allows: .* \(\d\), .*\. "
+        r"4 of \d+ samples are faulty, more than max_bad_sample_ratio=0.003 allows: .* \(\d\), .*\. "
         r"Each is named in .*faults.jsonl; mend them"
     )
-    with pytest.raises(TooManyFaultsError, match=message):
+    with pytest.raises(TooManyBadSamplesError, match=message):
         take(make(folder=broken, share=0.003), 100)
     assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 4
-    with pytest.raises(TooManyFaultsError, match="1 of"):
+    with pytest.raises(TooManyBadSamplesError, match="1 of"):
         take(make(folder=broken, share=0.0), 100)
     with pytest.raises(ValueError, match="give a share, 0 to 1"):
         make(share=2)
 
 
 def test_a_share_is_of_all_that_was_seen(tmp_path):
-    log = FaultLog(tmp_path / "x", 0.01)
+    log = BadSampleLog(tmp_path / "x", 0.01)
     log.counts["not JSON"] = 10
     log.check(5)  # of 1000 that a share is of at least
     log.counts["not JSON"] = 11
     log.check(1100)
-    with pytest.raises(TooManyFaultsError):
+    with pytest.raises(TooManyBadSamplesError):
         log.check(1099)
 
 
@@ -288,7 +288,9 @@ def test_workers_read_any_format(folder, encoder, tmp_path):
     batches = GlobalBatches(Mixture([Part(reader, samples=24) for reader in opened]), 8, 4)
     loaders = [
         Loader(
-            *pickle.loads(pickle.dumps((batches, encoder, PaddedCollator(0)))), FaultLog(tmp_path / "x", 0.0), workers=n
+            *pickle.loads(pickle.dumps((batches, encoder, PaddedCollator(0)))),
+            BadSampleLog(tmp_path / "x", 0.0),
+            workers=n,
         )
         for n in (0, 2)
     ]

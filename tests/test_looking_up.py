@@ -7,69 +7,69 @@ import numpy as np
 import pytest
 from clauses import clauses
 
-from minigemini_models.samples.attribute_lookup import LOOKING_UP
-from minigemini_models.samples.dataset import DRAWN, drawn_lesson
-from minigemini_models.samples.dialogs import Lesson, sample_looking_up
-from minigemini_models.samples.image_pairs import COMPARING
+from minigemini_models.samples.attribute_lookup import LOOKUP_KINDS
+from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
+from minigemini_models.samples.dialogs import Dialog, sample_lookup
+from minigemini_models.samples.image_pairs import PAIR_KINDS_BY_NAME
 from minigemini_models.samples.object_qa import RELATIONS, stands
-from minigemini_models.samples.spatial_relations import PLACING
+from minigemini_models.samples.spatial_relations import RELATION_KINDS
 from minigemini_models.samples.turns import CANNOT_TELL, Turn
-from minigemini_models.scenes.colors import COLOURS
-from minigemini_models.scenes.concepts import TINTED_NAMES, alike
-from minigemini_models.scenes.layouts import centre
-from minigemini_models.scenes.scene import SCENE_PX, Scene, Thing
+from minigemini_models.scenes.colors import COLORS
+from minigemini_models.scenes.concepts import COLORED_NAMES, confusable
+from minigemini_models.scenes.layouts import center
+from minigemini_models.scenes.scene import SCENE_PX, Scene, SceneObject
 
 SEEDS = 150
 BEFORE_YES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
 PLACE_WORDS = (("left", "right"), ("above", "below"))
-KINDS = [*LOOKING_UP, *PLACING, *COMPARING]
+KINDS = [*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_KINDS_BY_NAME]
 
 
 def named(turn: Turn) -> list[str]:
     """The names in a question, in their order."""
-    return re.findall(rf"\b({'|'.join(TINTED_NAMES)})\b", turn.question)
+    return re.findall(rf"\b({'|'.join(COLORED_NAMES)})\b", turn.question)
 
 
-def colour_is_true(lesson: Lesson, turn: Turn) -> bool:
-    colours = {thing.name: thing.colour_name for thing in lesson.scenes[0].things}
-    asked = {name: colours.get(name, "none") for name in named(turn)}
+def colour_is_true(dialog: Dialog, turn: Turn) -> bool:
+    colors = {obj.name: obj.color_name for obj in dialog.scenes[0].objects}
+    asked = {name: colors.get(name, "none") for name in named(turn)}
     if len(asked) > 1 or ": " in turn.answer or re.match(r"The \w+ (?!is)", turn.answer):
         return {re.sub(r"^the |:| is", "", clause) for clause in clauses(turn.answer)} == {
-            f"{name} {colour}" for name, colour in asked.items()
+            f"{name} {color}" for name, color in asked.items()
         }
-    ((name, colour),) = asked.items()
-    unknown = [CANNOT_TELL] if colour == "none" else []
-    return turn.answer in [f"The {name} is {colour}.", f"It is {colour}.", *(unknown or [f"{colour.capitalize()}."])]
+    ((name, color),) = asked.items()
+    unknown = [CANNOT_TELL] if color == "none" else []
+    return turn.answer in [f"The {name} is {color}.", f"It is {color}.", *(unknown or [f"{color.capitalize()}."])]
 
 
-def presence_is_true(lesson: Lesson, turn: Turn) -> bool:
-    colours = {thing.name: thing.colour_name for thing in lesson.scenes[0].things}
+def presence_is_true(dialog: Dialog, turn: Turn) -> bool:
+    colors = {obj.name: obj.color_name for obj in dialog.scenes[0].objects}
     (name,) = named(turn)
-    yes, colour = ("yes", colours[name]) if name in colours else ("no", "none")
-    return turn.answer.lower() in (f"{yes}.", f"{colour}, {yes}.", f"{colour}.")
+    yes, color = ("yes", colors[name]) if name in colors else ("no", "none")
+    return turn.answer.lower() in (f"{yes}.", f"{color}, {yes}.", f"{color}.")
 
 
-def place_is_true(lesson: Lesson, turn: Turn) -> bool:
-    things = {thing.name: thing for thing in lesson.scenes[0].things}
+def place_is_true(dialog: Dialog, turn: Turn) -> bool:
+    objects = {obj.name: obj for obj in dialog.scenes[0].objects}
     names = named(turn)
     axis = 0 if re.search("left|right", turn.question) else 1
-    seen_from = re.search(rf"(?:left of|right of|above|below) the ({'|'.join(TINTED_NAMES)})[,?]", turn.question)
-    middle = centre(things[names.pop()].box)[axis] if seen_from else SCENE_PX / 2
+    seen_from = re.search(rf"(?:left of|right of|above|below) the ({'|'.join(COLORED_NAMES)})[,?]", turn.question)
+    middle = center(objects[names.pop()].box)[axis] if seen_from else SCENE_PX / 2
     if relation := re.search(r"are (left of|right of|above|below) the", turn.question):
-        other = things[seen_from[1]]
-        said = {name: "yes" if stands(things[name], relation[1], other) else "no" for name in names}
+        other = objects[seen_from[1]]
+        said = {name: "yes" if stands(objects[name], relation[1], other) else "no" for name in names}
         if "and how" in turn.question:
-            words, here = PLACE_WORDS[axis], centre(other.box)[axis]
-            said = {name: f"{words[centre(things[name].box)[axis] > here]} {yes}" for name, yes in said.items()}
+            words, here = PLACE_WORDS[axis], center(other.box)[axis]
+            said = {name: f"{words[center(objects[name].box)[axis] > here]} {yes}" for name, yes in said.items()}
     else:
         words = PLACE_WORDS[axis] if seen_from or axis == 0 else ("up", "down")
-        said = {name: words[centre(things[name].box)[axis] > middle] for name in names}
+        said = {name: words[center(objects[name].box)[axis] > middle] for name in names}
     return set(clauses(turn.answer)) == {f"the {name} {what}" for name, what in said.items()}
 
 
-def relation_is_true(lesson: Lesson, turn: Turn) -> bool:
-    things = {thing.name: thing for thing in lesson.scenes[0].things}
-    one, other = (things[name] for name in named(turn))
+def relation_is_true(dialog: Dialog, turn: Turn) -> bool:
+    objects = {obj.name: obj for obj in dialog.scenes[0].objects}
+    one, other = (objects[name] for name in named(turn))
     (relation,) = (relation for relation in RELATIONS if relation in turn.question)
     yes = "yes" if stands(one, relation, other) else "no"
     before = [said for asked, said in BEFORE_YES.items() if re.search(asked, turn.question)]
@@ -78,8 +78,8 @@ def relation_is_true(lesson: Lesson, turn: Turn) -> bool:
     return turn.answer == f"{before[0].format(one.name)}{yes}."
 
 
-def which_is_true(lesson: Lesson, turn: Turn) -> bool:
-    first, second = ({thing.name for thing in scene.things} for scene in lesson.scenes)
+def which_is_true(dialog: Dialog, turn: Turn) -> bool:
+    first, second = ({obj.name for obj in scene.objects} for scene in dialog.scenes)
     shown = {name: ("second", "first")[name in first] for name in named(turn)}
     assert all((name in first) != (name in second) for name in shown)
     if len(shown) == 1 and not turn.question.startswith(("Which picture shows the", "In which pictures", "Where are")):
@@ -91,8 +91,8 @@ def which_is_true(lesson: Lesson, turn: Turn) -> bool:
     }
 
 
-def change_is_true(lesson: Lesson, turn: Turn) -> bool:
-    one, other = ({thing.name: thing.colour_name for thing in scene.things} for scene in lesson.scenes)
+def change_is_true(dialog: Dialog, turn: Turn) -> bool:
+    one, other = ({obj.name: obj.color_name for obj in scene.objects} for scene in dialog.scenes)
     names = named(turn) or [name for name in one if one[name] != other[name]]
     same = {name: one[name] == other[name] for name in names}
     if turn.skill == "same":
@@ -109,7 +109,7 @@ def change_is_true(lesson: Lesson, turn: Turn) -> bool:
     return set(clauses(turn.answer)) == {f"the {name} {what}" for name, what in said.items()}
 
 
-TRUE: dict[str, Callable[[Lesson, Turn], bool]] = {
+TRUE: dict[str, Callable[[Dialog, Turn], bool]] = {
     "colours": colour_is_true,
     "colour": colour_is_true,
     "exists": presence_is_true,
@@ -143,13 +143,13 @@ SKILLS = {
 def test_every_answer_is_true(kind: str):
     said, skills = set(), set()
     for seed in range(SEEDS):
-        lesson = sample_looking_up(seed, kind)
-        assert lesson == sample_looking_up(seed, kind)
-        assert len({turn.question for turn in lesson.turns}) == len(lesson.turns) > 0
-        for scene in lesson.scenes:
-            assert not any(alike(a.name, b.name) for a in scene.things for b in scene.things if a is not b)
-        for turn in lesson.turns:
-            assert TRUE[turn.skill](lesson, turn), (turn, lesson.scenes)
+        dialog = sample_lookup(seed, kind)
+        assert dialog == sample_lookup(seed, kind)
+        assert len({turn.question for turn in dialog.turns}) == len(dialog.turns) > 0
+        for scene in dialog.scenes:
+            assert not any(confusable(a.name, b.name) for a in scene.objects for b in scene.objects if a is not b)
+        for turn in dialog.turns:
+            assert TRUE[turn.skill](dialog, turn), (turn, dialog.scenes)
             said.add(turn.answer)
             skills.add(turn.skill)
     assert len(said) > 3
@@ -158,14 +158,14 @@ def test_every_answer_is_true(kind: str):
 
 def test_where_each_colour_is_asked_once_none_can_be_copied():
     for seed in range(SEEDS):
-        lesson = sample_looking_up(seed, "colours-asked")
-        assert len(lesson.turns) == len(lesson.scenes[0].things)
+        dialog = sample_lookup(seed, "colours-asked")
+        assert len(dialog.turns) == len(dialog.scenes[0].objects)
 
 
 @pytest.mark.parametrize(
     ("kind", "one", "other"),
     [
-        ("absent-told", "|".join(COLOURS), "none"),
+        ("absent-told", "|".join(COLORS), "none"),
         ("names-asked", "yes", "no"),
         ("related-asked", "yes", "no"),
         ("which-told", "first", "second"),
@@ -174,19 +174,19 @@ def test_where_each_colour_is_asked_once_none_can_be_copied():
     ],
 )
 def test_about_half_of_what_could_be_either_is(kind: str, one: str, other: str):
-    said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in sample_looking_up(seed, kind).turns)
+    said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in sample_lookup(seed, kind).turns)
     ones, others = (len(re.findall(rf"\b(?:{words})\b", said)) for words in (one, other))
     assert 0.4 < ones / (ones + others) < 0.65
 
 
 def test_what_nothing_can_be_asked_about_is_drawn_again():
-    alone = Scene("few", (255, 255, 255), (Thing("hat", (100, 100, 156, 156), "red"),))
-    assert PLACING["halves-told"](alone, np.random.default_rng(0)) == []
-    assert all(sample_looking_up(seed, "halves-told").turns for seed in range(SEEDS))
+    alone = Scene("few", (255, 255, 255), (SceneObject("hat", (100, 100, 156, 156), "red"),))
+    assert RELATION_KINDS["halves-told"](alone, np.random.default_rng(0)) == []
+    assert all(sample_lookup(seed, "halves-told").turns for seed in range(SEEDS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_draws_them(kind: str):
     for row in range(20):
-        assert drawn_lesson(kind, row).turns
-    assert set(DRAWN[kind][1]) <= set(KINDS)
+        assert synthetic_dialog(kind, row).turns
+    assert set(SYNTHETIC[kind][1]) <= set(KINDS)

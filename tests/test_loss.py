@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
-from minigemini.training.build_model import Lesson
+from minigemini.training.build_model import TrainModule
 
 TEXTS = {
     "llama": {},
@@ -233,11 +233,11 @@ def test_experts_are_balanced_where_the_text_config_says_so(make_model, padded):
 
 def test_a_step_balances_experts_once_however_it_is_cut(make_model, padded):
     """As labels do, batches of a step weigh by how much they have to learn."""
-    lesson = Lesson(with_experts(make_model, "mixtral"))
+    module = TrainModule(with_experts(make_model, "mixtral"))
     rows = [{name: value[row : row + 1] for name, value in padded.items()} for row in range(3)]
     counts = [int((row["labels"][:, 1:] != -100).sum()) for row in rows]
-    whole = [lesson(**row, num_items_in_batch=sum(counts)) for row in rows]
-    by_itself = [lesson(**row) for row in rows]
+    whole = [module(**row, num_items_in_batch=sum(counts)) for row in rows]
+    by_itself = [module(**row) for row in rows]
     for part, own, count in zip(whole, by_itself, counts, strict=True):
         torch.testing.assert_close(part["loss"], own["loss"] * count / sum(counts))
         assert part["router_loss"] == own["router_loss"] >= 1 - 1e-6

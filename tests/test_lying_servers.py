@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigemini.dataprep.download import FetchError, transfer
+from minigemini.dataprep.download import DownloadError, transfer
 from minigemini.dataprep.download.origins import HttpOrigin, OriginError
 from minigemini.dataprep.download.transfer import Transfer
 
@@ -120,7 +120,7 @@ LIES: dict[str, tuple[Lie, str]] = {
 @pytest.mark.parametrize("name", LIES)
 def test_a_lie_is_one_line(name, tmp_path):
     lie, words = LIES[name]
-    with telling(lie) as address, pytest.raises(FetchError, match=words) as raised:
+    with telling(lie) as address, pytest.raises(DownloadError, match=words) as raised:
         Transfer(HttpOrigin(address), tmp_path / "file.bin", pause=0.001).run()
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "file.bin").exists()
@@ -134,7 +134,7 @@ def test_a_body_without_end_leaves_room_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda folder: usage(room - 2**30 - sum(f.stat().st_size for f in tmp_path.iterdir()))
     )
-    with telling(without_end) as address, pytest.raises(FetchError, match="unknown number of bytes are to come"):
+    with telling(without_end) as address, pytest.raises(DownloadError, match="unknown number of bytes are to come"):
         Transfer(HttpOrigin(address), tmp_path / "file.bin", pause=0.001).run()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 64 * 2**20
 
@@ -142,7 +142,7 @@ def test_a_body_without_end_leaves_room_on_the_disk(tmp_path, monkeypatch):
 def test_a_drip_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 0.2)
     begun = time.monotonic()
-    with telling(a_byte_now_and_then) as address, pytest.raises(FetchError, match=r"only \d+ bytes in 0 seconds"):
+    with telling(a_byte_now_and_then) as address, pytest.raises(DownloadError, match=r"only \d+ bytes in 0 seconds"):
         Transfer(HttpOrigin(address), tmp_path / "file.bin", pause=0.001).run()
     assert time.monotonic() - begun < 10
 

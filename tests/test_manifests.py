@@ -7,7 +7,7 @@ import pytest
 
 from minigemini.data.readers import Chained, Chosen, JsonListReader, MemoryReader, SourceError, json_files, open_reader
 from minigemini.data.readers.manifest import write_manifest
-from minigemini.data.schema import Fault, SampleError
+from minigemini.data.schema import SampleError, SampleIssue
 
 
 def record(number: int) -> dict:
@@ -15,13 +15,13 @@ def record(number: int) -> dict:
     return {"id": f"r{number}", "image": f"{number}.jpg", "conversations": turns}
 
 
-def faults(reader) -> dict[int, Fault]:
+def issues(reader) -> dict[int, SampleIssue]:
     found = {}
     for row in range(len(reader)):
         try:
             assert reader[row].id
         except SampleError as error:
-            found[row] = error.fault
+            found[row] = error.issue
     return found
 
 
@@ -47,9 +47,9 @@ def test_a_broken_record_costs_itself_alone(name, block, tmp_path, monkeypatch):
     (tmp_path / "x.json").write_text(content)
     reader = JsonListReader(tmp_path / "x.json", tmp_path, mend=True)
     assert len(reader) == rows
-    assert list(faults(reader)) == broken
+    assert list(issues(reader)) == broken
     if not name.startswith(("a comma", "a number")):
-        assert set(faults(reader).values()) == {Fault.NOT_JSON}
+        assert set(issues(reader).values()) == {SampleIssue.NOT_JSON}
 
 
 def test_what_is_mended_is_no_other_than_what_is_whole(tmp_path):
@@ -67,7 +67,7 @@ def test_chained_and_chosen():
     chained = pickle.loads(pickle.dumps(Chained([memory("a", 2), memory("b", 3)], "both")))
     assert [chained[row].id for row in range(len(chained))] == ["a0", "a1", "b0", "b1", "b2"]
     assert chained[4].source == "b"
-    assert len(chained.text_bytes) == len(chained.pictures) == 5
+    assert len(chained.text_bytes) == len(chained.images) == 5
     chosen = Chosen(chained, [3, 0])
     assert [chosen[row].id for row in range(2)] == ["b1", "a0"]
     for reader in (chained, chosen):
@@ -96,7 +96,7 @@ def manifest(tmp_path):
 def test_a_manifest_is_a_source(manifest, tmp_path):
     reader = open_reader(manifest)
     assert [reader[row].id for row in range(len(reader))] == ["r0", "r2", "r3", "r4"]
-    assert [reader[row].pictures[0].resolve() for row in (1, 2)] == [
+    assert [reader[row].images[0].resolve() for row in (1, 2)] == [
         tmp_path / "pictures/2.jpg",
         tmp_path / "pictures/sub/3.png",
     ]

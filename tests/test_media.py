@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.data.media_keys import image_count
 from minigemini.data.readers import open_reader, write_parquet
-from minigemini.data.schema import Fault, SampleError, from_published, from_record
+from minigemini.data.schema import SampleError, SampleIssue, from_published, from_record
 
 
 def encoded() -> bytes:
@@ -77,7 +77,7 @@ READ = {
 def test_images_are_read(name, tmp_path):
     record, expected = READ[name]
     sample = from_published(record, "mix", tmp_path)
-    assert list(sample.pictures) == [one if isinstance(one, bytes) else tmp_path / one for one in expected]
+    assert list(sample.images) == [one if isinstance(one, bytes) else tmp_path / one for one in expected]
     assert image_count(record) == len(expected)
     parts = [part for message in sample.messages for part in message["content"]]
     assert [part["type"] for part in parts] == ["image"] * len(expected) + ["text", "text"]
@@ -110,7 +110,7 @@ def test_what_is_not_read_is_named(name, tmp_path):
     record, words = UNREAD[name]
     with pytest.raises(SampleError) as caught:
         from_published(record, "mix", tmp_path)
-    assert (caught.value.fault, caught.value.id, caught.value.source) == (Fault.UNREAD_MEDIA, "7", "mix")
+    assert (caught.value.issue, caught.value.id, caught.value.source) == (SampleIssue.UNREAD_MEDIA, "7", "mix")
     assert words in str(caught.value)
     assert "\n" not in str(pickle.loads(pickle.dumps(caught.value)))
     assert len(str(caught.value)) < 300
@@ -119,31 +119,31 @@ def test_what_is_not_read_is_named(name, tmp_path):
 WRONG = {
     "different ones": (
         said("<image>\nx", image="a.png", images=["b.png"]),
-        Fault.MALFORMED,
+        SampleIssue.MALFORMED,
         "image and images name different",
     ),
-    "images without tags": (said(images=["a.png"]), Fault.SURPLUS_PICTURE, "0 image tags, but 1 pictures"),
-    "a part that names nothing": (chat([url({}), TEXT]), Fault.DANGLING_TAG, "1 image tags, but 0"),
-    "a number": (said("<image>\nx", images=7), Fault.MALFORMED, "images is 7"),
-    "a part with a number": (chat([{"type": "image", "image": 7}, TEXT]), Fault.MALFORMED, "a picture is 7"),
-    "a path upwards": (chat([url("../a.png"), TEXT]), Fault.UNSAFE_PATH, "'../a.png'"),
-    "broken base64": (chat([url("data:image/png;base64,@@@"), TEXT]), Fault.PICTURE, "base64 is broken"),
+    "images without tags": (said(images=["a.png"]), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 pictures"),
+    "a part that names nothing": (chat([url({}), TEXT]), SampleIssue.DANGLING_TAG, "1 image tags, but 0"),
+    "a number": (said("<image>\nx", images=7), SampleIssue.MALFORMED, "images is 7"),
+    "a part with a number": (chat([{"type": "image", "image": 7}, TEXT]), SampleIssue.MALFORMED, "a picture is 7"),
+    "a path upwards": (chat([url("../a.png"), TEXT]), SampleIssue.UNSAFE_PATH, "'../a.png'"),
+    "broken base64": (chat([url("data:image/png;base64,@@@"), TEXT]), SampleIssue.IMAGE, "base64 is broken"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_images(name, tmp_path):
-    record, fault, words = WRONG[name]
+    record, issue, words = WRONG[name]
     with pytest.raises(SampleError, match=words) as caught:
         from_published(record, "mix", tmp_path)
-    assert caught.value.fault is fault
+    assert caught.value.issue is issue
 
 
 def test_a_shard_that_names_images_and_has_none():
     record = {**chat(), "source": "mix", "images": ["a.png"]}
     with pytest.raises(SampleError, match="names 1 images, and none is in the shard") as caught:
         from_record(record, [], None)
-    assert caught.value.fault is Fault.UNREAD_MEDIA
+    assert caught.value.issue is SampleIssue.UNREAD_MEDIA
     with pytest.raises(SampleError, match="video is"):
         from_record({**chat(), "source": "mix", "video": "a.mp4"}, [], None)
 
@@ -173,4 +173,4 @@ def test_doctor_names_them_and_reads_the_others(tmp_path):
     assert {find["id"] for find in found["finds"] if find["kind"] == "media that is not read"} == UNREAD.keys()
     assert found["references"] == 2
     reader = open_reader(tmp_path / "x.json", tmp_path)
-    assert reader.pictures[-2:].tolist() == [1, 1]
+    assert reader.images[-2:].tolist() == [1, 1]

@@ -18,7 +18,7 @@ class Numbers:
     rows: int
 
     def __post_init__(self):
-        self.pictures = (np.arange(self.rows) % 3 > 0).astype(np.int32)
+        self.images = (np.arange(self.rows) % 3 > 0).astype(np.int32)
         self.text_bytes = (np.arange(self.rows, dtype=np.int32) * 7919) % 4000
 
     def __len__(self):
@@ -81,11 +81,11 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 def test_batches_hold_every_sample_once_alike_in_modality_and_length():
     mixture = make()
-    batches = GlobalBatches(mixture, 16, tokens_per_picture=576, megabatch=10)
+    batches = GlobalBatches(mixture, 16, tokens_per_image=576, megabatch=10)
     order = batches.epoch(2)
     assert sorted(order) == sorted(mixture.epoch(2))
     whole = order[: len(order) // 16 * 16].reshape(-1, 16)
-    modalities = mixture.pictures[whole] > 0
+    modalities = mixture.images[whole] > 0
     assert np.count_nonzero(modalities.any(1) & ~modalities.all(1)) <= 1  # what is left of both
     lengths = mixture.lengths(576)[whole]
     assert np.median(np.ptp(lengths, axis=1)) < np.ptp(lengths) / 10
@@ -113,4 +113,4 @@ def test_fingerprints_of_batches():
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 1, "megabatch": 0}])
 def test_batches_of_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match="give 1 or more"):
-        GlobalBatches(make(), tokens_per_picture=1, **wrong)
+        GlobalBatches(make(), tokens_per_image=1, **wrong)

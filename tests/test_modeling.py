@@ -34,12 +34,12 @@ def baseline_model(make_model) -> MiniGeminiForConditionalGeneration:
 
 
 @pytest.fixture
-def encode(make_processor, picture):
+def encode(make_processor, image):
     """Conversations to a model's inputs: no picture, one, or two, by their seeds."""
 
     def encode(model, *seeds: tuple[int, ...], padding_side: str = "left", answers: bool = False) -> dict[str, Tensor]:
         processor = make_processor(model.config)
-        conversations = [user(*(picture(s) for s in row), text="abc" * (2 + i)) for i, row in enumerate(seeds)]
+        conversations = [user(*(image(s) for s in row), text="abc" * (2 + i)) for i, row in enumerate(seeds)]
         if answers:
             conversations = [[*c, {"role": "assistant", "content": "Yes."}] for c in conversations]
         return processor.apply_chat_template(
@@ -441,9 +441,9 @@ def test_without_pictures_it_is_the_language_model(make_model, encode, family):
     language_model.lm_head.load_state_dict(model.lm_head.state_dict())
     inputs = encode(model, (), ())
     assert_close(model(**inputs).logits, language_model(**inputs).logits)
-    pictures = encode(model, *MIXED)
-    features = model.get_image_features(pictures["pixel_values"], pictures["high_res_pixel_values"])
+    images = encode(model, *MIXED)
+    features = model.get_image_features(images["pixel_values"], images["high_res_pixel_values"])
     if "gemma" in family:
         assert model.model.embed_scale == 32**0.5
         assert features.pooler_output.abs().mean() > 2
-    assert model.generate(**pictures, max_new_tokens=3, min_new_tokens=3).shape[0] == 3
+    assert model.generate(**images, max_new_tokens=3, min_new_tokens=3).shape[0] == 3

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minigemini.evaluation.local_backend import Local
+from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.runner import Batch
 from minigemini.inference import Engine
 from minigemini.modeling import MiniGeminiForConditionalGeneration
@@ -51,7 +51,9 @@ def engine() -> Engine:
 def answers(engine: Engine, skill: Skill, samples: int, batch_size: int = 25) -> dict[str, str]:
     asked = questions(skill, samples)
     batches = [Batch("", tuple(asked[start : start + batch_size])) for start in range(0, samples, batch_size)]
-    return {name: said for _, part in Local(engine, workers=0).answers(batches, 48) for name, said in part.items()}
+    return {
+        name: said for _, part in LocalAnswerer(engine, workers=0).answers(batches, 48) for name, said in part.items()
+    }
 
 
 def share(engine: Engine, skill: Skill, samples: int) -> float:

@@ -69,7 +69,7 @@ def test_info_nano_fits_the_promise():
     assert 10e6 < found["parameters"]["total"] < 26e6
     assert found["stored_as"].keys() == {"BF16"}
     assert sum(path.stat().st_size for path in NANO_DIR.glob("*.safetensors")) <= 60e6
-    assert found["tokens_per_picture"] == 64
+    assert found["tokens_per_image"] == 64
 
 
 @pytest.mark.slow

@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.inference import Conversation, Engine, RequestError
-from minigemini.inference.ocr import TextReader
+from minigemini.inference.ocr import RapidOcrEngine
 from minigemini.modeling.messages import harmless
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 
 
 @pytest.fixture(scope="module")
-def reader() -> TextReader:
-    return TextReader()
+def reader() -> RapidOcrEngine:
+    return RapidOcrEngine()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_sign_is_read_with_so_much_confidence_and_nothing_is_fetched(reader, s
 def test_confidence_out_of_range():
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(RequestError, match="OCR confidence"):
-            TextReader(wrong)
+            RapidOcrEngine(wrong)
 
 
 def test_strings_stand_behind_their_question_and_stay_there(engine, reader, sign, monkeypatch):

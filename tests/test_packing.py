@@ -23,16 +23,16 @@ PAD = 0
 
 
 @pytest.fixture
-def samples(make_processor, picture, tmp_path):
+def samples(make_processor, image, tmp_path):
     """Encoded samples of a model: none, one or two pictures each, of several lengths."""
 
-    def make(config, pictures=(1, 0, 2, 1, 0)) -> list[Encoded]:
+    def make(config, images=(1, 0, 2, 1, 0)) -> list[Encoded]:
         encoder = SampleEncoder(make_processor(config))
         encoded = []
-        for number, count in enumerate(pictures):
+        for number, count in enumerate(images):
             paths = [tmp_path / f"{number}.{n}.png" for n in range(count)]
             for n, path in enumerate(paths):
-                picture(10 * number + n).save(path)
+                image(10 * number + n).save(path)
             parts = [{"type": "image"}] * count + [{"type": "text", "text": "Why? " * number + "?"}]
             messages = (
                 {"role": "user", "content": parts},
@@ -126,8 +126,8 @@ def test_a_cache_would_hide_that_rows_are_packed(tiny_model, samples):
     assert worst(tiny_model(**batch, use_cache=True).logits[0, len(first) :], theirs) > 0.1
 
 
-def toy(length: int, picture: int | None = None) -> Encoded:
-    pixels = {} if picture is None else {"pixel_values": torch.full((1, 3, 2, 2), picture)}
+def toy(length: int, image: int | None = None) -> Encoded:
+    pixels = {} if image is None else {"pixel_values": torch.full((1, 3, 2, 2), image)}
     return Encoded(torch.arange(length) + 10, torch.full((length,), length), pixels)
 
 

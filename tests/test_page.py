@@ -16,9 +16,9 @@ import pytest
 from fabricate_pipelines import save_pipeline
 from scripted import script
 
-from minigemini.inference import Engine, Painter
-from minigemini.serving.chat_pipeline import Studio
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.inference import Engine, ImageGenerator
+from minigemini.serving.chat_pipeline import ChatPipeline
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.server_settings import ServerSettings
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -108,11 +108,11 @@ def visit(browser):
     assert not outside + blocked
 
 
-def ask(page, text: str, *pictures: Path) -> list[str]:
+def ask(page, text: str, *images: Path) -> list[str]:
     """Show pictures, ask, and give all answers once this one has ended."""
-    if pictures:
-        page.locator("input[type=file]").first.set_input_files(pictures)
-        until(page, f"document.querySelectorAll('.thumbnail-item').length >= {len(pictures)}")
+    if images:
+        page.locator("input[type=file]").first.set_input_files(images)
+        until(page, f"document.querySelectorAll('.thumbnail-item').length >= {len(images)}")
     page.locator("textarea").last.fill(text)
     before = len(page.evaluate(ANSWERED))
     page.keyboard.press("Enter")
@@ -234,13 +234,13 @@ def test_nothing_typed_or_answered_is_markup(tiny_checkpoint, visit, tmp_path, m
     """In the real document; `visit` sees to it that nothing is asked of another host."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
-    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    painter = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     typed = "What? <img src=http://evil.example/1> <b id=bold>1</b> &lt;i> ![x](http://evil.example/2) 1 < 2 & 3"
     answered = "<img src=http://evil.example/3 onerror=alert(1)> </div><iframe src=http://evil.example/4></iframe>"
     caption = "<h><img src=http://evil.example/5></h>"
     prompts = script(engine, [answered, f"Here. {caption}", "Bye."], monkeypatch)
     page_of_it = Page(
-        Studio(LocalBackend(engine, "tiny"), painter), ServerSettings(port=0), UploadStore(tmp_path), engine
+        ChatPipeline(EngineBackend(engine, "tiny"), painter), ServerSettings(port=0), UploadStore(tmp_path), engine
     )
     with running(page_of_it) as url:
         page = visit(url)
@@ -273,7 +273,7 @@ def test_after_a_fault_and_when_busy_the_box_can_be_used(tiny_checkpoint, visit,
         released.wait(WAIT / 1000)
         return generate(**how)
 
-    studio = Studio(LocalBackend(engine, "tiny"))
+    studio = ChatPipeline(EngineBackend(engine, "tiny"))
     with running(Page(studio, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
         one, other = visit(url), visit(url)
         monkeypatch.setattr(engine.model, "generate", fail)
@@ -293,7 +293,7 @@ def test_after_a_fault_and_when_busy_the_box_can_be_used(tiny_checkpoint, visit,
 def test_pictures_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     store = UploadStore(tmp_path, UploadLimits(idle_seconds=3))
-    studio = Studio(LocalBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
+    studio = ChatPipeline(EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
     with running(Page(studio, ServerSettings(port=0), store)) as url:
         page = browser.new_page()
         page.goto(url)
@@ -346,10 +346,10 @@ def test_a_drawn_picture_is_part_of_the_conversation(tiny_checkpoint, visit, tmp
     """By a model whose answers are scripted, and a painter of random weights."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
-    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    painter = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     answers = ["Here it is. <h>a red house</h>", "A house.", "<h>a unicorn</h>"]
     prompts = script(engine, answers, monkeypatch)
-    studio = Studio(LocalBackend(engine, "tiny"), painter)
+    studio = ChatPipeline(EngineBackend(engine, "tiny"), painter)
     with running(Page(studio, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
         page = visit(url)
         page.get_by_text("Settings").click()

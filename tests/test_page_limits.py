@@ -16,8 +16,8 @@ from page_server import running  # noqa: E402
 
 from minigemini.inference import Engine  # noqa: E402
 from minigemini.serving.api_errors import ApiError  # noqa: E402
-from minigemini.serving.chat_pipeline import Studio  # noqa: E402
-from minigemini.serving.engine_backend import LocalBackend  # noqa: E402
+from minigemini.serving.chat_pipeline import ChatPipeline  # noqa: E402
+from minigemini.serving.engine_backend import EngineBackend  # noqa: E402
 from minigemini.serving.server_settings import ServerSettings  # noqa: E402
 from minigemini.serving.web.page import Page  # noqa: E402
 from minigemini.serving.web.plain_text import from_html, to_html  # noqa: E402
@@ -43,7 +43,7 @@ def engine(tiny_checkpoint) -> Engine:
 @pytest.fixture
 def serve(engine, folder):
     def page(limits=LIMITS, **settings):
-        studio = Studio(LocalBackend(engine, "tiny"))
+        studio = ChatPipeline(EngineBackend(engine, "tiny"))
         return running(Page(studio, ServerSettings(port=0, drain_seconds=1, **settings), UploadStore(folder, limits)))
 
     return page

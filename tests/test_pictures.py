@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigemini.images.safe_images import LIMITS, PictureError, PictureLimits, open_picture
+from minigemini.images.safe_images import LIMITS, ImageError, ImageLimits, open_image
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -46,9 +46,9 @@ def test_every_format_opens_from_path_bytes_and_file(kind, tmp_path):
     path = tmp_path / "picture"  # the name says nothing: only the content decides
     path.write_bytes(data)
     for source in (path, str(path), data, io.BytesIO(data)):
-        picture = open_picture(source)
-        assert (picture.mode, picture.size) == ("RGB", (8, 4))
-        assert np.abs(np.asarray(picture).astype(int) - np.asarray(two_halves())).max() <= (90 if kind == "JPEG" else 0)
+        image = open_image(source)
+        assert (image.mode, image.size) == ("RGB", (8, 4))
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(two_halves())).max() <= (90 if kind == "JPEG" else 0)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -58,21 +58,21 @@ def test_exif_rotation_is_applied(orientation):
     lying = two_halves() if orientation == 1 else two_halves().transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = open_picture(encoded(lying, "PNG", exif=exif))
-    assert picture.size == (8, 4)
-    assert picture.tobytes() == two_halves().tobytes()
-    assert not picture.info, "EXIF can hold a place and a time"
+    image = open_image(encoded(lying, "PNG", exif=exif))
+    assert image.size == (8, 4)
+    assert image.tobytes() == two_halves().tobytes()
+    assert not image.info, "EXIF can hold a place and a time"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_a_broken_exif_block_is_ignored():
-    assert open_picture(encoded(two_halves(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")).size == (8, 4)
+    assert open_image(encoded(two_halves(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")).size == (8, 4)
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped():
-    grey = np.array([[0, 128, 129, 257, 32768, 65535]], dtype=np.uint16)
-    picture = open_picture(encoded(Image.fromarray(grey)))
-    assert np.asarray(picture)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+    gray = np.array([[0, 128, 129, 257, 32768, 65535]], dtype=np.uint16)
+    image = open_image(encoded(Image.fromarray(gray)))
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
@@ -80,32 +80,32 @@ def test_transparency_lies_on_white(mode):
     image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
     image.putpixel((1, 0), (0, 0, 0, 255))
     image = image.quantize() if mode == "P" else image.convert(mode)
-    picture = open_picture(encoded(image))
-    assert [picture.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
+    opened = open_image(encoded(image))
+    assert [opened.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
 
 
 def test_half_transparent_is_mixed_with_white():
-    assert open_picture(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 128)))).getpixel((0, 0)) == (255, 127, 127)
+    assert open_image(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 128)))).getpixel((0, 0)) == (255, 127, 127)
 
 
 def test_cmyk_is_not_inverted():
     data = encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)  # magenta and yellow ink: red
-    red, green, blue = open_picture(data).getpixel((8, 8))
+    red, green, blue = open_image(data).getpixel((8, 8))
     assert red > 240
     assert max(green, blue) < 15
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_an_animation_shows_its_first_frame(kind):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, BLUE)]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-    assert open_picture(data).getpixel((4, 4)) == RED
+    assert open_image(data).getpixel((4, 4)) == RED
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
 def test_plain_modes_become_rgb(mode):
-    assert open_picture(encoded(Image.new(mode, (3, 5)))).mode == "RGB"
+    assert open_image(encoded(Image.new(mode, (3, 5)))).mode == "RGB"
 
 
 REFUSED = {
@@ -127,8 +127,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals_are_one_line_with_name_number_and_mend(case):
     data, message = REFUSED[case]
-    with pytest.raises(PictureError, match=message) as caught:
-        open_picture(data, name="holiday\n\x1b[31m.png")
+    with pytest.raises(ImageError, match=message) as caught:
+        open_image(data, name="holiday\n\x1b[31m.png")
     assert str(caught.value).startswith("holiday??[31m.png: ")
     assert "\n" not in str(caught.value)
 
@@ -136,34 +136,34 @@ def test_refusals_are_one_line_with_name_number_and_mend(case):
 def test_large_headers_are_refused_before_decoding():
     tracemalloc.start()
     for claim in (png_header(30_000, 30_000), png_header(9_000, 9_000)):
-        with pytest.raises(PictureError):
-            open_picture(claim)
+        with pytest.raises(ImageError):
+            open_image(claim)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1e6  # measured: 20 KB, warm
 
 
 def test_paths_that_are_no_files(tmp_path):
-    with pytest.raises(PictureError, match=r"nowhere\.png: no such file"):
-        open_picture(tmp_path / "nowhere.png")
-    with pytest.raises(PictureError, match="a folder, not a picture"):
-        open_picture(tmp_path)
-    with pytest.raises(PictureError, match="cannot be read"):
-        open_picture("a\0b.png")
+    with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+        open_image(tmp_path / "nowhere.png")
+    with pytest.raises(ImageError, match="a folder, not a picture"):
+        open_image(tmp_path)
+    with pytest.raises(ImageError, match="cannot be read"):
+        open_image("a\0b.png")
 
 
 def test_an_endless_file_is_read_no_further_than_the_limit(tmp_path):
     path = tmp_path / "large.png"
     path.write_bytes(encoded(two_halves()) + b"\0" * 2000)
-    with pytest.raises(PictureError, match=r"more than 1,000 bytes, the most"):
-        open_picture(path, PictureLimits(max_bytes=1000))
-    with open("/dev/zero", "rb") as endless, pytest.raises(PictureError, match=r"/dev/zero: more than 1,048,576 bytes"):
-        open_picture(endless, PictureLimits(max_bytes=2**20))
+    with pytest.raises(ImageError, match=r"more than 1,000 bytes, the most"):
+        open_image(path, ImageLimits(max_bytes=1000))
+    with open("/dev/zero", "rb") as endless, pytest.raises(ImageError, match=r"/dev/zero: more than 1,048,576 bytes"):
+        open_image(endless, ImageLimits(max_bytes=2**20))
 
 
 def test_a_text_file_object_is_a_mistake_of_the_caller():
     with pytest.raises(TypeError, match="mode 'rb'"):
-        open_picture(io.StringIO("x"))
+        open_image(io.StringIO("x"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -181,5 +181,5 @@ def test_damaged_files_never_raise_anything_else(kind):
             data[dice.randrange(len(data) if dice.random() < 0.5 else min(80, len(data)))] = dice.randrange(256)
         if dice.random() < 0.3:
             data = data[: dice.randrange(len(data))]
-        with suppress(PictureError):
-            assert open_picture(bytes(data)).mode == "RGB"
+        with suppress(ImageError):
+            assert open_image(bytes(data)).mode == "RGB"

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from minigemini import MiniGeminiForConditionalGeneration
-from minigemini.images.safe_images import open_picture
+from minigemini.images.safe_images import open_image
 from minigemini.inference import CheckpointError, Engine, RequestError, Sampling, quantization_config
-from minigemini.inference.attention_maps import look
+from minigemini.inference.attention_maps import attention_maps
 from minigemini.io import placement
 from minigemini_models.nano import NANO_DIR
 
@@ -48,13 +48,13 @@ def wide_checkpoint(make_model, make_processor, tmp_path) -> Path:
 
 
 def answers(engine: Engine) -> list[str]:
-    return [engine.ask(EXAMPLES / picture, question).text for picture, question in QUESTIONS]
+    return [engine.ask(EXAMPLES / image, question).text for image, question in QUESTIONS]
 
 
 @torch.no_grad()
 def logits(engine: Engine) -> torch.Tensor:
     """Of the prompt about the sign."""
-    content = [{"type": "image", "image": open_picture(EXAMPLES / "sign.png")}, {"type": "text", "text": "What?"}]
+    content = [{"type": "image", "image": open_image(EXAMPLES / "sign.png")}, {"type": "text", "text": "What?"}]
     chat = [{"role": "user", "content": content}]
     inputs = engine.processor.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
     return engine.model(**inputs.to(engine.device)).logits.float()
@@ -65,7 +65,7 @@ def logits(engine: Engine) -> torch.Tensor:
 
 @pytest.mark.parametrize(("way", "stored"), [("8bit", torch.int8), ("4bit", torch.uint8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_only_the_linears_of_the_language_model_shrink(wide_checkpoint, picture, way, stored, dtype):
+def test_only_the_linears_of_the_language_model_shrink(wide_checkpoint, image, way, stored, dtype):
     engine = Engine.load(wide_checkpoint, device="cpu", dtype=dtype, quantize=way)
     for name, module in engine.model.named_modules():
         kinds = {parameter.dtype for parameter in module.parameters(recurse=False)}
@@ -73,7 +73,7 @@ def test_only_the_linears_of_the_language_model_shrink(wide_checkpoint, picture,
             assert kinds == {stored}, name
         elif kinds:
             assert kinds == {dtype}, name
-    assert engine.ask(picture(0), "What?", SHORT).new_tokens > 0
+    assert engine.ask(image(0), "What?", SHORT).new_tokens > 0
 
 
 def test_nano_in_8_bits_answers_the_same(nano, nano_8bit):
@@ -84,7 +84,7 @@ def test_nano_in_8_bits_answers_the_same(nano, nano_8bit):
 
 
 @pytest.mark.parametrize("way", ["8bit", "4bit"])
-def test_quantised_checkpoints_load_back(wide_checkpoint, tmp_path, picture, way):
+def test_quantised_checkpoints_load_back(wide_checkpoint, tmp_path, image, way):
     engine = Engine.load(wide_checkpoint, device="cpu", quantize=way)
     engine.model.save_pretrained(tmp_path / way)
     engine.processor.save_pretrained(tmp_path / way)
@@ -136,7 +136,7 @@ def test_other_quantised_checkpoints_are_refused(tiny_checkpoint, tmp_path, chan
 
 
 @pytest.mark.parametrize("most", ["1MB", "12MB"])
-def test_weights_on_disk_give_the_same_answers(nano, picture, tmp_path, most):
+def test_weights_on_disk_give_the_same_answers(nano, image, tmp_path, most):
     """With 1 MB the first parameter lies on disk, where `model.device` is no device that inputs could go to."""
     placed = Engine.load("nano", device_map="auto", max_memory={"cpu": most}, offload_folder=tmp_path / "offload")
     assert "disk" in placed.model.hf_device_map.values()
@@ -145,7 +145,7 @@ def test_weights_on_disk_give_the_same_answers(nano, picture, tmp_path, most):
     if most == "1MB":
         picture_and_question = EXAMPLES / "sign.png", "What does the sign say?"
         assert placed.ask(*picture_and_question).text == nano.ask(*picture_and_question).text
-    assert torch.equal(look(placed, picture(0))[0].attention, look(nano, picture(0))[0].attention)
+    assert torch.equal(attention_maps(placed, image(0))[0].attention, attention_maps(nano, image(0))[0].attention)
 
 
 def test_a_map_that_fits_needs_no_disk(nano):

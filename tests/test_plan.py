@@ -13,8 +13,8 @@ from minigemini.training.settings import RecipeError
 
 
 @pytest.fixture
-def data(tmp_path, picture):
-    return write_data(tmp_path, picture, rows=50)
+def data(tmp_path, image):
+    return write_data(tmp_path, image, rows=50)
 
 
 @pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"adapter": "lora"}, {"tune_encoders": True}])
@@ -64,7 +64,7 @@ SMALL = {
     "text_layers": 1,
     "precision": "fp32",
     "workers": 0,
-    "watch": "none",
+    "report_to": "none",
 }
 
 

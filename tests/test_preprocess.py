@@ -90,11 +90,11 @@ def test_three_rows_are_not_channels():
 
 def test_one_row_per_picture():
     processor = MiniGeminiImageProcessor(size=16, high_res_size=32)
-    pictures = [Image.new("RGB", (20, 9), "red"), Image.new("L", (5, 50)), Image.new("RGBA", (8, 8))]
-    features = processor(pictures, return_tensors="pt")
+    images = [Image.new("RGB", (20, 9), "red"), Image.new("L", (5, 50)), Image.new("RGBA", (8, 8))]
+    features = processor(images, return_tensors="pt")
     assert features["pixel_values"].shape == (3, 3, 16, 16)
     assert features["high_res_pixel_values"].shape == (3, 3, 32, 32)
-    alone = processor(pictures[1], return_tensors="pt")
+    alone = processor(images[1], return_tensors="pt")
     assert torch.equal(alone["pixel_values"][0], features["pixel_values"][1])
 
 
@@ -115,9 +115,9 @@ def test_save_and_load(tmp_path):
     loaded = AutoImageProcessor.from_pretrained(tmp_path)
     assert type(loaded) is MiniGeminiImageProcessor
     assert loaded.to_dict() == processor.to_dict()
-    picture = Image.open(GOLDEN / "images" / "landscape_97x61.png")
+    image = Image.open(GOLDEN / "images" / "landscape_97x61.png")
     assert torch.equal(
-        loaded(picture, return_tensors="pt")["pixel_values"], processor(picture, return_tensors="pt")["pixel_values"]
+        loaded(image, return_tensors="pt")["pixel_values"], processor(image, return_tensors="pt")["pixel_values"]
     )
 
 

@@ -14,21 +14,21 @@ from transformers import PreTrainedTokenizerFast
 
 from minigemini.inference import Engine
 from minigemini.training import checkpointing, trainable
-from minigemini.training.batches import Stream
+from minigemini.training.batches import MicroBatchStream
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import train
 from minigemini.training.run_outputs import result_path
 from minigemini.training.settings import RecipeError
 from minigemini.training.trainer import StageTrainer
 from minigemini.training.trainer_arguments import arguments
-from minigemini_models.nano.nano_recipes import CHAINS, TWIN, nano_recipes
-from minigemini_models.nano.training_pipeline import EXPORT, steps_of_chain, train_chain
+from minigemini_models.nano.nano_recipes import PIPELINES, TWIN, nano_recipes
+from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, train_pipeline
 from minigemini_models.pretraining import TASKS, tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
 from minigemini_models.pretraining.tokenizer import build_tokenizer
 from minigemini_models.pretraining.warm_start import spelt
 
-TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "watch": "none"}
+TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ def toy(name: str, root: Path, **changes):
 def trained(tmp_path_factory) -> Path:
     """Nano and its twin, every step two optimiser steps long."""
     root = tmp_path_factory.mktemp("nano")
-    for name in CHAINS:
-        assert train_chain(name, root, TOY) == root / name
+    for name in PIPELINES:
+        assert train_pipeline(name, root, TOY) == root / name
     return root
 
 
@@ -65,13 +65,13 @@ def same(ours, theirs) -> bool:
 
 def test_every_step_leaves_its_result_and_a_report(trained):
     recipes = nano_recipes(str(trained))
-    for name in {step for steps in CHAINS.values() for step in steps}:
+    for name in {step for steps in PIPELINES.values() for step in steps}:
         assert result_path(recipes[name], trained / name).exists(), name
         assert "| commit |" in (trained / name / "report.md").read_text()
         assert [step for step, _ in losses(trained / name)] == [1, 2]
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", PIPELINES)
 def test_the_exported_checkpoint_is_what_stage_2_left(trained, name):
     engine = Engine.load(trained / name)
     assert (engine.model.model.patch_info_mining is not None) == (name == "nano")
@@ -127,11 +127,11 @@ def test_accuracies_are_logged_drawn_and_reported(trained):
 
 def test_what_is_finished_takes_no_time(trained, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
-    train_chain("nano", trained, TOY, ("nano-low-res-encoder", "nano-align"))
+    train_pipeline("nano", trained, TOY, ("nano-low-res-encoder", "nano-align"))
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
     assert "nano-align: finished" in capsys.readouterr().err
     with pytest.raises(RecipeError, match="another recipe \\(steps was 2 and is 3\\)"):
-        train_chain("nano", trained, TOY | {"steps": "3"}, ("nano-align",))
+        train_pipeline("nano", trained, TOY | {"steps": "3"}, ("nano-align",))
 
 
 def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
@@ -139,17 +139,17 @@ def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
     for step in ("nano-low-res-encoder/encoder", "nano-language/language_model"):
         (tmp_path / step).parent.mkdir()
         shutil.copy(trained / f"{step}.safetensors", tmp_path / f"{step}.safetensors")
-    train_chain(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"))
+    train_pipeline(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"))
     assert not (tmp_path / "nano-language" / "log.jsonl").exists()
     ours, theirs = (tensors(root, f"{TWIN}-projector") for root in (tmp_path, trained))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_settings_are_for_the_steps_that_are_run(tmp_path):
-    train_chain("nano", tmp_path, TOY | {"begin_with": "none"}, ("nano-low-res-encoder",))
-    assert json.loads((tmp_path / "nano-low-res-encoder" / "recipe.json").read_text())["begin_with"] is None
-    with pytest.raises(RecipeError, match="unknown setting 'begin_with'"):
-        train_chain("nano", tmp_path, {"begin_with": "none"}, ("nano-align",))
+    train_pipeline("nano", tmp_path, TOY | {"init_from": "none"}, ("nano-low-res-encoder",))
+    assert json.loads((tmp_path / "nano-low-res-encoder" / "recipe.json").read_text())["init_from"] is None
+    with pytest.raises(RecipeError, match="unknown setting 'init_from'"):
+        train_pipeline("nano", tmp_path, {"init_from": "none"}, ("nano-align",))
 
 
 # Beginning with what a checkpoint knows
@@ -171,10 +171,10 @@ def embedded() -> Engine:
 )
 def test_a_part_goes_on_from_the_checkpoint(trained, embedded, name, prefix, part):
     learnt = getattr(embedded.model.model, part).state_dict()
-    for begin_with, begun in (("nano", True), (None, False)):
-        task = TASKS[toy(name, trained).task](toy(name, trained, begin_with=begin_with))
+    for init_from, begun in (("nano", True), (None, False)):
+        task = TASKS[toy(name, trained).task](toy(name, trained, init_from=init_from))
         task.start()
-        ours = task.lesson.get_submodule(prefix).state_dict()
+        ours = task.module.get_submodule(prefix).state_dict()
         assert ours.keys() == learnt.keys()
         assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt) == begun
 
@@ -182,7 +182,7 @@ def test_a_part_goes_on_from_the_checkpoint(trained, embedded, name, prefix, par
 def test_the_language_model_goes_on_from_the_checkpoint(trained, embedded):
     task = TASKS["language"](toy("nano-language", trained))
     task.start()
-    ours = task.lesson.model.model.language_model.state_dict()
+    ours = task.module.model.model.language_model.state_dict()
     learnt = embedded.model.model.language_model.state_dict()
     tokens = (
         build_tokenizer().convert_tokens_to_ids(["Q", "7"]),
@@ -211,7 +211,7 @@ def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
 def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
     for changes, reason in (
         ({"text_layers": 2}, "language_model of nano is of another size; give its own"),
-        ({"begin_with": "nowhere"}, "begin_with nowhere: no such folder"),
+        ({"init_from": "nowhere"}, "init_from nowhere: no such folder"),
     ):
         with pytest.raises(RecipeError, match=reason):
             TASKS["language"](toy("nano-language", trained, **changes)).start()
@@ -221,20 +221,20 @@ def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
 
 
 def test_steps_are_named_in_errors(tmp_path, monkeypatch):
-    assert steps_of_chain("nano")[-4:] == (EXPORT, "nano-hd-lines", "nano-hd-told", "nano-hd")
+    assert pipeline_steps("nano")[-4:] == (EXPORT, "nano-hd-lines", "nano-hd-told", "nano-hd")
     with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-low-res-encoder, "):
-        train_chain("nano", tmp_path, {}, ("polish",))
+        train_pipeline("nano", tmp_path, {}, ("polish",))
     with pytest.raises(RecipeError, match="nano-instruct first"):
-        train_chain("nano", tmp_path, {}, (EXPORT,))
+        train_pipeline("nano", tmp_path, {}, (EXPORT,))
     with pytest.raises(
         RecipeError, match=r"encoder.safetensors: no such file; make it with `minigemini train nano-low"
     ):
-        train_chain("nano", tmp_path, TOY, ("nano-mining",))
+        train_pipeline("nano", tmp_path, TOY, ("nano-mining",))
     with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
-        train_chain("nano", tmp_path, {"epochs": "2"})
+        train_pipeline("nano", tmp_path, {"epochs": "2"})
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="under torchrun its steps are run one by one"):
-        train_chain("nano", tmp_path, {})
+        train_pipeline("nano", tmp_path, {})
 
 
 def test_a_part_of_another_kind_is_named(trained, tmp_path):
@@ -250,11 +250,11 @@ def test_a_part_of_another_kind_is_named(trained, tmp_path):
 @pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"])
 def test_a_task_trains_what_it_declares(trained, name):
     task = TASKS[toy(name, trained).task](toy(name, trained))
-    trainable.apply(task.lesson, task.parts)
-    counts = trainable.check(task.lesson, task.parts)
+    trainable.apply(task.module, task.parts)
+    counts = trainable.check(task.module, task.parts)
     batch = task.collate([task.sample(number) for number in range(2)])
-    task.lesson(**batch)["loss"].backward()
-    for parameter_name, parameter in task.lesson.named_parameters():
+    task.module(**batch)["loss"].backward()
+    for parameter_name, parameter in task.module.named_parameters():
         assert (parameter.grad is not None) == (trainable.part_of(parameter_name, task.parts) is not None)
     assert all(counts.values())
 
@@ -269,7 +269,7 @@ def test_a_sample_follows_from_its_number(trained):
 
 @pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder"])
 def test_a_run_that_goes_on_equals_one_that_was_not_stopped(name, tmp_path):
-    recipe = toy(name, tmp_path, steps=3, checkpoint_every=2)
+    recipe = toy(name, tmp_path, steps=3, save_steps=2)
     path = train(recipe, tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     shutil.rmtree(tmp_path / "stopped" / "checkpoint-3")
@@ -318,7 +318,7 @@ def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
     for passes in (1, 4):
         recipe = toy("nano-low-res-encoder", tmp_path, global_batch=8, micro_batch=8 // passes, learning_rate=0.1)
         args = arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
-        trainer = StageTrainer(Line(), Stream(Same(passes)), recipe, args)
+        trainer = StageTrainer(Line(), MicroBatchStream(Same(passes)), recipe, args)
         trainer.train()
         logs.append([entry for entry in trainer.state.log_history if "loss" in entry])
     for whole, cut in zip(*logs, strict=True):

@@ -64,12 +64,12 @@ def encode(processor, messages, **kwargs):
     return processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt", **kwargs)
 
 
-def test_label_mask_covers_answers_and_their_end(processor, picture):
-    image = {"type": "image", "image": picture(0)}
+def test_label_mask_covers_answers_and_their_end(processor, image):
+    part = {"type": "image", "image": image(0)}
     messages = [
-        turn("user", image, text("Hi")),
+        turn("user", part, text("Hi")),
         turn("assistant", "Ho."),
-        turn("user", image, text("And?")),
+        turn("user", part, text("And?")),
         turn("assistant", "Yes."),
     ]
     inputs = encode(processor, messages, return_assistant_tokens_mask=True)
@@ -77,18 +77,18 @@ def test_label_mask_covers_answers_and_their_end(processor, picture):
     assert processor.decode(spoken) == "Ho.<eos>Yes.<eos>"
 
 
-def test_bos_stands_once_at_the_front(processor, picture):
-    inputs = encode(processor, [turn("user", {"type": "image", "image": picture(0)}, text("Hi"))])
+def test_bos_stands_once_at_the_front(processor, image):
+    inputs = encode(processor, [turn("user", {"type": "image", "image": image(0)}, text("Hi"))])
     ids = inputs["input_ids"][0]
     assert ids[0] == processor.tokenizer.bos_token_id
     assert (ids == processor.tokenizer.bos_token_id).sum() == 1
 
 
-def test_one_row_of_pixels_per_picture_and_one_token_per_visual_token(processor, picture):
+def test_one_row_of_pixels_per_picture_and_one_token_per_visual_token(processor, image):
     prompts = ["<image>\nWhat?", "No picture.", "<image><image> Both?"]
-    pictures = [picture(seed) for seed in range(3)]
-    for images in (pictures, [[pictures[0]], [], pictures[1:]]):
-        inputs = processor(text=list(prompts), images=images, padding=True, return_tensors="pt")
+    images = [image(seed) for seed in range(3)]
+    for given in (images, [[images[0]], [], images[1:]]):
+        inputs = processor(text=list(prompts), images=given, padding=True, return_tensors="pt")
         tokens = processor.num_image_tokens
         assert tokens == (4 if processor.grid_size == 1 else 20)
         assert (inputs["input_ids"] == processor.image_token_id).sum(-1).tolist() == [tokens, 0, 2 * tokens]
@@ -101,31 +101,31 @@ def test_no_pictures_no_pixels(processor):
     assert set(processor(text="Hi", return_tensors="pt")) == {"input_ids", "attention_mask"}
 
 
-def test_placeholders_and_pictures_must_agree(processor, picture):
+def test_placeholders_and_pictures_must_agree(processor, image):
     with pytest.raises(ValueError, match="2 placeholders <image> in the text, but 1 pictures"):
-        processor(text="<image><image>", images=[picture(0)])
+        processor(text="<image><image>", images=[image(0)])
     with pytest.raises(ValueError, match="1 placeholders <image> in the text, but 0 pictures"):
         processor(text="<image>")
     with pytest.raises(ValueError, match=r"Mismatch in `image` token count"):
-        processor(text="<image>", images=picture(0), truncation=True, max_length=2)
+        processor(text="<image>", images=image(0), truncation=True, max_length=2)
 
 
-def test_what_servers_ask_for(processor, picture):
+def test_what_servers_ask_for(processor, image):
     counts = processor._get_num_multimodal_tokens(image_sizes=[(30, 40), (500, 20)])
     assert counts["num_image_tokens"] == [processor.num_image_tokens] * 2
     assert counts["num_image_patches"] == [1, 1]
     assert processor.image_token == "<image>"
-    pixels = processor.image_processor([picture(0)], return_tensors="pt")
+    pixels = processor.image_processor([image(0)], return_tensors="pt")
     assert processor.replace_image_token(pixels, image_idx=0) == "<image>" * processor.num_image_tokens
     assert {"input_ids", "pixel_values", "high_res_pixel_values"} <= set(processor.model_input_names)
 
 
-def test_saved_equals_loaded(processor, picture, tmp_path):
+def test_saved_equals_loaded(processor, image, tmp_path):
     processor.save_pretrained(tmp_path)
     loaded = AutoProcessor.from_pretrained(tmp_path)
     assert type(loaded) is MiniGeminiProcessor
     assert loaded.to_dict() == processor.to_dict()
-    messages = [turn("user", {"type": "image", "image": picture(0)}, text("Hi"))]
+    messages = [turn("user", {"type": "image", "image": image(0)}, text("Hi"))]
     ours, theirs = encode(processor, messages), encode(loaded, messages)
     assert set(ours) == set(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -153,8 +153,8 @@ def test_the_space_behind_a_picture_may_belong_to_its_replacement(monkeypatch, m
     processor = MiniGeminiProcessor.from_pretrained(
         tmp_path
     )  # loaded, Llama's tokenizer opens no text behind a picture
-    pictures = [Image.new("RGB", (20, 30)), Image.new("RGB", (30, 20))]
-    content = [*({"type": "image", "image": picture} for picture in pictures), {"type": "text", "text": "Which?"}]
+    images = [Image.new("RGB", (20, 30)), Image.new("RGB", (30, 20))]
+    content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": "Which?"}]
 
     def tokens() -> list[int]:
         return processor.apply_chat_template(

@@ -24,9 +24,9 @@ SHARDED = ROOT / "tests" / "fsdp_on_cpu.py"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, picture):
+def data(tmp_path_factory, image):
     """Two rows of three with a picture: batches of text alone, of pictures alone, and mixed ones."""
-    return write_data(tmp_path_factory.mktemp("data"), picture)
+    return write_data(tmp_path_factory.mktemp("data"), image)
 
 
 def start(base: Path, data: Path, folder: Path, program: Path = WORLD, **changes) -> subprocess.Popen:
@@ -58,7 +58,7 @@ def test_two_processes_learn_what_one_does(tiny_checkpoint, data, tmp_path, chan
 
 
 def test_two_processes_are_killed_and_go_on_as_one(tiny_checkpoint, data, tmp_path):
-    changes = {"steps": 40, "checkpoint_every": 1}
+    changes = {"steps": 40, "save_steps": 1}
     train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     folder = tmp_path / "two"
     process = start(tiny_checkpoint, data, folder, **changes)
@@ -85,7 +85,7 @@ def test_what_one_has_begun_two_end(tiny_checkpoint, data, tmp_path):
 @pytest.mark.parametrize("changes", [{}, {"adapter": "lora", "lora_dropout": 0.0, "lora_alpha": 8}], ids=str)
 def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_path, changes):
     """FSDP2, stopped on the way. It is what `examples/accelerate/fsdp2.yaml` asks for, on CPUs."""
-    changes = {"steps": 40, "checkpoint_every": 4, **changes}
+    changes = {"steps": 40, "save_steps": 4, **changes}
     one = train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     folder = tmp_path / "two"
     process = start(tiny_checkpoint, data, folder, program=SHARDED, **changes)

@@ -24,7 +24,7 @@ from minigemini.data.readers import (
     write_parquet,
     write_tar,
 )
-from minigemini.data.schema import Fault, SampleError, from_published
+from minigemini.data.schema import SampleError, SampleIssue, from_published
 
 
 def encoded(seed: int, kind: str) -> bytes:
@@ -66,7 +66,7 @@ def samples(root):
 
 def inlined(sample):
     """A sample with its pictures as bytes."""
-    return [p if isinstance(p, bytes) else p.read_bytes() for p in sample.pictures]
+    return [p if isinstance(p, bytes) else p.read_bytes() for p in sample.images]
 
 
 def write_list(path: Path, **kwargs) -> Path:
@@ -108,14 +108,14 @@ def test_any_row_in_any_order(kind, block, root, samples, tmp_path, monkeypatch)
     monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
     reader = pickle.loads(pickle.dumps(READERS[kind](tmp_path, root, samples)))
     assert len(reader) == len(samples)
-    assert reader.pictures.tolist() == [len(sample.pictures) for sample in samples]
+    assert reader.images.tolist() == [len(sample.images) for sample in samples]
     rows = list(range(len(samples)))
     random.Random(0).shuffle(rows)
     for row in rows:
         ours, theirs = reader[row], samples[row]
         assert (ours.id, ours.source, ours.messages) == (theirs.id, theirs.source, theirs.messages)
         assert inlined(ours) == inlined(theirs)
-        assert isinstance(next(iter(ours.pictures), b""), bytes) is (kind in ("parquet", "tar") or not ours.pictures)
+        assert isinstance(next(iter(ours.images), b""), bytes) is (kind in ("parquet", "tar") or not ours.images)
         text = sum(len(part.get("text", "")) for message in ours.messages for part in message["content"])
         assert text < reader.text_bytes[row] < 6 * text + 900
     with pytest.raises(IndexError):
@@ -196,7 +196,7 @@ def test_media_of_others_in_a_tar_are_not_left_out_in_silence(tmp_path):
     reader = TarReader([tmp_path / "x.tar"])
     with pytest.raises(SampleError, match=r"a/0\.jpg: pictures are called KEY\.0\.jpg") as caught:
         reader[0]
-    assert (caught.value.fault, caught.value.id) == (Fault.UNREAD_MEDIA, "0")
+    assert (caught.value.issue, caught.value.id) == (SampleIssue.UNREAD_MEDIA, "0")
     assert reader[1].id == "1"
 
 
@@ -292,10 +292,10 @@ def test_faulty_records_keep_their_rows(tmp_path):
     reader = JsonLinesReader(tmp_path / "x.jsonl")
     assert len(reader) == 4
     assert reader[3].id == "r0"
-    for row, fault in ((1, Fault.NOT_JSON), (2, Fault.MALFORMED)):
+    for row, issue in ((1, SampleIssue.NOT_JSON), (2, SampleIssue.MALFORMED)):
         with pytest.raises(SampleError) as caught:
             reader[row]
-        assert (caught.value.fault, caught.value.id, caught.value.source) == (fault, f"row {row}", "x.jsonl")
+        assert (caught.value.issue, caught.value.id, caught.value.source) == (issue, f"row {row}", "x.jsonl")
 
 
 def test_a_long_list_is_not_held_in_memory(tmp_path, monkeypatch):

@@ -99,7 +99,7 @@ def save_adapter(folder: Path) -> None:
 def test_command(command, tmp_path, monkeypatch):
     trained = []
     # Hours: test_pretraining.py and test_ablation.py have them.
-    monkeypatch.setattr(training_pipeline, "train_chain", lambda *given: trained.append(given))
+    monkeypatch.setattr(training_pipeline, "train_pipeline", lambda *given: trained.append(given))
     monkeypatch.setattr(ablation_run, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
         save_adapter(tmp_path / "my-adapter")

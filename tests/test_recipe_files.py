@@ -147,9 +147,9 @@ def test_the_command_line_refuses_in_one_line(words, message):
     assert message in done.stderr
 
 
-def test_a_file_is_trained(tiny_checkpoint, picture, tmp_path, monkeypatch):
+def test_a_file_is_trained(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_data(tmp_path, picture, rows=4)
+    write_data(tmp_path, image, rows=4)
     text = f"recipe: MGM-7B-align\nbase: {tiny_checkpoint}\ndata: captions.json@.\nglobal_batch: 2\nmicro_batch: 1"
     done = train(written(tmp_path, f"{text}\nworkers: 0\n"), "steps=2")
     assert done.exit_code == 0, done.stderr

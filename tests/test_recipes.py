@@ -11,21 +11,21 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
-from minigemini.io.connector import save_small_parts
+from minigemini.io.connector import save_connector
 from minigemini.training.batches import steps_of
 from minigemini.training.build_model import build, configure
 from minigemini.training.published_recipes import (
     FIGURES,
     PUBLISHED_RECIPES,
     RECIPES,
+    default_folder,
     find_recipe,
-    how_to_make,
-    usual_folder,
+    how_to_obtain,
 )
 from minigemini.training.recipe import DataPart, Recipe
 from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError, parse_settings
-from minigemini_models.nano.nano_recipes import CHAINS
+from minigemini_models.nano.nano_recipes import PIPELINES
 
 CPU = torch.device("cpu")
 FAMILIES = {
@@ -44,7 +44,7 @@ def bases(make_model, make_processor, tmp_path_factory):
         folders[size] = tmp_path_factory.mktemp(size)
         model.save_pretrained(folders[size])
         make_processor(model.config).save_pretrained(folders[size])
-        save_small_parts(model, folders[size] / "stage1.safetensors", base=str(folders[size]))
+        save_connector(model, folders[size] / "stage1.safetensors", base=str(folders[size]))
     return folders
 
 
@@ -67,7 +67,7 @@ def test_every_recipe_builds(name, bases):
         parts |= {"language model"} | ({"head"} if size != "2B" else set())
     assert set(built.trained) == parts
     assert built.base == str(bases[size])
-    trains = [p for p in built.lesson.parameters() if p.requires_grad]
+    trains = [p for p in built.module.parameters() if p.requires_grad]
     assert all(p.dtype == torch.float32 for p in trains)
     assert sum(p.numel() for p in trains) == sum(built.trained.values())
     assert (
@@ -76,7 +76,7 @@ def test_every_recipe_builds(name, bases):
         == (20 if name.split("MGM-")[1].split("-", 1)[1] == "HD-instruct" else 4)
     )
     assert built.processor.image_processor.do_pad != recipe.crop
-    built.lesson.train()
+    built.module.train()
     assert not built.model.model.high_res_vision_tower.training
     assert not any(module.training for module in built.model.model.vision_tower.modules())
 
@@ -88,7 +88,7 @@ def test_figures_are_the_papers():
     assert RECIPES["MGM-34B-HD-instruct"].learning_rate == RECIPES["MGM-8x7B-instruct"].learning_rate == 1e-5
     assert RECIPES["MGM-13B-HD-instruct"].max_length == 4096
     for recipe in PUBLISHED_RECIPES.values():
-        assert (recipe.schedule, recipe.warmup_share, recipe.weight_decay, recipe.epochs) == ("cosine", 0.03, 0, 1)
+        assert (recipe.schedule, recipe.warmup_ratio, recipe.weight_decay, recipe.epochs) == ("cosine", 0.03, 0, 1)
     assert RECIPES["MGM-7B-HD-instruct"].base == RECIPES["MGM-7B-instruct"].base  # of the normal model's stage 1
 
 
@@ -98,7 +98,7 @@ def test_the_geometry_of_an_hd_recipe_is_the_published_one():
     assert config.high_res_size == PUBLISHED["MGM-7B-HD"].config().high_res_size
     again = configure(RECIPES["MGM-7B-HD-instruct"], config)
     assert again.high_res_size == 1536  # it is HD already
-    normal = configure(replace(RECIPES["MGM-7B-instruct"], geometry="normal"), again)
+    normal = configure(replace(RECIPES["MGM-7B-instruct"], tiling="normal"), again)
     assert (normal.high_res_size, normal.num_image_tokens) == (768, 576)
 
 
@@ -142,7 +142,7 @@ def test_what_is_given_says_how_long_a_run_is():
         ("crop=yes", "crop is 'yes'; give true or false"),
         ("stage=both", "stage is 'both'; give one of align, instruct"),
         ("steps=0", "steps is 0; give more than 0"),
-        ("warmup_share=3", "warmup_share is 3.0; give a share"),
+        ("warmup_ratio=3", "warmup_ratio is 3.0; give a share"),
         ("row_length=10", "do not fit into rows of 10"),
         ("chat_format=latin", "chat_format 'latin' is unknown; use"),
         ("data=", "no data; give data=FILE"),
@@ -166,18 +166,18 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 
 def test_a_missing_base_says_how_to_make_it():
-    assert how_to_make("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
-    assert how_to_make("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
-    assert how_to_make("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
-    assert how_to_make(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
-    assert how_to_make("elsewhere") is None
+    assert how_to_obtain("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
+    assert how_to_obtain("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
+    assert how_to_obtain("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
+    assert how_to_obtain(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
+    assert how_to_obtain("elsewhere") is None
     with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
         build(RECIPES["MGM-7B-align"], CPU)
 
 
 def test_a_recipe_has_its_usual_folder():
-    assert str(usual_folder("MGM-7B-align")) == "runs/MGM-7B-align"
-    assert RECIPES["nano-align"].base == f"{usual_folder('nano-mining')}/model"
+    assert str(default_folder("MGM-7B-align")) == "runs/MGM-7B-align"
+    assert RECIPES["nano-align"].base == f"{default_folder('nano-mining')}/model"
 
 
 def test_an_unknown_recipe_names_the_nearest():
@@ -219,17 +219,17 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
 def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*CHAINS, "ablation", *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PIPELINES, "ablation", *RECIPES]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
     assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, picture, tmp_path, monkeypatch):
+def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, image, tmp_path, monkeypatch):
     """The recipe has thousands of steps; thirty samples four times are sixteen of eight."""
     monkeypatch.chdir(tmp_path)
-    write_data(tmp_path, picture, rows=30)
+    write_data(tmp_path, image, rows=30)
     words = [f"base={tiny_checkpoint}", "data=chat.json@.", "global_batch=8", "micro_batch=8", "workers=0", "epochs=4"]
     plan = CliRunner().invoke(app, ["train", "nano-instruct", *words, "--plan"], catch_exceptions=False)
     assert plan.exit_code == 0, plan.stderr
@@ -238,18 +238,18 @@ def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, picture, tmp_path, mon
     assert "samples of an epoch 30; epochs=4" in said
 
 
-def test_data_without_their_folder_are_refused(tiny_checkpoint, picture, tmp_path, monkeypatch):
+def test_data_without_their_folder_are_refused(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_data(tmp_path, picture, rows=4)
+    write_data(tmp_path, image, rows=4)
     words = [f"base={tiny_checkpoint}", "data=captions.json", "global_batch=2", "micro_batch=1", "workers=0"]
     done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words], catch_exceptions=False)
     assert done.exit_code == 2
     assert "give data=captions.json@FOLDER" in done.stderr
 
 
-def test_the_command_line_trains(tiny_checkpoint, picture, tmp_path, monkeypatch):
+def test_the_command_line_trains(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_data(tmp_path, picture, rows=4)
+    write_data(tmp_path, image, rows=4)
     words = [f"base={tiny_checkpoint}", "data=captions.json@.", "global_batch=2", "micro_batch=1", "workers=0"]
     done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words, "steps=2"], catch_exceptions=False)
     assert done.exit_code == 0, done.stderr

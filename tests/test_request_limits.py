@@ -9,7 +9,7 @@ import pytest
 from minigemini.serving.api_errors import LONGEST_MESSAGE, LONGEST_NAME, ApiError
 from minigemini.serving.json_body import MAX_FIELDS, MAX_ITEMS, MAX_NAME_CHARS
 from minigemini.serving.protocol import ChatRequest, ImageRequest, read_request
-from minigemini.serving.request_queue import Gate
+from minigemini.serving.request_queue import RequestQueue
 
 TEXT = 200_000
 
@@ -135,7 +135,7 @@ def test_errors_are_cut_and_in_one_line_wherever_they_come_from():
 
 
 def test_the_bodies_of_all_requests_together_are_bounded():
-    gate = Gate(1, 9, max_bytes=100)
+    gate = RequestQueue(1, 9, max_bytes=100)
     with gate.place() as first:
         first(60)
         with gate.place() as second:

@@ -72,7 +72,7 @@ def test_requests_that_do_not_fit_are_refused(processor, messages, arguments, me
         processor.apply_chat_template(messages, **arguments)
 
 
-def labelled(processor, messages, **arguments):
+def labeled(processor, messages, **arguments):
     return processor.apply_chat_template(
         messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **arguments
     )
@@ -96,23 +96,23 @@ def cut_to(max_length: int) -> dict:
 def test_no_labels_are_lost_silently(processor, tokenizer, monkeypatch, side, max_length, enough, message):
     monkeypatch.setattr(tokenizer, "truncation_side", side)
     with pytest.raises(ValueError, match=message):
-        labelled(processor, LONG, **cut_to(max_length))
-    kept = labelled(processor, LONG, **cut_to(enough))
+        labeled(processor, LONG, **cut_to(max_length))
+    kept = labeled(processor, LONG, **cut_to(enough))
     assert sum(kept["assistant_masks"][0]) == 5  # one answer and one token of the other
 
 
 def test_a_template_that_marks_nothing_is_refused(processor):
     bare = processor.chat_template.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
     assert bare != processor.chat_template
-    assert labelled(processor, [user("Hi")], chat_template=bare)["assistant_masks"] == [[0] * 11]
+    assert labeled(processor, [user("Hi")], chat_template=bare)["assistant_masks"] == [[0] * 11]
     with pytest.raises(ValueError, match=r"conversation 1: 0 of 1 .* \{% generation %\}"):
-        labelled(processor, [[user("Hi")], [user("Hi"), HO]], chat_template=bare)
+        labeled(processor, [[user("Hi")], [user("Hi"), HO]], chat_template=bare)
 
 
 @pytest.mark.parametrize("tensors", ["pt", "np", None])
 def test_a_batch_keeps_its_labels(processor, tensors):
     batch = [[user("Hi"), HO], LONG, [user("Hi"), HO, HO]]
-    inputs = labelled(processor, batch, return_tensors=tensors, processor_kwargs={"padding": True})
+    inputs = labeled(processor, batch, return_tensors=tensors, processor_kwargs={"padding": True})
     assert [sum(row) for row in inputs["assistant_masks"]] == [4, 8, 8]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minigemini.modeling.resizing import fit, look_up, shrink
+from minigemini.modeling.resizing import fit, shrink, to_normalized
 
 SHAPES = [(97, 61), (61, 97), (40, 40), (64, 9), (9, 64), (2, 1), (1, 90), (200, 64), (64, 200)]
 COLOUR = (122, 116, 104)
@@ -15,35 +15,35 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def padded(picture: Image.Image) -> Image.Image:
-    side = max(picture.size)
+def padded(image: Image.Image) -> Image.Image:
+    side = max(image.size)
     square = Image.new("RGB", (side, side), COLOUR)
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
 
 
 @pytest.mark.parametrize("resample", list(Image.Resampling))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_and_resizing(shape, resample):
-    picture = noise(*shape)
-    assert fit(picture, None, COLOUR, resample) == padded(picture)
+    image = noise(*shape)
+    assert fit(image, None, COLOUR, resample) == padded(image)
     for side_px in (7, 64, 150):
-        expected = padded(picture).resize((side_px, side_px), resample)
-        assert fit(picture, side_px, COLOUR, resample).tobytes() == expected.tobytes()
+        expected = padded(image).resize((side_px, side_px), resample)
+        assert fit(image, side_px, COLOUR, resample).tobytes() == expected.tobytes()
 
 
 def test_without_padding_the_shorter_side_is_resized():
     assert fit(noise(97, 61), 30, None, Image.Resampling.BICUBIC).size == (47, 30)
     assert fit(noise(61, 97), 30, None, Image.Resampling.BICUBIC).size == (30, 47)
-    picture = noise(20, 10)
-    assert fit(picture, None, None, Image.Resampling.BICUBIC) is picture
+    image = noise(20, 10)
+    assert fit(image, None, None, Image.Resampling.BICUBIC) is image
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_looking_up(dtype):
     table = (100 * np.random.default_rng(0).random((3, 256))).astype(dtype)
     image = np.asarray(noise(31, 17)).transpose(2, 0, 1)
-    values = look_up(image, table)
+    values = to_normalized(image, table)
     assert values.dtype == dtype
     assert np.array_equal(values, np.stack([table[channel][image[channel]] for channel in range(3)]))
 

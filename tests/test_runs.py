@@ -21,7 +21,7 @@ from training_world import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minigemini.conversion import Geometry, assemble
-from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyFaultsError
+from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyBadSamplesError
 from minigemini.inference import Engine
 from minigemini.io import folder_lock
 from minigemini.io.atomic_write import is_full_disk
@@ -29,7 +29,7 @@ from minigemini.io.folder_lock import FolderInUseError
 from minigemini.io.hashes import SUMS, read_sums
 from minigemini.io.merging import merge
 from minigemini.training import checkpointing
-from minigemini.training.checkpointing import DamagedError, newest_whole
+from minigemini.training.checkpointing import DamagedFileError, newest_complete
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
@@ -47,8 +47,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, picture):
-    return write_data(tmp_path_factory.mktemp("data"), picture)
+def data(tmp_path_factory, image):
+    return write_data(tmp_path_factory.mktemp("data"), image)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def same_end(folder: Path, other: Path, step: int) -> None:
 
 # Killed
 
-LONG = {"steps": 24, "checkpoint_every": 1, "adapter": "lora", "lora_dropout": 0.3, "micro_batch": 2, "workers": 1}
+LONG = {"steps": 24, "save_steps": 1, "adapter": "lora", "lora_dropout": 0.3, "micro_batch": 2, "workers": 1}
 """Dropout, so that random numbers matter; accumulation; a worker; epochs of five steps."""
 
 
@@ -119,7 +119,7 @@ def newest_step(folder: Path) -> int:
 
 
 def test_ctrl_c_finishes_the_step_saves_and_goes_on(tiny_checkpoint, data, recipe, tmp_path):
-    changes = {"steps": 12, "checkpoint_every": 100}
+    changes = {"steps": 12, "save_steps": 100}
     train(recipe(**changes), tmp_path / "whole")
     folder = tmp_path / "stopped"
     process = start(tiny_checkpoint, data, folder, **changes)
@@ -136,7 +136,7 @@ def test_ctrl_c_finishes_the_step_saves_and_goes_on(tiny_checkpoint, data, recip
 def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tiny_checkpoint, data, recipe, tmp_path):
     """RLIMIT_FSIZE: no file may grow beyond 200 KiB, and the optimiser's state would."""
     folder = tmp_path / "full"
-    process = start(tiny_checkpoint, data, folder, limit="ulimit -f 200", checkpoint_every=1)
+    process = start(tiny_checkpoint, data, folder, limit="ulimit -f 200", save_steps=1)
     _, said = process.communicate()
     assert "checkpoint 1 not written" in said
     assert "checkpoint 5 not written" in said
@@ -163,13 +163,13 @@ def test_another_error_stops_the_run_and_is_not_called_a_full_disk(recipe, tmp_p
     folder.mkdir()
     (folder / ".checkpoint-1.partial").write_text("a file, where a checkpoint's folder would be made")
     with pytest.raises(OSError, match=r"checkpoint-1\.partial"):
-        train(recipe(checkpoint_every=1), folder)
+        train(recipe(save_steps=1), folder)
     assert "the run goes on" not in capsys.readouterr().err
 
 
 def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_lock, "PATIENCE_SECONDS", 0.1)
-    changes = {"steps": 24, "checkpoint_every": 1, "workers": 1}
+    changes = {"steps": 24, "save_steps": 1, "workers": 1}
     train(recipe(**changes), tmp_path / "alone")
     folder = tmp_path / "run"
     process = start(tiny_checkpoint, data, folder, **changes)
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, rec
     assert "checkpoint-5" in said
     assert "the one before it is taken" in said
     same_end(folder, finished, 5)
-    checkpointing.check(folder / "checkpoint-5")
+    checkpointing.verify(folder / "checkpoint-5")
 
 
 def test_without_a_whole_checkpoint_the_run_stops(finished, recipe, tmp_path):
@@ -228,10 +228,10 @@ def test_without_a_whole_checkpoint_the_run_stops(finished, recipe, tmp_path):
     shutil.copytree(finished, folder)
     for checkpoint in checkpointing.checkpoints(folder):
         (checkpoint / "trained.safetensors").write_bytes(b"")
-    with pytest.raises(DamagedError, match="no checkpoint is whole"):
+    with pytest.raises(DamagedFileError, match="no checkpoint is whole"):
         train(recipe(), folder)
-    with pytest.raises(DamagedError):
-        newest_whole(folder)
+    with pytest.raises(DamagedFileError):
+        newest_complete(folder)
 
 
 def test_a_finished_run_trains_nothing_more(finished, recipe, tmp_path):
@@ -304,12 +304,12 @@ def test_experts_are_balanced_where_the_base_says_so(make_model, make_processor,
         assert first[name]["loss"] == pytest.approx(first["0-4"]["loss"] + balance, abs=0.1)
 
 
-def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, picture, tmp_path):
-    broken = write_data(tmp_path, picture, broken=20)
-    train(tiny_recipe(tiny_checkpoint, broken, max_faulty_share=1.0), tmp_path / "borne")
+def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
+    broken = write_data(tmp_path, image, broken=20)
+    train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=1.0), tmp_path / "borne")
     assert "| unreadable picture |" in (tmp_path / "borne" / "report.md").read_text()
-    with pytest.raises(TooManyFaultsError, match="samples are faulty"):
-        train(tiny_recipe(tiny_checkpoint, broken, max_faulty_share=2 / FEWEST_SAMPLES), tmp_path / "stopped")
+    with pytest.raises(TooManyBadSamplesError, match="samples are faulty"):
+        train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=2 / FEWEST_SAMPLES), tmp_path / "stopped")
 
 
 # Results

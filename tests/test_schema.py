@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minigemini.data.schema import Fault, SampleError, from_published, from_record
+from minigemini.data.schema import SampleError, SampleIssue, from_published, from_record
 
 ROOT = Path("/pictures")
 IMAGE = {"type": "image"}
@@ -23,7 +23,7 @@ def published(*values, image="a/b.jpg", speakers=("human", "gpt"), **fields):
 
 def test_a_published_record():
     sample = from_published(published("What?\n<image>", "A cat.", " And? ", " A dog. "), "coco", ROOT)
-    assert (sample.id, sample.source, sample.pictures) == ("7", "coco", (ROOT / "a/b.jpg",))
+    assert (sample.id, sample.source, sample.images) == ("7", "coco", (ROOT / "a/b.jpg",))
     assert [(m["role"], m["content"]) for m in sample.messages] == [
         ("user", [IMAGE, text("What?")]),
         ("assistant", [text("A cat.")]),
@@ -35,48 +35,60 @@ def test_a_published_record():
 def test_pictures_of_a_list_stand_in_the_order_of_their_tags():
     record = published("<image>\n<image> Which?", "This.", "<image>", "No.", image=["1.png", "2.png", "3.png"])
     sample = from_published(record, "s", ROOT)
-    assert [path.name for path in sample.pictures] == ["1.png", "2.png", "3.png"]
+    assert [path.name for path in sample.images] == ["1.png", "2.png", "3.png"]
     assert [m["content"] for m in sample.messages[::2]] == [[IMAGE, IMAGE, text("Which?")], [IMAGE]]
 
 
 @pytest.mark.parametrize("image", [None, [], ""])
 def test_text_alone_needs_no_folder(image):
     sample = from_published(published("Hello", "Hi.", image=image, id=12), "s", None)
-    assert (sample.id, sample.pictures) == ("12", ())
+    assert (sample.id, sample.images) == ("12", ())
 
 
 FAULTY = {
-    "no record": ("text", Fault.MALFORMED, "object with an id"),
-    "no id": (published("<image>", "a", id=""), Fault.MALFORMED, "object with an id"),
-    "no turns": (published(), Fault.MALFORMED, "conversations is not a list of at least one"),
-    "a turn without text": (published("<image>", None), Fault.MALFORMED, "turn 2"),
-    "an unknown speaker": (published("<image>", "a", speakers=("human", "bot")), Fault.UNKNOWN_SPEAKER, "2 is from 'b"),
-    "answers alone": (published("q", "a", image=None, speakers=("gpt", "human")), Fault.ROLE_ORDER, "assistant, user"),
-    "no last answer": (published("<image>", "a", "b"), Fault.ROLE_ORDER, "user, assistant, user"),
-    "an empty answer": (published("<image>", " \n"), Fault.EMPTY_ANSWER, "message 2"),
-    "an empty question": (published(" ", "a", image=None), Fault.EMPTY_QUESTION, "message 1"),
-    "a dangling tag": (published("<image>", "a", image=None), Fault.DANGLING_TAG, "1 image tags, but 0 pictures"),
-    "two tags": (published("<image>", "a", "<image>", "b"), Fault.DANGLING_TAG, "2 image tags, but 1 pictures"),
-    "no tag": (published("q", "a"), Fault.SURPLUS_PICTURE, "0 image tags, but 1 pictures"),
-    "a tag in an answer": (published("<image>", "an <image>"), Fault.TAG_IN_ANSWER, "message 2 is the assistant's"),
-    "an image that is a number": (published("<image>", "a", image=3), Fault.MALFORMED, "image is 3"),
-    "a path that is a number": (published("<image>", "a", image=[3]), Fault.MALFORMED, "a picture is 3"),
-    "a path upwards": (published("<image>", "a", image="a/../../b"), Fault.UNSAFE_PATH, "'a/../../b'"),
-    "a path from the root": (published("<image>", "a", image="/etc/passwd"), Fault.UNSAFE_PATH, "'/etc/passwd'"),
+    "no record": ("text", SampleIssue.MALFORMED, "object with an id"),
+    "no id": (published("<image>", "a", id=""), SampleIssue.MALFORMED, "object with an id"),
+    "no turns": (published(), SampleIssue.MALFORMED, "conversations is not a list of at least one"),
+    "a turn without text": (published("<image>", None), SampleIssue.MALFORMED, "turn 2"),
+    "an unknown speaker": (
+        published("<image>", "a", speakers=("human", "bot")),
+        SampleIssue.UNKNOWN_SPEAKER,
+        "2 is from 'b",
+    ),
+    "answers alone": (
+        published("q", "a", image=None, speakers=("gpt", "human")),
+        SampleIssue.ROLE_ORDER,
+        "assistant, user",
+    ),
+    "no last answer": (published("<image>", "a", "b"), SampleIssue.ROLE_ORDER, "user, assistant, user"),
+    "an empty answer": (published("<image>", " \n"), SampleIssue.EMPTY_ANSWER, "message 2"),
+    "an empty question": (published(" ", "a", image=None), SampleIssue.EMPTY_QUESTION, "message 1"),
+    "a dangling tag": (published("<image>", "a", image=None), SampleIssue.DANGLING_TAG, "1 image tags, but 0 pictures"),
+    "two tags": (published("<image>", "a", "<image>", "b"), SampleIssue.DANGLING_TAG, "2 image tags, but 1 pictures"),
+    "no tag": (published("q", "a"), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 pictures"),
+    "a tag in an answer": (
+        published("<image>", "an <image>"),
+        SampleIssue.TAG_IN_ANSWER,
+        "message 2 is the assistant's",
+    ),
+    "an image that is a number": (published("<image>", "a", image=3), SampleIssue.MALFORMED, "image is 3"),
+    "a path that is a number": (published("<image>", "a", image=[3]), SampleIssue.MALFORMED, "a picture is 3"),
+    "a path upwards": (published("<image>", "a", image="a/../../b"), SampleIssue.UNSAFE_PATH, "'a/../../b'"),
+    "a path from the root": (published("<image>", "a", image="/etc/passwd"), SampleIssue.UNSAFE_PATH, "'/etc/passwd'"),
 }
 
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_faults_of_published_records(name):
-    record, fault, message = FAULTY[name]
+    record, issue, message = FAULTY[name]
     with pytest.raises(SampleError, match=message) as caught:
         from_published(record, "mix", ROOT)
-    assert caught.value.fault is fault
+    assert caught.value.issue is issue
     if "object" not in message:
         assert (caught.value.id, caught.value.source) == ("7", "mix")
-        assert str(caught.value).startswith(f"mix: sample '7': {fault}: ")
+        assert str(caught.value).startswith(f"mix: sample '7': {issue}: ")
     again = pickle.loads(pickle.dumps(caught.value))
-    assert (str(again), again.fault) == (str(caught.value), fault)
+    assert (str(again), again.issue) == (str(caught.value), issue)
 
 
 def ours(*messages, **fields):
@@ -94,29 +106,39 @@ def test_a_record_of_ours():
         message("assistant", "A cat."),
     )
     sample = from_record(record, [b"png"], None)
-    assert (sample.source, sample.pictures) == ("lima", (b"png",))
+    assert (sample.source, sample.images) == ("lima", (b"png",))
     assert [m["content"] for m in sample.messages] == [[text("Be brief.")], [IMAGE, text("What?")], [text("A cat.")]]
-    assert from_record(record, ["x.png"], ROOT).pictures == (ROOT / "x.png",)
+    assert from_record(record, ["x.png"], ROOT).images == (ROOT / "x.png",)
 
 
 OUR_FAULTS = {
-    "no source": (ours(source=""), [], Fault.MALFORMED, "source is ''"),
-    "a message that is a text": (ours("hello"), [], Fault.MALFORMED, "message 1"),
-    "an unknown role": (ours(message("tool", "x")), [], Fault.UNKNOWN_SPEAKER, "from 'tool'"),
-    "a video": (ours(message("user", [{"type": "video"}])), [], Fault.UNREAD_MEDIA, "a part of type video"),
-    "another part": (ours(message("user", [{"type": "table"}])), [], Fault.MALFORMED, "neither an image nor a text"),
-    "a system message alone": (ours(message("system", "x")), [], Fault.ROLE_ORDER, "none"),
+    "no source": (ours(source=""), [], SampleIssue.MALFORMED, "source is ''"),
+    "a message that is a text": (ours("hello"), [], SampleIssue.MALFORMED, "message 1"),
+    "an unknown role": (ours(message("tool", "x")), [], SampleIssue.UNKNOWN_SPEAKER, "from 'tool'"),
+    "a video": (ours(message("user", [{"type": "video"}])), [], SampleIssue.UNREAD_MEDIA, "a part of type video"),
+    "another part": (
+        ours(message("user", [{"type": "table"}])),
+        [],
+        SampleIssue.MALFORMED,
+        "neither an image nor a text",
+    ),
+    "a system message alone": (ours(message("system", "x")), [], SampleIssue.ROLE_ORDER, "none"),
     "a tag in the text": (
         ours(message("user", "<image>"), message("assistant", "x")),
         [],
-        Fault.MALFORMED,
+        SampleIssue.MALFORMED,
         "as a part",
     ),
-    "a path without a folder": (ours(message("user", [IMAGE])), ["x.png"], Fault.NO_FOLDER, "no folder of pictures"),
+    "a path without a folder": (
+        ours(message("user", [IMAGE])),
+        ["x.png"],
+        SampleIssue.NO_FOLDER,
+        "no folder of pictures",
+    ),
     "an image in a system message": (
         ours(message("system", [IMAGE]), message("user", "q"), message("assistant", "a")),
         [b"png"],
-        Fault.TAG_IN_ANSWER,
+        SampleIssue.TAG_IN_ANSWER,
         "the system's",
     ),
 }
@@ -124,7 +146,7 @@ OUR_FAULTS = {
 
 @pytest.mark.parametrize("name", OUR_FAULTS)
 def test_faults_of_our_records(name):
-    record, pictures, fault, words = OUR_FAULTS[name]
+    record, images, issue, words = OUR_FAULTS[name]
     with pytest.raises(SampleError, match=words) as caught:
-        from_record(record, pictures, None)
-    assert (caught.value.fault, caught.value.id) == (fault, "7")
+        from_record(record, images, None)
+    assert (caught.value.issue, caught.value.id) == (issue, "7")

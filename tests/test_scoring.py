@@ -5,7 +5,7 @@ import pytest
 from minigemini.evaluation.benchmarks.mmvet import wanted_words
 from minigemini.evaluation.scorers.choices import edit_distance, matched_option, nearest, parsed_choice, yes_or_no
 from minigemini.evaluation.scorers.numbers import extracted, in_kind, needs_no_judge, open_is_right
-from minigemini.evaluation.scorers.vqa import normalised, soft_accuracy
+from minigemini.evaluation.scorers.vqa import normalized, soft_accuracy
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from minigemini.evaluation.scorers.vqa import normalised, soft_accuracy
     ],
 )
 def test_vqa_normalises_as_the_challenge_does(said, expected):
-    assert normalised(said) == expected
+    assert normalized(said) == expected
 
 
 @pytest.mark.parametrize(("matching", "accuracy"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])

@@ -14,12 +14,12 @@ from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.serving.api_errors import ApiError
-from minigemini.serving.backends import Job
-from minigemini.serving.engine_backend import LocalBackend
-from minigemini.serving.request_queue import Gate
-from minigemini.serving.request_task import Work
+from minigemini.serving.backends import ChatJob
+from minigemini.serving.engine_backend import EngineBackend
+from minigemini.serving.request_queue import RequestQueue
+from minigemini.serving.request_task import RequestTask
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 from minigemini.serving.stop_strings import StopStrings
 
 SERVERS = ("minigemini", "uvicorn", "fastapi", "starlette", "asyncio")
@@ -33,7 +33,7 @@ def engine(tiny_checkpoint) -> Engine:
 @pytest.fixture(scope="module")
 def served(engine):
     settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500, queue=8, max_body_bytes=2**20, max_text_chars=5000)
-    with serving(House(settings, LocalBackend(engine, "tiny"))) as running:
+    with serving(ServerState(settings, EngineBackend(engine, "tiny"))) as running:
         yield running
 
 
@@ -64,9 +64,9 @@ def post(served: Served, **changes) -> httpx.Response:
 # Answers
 
 
-def test_an_answer_is_the_engine_s(served, engine, picture):
-    answer = complete(served, user("What is it?", data_uri(picture(1))))
-    expected = engine.ask(picture(1), "What is it?", Sampling(max_new_tokens=12))
+def test_an_answer_is_the_engine_s(served, engine, image):
+    answer = complete(served, user("What is it?", data_uri(image(1))))
+    expected = engine.ask(image(1), "What is it?", Sampling(max_new_tokens=12))
     assert answer.choices[0].message.content == expected.text
     assert answer.choices[0].finish_reason == "length"
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (expected.prompt_tokens, 12)
@@ -81,8 +81,8 @@ def test_an_answer_is_the_engine_s(served, engine, picture):
         {"stop": ["a", "\n"], "temperature": 1.0, "seed": 5, "max_completion_tokens": 80},
     ],
 )
-def test_streamed_is_whole(served, picture, wanted):
-    message = user("What is it?", data_uri(picture(2)), data_uri(picture(3), "gif"))
+def test_streamed_is_whole(served, image, wanted):
+    message = user("What is it?", data_uri(image(2)), data_uri(image(3), "gif"))
     whole = complete(served, message, **wanted)
     texts, reasons, usage = joined(
         complete(served, message, stream=True, stream_options={"include_usage": True}, **wanted)
@@ -95,13 +95,13 @@ def test_streamed_is_whole(served, picture, wanted):
         assert len(set(texts.values())) == len(texts)
 
 
-def test_a_conversation_goes_on(served, engine, picture):
-    message = user("What is it?", data_uri(picture(1)))
+def test_a_conversation_goes_on(served, engine, image):
+    message = user("What is it?", data_uri(image(1)))
     first = complete(served, message)
     again = complete(served, message, first.choices[0].message, {"role": "user", "content": "And why?"})
     from minigemini.inference import Conversation
 
-    talk = Conversation(engine, [picture(1)])
+    talk = Conversation(engine, [image(1)])
     talk.ask("What is it?", Sampling(max_new_tokens=12))
     assert again.choices[0].message.content == talk.ask("And why?", Sampling(max_new_tokens=12)).text
 
@@ -196,13 +196,13 @@ def test_streams_fail_before_they_begin(served):
         complete(served, {"role": "user", "content": "long " * 500}, stream=True)
 
 
-def test_all_pictures_together_keep_to_a_limit(engine, picture):
+def test_all_pictures_together_keep_to_a_limit(engine, image):
     settings = ServerSettings(max_total_pixels=2000)
     with (
-        serving(House(settings, LocalBackend(engine, "tiny"))) as small,
+        serving(ServerState(settings, EngineBackend(engine, "tiny"))) as small,
         pytest.raises(openai.BadRequestError) as caught,
     ):
-        complete(small, user("x", data_uri(picture(0)), data_uri(picture(1))))
+        complete(small, user("x", data_uri(image(0)), data_uri(image(1))))
     assert "picture 2" in caught.value.body["message"]
 
 
@@ -217,7 +217,7 @@ def test_every_route_but_health_wants_the_key(served, path):
 
 
 def test_without_a_key_only_localhost_is_answered(engine):
-    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"))) as running:
+    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as running:
         assert httpx.get(f"{running.url}/v1/models").status_code == 200
         assert httpx.get(f"{running.url}/v1/models", headers={"Host": "evil.example:8000"}).status_code == 403
 
@@ -232,7 +232,7 @@ def test_a_public_address_wants_a_key():
 
 def test_a_slow_body_is_not_waited_for(engine):
     settings = ServerSettings(body_seconds=0.3)
-    with serving(House(settings, LocalBackend(engine, "tiny"))) as running:
+    with serving(ServerState(settings, EngineBackend(engine, "tiny"))) as running:
         host, port = running.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), 10) as sock:
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -340,7 +340,7 @@ def test_what_was_accepted_is_finished(engine):
         answer = complete(running, {"role": "user", "content": "Much"}, **wanted)
         answers.append(joined(answer)[1][0] if seed % 2 == 0 else answer.choices[0].finish_reason)
 
-    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"))) as running:
+    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as running:
         threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
         for thread in threads:
             thread.start()
@@ -356,8 +356,8 @@ def test_what_was_accepted_is_finished(engine):
 
 def test_a_cancelled_answer_ends_the_model(engine):
     async def run() -> None:
-        backend = LocalBackend(engine, "tiny")
-        job = Job([{"role": "user", "content": "On"}], Sampling(max_new_tokens=500))
+        backend = EngineBackend(engine, "tiny")
+        job = ChatJob([{"role": "user", "content": "On"}], Sampling(max_new_tokens=500))
 
         async def read() -> None:
             async for _ in backend.answer(job):
@@ -375,7 +375,7 @@ def test_a_cancelled_answer_ends_the_model(engine):
 
 def test_a_slot_is_held_until_the_model_is_done_however_often_it_is_stopped():
     async def run() -> None:
-        gate, done = Gate(1, 1), asyncio.Event()
+        gate, done = RequestQueue(1, 1), asyncio.Event()
 
         async def events():
             try:
@@ -384,7 +384,7 @@ def test_a_slot_is_held_until_the_model_is_done_however_often_it_is_stopped():
             finally:
                 await done.wait()  # as for a thread that is still computing
 
-        work = Work(gate, events, set())
+        work = RequestTask(gate, events, set())
         for _ in range(3):  # who hangs up while an event is sent stops it more than once
             await asyncio.sleep(0.01)
             work.stop()
@@ -398,7 +398,7 @@ def test_a_slot_is_held_until_the_model_is_done_however_often_it_is_stopped():
 
 
 def test_the_gate_counts():
-    gate = Gate(1, 1)
+    gate = RequestQueue(1, 1)
     with gate.place(), gate.place():
         with pytest.raises(ApiError) as caught, gate.place():
             pass

@@ -28,16 +28,16 @@ from typer.testing import CliRunner
 from waiting import wait_until
 
 from minigemini.cli.app import app
-from minigemini.inference import Conversation, Drawing, DrawnPicture, Engine, Painter, Sampling
+from minigemini.inference import Conversation, Engine, GeneratedImage, GenerationSettings, ImageGenerator, Sampling
 from minigemini.inference import engine as engines
-from minigemini.inference.ocr import TextReader
+from minigemini.inference.ocr import RapidOcrEngine
 from minigemini.inference.prompts import Prompts
 from minigemini.inference.streaming import AnswerStream
 from minigemini.serving.chat_pipeline import NO_CAPTION
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.remote_backend import RemoteBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SIGN = EXAMPLES / "sign.png"
@@ -50,14 +50,16 @@ def engine(tiny_checkpoint) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory) -> Painter:
-    loaded = Painter.load(save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painters") / "tiny"), device="cpu")
+def painter(tmp_path_factory) -> ImageGenerator:
+    loaded = ImageGenerator.load(
+        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painters") / "tiny"), device="cpu"
+    )
     loaded.preset = replace(loaded.preset, steps=2)
     return loaded
 
 
 @pytest.fixture
-def patient(painter, monkeypatch) -> Painter:
+def patient(painter, monkeypatch) -> ImageGenerator:
     """The same, drawing for much longer than a test waits."""
     monkeypatch.setattr(painter, "preset", replace(painter.preset, steps=1000))
     return painter
@@ -66,7 +68,7 @@ def patient(painter, monkeypatch) -> Painter:
 @pytest.fixture(scope="module")
 def served(engine, painter):
     settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500, max_drawn_pixels=2**16)
-    with serving(House(settings, LocalBackend(engine, "tiny"), painter, TextReader())) as running:
+    with serving(ServerState(settings, EngineBackend(engine, "tiny"), painter, RapidOcrEngine())) as running:
         yield running
 
 
@@ -82,7 +84,7 @@ def behind(engine):
     verbatim = copy(engine)
     verbatim.__class__ = Verbatim
     settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500)
-    with serving(House(settings, LocalBackend(verbatim, "tiny"))) as running:
+    with serving(ServerState(settings, EngineBackend(verbatim, "tiny"))) as running:
         yield running
 
 
@@ -98,7 +100,9 @@ def front(served, behind, engine):
 
     prompts = Prompts(engine.processor, engine.model.config)
     backend = ToOurs([f"{behind.url}/v1"], "tiny", prompts, KEY)
-    house = House(replace(served.house.settings, concurrency=4), backend, served.house.painter, served.house.reader)
+    house = ServerState(
+        replace(served.house.settings, concurrency=4), backend, served.house.painter, served.house.reader
+    )
     with serving(house) as running:
         yield running
 
@@ -138,7 +142,7 @@ def test_a_picture_comes_beside_the_text(request, which, engine, painter, monkey
     assert (choice.message.content, choice.finish_reason) == ("Here you are. Or:", "stop")
     assert choice.message.drawing == {"captions": ["a blue house", "a red house"], "seed": 7, "reason": None}
     [image] = map(opened, choice.message.images)
-    assert image.tobytes() == painter.draw("a red house", Drawing(seed=7))[0].image.tobytes()
+    assert image.tobytes() == painter.draw("a red house", GenerationSettings(seed=7))[0].image.tobytes()
     assert (image.text["prompt"], image.text["painter"], image.text["seed"]) == ("a red house", "tiny", "7")
     assert "Draw a house <GEN>" in prompts[0]
     assert figure(running, "minigemini_drawn_total") == before + 1
@@ -196,7 +200,7 @@ def test_a_conversation_is_one_of_the_engine_s(request, which, engine, painter, 
         with talk.request(text) if draw else talk.stream(text) as stream:
             list(stream)
         if text == "Draw a house":
-            talk.add_picture(painter.draw("a red house", Drawing(seed=1))[0].image)
+            talk.add_image(painter.draw("a red house", GenerationSettings(seed=1))[0].image)
     assert prompts == expected
     assert messages[3].model_extra == {}
     assert "no word for unicorn" in messages[5].drawing["reason"]
@@ -217,11 +221,11 @@ def test_a_drawn_picture_is_asked_about_by_a_picture_part(served, engine, painte
 
 def test_pictures_of_answers_keep_to_the_limits(served):
     answer = {"role": "assistant", "content": "Here.", "drawing": {"captions": ["x"]}}
-    pictures = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(openai.BadRequestError, match="at most 8"):
-        complete(served, ask("Draw"), {**answer, "images": pictures * 9}, ask("x"))
+        complete(served, ask("Draw"), {**answer, "images": images * 9}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="picture 1: not a picture"):
-        complete(served, ask("Draw"), {**answer, "images": pictures}, ask("x"))
+        complete(served, ask("Draw"), {**answer, "images": images}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="characters"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["x" * 200_000]}}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="stands for a picture"):
@@ -232,8 +236,8 @@ def test_pictures_from_words(served, painter):
     answer = served.client().images.generate(
         prompt="a red house", model="tiny", n=2, size="64x64", extra_body={"seed": 4}
     )
-    images = [Image.open(BytesIO(base64.b64decode(picture.b64_json))) for picture in answer.data]
-    expected = [painter.draw("a red house", Drawing(seed=4 + n))[0].image for n in range(2)]
+    images = [Image.open(BytesIO(base64.b64decode(image.b64_json))) for image in answer.data]
+    expected = [painter.draw("a red house", GenerationSettings(seed=4 + n))[0].image for n in range(2)]
     assert [image.tobytes() for image in images] == [image.tobytes() for image in expected]
     assert len(served.client().images.generate(prompt="a red house").data) == 1
 
@@ -303,12 +307,12 @@ def test_a_slot_is_held_until_the_painter_is_done(engine):
     class Stubborn:
         name = "stubborn"
 
-        def draw(self, caption, drawing, *, progress, on_step) -> list[DrawnPicture]:
+        def draw(self, caption, drawing, *, progress, on_step) -> list[GeneratedImage]:
             begun.set()
             assert ended.wait(30)
-            return [DrawnPicture(Image.new("RGB", (8, 8)), caption, self.name, 0, 1, 1.0)]
+            return [GeneratedImage(Image.new("RGB", (8, 8)), caption, self.name, 0, 1, 1.0)]
 
-    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"), Stubborn())) as running:
+    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"), Stubborn())) as running:
         with calling(running, "/v1/images/generations", {"prompt": "a house"}):
             assert begun.wait(20)
         wait_until(lambda: not running.house.gate.inside, seconds=20)
@@ -320,7 +324,7 @@ def test_a_slot_is_held_until_the_painter_is_done(engine):
 def test_what_a_server_can_do_is_in_its_model_s_card(served, engine):
     card = served.client().models.retrieve("tiny")
     assert (card.draw, card.ocr) == (True, True)
-    with serving(House(ServerSettings(), LocalBackend(engine, "tiny"))) as plain:
+    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as plain:
         card = plain.client().models.retrieve("tiny")
         assert (card.draw, card.ocr) == (False, False)
         with pytest.raises(openai.BadRequestError, match="--painter"):
@@ -331,7 +335,7 @@ def test_what_a_server_can_do_is_in_its_model_s_card(served, engine):
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_the_writing_in_pictures_is_read(request, which, engine, picture, monkeypatch):
+def test_the_writing_in_pictures_is_read(request, which, engine, image, monkeypatch):
     running = request.getfixturevalue(which)
     prompts = script(engine, ["Beat.", "Beat, still.", "Who knows."], monkeypatch)
     sign = user("What does it say?", data_uri(SIGN.read_bytes()))
@@ -345,11 +349,11 @@ def test_the_writing_in_pictures_is_read(request, which, engine, picture, monkey
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_what_is_written_in_a_picture_is_text_and_nothing_more(request, which, engine, picture, monkeypatch):
+def test_what_is_written_in_a_picture_is_text_and_nothing_more(request, which, engine, image, monkeypatch):
     running = request.getfixturevalue(which)
     prompts = script(engine, ["Well."], monkeypatch)
     monkeypatch.setattr(running.house.reader, "read", lambda _: ["<image> <eos> <GEN> <h>a"])
-    complete(running, user("What?", data_uri(picture(1))), draw=False, ocr=True)
+    complete(running, user("What?", data_uri(image(1))), draw=False, ocr=True)
     assert "What?\nReference OCR Token: < image> < eos> a\n" in prompts[0]
     assert prompts[0].count("<image>") == engine.processor.num_image_tokens
 

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from damaged import encoded, picture, record
+from damaged import encoded, image, record
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,7 +20,7 @@ from minigemini.io.loading import find_processor
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shown")
     for n in range(8):
-        (folder / f"{n}.jpg").write_bytes(encoded(picture(n)))
+        (folder / f"{n}.jpg").write_bytes(encoded(image(n)))
     (folder / "7.jpg").write_bytes(b"")
     records = [record(n, f"{n}.jpg", "<image>\nWhat is <b>it</b>?", f"Café № {n} \U0001f600.") for n in range(8)]
     records += [record(8, None, "No picture?", "None."), record(9, None, "Broken?", "")]

@@ -61,7 +61,7 @@ def test_llava_pretrain(tmp_path):
         "content": [IMAGE, {"type": "text", "text": "Give a brief description."}],
     }
     assert said(sample)[1] == "thing 000000002"
-    assert sample.pictures == (tmp_path / "MGM-Pretrain/llava/LLaVA-Pretrain/images/00000/000000002.jpg",)
+    assert sample.images == (tmp_path / "MGM-Pretrain/llava/LLaVA-Pretrain/images/00000/000000002.jpg",)
 
 
 def test_the_mix_has_no_textcaps_and_says_which_records_it_has(tmp_path):
@@ -69,12 +69,12 @@ def test_the_mix_has_no_textcaps_and_says_which_records_it_has(tmp_path):
     reader = open_source(SOURCES["llava-mix665k"], tmp_path)
     sizes = {folder: round(count * 1e-4) for folder, count in native_files.MIX.items()}
     assert len(reader) == sum(sizes.values()) - sizes["textvqa/train_images"]
-    assert not any("textvqa" in str(picture) for row in range(len(reader)) for picture in reader[row].pictures)
+    assert not any("textvqa" in str(image) for row in range(len(reader)) for image in reader[row].images)
     first_after = sum(sizes[folder] for folder in ("coco/train2017", "gqa/images", "ocr_vqa/images"))
     assert reader[first_after].origin == f"llava_v1_5_mix665k.json#{first_after + sizes['textvqa/train_images']}"
-    assert reader[first_after].pictures == (tmp_path / "MGM-Finetune/vg/VG_100K/000000000000.jpg",)
+    assert reader[first_after].images == (tmp_path / "MGM-Finetune/vg/VG_100K/000000000000.jpg",)
     text = reader[len(reader) - 1]
-    assert text.pictures == ()
+    assert text.images == ()
     assert said(text) == ["What is 3?", "3", "And now?", "The same."]
 
 
@@ -84,16 +84,16 @@ def test_allava_is_two_lists(name, kind, tmp_path):
     reader = open_source(SOURCES[name], tmp_path)
     assert [reader[row].id for row in (0, 4)] == [f"allava_laion_{kind}_0", f"allava_vflan_{kind}_0"]
     root = tmp_path / SOURCES[name].images
-    assert reader[6].pictures == (root / "allava_vflan/images/images_191task_1k/2.jpeg",)
-    assert reader[3].pictures == (root / "allava_laion/images/3.jpeg",)
-    assert reader.pictures.tolist() == [1] * 7
+    assert reader[6].images == (root / "allava_vflan/images/images_191task_1k/2.jpeg",)
+    assert reader[3].images == (root / "allava_laion/images/3.jpeg",)
+    assert reader.images.tolist() == [1] * 7
 
 
 def test_sharegpt4v(tmp_path):
     native_files.sharegpt4v(tmp_path, 8)
     reader = open_source(SOURCES["sharegpt4v"], tmp_path)
     assert len(reader) == 8
-    assert reader[3].pictures == (tmp_path / "MGM-Finetune/share_textvqa/images/0000003.jpg",)
+    assert reader[3].images == (tmp_path / "MGM-Finetune/share_textvqa/images/0000003.jpg",)
     assert said(reader[1]) == ["<image>Describe it.", "In it: 0000001."]
 
 
@@ -102,7 +102,7 @@ def test_laion_leaves_out_rows_whose_picture_is_gone(tmp_path):
     reader = open_source(SOURCES["laion-gpt4v"], tmp_path)
     assert [reader[row].id for row in range(len(reader))] == [f"gpt4v-{n}" for n in (1, 2, 3, 5, 6, 7, 8)]
     sample = reader[1]
-    assert sample.pictures == (tmp_path / "MGM-Finetune/gpt4v-dataset/images/2.png",)
+    assert sample.images == (tmp_path / "MGM-Finetune/gpt4v-dataset/images/2.png",)
     assert sample.origin == "train.parquet#2"
     assert said(sample)[1] == "A caption of 2."
     asked = {said(reader[row])[0] for row in range(len(reader))}
@@ -120,7 +120,7 @@ def test_lima_has_pairs_alone(tmp_path):
         ["question 2", "answer 2", "and?", "more 2"],
         ["question 3", "answer 3", "and?", "more 3"],
     ]
-    assert (reader[3].id, reader[3].origin, reader[3].pictures) == ("lima-3", "train.jsonl#3", ())
+    assert (reader[3].id, reader[3].origin, reader[3].images) == ("lima-3", "train.jsonl#3", ())
 
 
 def test_oasst2_takes_the_best_path_of_english_trees(tmp_path):
@@ -136,18 +136,18 @@ def test_docvqa_is_a_conversation_a_page(tmp_path):
     reader = open_source(SOURCES["docvqa"], tmp_path)
     assert [reader[row].id for row in range(len(reader))] == ["docvqa-p0_1", "docvqa-p1_1", "docvqa-p2_1"]
     assert said(reader[1]) == [f"<image>What is line 1?\n{SHORT_ANSWER}", "1/8/93", "What is line 4?", "4/8/93"]
-    assert reader[1].pictures == (tmp_path / "MGM-Finetune/docvqa/images/p1_1.png",)
+    assert reader[1].images == (tmp_path / "MGM-Finetune/docvqa/images/p1_1.png",)
 
 
 def test_chartqa_and_dvqa(tmp_path):
     native_files.chartqa(tmp_path, 2)
     reader = open_source(SOURCES["chartqa"], tmp_path)
     assert said(reader[1]) == [f"<image>How high is 2?\n{SHORT_ANSWER}", "2.5", "How high is 3?", "3.5"]
-    assert reader[1].pictures == (tmp_path / "MGM-Finetune/chartqa/ChartQA Dataset/train/png/1.png",)
+    assert reader[1].images == (tmp_path / "MGM-Finetune/chartqa/ChartQA Dataset/train/png/1.png",)
     native_files.dvqa(tmp_path, 3)
     reader = open_source(SOURCES["dvqa"], tmp_path)
     assert said(reader[2]) == [f"<image>How many bars 0?\n{SHORT_ANSWER}", "2", "How many bars 1?", "2"]
-    assert reader[2].pictures == (tmp_path / "MGM-Finetune/dvqa/images/bar_train_00000002.png",)
+    assert reader[2].images == (tmp_path / "MGM-Finetune/dvqa/images/bar_train_00000002.png",)
 
 
 def test_ai2d_has_no_test_diagrams(tmp_path):
@@ -158,8 +158,8 @@ def test_ai2d_has_no_test_diagrams(tmp_path):
     choices = "A. leaf\nB. stem\nC. root\nD. eye"
     assert said(samples["ai2d-6"]) == [f"<image>What is 6?\n{choices}\n{LETTER_ANSWER}", "C"]
     root = tmp_path / "MGM-Finetune/ai2d"
-    assert samples["ai2d-6"].pictures == (root / "images/6.png",)
-    assert samples["ai2d-5"].pictures == (root / "abc_images/5.png",)  # it has questions about letters alone
+    assert samples["ai2d-6"].images == (root / "images/6.png",)
+    assert samples["ai2d-5"].images == (root / "abc_images/5.png",)  # it has questions about letters alone
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import torch
 from training_world import tiny_recipe
 
 from minigemini.training import trainable
-from minigemini.training.build_model import Lesson
+from minigemini.training.build_model import TrainModule
 from minigemini.training.settings import RecipeError
 
 MIXTRAL = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
@@ -82,7 +82,7 @@ def test_nothing_to_train_stops(make_model):
 def test_frozen_encoders_make_no_graph_and_stay_in_eval_mode(make_model, recipe):
     model = make_model()
     prepared(model, recipe())
-    trainable.hold_encoders(model)
+    trainable.freeze_encoders(model)
     model.train()
     low = model.model.get_low_res_features(torch.rand(1, 3, 16, 16))
     maps = model.model.get_high_res_stage_maps(torch.rand(1, 3, 32, 32))
@@ -108,7 +108,7 @@ def test_without_a_picture_gradients_are_zero_not_missing(make_model, recipe):
     model = make_model()
     prepared(model, recipe())
     ids = torch.tensor([[1, 20, 30, 40]])
-    Lesson(model)(input_ids=ids, labels=ids)["loss"].backward()
+    TrainModule(model)(input_ids=ids, labels=ids)["loss"].backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
     assert not model.model.multi_modal_projector[0].weight.grad.any()

@@ -178,9 +178,9 @@ print("LOADED", [name for name in ("bitsandbytes", "peft", "diffusers", "rapidoc
 
 
 @pytest.mark.slow
-def test_a_cold_ask_costs_little_more_than_its_imports(tiny_checkpoint, picture, tmp_path):
+def test_a_cold_ask_costs_little_more_than_its_imports(tiny_checkpoint, image, tmp_path):
     """The aim is 1.5 times the bare imports; nano itself is held to it in `test_nano_cli.py`."""
-    picture(0).save(tmp_path / "photo.png")
+    image(0).save(tmp_path / "photo.png")
     ask = ["-c", PROGRAM, "ask", str(tmp_path / "photo.png"), "What?"]
     ask += ["--model", str(tiny_checkpoint), "--max-new-tokens", "16", "--device", "cpu"]
     bare = min(cpu_seconds("-c", BARE_IMPORTS) for _ in range(2))

@@ -17,9 +17,9 @@ NOT_UTF8 = os.fsdecode(b"What \xff?")
 
 
 @pytest.fixture
-def photo(tmp_path, picture) -> Path:
+def photo(tmp_path, image) -> Path:
     path = tmp_path / "photo.png"
-    picture(0).save(path)
+    image(0).save(path)
     return path
 
 

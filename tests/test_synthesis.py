@@ -17,13 +17,13 @@ from minigemini.dataprep.synthesize import (
     Endpoint,
     EndpointError,
     JournalError,
-    Settings,
     SynthesisError,
+    SynthesisSettings,
     estimate,
     jobs_of,
     synthesize,
 )
-from minigemini.dataprep.synthesize.synthesis_tasks import CAPTIONS, Dropped, Job, read_reply
+from minigemini.dataprep.synthesize.synthesis_tasks import CAPTIONS, RejectedReplyError, SynthesisRequest, read_reply
 
 FAST = {"backoff_s": 0.01, "longest_backoff_s": 0.05, "timeout_s": 2.0, "concurrency": 4}
 TALK = [("How do I boil an egg?", "Seven minutes in boiling water."), ("And a soft one?", "Five minutes then.")]
@@ -31,7 +31,7 @@ GOOD_IN_CONTEXT = '"an egg in a pot, steam, photograph"\n"a soft boiled egg in a
 
 
 @pytest.fixture
-def settings(tmp_path) -> Settings:
+def settings(tmp_path) -> SynthesisSettings:
     """Twelve descriptions and four conversations."""
     descriptions = [
         {
@@ -47,7 +47,7 @@ def settings(tmp_path) -> Settings:
     turns = [turn for q, a in TALK for turn in ({"from": "human", "value": q}, {"from": "gpt", "value": a})]
     (tmp_path / "described.json").write_text(json.dumps(descriptions))
     (tmp_path / "talks.json").write_text(json.dumps([{"id": f"talk-{n}", "conversations": turns} for n in range(4)]))
-    return Settings(tmp_path / "out.json", tmp_path / "described.json", tmp_path / "talks.json")
+    return SynthesisSettings(tmp_path / "out.json", tmp_path / "described.json", tmp_path / "talks.json")
 
 
 def good(prompt: str, seen: int = 0):
@@ -67,8 +67,8 @@ def number_of(prompt: str) -> int | None:
 
 
 def test_prompts_show_five_captions_and_three_queries_of_their_own(settings):
-    jobs, faulty = jobs_of(settings)
-    assert (len(jobs), faulty) == (16, Counter())
+    jobs, bad = jobs_of(settings)
+    assert (len(jobs), bad) == (16, Counter())
     shown = [tuple(line for line in job.prompt[-1]["content"].splitlines() if line.startswith("- ")) for job in jobs]
     assert {len(lines) for lines in shown} == {8, 5}
     assert len(set(shown)) == 16
@@ -77,26 +77,26 @@ def test_prompts_show_five_captions_and_three_queries_of_their_own(settings):
     assert [job.key for job in jobs] != [job.key for job in jobs_of(replace(settings, seed=1))[0]]
 
 
-RE_CAPTION = Job("re-caption", "s", "1", ())
-IN_CONTEXT = Job("in-context", "s", "1", (), tuple(TALK))
+RE_CAPTION = SynthesisRequest("re-caption", "s", "1", ())
+IN_CONTEXT = SynthesisRequest("in-context", "s", "1", (), tuple(TALK))
 
 
 @pytest.mark.parametrize(
     ("job", "reply", "outcome"),
     [
-        (RE_CAPTION, "A cat!", Dropped.QUOTES),
-        (RE_CAPTION, '"one"', Dropped.QUOTES),
-        (RE_CAPTION, '"one" "two" "three"', Dropped.QUOTES),
-        (RE_CAPTION, '"Draw" ""', Dropped.EMPTY),
-        (RE_CAPTION, f'"Draw" "{"very " * 30}long"', Dropped.LONG),
-        (RE_CAPTION, f'"{"please " * 61}" "a cat"', Dropped.LONG),
-        (RE_CAPTION, '"Draw <GEN>" "a cat"', Dropped.TAGS),
-        (RE_CAPTION, '"Draw" "<h>a cat</h>"', Dropped.TAGS),
-        (RE_CAPTION, '"What is in <image>?" "a cat"', Dropped.TAGS),
-        (IN_CONTEXT, '"an egg"', Dropped.QUOTES),
-        (IN_CONTEXT, '"" ""', Dropped.NO_PICTURE),
-        (IN_CONTEXT, '"How do I boil an egg? Seven minutes in" ""', Dropped.COPIED),
-        (IN_CONTEXT, f'"{"very " * 30}long" ""', Dropped.LONG),
+        (RE_CAPTION, "A cat!", RejectedReplyError.QUOTES),
+        (RE_CAPTION, '"one"', RejectedReplyError.QUOTES),
+        (RE_CAPTION, '"one" "two" "three"', RejectedReplyError.QUOTES),
+        (RE_CAPTION, '"Draw" ""', RejectedReplyError.EMPTY),
+        (RE_CAPTION, f'"Draw" "{"very " * 30}long"', RejectedReplyError.LONG),
+        (RE_CAPTION, f'"{"please " * 61}" "a cat"', RejectedReplyError.LONG),
+        (RE_CAPTION, '"Draw <GEN>" "a cat"', RejectedReplyError.TAGS),
+        (RE_CAPTION, '"Draw" "<h>a cat</h>"', RejectedReplyError.TAGS),
+        (RE_CAPTION, '"What is in <image>?" "a cat"', RejectedReplyError.TAGS),
+        (IN_CONTEXT, '"an egg"', RejectedReplyError.QUOTES),
+        (IN_CONTEXT, '"" ""', RejectedReplyError.NO_IMAGE),
+        (IN_CONTEXT, '"How do I boil an egg? Seven minutes in" ""', RejectedReplyError.COPIED),
+        (IN_CONTEXT, f'"{"very " * 30}long" ""', RejectedReplyError.LONG),
     ],
 )
 def test_replies_out_of_format_are_dropped_by_reason(job, reply, outcome):
@@ -224,9 +224,9 @@ def test_a_broken_journal_and_missing_files_are_named(settings, tmp_path):
     with pytest.raises(JournalError, match="line 1 is no entry"):
         estimate(settings, jobs_of(settings)[0])
     with pytest.raises(SynthesisError, match="nothing to ask about"):
-        jobs_of(Settings(tmp_path / "x.json"))
+        jobs_of(SynthesisSettings(tmp_path / "x.json"))
     with pytest.raises(SynthesisError, match=r"no\.json: no such file"):
-        jobs_of(Settings(tmp_path / "x.json", tmp_path / "no.json"))
+        jobs_of(SynthesisSettings(tmp_path / "x.json", tmp_path / "no.json"))
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(SynthesisError, match="no captions in it"):
         jobs_of(replace(settings, pool=tmp_path / "empty.txt"))
@@ -237,8 +237,8 @@ def test_faulty_samples_are_counted_and_the_pool_is_the_users(settings, tmp_path
     records[0]["conversations"].pop()
     settings.in_context.write_text(json.dumps(records))
     (tmp_path / "pool.txt").write_text("\n".join(f"my caption {n}" for n in range(6)))
-    jobs, faulty = jobs_of(replace(settings, pool=tmp_path / "pool.txt", limit=2))
-    assert (len(jobs), faulty) == (3, {"wrong order of roles": 1})
+    jobs, bad = jobs_of(replace(settings, pool=tmp_path / "pool.txt", limit=2))
+    assert (len(jobs), bad) == (3, {"wrong order of roles": 1})
     assert all(job.prompt[-1]["content"].count("my caption") == 5 for job in jobs)
 
 

@@ -14,7 +14,7 @@ from training_world import tiny_recipe, write_data
 
 from minigemini.io import system
 from minigemini.io.free_memory import free_memory
-from minigemini.training.peak_memory import begin_count, peak_bytes
+from minigemini.training.peak_memory import peak_bytes, reset_peak
 from minigemini.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def test_only_one_file_knows_the_system():
 
 def test_memory():
     peak = peak_bytes(torch.device("cpu"))
-    begin_count(torch.device("cpu"))
+    reset_peak(torch.device("cpu"))
     if HERE == "win32":
         assert peak is None
     else:
@@ -73,7 +73,7 @@ def test_memory_of_other_devices_is_no_error():
     """Of an accelerator that is not here, or counts nothing: a finished run says that it is not known."""
     for kind in ("xpu", "hpu"):
         device = torch.device(kind)
-        begin_count(device)
+        reset_peak(device)
         assert peak_bytes(device) is None
 
 
@@ -111,8 +111,8 @@ def test_new_processes():
     assert blocked is (HERE != "win32")
 
 
-def test_a_run_with_a_worker_ends_with_its_result(tiny_checkpoint, picture, tmp_path):
-    write_data(tmp_path, picture, rows=8)
+def test_a_run_with_a_worker_ends_with_its_result(tiny_checkpoint, image, tmp_path):
+    write_data(tmp_path, image, rows=8)
     path = train(tiny_recipe(tiny_checkpoint, tmp_path, steps=2, workers=1), tmp_path / "run")
     assert path.is_dir()
     peak = json.loads((tmp_path / "run/figures.json").read_text())["peak memory, GB"]

@@ -13,15 +13,15 @@ from PIL import Image
 from scripted import script
 from served import serving
 
-from minigemini.inference import Conversation, Drawing, Engine, Painter, Sampling
+from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, Sampling
 from minigemini.serving.api_errors import ApiError
-from minigemini.serving.backends import Offers
-from minigemini.serving.chat_pipeline import Studio
-from minigemini.serving.engine_backend import LocalBackend
+from minigemini.serving.backends import Capabilities
+from minigemini.serving.chat_pipeline import ChatPipeline
+from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.remote_backend import RemoteBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
-from minigemini.serving.web.feedback import Vote, Votes
+from minigemini.serving.state import ServerState
+from minigemini.serving.web.feedback import Feedback, FeedbackLog
 from minigemini.serving.web.gradio_adapter import DRAWN, REFUSED, UNDRAWN, job_of, said, with_refusal
 from minigemini.serving.web.uploads import UploadStore
 
@@ -29,14 +29,14 @@ SHORT = Sampling(max_new_tokens=12)
 SESSION = "0" * 32
 
 
-def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, picture, tmp_path):
+def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, image, tmp_path):
     engine = Engine.load(tiny_checkpoint, device="cpu")
     files = [tmp_path / f"{seed}.png" for seed in range(3)]
     for seed, file in enumerate(files):
-        picture(seed).save(file)
+        image(seed).save(file)
     talk = Conversation(engine, files[:2])
     first = talk.ask("What?", SHORT).text
-    talk.add_picture(files[2])
+    talk.add_image(files[2])
     second = talk.ask("And now?", SHORT).text
 
     def shown(file) -> dict:
@@ -50,7 +50,7 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
     ]
 
     async def answer(message, history) -> list[str]:
-        studio = Studio(LocalBackend(engine, "tiny"))
+        studio = ChatPipeline(EngineBackend(engine, "tiny"))
         job = job_of(message, history, SHORT, ServerSettings(), tmp_path)
         return [text async for text in said(studio, job, UploadStore(tmp_path).keeping(SESSION))]
 
@@ -67,18 +67,18 @@ def test_a_conversation_on_the_page_is_one_of_the_engine_s(tiny_checkpoint, pict
 def test_drawn_pictures_are_part_of_the_conversation(tiny_checkpoint, tmp_path, monkeypatch, over_a_server):
     """The page's switches: the model is asked, shown and told what it is by `Conversation`, here or by a server."""
     engine = Engine.load(tiny_checkpoint, device="cpu")
-    painter = Painter.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    painter = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     painter.preset = replace(painter.preset, steps=1)
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     answers = ["Here. <h>a red house</h>", "A house.", "<h>a unicorn</h>", "I cannot.", "Bye."]
     asked = [("A house", True), ("What is it?", False), ("A unicorn", True), ("Do!", True), ("Why?", False)]
     prompts = script(engine, answers, monkeypatch)
-    local = LocalBackend(engine, "tiny")
+    local = EngineBackend(engine, "tiny")
     histories, history = [], []
 
-    async def talk(studio: Studio) -> None:
-        assert await studio.offers() == Offers(draw=True)
+    async def talk(studio: ChatPipeline) -> None:
+        assert await studio.offers() == Capabilities(draw=True)
         for text, draw in asked:
             sampling = Sampling(max_new_tokens=100, seed=2)
             job = job_of({"text": text, "files": []}, history, sampling, ServerSettings(), uploads, draw)
@@ -95,23 +95,23 @@ def test_drawn_pictures_are_part_of_the_conversation(tiny_checkpoint, tmp_path, 
         return {**message, "content": [part]}
 
     if over_a_server:
-        with serving(House(ServerSettings(), local, painter)) as running:
-            asyncio.run(talk(Studio(RemoteBackend([f"{running.url}/v1"], "tiny", prompts=None))))
+        with serving(ServerState(ServerSettings(), local, painter)) as running:
+            asyncio.run(talk(ChatPipeline(RemoteBackend([f"{running.url}/v1"], "tiny", prompts=None))))
     else:
-        asyncio.run(talk(Studio(local, painter)))
+        asyncio.run(talk(ChatPipeline(local, painter)))
     conversation = Conversation(engine)
     expected = script(engine, answers, monkeypatch)
     for text, draw in asked:
         with conversation.request(text) if draw else conversation.stream(text) as stream:
             list(stream)
         if text == "A house":
-            conversation.add_picture(painter.draw("a red house", Drawing(seed=2))[0].image)
+            conversation.add_image(painter.draw("a red house", GenerationSettings(seed=2))[0].image)
     assert prompts == expected
-    text, note, picture = histories[0]
+    text, note, image = histories[0]
     assert (text["content"], note["content"], note["metadata"]["title"]) == ("Here.", "a red house", DRAWN)
-    drawn = Image.open(picture["content"]["path"])
-    assert drawn.tobytes() == painter.draw("a red house", Drawing(seed=2))[0].image.tobytes()
-    assert drawn.text["prompt"] == picture["content"]["alt_text"] == "a red house"
+    drawn = Image.open(image["content"]["path"])
+    assert drawn.tobytes() == painter.draw("a red house", GenerationSettings(seed=2))[0].image.tobytes()
+    assert drawn.text["prompt"] == image["content"]["alt_text"] == "a red house"
     [note] = histories[2]
     assert (note["metadata"]["title"], note["content"]) == (UNDRAWN, "a unicorn")
     assert "no word for unicorn" in note["metadata"]["log"]
@@ -124,9 +124,9 @@ def test_what_is_no_picture_is_refused(tmp_path):
         job_of({"text": "x", "files": [str(tmp_path / "a.png")]}, [], SHORT, ServerSettings(), tmp_path)
 
 
-def test_what_was_refused_is_no_part_of_the_conversation(tmp_path, picture):
+def test_what_was_refused_is_no_part_of_the_conversation(tmp_path, image):
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    picture(0).save(tmp_path / "good.png")
+    image(0).save(tmp_path / "good.png")
 
     def shown(name: str, text: str) -> dict:
         return {"role": "user", "content": [{"type": "file", "file": {"path": str(tmp_path / name)}}, text]}
@@ -149,10 +149,10 @@ def test_what_was_refused_is_no_part_of_the_conversation(tmp_path, picture):
     assert len(job.draws) == 2
 
 
-@pytest.mark.parametrize(("pictures", "text", "message"), [(9, "x", "9 pictures"), (0, "x" * 101, "101 characters")])
-def test_a_conversation_has_limits(tmp_path, picture, pictures, text, message):
-    picture(0).save(tmp_path / "a.png")
-    question = {"text": text, "files": [str(tmp_path / "a.png")] * pictures}
+@pytest.mark.parametrize(("images", "text", "message"), [(9, "x", "9 pictures"), (0, "x" * 101, "101 characters")])
+def test_a_conversation_has_limits(tmp_path, image, images, text, message):
+    image(0).save(tmp_path / "a.png")
+    question = {"text": text, "files": [str(tmp_path / "a.png")] * images}
     with pytest.raises(ApiError, match=message):
         job_of(question, [], SHORT, ServerSettings(max_text_chars=100), tmp_path)
 
@@ -167,8 +167,8 @@ def test_only_what_was_uploaded_is_read(tmp_path):
 
 def test_votes_are_kept_of_who_agrees(tmp_path):
     file = tmp_path / "votes.jsonl"
-    votes = Votes(file)
-    vote = Vote("nano", "What?", "A ball\n", liked=True)
+    votes = FeedbackLog(file)
+    vote = Feedback("nano", "What?", "A ball\n", liked=True)
     assert not votes.keep(vote, agreed=False)
     assert not file.exists()
     assert votes.keep(vote, agreed=True)

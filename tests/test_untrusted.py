@@ -18,13 +18,13 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from minigemini.conversion import assemble, convert
 from minigemini.imagegen.pipeline_loading import find_pipeline
 from minigemini.inference import CheckpointError, Engine, RequestError, Sampling
-from minigemini.inference.model_report import report
+from minigemini.inference.model_report import report_model
 from minigemini.inference.verify_model import verify
-from minigemini.io.adapters import find_source
+from minigemini.io.adapters import find_model_source
 from minigemini.io.loading import find_processor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 from minigemini.modeling.chat_templates.template_limits import SECONDS, limit
-from minigemini_models.image_generator import PAINTER_DIR
+from minigemini_models.image_generator import GENERATOR_DIR
 
 MOST_SECONDS, MOST_BYTES = 10.0, 500e6
 """Of a refusal, with room for a busy machine; without the checks it is gigabytes and no end."""
@@ -133,13 +133,13 @@ def test_only_regular_files_are_opened(name, harm, broken):
 
 @pytest.mark.parametrize("harm", [pipe, endless])
 def test_only_regular_files_of_other_kinds_of_folder(harm, tmp_path):
-    painter = shutil.copytree(PAINTER_DIR, tmp_path / "painter")
+    painter = shutil.copytree(GENERATOR_DIR, tmp_path / "painter")
     harm(painter / "unet" / "config.json")
     refused(painter, "not a regular file", lambda folder: find_pipeline(str(folder)))
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     harm(adapter / "adapter_config.json")
-    refused(adapter, "not a regular file", find_source)
+    refused(adapter, "not a regular file", find_model_source)
     published = copy_published(tmp_path / "published")
     harm(published / "tokenizer.model")
     refused(published, "not a regular file", lambda folder: convert(str(folder), tmp_path / "out"))
@@ -191,14 +191,14 @@ def test_settings_that_would_fail_later_are_refused_when_read(case, broken):
     refused(broken, "")
 
 
-def test_a_token_beyond_the_vocabulary_is_refused_where_it_is_asked(broken, picture):
+def test_a_token_beyond_the_vocabulary_is_refused_where_it_is_asked(broken, image):
     tokenizer = json.loads((broken / "tokenizer.json").read_text())
     token = {**tokenizer["added_tokens"][0], "id": 10**6, "content": "<far>", "special": False}
     tokenizer["added_tokens"].append(token)
     tokenizer["model"]["vocab"]["<far>"] = 10**6
     (broken / "tokenizer.json").write_text(json.dumps(tokenizer))
     engine = Engine.load(broken, device="cpu")
-    assert engine.ask(picture(0), "What?", Sampling(max_new_tokens=2)).new_tokens
+    assert engine.ask(image(0), "What?", Sampling(max_new_tokens=2)).new_tokens
     with pytest.raises(RequestError, match="has a token 1000000"):
         engine.stream([{"role": "user", "content": [{"type": "text", "text": "What is <far>?"}]}])
 
@@ -226,7 +226,7 @@ def test_what_no_model_can_be_built_of(broken, key, value):
 def test_a_head_of_no_width_is_no_model(broken):
     change(broken / "config.json", 0, "text_config", "num_attention_heads")
     with pytest.raises(CheckpointError):
-        report(broken)
+        report_model(broken)
 
 
 # Chat templates

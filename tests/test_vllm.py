@@ -23,7 +23,7 @@ from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 from minigemini.modeling.image_token import add_image_token
 from minigemini.serving.remote_backend import RemoteBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.state import House
+from minigemini.serving.state import ServerState
 from minigemini_models.nano import NANO_DIR
 
 PYTHON = os.environ.get("VLLM_PYTHON")
@@ -110,14 +110,14 @@ def test_the_same_tokens_as_generate(checkpoint, tmp_path):
     prompts = Prompts(engine.processor, engine.model.config)
     with vllm(checkpoint, tmp_path / "vllm.log") as url:
         backend = RemoteBackend([url], "model", prompts)
-        with serving(House(ServerSettings(concurrency=4), backend)) as front:
+        with serving(ServerState(ServerSettings(concurrency=4), backend)) as front:
             for case, names in ASKED.items():
-                pictures = [Image.open(EXAMPLES / name).convert("RGB") for name in names]
-                content = [*({"type": "image", "image": x} for x in pictures), {"type": "text", "text": "What is it?"}]
+                images = [Image.open(EXAMPLES / name).convert("RGB") for name in names]
+                content = [*({"type": "image", "image": x} for x in images), {"type": "text", "text": "What is it?"}]
                 inputs = prompts.inputs([{"role": "user", "content": content}])
                 length = inputs["input_ids"].shape[1]
                 tokens = engine.model.generate(**inputs, max_new_tokens=24, do_sample=False)[0, length:].tolist()
-                asked = user("What is it?", *map(data_uri, pictures))
+                asked = user("What is it?", *map(data_uri, images))
                 body = {"model": "model", "messages": [asked], "temperature": 0, "max_completion_tokens": 24}
                 special = {
                     "add_special_tokens": not prompts.writes_bos(prompts.text([{"role": "user", "content": content}]))
@@ -128,7 +128,7 @@ def test_the_same_tokens_as_generate(checkpoint, tmp_path):
                 assert theirs["prompt_token_ids"] == inputs["input_ids"][0].tolist(), case
                 assert theirs["choices"][0]["token_ids"] == tokens, case
                 through = front.client().chat.completions.create(**{**body, "messages": [asked]})
-                expected = engine.ask(pictures, "What is it?", Sampling(max_new_tokens=24))
+                expected = engine.ask(images, "What is it?", Sampling(max_new_tokens=24))
                 if checkpoint == Path(NANO_DIR):  # random weights write broken characters, which vLLM shows otherwise
                     assert through.choices[0].message.content == expected.text, case
                 assert through.usage.completion_tokens == expected.new_tokens, case

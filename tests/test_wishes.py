@@ -11,29 +11,37 @@ from minigemini.imagegen.captions import read_captions
 from minigemini.modeling import messages as model_messages
 from minigemini_models.image_generator.network import build_tokenizer
 from minigemini_models.samples import request_phrases
-from minigemini_models.samples.dataset import DrawnReader, drawn_lesson
-from minigemini_models.samples.image_plans import PAINTING_PX, PLACES, RELATIONS, Item, Plan, compose, sample_painting
+from minigemini_models.samples.dataset import SyntheticReader, synthetic_dialog
+from minigemini_models.samples.image_plans import (
+    IMAGE_PX,
+    PLACES,
+    RELATIONS,
+    ImagePlan,
+    PlanItem,
+    compose,
+    sample_planned_image,
+)
 from minigemini_models.samples.image_requests import (
     KINDS,
     _add,
     _move,
     _one_more,
-    _recolour,
+    _recolor,
     _remove,
     _rename,
     sample_request,
 )
 from minigemini_models.samples.turns import messages
-from minigemini_models.scenes.colors import COLOURS
-from minigemini_models.scenes.concepts import TINTED_NAMES
+from minigemini_models.scenes.colors import COLORS
+from minigemini_models.scenes.concepts import COLORED_NAMES
 from minigemini_models.scenes.splits import evaluation
 
 
-def captions(lesson):
-    return [caption for turn in lesson.turns for caption in read_captions(turn.answer)[1]]
+def captions(dialog):
+    return [caption for turn in dialog.turns for caption in read_captions(turn.answer)[1]]
 
 
-def understood(caption: str) -> Plan:
+def understood(caption: str) -> ImagePlan:
     """A caption read back by rules of its own, to hold what is said to what was asked."""
     relation = next((word for word in RELATIONS if f" {word} " in caption), None)
     parts = caption.split(f" {relation} ") if relation else re.split(r", | and (?=an? |two |three |four )", caption)
@@ -42,38 +50,38 @@ def understood(caption: str) -> Plan:
         place = next((place for place in sorted(PLACES, key=len, reverse=True) if part.endswith(place)), None)
         words = part.removesuffix(place or "").split()
         count = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4}[words[0]]
-        colour = words[1] if words[1] in COLOURS else None
-        singular = words[-1] if count == 1 else next(n for n in TINTED_NAMES if request_phrases.plural(n) == words[-1])
-        items.append(Item(singular, colour, count, place))
-    return Plan(tuple(items), relation)
+        color = words[1] if words[1] in COLORS else None
+        singular = words[-1] if count == 1 else next(n for n in COLORED_NAMES if request_phrases.plural(n) == words[-1])
+        items.append(PlanItem(singular, color, count, place))
+    return ImagePlan(tuple(items), relation)
 
 
 def test_the_wish_is_spelt_as_the_model_does():
     assert request_phrases.DRAW == model_messages.DRAW
     assert set(request_phrases.PLACE_WORDS) == set(PLACES)
     assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
-    assert set(request_phrases.LIKE) == set(COLOURS)
-    assert set(request_phrases.HINTS) <= set(TINTED_NAMES)
+    assert set(request_phrases.LIKE) == set(COLORS)
+    assert set(request_phrases.HINTS) <= set(COLORED_NAMES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "painted"])
 def test_every_caption_can_be_painted(kind):
     tokenizer, seen = build_tokenizer(), set()
     for seed in range(150):
-        lesson = sample_request(seed, kind)
-        assert lesson == sample_request(seed, kind)
-        assert lesson.turns[-1].question.endswith(" <GEN>")
-        assert [bool(read_captions(turn.answer)[1]) for turn in lesson.turns] == [
-            turn.question.endswith("<GEN>") and kind != "unknown" for turn in lesson.turns
+        dialog = sample_request(seed, kind)
+        assert dialog == sample_request(seed, kind)
+        assert dialog.turns[-1].question.endswith(" <GEN>")
+        assert [bool(read_captions(turn.answer)[1]) for turn in dialog.turns] == [
+            turn.question.endswith("<GEN>") and kind != "unknown" for turn in dialog.turns
         ]
-        for caption in captions(lesson):
+        for caption in captions(dialog):
             assert tokenizer.unk_token_id not in tokenizer(caption).input_ids
             plan = understood(caption)
             assert plan.caption() == caption
             assert len(plan.units) <= 4
-        seen |= {turn.question for turn in lesson.turns}
+        seen |= {turn.question for turn in dialog.turns}
     assert len(seen) > (15 if kind == "seen" else 100)
-    assert len(messages(list(lesson.turns), [])) == 2 * len(lesson.turns)
+    assert len(messages(list(dialog.turns), [])) == 2 * len(dialog.turns)
 
 
 def test_what_a_request_asks_is_what_its_caption_says():
@@ -85,7 +93,7 @@ def test_what_a_request_asks_is_what_its_caption_says():
         for item in plan.items:
             named = item.name if item.count == 1 else request_phrases.plural(item.name)
             assert named in question or request_phrases.HINTS[item.name] in question
-            assert item.colour is None or item.colour in question or request_phrases.LIKE[item.colour] in question
+            assert item.color is None or item.color in question or request_phrases.LIKE[item.color] in question
             assert item.count == 1 or str(item.count) in question or request_phrases.NUMBERS[item.count] in question
             assert item.place is None or any(words in question for words in request_phrases.PLACE_WORDS[item.place])
         assert plan.relation is None or any(
@@ -94,8 +102,11 @@ def test_what_a_request_asks_is_what_its_caption_says():
 
 
 def test_changes_change_one_thing():
-    rng, plan = np.random.default_rng(0), Plan((Item("star", "red"), Item("house", "blue"), Item("star", "green")))
-    for change in (_recolour, _rename, _add, _remove):
+    rng, plan = (
+        np.random.default_rng(0),
+        ImagePlan((PlanItem("star", "red"), PlanItem("house", "blue"), PlanItem("star", "green"))),
+    )
+    for change in (_recolor, _rename, _add, _remove):
         for _ in range(60):
             result = change(rng, plan)
             if result is None:
@@ -106,24 +117,29 @@ def test_changes_change_one_thing():
             assert len(changed.items) == len(plan.items) + {_add: 1, _remove: -1}.get(change, 0)
             for item in {*plan.items} - {*kept}:
                 assert item.name in words
-                assert item.name != "star" or item.colour in words, "two stars are told apart by their colour"
+                assert item.name != "star" or item.color in words, "two stars are told apart by their colour"
             for item in {*changed.items} - {*kept}:
-                told = (item.name,) if change is _rename else (item.colour, request_phrases.LIKE[item.colour])
+                told = (item.name,) if change is _rename else (item.color, request_phrases.LIKE[item.color])
                 assert any(word in words for word in told)
-            assert len({(item.name, item.colour) for item in changed.items}) == len(changed.items)
+            assert len({(item.name, item.color) for item in changed.items}) == len(changed.items)
 
 
 def test_what_cannot_be_changed_so_is_left():
     rng = np.random.default_rng(0)
-    one, related = Plan((Item("star", "red"),)), Plan((Item("star", "red"), Item("cup", "blue")), "above")
+    one, related = (
+        ImagePlan((PlanItem("star", "red"),)),
+        ImagePlan((PlanItem("star", "red"), PlanItem("cup", "blue")), "above"),
+    )
     assert _remove(rng, one) is None
     assert _move(rng, related) is None
     assert _add(rng, related) is None
     assert _one_more(rng, related) is None
-    assert _one_more(rng, Plan((Item("star", "red", 4),))) is None
-    assert _one_more(rng, one)[1] == Plan((Item("star", "red", 2),))
+    assert _one_more(rng, ImagePlan((PlanItem("star", "red", 4),))) is None
+    assert _one_more(rng, one)[1] == ImagePlan((PlanItem("star", "red", 2),))
     assert _move(rng, one)[1].items[0].place in PLACES
-    full = Plan(tuple(Item(name, "red", 1, place) for name, place in zip(TINTED_NAMES, list(PLACES)[:4], strict=False)))
+    full = ImagePlan(
+        tuple(PlanItem(name, "red", 1, place) for name, place in zip(COLORED_NAMES, list(PLACES)[:4], strict=False))
+    )
     assert _add(rng, full) is None
 
 
@@ -136,41 +152,41 @@ def test_every_changed_plan_finds_room():
 
 def test_paintings_are_talked_about_as_they_were_asked_for():
     for seed in range(60):
-        lesson = sample_request(seed, "painted")
-        plan, scene = sample_painting(seed)
-        assert lesson.scenes == (scene,)
-        assert lesson.scenes[0].draw()[0].size == (PAINTING_PX, PAINTING_PX)
-        answer = f" {lesson.turns[0].answer.lower()[:-1]} ".replace(",", " ,")
-        assert all(item.colour is None or f" {replace(item, place=None).phrase()} " in answer for item in plan.items)
+        dialog = sample_request(seed, "painted")
+        plan, scene = sample_planned_image(seed)
+        assert dialog.scenes == (scene,)
+        assert dialog.scenes[0].draw()[0].size == (IMAGE_PX, IMAGE_PX)
+        answer = f" {dialog.turns[0].answer.lower()[:-1]} ".replace(",", " ,")
+        assert all(item.color is None or f" {replace(item, place=None).phrase()} " in answer for item in plan.items)
 
 
 def test_what_was_drawn_is_shown_with_the_next_round():
     for seed in range(60):
-        lesson = sample_request(seed, "drawn")
-        said = captions(lesson)
-        for scene, turn, caption in zip(lesson.scenes, lesson.shown, said, strict=False):
-            assert f"<h>{caption}</h>" in lesson.turns[turn - 1].answer
-            assert lesson.shows(turn) == 1
-            assert Counter(thing.name for thing in scene.things) == Counter(
+        dialog = sample_request(seed, "drawn")
+        said = captions(dialog)
+        for scene, turn, caption in zip(dialog.scenes, dialog.shown, said, strict=False):
+            assert f"<h>{caption}</h>" in dialog.turns[turn - 1].answer
+            assert dialog.shows(turn) == 1
+            assert Counter(obj.name for obj in scene.objects) == Counter(
                 unit.name for unit in understood(caption).units
             )
-        assert (len(lesson.scenes), len(said), lesson.shows(0)) == (2, 3, 0)
-    row = next(row for row in range(10) if drawn_lesson("requests", row).shown)
-    sample = DrawnReader("requests", 10)[row]
+        assert (len(dialog.scenes), len(said), dialog.shows(0)) == (2, 3, 0)
+    row = next(row for row in range(10) if synthetic_dialog("requests", row).shown)
+    sample = SyntheticReader("requests", 10)[row]
     with_pictures = [n for n, message in enumerate(sample.messages) if message["content"][0]["type"] == "image"]
-    assert with_pictures == [2 * turn for turn in drawn_lesson("requests", row).shown]
+    assert with_pictures == [2 * turn for turn in synthetic_dialog("requests", row).shown]
 
 
 def test_what_is_seen_is_drawn_and_what_is_unknown_is_not():
     for seed in range(40):
-        lesson = sample_request(seed, "seen")
-        (thing,) = lesson.scenes[0].things
-        (item,) = understood(captions(lesson)[0]).items
-        assert item.name == thing.name
-        assert (item.colour == thing.colour_name) == ("in " not in lesson.turns[-1].question)
+        dialog = sample_request(seed, "seen")
+        (obj,) = dialog.scenes[0].objects
+        (item,) = understood(captions(dialog)[0]).items
+        assert item.name == obj.name
+        assert (item.color == obj.color_name) == ("in " not in dialog.turns[-1].question)
         (turn,) = sample_request(seed, "unknown").turns
         assert turn.answer.startswith("I cannot draw a")
-        assert not [name for name in TINTED_NAMES if f" {name}." in turn.answer]
+        assert not [name for name in COLORED_NAMES if f" {name}." in turn.answer]
     with pytest.raises(ValueError, match="unknown kind of request 'order'"):
         sample_request(0, "order")
     assert sample_request(3, "request") != sample_request(3, "request", evaluation())

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minigemini_models.scenes.colors import COLOURS
+from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.composition import CROWDED_KINDS, KINDS, sample_scene
 from minigemini_models.scenes.concepts import (  # fmt: skip
     BY_NAME,
+    COLORED_NAMES,
     CONCEPTS,
+    CONFUSABLE,
     ICON_NAMES,
-    LOOK_ALIKES,
     NAMES,
     SHAPE_NAMES,
-    TINTED_NAMES,
-    alike,
+    confusable,
     plural,
     with_article,
 )
@@ -27,13 +27,13 @@ from minigemini_models.scenes.documents import ONE_LINE, PAGE_KINDS
 from minigemini_models.scenes.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
 from minigemini_models.scenes.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
 from minigemini_models.scenes.icons import render as render_icon
-from minigemini_models.scenes.labeled_scenes import label, labelled_scene
-from minigemini_models.scenes.layouts import centre, is_clear, overlap
+from minigemini_models.scenes.labeled_scenes import label, labeled_scene
+from minigemini_models.scenes.layouts import center, is_clear, overlap
 from minigemini_models.scenes.lettering import CAP_HEIGHTS_PX
 from minigemini_models.scenes.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
 from minigemini_models.scenes.scene import PAGE_PX, SCENE_PX
 from minigemini_models.scenes.shapes import render
-from minigemini_models.scenes.splits import AXES, FIRST_WORLD, SMALL_WORLD, TRAINING, evaluation
+from minigemini_models.scenes.splits import AXES, BASIC_DOMAIN, SMALL_DOMAIN, TRAINING, evaluation
 from minigemini_models.scenes.text_crops import CROP_PX, draw_lettered_crop, lettered_crop
 
 EVERY_KIND = (*KINDS, *CROWDED_KINDS, ONE_LINE, *PAGE_KINDS)
@@ -42,7 +42,7 @@ EVERY_AXIS = evaluation(*AXES)
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_seed_gives_one_picture(kind):
-    first, again, other = (labelled_scene(seed, kind) for seed in (7, 7, 8))
+    first, again, other = (labeled_scene(seed, kind) for seed in (7, 7, 8))
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["image"], other["image"])
 
@@ -70,9 +70,9 @@ def test_processes_agree_on_pixels_and_words(monkeypatch):
     assert len(said) == 1
 
 
-def fingerprints(material, seeds):
+def fingerprints(domain, seeds):
     return {
-        hashlib.sha256(sample_scene(seed, kind, material).draw()[0].tobytes()).digest()
+        hashlib.sha256(sample_scene(seed, kind, domain).draw()[0].tobytes()).digest()
         for seed in range(seeds)
         for kind in KINDS
     }
@@ -82,18 +82,18 @@ def test_evaluation_never_draws_a_training_scene():
     assert not fingerprints(TRAINING, 60) & fingerprints(evaluation(), 60)
 
 
-def scenes(material, seeds=40):
-    return [sample_scene(seed, kind, material) for kind in EVERY_KIND for seed in range(seeds)]
+def scenes(domain, seeds=40):
+    return [sample_scene(seed, kind, domain) for kind in EVERY_KIND for seed in range(seeds)]
 
 
 def test_every_axis_is_held_out_by_itself_and_all_at_once():
-    def seen(material):
-        drawn = scenes(material)
+    def seen(domain):
+        drawn = scenes(domain)
         signs = [sign for scene in drawn for sign in scene.written]
         return {
             "texts": {word for sign in signs for word in sign.word.split()},
             "fonts": {sign.font for sign in signs},
-            "styles": {thing.style for scene in drawn for thing in scene.things if thing.style},
+            "styles": {obj.style for scene in drawn for obj in scene.objects if obj.style},
         }
 
     training, unseen = seen(TRAINING), seen(EVERY_AXIS)
@@ -126,9 +126,9 @@ def test_unknown_kinds_and_axes_are_named():
 
 
 def test_the_first_world_has_capitals_and_coloured_drawings_only():
-    for scene in (sample_scene(seed, kind, FIRST_WORLD) for kind in KINDS for seed in range(40)):
-        assert len(scene.things) <= 5
-        assert all(thing.style is None and thing.name in TINTED_NAMES for thing in scene.things)
+    for scene in (sample_scene(seed, kind, BASIC_DOMAIN) for kind in KINDS for seed in range(40)):
+        assert len(scene.objects) <= 5
+        assert all(obj.style is None and obj.name in COLORED_NAMES for obj in scene.objects)
         assert all(sign.word.isalpha() and 3 <= len(sign.word) <= 6 for sign in scene.signs)
 
 
@@ -141,8 +141,8 @@ def test_concepts_are_many_and_have_one_name_each():
 
 
 def test_what_passes_for_a_shape_exists():
-    named = {name for names in LOOK_ALIKES.values() for name in names.split("|")}
-    assert {*named, *LOOK_ALIKES} <= set(NAMES)
+    named = {name for names in CONFUSABLE.values() for name in names.split("|")}
+    assert {*named, *CONFUSABLE} <= set(NAMES)
 
 
 def test_words_for_concepts():
@@ -152,9 +152,9 @@ def test_words_for_concepts():
     assert [plural(name) for name in ("slice of cake", "cherry", "fox", "box of fries", "key", "knife", "fish")] == [
         "slices of cake", "cherries", "foxes", "boxes of fries", "keys", "knives", "fish",
     ]  # fmt: skip
-    assert alike("cat", "tiger")
-    assert alike("coin", "circle")
-    assert not alike("cat", "dog")
+    assert confusable("cat", "tiger")
+    assert confusable("coin", "circle")
+    assert not confusable("cat", "dog")
 
 
 def test_icons_fill_their_tile_differ_by_style_and_are_small_to_ship():
@@ -168,14 +168,14 @@ def test_icons_fill_their_tile_differ_by_style_and_are_small_to_ship():
 
 def test_nothing_in_a_picture_passes_for_something_else_in_it():
     for scene in scenes(TRAINING, 60):
-        names = sorted({thing.name for thing in scene.things})
-        assert not [(a, b) for a in names for b in names if a < b and alike(a, b)]
+        names = sorted({obj.name for obj in scene.objects})
+        assert not [(a, b) for a in names for b in names if a < b and confusable(a, b)]
 
 
-@pytest.mark.parametrize("material", [TRAINING, EVERY_AXIS], ids=["training", "unseen"])
-def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(material):
-    for scene in scenes(material):
-        boxes = [thing.box for thing in scene.things]
+@pytest.mark.parametrize("domain", [TRAINING, EVERY_AXIS], ids=["training", "unseen"])
+def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(domain):
+    for scene in scenes(domain):
+        boxes = [obj.box for obj in scene.objects]
         boxes += [text.box for text in scene.written] if scene.kind != "words" and scene.kind != "sign" else [
             sign.extent(scene.size_px) for sign in scene.signs
         ]  # fmt: skip
@@ -184,7 +184,7 @@ def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(material):
             assert 0 <= box[1] < box[3] <= scene.size_px, (scene.kind, box)
             assert not any(overlap(box, other, 0) for other in boxes[:number])
         if scene.kind in ("few", "sign"):
-            assert is_clear([thing.box for thing in scene.things])
+            assert is_clear([obj.box for obj in scene.objects])
 
 
 @pytest.mark.parametrize("name", TRAINING_FONTS + HELD_OUT_FONTS)
@@ -198,10 +198,10 @@ def test_letters_lie_where_their_labels_say():
     image, letters = draw_lettered_crop(np.random.default_rng([1, 3]))
     sample = lettered_crop(3)
     assert np.array_equal(sample["image"], np.asarray(image))
-    inside = [letter for letter in letters if all(0 <= c < CROP_PX for c in letter.centre)]
+    inside = [letter for letter in letters if all(0 <= c < CROP_PX for c in letter.center)]
     assert len(inside) > 10
     for letter in inside:
-        x, y = letter.centre
+        x, y = letter.center
         slots = sample["slots"][int(y // PATCH_PX), int(x // PATCH_PX)].reshape(-1, SLOT_COLUMNS)
         assert letter_class(letter.character) in slots[:, int(x % PATCH_PX * SLOT_COLUMNS / PATCH_PX)]
     assert (sample["cells"] > 0).sum() * CELL_PX**2 < CROP_PX**2
@@ -225,18 +225,18 @@ def test_a_page_of_one_line_has_two_words():
 def test_patch_labels_name_what_covers_the_patch():
     for seed in range(40):
         scene = sample_scene(seed, "single")
-        (thing,), labels = scene.things, label(scene)
+        (obj,), labels = scene.objects, label(scene)
         named = labels["names"] > 0
-        assert set(labels["names"][named]) == {NAMES.index(thing.name) + 1}
-        colour = list(COLOURS).index(thing.colour_name) + 1 if thing.colour_name else 0
-        assert set(labels["colours"][named]) == {colour}
+        assert set(labels["names"][named]) == {NAMES.index(obj.name) + 1}
+        color = list(COLORS).index(obj.color_name) + 1 if obj.color_name else 0
+        assert set(labels["colours"][named]) == {color}
         rows, columns = np.nonzero(labels["centres"])
-        x, y = centre(thing.box)
+        x, y = center(obj.box)
         assert (rows[0], columns[0]) == (int(y) // PATCH_PX, int(x) // PATCH_PX)
 
 
 def test_things_are_smooth_edged_and_inside_their_tile():
-    for name in TINTED_NAMES:
+    for name in COLORED_NAMES:
         alpha = np.asarray(render(name, (200, 30, 30), 48, tilt_degrees=12))[..., 3]
         assert (alpha == 255).any()
         assert (alpha == 0).any()
@@ -246,26 +246,26 @@ def test_things_are_smooth_edged_and_inside_their_tile():
 def test_no_icon_theme_is_empty_and_kin_are_never_alone():
     kin = [concept.kin for concept in CONCEPTS if concept.kin]
     assert all(concept.theme for concept in CONCEPTS)
-    assert not [name for name in set(kin) if kin.count(name) == 1 and name not in TINTED_NAMES]
+    assert not [name for name in set(kin) if kin.count(name) == 1 and name not in COLORED_NAMES]
     assert all(name in BY_NAME for name in ("tree", "house", "car")), "tinted drawings and icons share their names"
 
 
 def test_layouts_are_used_as_they_are_named():
-    row = replace(TRAINING, layouts=replace(TRAINING.layouts, things=("row",)))
+    row = replace(TRAINING, layouts=replace(TRAINING.layouts, objects=("row",)))
     for seed in range(30):
-        middles = [centre(thing.box) for thing in sample_scene(seed, "few", row).things]
+        middles = [center(obj.box) for obj in sample_scene(seed, "few", row).objects]
         assert max(y for _, y in middles) - min(y for _, y in middles) <= 8
 
 
-@pytest.mark.parametrize("material", [SMALL_WORLD, evaluation("texts", base=SMALL_WORLD)])
-def test_the_small_world_writes_short_numbers_black_on_white(material):
+@pytest.mark.parametrize("domain", [SMALL_DOMAIN, evaluation("texts", base=SMALL_DOMAIN)])
+def test_the_small_world_writes_short_numbers_black_on_white(domain):
     for seed in range(20):
-        for sign in sample_scene(seed, "words", material).signs:
+        for sign in sample_scene(seed, "words", domain).signs:
             assert 2 <= len(sign.word) <= 3
             assert set(sign.word) <= set(DIGITS)
             assert (sign.ink, sign.panel, sign.font) == ((0, 0, 0), (255, 255, 255), TRAINING_FONTS[0])
             assert 12 <= sign.cap_height_px <= 16
-        image, letters = draw_lettered_crop(np.random.default_rng(seed), material=material)
+        image, letters = draw_lettered_crop(np.random.default_rng(seed), domain=domain)
         assert {letter.character for letter in letters} <= set(DIGITS)
         assert np.median(np.asarray(image)) > 200
 

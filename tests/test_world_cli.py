@@ -15,8 +15,8 @@ def run(*words: str):
 def test_scene_draws_the_same_picture_for_a_seed_and_answers_questions_about_it(tmp_path):
     first, again, other = (run("scene", str(tmp_path / f"{n}.png"), "--seed", s) for n, s in enumerate("778"))
     assert first.exit_code == again.exit_code == other.exit_code == 0
-    pictures = [(tmp_path / f"{n}.png").read_bytes() for n in range(3)]
-    assert pictures[0] == pictures[1] != pictures[2]
+    images = [(tmp_path / f"{n}.png").read_bytes() for n in range(3)]
+    assert images[0] == images[1] != images[2]
     assert Image.open(tmp_path / "0.png").size == (256, 256)
     lines = first.stdout.splitlines()
     assert len(lines) >= 2

@@ -10,11 +10,11 @@ import torch
 from minigemini.training.recipe import DataPart, Recipe
 
 
-def write_data(folder: Path, picture, rows: int = 40, broken: int = 0) -> Path:
+def write_data(folder: Path, image, rows: int = 40, broken: int = 0) -> Path:
     """Published records, two in three with a picture, and some whose picture is missing."""
     records = []
     for seed in range(4):
-        picture(seed).save(folder / f"{seed}.png")
+        image(seed).save(folder / f"{seed}.png")
     for row in range(rows):
         seen = row % 3 > 0
         turns = [{"from": "human", "value": "<image>\n" * seen + "Q" * (row * 7 % 23 + 1)}]
@@ -48,8 +48,8 @@ def tiny_recipe(base: Path, data: Path, **changes) -> Recipe:
         precision="fp32",
         gradient_checkpointing=False,
         workers=0,
-        checkpoint_every=2,
-        watch="none",
+        save_steps=2,
+        report_to="none",
         lora_rank=4,
     )
     if changes.get("stage") == "align":

@@ -10,7 +10,7 @@ from PIL import Image
 
 from minigemini_models.scenes.composition import KINDS, sample_scene
 from minigemini_models.scenes.documents import PAGE_KINDS
-from minigemini_models.scenes.splits import AXES, TRAINING, Material, evaluation
+from minigemini_models.scenes.splits import AXES, TRAINING, SceneDomain, evaluation
 
 OUTPUT = Path(__file__).parent.parent / "docs" / "world.png"
 GAP_PX = 6
@@ -30,9 +30,9 @@ def main() -> None:
     print(f"{OUTPUT}: {both.width} x {both.height}, {OUTPUT.stat().st_size / 1e3:.0f} kB")
 
 
-def row(kind: str, materials: tuple[Material, ...], seeds: range) -> list[Image.Image]:
+def row(kind: str, materials: tuple[SceneDomain, ...], seeds: range) -> list[Image.Image]:
     """Scenes of the kind, without their noise, which would make the file ten times as large."""
-    scenes = [sample_scene(seed, kind, material) for material in materials for seed in seeds]
+    scenes = [sample_scene(seed, kind, domain) for domain in materials for seed in seeds]
     return [replace(scene, noise=0.0).draw()[0] for scene in scenes]
 
 
@@ -40,9 +40,9 @@ def sheet(rows: list[list[Image.Image]]) -> Image.Image:
     """Pictures of one size in rows and columns."""
     side = rows[0][0].width + GAP_PX
     drawn = Image.new("RGB", (side * len(rows[0]) - GAP_PX, side * len(rows) - GAP_PX), "white")
-    for y, pictures in enumerate(rows):
-        for x, picture in enumerate(pictures):
-            drawn.paste(picture, (x * side, y * side))
+    for y, images in enumerate(rows):
+        for x, image in enumerate(images):
+            drawn.paste(image, (x * side, y * side))
     return drawn
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def ask(
-    pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="JPEG, PNG, WEBP or GIF.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="JPEG, PNG, WEBP or GIF.")] = None,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The last word; in quotes.")] = "",
     model: Model = "nano",
     explain: Annotated[
@@ -55,15 +55,15 @@ def ask(
     """
     from ..io.argument_checks import check_text
 
-    pictures = pictures or []
-    _check_order(pictures, question)
+    images = images or []
+    _check_order(images, question)
     be_quiet(model)
     check_text("the question", question)
     loading.check(model)
 
-    from ..images.safe_images import open_picture
+    from ..images.safe_images import open_image
     from ..inference import Sampling
-    from ..inference.ocr import TextReader
+    from ..inference.ocr import RapidOcrEngine
 
     # What costs nothing is checked first, before torch is imported: settings, then pictures.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
@@ -71,8 +71,8 @@ def ask(
         from ..io.png import check_target, write_png
 
         check_target(explain, "explanation")
-    opened = [open_picture(picture) for picture in pictures]
-    reader = TextReader(ocr_confidence) if ocr else None
+    opened = [open_image(image) for image in images]
+    reader = RapidOcrEngine(ocr_confidence) if ocr else None
     from ..inference import Conversation
 
     engine = loading.load(model)
@@ -85,26 +85,26 @@ def ask(
 
         print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
-        print_json(_described(engine, pictures, question, answer))
+        print_json(_described(engine, images, question, answer))
     if explain is not None:
-        from ..inference.attention_maps import explain_pictures
+        from ..inference.attention_maps import explain_images
 
-        write_png(explain_pictures(engine, opened), explain)
+        write_png(explain_images(engine, opened), explain)
 
 
-def _check_order(pictures: list[str], question: str) -> None:
+def _check_order(images: list[str], question: str) -> None:
     """Catch the slips of a command line: nothing, no question, no picture, a question without quotes."""
-    if not pictures and not question:
+    if not images and not question:
         fail('name a picture and a question, e.g. minigemini ask photo.png "What is it?"')
     if Path(question).is_file():
         fail(f"no question after {question}; put it last, in quotes")
     if not question.strip():
         fail("the question is empty; ask something, in quotes")
-    if not pictures:
+    if not images:
         fail("no picture before the question; name one, or talk without one in `minigemini chat`")
-    for picture in pictures:
-        if not Path(picture).exists():
-            fail(f"{picture}: no such file; check the path, and put the question last, in quotes")
+    for image in images:
+        if not Path(image).exists():
+            fail(f"{image}: no such file; check the path, and put the question last, in quotes")
 
 
 def _print_pieces(stream: "AnswerStream") -> None:
@@ -114,11 +114,11 @@ def _print_pieces(stream: "AnswerStream") -> None:
     print(flush=True)
 
 
-def _described(engine: "Engine", pictures: list[str], question: str, answer: "Answer") -> dict[str, object]:
+def _described(engine: "Engine", images: list[str], question: str, answer: "Answer") -> dict[str, object]:
     return {
         "answer": answer.text,
         "question": question,
-        "pictures": pictures,
+        "pictures": images,
         "model": engine.name,
         "finish_reason": answer.finish_reason,
         "prompt_tokens": answer.prompt_tokens,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
+    GeneratorOption,
     MaxNewTokens,
     Model,
     Ocr,
     OcrConfidence,
-    Painter,
     Seed,
     Size,
     Steps,
@@ -30,8 +30,8 @@ from .common import (
 from .load_options import LoadOptions
 
 if TYPE_CHECKING:
-    from ..inference import Conversation, Drawing, Sampling
-    from ..inference import Painter as LoadedPainter
+    from ..inference import Conversation, GenerationSettings, Sampling
+    from ..inference import ImageGenerator as LoadedPainter
 
 HELP = """\
 /image PATH    show one more picture with the next question
@@ -53,16 +53,16 @@ class Table:
     conversation: "Conversation"
     sampling: "Sampling"
     painter: "LoadedPainter | None"
-    drawing: "Drawing"
+    drawing: "GenerationSettings"
     folder: Path
 
 
 @one_line_errors
 def chat(
-    pictures: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
     model: Model = "nano",
     draw: Annotated[bool, typer.Option("--draw", help="Load a painter: /draw REQUEST has a picture drawn.")] = False,
-    painter: Painter = None,
+    painter: GeneratorOption = None,
     size: Size = None,
     steps: Steps = None,
     folder: Annotated[
@@ -91,19 +91,19 @@ def chat(
     be_quiet(model)
     loading.check(model)
 
-    from ..imagegen.presets import usual_painter
-    from ..images.safe_images import open_picture
-    from ..inference import Drawing, Sampling
-    from ..inference.ocr import TextReader
+    from ..imagegen.presets import default_generator
+    from ..images.safe_images import open_image
+    from ..inference import GenerationSettings, Sampling
+    from ..inference.ocr import RapidOcrEngine
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    drawing = Drawing(parse_sides(size), steps, seed=seed)
-    painter = painter or usual_painter(model)
+    drawing = GenerationSettings(parse_sides(size), steps, seed=seed)
+    painter = painter or default_generator(model)
     check_painter(painter if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder to put pictures into; make it first")
-    opened = [open_picture(picture) for picture in pictures or []]
-    reader = TextReader(ocr_confidence) if ocr else None
+    opened = [open_image(image) for image in images or []]
+    reader = RapidOcrEngine(ocr_confidence) if ocr else None
     from ..inference import Conversation
 
     engine = loading.load(model)
@@ -141,7 +141,7 @@ def _read_line() -> str | None:
 
 def _command(table: Table, line: str) -> bool:
     """Do what a line with a slash says; False ends the program. A mistake is told, and the conversation goes on."""
-    from ..images.safe_images import PictureError
+    from ..images.safe_images import ImageError
 
     verb, _, rest = line.partition(" ")
     match verb:
@@ -152,9 +152,9 @@ def _command(table: Table, line: str) -> bool:
             _tell("forgotten")
         case "/image" if rest.strip():
             try:
-                table.conversation.add_picture(rest.strip().strip("'\""))
+                table.conversation.add_image(rest.strip().strip("'\""))
                 _tell("it is shown with your next question")
-            except PictureError as error:
+            except ImageError as error:
                 _tell(str(error))
         case "/draw" if rest.strip():
             if table.painter is None:
@@ -183,11 +183,11 @@ def _draw(table: Table, request: str, painter: "LoadedPainter") -> None:
     with _telling(), table.conversation.request(request, table.sampling) as stream:
         _print(stream)
         reply = stream.draw(painter, table.drawing)
-        for picture in reply.pictures:
+        for image in reply.images:
             file = next(path for n in count(1) if not (path := table.folder / f"drawing-{n}.png").exists())
-            picture.save(file)
-            print(printable(f"{file}: {picture.caption} (seed {picture.seed})"), flush=True)
-        if not reply.pictures:
+            image.save(file)
+            print(printable(f"{file}: {image.caption} (seed {image.seed})"), flush=True)
+        if not reply.images:
             _tell("nothing drawn: the answer holds no caption; ask in other words")
 
 

@@ -36,14 +36,14 @@ Base = Annotated[str | None, typer.Option("--base", help="Model of an adapter.  
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
 Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]
-Painter = Annotated[
+GeneratorOption = Annotated[
     str | None,
     typer.Option(
         "--painter",
         help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nano for nano, else sdxl]",
     ),
 ]
-ServedPainter = Annotated[
+ServedGeneratorOption = Annotated[
     str | None,
     typer.Option(
         "--painter", help=f"Draws what is asked for: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nobody]"
@@ -164,8 +164,8 @@ def printable(text: str) -> str:
 
 
 def _is_bad_input(error: ValueError) -> bool:
-    from ..images.safe_images import PictureError
+    from ..images.safe_images import ImageError
     from ..inference import CheckpointError, RequestError
     from ..io.folder_lock import FolderInUseError
 
-    return isinstance(error, CheckpointError | RequestError | PictureError | FolderInUseError)
+    return isinstance(error, CheckpointError | RequestError | ImageError | FolderInUseError)

@@ -8,7 +8,7 @@ import typer
 from .common import be_quiet, fail, one_line_errors
 
 if TYPE_CHECKING:
-    from ..conversion import Report
+    from ..conversion import ConversionReport
 
 ENCODER_HELP = "Folder or hub id of the {}.  [default: where the config names it, else the hub]"
 ChatFormat = Annotated[
@@ -75,11 +75,11 @@ def parse_size(text: str) -> int:
     return int(float(number) * units[unit])
 
 
-def summary(report: "Report") -> str:
+def summary(report: "ConversionReport") -> str:
     """What became of every tensor."""
     unused = [f"  {count:>6,} not used: {why}" for why, count in sorted(report.unused.items())]
     made = (
-        [f"  {len(report.initialised):>6,} initialised: {', '.join(report.initialised)}"] if report.initialised else []
+        [f"  {len(report.initialized):>6,} initialised: {', '.join(report.initialized)}"] if report.initialized else []
     )
     dtype = str(report.dtype).removeprefix("torch.")
     return "\n".join(

@@ -3,7 +3,7 @@
 import typer
 
 from .data_build import build
-from .data_download import fetch
+from .data_download import download
 from .data_list import list_sources
 from .data_preview import show
 from .data_synthesize import synthesize
@@ -15,7 +15,7 @@ data = typer.Typer(
     rich_markup_mode=None,
 )
 data.command("list")(list_sources)
-data.command("fetch")(fetch)
+data.command("fetch")(download)
 data.command("doctor")(doctor)
 data.command("build")(build)
 data.command("show")(show)

@@ -22,9 +22,9 @@ class Readers:
     confidence: float
 
     def __call__(self) -> "Callable[[Image], list[str]]":
-        from ..inference.ocr import TextReader
+        from ..inference.ocr import RapidOcrEngine
 
-        return TextReader(self.confidence).read
+        return RapidOcrEngine(self.confidence).read
 
 
 @one_line_errors
@@ -62,7 +62,7 @@ def build(
     be_quiet("nano")
 
     from ..dataprep.export import BuildError, build, read_recipe
-    from ..dataprep.parallel import TasksError
+    from ..dataprep.parallel import ParallelError
 
     if form not in ("parquet", "webdataset"):
         fail(f"--form is {form}: give parquet or webdataset")
@@ -83,7 +83,7 @@ def build(
             workers=workers,
             ray=ray,
         )
-    except (BuildError, TasksError, ImportError) as error:
+    except (BuildError, ParallelError, ImportError) as error:
         fail(str(error))
     except OSError as error:
         said = f"{error.filename or target}: {error.strerror or error}"
@@ -91,9 +91,9 @@ def build(
     print(f"{target}: {built.index['rows']:,} samples in {len(built.index['shards'])} shards")
     for part in built.index["sources"]:
         print(f"{part['samples']:>10,}  {part['source']}  ({part['licence'] or 'licence not known'})")
-    if built.faults:
+    if built.issues:
         print("left out, each in faults.jsonl:")
-        for kind, count in sorted(built.faults.items()):
+        for kind, count in sorted(built.issues.items()):
             print(f"{count:>10,}  {kind}")
     if not built.index["rows"]:
         fail(f"{target}: no sample of it is good; `minigemini data doctor` says more")

@@ -13,7 +13,7 @@ Data = Annotated[Path, typer.Option("--data", help="Folder of all data.")]
 
 
 @one_line_errors
-def fetch(
+def download(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Names of `data list`.", autocompletion=complete_source)
     ],
@@ -31,14 +31,14 @@ def fetch(
 
     Example: minigemini data fetch llava-pretrain allava-captions --data data
     """
-    from ..dataprep.download import fetch
+    from ..dataprep.download import download
     from ..dataprep.sources import find_source
 
     try:
         chosen = [find_source(name) for name in sources]
     except ValueError as error:
         fail(str(error))
-    outcome = fetch(chosen, data, mirror=mirror, workers=workers, unpacked=unpack)
+    outcome = download(chosen, data, mirror=mirror, workers=workers, unpacked=unpack)
     print(f"{len(outcome.fetched)} files fetched, {len(outcome.there)} were there")
     for file in outcome.by_hand:
         print(f"by hand: {file.path}: {file.by_hand}")

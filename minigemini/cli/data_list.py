@@ -9,7 +9,7 @@ from .common import fail, one_line_errors
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from ..dataprep.source_spec import RemoteFile, Source
+    from ..dataprep.source_spec import RemoteFile, SourceSpec
 
 
 def complete_source(incomplete: str) -> list[str]:
@@ -44,7 +44,7 @@ def list_sources(
         print(_table(chosen))
 
 
-def _table(sources: "list[Source]") -> str:
+def _table(sources: "list[SourceSpec]") -> str:
     from ..dataprep.sources import MIXTURES, SOURCES
 
     lines = [f"{'source':18}{'samples':>9}  {'the paper':28}what it is"]
@@ -57,7 +57,7 @@ def _table(sources: "list[Source]") -> str:
     return "\n".join(lines)
 
 
-def _record(source: "Source") -> str:
+def _record(source: "SourceSpec") -> str:
     count = "not known beforehand" if source.samples is None else f"{source.samples:,}"
     lines = [
         f"{source.name}: {source.title}",

@@ -29,7 +29,7 @@ def show(
     be_quiet("nano")
 
     from ..data.readers import SourceError, open_reader
-    from ..io.atomic_write import written_aside
+    from ..io.atomic_write import atomic_write
     from ..io.checkpoint import check_name
 
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
@@ -47,10 +47,10 @@ def show(
     except (SourceError, ModuleNotFoundError) as error:
         fail(str(error))
     picked = pick(reader, count, None if first else seed)
-    with written_aside(page) as aside:
+    with atomic_write(page) as aside:
         aside.write_text(browsable(picked, reader.name, processor, model), encoding="utf-8")
     print(f"wrote {page}: {len(picked)} of {len(reader):,} samples")
     if sheet:
-        with written_aside(sheet) as aside:
+        with atomic_write(sheet) as aside:
             write_sheet(aside, picked)
         print(f"wrote {sheet}")

@@ -49,7 +49,9 @@ def synthesize(
     """
     from ..dataprep import synthesize
 
-    settings = synthesize.Settings(output, re_caption, in_context, examples, limit, seed, price_in, price_out, budget)
+    settings = synthesize.SynthesisSettings(
+        output, re_caption, in_context, examples, limit, seed, price_in, price_out, budget
+    )
     if output.suffix != ".json" or not output.parent.is_dir():
         fail(f"{output}: give a name that ends in .json, in a folder that is there")
     try:

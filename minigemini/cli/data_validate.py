@@ -46,14 +46,14 @@ def doctor(
 
     from ..data.readers import SourceError, open_reader
     from ..data.readers.manifest import SUFFIX, write_manifest
-    from ..dataprep.parallel import TasksError
-    from ..dataprep.validate import diagnose
+    from ..dataprep.parallel import ParallelError
+    from ..dataprep.validate import validate
     from ..dataprep.validate.evaluation_overlap import read_evaluation_set
     from ..dataprep.validate.issues import KINDS
     from ..dataprep.validate.token_counts import TemplateTokens
     from ..dataprep.validate.validation_report import as_json as plain
     from ..dataprep.validate.validation_report import as_page, as_text, exclusions
-    from ..io.atomic_write import written_aside
+    from ..io.atomic_write import atomic_write
     from ..io.checkpoint import check_name
 
     if unknown := sorted(set(exclude or ()) - set(KINDS)):
@@ -72,13 +72,13 @@ def doctor(
             from ..io.loading import find_processor  # imports torch
 
             counters = {name: TemplateTokens(find_processor(name)) for name in model}
-        found = diagnose(reader, evaluation=sets, counters=counters, workers=workers, ray=ray)
-    except (SourceError, TasksError, ModuleNotFoundError) as error:
+        found = validate(reader, evaluation=sets, counters=counters, workers=workers, ray=ray)
+    except (SourceError, ParallelError, ModuleNotFoundError) as error:
         fail(str(error))
     print(as_text(found))
     for target, text in ((page, as_page), (as_json, lambda of: json.dumps(plain(of), indent=1, ensure_ascii=False))):
         if target:
-            with written_aside(target) as aside:
+            with atomic_write(target) as aside:
                 aside.write_text(text(found), encoding="utf-8", errors="backslashreplace")
             print(f"wrote {target}")
     if fix:

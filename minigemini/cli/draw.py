@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
+    GeneratorOption,
     MaxNewTokens,
     Model,
     Ocr,
     OcrConfidence,
     Offload,
-    Painter,
     Size,
     Steps,
     Temperature,
@@ -27,18 +27,18 @@ from .load_options import LoadOptions
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from ..inference import DrawnPicture
+    from ..inference import GeneratedImage
     from ..inference.conversation import RequestStream
 
 
 @one_line_errors
 def draw(
     request: Annotated[str, typer.Argument(metavar="REQUEST", help="What you would like to see; in quotes.")],
-    pictures: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Shown with it.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Shown with it.")] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="PNG to write; of several, OUT-1.png and so on.")
     ] = Path("out.png"),
-    painter: Painter = None,
+    painter: GeneratorOption = None,
     as_caption: Annotated[
         bool, typer.Option("--caption", help="REQUEST goes to the painter as it is; no model is asked.")
     ] = False,
@@ -76,28 +76,28 @@ def draw(
     """
     be_quiet(model)
 
-    from ..imagegen.presets import usual_painter
-    from ..images.safe_images import open_picture
-    from ..inference import Drawing, Sampling
-    from ..inference.ocr import TextReader
+    from ..imagegen.presets import default_generator
+    from ..images.safe_images import open_image
+    from ..inference import GenerationSettings, Sampling
+    from ..inference.ocr import RapidOcrEngine
     from ..io.argument_checks import check_text
     from ..io.png import check_target
 
     # What costs nothing is checked first, before torch is imported: settings, the model's name, then pictures.
     check_text("the request", request)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    drawing = Drawing(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
+    drawing = GenerationSettings(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
     loading.check(model)
     check_target(output)
     if not request.strip():
         fail("the request is empty; say what to draw, in quotes")
-    opened = [open_picture(picture) for picture in pictures or []]
+    opened = [open_image(image) for image in images or []]
     if strength is not None and not opened:
         fail(f"strength {strength:g} starts from a picture; name one after the request")
     start = opened[-1] if strength is not None else None
-    painter = painter or usual_painter(model)
+    painter = painter or default_generator(model)
     check_painter(painter)
-    reader = TextReader(ocr_confidence) if ocr and not as_caption else None
+    reader = RapidOcrEngine(ocr_confidence) if ocr and not as_caption else None
 
     if as_caption:
         _tell(loading.load_painter(painter, offload).draw(request, drawing, start), output, "", as_json)
@@ -113,8 +113,8 @@ def draw(
         if not as_json:
             _print_pieces(stream)
         reply = stream.draw(loaded, drawing, start)
-    _tell(reply.pictures, output, reply.text, as_json)
-    if not reply.pictures:
+    _tell(reply.images, output, reply.text, as_json)
+    if not reply.images:
         fail("nothing drawn: the answer holds no caption; ask in other words, or give the caption with --caption")
 
 
@@ -128,13 +128,13 @@ def _print_pieces(stream: "RequestStream") -> None:
         print(flush=True)
 
 
-def _tell(drawn: "list[DrawnPicture]", output: Path, text: str, as_json: bool) -> None:
+def _tell(drawn: "list[GeneratedImage]", output: Path, text: str, as_json: bool) -> None:
     """Write the pictures, and say where they are."""
     files = [output] if len(drawn) == 1 else [output.with_stem(f"{output.stem}-{n}") for n in range(1, len(drawn) + 1)]
-    for picture, file in zip(drawn, files, strict=True):
-        picture.save(file)
+    for image, file in zip(drawn, files, strict=True):
+        image.save(file)
         if not as_json:
-            print(printable(f"{file}: {picture.caption} (seed {picture.seed})"))
+            print(printable(f"{file}: {image.caption} (seed {image.seed})"))
     if as_json:
-        told = [{"file": str(file), **picture.described()} for picture, file in zip(drawn, files, strict=True)]
+        told = [{"file": str(file), **image.described()} for image, file in zip(drawn, files, strict=True)]
         print_json({"answer": text, "pictures": told})

@@ -76,9 +76,9 @@ def evaluate(
     for folder in compare or ():
         check_folder("--compare", folder)
 
-    from ..evaluation.command import Settings, run
+    from ..evaluation.command import EvaluationSettings, run
 
-    settings = Settings(
+    settings = EvaluationSettings(
         tasks=tuple(tasks),
         models=tuple(models),
         data=data,

@@ -9,7 +9,7 @@ from .common import MODEL_HELP, Base, be_quiet, one_line_errors
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from ..inference.model_report import Report
+    from ..inference.model_report import ModelReport
 
 
 @one_line_errors
@@ -30,7 +30,7 @@ def info(
     """
     be_quiet(model)
 
-    from ..inference.model_report import report
+    from ..inference.model_report import report_model
     from ..inference.published_figures import published_reports
     from ..io.checkpoint import check_name
     from ..io.free_memory import free_disk, free_memory
@@ -38,29 +38,29 @@ def info(
     published = None if Path(model).exists() else published_reports().get(model)
     if published is None:
         check_name(model)
-    found, free, disk = published or report(model, base), free_memory(), free_disk(Path())
+    found, free, disk = published or report_model(model, base), free_memory(), free_disk(Path())
     if as_json:
         print_json(_described(found, free, disk))
     else:
         print(_table(found, free, disk))
 
 
-def _described(found: "Report", free: dict[str, int], disk: int) -> dict[str, object]:
+def _described(found: "ModelReport", free: dict[str, int], disk: int) -> dict[str, object]:
     fits = found.fits(free, disk)
     return {
         "model": found.model,
         "folder": None if found.folder is None else str(found.folder),
         "parameters": {**found.parameters, "total": found.total},
-        "tokens_per_picture": found.tokens_per_picture,
+        "tokens_per_image": found.tokens_per_image,
         "low_res_size_px": found.low_res_size_px,
         "high_res_size_px": found.high_res_size_px,
         "tiles": found.tiles,
         "positions_per_patch": found.positions_per_patch,
         "weights_bytes": found.weights_bytes,
-        "quantised_bytes": found.quantised_bytes,
+        "quantized_bytes": found.quantized_bytes,
         "cache_bytes_per_1000_tokens": {name: 1000 * size for name, size in found.cache_bytes_per_token.items()},
         "cache_bytes_per_picture": {
-            name: found.tokens_per_picture * size for name, size in found.cache_bytes_per_token.items()
+            name: found.tokens_per_image * size for name, size in found.cache_bytes_per_token.items()
         },
         "stored_bytes": found.stored_bytes,
         "free_bytes": free,
@@ -75,7 +75,7 @@ def _described(found: "Report", free: dict[str, int], disk: int) -> dict[str, ob
     }
 
 
-def _table(found: "Report", free: dict[str, int], disk: int) -> str:
+def _table(found: "ModelReport", free: dict[str, int], disk: int) -> str:
     mined = "mining" in found.parameters
     size = f"{found.low_res_size_px} px" + (f" and {found.high_res_size_px} px" if mined else "")
     looks = f", each over {found.positions_per_patch} x {found.positions_per_patch} high-res positions" if mined else ""
@@ -85,7 +85,7 @@ def _table(found: "Report", free: dict[str, int], disk: int) -> str:
         [
             found.model if found.folder is None else f"{found.model} ({found.folder})",
             "",
-            f"picture     {size}, {tiles}, {found.tokens_per_picture} tokens{looks}",
+            f"picture     {size}, {tiles}, {found.tokens_per_image} tokens{looks}",
             "",
             "parameters",
             *(f"  {part:<16}{count:>15,}{count / found.total:>8.1%}" for part, count in rows),
@@ -97,14 +97,14 @@ def _table(found: "Report", free: dict[str, int], disk: int) -> str:
     )
 
 
-def _memory(found: "Report", free: dict[str, int], disk: int) -> list[str]:
+def _memory(found: "ModelReport", free: dict[str, int], disk: int) -> list[str]:
     """One row per way of loading: its weights, what its cache grows by, and where it fits; then why it does not."""
-    sizes, fits = found.weights_bytes | found.quantised_bytes, found.fits(free, disk)
+    sizes, fits = found.weights_bytes | found.quantized_bytes, found.fits(free, disk)
     rows = [f"{'memory in MB':<18}{'weights':>12}{'1,000 tokens':>14}{'a picture':>11}   fits"]
     for way, devices in fits.items():
         cache = found.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
         figures = (
-            f"{sizes[way] / 1e6:>12,.1f}{1000 * cache / 1e6:>14,.1f}{found.tokens_per_picture * cache / 1e6:>11,.1f}"
+            f"{sizes[way] / 1e6:>12,.1f}{1000 * cache / 1e6:>14,.1f}{found.tokens_per_image * cache / 1e6:>11,.1f}"
         )
         where = ", ".join(f"{device} {one.answer}" for device, one in devices.items())
         rows.append(f"  {way:<16}{figures}   {where}")

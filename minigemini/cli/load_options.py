@@ -9,7 +9,7 @@ import typer
 from .common import Base, Device, Dtype
 
 if TYPE_CHECKING:
-    from ..inference import Engine, Painter
+    from ..inference import Engine, ImageGenerator
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class LoadOptions:
 
         return Engine.load(model, **{field.name: getattr(self, field.name) for field in fields(self)})
 
-    def load_painter(self, name: str, offload: str | None = None) -> "Painter":
+    def load_painter(self, name: str, offload: str | None = None) -> "ImageGenerator":
         """Load a painter onto the same device, in the same dtype."""
-        from ..inference import Painter
+        from ..inference import ImageGenerator
 
-        return Painter.load(name, self.device, self.dtype, offload)  # type: ignore[arg-type]  # it checks the name
+        return ImageGenerator.load(name, self.device, self.dtype, offload)  # type: ignore[arg-type]  # it checks the name
 
     def given(self) -> set[str]:
         """The options that were given."""

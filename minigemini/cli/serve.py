@@ -11,7 +11,7 @@ from .common import (
     Ocr,
     OcrConfidence,
     Offload,
-    ServedPainter,
+    ServedGeneratorOption,
     be_quiet,
     check_painter,
     fail,
@@ -51,11 +51,11 @@ def serve(
         typer.Option("--allow-image-host", metavar="HOST", help="Fetch pictures from it by https; may be given again."),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")] = 1024,
-    max_pictures: Annotated[int, typer.Option("--max-pictures", help="Per request.")] = 8,
+    max_images: Annotated[int, typer.Option("--max-pictures", help="Per request.")] = 8,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", help="Answered at once.  [default: 1, or 64 per backend]")
     ] = None,
-    painter: ServedPainter = None,
+    painter: ServedGeneratorOption = None,
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
@@ -87,7 +87,7 @@ def serve(
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
     loading.check(model)
 
-    from ..inference.ocr import TextReader
+    from ..inference.ocr import RapidOcrEngine
     from ..serving.server_settings import ServerSettings
 
     backends = backend or []
@@ -100,7 +100,7 @@ def serve(
         api_keys=tuple(api_key or ()),
         image_hosts=tuple(name.lower() for name in allow_image_host or ()),
         max_new_tokens=max_new_tokens,
-        max_pictures=max_pictures,
+        max_images=max_images,
         concurrency=concurrency or max(1, 64 * len(backends)),
         queue=queue,
         max_connections=max_connections,
@@ -111,22 +111,22 @@ def serve(
 
     from ..serving.server import listen
     from ..serving.server import serve as run
-    from ..serving.state import House
+    from ..serving.state import ServerState
 
     sock = listen(host, port)
-    reader = TextReader(ocr_confidence) if ocr else None
+    reader = RapidOcrEngine(ocr_confidence) if ocr else None
     name = served_name or short_name(model)
     if backends:
         answering = _remote(backends, model, name, backend_key)
     else:
-        from ..serving.engine_backend import LocalBackend
+        from ..serving.engine_backend import EngineBackend
 
         engine = loading.load(model)
-        answering = LocalBackend(engine, name)
+        answering = EngineBackend(engine, name)
     # Behind the model, so that what is left of a device's memory decides what is offloaded.
     drawing = loading.load_painter(painter, offload) if painter is not None else None
     told = f", painter {drawing.name}" if drawing is not None else ""
-    run(House(settings, answering, drawing, reader), sock, lambda where: _tell(f"{where}/v1, model {name}{told}"))
+    run(ServerState(settings, answering, drawing, reader), sock, lambda where: _tell(f"{where}/v1, model {name}{told}"))
 
 
 def short_name(model: str) -> str:
@@ -137,11 +137,11 @@ def short_name(model: str) -> str:
 def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
     """vLLM servers; of the checkpoint only config and processor are read here."""
     from ..inference.prompts import Prompts
-    from ..io.adapters import find_source
+    from ..io.adapters import find_model_source
     from ..io.loading import load_config, load_processor
     from ..serving.remote_backend import RemoteBackend
 
-    folder = find_source(model).folder
+    folder = find_model_source(model).folder
     config = load_config(folder)
     return RemoteBackend(urls, name, Prompts(load_processor(folder, config), config), key)
 

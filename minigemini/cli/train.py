@@ -8,17 +8,17 @@ import typer
 from .common import be_quiet, fail, need, one_line_errors
 
 if TYPE_CHECKING:
-    from ..training.settings import Settings
+    from ..training.settings import RunSettings
 
 ABLATION = "ablation"
 
 
 def _complete(incomplete: str) -> list[str]:
-    from minigemini_models.nano.nano_recipes import CHAINS
+    from minigemini_models.nano.nano_recipes import PIPELINES
 
     from ..training.published_recipes import RECIPES
 
-    return [name for name in (*CHAINS, ABLATION, *RECIPES) if name.startswith(incomplete)]
+    return [name for name in (*PIPELINES, ABLATION, *RECIPES) if name.startswith(incomplete)]
 
 
 @one_line_errors
@@ -66,11 +66,11 @@ def train(
 
 
 def _list() -> None:
-    from minigemini_models.nano.nano_recipes import CHAINS
+    from minigemini_models.nano.nano_recipes import PIPELINES
 
     from ..training.published_recipes import RECIPES
 
-    listed = {name: ", ".join(steps) for name, steps in CHAINS.items()}
+    listed = {name: ", ".join(steps) for name, steps in PIPELINES.items()}
     listed[ABLATION] = "small twins of the paper's ablation, trained, measured and compared"
     listed |= {name: recipe.summary() for name, recipe in RECIPES.items()}
     width = max(map(len, listed)) + 2
@@ -88,55 +88,55 @@ def _print_config(name: str, words: list[str]) -> None:
         fail(str(error))
 
 
-def _find(name: str) -> "Settings":
+def _find(name: str) -> "RunSettings":
     """The recipe of a name or of a file. Raises `RecipeError` where there is none, or several."""
-    from minigemini_models.nano.nano_recipes import CHAINS
+    from minigemini_models.nano.nano_recipes import PIPELINES
 
     from ..training.published_recipes import find_recipe
     from ..training.settings import RecipeError
     from ..training.yaml_recipes import is_recipe_file, read_recipe
 
-    if name in CHAINS:
-        raise RecipeError(f"{name} is several recipes; name one of them, e.g. {CHAINS[name][-1]}")
+    if name in PIPELINES:
+        raise RecipeError(f"{name} is several recipes; name one of them, e.g. {PIPELINES[name][-1]}")
     return read_recipe(Path(name)) if is_recipe_file(name) else find_recipe(name)
 
 
 def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:
     be_quiet("nano")
 
-    from minigemini_models.nano.nano_recipes import CHAINS, ROOT
+    from minigemini_models.nano.nano_recipes import PIPELINES, ROOT
 
-    from ..training.published_recipes import usual_folder
+    from ..training.published_recipes import default_folder
     from ..training.settings import RecipeError, parse_settings
 
     try:
         settings = parse_settings(words)
-        recipe = None if name in CHAINS else _find(name).changed(settings)
+        recipe = None if name in PIPELINES else _find(name).changed(settings)
     except RecipeError as error:
         fail(str(error))
     if recipe is None and plan:
-        fail(f"{name} is several recipes; plan one of them, e.g. {CHAINS[name][-1]}")
+        fail(f"{name} is several recipes; plan one of them, e.g. {PIPELINES[name][-1]}")
     if recipe is not None and steps:
         fail(f"{name} is one step; leave --step out")
     need("train", "accelerate")
     import torch
 
-    from minigemini_models.nano.training_pipeline import train_chain
+    from minigemini_models.nano.training_pipeline import train_pipeline
 
-    from ..data.bad_samples import TooManyFaultsError
-    from ..training.checkpointing import DamagedError
+    from ..data.bad_samples import TooManyBadSamplesError
+    from ..training.checkpointing import DamagedFileError
     from ..training.estimate import make_plan
     from ..training.run import train
 
     torch.set_num_threads(threads)
     try:
         if recipe is None:
-            print(train_chain(name, folder or Path(ROOT), settings, steps))
+            print(train_pipeline(name, folder or Path(ROOT), settings, steps))
         elif plan:
             print(make_plan(recipe).text())
         else:
-            print(train(recipe, folder or usual_folder(recipe.name)))
-    except (RecipeError, DamagedError, TooManyFaultsError, FloatingPointError, ModuleNotFoundError) as error:
+            print(train(recipe, folder or default_folder(recipe.name)))
+    except (RecipeError, DamagedFileError, TooManyBadSamplesError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))
 
 

@@ -30,7 +30,7 @@ def verify(
     from tqdm import tqdm
 
     from ..inference.verify_model import verify
-    from ..io.hashes import DamagedError, Watch, write_sums
+    from ..io.hashes import DamagedFileError, Watch, write_sums
 
     bars: list[tqdm] = []
 
@@ -44,7 +44,7 @@ def verify(
         write_sums(Path(model))
     try:
         found = verify(model, progress)
-    except DamagedError as error:
+    except DamagedFileError as error:
         fail(f"{error}; copy or fetch it again")
     finally:
         for bar in bars:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Model, Ocr, Offload, ServedPainter, be_quiet, check_painter, fail, need, one_line_errors
+from .common import Model, Ocr, Offload, ServedGeneratorOption, be_quiet, check_painter, fail, need, one_line_errors
 from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
@@ -25,7 +25,7 @@ def web(
     server_key: Annotated[
         str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="That it asks for.")
     ] = None,
-    painter: ServedPainter = None,
+    painter: ServedGeneratorOption = None,
     ocr: Ocr = False,
     votes: Annotated[
         Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
@@ -58,30 +58,30 @@ def web(
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as made:  # gone when the program ends
         uploads = os.path.realpath(made)
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
-        from ..serving.chat_pipeline import Studio
+        from ..serving.chat_pipeline import ChatPipeline
         from ..serving.server import listen
-        from ..serving.web.feedback import Votes
+        from ..serving.web.feedback import FeedbackLog
         from ..serving.web.launch import launch
         from ..serving.web.page import Page
         from ..serving.web.uploads import UploadStore
 
         sock, store = listen(host, port), UploadStore(Path(uploads))
-        kept = Votes(votes) if votes is not None else None
+        kept = FeedbackLog(votes) if votes is not None else None
         if server is not None:
             from ..serving.remote_backend import RemoteBackend
 
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
-            page = Page(Studio(backend), settings, store, votes=kept)
+            page = Page(ChatPipeline(backend), settings, store, votes=kept)
         else:
-            from ..inference.ocr import TextReader
-            from ..io.adapters import find_source
-            from ..serving.engine_backend import LocalBackend
+            from ..inference.ocr import RapidOcrEngine
+            from ..io.adapters import find_model_source
+            from ..serving.engine_backend import EngineBackend
             from ..serving.web.page import card_of
 
-            reader = TextReader() if ocr else None
+            reader = RapidOcrEngine() if ocr else None
             engine = loading.load(model)
             drawing = loading.load_painter(painter, offload) if painter is not None else None
-            studio = Studio(LocalBackend(engine, short_name(model)), drawing, reader)
-            card = card_of(find_source(model, loading.base).folder)
+            studio = ChatPipeline(EngineBackend(engine, short_name(model)), drawing, reader)
+            card = card_of(find_model_source(model, loading.base).folder)
             page = Page(studio, settings, store, engine, card, kept)
         launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))

@@ -18,9 +18,9 @@ from ..modeling.model import MiniGeminiProjector
 from ..modeling.patch_info_mining import PatchInfoMining
 from .base_encoders import high_res_tensors, locate, low_res_tensors, named_by, vision_fields
 from .checkpoint_writer import SHARD_BYTES, refuse_existing, write_checkpoint
-from .companion_files import Description, load_tokenizer
+from .companion_files import CompanionFiles, load_tokenizer
 from .config_fields import convnext_fields
-from .conversion_plan import Plan, Report, choose_dtype
+from .conversion_plan import ConversionPlan, ConversionReport, choose_dtype
 from .foreign_weights import SourceTensor, list_tensors
 from .model_card import card
 from .published_models import chat_format_of
@@ -52,7 +52,7 @@ def assemble(
     chat_format: str | None = None,
     seed: int = 0,
     shard_bytes: int = SHARD_BYTES,
-) -> Report:
+) -> ConversionReport:
     """Put a model together. Mining and the projector come from stage 1, or are initialised.
 
     Args:
@@ -90,11 +90,11 @@ def assemble(
     high_res = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     config = _config(text_config, vision, high_res, geometry, tokenizer.convert_tokens_to_ids("<image>"))
     stored_layout(config, tensors, "the parts")  # before anything takes memory by what their configs say
-    made = {} if stage1 is not None else initial_small_parts(config, seed)
-    plan = Plan(config, {**tensors, **made}, unused)
+    made = {} if stage1 is not None else initial_connector(config, seed)
+    plan = ConversionPlan(config, {**tensors, **made}, unused)
     plan.settle()
     chosen = chat_format_of(text_config.model_type, tokenizer, chat_format)
-    description = Description(
+    description = CompanionFiles(
         config,
         tokenizer,
         chosen,
@@ -104,10 +104,10 @@ def assemble(
         ),
     )
     write_checkpoint(plan, folder, stored_as, lambda aside: description.write(aside, stored_as), shard_bytes)
-    return Report.of(plan, folder, chosen, stored_as)
+    return ConversionReport.of(plan, folder, chosen, stored_as)
 
 
-def initial_small_parts(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
+def initial_connector(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
     """Initialise mining and the projector as torch does, like the original: uniform, bound by 1 / sqrt(channels)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -19,7 +19,7 @@ from ..io.checkpoint import INDEX, open_checkpoint
 from ..io.errors import CheckpointError, one_line
 from ..io.folder_lock import output_lock
 from ..io.hashes import write_sums
-from .conversion_plan import Plan, Source
+from .conversion_plan import ConversionPlan, Source
 from .foreign_weights import SourceTensor, TensorReader
 
 SHARD_BYTES = 2 * 10**9
@@ -28,7 +28,11 @@ _PLAN = "plan.json"
 
 
 def write_checkpoint(
-    plan: Plan, folder: Path, dtype: torch.dtype, describe: Callable[[Path], None], shard_bytes: int = SHARD_BYTES
+    plan: ConversionPlan,
+    folder: Path,
+    dtype: torch.dtype,
+    describe: Callable[[Path], None],
+    shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Write a plan. A run that was killed is taken up again where it was if the plan is still the same.
 
@@ -49,7 +53,7 @@ def write_checkpoint(
 
 
 def _write(
-    plan: Plan, folder: Path, dtype: torch.dtype, describe: Callable[[Path], None], shards: list[list[str]]
+    plan: ConversionPlan, folder: Path, dtype: torch.dtype, describe: Callable[[Path], None], shards: list[list[str]]
 ) -> None:
     aside = folder.with_name(f".{folder.name}.partial")
     try:
@@ -85,7 +89,7 @@ def stored_bytes(source: Source, dtype: torch.dtype) -> int:
     return torch.Size(source.shape).numel() * (dtype if source.dtype.is_floating_point else source.dtype).itemsize
 
 
-def _shards(plan: Plan, dtype: torch.dtype, shard_bytes: int) -> list[list[str]]:
+def _shards(plan: ConversionPlan, dtype: torch.dtype, shard_bytes: int) -> list[list[str]]:
     """Cut the names into shards, in the order of the plan."""
     shards: list[list[str]] = [[]]
     filled = 0
@@ -105,7 +109,7 @@ def _shard_names(shards: list[list[str]]) -> list[str]:
     return [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
 
 
-def _prepare(aside: Path, plan: Plan, dtype: torch.dtype, shards: list[list[str]]) -> None:
+def _prepare(aside: Path, plan: ConversionPlan, dtype: torch.dtype, shards: list[list[str]]) -> None:
     """Make the folder; what an earlier run left stays if it was the same plan."""
     print_of_plan = _fingerprint(plan, dtype, shards)
     if aside.exists() and ((aside / _PLAN).read_text() if (aside / _PLAN).exists() else None) != print_of_plan:
@@ -119,7 +123,7 @@ def _prepare(aside: Path, plan: Plan, dtype: torch.dtype, shards: list[list[str]
         raise CheckpointError(f"{aside.parent}: {needed - there:,} bytes are needed, but {free:,} are free; make room")
 
 
-def _fingerprint(plan: Plan, dtype: torch.dtype, shards: list[list[str]]) -> str:
+def _fingerprint(plan: ConversionPlan, dtype: torch.dtype, shards: list[list[str]]) -> str:
     """What the shards depend on: where each tensor comes from, and what the source files look like."""
     files = {source.file for source in plan.tensors.values() if isinstance(source, SourceTensor)}
     sources = {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(files)}
@@ -133,7 +137,7 @@ def _identity(source: Source) -> list[str]:
     return [hashlib.sha256(source.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()]
 
 
-def _write_shards(aside: Path, plan: Plan, dtype: torch.dtype, shards: list[list[str]]) -> None:
+def _write_shards(aside: Path, plan: ConversionPlan, dtype: torch.dtype, shards: list[list[str]]) -> None:
     sizes = {name: stored_bytes(source, dtype) for name, source in plan.tensors.items()}
     reader = TensorReader()
     with tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="writing", disable=None) as bar:
@@ -159,7 +163,7 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
     part.rename(file)
 
 
-def _check(aside: Path, plan: Plan, dtype: torch.dtype) -> None:
+def _check(aside: Path, plan: ConversionPlan, dtype: torch.dtype) -> None:
     """Read back the headers: every tensor is there, in its shape and dtype, and nothing else."""
     stored = open_checkpoint(aside).tensors
     names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}

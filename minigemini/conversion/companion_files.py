@@ -18,7 +18,7 @@ from ..modeling.tokenizer_limits import check_growth
 
 
 @dataclass(frozen=True)
-class Description:
+class CompanionFiles:
     """Everything but the weights.
 
     Args:

@@ -21,7 +21,7 @@ Source = SourceTensor | Tensor
 
 
 @dataclass
-class Plan:
+class ConversionPlan:
     """A checkpoint to be written.
 
     Args:
@@ -51,7 +51,7 @@ class Plan:
         if self.config.tie_word_embeddings:
             self.drop(self.tensors.keys() & {"lm_head.weight"}, "the head shares the embedding")
         expected = stored_layout(self.config, self.tensors)
-        faults = {
+        issues = {
             "missing": sorted(expected.keys() - self.tensors.keys()),
             "unknown": sorted(self.tensors.keys() - expected.keys()),
             "mis-shaped": [
@@ -60,13 +60,13 @@ class Plan:
                 if name in expected and tuple(source.shape) != expected[name]
             ],
         }
-        if any(faults.values()):
-            said = "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in faults.items() if names)
+        if any(issues.values()):
+            said = "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in issues.items() if names)
             raise CheckpointError(f"weights and configs do not belong together: {said}; give those of one model")
 
 
 @dataclass(frozen=True)
-class Report:
+class ConversionReport:
     """What became of every tensor."""
 
     folder: Path
@@ -75,13 +75,13 @@ class Report:
     parameters: int
     taken: int
     """Tensors that came from the sources."""
-    initialised: list[str]
+    initialized: list[str]
     """Tensors that were made here."""
     unused: Mapping[str, int]
     """Source tensors without a place in the model, counted by reason."""
 
     @classmethod
-    def of(cls, plan: Plan, folder: Path, chat_format: str, dtype: torch.dtype) -> Self:
+    def of(cls, plan: ConversionPlan, folder: Path, chat_format: str, dtype: torch.dtype) -> Self:
         """Sum up a plan that was written."""
         made = [name for name, source in plan.tensors.items() if isinstance(source, Tensor)]
         return cls(
@@ -90,7 +90,7 @@ class Report:
             dtype=dtype,
             parameters=sum(torch.Size(source.shape).numel() for source in plan.tensors.values()),
             taken=len(plan.tensors) - len(made),
-            initialised=made,
+            initialized=made,
             unused=Counter(plan.unused.values()),
         )
 

@@ -8,9 +8,9 @@ from ..io.errors import CheckpointError, one_line
 from ..io.untrusted import check_numbers, read_json
 from .base_encoders import find_encoder, find_folder, high_res_tensors, locate, low_res_tensors, named_by, vision_fields
 from .checkpoint_writer import SHARD_BYTES, refuse_existing, write_checkpoint
-from .companion_files import Description, load_tokenizer
+from .companion_files import CompanionFiles, load_tokenizer
 from .config_fields import TEXT_MODEL_TYPES, convnext_fields, published_config
-from .conversion_plan import Plan, Report, choose_dtype
+from .conversion_plan import ConversionPlan, ConversionReport, choose_dtype
 from .foreign_weights import SourceTensor
 from .model_card import card
 from .published_models import ENCODERS, chat_format_of
@@ -28,7 +28,7 @@ def convert(
     dtype: str | None = None,
     chat_format: str | None = None,
     shard_bytes: int = SHARD_BYTES,
-) -> Report:
+) -> ConversionReport:
     """Convert a published checkpoint.
 
     The ViT comes from the checkpoint where it has one, the ConvNeXt only where its config says that it was tuned;
@@ -58,9 +58,9 @@ def convert(
     )
     facts = {"chat format": chosen, "stored as": str(stored_as).removeprefix("torch.")}
     text = card(folder.name, origin, plan.config, facts)
-    description = Description(plan.config, tokenizer, chosen, fields.get("image_aspect_ratio") == "pad", text)
+    description = CompanionFiles(plan.config, tokenizer, chosen, fields.get("image_aspect_ratio") == "pad", text)
     write_checkpoint(plan, folder, stored_as, lambda aside: description.write(aside, stored_as), shard_bytes)
-    return Report.of(plan, folder, chosen, stored_as)
+    return ConversionReport.of(plan, folder, chosen, stored_as)
 
 
 def plan_conversion(
@@ -68,7 +68,7 @@ def plan_conversion(
     fields: Mapping[str, Any],
     low_res_encoder: str | None = None,
     high_res_encoder: str | None = None,
-) -> Plan:
+) -> ConversionPlan:
     """Decide where every tensor of a published checkpoint goes; no weight is read.
 
     Args:
@@ -87,7 +87,7 @@ def plan_conversion(
         config = published_config(fields, low_res, convnext)
     except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
         raise CheckpointError(f"{checkpoint / 'config.json'}: {one_line(error)}") from None
-    plan = Plan(config, dict(tensors), unused)
+    plan = ConversionPlan(config, dict(tensors), unused)
     plan.settle()
     return plan
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..inference.model_report import Report, describe
+from ..inference.model_report import ModelReport, describe
 from ..io.checkpoint import StoredTensor
 from ..io.errors import CheckpointError
 from ..io.loading import stored_layout
@@ -185,7 +185,7 @@ class Published:
         convnext = {name: CONVNEXT_L[name] for name in ("hidden_sizes", "depths")}
         return published_config(self.fields, CLIP_VIT_L_14_336, convnext)
 
-    def report(self, name: str) -> Report:
+    def report(self, name: str) -> ModelReport:
         """What `info` tells of it, without its weights."""
         config = self.config()
         tensors = {key: StoredTensor("BF16", shape) for key, shape in stored_layout(config).items()}

@@ -7,7 +7,7 @@ turned into is our name, or a `Drop` that says why there is no use for the tenso
 import re
 from dataclasses import dataclass
 
-from ..io.connector import SMALL_PARTS
+from ..io.connector import CONNECTOR_PARTS
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ them, and takes them apart when it saves."""
 
 STAGE_1_KEYS: Rules = [
     *behind(r"(?:\w+\.)*?", _PUBLISHED_PARTS),  # whatever prefix the training wrapper left
-    (rf"(model\.(?:{'|'.join(SMALL_PARTS)})\..+)", r"\1"),
+    (rf"(model\.(?:{'|'.join(CONNECTOR_PARTS)})\..+)", r"\1"),
 ]
 """A stage-1 file: mining and the projector, and the encoders where they were tuned; or the small parts by our names."""
 

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..images.decoders import open_apart
-from ..images.safe_images import LIMITS, PictureError, PictureLimits
+from ..images.safe_images import LIMITS, ImageError, ImageLimits
 from ..modeling import MiniGeminiProcessor
 from ..modeling.generation import IGNORED as IGNORED
-from .schema import Fault, Picture, Sample, SampleError, text_of
+from .schema import ImageInput, Sample, SampleError, SampleIssue, text_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SampleEncoder:
     plain: bool = False
     max_length: int | None = None
     too_long: Literal["fault", "truncate"] = "fault"
-    limits: PictureLimits = LIMITS
+    limits: ImageLimits = LIMITS
     scaled: bool = False
 
     def __call__(self, sample: Sample) -> Encoded:
@@ -68,43 +68,43 @@ class SampleEncoder:
             raise error.of(sample.id, sample.source) from None
 
     def _encode(self, sample: Sample) -> Encoded:
-        messages = self._with_pictures(sample)
+        messages = self._with_images(sample)
         try:
             inputs: Any = self.processor.apply_chat_template(
                 messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="np"
             )
         except TemplateError as error:
-            raise SampleError(Fault.REFUSED, str(error)) from None
+            raise SampleError(SampleIssue.REFUSED, str(error)) from None
         ids, said = torch.from_numpy(inputs["input_ids"][0]), torch.as_tensor(inputs["assistant_masks"][0])
         # The first token has nothing before it that it could be learnt from; in a packed row it would have.
         said[0] = 0
         kept = self._kept(ids)
         labels = torch.where(said == 1, ids, IGNORED)[:kept]
         if not (labels != IGNORED).any():
-            raise SampleError(Fault.NOTHING_TO_LEARN, f"no answer begins in the first {kept} tokens")
+            raise SampleError(SampleIssue.NOTHING_TO_LEARN, f"no answer begins in the first {kept} tokens")
         names = self.processor.image_processor.model_input_names
         return Encoded(ids[:kept], labels, {name: torch.from_numpy(inputs[name]) for name in names if name in inputs})
 
-    def _with_pictures(self, sample: Sample) -> list[dict[str, Any]]:
+    def _with_images(self, sample: Sample) -> list[dict[str, Any]]:
         """Messages as the processor takes them, each picture opened in its place."""
-        pictures = iter(sample.pictures)
+        images = iter(sample.images)
         messages = []
         for message in sample.messages:
             parts = [dict(part) for part in message["content"]]
             for part in parts:
                 if part["type"] == "image":
-                    part["image"] = self._opened(next(pictures))
+                    part["image"] = self._opened(next(images))
             messages.append({"role": message["role"], "content": parts})
         return messages
 
-    def _opened(self, picture: Picture) -> Image.Image:
+    def _opened(self, image: ImageInput) -> Image.Image:
         processor = self.processor.image_processor
         at_least_px = processor.high_res_size["height"] if self.scaled else None
-        name = str(picture) if isinstance(picture, Path) else "a picture"
+        name = str(image) if isinstance(image, Path) else "a picture"
         try:
-            return open_apart(picture, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
-        except PictureError as error:
-            raise SampleError(Fault.PICTURE, str(error)) from None
+            return open_apart(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
+        except ImageError as error:
+            raise SampleError(SampleIssue.IMAGE, str(error)) from None
 
     def _kept(self, ids: Tensor) -> int:
         """How many tokens of a text stay."""
@@ -112,16 +112,18 @@ class SampleEncoder:
         if self.max_length is None or length <= self.max_length:
             return length
         if self.too_long == "fault":
-            raise SampleError(Fault.TOO_LONG, f"{length} tokens, more than {self.max_length}")
+            raise SampleError(SampleIssue.TOO_LONG, f"{length} tokens, more than {self.max_length}")
         if (ids[self.max_length :] == self.processor.image_token_id).any():
-            raise SampleError(Fault.TOO_LONG, f"{length} tokens, of which {self.max_length} would cut off a picture")
+            raise SampleError(
+                SampleIssue.TOO_LONG, f"{length} tokens, of which {self.max_length} would cut off a picture"
+            )
         return self.max_length
 
 
 def _as_caption(sample: Sample) -> Sample:
     """A picture and its caption alone."""
-    if len(sample.messages) != 2 or len(sample.pictures) != 1:
-        turns, pictures = len(sample.messages), len(sample.pictures)
-        raise SampleError(Fault.NOT_A_CAPTION, f"{turns} turns and {pictures} pictures")
+    if len(sample.messages) != 2 or len(sample.images) != 1:
+        turns, images = len(sample.messages), len(sample.images)
+        raise SampleError(SampleIssue.NOT_A_CAPTION, f"{turns} turns and {images} pictures")
     answer = {"role": "assistant", "content": [{"type": "text", "text": text_of(sample.messages[1])}]}
-    return Sample(sample.id, sample.source, ({"role": "user", "content": [{"type": "image"}]}, answer), sample.pictures)
+    return Sample(sample.id, sample.source, ({"role": "user", "content": [{"type": "image"}]}, answer), sample.images)

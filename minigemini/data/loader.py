@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from .bad_samples import FaultLog
+from .bad_samples import BadSampleLog
 from .encoding import Encoded
 from .mixture import GlobalBatches, Mixture
 from .packing import Batch
@@ -49,7 +49,7 @@ class StatefulLoader:
         self,
         batches: GlobalBatches,
         encoder: Encoder,
-        faults: FaultLog,
+        issues: BadSampleLog,
         *,
         rank: int = 0,
         world_size: int = 1,
@@ -57,7 +57,7 @@ class StatefulLoader:
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank is {rank} of {world_size}: ranks count from 0.")
-        self.batches, self.encoder, self.faults = batches, encoder, faults
+        self.batches, self.encoder, self.issues = batches, encoder, issues
         self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, False
         self._seen = 0
         self._fingerprint = batches.fingerprint()
@@ -67,7 +67,7 @@ class StatefulLoader:
         return {
             "fingerprint": self._fingerprint,
             "seen": self._seen,
-            "faults": dict(self.faults.counts),
+            "faults": dict(self.issues.counts),
             **self._position(),
         }
 
@@ -83,8 +83,8 @@ class StatefulLoader:
                 "sources, weights, seed and batch size that the run began with."
             )
         self._seen = state["seen"]
-        self.faults.counts.clear()
-        self.faults.counts.update(state["faults"])
+        self.issues.counts.clear()
+        self.issues.counts.update(state["faults"])
         self._restore(state)
 
     def _position(self) -> dict[str, Any]:
@@ -107,19 +107,19 @@ class StatefulLoader:
             )
         )
 
-    def _account(self, seen: int, faults: Iterable[tuple[int, SampleError]]) -> None:
+    def _account(self, seen: int, issues: Iterable[tuple[int, SampleError]]) -> None:
         """Note samples as gone through, and which of them were faulty."""
-        for position, error in faults:
-            self.faults.record(position, error)
+        for position, error in issues:
+            self.issues.record(position, error)
         self._seen += seen
-        self.faults.check(self._seen)
+        self.issues.check(self._seen)
 
 
 class _Delivery(NamedTuple):
     """A batch, the samples that are missing from it, and how many it would have had."""
 
     batch: Batch
-    faults: list[tuple[int, SampleError]]
+    issues: list[tuple[int, SampleError]]
     seen: int
 
 
@@ -130,9 +130,9 @@ class _Collate:
         self.collator = collator
 
     def __call__(self, samples: list[Placed]) -> _Delivery:
-        faults = [(position, found) for position, found in samples if isinstance(found, SampleError)]
+        issues = [(position, found) for position, found in samples if isinstance(found, SampleError)]
         good = [found for _, found in samples if isinstance(found, Encoded)]
-        return _Delivery(self.collator(good), faults, len(samples))
+        return _Delivery(self.collator(good), issues, len(samples))
 
 
 class Loader(StatefulLoader):
@@ -158,12 +158,12 @@ class Loader(StatefulLoader):
         batches: GlobalBatches,
         encoder: Encoder,
         collator: Callable[[Sequence[Encoded]], Batch],
-        faults: FaultLog,
+        issues: BadSampleLog,
         *,
         pin_memory: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(batches, encoder, faults, **kwargs)
+        super().__init__(batches, encoder, issues, **kwargs)
         self.collator, self.pin_memory = collator, pin_memory
         self.epoch = self.batch = 0
 
@@ -173,7 +173,7 @@ class Loader(StatefulLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         for delivery in self._load(self._places(self.epoch, self.batch), _Collate(self.collator)):
-            self._account(delivery.seen, delivery.faults)
+            self._account(delivery.seen, delivery.issues)
             ended, following = divmod(self.batch + 1, len(self))
             self.epoch, self.batch = self.epoch + ended, following
             yield delivery.batch

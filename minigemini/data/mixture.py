@@ -55,7 +55,7 @@ class Mixture:
             raise ValueError(f"an epoch takes {counts} samples of its sources: give weights above 0.")
         self._bases = np.cumsum([0, *(len(part.reader) for part in self.parts)])
         self.text_bytes = np.concatenate([part.reader.text_bytes for part in self.parts])
-        self.pictures = np.concatenate([part.reader.pictures for part in self.parts])
+        self.images = np.concatenate([part.reader.images for part in self.parts])
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -85,14 +85,14 @@ class Mixture:
             chosen += [np.concatenate(order)[first % rows :][: part.count]] if order else []
         return np.concatenate(chosen)[shuffled(len(self), self.seed, 0, number)]
 
-    def lengths(self, tokens_per_picture: int) -> np.ndarray:
+    def lengths(self, tokens_per_image: int) -> np.ndarray:
         """Estimate tokens by the number of a sample: (all samples of all sources,) int64."""
-        return self.text_bytes // CHARACTERS_PER_TOKEN + self.pictures.astype(np.int64) * tokens_per_picture
+        return self.text_bytes // CHARACTERS_PER_TOKEN + self.images.astype(np.int64) * tokens_per_image
 
     def fingerprint(self) -> str:
         """What the order depends on, in short: a position means nothing in another mixture."""
         of = [self.seed, *((part.reader.name, len(part.reader), part.count) for part in self.parts)]
-        return hashlib.sha256(repr(of).encode() + self.text_bytes.tobytes() + self.pictures.tobytes()).hexdigest()[:16]
+        return hashlib.sha256(repr(of).encode() + self.text_bytes.tobytes() + self.images.tobytes()).hexdigest()[:16]
 
 
 class GlobalBatches:
@@ -114,7 +114,7 @@ class GlobalBatches:
         self,
         mixture: Mixture,
         size: int,
-        tokens_per_picture: int,
+        tokens_per_image: int,
         *,
         by_modality: bool = True,
         by_length: bool = True,
@@ -123,7 +123,7 @@ class GlobalBatches:
         if size < 1 or megabatch < 1:
             raise ValueError(f"size is {size} and megabatch {megabatch}: give 1 or more.")
         self.mixture, self.size, self.megabatch = mixture, size, megabatch
-        self.tokens_per_picture, self.by_modality, self.by_length = tokens_per_picture, by_modality, by_length
+        self.tokens_per_image, self.by_modality, self.by_length = tokens_per_image, by_modality, by_length
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -134,12 +134,12 @@ class GlobalBatches:
         order = self.mixture.epoch(number)
         groups = [order]
         if self.by_modality:
-            seen = self.mixture.pictures[order] > 0
+            seen = self.mixture.images[order] > 0
             groups = [order[seen], order[~seen]]
         whole = [group[: len(group) // self.size * self.size] for group in groups]
         rest = np.concatenate([group[len(part) :] for group, part in zip(groups, whole, strict=True)])
         if self.by_length:
-            lengths = self.mixture.lengths(self.tokens_per_picture)
+            lengths = self.mixture.lengths(self.tokens_per_image)
             megabatches = [np.arange(len(part)) // (self.size * self.megabatch) for part in whole]
             # The sort is stable: samples of equal length stay in the shuffled order.
             whole = [part[np.lexsort((lengths[part], m))] for part, m in zip(whole, megabatches, strict=True)]
@@ -149,7 +149,7 @@ class GlobalBatches:
 
     def fingerprint(self) -> str:
         """As the mixture's, and how it is cut."""
-        of = [self.size, self.megabatch, self.tokens_per_picture, self.by_modality, self.by_length]
+        of = [self.size, self.megabatch, self.tokens_per_image, self.by_modality, self.by_length]
         return hashlib.sha256(repr([self.mixture.fingerprint(), *of]).encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, count, islice
 from typing import Any
 
-from .bad_samples import FaultLog
+from .bad_samples import BadSampleLog
 from .encoding import Encoded
 from .loader import Encoder, OtherDataError, Place, StatefulLoader
 from .mixture import GlobalBatches
@@ -39,7 +39,7 @@ class RowLoader(StatefulLoader):
         self,
         batches: GlobalBatches,
         encoder: Encoder,
-        faults: FaultLog,
+        issues: BadSampleLog,
         *,
         rows: int,
         row_length: int,
@@ -48,7 +48,7 @@ class RowLoader(StatefulLoader):
         lookahead: int = 8,
         **kwargs: Any,
     ) -> None:
-        super().__init__(batches, encoder, faults, **kwargs)
+        super().__init__(batches, encoder, issues, **kwargs)
         self.rows, self.row_length, self.lookahead = rows, row_length, lookahead
         self.pad_token_id, self.cu_seq_lens = pad_token_id, cu_seq_lens
         self.next, self.waiting = self.rank, list[int]()
@@ -77,10 +77,10 @@ class RowLoader(StatefulLoader):
         errands = iter(lambda: list(islice(places, SAMPLES_PER_ERRAND)), [])
         for placed in self._load(errands, list):
             for position, found in placed:
-                faulty = [(position, found)] if isinstance(found, SampleError) else []
+                bad = [(position, found)] if isinstance(found, SampleError) else []
                 if position >= self.next:
                     self.next = position + self.world_size
-                    self._account(1, faulty)
+                    self._account(1, bad)
                 if isinstance(found, Encoded):
                     check_fits(len(found), self.row_length)
                     yield position, found

@@ -30,7 +30,7 @@ IMAGE_TAG = "<image>"
 _ROLES = {"human": "user", "gpt": "assistant"}
 
 
-class Fault(StrEnum):
+class SampleIssue(StrEnum):
     """What can be wrong with a sample; the names by which faults are counted."""
 
     NOT_JSON = "not JSON"
@@ -40,10 +40,10 @@ class Fault(StrEnum):
     EMPTY_QUESTION = "empty question"
     EMPTY_ANSWER = "empty answer"
     DANGLING_TAG = "image tag without a picture"
-    SURPLUS_PICTURE = "picture without an image tag"
+    SURPLUS_IMAGE = "picture without an image tag"
     TAG_IN_ANSWER = "image tag in an answer"
     UNSAFE_PATH = "picture outside its folder"
-    PICTURE = "unreadable picture"
+    IMAGE = "unreadable picture"
     NO_FOLDER = "no folder of pictures given"
     UNREAD_MEDIA = "media that is not read"
     REFUSED = "refused by the chat template"
@@ -60,19 +60,19 @@ class SampleError(ValueError):
         id, source: which sample it is; of a record without an id, its row.
     """
 
-    def __init__(self, fault: Fault, detail: str, id: str = "", source: str = "") -> None:
-        super().__init__(fault, detail, id, source)  # all arguments, so that it survives pickling between processes
-        self.fault, self.detail, self.id, self.source = fault, detail, id, source
+    def __init__(self, issue: SampleIssue, detail: str, id: str = "", source: str = "") -> None:
+        super().__init__(issue, detail, id, source)  # all arguments, so that it survives pickling between processes
+        self.issue, self.detail, self.id, self.source = issue, detail, id, source
 
     def __str__(self) -> str:
-        return f"{self.source}: sample {self.id!r}: {self.fault}: {self.detail}"
+        return f"{self.source}: sample {self.id!r}: {self.issue}: {self.detail}"
 
     def of(self, id: str, source: str) -> "SampleError":
         """The same fault of a sample whose name is known now."""
-        return SampleError(self.fault, self.detail, self.id or id, self.source or source)
+        return SampleError(self.issue, self.detail, self.id or id, self.source or source)
 
 
-Picture = Path | bytes | Image.Image
+ImageInput = Path | bytes | Image.Image
 """Where a picture's file lies, the file's bytes, or a picture of our own making, which nobody needs to check."""
 
 
@@ -91,7 +91,7 @@ class Sample:
     id: str
     source: str
     messages: tuple[Mapping[str, Any], ...]
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[ImageInput, ...] = ()
     origin: str = ""
     licence: str = ""
 
@@ -116,7 +116,7 @@ def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
         raise error.of(id, source) from None
 
 
-def from_record(record: Any, pictures: Sequence[Any], image_root: Path | None) -> Sample:
+def from_record(record: Any, images: Sequence[Any], image_root: Path | None) -> Sample:
     """Check a record of ours and make a sample of it, with pictures as bytes or as paths under `image_root`.
 
     Raises:
@@ -126,12 +126,12 @@ def from_record(record: Any, pictures: Sequence[Any], image_root: Path | None) -
     source = record.get("source")
     try:
         if not isinstance(source, str) or not source:
-            raise SampleError(Fault.MALFORMED, f"source is {source!r}: the name of what it comes from")
+            raise SampleError(SampleIssue.MALFORMED, f"source is {source!r}: the name of what it comes from")
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
-        if not pictures and (named := _images_under(record)):
-            raise SampleError(Fault.UNREAD_MEDIA, f"it names {len(named)} images, and none is in the shard")
+        if not images and (named := _images_under(record)):
+            raise SampleError(SampleIssue.UNREAD_MEDIA, f"it names {len(named)} images, and none is in the shard")
         origin, licence = (str(record.get(name) or "") for name in ("origin", "licence"))
-        sample = _with_images(id, source, record, messages, pictures, image_root)
+        sample = _with_images(id, source, record, messages, images, image_root)
         return replace(sample, origin=origin, licence=licence)
     except SampleError as error:
         raise error.of(id, str(source)) from None
@@ -150,12 +150,14 @@ def resolve(path: Any, root: Path | None) -> Path:
         SampleError: It is no path, or one that leaves the folder.
     """
     if not isinstance(path, str) or not path:
-        raise SampleError(Fault.MALFORMED, f"a picture is {path!r}: a path or bytes")
+        raise SampleError(SampleIssue.MALFORMED, f"a picture is {path!r}: a path or bytes")
     if root is None:
-        raise SampleError(Fault.NO_FOLDER, f"{path[:200]!r}: name the folder that the paths of pictures start from")
+        raise SampleError(
+            SampleIssue.NO_FOLDER, f"{path[:200]!r}: name the folder that the paths of pictures start from"
+        )
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or "\0" in path:
-        raise SampleError(Fault.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
+        raise SampleError(SampleIssue.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
     return root / relative
 
 
@@ -170,22 +172,22 @@ def _is_text(text: str) -> bool:
 def _id_of(record: Any) -> str:
     id = record.get("id") if isinstance(record, Mapping) else None
     if not isinstance(id, str | int) or isinstance(id, bool) or id == "":  # some published parts number their samples
-        raise SampleError(Fault.MALFORMED, "a record is an object with an id, a string or a number")
+        raise SampleError(SampleIssue.MALFORMED, "a record is an object with an id, a string or a number")
     return str(id)
 
 
 def _list_of(record: Mapping[str, Any], name: str) -> list[Any]:
     turns = record.get(name)
     if not isinstance(turns, list) or not turns:
-        raise SampleError(Fault.MALFORMED, f"{name} is not a list of at least one turn")
+        raise SampleError(SampleIssue.MALFORMED, f"{name} is not a list of at least one turn")
     return turns
 
 
 def _published_turn(turn: Any, number: int) -> Mapping[str, Any]:
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str | list):
-        raise SampleError(Fault.MALFORMED, f'turn {number} is not {{"from", "value"}} with a text')
+        raise SampleError(SampleIssue.MALFORMED, f'turn {number} is not {{"from", "value"}} with a text')
     if turn.get("from") not in _ROLES:
-        raise SampleError(Fault.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}: human or gpt")
+        raise SampleError(SampleIssue.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}: human or gpt")
     return _tagged_turn({"role": _ROLES[turn["from"]], "content": turn["value"]}, number)
 
 
@@ -204,10 +206,10 @@ def _tagged_turn(message: Any, number: int) -> Mapping[str, Any]:
 
 def _turn(message: Any, number: int) -> Mapping[str, Any]:
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), str | list):
-        raise SampleError(Fault.MALFORMED, f'message {number} is not {{"role", "content"}}')
+        raise SampleError(SampleIssue.MALFORMED, f'message {number} is not {{"role", "content"}}')
     role, content = message.get("role"), message["content"]
     if role not in ("system", "user", "assistant"):
-        raise SampleError(Fault.UNKNOWN_SPEAKER, f"message {number} is from {role!r}: system, user or assistant")
+        raise SampleError(SampleIssue.UNKNOWN_SPEAKER, f"message {number} is from {role!r}: system, user or assistant")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return {"role": role, "content": [_part(part, number) for part in parts]}
 
@@ -221,15 +223,15 @@ def _part(part: Any, number: int) -> dict[str, Any]:
         named = media_keys.image_in(part)
         return {"type": "image"} | ({} if named is None else {"image": named})
     if kind in media_keys.OTHER_PARTS:
-        raise SampleError(Fault.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are read")
-    raise SampleError(Fault.MALFORMED, f"message {number} has a part that is neither an image nor a text")
+        raise SampleError(SampleIssue.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are read")
+    raise SampleError(SampleIssue.MALFORMED, f"message {number} has a part that is neither an image nor a text")
 
 
 def _images_under(record: Mapping[str, Any]) -> list[Any]:
     try:
         return media_keys.images_under(record)
     except ValueError as error:
-        raise SampleError(Fault.MALFORMED, str(error)) from None
+        raise SampleError(SampleIssue.MALFORMED, str(error)) from None
 
 
 def _with_images(
@@ -245,13 +247,13 @@ def _with_images(
     named = [part.pop("image", None) for part in parts]
     rest = iter(() if list(listed) == named else listed)  # some records name them twice
     placed = [next(rest, None) if image is None else image for image in named]
-    pictures = [_picture(image, root) for image in (*placed, *rest) if image is not None]
-    if reason := media_keys.unread(record, bool(pictures)):
-        raise SampleError(Fault.UNREAD_MEDIA, reason)
-    return _checked(id, source, messages, pictures)
+    images = [_image(image, root) for image in (*placed, *rest) if image is not None]
+    if reason := media_keys.unread(record, bool(images)):
+        raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
+    return _checked(id, source, messages, images)
 
 
-def _picture(image: Any, root: Path | None) -> Picture:
+def _image(image: Any, root: Path | None) -> ImageInput:
     """What a record names, or holds.
 
     Raises:
@@ -263,33 +265,37 @@ def _picture(image: Any, root: Path | None) -> Picture:
         try:
             data = media_keys.decoded(image)
         except ValueError as error:
-            raise SampleError(Fault.PICTURE, str(error)) from None
+            raise SampleError(SampleIssue.IMAGE, str(error)) from None
         if data is not None:
             return data
         if media_keys.is_url(image):
-            raise SampleError(Fault.UNREAD_MEDIA, f"{image[:200]!r} is a URL: fetch it, and name the file")
+            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{image[:200]!r} is a URL: fetch it, and name the file")
     return resolve(image, root)
 
 
-def _checked(id: str, source: str, messages: list[Mapping[str, Any]], pictures: Sequence[Picture]) -> Sample:
+def _checked(id: str, source: str, messages: list[Mapping[str, Any]], images: Sequence[ImageInput]) -> Sample:
     """Hold what both records have in common to the rules."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]
     if not roles or len(roles) % 2 or roles != ["user", "assistant"] * (len(roles) // 2):
-        raise SampleError(Fault.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant take turns, in pairs")
+        raise SampleError(
+            SampleIssue.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant take turns, in pairs"
+        )
     for number, message in enumerate(messages, 1):
-        images = any(part["type"] == "image" for part in message["content"])
-        if message["role"] != "user" and (images or IMAGE_TAG in text_of(message)):
-            raise SampleError(Fault.TAG_IN_ANSWER, f"message {number} is the {message['role']}'s")
+        shows_image = any(part["type"] == "image" for part in message["content"])
+        if message["role"] != "user" and (shows_image or IMAGE_TAG in text_of(message)):
+            raise SampleError(SampleIssue.TAG_IN_ANSWER, f"message {number} is the {message['role']}'s")
         if message["role"] == "user" and IMAGE_TAG in text_of(message):
-            raise SampleError(Fault.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give it as a part")
+            raise SampleError(SampleIssue.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give it as a part")
         if not _is_text(text_of(message)):
-            raise SampleError(Fault.MALFORMED, f"message {number} has half a surrogate pair, which no encoding writes")
-        if not images and not text_of(message).strip():
-            fault = Fault.EMPTY_ANSWER if message["role"] == "assistant" else Fault.EMPTY_QUESTION
-            raise SampleError(fault, f"message {number}")
+            raise SampleError(
+                SampleIssue.MALFORMED, f"message {number} has half a surrogate pair, which no encoding writes"
+            )
+        if not shows_image and not text_of(message).strip():
+            issue = SampleIssue.EMPTY_ANSWER if message["role"] == "assistant" else SampleIssue.EMPTY_QUESTION
+            raise SampleError(issue, f"message {number}")
     tags = sum(part["type"] == "image" for part in chain.from_iterable(message["content"] for message in messages))
-    if tags != len(pictures):
-        fault = Fault.DANGLING_TAG if tags > len(pictures) else Fault.SURPLUS_PICTURE
-        raise SampleError(fault, f"{tags} image tags, but {len(pictures)} pictures")
-    return Sample(id, source, tuple(messages), tuple(pictures))
+    if tags != len(images):
+        issue = SampleIssue.DANGLING_TAG if tags > len(images) else SampleIssue.SURPLUS_IMAGE
+        raise SampleError(issue, f"{tags} image tags, but {len(images)} pictures")
+    return Sample(id, source, tuple(messages), tuple(images))

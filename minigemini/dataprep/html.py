@@ -8,9 +8,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from ..data.schema import Picture
+from ..data.schema import ImageInput
 from ..images.decoders import open_apart
-from ..images.safe_images import PictureError
+from ..images.safe_images import ImageError
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -58,19 +58,19 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
     return "\n".join([*lines, "</table>"])
 
 
-def thumbnail(picture: Picture, side_px: int = 240) -> Image.Image | None:
+def thumbnail(image: ImageInput, side_px: int = 240) -> Image.Image | None:
     """A small copy of a picture; None of one that cannot be read."""
     try:
-        small = open_apart(picture, at_least_px=side_px).copy()
-    except PictureError:
+        small = open_apart(image, at_least_px=side_px).copy()
+    except ImageError:
         return None
     small.thumbnail((side_px, side_px))
     return small
 
 
-def shown(picture: Picture | None, side_px: int = 240) -> str:
+def shown(image: ImageInput | None, side_px: int = 240) -> str:
     """A small copy of a picture as an `img` that holds it, or a grey field."""
-    small = None if picture is None else thumbnail(picture, side_px)
+    small = None if image is None else thumbnail(image, side_px)
     if small is None:
         return '<div class="none faint">no picture</div>'
     data = BytesIO()

@@ -21,7 +21,7 @@ _AHEAD = 3
 """Tasks per process that are handed out ahead: what waits as results in memory is bounded by it."""
 
 
-class TasksError(RuntimeError):
+class ParallelError(RuntimeError):
     """Work that cannot be done as asked for; the message says what to do."""
 
 
@@ -75,7 +75,7 @@ def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers
                 yield waiting.popleft().result()
                 waiting.extend(pool.submit(_do, task) for task in islice(rest, 1))
         except BrokenProcessPool:
-            raise TasksError(
+            raise ParallelError(
                 "a worker was killed, most likely for want of memory: run again with fewer --workers"
             ) from None
         except BaseException:  # Ctrl-C, or nobody wants the rest: what runs is not waited for
@@ -89,11 +89,11 @@ def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str)
         import ray
         import ray.data
     except ModuleNotFoundError:
-        raise TasksError("a cluster needs Ray: pip install 'minigemini[ray]'") from None
+        raise ParallelError("a cluster needs Ray: pip install 'minigemini[ray]'") from None
     try:
         ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as error:
-        raise TasksError(f"no Ray cluster at {address!r} ({error}): start one by `ray start --head`") from None
+        raise ParallelError(f"no Ray cluster at {address!r} ({error}): start one by `ray start --head`") from None
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     ray.data.DataContext.get_current().enable_progress_bars = False
     shared = ray.put(work)

@@ -20,7 +20,7 @@ _PAPER, _FAINT = (255, 255, 255), (225, 225, 225)
 
 
 @dataclass(frozen=True)
-class Shown:
+class PreviewedSample:
     """A sample to look at.
 
     Attributes:
@@ -34,7 +34,7 @@ class Shown:
     error: str = ""
 
 
-def pick(reader: Reader, count: int, seed: int | None = 0) -> list[Shown]:
+def pick(reader: Reader, count: int, seed: int | None = 0) -> list[PreviewedSample]:
     """Take samples to look at: drawn by a seed and in the order of their rows, or the first ones.
 
     Args:
@@ -48,22 +48,22 @@ def pick(reader: Reader, count: int, seed: int | None = 0) -> list[Shown]:
     picked = []
     for row in rows:
         try:
-            picked.append(Shown(row, reader[row]))
+            picked.append(PreviewedSample(row, reader[row]))
         except SampleError as error:
-            picked.append(Shown(row, None, str(error)))
+            picked.append(PreviewedSample(row, None, str(error)))
     return picked
 
 
-def contact_sheet(picked: Sequence[Shown]) -> Image.Image:
+def contact_sheet(picked: Sequence[PreviewedSample]) -> Image.Image:
     """The pictures of samples in a grid; grey where one cannot be read."""
-    pictures = [picture for one in picked if one.sample for picture in one.sample.pictures]
-    rows = max(1, -(-len(pictures) // COLUMNS))
+    images = [image for one in picked if one.sample for image in one.sample.images]
+    rows = max(1, -(-len(images) // COLUMNS))
     step = CELL_PX + GAP_PX
     sheet = Image.new("RGB", (COLUMNS * step + GAP_PX, rows * step + GAP_PX), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         left, top = GAP_PX + number % COLUMNS * step, GAP_PX + number // COLUMNS * step
-        small = thumbnail(picture, CELL_PX)
+        small = thumbnail(image, CELL_PX)
         if small is None:
             draw.rectangle((left, top, left + CELL_PX, top + CELL_PX), fill=_FAINT)
         else:
@@ -71,7 +71,7 @@ def contact_sheet(picked: Sequence[Shown]) -> Image.Image:
     return sheet
 
 
-def browsable(picked: Sequence[Shown], name: str, processor: MiniGeminiProcessor, family: str) -> str:
+def browsable(picked: Sequence[PreviewedSample], name: str, processor: MiniGeminiProcessor, family: str) -> str:
     """A page: each sample's pictures, and its tokens as one family's template makes them.
 
     Args:
@@ -90,19 +90,19 @@ def browsable(picked: Sequence[Shown], name: str, processor: MiniGeminiProcessor
     return page(f"{name}: samples", parts)
 
 
-def _sample(one: Shown, encoder: SampleEncoder) -> str:
+def _sample(one: PreviewedSample, encoder: SampleEncoder) -> str:
     if one.sample is None:
         return (
             f'<div class="sample"><div class="none faint">faulty</div><div class="bad">{escape(one.error)}</div></div>'
         )
     sample = one.sample
-    pictures = "".join(shown(picture) for picture in sample.pictures) or '<div class="none faint">text alone</div>'
+    images = "".join(shown(image) for image in sample.images) or '<div class="none faint">text alone</div>'
     about = " · ".join(filter(None, (sample.id, f"row {one.row:,}", sample.source, sample.origin, sample.licence)))
     try:
         text = f'<div class="tokens">{"".join(tokens(sample, encoder))}</div>'
     except SampleError as error:
         text = f'<div class="bad">{escape(str(error))}</div>'
-    return f'<div class="sample"><div>{pictures}</div><div><p class="faint">{escape(about)}</p>{text}</div></div>'
+    return f'<div class="sample"><div>{images}</div><div><p class="faint">{escape(about)}</p>{text}</div></div>'
 
 
 def tokens(sample: Sample, encoder: SampleEncoder) -> Iterator[str]:
@@ -112,11 +112,11 @@ def tokens(sample: Sample, encoder: SampleEncoder) -> Iterator[str]:
         SampleError: It cannot be encoded.
     """
     encoded, tokenizer = encoder(sample), encoder.processor.tokenizer
-    picture = encoder.processor.image_token_id
+    image = encoder.processor.image_token_id
     learnt = (encoded.labels != IGNORED).tolist()
     pairs = list(zip(encoded.input_ids.tolist(), learnt, strict=True))
-    for of_picture, run in groupby(pairs, key=lambda pair: pair[0] == picture):
-        if of_picture:
+    for of_image, run in groupby(pairs, key=lambda pair: pair[0] == image):
+        if of_image:
             yield f"<span><i>{len(list(run))} visual tokens</i></span>"
             continue
         pieces = list(run)
@@ -137,6 +137,6 @@ def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return texts
 
 
-def write_sheet(path: Path, picked: Sequence[Shown]) -> None:
+def write_sheet(path: Path, picked: Sequence[PreviewedSample]) -> None:
     """Write a contact sheet as PNG or JPEG, by the path's ending."""
     contact_sheet(picked).save(path)

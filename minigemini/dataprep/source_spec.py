@@ -30,7 +30,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceSpec:
     """One source.
 
     Attributes:

@@ -7,7 +7,7 @@ third parties published (COCO: GluonCV; AI2D and ChartQA: records of archives on
 
 import difflib
 
-from .source_spec import RemoteFile, Source
+from .source_spec import RemoteFile, SourceSpec
 
 _PRE, _FINE, _EVAL = "MGM-Pretrain", "MGM-Finetune", "MGM-Eval"
 _COCO = RemoteFile(
@@ -25,7 +25,7 @@ _ALLAVA_DECAY = (
 _SHARED_DRIVE = "on the page, a Google Drive folder; unpack it to {}"
 
 
-def _allava_pictures(root: str) -> tuple[RemoteFile, ...]:
+def _allava_images(root: str) -> tuple[RemoteFile, ...]:
     chunks = tuple(
         RemoteFile(
             f"{root}/allava_laion/image_chunks/images_{n}.zip",
@@ -45,7 +45,7 @@ def _allava_pictures(root: str) -> tuple[RemoteFile, ...]:
 def _allava(root: str, kind: str) -> tuple[RemoteFile, ...]:
     names = [f"allava_{part.lower()}/ALLaVA-{kind}-{part}-4V.json" for part in ("LAION", "VFLAN")]
     records = tuple(RemoteFile(f"{root}/{name}", f"{_ALLAVA}/{name}") for name in names)
-    return records + _allava_pictures(root)
+    return records + _allava_images(root)
 
 
 def _by_hand(folder: str) -> RemoteFile:
@@ -53,7 +53,7 @@ def _by_hand(folder: str) -> RemoteFile:
 
 
 _ALIGNMENT = (
-    Source(
+    SourceSpec(
         name="llava-pretrain",
         title="LLaVA's selection of LAION, CC3M and SBU, captioned by BLIP",
         stage="alignment",
@@ -76,7 +76,7 @@ _ALIGNMENT = (
         rule="all",
         paper="558K",
     ),
-    Source(
+    SourceSpec(
         name="allava-captions",
         title="ALLaVA-4V captions of LAION and Vision-FLAN pictures, by GPT-4V",
         stage="alignment",
@@ -94,7 +94,7 @@ _ALIGNMENT = (
 )
 
 _INSTRUCTION = (
-    Source(
+    SourceSpec(
         name="llava-mix665k",
         title="LLaVA-1.5's mix: COCO, GQA, OCR-VQA, VisualGenome, text alone",
         stage="instruction",
@@ -134,7 +134,7 @@ _INSTRUCTION = (
         decay="OCR-VQA covers are gif or png under a .jpg name, and some are gone: the reader goes by content, and "
         "`data doctor --fix` leaves out what is gone.",
     ),
-    Source(
+    SourceSpec(
         name="sharegpt4v",
         title="ShareGPT4V's captions by GPT-4V",
         stage="instruction",
@@ -159,7 +159,7 @@ _INSTRUCTION = (
         decay="Pictures of llava/llava_pretrain are LLaVA-Pretrain's: link that folder. share_textvqa holds TextVQA's "
         "training pictures: `data doctor --evaluation` shows what of an evaluation set is among them.",
     ),
-    Source(
+    SourceSpec(
         name="laion-gpt4v",
         title="LAION's captions by GPT-4V",
         stage="instruction",
@@ -183,7 +183,7 @@ _INSTRUCTION = (
         paper="10K",
         decay="Most links are dead (Discord's expire). Rows without a picture are left out before the drawing.",
     ),
-    Source(
+    SourceSpec(
         name="allava-instruct",
         title="ALLaVA-4V instructions over LAION and Vision-FLAN pictures, by GPT-4V",
         stage="instruction",
@@ -198,7 +198,7 @@ _INSTRUCTION = (
         paper="700K",
         decay=_ALLAVA_DECAY,
     ),
-    Source(
+    SourceSpec(
         name="lima",
         title="LIMA: a thousand curated answers",
         stage="instruction",
@@ -212,7 +212,7 @@ _INSTRUCTION = (
         paper="6K with OpenAssistant2",
         decay="The hub asks to accept its terms first; then `hf auth login`.",
     ),
-    Source(
+    SourceSpec(
         name="oasst2",
         title="OpenAssistant2: conversations written by people, as ranked trees",
         stage="instruction",
@@ -231,7 +231,7 @@ _INSTRUCTION = (
         rule="of each English tree the path of best-ranked replies, at most 5,000 drawn by the seed (the rule is ours)",
         paper="6K with LIMA",
     ),
-    Source(
+    SourceSpec(
         name="docvqa",
         title="DocVQA: questions about scanned pages",
         stage="instruction",
@@ -252,7 +252,7 @@ _INSTRUCTION = (
         rule="a conversation of each page of the training part, with all its questions (the rule is ours)",
         paper="10K",
     ),
-    Source(
+    SourceSpec(
         name="chartqa",
         title="ChartQA: questions about charts, asked by people",
         stage="instruction",
@@ -276,7 +276,7 @@ _INSTRUCTION = (
         rule="a conversation of each chart of the training part that people asked about (the rule is ours)",
         paper="4K",
     ),
-    Source(
+    SourceSpec(
         name="dvqa",
         title="DVQA: questions about drawn bar charts",
         stage="instruction",
@@ -293,7 +293,7 @@ _INSTRUCTION = (
         rule="10,000 charts of the training part drawn by the seed, a conversation of each (the rule is ours)",
         paper="10K",
     ),
-    Source(
+    SourceSpec(
         name="ai2d",
         title="AI2D: questions about science diagrams",
         stage="instruction",
@@ -321,7 +321,7 @@ _INSTRUCTION = (
 )
 
 _OTHERS = (
-    Source(
+    SourceSpec(
         name="mgm-generation",
         title="conversations that end with an image to draw: re-captions and in-context prompts",
         stage="generation",
@@ -339,7 +339,7 @@ _OTHERS = (
         rule="all. The authors say that mgm_instruction.json has these already: not to be added to it",
         paper="13K (8K and 5K)",
     ),
-    Source(
+    SourceSpec(
         name="mgm-pretrain",
         title="the authors' own list of the alignment stage",
         stage="merged",
@@ -353,7 +353,7 @@ _OTHERS = (
         paper="1.2M",
         decay="It has no pictures: fetch those of llava-pretrain and allava-captions.",
     ),
-    Source(
+    SourceSpec(
         name="mgm-instruction",
         title="the authors' own list of the instruction stage, the generation set included",
         stage="merged",
@@ -369,7 +369,7 @@ _OTHERS = (
         paper="1.5M",
         decay="It has no pictures: fetch those of the instruction sources.",
     ),
-    Source(
+    SourceSpec(
         name="textvqa-val",
         title="TextVQA's validation questions: pictures that no training part may show",
         stage="evaluation",
@@ -404,7 +404,7 @@ MIXTURES = {
 """What the paper trains each stage on."""
 
 
-def find_source(name: str) -> Source:
+def find_source(name: str) -> SourceSpec:
     """A source by its name.
 
     Raises:

@@ -25,7 +25,7 @@ GREEDY: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Text:
+class DecodedText:
     """The prompts of a batch, each cut in two, and both parts padded on the left.
 
     Attributes:
@@ -45,18 +45,18 @@ class Text:
         return [int(length) for length in self.attention_mask.sum(1)]
 
 
-def lay_out(
+def cache_layout(
     prompts: Sequence[list[int]], shown: Sequence[Hashable], image_token_id: int, pad: int, share: bool
-) -> Text:
+) -> DecodedText:
     """Make tensors of prompts, given what pictures each shows; `share` cuts them in two."""
-    cuts = [_behind_pictures(prompt, image_token_id) if share else 0 for prompt in prompts]
+    cuts = [_after_images(prompt, image_token_id) if share else 0 for prompt in prompts]
     beginnings = [prompt[:cut] for prompt, cut in zip(prompts, cuts, strict=True)]
     first: dict[Hashable, int] = {}
-    looks = [(tuple(beginning), pictures) for beginning, pictures in zip(beginnings, shown, strict=True)]
+    looks = [(tuple(beginning), images) for beginning, images in zip(beginnings, shown, strict=True)]
     alike = tuple(first.setdefault(look, number) for number, look in enumerate(looks))
     ids, mask = _padded(beginnings, pad)
     more_ids, more_mask = _padded([prompt[cut:] for prompt, cut in zip(prompts, cuts, strict=True)], pad)
-    return Text(torch.cat([ids, more_ids], 1), torch.cat([mask, more_mask], 1), ids.shape[1], alike)
+    return DecodedText(torch.cat([ids, more_ids], 1), torch.cat([mask, more_mask], 1), ids.shape[1], alike)
 
 
 def can_share(model: Any) -> bool:
@@ -67,7 +67,7 @@ def can_share(model: Any) -> bool:
 @torch.inference_mode()
 def greedy(
     model: Any,
-    text: Text,
+    text: DecodedText,
     features: Callable[[Sequence[int]], dict[str, Any]],
     max_new_tokens: int,
     device: torch.device,
@@ -129,7 +129,7 @@ class _HalfEnded(StoppingCriteria):
 
 
 def _read_beginnings(
-    model: Any, text: Text, ids: Tensor, mask: Tensor, features: Callable[[Sequence[int]], dict[str, Any]]
+    model: Any, text: DecodedText, ids: Tensor, mask: Tensor, features: Callable[[Sequence[int]], dict[str, Any]]
 ) -> DynamicCache:
     """Keys and values of the first P columns of all prompts, each different beginning read once."""
     different = list(dict.fromkeys(text.first))
@@ -146,7 +146,7 @@ def _read_beginnings(
     return cache
 
 
-def _behind_pictures(prompt: list[int], image_token_id: int) -> int:
+def _after_images(prompt: list[int], image_token_id: int) -> int:
     """Where a prompt goes on behind its last picture; without one behind its first token, so that no part is empty."""
     return len(prompt) - prompt[::-1].index(image_token_id) if image_token_id in prompt else 1
 

@@ -11,21 +11,21 @@ from pathlib import Path
 
 from ..inference.engine import Engine
 from ..io.errors import RequestError
-from .evaluate import Result, evaluate, load_results, save_results, write_whole
+from .evaluate import Result, evaluate, load_results, save_results, write_atomically
 from .gallery import Card, cards_of
 from .html_report import write_page
-from .http_backend import Served, Service
-from .local_backend import Local
+from .http_backend import HttpAnswerer, Service
+from .local_backend import LocalAnswerer
 from .registry import find_tasks
 from .report import Repeat, scores, write_report
-from .response_cache import Ledger
+from .response_cache import ResponseCache
 from .runner import Answerer
 from .task import Question, Task
 from .vllm_backend import is_vllm, served_by_vllm
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """Of one command; the options of `minigemini eval` say what each means."""
 
     tasks: tuple[str, ...]
@@ -48,7 +48,7 @@ class Settings:
     base: str | None = None
 
 
-def run(settings: Settings) -> str:
+def run(settings: EvaluationSettings) -> str:
     """Run all of it; gives the tables of scores.
 
     Raises:
@@ -61,21 +61,21 @@ def run(settings: Settings) -> str:
     others = [result for folder in settings.compare for result in load_results(folder)]
     judge = Service(settings.judge, settings.judge_model) if settings.judge else None
     questions = {task.name: task.questions(settings.data, settings.limit) for task in chosen}
-    ledger = Ledger(settings.output)
+    cache = ResponseCache(settings.output)
     results: list[Result] = []
     cards: list[Card] = []
     try:
         for model in settings.models:
             with _answerer(model, settings) as answerer:
-                engine = answerer.engine if isinstance(answerer, Local) else None
+                engine = answerer.engine if isinstance(answerer, LocalAnswerer) else None
                 for task in chosen:
                     result = evaluate(
-                        task, questions[task.name], answerer, ledger, batch_size=settings.batch_size, judge=judge
+                        task, questions[task.name], answerer, cache, batch_size=settings.batch_size, judge=judge
                     )
                     results.append(result)
                     cards += cards_of(settings.output, result, engine, settings.gallery)
     finally:
-        ledger.close()
+        cache.close()
     order = {task.name: number for number, task in enumerate(chosen)}
     results.sort(key=lambda result: order[result.task])
     _write(settings, chosen, questions, results, others, cards)
@@ -83,7 +83,7 @@ def run(settings: Settings) -> str:
     return "\n\n".join(scores(row) for row in rows)
 
 
-def _check_options(settings: Settings) -> None:
+def _check_options(settings: EvaluationSettings) -> None:
     """Raises `RequestError` for what a backend would pass over in silence."""
     if settings.backend is None:
         return
@@ -98,7 +98,7 @@ def _check_options(settings: Settings) -> None:
 
 
 def _write(
-    settings: Settings,
+    settings: EvaluationSettings,
     chosen: list[Task],
     questions: dict[str, list[Question]],
     results: list[Result],
@@ -109,7 +109,7 @@ def _write(
     folder = settings.output
     for result in results:
         if result.submission is not None:
-            write_whole(folder / f"submission-{result.task}.json", json.dumps(result.submission, indent=1) + "\n")
+            write_atomically(folder / f"submission-{result.task}.json", json.dumps(result.submission, indent=1) + "\n")
     save_results(folder, results)
     versions = {f"version of {task.name}": f"{task.version}, {len(questions[task.name])} questions" for task in chosen}
     repeat = Repeat(_command(settings), versions, _hashes(chosen, settings.data))
@@ -118,7 +118,7 @@ def _write(
     )
 
 
-def _command(settings: Settings) -> str:
+def _command(settings: EvaluationSettings) -> str:
     """The options that decide what comes out."""
     words = ["minigemini", "eval", *settings.tasks]
     words += [word for model in settings.models for word in ("--model", model)]
@@ -150,7 +150,7 @@ def _hashes(chosen: list[Task], data: Path | None) -> dict[str, str]:
 
 
 @contextmanager
-def _answerer(model: str, settings: Settings) -> Iterator[Answerer]:
+def _answerer(model: str, settings: EvaluationSettings) -> Iterator[Answerer]:
     if settings.backend is None:
         engine = Engine.load(
             model,
@@ -161,9 +161,9 @@ def _answerer(model: str, settings: Settings) -> Iterator[Answerer]:
             offload_folder=settings.offload_folder,
             base=settings.base,
         )
-        yield Local(engine, settings.workers, settings.quantize, settings.base)
+        yield LocalAnswerer(engine, settings.workers, settings.quantize, settings.base)
     elif is_vllm(settings.backend):
         with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as served:
             yield served
     else:
-        yield Served(Service(settings.backend, model if model != "nano" else None))
+        yield HttpAnswerer(Service(settings.backend, model if model != "nano" else None))

@@ -9,10 +9,10 @@ from typing import Any
 
 from .http_backend import Service
 from .llm_judge import grade_all
-from .response_cache import Ledger, key_of
-from .runner import Answerer, ask_all
+from .response_cache import ResponseCache, key_of
+from .runner import Answerer, run_questions
 from .statistics import Figure, figure
-from .task import DataError, Grade, Mark, Measure, Question, Task
+from .task import DataError, Grade, Measure, Question, Task, UnitScore
 
 RESULTS, FORMAT = "results.json", 1
 
@@ -34,7 +34,7 @@ class Result:
     identity: Mapping[str, Any]
     judge: str | None
     asked: int
-    faults: Mapping[str, str]
+    issues: Mapping[str, str]
     unparsed: int
     measures: tuple[Measure, ...]
     breakdowns: Mapping[str, tuple[Measure, ...]]
@@ -50,7 +50,7 @@ def evaluate(
     task: Task,
     questions: Sequence[Question],
     answerer: Answerer,
-    ledger: Ledger,
+    cache: ResponseCache,
     *,
     batch_size: int,
     judge: Service | None = None,
@@ -61,16 +61,16 @@ def evaluate(
     def key(question: Question) -> str:
         return answer_key(task, question, answerer.identity)
 
-    asked = ask_all(
+    asked = run_questions(
         questions,
         answerer,
-        ledger,
+        cache,
         key,
         max_new_tokens=task.max_new_tokens,
         batch_size=batch_size,
         title=task.name,
     )
-    judged = grade_all(task, questions, asked.answers, judge, ledger)
+    judged = grade_all(task, questions, asked.answers, judge, cache)
     graded = [(question, judged.grades[question.id]) for question in questions if question.id in judged.grades]
     answered = [(question, asked.answers[question.id]) for question in questions if question.id in asked.answers]
     return Result(
@@ -81,7 +81,7 @@ def evaluate(
         identity=answerer.identity,
         judge=judge.model if judge else None,
         asked=len(questions),
-        faults=asked.faults | judged.faults,
+        issues=asked.issues | judged.issues,
         unparsed=sum(not grade.parsed for _, grade in graded),
         measures=tuple(task.measures(graded)) if graded else (),
         breakdowns={name: tuple(of_it) for name, of_it in task.breakdowns(graded).items()} if graded else {},
@@ -102,7 +102,7 @@ def answer_key(task: Task, question: Question, identity: Mapping[str, Any]) -> s
     )
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write aside and rename, so that whoever reads finds all of it or what was there before."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
@@ -119,7 +119,7 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
             "identity": dict(result.identity),
             "judge": result.judge,
             "asked": result.asked,
-            "faults": dict(result.faults),
+            "faults": dict(result.issues),
             "unparsed": result.unparsed,
             "measures": [
                 {
@@ -135,7 +135,7 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
         for result in results
     ]
     text = json.dumps({"format": FORMAT, "results": entries}, ensure_ascii=False, indent=1)
-    write_whole(folder / RESULTS, text + "\n")
+    write_atomically(folder / RESULTS, text + "\n")
 
 
 def load_results(folder: Path) -> list[Result]:
@@ -153,7 +153,7 @@ def load_results(folder: Path) -> list[Result]:
                 measures=tuple(
                     Measure(
                         m["name"],
-                        tuple(Mark(*mark) for mark in m["marks"]),
+                        tuple(UnitScore(*mark) for mark in m["marks"]),
                         m["scale"],
                         m["paper"],
                         m.get("most", 1.0),  # older results do not have it

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..images.safe_images import PictureError
-from ..inference.attention_maps import explain_pictures
+from ..images.safe_images import ImageError
+from ..inference.attention_maps import explain_images
 from ..inference.engine import Engine
 from .evaluate import Result
 from .task import Grade, Question, open_one, spread
@@ -29,7 +29,7 @@ class Card:
     truth: str
     value: float
     category: str
-    picture: str | None
+    image: str | None
 
 
 def cards_of(folder: Path, result: Result, engine: Engine | None, most: int) -> list[Card]:
@@ -55,23 +55,23 @@ def _card(folder: Path, result: Result, engine: Engine | None, question: Questio
         truth=question.truth,
         value=grade.value,
         category=str(category),
-        picture=_drawn(folder, result.model, question, engine),
+        image=_drawn(folder, result.model, question, engine),
     )
 
 
 def _drawn(folder: Path, model: str, question: Question, engine: Engine | None) -> str | None:
     """The heat map where there is mining, else the first picture; under a name that depends on what it shows."""
-    if not question.pictures:
+    if not question.images:
         return None
     try:
-        pictures = [open_one(picture) for picture in question.pictures]
-    except PictureError:
+        images = [open_one(image) for image in question.images]
+    except ImageError:
         return None
     mines = engine is not None and engine.model.model.patch_info_mining is not None
     name = hashlib.sha256(f"{model if mines else ''}\0{question.id}\0{question.prompt}".encode()).hexdigest()[:16]
     path = folder / FOLDER / f"{name}.webp"
     if not path.exists():
-        drawn = explain_pictures(engine, pictures) if engine is not None and mines else pictures[0]
+        drawn = explain_images(engine, images) if engine is not None and mines else images[0]
         path.parent.mkdir(exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         _narrowed(drawn).save(aside, "WEBP", quality=80)
@@ -79,7 +79,7 @@ def _drawn(folder: Path, model: str, question: Question, engine: Engine | None) 
     return f"{FOLDER}/{path.name}"
 
 
-def _narrowed(picture: Image.Image) -> Image.Image:
-    scale = min(1.0, WIDTH_PX / picture.width)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS) if scale < 1 else picture
+def _narrowed(image: Image.Image) -> Image.Image:
+    scale = min(1.0, WIDTH_PX / image.width)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image

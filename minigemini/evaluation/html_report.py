@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from .evaluate import Result, write_whole
+from .evaluate import Result, write_atomically
 from .gallery import Card
 from .paper_results import PAPER, row_of
 from .report import labels, points
@@ -52,7 +52,7 @@ def write_page(folder: Path, results: Sequence[Result], others: Sequence[Result]
     )
     page = f"<!doctype html><html lang='en'><head>{head}<style>{STYLE}</style></head><body>"
     path = folder / PAGE
-    write_whole(path, "\n".join([page, *parts, f"<script>{SCRIPT}</script></body></html>\n"]))
+    write_atomically(path, "\n".join([page, *parts, f"<script>{SCRIPT}</script></body></html>\n"]))
     return path
 
 
@@ -66,8 +66,8 @@ def _scores(results: Sequence[Result]) -> str:
         found = [next((m for m in result.measures if m.name == name), None) for result in results]
         cells = "".join(f"<td>{points(measure)}</td>" for measure in found)
         rows.append(f"<tr><td>{_text(name)}</td>{cells}{_paper(results, found)}</tr>")
-    faults = sum(len(result.faults) for result in results)
-    note = f"<p><b>{faults} questions have no grade and are left out; report.md names them.</b></p>" if faults else ""
+    issues = sum(len(result.issues) for result in results)
+    note = f"<p><b>{issues} questions have no grade and are left out; report.md names them.</b></p>" if issues else ""
     return f"<table>{''.join(rows)}</table>{note}"
 
 
@@ -122,19 +122,19 @@ def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _bar(score: float, low: float, high: float, top: float, y: float, colour: int) -> str:
+def _bar(score: float, low: float, high: float, top: float, y: float, color: int) -> str:
     length, left, right = (value / top * BAR_PX for value in (score, low, high))
     middle = y + ROW_PX / 2
     return (
         f'<rect x="{LABEL_PX}" y="{y + 2:.1f}" width="{length:.1f}" height="{ROW_PX - 4}" '
-        f'fill="{COLOURS[colour % len(COLOURS)]}"/>'
+        f'fill="{COLOURS[color % len(COLOURS)]}"/>'
         f'<path d="M{LABEL_PX + left:.1f} {middle:.1f}H{LABEL_PX + right:.1f}" stroke="#222" stroke-width="1.5"/>'
         f'<text x="{LABEL_PX + max(length, right) + 6:.1f}" y="{middle + 4:.1f}">{score:.1f}</text>'
     )
 
 
 def _card(card: Card) -> str:
-    image = f'<img loading="lazy" src="{_text(card.picture)}" alt="what the model saw">' if card.picture else ""
+    image = f'<img loading="lazy" src="{_text(card.image)}" alt="what the model saw">' if card.image else ""
     asked = card.prompt.removeprefix("user: ") if "\nassistant: " not in card.prompt else card.prompt
     read_as = card.read_as if card.read_as != card.said else ""
     rows = {"question": asked, "answer": card.said or "(nothing)", "read as": read_as, "truth": card.truth}

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from ..images.safe_images import PictureError
+from ..images.safe_images import ImageError
 from ..io.errors import RequestError
-from .runner import Batch, Fault
+from .runner import Batch, Failure
 from .task import Message, Question, open_one
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class Service:
         return names[0]
 
 
-class Served:
+class HttpAnswerer:
     """A served model as an answerer; the questions of a batch are asked at the same time.
 
     Args:
@@ -146,7 +146,9 @@ class Served:
     def identity(self) -> Mapping[str, Any]:
         return self._identity
 
-    def answers(self, batches: Iterable[Batch], max_new_tokens: int) -> Iterator[tuple[Batch, dict[str, str | Fault]]]:
+    def answers(
+        self, batches: Iterable[Batch], max_new_tokens: int
+    ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
         """The answers, batch by batch.
 
         Raises:
@@ -156,22 +158,22 @@ class Served:
             with ThreadPoolExecutor(max_workers=len(batch.questions)) as threads:
                 said = list(threads.map(lambda question: self._answer(question, max_new_tokens), batch.questions))
             outcome = {question.id: answer for question, answer in zip(batch.questions, said, strict=True)}
-            if all(isinstance(answer, Fault) and REFUSED in answer.reason for answer in said):
+            if all(isinstance(answer, Failure) and REFUSED in answer.reason for answer in said):
                 raise RequestError(f"{self.service.address}: nobody is there any more; run again to go on")
             yield batch, outcome
 
-    def _answer(self, question: Question, max_new_tokens: int) -> str | Fault:
+    def _answer(self, question: Question, max_new_tokens: int) -> str | Failure:
         try:
             return self.service.chat(openai_messages(question, self._as_text), max_new_tokens, str.strip)
-        except (PictureError, ServiceError) as error:
-            return Fault(str(error))
+        except (ImageError, ServiceError) as error:
+            return Failure(str(error))
 
 
 def openai_messages(
     question: Question, as_text: Callable[[Sequence[Message]], Sequence[Message]] = list
 ) -> list[dict[str, Any]]:
     """The messages, `as_text`, with pictures as PNG in data URLs. Raises `PictureError`."""
-    opened = {picture: {"url": _data_url(open_one(picture))} for picture in dict.fromkeys(question.pictures)}
+    opened = {image: {"url": _data_url(open_one(image))} for image in dict.fromkeys(question.images)}
     return [
         {
             "role": message["role"],
@@ -184,9 +186,9 @@ def openai_messages(
     ]
 
 
-def _data_url(picture: Any) -> str:
+def _data_url(image: Any) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from ..images.safe_images import PictureError
+from ..images.safe_images import ImageError
 from ..modeling import MiniGeminiProcessor
-from .batched_decoding import Text, lay_out
-from .runner import Batch, Fault
-from .task import Picture, Question, open_one
+from .batched_decoding import DecodedText, cache_layout
+from .runner import Batch, Failure
+from .task import ImageInput, Question, open_one
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Inputs:
         shown: of each prompt, which rows its pictures are.
     """
 
-    text: Text
+    text: DecodedText
     pixels: dict[str, torch.Tensor]
     shown: list[tuple[int, ...]]
 
 
-Prepared = tuple[Inputs | None, dict[str, Fault]]
+Prepared = tuple[Inputs | None, dict[str, Failure]]
 
 
 class _UnaskableError(ValueError):
@@ -50,29 +50,29 @@ class Preparation(Dataset[Prepared]):
         self.processor, self.context_tokens, self.share = processor, context_tokens, share
 
     def __getitem__(self, batch: Batch) -> Prepared:
-        faults: dict[str, Fault] = {}
-        asked, opened = [], cast(dict[Picture, Image.Image], {})
+        issues: dict[str, Failure] = {}
+        asked, opened = [], cast(dict[ImageInput, Image.Image], {})
         for question in batch.questions:
             try:
                 self._check_text(question)
-                opened |= {picture: open_one(picture) for picture in question.pictures if picture not in opened}
+                opened |= {image: open_one(image) for image in question.images if image not in opened}
                 asked.append(question)
-            except (PictureError, _UnaskableError) as error:
-                faults[question.id] = Fault(str(error))
+            except (ImageError, _UnaskableError) as error:
+                issues[question.id] = Failure(str(error))
         inputs = self._inputs(asked, opened)
         lengths = inputs.text.lengths if inputs else []
         fitting = [q for q, length in zip(asked, lengths, strict=True) if length < self.context_tokens]
         for question, length in zip(asked, lengths, strict=True):
             if question not in fitting:
-                faults[question.id] = Fault(f"{length} tokens, but the context holds {self.context_tokens}")
-        return (inputs if len(fitting) == len(asked) else self._inputs(fitting, opened)), faults
+                issues[question.id] = Failure(f"{length} tokens, but the context holds {self.context_tokens}")
+        return (inputs if len(fitting) == len(asked) else self._inputs(fitting, opened)), issues
 
     def _check_text(self, question: Question) -> None:
         token = self.processor.image_token
-        if question.prompt.count(token) > (len(question.pictures) if token == "<image>" else 0):
+        if question.prompt.count(token) > (len(question.images) if token == "<image>" else 0):
             raise _UnaskableError(f"the text holds {token}, which stands for a picture")
 
-    def _inputs(self, questions: Sequence[Question], opened: Mapping[Picture, Image.Image]) -> Inputs | None:
+    def _inputs(self, questions: Sequence[Question], opened: Mapping[ImageInput, Image.Image]) -> Inputs | None:
         if not questions:
             return None
         made: Any = self.processor.apply_chat_template(
@@ -85,11 +85,11 @@ class Preparation(Dataset[Prepared]):
         )
         rows = zip(made["input_ids"], made["attention_mask"], strict=True)
         prompts = [ids[mask.bool()].tolist() for ids, mask in rows]
-        pictures = [picture for question in questions for picture in question.pictures]
-        order = {picture: number for number, picture in enumerate(dict.fromkeys(pictures))}
-        kept = [pictures.index(picture) for picture in order]
+        images = [image for question in questions for image in question.images]
+        order = {image: number for number, image in enumerate(dict.fromkeys(images))}
+        kept = [images.index(image) for image in order]
         pixels = {name: made[name][kept] for name in made if name.endswith("pixel_values")}
-        shown = [tuple(order[picture] for picture in question.pictures) for question in questions]
+        shown = [tuple(order[image] for image in question.images) for question in questions]
         tokenizer = self.processor.tokenizer
-        text = lay_out(prompts, shown, self.processor.image_token_id, int(tokenizer.pad_token_id), self.share)
+        text = cache_layout(prompts, shown, self.processor.image_token_id, int(tokenizer.pad_token_id), self.share)
         return Inputs(text, pixels, shown)

@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..inference.engine import Engine
-from ..io.adapters import find_source
+from ..io.adapters import find_model_source
 from ..modeling.outputs import MiniGeminiImageFeatures
 from .batched_decoding import can_share, greedy
 from .input_preparation import Inputs, Preparation, Prepared
-from .runner import Batch, Fault
+from .runner import Batch, Failure
 
 FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """What of a checkpoint's folder decides its answers."""
@@ -24,7 +24,7 @@ SEEN_AT_ONCE = 8
 """Pictures that go through the towers together: more gain nothing there, and the maps of a large one fill memory."""
 
 
-class Local:
+class LocalAnswerer:
     """An engine that answers batches greedily.
 
     Args:
@@ -49,7 +49,9 @@ class Local:
             "decoding": "greedy",
         }
 
-    def answers(self, batches: Iterable[Batch], max_new_tokens: int) -> Iterator[tuple[Batch, dict[str, str | Fault]]]:
+    def answers(
+        self, batches: Iterable[Batch], max_new_tokens: int
+    ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
         """Prepare ahead, generate, decode; in the order of the batches."""
         under_way: deque[Batch] = deque()
 
@@ -66,9 +68,9 @@ class Local:
             num_workers=self.workers,
             collate_fn=as_it_is,
         )
-        for inputs, faults in prepared:
+        for inputs, issues in prepared:
             batch = under_way.popleft()
-            said: dict[str, str | Fault] = dict(faults)
+            said: dict[str, str | Failure] = dict(issues)
             if inputs is not None:
                 asked = [question.id for question in batch.questions if question.id not in said]
                 said |= dict(zip(asked, self.generate(inputs, max_new_tokens), strict=True))
@@ -109,7 +111,7 @@ class Local:
 
 def features(seen: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The pictures that prompts show, in the order of the text, as the model's forward takes them."""
-    rows = [row for pictures in shown for row in pictures]
+    rows = [row for images in shown for row in images]
     if seen is None or not rows:
         return {}
     return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=seen[rows])}}
@@ -117,7 +119,7 @@ def features(seen: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[
 
 def fingerprint(model: str, base: str | None = None) -> str:
     """A hash of every byte that decides what a model says: it reads the weights once more, at the disk's speed."""
-    found = find_source(model, base)
+    found = find_model_source(model, base)
     files = [file for file in sorted(Path(found.folder).iterdir()) if file.suffix in FILES and file.is_file()]
     if found.adapter is not None:
         files.append(found.adapter.file)

@@ -8,7 +8,7 @@ from .task import Task
 
 def tasks() -> dict[str, Task]:
     """The tasks that need no other suite; drawing needs the fonts, so they are imported when somebody asks."""
-    from minigemini_models.evaluation.synthetic_tasks import Grown, Nano, Pages
+    from minigemini_models.evaluation.synthetic_tasks import Synthetic, SyntheticBasic, SyntheticDocuments
 
     from .benchmarks.mathvista import MathVista
     from .benchmarks.mmbench import MMBench
@@ -17,7 +17,18 @@ def tasks() -> dict[str, Task]:
     from .benchmarks.mmvet import MMVet
     from .benchmarks.textvqa import TextVQA, TextVQAWithOCR
 
-    kinds: list[type[Task]] = [Nano, Grown, Pages, TextVQA, TextVQAWithOCR, MMBench, MME, MMVet, MMMUVal, MMMUTest]
+    kinds: list[type[Task]] = [
+        SyntheticBasic,
+        Synthetic,
+        SyntheticDocuments,
+        TextVQA,
+        TextVQAWithOCR,
+        MMBench,
+        MME,
+        MMVet,
+        MMMUVal,
+        MMMUTest,
+    ]
     kinds.append(MathVista)
     return {kind.name: kind() for kind in kinds}
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from .evaluate import Result, write_whole
+from .evaluate import Result, write_atomically
 from .paper_results import PAPER, row_of
 from .statistics import compare, figure
 from .task import Measure
 
 PAGE = "report.md"
 PACKAGES = ("minigemini", "torch", "transformers", "pillow")
-MOST_FAULTS = 20
+MOST_ISSUES = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def write_report(folder: Path, results: Sequence[Result], others: Sequence[Resul
         lines += _table(("official file", "SHA-256"), repeat.data.items())
     lines += _table(("environment", "version"), environment().items())
     path = folder / PAGE
-    write_whole(path, "\n".join(lines))
+    write_atomically(path, "\n".join(lines))
     return path
 
 
@@ -99,13 +99,13 @@ def _of_task(results: Sequence[Result]) -> list[str]:
     first = results[0]
     lines = [f"## {first.title}", "", scores(results), ""] if first.measures else [f"## {first.title}", ""]
     for label, result in zip(labels(results), results, strict=True):
-        graded = result.asked - len(result.faults)
+        graded = result.asked - len(result.issues)
         judged = f"judged by {cell(result.judge)}" if result.judge else "scored by rules, no judge"
         lines.append(
             f"- {cell(label)}: {graded} of {result.asked} questions graded, {judged}; "
             f"{result.unparsed} answers the rules could not read."
         )
-        lines += _faults(result)
+        lines += _issues(result)
         if result.submission is not None:
             lines.append(f"  The answers are secret: `submission-{result.task}.json` is what the server takes.")
     lines += ["", *_differences(results)]
@@ -121,15 +121,15 @@ def _of_task(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _faults(result: Result) -> list[str]:
+def _issues(result: Result) -> list[str]:
     """What has no grade, named; it counts neither as right nor as wrong."""
-    if not result.faults:
+    if not result.issues:
         return []
-    lines = [f"  **{len(result.faults)} without a grade, left out of the scores**; run again to ask them again:"]
-    named = list(result.faults.items())[:MOST_FAULTS]
+    lines = [f"  **{len(result.issues)} without a grade, left out of the scores**; run again to ask them again:"]
+    named = list(result.issues.items())[:MOST_ISSUES]
     lines += [f"  - `{cell(name)}`: {cell(reason)}" for name, reason in named]
-    if len(result.faults) > MOST_FAULTS:
-        lines.append(f"  - and {len(result.faults) - MOST_FAULTS} more")
+    if len(result.issues) > MOST_ISSUES:
+        lines.append(f"  - and {len(result.issues) - MOST_ISSUES} more")
     return lines
 
 

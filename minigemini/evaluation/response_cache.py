@@ -25,7 +25,7 @@ def key_of(**parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:32]
 
 
-class Ledger:
+class ResponseCache:
     """The answers of a run's folder.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from .response_cache import Ledger
+from .response_cache import ResponseCache
 from .task import Question
 
 OTHERS_SECONDS = 1.0
@@ -15,7 +15,7 @@ OTHERS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Fault:
+class Failure:
     """Why a question has no answer; one line."""
 
     reason: str
@@ -42,28 +42,30 @@ class Answerer(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """What its answers depend on, besides the questions."""
 
-    def answers(self, batches: Iterable[Batch], max_new_tokens: int) -> Iterator[tuple[Batch, dict[str, str | Fault]]]:
+    def answers(
+        self, batches: Iterable[Batch], max_new_tokens: int
+    ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
         """The answers to each batch by the ids of its questions; batches may be drawn ahead, and come in any order."""
 
 
 @dataclass
-class Asked:
+class RunOutcome:
     """What came of asking: every question is in one of the two."""
 
     answers: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    issues: dict[str, str] = field(default_factory=dict)
 
 
-def ask_all(
+def run_questions(
     questions: Sequence[Question],
     answerer: Answerer,
-    ledger: Ledger,
+    cache: ResponseCache,
     key: Callable[[Question], str],
     *,
     max_new_tokens: int,
     batch_size: int,
     title: str,
-) -> Asked:
+) -> RunOutcome:
     """Answer every question, from the ledger where it is known, and write down what is new.
 
     The batches are cut from all questions, answered or not, so that one asked again after a kill has the same company,
@@ -72,27 +74,27 @@ def ask_all(
     keys = {question.id: key(question) for question in questions}
     if len(keys) < len(questions):
         raise ValueError(f"{title}: {len(questions)} questions, but {len(keys)} different ids; ids must differ")
-    asked, batches = Asked(), planned(questions, keys, batch_size)
+    asked, batches = RunOutcome(), planned(questions, keys, batch_size)
 
     def pending(batch: Batch) -> tuple[Question, ...]:
-        return tuple(q for q in batch.questions if ledger.get(keys[q.id]) is None and q.id not in asked.faults)
+        return tuple(q for q in batch.questions if cache.get(keys[q.id]) is None and q.id not in asked.issues)
 
     def done() -> int:
-        return sum(ledger.get(key) is not None for key in keys.values()) + len(asked.faults)
+        return sum(cache.get(key) is not None for key in keys.values()) + len(asked.issues)
 
     with tqdm(total=len(questions), initial=done(), desc=title, unit="question", dynamic_ncols=True) as bar:
         while left := [batch for batch in batches if pending(batch)]:
             before = done()
-            for batch, said in answerer.answers(_claimed(left, ledger, pending), max_new_tokens):
-                _write_down(ledger, title, keys, batch, said, asked)
-                ledger.release(batch.name)
+            for batch, said in answerer.answers(_claimed(left, cache, pending), max_new_tokens):
+                _write_down(cache, title, keys, batch, said, asked)
+                cache.release(batch.name)
                 bar.update(done() - bar.n)
-            ledger.refresh()
+            cache.refresh()
             bar.update(done() - bar.n)
             if done() == before:
                 time.sleep(OTHERS_SECONDS)  # what is left is being asked by other processes
     for question in questions:
-        if record := ledger.get(keys[question.id]):
+        if record := cache.get(keys[question.id]):
             asked.answers[question.id] = record["answer"]
     return asked
 
@@ -104,7 +106,7 @@ def planned(questions: Sequence[Question], keys: Mapping[str, str], batch_size: 
     """
     alike: dict[Any, list[Question]] = {}
     for question in questions:
-        alike.setdefault(tuple(question.pictures) or question.id, []).append(question)
+        alike.setdefault(tuple(question.images) or question.id, []).append(question)
     groups = [sorted(group, key=_length, reverse=True) for group in alike.values()]
     batches: list[list[Question]] = [[]]
     for group in sorted(groups, key=lambda group: _length(group[0]), reverse=True):
@@ -117,31 +119,36 @@ def planned(questions: Sequence[Question], keys: Mapping[str, str], batch_size: 
 
 
 def _length(question: Question) -> tuple[int, int]:
-    return len(question.pictures), len(question.prompt)
+    return len(question.images), len(question.prompt)
 
 
 def _claimed(
-    batches: Iterable[Batch], ledger: Ledger, pending: Callable[[Batch], tuple[Question, ...]]
+    batches: Iterable[Batch], cache: ResponseCache, pending: Callable[[Batch], tuple[Question, ...]]
 ) -> Iterator[Batch]:
     """What is left of each batch, once no other process can take it."""
     for batch in batches:
-        if not ledger.claim(batch.name):
+        if not cache.claim(batch.name):
             continue
-        ledger.refresh()
+        cache.refresh()
         if missing := pending(batch):
             yield replace(batch, questions=missing)
         else:
-            ledger.release(batch.name)
+            cache.release(batch.name)
 
 
 def _write_down(
-    ledger: Ledger, title: str, keys: Mapping[str, str], batch: Batch, said: Mapping[str, str | Fault], asked: Asked
+    cache: ResponseCache,
+    title: str,
+    keys: Mapping[str, str],
+    batch: Batch,
+    said: Mapping[str, str | Failure],
+    asked: RunOutcome,
 ) -> None:
     records = []
     for question in batch.questions:
         answer = said[question.id]
-        if isinstance(answer, Fault):
-            asked.faults[question.id] = answer.reason
+        if isinstance(answer, Failure):
+            asked.issues[question.id] = answer.reason
         else:
             records.append({"key": keys[question.id], "task": title, "id": question.id, "answer": answer})
-    ledger.append(records)
+    cache.append(records)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .task import Mark, Measure
+from .task import Measure, UnitScore
 
 DRAWS, CHUNK, SEED = 2000, 100, 0
 FEW_UNITS = 30
@@ -97,7 +97,7 @@ def compare(first: Measure, second: Measure) -> Difference | None:
     return Difference(first.scale * float(observed), p, len(common))
 
 
-def _arrays(marks: Sequence[Mark]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def _arrays(marks: Sequence[UnitScore]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Values (U), weights (U), and the rows of each stratum."""
     names = [mark.stratum for mark in marks]
     strata = [np.array([row for row, name in enumerate(names) if name == stratum]) for stratum in dict.fromkeys(names)]

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
-from ..images.safe_images import open_picture
+from ..images.safe_images import open_image
 
-Picture = Path | bytes | Callable[[], Image.Image]
+ImageInput = Path | bytes | Callable[[], Image.Image]
 """A file, its bytes, or what draws it; opened only when it is asked about."""
 Message = Mapping[str, Any]
 T = TypeVar("T")
@@ -51,10 +51,10 @@ class Question:
         return "\n".join(f"{message['role']}: {_text(message)}" for message in self.messages)
 
     @property
-    def pictures(self) -> list[Picture]:
+    def images(self) -> list[ImageInput]:
         return [part["image"] for message in self.messages for part in _parts(message) if part["type"] == "image"]
 
-    def messages_with(self, opened: Mapping[Picture, Any]) -> list[dict[str, Any]]:
+    def messages_with(self, opened: Mapping[ImageInput, Any]) -> list[dict[str, Any]]:
         """The messages with each picture as it has been opened."""
         return [
             {
@@ -86,7 +86,7 @@ class Grade:
 
 
 @dataclass(frozen=True)
-class Mark:
+class UnitScore:
     """The value of one unit: what is counted, resampled for intervals, and compared in pairs."""
 
     unit: str
@@ -105,7 +105,7 @@ class Measure:
     """
 
     name: str
-    marks: tuple[Mark, ...]
+    marks: tuple[UnitScore, ...]
     scale: float = 100.0
     paper: str | None = None
     most: float = 1.0
@@ -160,12 +160,12 @@ class Task(ABC):
         if not measures:
             return {}
         marks, scale = {mark.unit: mark for mark in measures[0].marks}, measures[0].scale
-        found: dict[str, dict[str, dict[str, Mark]]] = defaultdict(lambda: defaultdict(dict))
+        found: dict[str, dict[str, dict[str, UnitScore]]] = defaultdict(lambda: defaultdict(dict))
         for question, _ in graded:
             for breakdown, names in question.categories.items():
                 for name in names if question.unit in marks else ():
                     mark = marks[question.unit]
-                    found[breakdown][name][mark.unit] = Mark(mark.unit, mark.value, mark.weight)
+                    found[breakdown][name][mark.unit] = UnitScore(mark.unit, mark.value, mark.weight)
         return {
             breakdown: [Measure(name, tuple(units.values()), scale) for name, units in names.items()]
             for breakdown, names in found.items()
@@ -176,9 +176,9 @@ class Task(ABC):
         return None
 
 
-def user(text: str, *pictures: Picture) -> tuple[Message, ...]:
+def user(text: str, *images: ImageInput) -> tuple[Message, ...]:
     """One turn about pictures."""
-    content = [*({"type": "image", "image": picture} for picture in pictures), {"type": "text", "text": text}]
+    content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": text}]
     return ({"role": "user", "content": content},)
 
 
@@ -189,8 +189,8 @@ def spread(items: Sequence[T], limit: int | None) -> list[T]:
     return [items[number * len(items) // limit] for number in range(limit)]
 
 
-def by_question(graded: Graded) -> list[Mark]:
-    return [Mark(question.unit, grade.value, grade.weight) for question, grade in graded]
+def by_question(graded: Graded) -> list[UnitScore]:
+    return [UnitScore(question.unit, grade.value, grade.weight) for question, grade in graded]
 
 
 def by_unit(graded: Graded) -> dict[str, list[tuple[Question, Grade]]]:
@@ -210,6 +210,6 @@ def _text(message: Message) -> str:
     return "".join("<image>" if part["type"] == "image" else part["text"] for part in _parts(message))
 
 
-def open_one(picture: Picture) -> Image.Image:
+def open_one(image: ImageInput) -> Image.Image:
     """Read or draw it. Raises `PictureError`."""
-    return open_picture(picture() if callable(picture) else picture)
+    return open_image(image() if callable(image) else image)

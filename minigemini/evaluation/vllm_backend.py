@@ -15,12 +15,12 @@ from urllib.request import ProxyHandler, build_opener
 from tqdm import tqdm
 
 from ..inference.prompts import Prompts
-from ..io.adapters import find_source
+from ..io.adapters import find_model_source
 from ..io.errors import RequestError
 from ..io.integrity import weights_checked
 from ..io.loading import load_config, load_processor
 from ..io.system import is_windows
-from .http_backend import Served, Service
+from .http_backend import HttpAnswerer, Service
 from .local_backend import fingerprint
 
 NAME, LOG = "vllm", "vllm.log"
@@ -39,7 +39,7 @@ def is_vllm(backend: str) -> bool:
 
 
 @contextmanager
-def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) -> Iterator[Served]:
+def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) -> Iterator[HttpAnswerer]:
     """Start a server of a checkpoint on a free port of this machine; it ends with the block, or with this process.
 
     Args:
@@ -54,7 +54,7 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
     """
     if is_windows():
         raise RequestError("vLLM is started on Linux and macOS only; name the URL of a server")
-    found = find_source(model)
+    found = find_model_source(model)
     if found.adapter is not None:
         raise RequestError(f"{model}: vLLM serves whole checkpoints; write one with `minigemini merge`, and name that")
     program, options = _program(), shlex.split(backend)[1:]
@@ -77,7 +77,7 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
         # Chat formats that leave BOS to the tokenizer get it only on demand.
         service = Service(f"http://127.0.0.1:{port}/v1", model, more={} if writes_bos else {"add_special_tokens": True})
         try:
-            yield Served(service, identity, prompts.as_text)
+            yield HttpAnswerer(service, identity, prompts.as_text)
         except RequestError as error:
             try:
                 process.wait(END_SECONDS)

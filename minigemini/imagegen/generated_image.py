@@ -10,11 +10,11 @@ from ..io.argument_checks import check_number, check_path, check_text, check_who
 from ..io.errors import RequestError
 from ..io.png import write_png
 
-_MOST_PX, _MOST_STEPS, _MOST_PICTURES = 4096, 1000, 64
+_MOST_PX, _MOST_STEPS, _MOST_IMAGES = 4096, 1000, 64
 
 
 @dataclass(frozen=True)
-class Drawing:
+class GenerationSettings:
     """How a picture is drawn. What is None is the painter's to choose.
 
     Raises:
@@ -47,9 +47,9 @@ class Drawing:
             check_number("guidance", self.guidance, 0, 100)
         if self.negative_prompt is not None:
             check_text("negative_prompt", self.negative_prompt)
-        check_whole("count", self.count, 1, _MOST_PICTURES)
+        check_whole("count", self.count, 1, _MOST_IMAGES)
         if self.seed is not None:
-            check_whole("seed", self.seed, 0, 2**63 - _MOST_PICTURES - 1)
+            check_whole("seed", self.seed, 0, 2**63 - _MOST_IMAGES - 1)
         check_number("strength", self.strength, 0, 1)
         if self.strength == 0:
             raise RequestError("strength is 0; it is above 0 and at most 1")
@@ -61,7 +61,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class DrawnPicture:
+class GeneratedImage:
     """A picture, and all that it takes to draw it again."""
 
     image: Image.Image

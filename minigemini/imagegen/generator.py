@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from ..images.safe_images import Source as Picture
-from ..images.safe_images import open_picture
+from ..images.safe_images import ImageSource as ImageInput
+from ..images.safe_images import open_image
 from ..io.argument_checks import check_path, check_picture, check_text, check_type
 from ..io.errors import RequestError, one_line
 from ..io.placement import DTYPES, choose_device, choose_dtype
-from .generated_image import Drawing, DrawnPicture
+from .generated_image import GeneratedImage, GenerationSettings
 from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, pipeline_class
 from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers
 
@@ -29,7 +29,7 @@ _SPARE = 1.3
 """Memory that drawing takes, as a multiple of the weights that lie on the device. A rule of thumb."""
 
 
-class Painter:
+class ImageGenerator:
     """A diffusers pipeline, ready to draw.
 
     Args:
@@ -88,11 +88,11 @@ class Painter:
     def draw(
         self,
         caption: str,
-        drawing: Drawing | None = None,
-        picture: Picture | None = None,
+        drawing: GenerationSettings | None = None,
+        image: ImageInput | None = None,
         progress: bool | None = None,
         on_step: Callable[[], object] | None = None,
-    ) -> list[DrawnPicture]:
+    ) -> list[GeneratedImage]:
         """Draw a caption.
 
         Args:
@@ -108,13 +108,13 @@ class Painter:
         """
         check_text("caption", caption)
         if drawing is not None:
-            check_type("drawing", drawing, Drawing, "a Drawing")
-        if picture is not None:
-            check_picture(picture)
-        drawing = self._complete(drawing or Drawing(), picture is not None)
+            check_type("drawing", drawing, GenerationSettings, "a GenerationSettings")
+        if image is not None:
+            check_picture(image)
+        drawing = self._complete(drawing or GenerationSettings(), image is not None)
         if not caption.strip():
             raise RequestError("the caption is empty; say what to draw")
-        start = None if picture is None else self._fitted(open_picture(picture), drawing)
+        start = None if image is None else self._fitted(open_image(image), drawing)
         seed = secrets.randbelow(2**32) if drawing.seed is None else drawing.seed
         with tqdm(total=drawing.count * self._steps(drawing, start), **_bar(progress)) as bar:
 
@@ -127,12 +127,17 @@ class Painter:
             return [self._draw_one(caption, drawing, seed + n, start, step_done) for n in range(drawing.count)]
 
     def _draw_one(
-        self, caption: str, drawing: Drawing, seed: int, start: Image.Image | None, step_done: Callable[..., Any]
-    ) -> DrawnPicture:
+        self,
+        caption: str,
+        drawing: GenerationSettings,
+        seed: int,
+        start: Image.Image | None,
+        step_done: Callable[..., Any],
+    ) -> GeneratedImage:
         pipeline, settings = self.pipeline, {**self.preset.settings}
         width, height = drawing.size if start is None else start.size
         if start is not None:
-            pipeline = pipeline_class(self.kind.from_picture)(**self.pipeline.components)
+            pipeline = pipeline_class(self.kind.from_image)(**self.pipeline.components)
             pipeline.set_progress_bar_config(disable=True)
             settings |= {"image": start, "strength": drawing.strength}
         if "width" in inspect.signature(pipeline.__call__).parameters:  # some take it from the picture
@@ -160,7 +165,7 @@ class Painter:
                 pipeline.maybe_free_model_hooks()  # parts that are offloaded go back, as at the end of a drawing
         assert drawing.steps is not None
         assert drawing.guidance is not None
-        return DrawnPicture(
+        return GeneratedImage(
             image=image.convert("RGB"),
             caption=caption,
             painter=self.name,
@@ -171,7 +176,7 @@ class Painter:
             strength=None if start is None else drawing.strength,
         )
 
-    def _complete(self, drawing: Drawing, from_picture: bool) -> Drawing:
+    def _complete(self, drawing: GenerationSettings, from_image: bool) -> GenerationSettings:
         """With this painter's own settings where none are given, each checked against the others."""
         steps = self.preset.steps if drawing.steps is None else drawing.steps
         guidance = self.preset.guidance if drawing.guidance is None else drawing.guidance
@@ -188,29 +193,29 @@ class Painter:
         if any(side % multiple for side in drawing.size):
             wide, high = drawing.size
             raise RequestError(f"size {wide} x {high}: {self.name} draws sides that are multiples of {multiple}")
-        if from_picture and int(steps * drawing.strength) < 1:
+        if from_image and int(steps * drawing.strength) < 1:
             least = math.ceil(1 / drawing.strength)
             raise RequestError(
                 f"strength {drawing.strength:g} of {steps} steps is less than one; give {least} steps or more"
             )
         size = drawing.size_px
-        if size is None and not from_picture:
+        if size is None and not from_image:
             size = self.preset.native_px
         return replace(drawing, steps=steps, guidance=guidance, negative_prompt=negative, size_px=size)
 
-    def _fitted(self, picture: Image.Image, drawing: Drawing) -> Image.Image:
+    def _fitted(self, image: Image.Image, drawing: GenerationSettings) -> Image.Image:
         """The picture in the size asked for; by itself in its own shape, at about as many pixels as are native."""
         wanted = drawing.size
         if not wanted and self.kind.fixed:
             wanted = (self.preset.native_px,) * 2
         elif not wanted:
-            scale = self.preset.native_px / (picture.width * picture.height) ** 0.5
+            scale = self.preset.native_px / (image.width * image.height) ** 0.5
             multiple = self.kind.multiple_px
-            wanted = tuple(max(1, round(side * scale / multiple)) * multiple for side in picture.size)
-        return picture.resize((wanted[0], wanted[1]), Image.Resampling.LANCZOS)
+            wanted = tuple(max(1, round(side * scale / multiple)) * multiple for side in image.size)
+        return image.resize((wanted[0], wanted[1]), Image.Resampling.LANCZOS)
 
     @staticmethod
-    def _steps(drawing: Drawing, start: Image.Image | None) -> int:
+    def _steps(drawing: GenerationSettings, start: Image.Image | None) -> int:
         """Steps that are taken for one picture."""
         assert drawing.steps is not None
         return drawing.steps if start is None else min(drawing.steps, int(drawing.steps * drawing.strength))

@@ -18,7 +18,7 @@ from ..io.hashes import SUMS
 from ..io.hub import fetch, is_hub_id
 from ..io.integrity import check_descriptions, weights_checked
 from ..io.untrusted import bounded_build, check_files, check_numbers, read_json
-from .presets import KINDS, Kind, Preset
+from .presets import KINDS, PipelineKind, Preset
 
 INDEX = "model_index.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -51,7 +51,7 @@ class FoundPipeline:
         return {part: sum(math.prod(x.shape) for x in tensors.values()) for part, tensors in self.tensors.items()}
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> PipelineKind:
         return KINDS[self.class_name]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from minigemini_models.image_generator import PAINTER_DIR
+from minigemini_models.image_generator import GENERATOR_DIR
 
 from ..io.errors import RequestError
 
@@ -23,7 +23,7 @@ _VAE = ("diffusers.AutoencoderKL",)
 
 
 @dataclass(frozen=True)
-class Kind:
+class PipelineKind:
     """A pipeline class that may be loaded.
 
     Attributes:
@@ -36,7 +36,7 @@ class Kind:
         fixed: whether `native_px` is the one side there is.
     """
 
-    from_picture: str
+    from_image: str
     parts: Mapping[str, tuple[str, ...]]
     steps: int
     guidance: float
@@ -47,9 +47,9 @@ class Kind:
     fixed: bool = False
 
 
-KINDS: dict[str, Kind] = {
-    "PainterPipeline": Kind(  # ours
-        from_picture="PainterPipeline",
+KINDS: dict[str, PipelineKind] = {
+    "PainterPipeline": PipelineKind(  # ours
+        from_image="PainterPipeline",
         parts={
             "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
             "text_encoder": ("transformers.DistilBertModel",),
@@ -63,8 +63,8 @@ KINDS: dict[str, Kind] = {
         negative=False,
         fixed=True,
     ),
-    "StableDiffusionPipeline": Kind(
-        from_picture="StableDiffusionImg2ImgPipeline",
+    "StableDiffusionPipeline": PipelineKind(
+        from_image="StableDiffusionImg2ImgPipeline",
         parts={
             "vae": _VAE,
             "text_encoder": ("transformers.CLIPTextModel",),
@@ -80,8 +80,8 @@ KINDS: dict[str, Kind] = {
         native_px=512,
         multiple_px=8,
     ),
-    "StableDiffusionXLPipeline": Kind(
-        from_picture="StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLPipeline": PipelineKind(
+        from_image="StableDiffusionXLImg2ImgPipeline",
         parts={
             "vae": _VAE,
             "text_encoder": ("transformers.CLIPTextModel",),
@@ -96,8 +96,8 @@ KINDS: dict[str, Kind] = {
         native_px=1024,
         multiple_px=8,
     ),
-    "StableDiffusion3Pipeline": Kind(
-        from_picture="StableDiffusion3Img2ImgPipeline",
+    "StableDiffusion3Pipeline": PipelineKind(
+        from_image="StableDiffusion3Img2ImgPipeline",
         parts={
             "vae": _VAE,
             "text_encoder": ("transformers.CLIPTextModelWithProjection",),
@@ -115,8 +115,8 @@ KINDS: dict[str, Kind] = {
         native_px=1024,
         multiple_px=16,
     ),
-    "FluxPipeline": Kind(
-        from_picture="FluxImg2ImgPipeline",
+    "FluxPipeline": PipelineKind(
+        from_image="FluxImg2ImgPipeline",
         parts={
             "vae": _VAE,
             "text_encoder": ("transformers.CLIPTextModel",),
@@ -132,8 +132,8 @@ KINDS: dict[str, Kind] = {
         multiple_px=16,
         negative=False,  # its guidance is an input of the network, distilled into it
     ),
-    "ZImagePipeline": Kind(
-        from_picture="ZImageImg2ImgPipeline",
+    "ZImagePipeline": PipelineKind(
+        from_image="ZImageImg2ImgPipeline",
         parts={
             "vae": _VAE,
             "text_encoder": ("transformers.Qwen3Model",),
@@ -185,7 +185,7 @@ NANO = "nano"
 """The embedded painter, and the embedded model, which knows its words."""
 PRESETS: dict[str, Preset] = {
     NANO: Preset(
-        str(PAINTER_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
+        str(GENERATOR_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
     ),
     "sdxl": Preset(
         _SDXL,
@@ -230,7 +230,7 @@ def need_diffusers() -> None:
         raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
 
 
-def usual_painter(model: str) -> str:
+def default_generator(model: str) -> str:
     """The preset that draws what a model writes, where none is named."""
     return NANO if model == NANO else "sdxl"
 

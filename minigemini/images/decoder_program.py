@@ -32,12 +32,12 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
         os.dup2(nothing.fileno(), 1)
     _limit_process()
-    pictures = load_pictures()
+    images = load_pictures()
     write_all(answers, READY)
     while (message := read_message(requests)) is not None:
         asked, size = message
         if (data := read_all(requests, size)) is not None:
-            _answer(pictures, asked, bytes(data), answers)
+            _answer(images, asked, bytes(data), answers)
 
 
 def load_pictures() -> Any:
@@ -48,14 +48,14 @@ def load_pictures() -> Any:
     return importlib.import_module(f"{package.__name__}.pictures")
 
 
-def _answer(pictures: Any, asked: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
-    limits = pictures.PictureLimits(**{**asked["limits"], "formats": tuple(asked["limits"]["formats"])})
+def _answer(images: Any, asked: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
+    limits = images.PictureLimits(**{**asked["limits"], "formats": tuple(asked["limits"]["formats"])})
     _limit_time(limits.decode_seconds)
     try:
-        image = pictures.open_picture(
+        image = images.open_picture(
             data, limits, asked["name"], at_least_px=asked["at_least_px"], shorter=asked["shorter"]
         )
-    except pictures.PictureError as error:
+    except images.PictureError as error:
         write_message(answers, {"error": str(error), "problem": error.problem.value})
         return
     finally:

@@ -21,13 +21,13 @@ from PIL import Image
 from .decoder_program import READY, bands, read_all, read_message, write_all, write_message
 from .safe_images import (
     LIMITS,
-    PictureError,
-    PictureLimits,
-    Problem,
-    Source,
+    ImageError,
+    ImageLimits,
+    ImageProblem,
+    ImageSource,
     display_name,
     is_encoded,
-    open_picture,
+    open_image,
     read_encoded,
 )
 
@@ -75,8 +75,8 @@ class Stop:
 
 
 def open_apart(
-    source: Source,
-    limits: PictureLimits = LIMITS,
+    source: ImageSource,
+    limits: ImageLimits = LIMITS,
     name: str | None = None,
     *,
     at_least_px: int | None = None,
@@ -94,7 +94,7 @@ def open_apart(
         DecodingStoppedError: `stop` was set.
     """
     if not is_encoded(source):
-        return open_picture(source, limits, name)
+        return open_image(source, limits, name)
     name = display_name(source, name)
     asked = {"limits": asdict(limits), "name": name, "at_least_px": at_least_px, "shorter": shorter}
     return _POOL.decode(read_encoded(source, limits, name), asked, stop or Stop())
@@ -137,7 +137,7 @@ class _Decoder:
             write_message(self._requests, asked, len(data))
             write_all(self._requests, data)
             return self._read_image(asked["limits"]["max_pixels"])
-        except PictureError:
+        except ImageError:
             raise
         except (OSError, ValueError, KeyError, TypeError):  # the pipe has no other end, or nonsense comes from there
             raise _EndedError from None
@@ -151,7 +151,7 @@ class _Decoder:
             raise _EndedError
         answer, size = message
         if "error" in answer:
-            raise PictureError(answer["error"], Problem(answer["problem"]))
+            raise ImageError(answer["error"], ImageProblem(answer["problem"]))
         width, height = answer["size"]
         if size != 3 * width * height or not 0 < width * height <= max_pixels:
             raise _EndedError
@@ -163,13 +163,13 @@ class _Decoder:
             image.paste(Image.frombytes("RGB", (width, bottom - top), bytes(pixels)), (0, top))
         return image
 
-    def why_ended(self, asked: dict[str, Any]) -> tuple[str, Problem]:
+    def why_ended(self, asked: dict[str, Any]) -> tuple[str, ImageProblem]:
         """What to say of an image that ended the process."""
         self.end()
         if self.timed_out or (_COUNTS_PROCESSOR_TIME and self.process.returncode == -signal.SIGPROF):
             seconds = asked["limits"]["decode_seconds"]
-            return f"takes more than {seconds:g} s to decode; scale it down, or save it again", Problem.TOO_LARGE
-        return "its decoder ran out of memory or crashed; save it again", Problem.BROKEN
+            return f"takes more than {seconds:g} s to decode; scale it down, or save it again", ImageProblem.TOO_LARGE
+        return "its decoder ran out of memory or crashed; save it again", ImageProblem.BROKEN
 
     def end(self) -> None:
         """End the process."""
@@ -212,14 +212,14 @@ class _Pool:
                 image = decoder.decode(data, asked)
             answered = True
             return image
-        except PictureError:
+        except ImageError:
             answered = True
             raise
         except _EndedError:
             if stop.is_set:
                 raise DecodingStoppedError from None
             why, problem = decoder.why_ended(asked)
-            raise PictureError(f"{asked['name']}: {why}", problem) from None
+            raise ImageError(f"{asked['name']}: {why}", problem) from None
         finally:
             if answered and not (stop.is_set or decoder.timed_out):  # which ends it, may be only just now
                 self._idle.append(decoder)

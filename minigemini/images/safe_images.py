@@ -33,29 +33,29 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Source = Union[str, os.PathLike[str], bytes, IO[bytes], Image.Image, "np.ndarray", "torch.Tensor"]
+ImageSource = Union[str, os.PathLike[str], bytes, IO[bytes], Image.Image, "np.ndarray", "torch.Tensor"]
 """A path or data URI, a path, the bytes of a file, a binary file, or pixels."""
 
 
-class Problem(StrEnum):
+class ImageProblem(StrEnum):
     """What can be wrong with a picture's file."""
 
     MISSING = "missing"
     UNREADABLE = "cannot be read"
     EMPTY = "zero bytes"
     TOO_LARGE = "over a limit"
-    NO_PICTURE = "not a picture"
+    NO_IMAGE = "not a picture"
     BROKEN = "broken or cut off"
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """A picture that is not read; the message is one line that names the picture, the number and the mend.
 
     Attributes:
         problem: what is wrong, for counting.
     """
 
-    def __init__(self, message: str, problem: Problem) -> None:
+    def __init__(self, message: str, problem: ImageProblem) -> None:
         super().__init__(message, problem)  # all arguments, so that it survives pickling between processes
         self.problem = problem
 
@@ -64,7 +64,7 @@ class PictureError(ValueError):
 
 
 @dataclass(frozen=True)
-class PictureLimits:
+class ImageLimits:
     """What is read. The defaults take a 50-megapixel photograph of a telephone; decoding it peaks at about 0.6 GB."""
 
     max_bytes: int = 64 * 2**20
@@ -81,7 +81,7 @@ class PictureLimits:
     """Pillow's names. Deliberately without EPS (it runs Ghostscript), PSD, TIFF and others that are rarely audited."""
 
 
-LIMITS = PictureLimits()
+LIMITS = ImageLimits()
 
 # What Pillow's decoders raise on broken files: the lists in `PIL.ImageFile` and `PIL.Image`; fuzzing showed no more.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -107,9 +107,9 @@ _UPRIGHT = {
 }
 
 
-def open_picture(
-    source: Source,
-    limits: PictureLimits = LIMITS,
+def open_image(
+    source: ImageSource,
+    limits: ImageLimits = LIMITS,
     name: str | None = None,
     *,
     at_least_px: int | None = None,
@@ -135,13 +135,13 @@ def open_picture(
     name = display_name(source, name)
     if not is_encoded(source):
         return _open_pixels(source, limits, name)
-    with open_stored(source, limits, name, at_least_px=at_least_px, shorter=shorter) as picture:
-        return _as_seen(picture, name)
+    with open_stored(source, limits, name, at_least_px=at_least_px, shorter=shorter) as image:
+        return _as_seen(image, name)
 
 
 def open_stored(
     source: Any,
-    limits: PictureLimits = LIMITS,
+    limits: ImageLimits = LIMITS,
     name: str | None = None,
     *,
     at_least_px: int | None = None,
@@ -158,25 +158,25 @@ def open_stored(
     """
     name = display_name(source, name)
     data = read_encoded(source, limits, name)
-    picture = _open_header(data, limits, name)
-    _check_shape(picture.size, limits, name)
+    image = _open_header(data, limits, name)
+    _check_shape(image.size, limits, name)
     if at_least_px is not None:
-        shrink = at_least_px / (min if shorter else max)(picture.size)
-        picture.draft(None, (math.ceil(picture.width * shrink), math.ceil(picture.height * shrink)))
+        shrink = at_least_px / (min if shorter else max)(image.size)
+        image.draft(None, (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
     try:
-        picture.load()
+        image.load()
     except (*_BROKEN, Image.DecompressionBombError) as error:
-        raise PictureError(
+        raise ImageError(
             f"{name}: broken or cut off after {len(data):,} bytes ({error}); copy or save it again",
-            Problem.BROKEN,
+            ImageProblem.BROKEN,
         ) from None
-    return picture
+    return image
 
 
-def upright(picture: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF says; itself where it stands upright."""
-    turn = _UPRIGHT.get(_orientation(picture))
-    return picture if turn is None else picture.transpose(turn)
+    turn = _UPRIGHT.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def is_encoded(source: Any) -> bool:
@@ -184,31 +184,31 @@ def is_encoded(source: Any) -> bool:
     return isinstance(source, str | bytes | os.PathLike) or hasattr(source, "read")
 
 
-def _open_pixels(source: Any, limits: PictureLimits, name: str) -> Image.Image:
+def _open_pixels(source: Any, limits: ImageLimits, name: str) -> Image.Image:
     """A picture that somebody else has decoded, or begun to."""
     if not isinstance(source, Image.Image):
         from .arrays import image_of_array, is_array
 
         if not is_array(source):
-            raise PictureError(
+            raise ImageError(
                 f"{name}: {type(source).__name__} is no picture; give a path, bytes, a file, a PIL.Image or an array",
-                Problem.NO_PICTURE,
+                ImageProblem.NO_IMAGE,
             )
         try:
             source = image_of_array(source)
         except ValueError as error:
-            raise PictureError(f"{name}: {error}", Problem.NO_PICTURE) from None
+            raise ImageError(f"{name}: {error}", ImageProblem.NO_IMAGE) from None
     _check_shape(source.size, limits, name)
     try:
         source.load()
     except (*_BROKEN, Image.DecompressionBombError) as error:
-        raise PictureError(f"{name}: broken or cut off ({error}); copy or save it again", Problem.BROKEN) from None
+        raise ImageError(f"{name}: broken or cut off ({error}); copy or save it again", ImageProblem.BROKEN) from None
     if type(source) is Image.Image and source.mode == "RGB" and not source.info and _orientation(source) == 1:
         return source
     return _as_seen(source, name)
 
 
-def format_of(head: bytes, limits: PictureLimits = LIMITS) -> str | None:
+def format_of(head: bytes, limits: ImageLimits = LIMITS) -> str | None:
     """Pillow's name of the format that a file's first 16 bytes tell; None if it is none that is read."""
     return next((known for known in limits.formats if _accepts(known, head[:16])), None)
 
@@ -218,7 +218,7 @@ def _accepts(known: str, head: bytes) -> bool:
     return accepts is not None and accepts(head) is True
 
 
-def read_encoded(source: Any, limits: PictureLimits, name: str) -> bytes:
+def read_encoded(source: Any, limits: ImageLimits, name: str) -> bytes:
     """All bytes of a source that is encoded, never more than one over the limit: a pipe has no size to ask for.
 
     Raises:
@@ -226,25 +226,25 @@ def read_encoded(source: Any, limits: PictureLimits, name: str) -> bytes:
     """
     try:
         data = _encoded_bytes(source, limits.max_bytes + 1, name)
-    except PictureError:
+    except ImageError:
         raise
     except FileNotFoundError:
-        raise PictureError(f"{name}: no such file; check the path", Problem.MISSING) from None
+        raise ImageError(f"{name}: no such file; check the path", ImageProblem.MISSING) from None
     except IsADirectoryError:
-        raise PictureError(f"{name}: a folder, not a picture; name a file in it", Problem.NO_PICTURE) from None
+        raise ImageError(f"{name}: a folder, not a picture; name a file in it", ImageProblem.NO_IMAGE) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path, or a file that is closed
         reason = error.strerror if isinstance(error, OSError) else error
-        raise PictureError(
-            f"{name}: cannot be read ({reason}); check the path and its permissions", Problem.UNREADABLE
+        raise ImageError(
+            f"{name}: cannot be read ({reason}); check the path and its permissions", ImageProblem.UNREADABLE
         ) from None
     if not isinstance(data, bytes):
         raise TypeError(f"{name}: the file gives {type(data).__name__}, not bytes; open it with mode 'rb'")
     if not data:
-        raise PictureError(f"{name}: 0 bytes, an empty file; save or copy it again", Problem.EMPTY)
+        raise ImageError(f"{name}: 0 bytes, an empty file; save or copy it again", ImageProblem.EMPTY)
     if len(data) > limits.max_bytes:
-        raise PictureError(
+        raise ImageError(
             f"{name}: more than {limits.max_bytes:,} bytes, the most that is read; make the picture smaller",
-            Problem.TOO_LARGE,
+            ImageProblem.TOO_LARGE,
         )
     return data
 
@@ -256,16 +256,16 @@ def _encoded_bytes(source: Any, most_bytes: int, name: str) -> Any:
         try:
             return decode_base64(base64_of(source))
         except ValueError as error:
-            raise PictureError(f"{name}: {error}", Problem.NO_PICTURE) from None
+            raise ImageError(f"{name}: {error}", ImageProblem.NO_IMAGE) from None
     if isinstance(source, str) and _ADDRESS.match(source):
         why = "pictures are not fetched from addresses; download it and give its path"
-        raise PictureError(f"{name}: {why}", Problem.UNREADABLE)
+        raise ImageError(f"{name}: {why}", ImageProblem.UNREADABLE)
     if not isinstance(source, str | os.PathLike):
         return source.read(most_bytes)
     with open(source, "rb", opener=_open_at_once) as file:
         # A named pipe would wait for a writer, and a device has no end.
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise PictureError(f"{name}: not a regular file; copy the picture into one", Problem.UNREADABLE)
+            raise ImageError(f"{name}: not a regular file; copy the picture into one", ImageProblem.UNREADABLE)
         return file.read(most_bytes)
 
 
@@ -274,88 +274,89 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _open_header(data: bytes, limits: PictureLimits, name: str) -> Image.Image:
+def _open_header(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
     """Parse the header alone; no pixel is decoded.
 
     `Image.open` would do the same, but raises on 30000 x 30000 pixels before anybody can say so in the message.
     """
     known = format_of(data, limits)
     if known is None:
-        raise PictureError(
-            f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these", Problem.NO_PICTURE
+        raise ImageError(
+            f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these", ImageProblem.NO_IMAGE
         )
     try:
         needed = essentials(known, data)
     except TooCostlyError as error:
-        raise PictureError(f"{name}: {error}", Problem.TOO_LARGE) from None
+        raise ImageError(f"{name}: {error}", ImageProblem.TOO_LARGE) from None
     if needed.size is not None:
         _check_shape(needed.size, limits, name)
     try:
-        picture = _READERS[known](BytesIO(needed.data), "")
+        image = _READERS[known](BytesIO(needed.data), "")
     except (*_BROKEN, Image.DecompressionBombError) as error:
-        raise PictureError(
-            f"{name}: a {known} with a broken header ({error}); copy or save it again", Problem.BROKEN
+        raise ImageError(
+            f"{name}: a {known} with a broken header ({error}); copy or save it again", ImageProblem.BROKEN
         ) from None
-    if len(exif := picture.info.get("exif", b"")) > MAX_METADATA_BYTES:
-        picture.info["exif"] = exif[:MAX_METADATA_BYTES]  # the orientation stands at its beginning
-    return picture
+    if len(exif := image.info.get("exif", b"")) > MAX_METADATA_BYTES:
+        image.info["exif"] = exif[:MAX_METADATA_BYTES]  # the orientation stands at its beginning
+    return image
 
 
-def _check_shape(size: tuple[int, int], limits: PictureLimits, name: str) -> None:
+def _check_shape(size: tuple[int, int], limits: ImageLimits, name: str) -> None:
     """Refuse sizes (width, height) that are costly to decode, or to pad to a square."""
     width, height = size
     shown = f"{name}: {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise PictureError(f"{shown}, an empty picture; save it again", Problem.BROKEN)
+        raise ImageError(f"{shown}, an empty picture; save it again", ImageProblem.BROKEN)
     if max(size) > limits.max_side:
-        raise PictureError(
-            f"{shown}, a side of more than {limits.max_side:,}; scale it down or cut it into parts", Problem.TOO_LARGE
+        raise ImageError(
+            f"{shown}, a side of more than {limits.max_side:,}; scale it down or cut it into parts",
+            ImageProblem.TOO_LARGE,
         )
     if width * height > limits.max_pixels:
-        raise PictureError(
+        raise ImageError(
             f"{shown} = {width * height:,}, more than the {limits.max_pixels:,} that are read; scale it down",
-            Problem.TOO_LARGE,
+            ImageProblem.TOO_LARGE,
         )
     if max(size) > limits.max_aspect_ratio * min(size):
-        raise PictureError(
+        raise ImageError(
             f"{shown}, one side more than {limits.max_aspect_ratio} times the other; cut it into parts that can "
             "be seen",
-            Problem.TOO_LARGE,
+            ImageProblem.TOO_LARGE,
         )
 
 
-def _as_seen(picture: Image.Image, name: str) -> Image.Image:
+def _as_seen(image: Image.Image, name: str) -> Image.Image:
     """The loaded picture as a viewer would show it: a copy, RGB, upright."""
-    turn = _UPRIGHT.get(_orientation(picture))
+    turn = _UPRIGHT.get(_orientation(image))
     try:
-        rgb = _rgb(picture)
+        rgb = _rgb(image)
     except ValueError as error:  # of modes that none of our formats has
-        raise PictureError(f"{name}: {error}; convert it to RGB", Problem.NO_PICTURE) from None
+        raise ImageError(f"{name}: {error}; convert it to RGB", ImageProblem.NO_IMAGE) from None
     rgb.info.clear()  # EXIF may hold where and when the picture was taken
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # "I;16", "I;16B" or "I": 16-bit grey, of which `convert` clips all above 255
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # "I;16", "I;16B" or "I": 16-bit grey, of which `convert` clips all above 255
         import numpy as np
 
-        values = np.clip(np.asarray(picture), 0, 65535).astype(np.uint32)
+        values = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
+    if image.has_transparency_data:
         # Dropping alpha shows whatever colour hides under it, often black under black letters. White is what a page is.
-        seen = picture.convert("RGBA")
+        seen = image.convert("RGBA")
         rgb = Image.new("RGB", seen.size, (255, 255, 255))
         rgb.paste(seen, mask=seen.getchannel("A"))
         return rgb
     # CMYK too: the JPEG reader has already undone Adobe's inversion. Colour profiles are not applied: the published
     # models saw none, and a profile is one more parser of untrusted bytes.
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1 (upright) where there is none or the block is broken: viewers ignore such a block too."""
     try:
-        value = picture.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(_ORIENTATION, 1)
     except _BROKEN:
         return 1
     return value if isinstance(value, int) else 1

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..imagegen.generated_image import Drawing, DrawnPicture
-    from ..imagegen.generator import Painter
+    from ..imagegen.generated_image import GeneratedImage, GenerationSettings
+    from ..imagegen.generator import ImageGenerator
     from ..io.errors import CheckpointError, RequestError
     from ..io.quantization import quantization_config
     from .conversation import Conversation, Reply
@@ -21,10 +21,10 @@ __all__ = [
     "AnswerStream",
     "CheckpointError",
     "Conversation",
-    "Drawing",
-    "DrawnPicture",
     "Engine",
-    "Painter",
+    "GeneratedImage",
+    "GenerationSettings",
+    "ImageGenerator",
     "Reply",
     "RequestError",
     "Sampling",
@@ -36,10 +36,10 @@ _MODULES = {
     "AnswerStream": ".streaming",
     "CheckpointError": "..io.errors",
     "Conversation": ".conversation",
-    "Drawing": "..imagegen.generated_image",
-    "DrawnPicture": "..imagegen.generated_image",
+    "GenerationSettings": "..imagegen.generated_image",
+    "GeneratedImage": "..imagegen.generated_image",
     "Engine": ".engine",
-    "Painter": "..imagegen.generator",
+    "ImageGenerator": "..imagegen.generator",
     "Reply": ".conversation",
     "RequestError": "..io.errors",
     "Sampling": ".sampling",

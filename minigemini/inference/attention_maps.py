@@ -26,7 +26,7 @@ HEAT = np.array([(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 
 INK, PAPER, OUTLINE = (34, 34, 40), (255, 255, 255), (64, 224, 255)
 
 
-class Mining:
+class AttentionMaps:
     """Where the mining of one picture looked.
 
     Attributes:
@@ -49,7 +49,7 @@ class Mining:
 
 
 @torch.no_grad()
-def look(engine: Engine, picture: Image.Image) -> tuple[Mining, Image.Image]:
+def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, Image.Image]:
     """What mining looked at, and the square picture that the high-resolution tower saw. A global tile is left out.
 
     Raises:
@@ -60,7 +60,7 @@ def look(engine: Engine, picture: Image.Image) -> tuple[Mining, Image.Image]:
         raise RequestError(
             f"{engine.name} has no mining to explain (high_res_vision_config is null); use another model"
         )
-    pixels = engine.processor.image_processor(picture, return_tensors="pt").to(engine.device)
+    pixels = engine.processor.image_processor(image, return_tensors="pt").to(engine.device)
     grid, n = model.config.grid_size, model.config.patches_per_side
     tiles = model.get_low_res_features(pixels["pixel_values"])[:, -(grid**2) :]
     queries = rearrange(tiles, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)
@@ -68,20 +68,20 @@ def look(engine: Engine, picture: Image.Image) -> tuple[Mining, Image.Image]:
     attention = model.patch_info_mining.attention_weights(queries, stage_maps)[0].float().cpu()
     positions = model.config.positions_per_patch
     blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=grid * n, p=positions)
-    return Mining(blocks), _seen(engine, pixels["high_res_pixel_values"][0].float().cpu())
+    return AttentionMaps(blocks), _seen(engine, pixels["high_res_pixel_values"][0].float().cpu())
 
 
-def explain_pictures(engine: Engine, pictures: Sequence[Image.Image]) -> Image.Image:
+def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image:
     """One row per picture: the picture as the model saw it, and the share of attention over it.
 
     Raises:
         RequestError: the model is the baseline without mining.
     """
-    if not pictures:
+    if not images:
         raise RequestError("there is no picture to explain; give one")
-    for number, picture in enumerate(pictures, start=1):
-        check_type(f"picture {number}", picture, Image.Image, "a PIL.Image")
-    rows = [draw(*look(engine, picture)) for picture in pictures]
+    for number, image in enumerate(images, start=1):
+        check_type(f"picture {number}", image, Image.Image, "a PIL.Image")
+    rows = [draw(*attention_maps(engine, image)) for image in images]
     sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), PAPER)
     top = 0
     for row in rows:
@@ -90,15 +90,15 @@ def explain_pictures(engine: Engine, pictures: Sequence[Image.Image]) -> Image.I
     return sheet
 
 
-def draw(mining: Mining, seen: Image.Image) -> Image.Image:
+def draw(mining: AttentionMaps, seen: Image.Image) -> Image.Image:
     """Lay the square picture (any size) and the heat of its mining side by side, with a legend."""
     side = _panel_side(mining.share.shape[0])
     # In units of uniform attention, so that colours mean the same for every M; the brightest percent shares one.
     relative = (mining.share * mining.attention.shape[-1] ** 2).numpy()
     top = max(2.0, float(np.quantile(relative, 0.99)))
-    picture = seen.resize((side, side), Image.Resampling.BICUBIC)
-    heat = _heat_over(picture, relative / top)
-    for panel in (picture, heat):
+    image = seen.resize((side, side), Image.Resampling.BICUBIC)
+    heat = _heat_over(image, relative / top)
+    for panel in (image, heat):
         _outline(panel, mining.departure)
     width = 2 * side + 3 * MARGIN_PX
     sheet = Image.new("RGB", (width, side + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX), PAPER)
@@ -106,7 +106,7 @@ def draw(mining: Mining, seen: Image.Image) -> Image.Image:
     right, body = side + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
     pen.text((MARGIN_PX, MARGIN_PX), "what the model saw", INK, font)
     pen.text((right, MARGIN_PX), "where mining looked inside each patch", INK, font)
-    sheet.paste(picture, (MARGIN_PX, body))
+    sheet.paste(image, (MARGIN_PX, body))
     sheet.paste(heat, (right, body))
     _legend(sheet, (right, body + side + 10), side, top, mining)
     return sheet
@@ -126,16 +126,16 @@ def _panel_side(positions: int) -> int:
     return min(largest, positions * max(1, -(-smallest // positions)))
 
 
-def _heat_over(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+def _heat_over(image: Image.Image, heat: np.ndarray) -> Image.Image:
     """Colour heat (S, S), 0 to 1, over the picture's own light and dark."""
-    values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
-    colours = _colours(np.asarray(values, np.float32) / 255)
-    grey = np.asarray(picture.convert("L"), np.float32)[..., None] / 255
-    mixed = 0.75 * colours + 0.25 * 255 * grey
+    values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
+    colors = _colors(np.asarray(values, np.float32) / 255)
+    gray = np.asarray(image.convert("L"), np.float32)[..., None] / 255
+    mixed = 0.75 * colors + 0.25 * 255 * gray
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def _colours(values: np.ndarray) -> np.ndarray:
+def _colors(values: np.ndarray) -> np.ndarray:
     """Interpolate the scale: any shape of values 0 to 1, to the same shape x 3 channels, 0 to 255."""
     steps = np.linspace(0, 1, len(HEAT))
     return np.stack([np.interp(values, steps, channel) for channel in HEAT.T], axis=-1)
@@ -152,12 +152,12 @@ def _outline(image: Image.Image, departure: Tensor) -> None:
         pen.rectangle(box, outline=OUTLINE, width=2)
 
 
-def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, mining: Mining) -> None:
+def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, mining: AttentionMaps) -> None:
     """A bar of the scale with its numbers, and what the frames mean."""
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     left, upper = corner
     bar = min(220, width // 2 - 30)
-    sheet.paste(Image.fromarray(np.repeat(_colours(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
+    sheet.paste(Image.fromarray(np.repeat(_colors(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
     for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # their numbers must not touch
         x = left + value / top * (bar - 1)
         pen.line((x, upper + 12, x, upper + 16), INK)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Self
 from PIL import Image
 
 from ..imagegen.captions import CaptionParser
-from ..imagegen.generated_image import Drawing, DrawnPicture
-from ..images.safe_images import open_picture
+from ..imagegen.generated_image import GeneratedImage, GenerationSettings
+from ..images.safe_images import open_image
 from ..io.argument_checks import check_picture, check_text, check_type, listed_pictures, shown
 from ..io.errors import RequestError
-from .engine import Engine, Picture
+from .engine import Engine, ImageInput
 from .prompts import Message
 from .sampling import GREEDY, Sampling
 from .streaming import Answer, AnswerStream
 
 if TYPE_CHECKING:
-    from ..imagegen.generator import Painter
-    from .ocr import TextReader
+    from ..imagegen.generator import ImageGenerator
+    from .ocr import RapidOcrEngine
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Reply:
     """The answer without captions."""
     captions: list[str]
     """All that the model wrote; none where it did not see fit to have anything drawn."""
-    pictures: list[DrawnPicture]
+    images: list[GeneratedImage]
     """Of the last caption."""
     answer: Answer
     """As the model gave it, tags included."""
@@ -49,18 +49,18 @@ class Conversation:
     """
 
     def __init__(
-        self, engine: Engine, pictures: Picture | Sequence[Picture] = (), reader: "TextReader | None" = None
+        self, engine: Engine, images: ImageInput | Sequence[ImageInput] = (), reader: "RapidOcrEngine | None" = None
     ) -> None:
         check_type("engine", engine, Engine, "an Engine")
         self.engine, self.reader = engine, reader
         self.reset()
-        for picture in listed_pictures(pictures):
-            self.add_picture(picture)
+        for image in listed_pictures(images):
+            self.add_image(image)
 
-    def add_picture(self, picture: Picture) -> None:
+    def add_image(self, image: ImageInput) -> None:
         """Show a picture with the next question. Raises `PictureError`, and `RequestError` for what can be none."""
-        check_picture(picture)
-        self._shown.append(open_picture(picture))
+        check_picture(image)
+        self._shown.append(open_image(image))
 
     def reset(self) -> None:
         """Forget all turns and pictures."""
@@ -109,10 +109,10 @@ class Conversation:
     def draw(
         self,
         request: str,
-        painter: "Painter",
+        painter: "ImageGenerator",
         sampling: Sampling = GREEDY,
-        drawing: Drawing | None = None,
-        start: Picture | None = None,
+        drawing: GenerationSettings | None = None,
+        start: ImageInput | None = None,
     ) -> Reply:
         """Ask for a picture, and have it drawn; it is shown with the next question.
 
@@ -166,9 +166,9 @@ class RequestStream(Iterator[str]):
 
     def draw(
         self,
-        painter: "Painter",
-        drawing: Drawing | None = None,
-        start: Picture | None = None,
+        painter: "ImageGenerator",
+        drawing: GenerationSettings | None = None,
+        start: ImageInput | None = None,
         progress: bool | None = None,
     ) -> Reply:
         """Read what is left, and draw the last caption; without one there are no pictures. Errors as `Painter.draw`."""
@@ -176,7 +176,7 @@ class RequestStream(Iterator[str]):
             pass
         if not callable(getattr(painter, "draw", None)):
             raise RequestError(f"painter is {shown(painter)}; it is a Painter")
-        pictures = painter.draw(self.captions[-1], drawing, start, progress) if self.captions else []
-        for picture in pictures:
-            self._conversation.add_picture(picture.image)
-        return Reply(self._text, self.captions, pictures, self._stream.answer)
+        images = painter.draw(self.captions[-1], drawing, start, progress) if self.captions else []
+        for image in images:
+            self._conversation.add_image(image.image)
+        return Reply(self._text, self.captions, images, self._stream.answer)

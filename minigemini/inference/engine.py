@@ -6,18 +6,18 @@ from typing import Any, Self
 
 import torch
 
-from ..images.safe_images import Source
-from ..io.adapters import find_source
+from ..images.safe_images import ImageSource
+from ..io.adapters import find_model_source
 from ..io.argument_checks import check_path, check_type
 from ..io.errors import RequestError
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_placement, input_device
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .prompts import Draws, Message, Prompts, Strings
-from .sampling import COLDEST, GREEDY, Sampling
+from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
 
-Picture = Source
+ImageInput = ImageSource
 
 
 class Engine:
@@ -67,7 +67,7 @@ class Engine:
         if base is not None:
             check_path("base", base)
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
-        found = find_source(model, base)
+        found = find_model_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
             raise RequestError(
                 f"{os.fspath(model)}: an adapter is merged into whole weights; write them with `minigemini merge`, and "
@@ -85,7 +85,7 @@ class Engine:
         """Where inputs go, and where sums are done on them first."""
         return input_device(self.model)
 
-    def ask(self, pictures: Picture | Sequence[Picture], question: str, sampling: Sampling = GREEDY) -> Answer:
+    def ask(self, images: ImageInput | Sequence[ImageInput], question: str, sampling: Sampling = GREEDY) -> Answer:
         """Answer one question about one picture, or several (paths, data URIs, bytes, files, `PIL.Image`s, arrays).
 
         Raises:
@@ -95,7 +95,7 @@ class Engine:
         """
         from .conversation import Conversation  # which imports this file
 
-        return Conversation(self, pictures).ask(question, sampling)
+        return Conversation(self, images).ask(question, sampling)
 
     def stream(
         self,
@@ -121,7 +121,7 @@ class Engine:
         check_type("sampling", sampling, Sampling, "a Sampling")
         inputs = self._prompts.inputs(messages, draw, ocr)
         room = self._prompts.room(inputs["input_ids"].shape[1])
-        drawn = sampling.temperature >= COLDEST
+        drawn = sampling.temperature >= MIN_TEMPERATURE
         settings = {
             "max_new_tokens": min(sampling.max_new_tokens, room),
             "num_beams": 1,

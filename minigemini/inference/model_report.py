@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..io.checkpoint import StoredTensor
 from ..io.errors import CheckpointError
-from ..io.free_memory import Verdict, in_gb, verdict
-from ..io.quantization import NF4_BLOCK, NF4_ROWS, WAYS, stored_way
+from ..io.free_memory import Verdict, fit_report, in_gb
+from ..io.quantization import NF4_BLOCK, NF4_ROWS, QUANTIZATIONS, stored_quantization
 
 if TYPE_CHECKING:
     from ..modeling import MiniGeminiConfig
@@ -29,7 +29,7 @@ PARTS = {
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per parameter in each dtype that the engine loads."""
 
-LOADED_AS = ("float32", "bfloat16", *WAYS)
+LOADED_AS = ("float32", "bfloat16", *QUANTIZATIONS)
 """Ways of loading that `fits` tells of."""
 
 STORED_BYTES = (
@@ -42,7 +42,7 @@ STORED_BYTES = (
 
 
 @dataclass(frozen=True)
-class Report:
+class ModelReport:
     """What `minigemini info` prints."""
 
     model: str
@@ -50,7 +50,7 @@ class Report:
     """None: it was described by its headers alone."""
     parameters: dict[str, int]
     """By part. A head that shares the embedding has none of its own; a baseline has no high-res tower and no mining."""
-    tokens_per_picture: int
+    tokens_per_image: int
     low_res_size_px: int
     high_res_size_px: int
     tiles: int
@@ -75,10 +75,10 @@ class Report:
         return {dtype: self.total * size for dtype, size in BYTES.items()}
 
     @property
-    def quantised_bytes(self) -> dict[str, int]:
+    def quantized_bytes(self) -> dict[str, int]:
         """The same with the language model's Linears in 8 or 4 bits, scales included, and all else in bfloat16."""
         rest = BYTES["bfloat16"] * (self.total - sum(math.prod(shape) for shape in self.linears))
-        return {way: rest + sum(_quantised(way, *shape) for shape in self.linears) for way in WAYS}
+        return {way: rest + sum(_quantized(way, *shape) for shape in self.linears) for way in QUANTIZATIONS}
 
     @property
     def cache_bytes_per_token(self) -> dict[str, int]:
@@ -104,12 +104,12 @@ class Report:
             return {way: {device: Verdict("no", what) for device in free} for way in LOADED_AS}
         found: dict[str, dict[str, Verdict]] = {}
         for way in LOADED_AS:
-            weights = (self.weights_bytes | self.quantised_bytes)[way]
+            weights = (self.weights_bytes | self.quantized_bytes)[way]
             cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
-            need = weights + cache * (tokens + self.tokens_per_picture)
+            need = weights + cache * (tokens + self.tokens_per_image)
             rewritten = set(self.stored_as) != {"F32" if way == "float32" else "BF16"}
             found[way] = {
-                device: verdict(need, device, free, way in WAYS, disk=disk - to_come, rewritten=rewritten)
+                device: fit_report(need, device, free, way in QUANTIZATIONS, disk=disk - to_come, rewritten=rewritten)
                 for device in free
             }
         if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
@@ -119,24 +119,24 @@ class Report:
         return found
 
 
-def report(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> Report:
+def report_model(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> ModelReport:
     """Describe `nano`, a folder, a hub id, or what an adapter becomes over its base.
 
     Raises:
         CheckpointError: there is no such checkpoint, or its config or the headers of its files are broken.
     """
-    from ..io.adapters import find_source  # both need torch, and a published model's report does not
+    from ..io.adapters import find_model_source  # both need torch, and a published model's report does not
     from ..io.loading import load_config
 
-    found = find_source(model, base)
-    if way := stored_way(found.checkpoint.config, os.fspath(model)):
+    found = find_model_source(model, base)
+    if way := stored_quantization(found.checkpoint.config, os.fspath(model)):
         raise CheckpointError(f"{model}: holds {way} weights, packed; name the checkpoint that it was made of")
     return describe(os.fspath(model), load_config(found.folder), found.checkpoint.tensors, found.folder)
 
 
 def describe(
     name: str, config: "MiniGeminiConfig", tensors: Mapping[str, StoredTensor], folder: Path | None = None
-) -> Report:
+) -> ModelReport:
     """Describe a model by its config and the headers of its tensors, wherever they come from."""
     parameters = dict.fromkeys((*PARTS, "other"), 0)
     stored_as: Counter[str] = Counter()
@@ -144,17 +144,17 @@ def describe(
         count = math.prod(tensor.shape)
         parameters[part_of(tensor_name)] += count
         stored_as[tensor.dtype] += count
-    return Report(
+    return ModelReport(
         model=name,
         folder=folder,
         parameters={part: count for part, count in parameters.items() if count},
-        tokens_per_picture=config.num_image_tokens,
+        tokens_per_image=config.num_image_tokens,
         low_res_size_px=config.low_res_size,
         high_res_size_px=config.high_res_size,
         tiles=config.num_tiles,
         positions_per_patch=config.positions_per_patch,
         stored_as=dict(stored_as),
-        linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantised(tensor_name, x)],
+        linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantized(tensor_name, x)],
         cached_numbers=_cached_numbers(config),
     )
 
@@ -164,13 +164,13 @@ def part_of(name: str) -> str:
     return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "other")
 
 
-def _is_quantised(name: str, tensor: StoredTensor) -> bool:
+def _is_quantized(name: str, tensor: StoredTensor) -> bool:
     """Whether a tensor is the weight of a Linear in the language model; mixed experts and their router are none."""
     is_linear = name.endswith(".weight") and len(tensor.shape) == 2 and ".layers." in name
     return is_linear and name.startswith(PARTS["language model"]) and ".experts." not in name and ".gate." not in name
 
 
-def _quantised(way: str, rows: int, columns: int) -> int:
+def _quantized(way: str, rows: int, columns: int) -> int:
     """Bytes of one Linear: 8 bits and a float32 scale per row, or 4 bits and one per block of 64."""
     numbers = rows * columns
     return numbers + 4 * rows if way == "8bit" else -(-numbers // 2) + 4 * -(-numbers // NF4_BLOCK)

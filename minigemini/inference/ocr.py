@@ -14,7 +14,7 @@ CONFIDENCE = 0.1
 """Strings read with less are left out, as the published models were asked."""
 
 
-class TextReader:
+class RapidOcrEngine:
     """Reads what is written in pictures.
 
     Args:
@@ -29,9 +29,9 @@ class TextReader:
         self.confidence = confidence
         self._engine = _engine()
 
-    def read(self, picture: Image.Image) -> list[str]:
+    def read(self, image: Image.Image) -> list[str]:
         """The strings in an RGB picture, as they are read, from top to bottom."""
-        pixels = np.asarray(picture.convert("RGB"))[..., ::-1]  # it takes them as OpenCV does
+        pixels = np.asarray(image.convert("RGB"))[..., ::-1]  # it takes them as OpenCV does
         result = self._engine(np.ascontiguousarray(pixels))
         strings = zip(result.txts or (), result.scores or (), strict=True)
         return [string for string, score in strings if score > self.confidence]

@@ -74,9 +74,9 @@ class Prompts:
     def length(self, text: str) -> int:
         """Tokens of a prompt with placeholders, pictures included; at most one per picture too many."""
         tokenizer, placeholder = self._processor.tokenizer, self._processor.image_token
-        pictures = text.count(placeholder)
+        images = text.count(placeholder)
         tokens = len(tokenizer(text, add_special_tokens=not self.writes_bos(text))["input_ids"])
-        return tokens + pictures * self._processor.num_image_tokens
+        return tokens + images * self._processor.num_image_tokens
 
     def room(self, length: int) -> int:
         """Tokens that an answer may have after a prompt of `length`. Raises `RequestError` when there are none."""

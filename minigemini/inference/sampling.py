@@ -6,7 +6,7 @@ from typing import Any, Self
 from ..io.argument_checks import check_number, check_whole
 from ..io.errors import RequestError
 
-COLDEST = 1e-4
+MIN_TEMPERATURE = 1e-4
 """The lowest temperature that draws: below it the likeliest token is all there is, and at 1e-38 logits overflow."""
 
 

@@ -17,7 +17,7 @@ from ..io.checkpoint import PICKLES, check_loaded, find_checkpoint, open_checkpo
 from ..io.errors import CheckpointError, one_line
 from ..io.hashes import SUMS, Watch, check_sums, check_tensors, files_of, hash_files, read_sums
 from ..io.loading import load_config, load_processor, stored_layout
-from ..io.quantization import stored_way
+from ..io.quantization import stored_quantization
 from ..io.untrusted import check_files, read_json
 
 _GIT_HASH, _LFS_HASH = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
@@ -119,7 +119,7 @@ def _verify_structure(found: Verified) -> None:
         checkpoint = open_checkpoint(folder)
         config = load_config(folder)
         load_processor(folder, config)
-        if stored_way(checkpoint.config, str(folder)) is not None:
+        if stored_quantization(checkpoint.config, str(folder)) is not None:
             found.unknown.append("names and shapes of tensors: the weights are quantized")
         else:
             expected = stored_layout(config, checkpoint.tensors, str(folder))

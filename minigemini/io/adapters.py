@@ -18,25 +18,25 @@ from torch import nn
 
 from ..modeling import MiniGeminiForConditionalGeneration
 from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header
-from .connector import SMALL_PARTS, small_parts
+from .connector import CONNECTOR_PARTS, connector_parameters
 from .errors import CheckpointError, RequestError
 from .integrity import check_all, check_one_file
-from .quantization import stored_way
+from .quantization import stored_quantization
 from .untrusted import check_files, read_json
 
 PEFT_PREFIX = "base_model.model."
 """What PEFT puts before the name of every tensor."""
 
 # Fields of an adapter_config.json that say how it was trained or who wrote it, and nothing about its sum.
-SPEAKING = frozenset(
+DESCRIPTIVE_FIELDS = frozenset(
     {"auto_mapping", "exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "lora_dropout"}
     | {"megatron_core", "peft_version", "qalora_group_size", "rank_pattern", "revision", "target_modules", "task_type"}
 )
-READ = frozenset(
+READ_FIELDS = frozenset(
     {"base_model_name_or_path", "init_lora_weights", "lora_alpha", "modules_to_save", "peft_type", "r", "use_rslora"}
 )
 # Ways to begin that leave the base as it is; others (PiSSA, OLoRA, CorDA, LoftQ …) are sums over a changed base.
-BEGINNINGS = (True, False, None, "gaussian", "orthogonal", "eva")
+PLAIN_INITIALIZATIONS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Lora:
     rank: int | None
     """None: it differs from module to module."""
     alpha: float
-    rank_stabilised: bool
+    rank_stabilized: bool
     targets: tuple[str, ...] | None
     """Ends of the names of all modules it is over; None: the file alone says which."""
     whole: tuple[str, ...]
@@ -54,7 +54,7 @@ class Lora:
 
     def scale(self, rank: int) -> float:
         """What B·A is multiplied with."""
-        return self.alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
+        return self.alpha / (math.sqrt(rank) if self.rank_stabilized else rank)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Adapter:
         targets = dict(self._targets(model))
         whole = {
             name: parameter
-            for name, parameter in small_parts(model).items()
+            for name, parameter in connector_parameters(model).items()
             if self.lora is None or name.split(".")[1] in self.lora.whole
         }
         copies = self._copies(model)
@@ -175,7 +175,7 @@ def untie(model: MiniGeminiForConditionalGeneration) -> None:
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """What a name stands for: a whole checkpoint that has been looked at, and what is to be merged into it."""
 
     checkpoint: Checkpoint
@@ -187,7 +187,7 @@ class Source:
         return self.checkpoint.folder
 
 
-def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> Source:
+def find_model_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> ModelSource:
     """The checkpoint of a name, and the adapter where the name is one's.
 
     Args:
@@ -200,13 +200,13 @@ def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | No
     """
     path = Path(model).expanduser()
     if path.is_file() and path.suffix == ".safetensors":
-        adapter = open_small_parts(path)
+        adapter = open_connector(path)
     elif (path / "adapter_config.json").exists() and not (path / "config.json").exists():
         adapter = open_adapter(path)
     else:
         if base is not None:
             raise RequestError(f"{model}: not an adapter, so it takes no base; leave base (--base) out")
-        return Source(open_checkpoint(find_checkpoint(model)), None)
+        return ModelSource(open_checkpoint(find_checkpoint(model)), None)
     named = base or adapter.base
     if named is None:
         raise CheckpointError(f"{model}: does not say what it was trained over; name it as base (--base)")
@@ -214,12 +214,12 @@ def find_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | No
         checkpoint = open_checkpoint(find_checkpoint(named))
     except CheckpointError as error:
         raise CheckpointError(f"{model}: its base: {error}; or name another as base (--base)") from None
-    if way := stored_way(checkpoint.config, str(named)):
+    if way := stored_quantization(checkpoint.config, str(named)):
         raise CheckpointError(f"{model}: its base {named} holds {way} weights, which take no adapter; name a whole one")
-    return Source(checkpoint, adapter)
+    return ModelSource(checkpoint, adapter)
 
 
-def open_small_parts(file: Path) -> Adapter:
+def open_connector(file: Path) -> Adapter:
     """Check the header of a file of small parts.
 
     Raises:
@@ -227,7 +227,7 @@ def open_small_parts(file: Path) -> Adapter:
     """
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
     check_one_file(file)
-    strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in SMALL_PARTS))]
+    strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in CONNECTOR_PARTS))]
     if strange or not shapes:
         raise CheckpointError(
             f"{file}: holds {min(strange, default='nothing')}, not mining and projector alone; name a folder"
@@ -264,23 +264,23 @@ def _check_config(config: dict[str, Any], folder: Path) -> Lora:
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder}: peft_type is {config.get('peft_type')!r}, and only LORA is merged; use PEFT")
     for name, value in config.items():
-        if name not in READ | SPEAKING and value not in (None, False, "none", [], {}):
+        if name not in READ_FIELDS | DESCRIPTIVE_FIELDS and value not in (None, False, "none", [], {}):
             raise CheckpointError(f"{folder}: adapter_config.json sets {name}, which is not merged here; use PEFT")
-    if (beginning := config.get("init_lora_weights")) not in BEGINNINGS:
+    if (beginning := config.get("init_lora_weights")) not in PLAIN_INITIALIZATIONS:
         raise CheckpointError(f"{folder}: began as {beginning!r} over a changed base; make it plain LoRA with PEFT")
     rank, alpha = config.get("r"), config.get("lora_alpha")
     whole, targets = config.get("modules_to_save") or [], config.get("target_modules")
     stabilised, base = config.get("use_rslora", False), config.get("base_model_name_or_path")
     partial = any(config.get(name) for name in ("exclude_modules", "layers_to_transform", "layers_pattern"))
-    faults = {
+    issues = {
         "r": not isinstance(rank, int) or rank < 1,
         "lora_alpha": not isinstance(alpha, int | float) or not math.isfinite(alpha),
         "use_rslora": not isinstance(stabilised, bool),
         "base_model_name_or_path": not isinstance(base, str | None),
         "target_modules": not isinstance(targets, str) and not _are_names(targets or []),
-        "modules_to_save": not _are_names(whole) or not set(whole) <= set(SMALL_PARTS),
+        "modules_to_save": not _are_names(whole) or not set(whole) <= set(CONNECTOR_PARTS),
     }
-    for name, wrong in faults.items():
+    for name, wrong in issues.items():
         if wrong:
             raise CheckpointError(f"{folder}: adapter_config.json has {name} {config.get(name)!r}, which is not valid")
     listed = None if partial or not targets or isinstance(targets, str) else tuple(targets)

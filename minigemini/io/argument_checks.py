@@ -60,18 +60,18 @@ def check_path(name: str, value: object) -> None:
         raise RequestError(f"{name} is {shown(value)}; it is a name or a path")
 
 
-def listed_pictures(pictures: Any) -> Sequence[Any]:
+def listed_pictures(images: Any) -> Sequence[Any]:
     """Several pictures, or one by itself, each of a kind that can be read."""
-    several = pictures if isinstance(pictures, list | tuple) else [pictures]
-    for number, picture in enumerate(several, start=1):
-        check_picture(picture, f"picture {number}")
+    several = images if isinstance(images, list | tuple) else [images]
+    for number, image in enumerate(several, start=1):
+        check_picture(image, f"picture {number}")
     return several
 
 
-def check_picture(picture: object, name: str = "picture") -> None:
+def check_picture(image: object, name: str = "picture") -> None:
     """Refuse what can be no picture: neither a path nor bytes, nor a file, nor an image or an array."""
-    if isinstance(picture, TextIOBase):
+    if isinstance(image, TextIOBase):
         raise RequestError(f"{name} is a file of text; open it with mode 'rb'")
-    known = isinstance(picture, str | os.PathLike | bytes | bytearray | Image.Image)
-    if not known and not hasattr(picture, "read") and not hasattr(picture, "__array__"):
-        raise RequestError(f"{name} is {shown(picture)}; it is a path, bytes, a binary file or a PIL.Image")
+    known = isinstance(image, str | os.PathLike | bytes | bytearray | Image.Image)
+    if not known and not hasattr(image, "read") and not hasattr(image, "__array__"):
+        raise RequestError(f"{name} is {shown(image)}; it is a path, bytes, a binary file or a PIL.Image")

@@ -13,7 +13,7 @@ from .system import is_windows
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a fresh folder beside `path` to write into; what is then in it under the name of `path` gets its place.
 
     A failure removes the folder; a kill leaves `.NAME.….partial`, which nothing loads by its name.

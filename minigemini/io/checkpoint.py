@@ -17,7 +17,7 @@ from minigemini_models.nano import NANO_DIR
 from .errors import CheckpointError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
 from .integrity import check_descriptions
-from .quantization import stored_way
+from .quantization import stored_quantization
 from .untrusted import check_file, check_files, check_numbers, read_json
 
 MODEL_TYPE = "minigemini"
@@ -135,7 +135,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
                 f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
             )
     check_numbers(config, name)
-    stored_way(config, name)
+    stored_quantization(config, name)
 
 
 def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
@@ -172,13 +172,13 @@ def check_loaded(
         CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
     """
     shapes = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in mismatched]
-    faults = [
+    issues = [
         f"{len(names)} {what}: {', '.join(sorted(names)[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
         for what, names in (("missing", list(missing)), ("unknown", list(unexpected)), ("mis-shaped", shapes))
         if names
     ]
-    if faults:
-        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(faults)}); {mend}")
+    if issues:
+        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(issues)}); {mend}")
 
 
 def weight_files(folder: Path) -> list[Path]:

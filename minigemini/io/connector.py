@@ -6,20 +6,20 @@ from pathlib import Path
 from torch import Tensor
 
 from ..modeling.generation import MiniGeminiForConditionalGeneration
-from .atomic_write import written_aside
+from .atomic_write import atomic_write
 from .hashes import save_tensors
 
-SMALL_PARTS = ("patch_info_mining", "multi_modal_projector")
+CONNECTOR_PARTS = ("patch_info_mining", "multi_modal_projector")
 """Attributes of `MiniGeminiModel`; a baseline without mining has the projector alone."""
 
 
-def small_parts(model: MiniGeminiForConditionalGeneration) -> dict[str, Tensor]:
+def connector_parameters(model: MiniGeminiForConditionalGeneration) -> dict[str, Tensor]:
     """The parameters of mining and projector by their names in a checkpoint."""
-    prefixes = tuple(f"model.{part}." for part in SMALL_PARTS)
+    prefixes = tuple(f"model.{part}." for part in CONNECTOR_PARTS)
     return {name: tensor for name, tensor in model.named_parameters() if name.startswith(prefixes)}
 
 
-def save_small_parts(
+def save_connector(
     model: MiniGeminiForConditionalGeneration, path: str | os.PathLike[str], base: str | None = None
 ) -> None:
     """Write mining and projector into one safetensors file, whole or not at all; one that is there is replaced.
@@ -35,6 +35,6 @@ def save_small_parts(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: small parts are a safetensors file; let its name end in .safetensors")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in small_parts(model).items()}
-    with written_aside(path) as aside:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in connector_parameters(model).items()}
+    with atomic_write(path) as aside:
         save_tensors(tensors, aside, {"base": base} if base else {})

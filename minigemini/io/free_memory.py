@@ -48,8 +48,8 @@ class Verdict:
 YES, SPREAD = Verdict("yes"), Verdict("with --device-map auto")
 
 
-def verdict(
-    need: int, device: str, free: dict[str, int], quantised: bool, *, disk: int, rewritten: bool = False
+def fit_report(
+    need: int, device: str, free: dict[str, int], quantized: bool, *, disk: int, rewritten: bool = False
 ) -> Verdict:
     """Whether `need` bytes fit on a device.
 
@@ -67,7 +67,7 @@ def verdict(
     if need <= free[device]:
         return YES
     lacking = f"{in_gb(need)} are needed, {device} has {in_gb(free[device])} free"
-    if quantised:
+    if quantized:
         gpus = sum(size for name, size in free.items() if name.startswith("cuda"))
         if device.startswith("cuda") and need <= gpus:
             return SPREAD

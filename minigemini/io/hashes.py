@@ -33,7 +33,7 @@ Watch = Callable[[int], object]
 """Called with the number of bytes that were just hashed."""
 
 
-class DamagedError(ValueError):
+class DamagedFileError(ValueError):
     """Files that are not what was written; the message names the first."""
 
 
@@ -68,20 +68,20 @@ def read_sums(folder: Path) -> dict[str, str] | None:
         return None
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            raise DamagedError(f"{path}: not a list of hashes")
+            raise DamagedFileError(f"{path}: not a list of hashes")
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        if isinstance(error, DamagedError):
+        if isinstance(error, DamagedFileError):
             raise
-        raise DamagedError(f"{path}: cannot be read ({error})") from None
+        raise DamagedFileError(f"{path}: cannot be read ({error})") from None
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
         if match is None or PurePosixPath(match[2]).is_absolute() or ".." in PurePosixPath(match[2]).parts:
-            raise DamagedError(f"{path}: line {number} is not the hash of a file in this folder")
+            raise DamagedFileError(f"{path}: line {number} is not the hash of a file in this folder")
         sums[match[2]] = match[1]
     if not sums:
-        raise DamagedError(f"{path}: empty")
+        raise DamagedFileError(f"{path}: empty")
     return sums
 
 
@@ -107,11 +107,11 @@ def check_sums(
     names = [name for name in sums if wanted(name)]
     for name in names:
         if not (folder / name).is_file():
-            raise DamagedError(f"{folder}: {name} is missing, though {SUMS} lists it")
+            raise DamagedFileError(f"{folder}: {name} is missing, though {SUMS} lists it")
     for file, digest in hash_files([folder / name for name in names], watch, stop).items():
         name = file.relative_to(folder).as_posix()
         if digest != sums[name] and not (stop is not None and stop.is_set()):
-            raise DamagedError(f"{folder}: {name} has other bytes than {SUMS} lists")
+            raise DamagedFileError(f"{folder}: {name} has other bytes than {SUMS} lists")
 
 
 @contextmanager
@@ -185,9 +185,9 @@ def check_tensors(path: Path) -> bool:
                 return False
             found = _content_hash(((name, file.get_tensor(name)) for name in sorted(file.keys())), described)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise DamagedError(f"{path}: cannot be read ({error})") from None
+        raise DamagedFileError(f"{path}: cannot be read ({error})") from None
     if found != expected:
-        raise DamagedError(f"{path}: holds other values than were written (its header has their hash)")
+        raise DamagedFileError(f"{path}: holds other values than were written (its header has their hash)")
     return True
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CheckpointError
-from .hashes import READ, SUMS, DamagedError, check_sums, check_tensors, files_of, read_sums, sums_checked_meanwhile
+from .hashes import READ, SUMS, DamagedFileError, check_sums, check_tensors, files_of, read_sums, sums_checked_meanwhile
 
 SWITCH = "MINIGEMINI_VERIFY"
 """Environment variable that switches the comparison off where it is 0."""
@@ -25,7 +25,7 @@ def check_descriptions(folder: Path) -> None:
         return
     with _told():
         if unlisted := sorted(name for name in files_of(folder) if name.endswith(READ) and name not in sums):
-            raise DamagedError(f"{folder}: {unlisted[0]} was added, {SUMS} does not list it")
+            raise DamagedFileError(f"{folder}: {unlisted[0]} was added, {SUMS} does not list it")
         check_sums(folder, sums, lambda name: not _is_weights(name))
 
 
@@ -82,5 +82,5 @@ def _told(fix: str = _FIX) -> Iterator[None]:
     """Say it as all errors of a checkpoint are said, with what to do."""
     try:
         yield
-    except DamagedError as error:
+    except DamagedFileError as error:
         raise CheckpointError(f"{error}; {fix}") from None

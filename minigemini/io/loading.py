@@ -16,7 +16,7 @@ from .errors import CheckpointError, RequestError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
 from .integrity import check_descriptions, weights_checked
 from .placement import Placement
-from .quantization import check_4bit_on_cpu, stored_way
+from .quantization import check_4bit_on_cpu, stored_quantization
 from .untrusted import bounded_build, check_files, panics_as_errors, read_json
 
 _DESCRIPTIONS = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "chat_template.json")
@@ -115,7 +115,7 @@ def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
     Raises:
         RequestError: others are asked for.
     """
-    stored = stored_way(vars(config), str(folder))
+    stored = stored_quantization(vars(config), str(folder))
     if stored is None:
         return placement
     if placement.quantize not in (None, stored):

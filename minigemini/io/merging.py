@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from .adapters import find_source
-from .atomic_write import written_aside
+from .adapters import find_model_source
+from .atomic_write import atomic_write
 from .errors import RequestError, one_line
 from .folder_lock import output_lock
 from .hashes import write_sums
@@ -64,7 +64,7 @@ def _merge(
     dtype: str | torch.dtype | None,
 ) -> Path:
     _check_target(target)  # again: another process may have just made it
-    found = find_source(model, base)
+    found = find_model_source(model, base)
     if found.adapter is None:
         raise RequestError(f"{model}: a whole checkpoint, so there is nothing to merge; name an adapter")
     config = load_config(found.folder)
@@ -75,7 +75,7 @@ def _merge(
     named = base or found.adapter.base
     card = CARD.format(name=target.name, adapter=model, base=named, dtype=str(chosen).removeprefix("torch."))
     try:
-        with written_aside(target) as aside:
+        with atomic_write(target) as aside:
             merged.save_pretrained(aside)
             processor.save_pretrained(aside)
             (aside / "README.md").write_text(card, encoding="utf-8")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig
 
-WAYS = ("8bit", "4bit")
-KEPT = [
+QUANTIZATIONS = ("8bit", "4bit")
+NOT_QUANTIZED = [
     "model.vision_tower",
     "model.high_res_vision_tower",
     "model.patch_info_mining",
@@ -49,9 +49,9 @@ def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "B
     from transformers import BitsAndBytesConfig
 
     if way == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=NOT_QUANTIZED)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=KEPT
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=NOT_QUANTIZED
     )
 
 
@@ -61,13 +61,13 @@ def check_way(way: str) -> None:
     Raises:
         RequestError: one of the two.
     """
-    if way not in WAYS:
-        raise RequestError(f"quantize {way!r} is unknown; use {' or '.join(WAYS)}, or leave it out")
+    if way not in QUANTIZATIONS:
+        raise RequestError(f"quantize {way!r} is unknown; use {' or '.join(QUANTIZATIONS)}, or leave it out")
     if not (find_spec("bitsandbytes") and find_spec("accelerate")):
         raise RequestError(_MISSING)
 
 
-def stored_way(config: Mapping[str, Any], name: str) -> str | None:
+def stored_quantization(config: Mapping[str, Any], name: str) -> str | None:
     """The way in which a checkpoint was saved quantised, by its config.json; None where it is plain.
 
     Raises:
@@ -80,9 +80,9 @@ def stored_way(config: Mapping[str, Any], name: str) -> str | None:
     if isinstance(stored, Mapping) and stored.get("quant_method") == "bitsandbytes" and not parts:
         fields = ("load_in_8bit", "load_in_4bit", "llm_int8_skip_modules")
         match [stored.get(name) for name in fields]:
-            case [True, False, skipped] if skipped == KEPT:
+            case [True, False, skipped] if skipped == NOT_QUANTIZED:
                 return "8bit"
-            case [False, True, skipped] if skipped == KEPT and stored.get("bnb_4bit_quant_type") == "nf4":
+            case [False, True, skipped] if skipped == NOT_QUANTIZED and stored.get("bnb_4bit_quant_type") == "nf4":
                 return "4bit"
     raise CheckpointError(
         f"{name}: config.json holds a quantization_config that is not ours (bitsandbytes, the language model alone); "

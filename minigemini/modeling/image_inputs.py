@@ -8,7 +8,7 @@ from typing import Any
 
 from ..images.arrays import is_array
 from ..images.data_uris import decode_base64, is_data_uri
-from ..images.safe_images import PictureError, Problem, open_picture
+from ..images.safe_images import ImageError, ImageProblem, open_image
 
 _KEYS = ("image", "path", "url", "base64")
 """Under which a part of a message may hold its image."""
@@ -32,8 +32,8 @@ def open_images(images: Any, *, leave_arrays: bool = False) -> Any:
         if leave_arrays:
             return images
         if images.ndim == 4:
-            return [open_picture(image) for image in images]
-    return open_picture(images)
+            return [open_image(image) for image in images]
+    return open_image(images)
 
 
 def with_opened_images(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def _opened(part: Any) -> Any:
     if part["type"] == "image_url":  # as OpenAI's API has it
         address: Any = part.get("image_url")
         source: Any = address.get("url") if isinstance(address, Mapping) else address
-        return {"type": "image", "image": open_picture(source)}
+        return {"type": "image", "image": open_image(source)}
     key = next((key for key in _KEYS if part.get(key) is not None), None)
     if key is None:  # a placeholder; its picture comes apart
         return part
@@ -64,5 +64,5 @@ def _opened(part: Any) -> Any:
         try:
             source = decode_base64(source)
         except ValueError as error:
-            raise PictureError(f"picture: {error}", Problem.NO_PICTURE) from None
-    return {"type": "image", "image": open_picture(source)}
+            raise ImageError(f"picture: {error}", ImageProblem.NO_IMAGE) from None
+    return {"type": "image", "image": open_image(source)}

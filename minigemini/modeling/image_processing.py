@@ -21,7 +21,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
 from ..images.safe_images import open_stored, upright
-from .resizing import fit, look_up, shrink
+from .resizing import fit, shrink, to_normalized
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -100,14 +100,14 @@ class MiniGeminiImageProcessor(PilBackend):
         array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
         return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
 
-    def pad_to_square(self, image: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+    def pad_to_square(self, image: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
         """Centre (3, H, W) on a square of one colour."""
         _, height, width = image.shape
         side = max(height, width)
         if height == width:
             return image
         canvas = np.empty((3, side, side), dtype=image.dtype)
-        canvas[:] = np.array(colour, dtype=image.dtype)[:, None, None]
+        canvas[:] = np.array(color, dtype=image.dtype)[:, None, None]
         top, left = (side - height) // 2, (side - width) // 2
         canvas[:, top : top + height, left : left + width] = image
         return canvas
@@ -137,20 +137,20 @@ class MiniGeminiImageProcessor(PilBackend):
 
         assert size.height is not None
         assert high_res_size.height is not None
-        colour = tuple(int(mean * 255) for mean in image_mean) if do_pad else None
+        color = tuple(int(mean * 255) for mean in image_mean) if do_pad else None
         side_px = high_res_size.height if do_resize else None
         # Each of 256 bytes is worked out once.
         table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
         low_res, high_res = [], []
-        for picture in images:
-            if isinstance(picture, Image.Image):
-                image = rearrange(np.asarray(fit(picture, side_px, colour, resample)), "h w c -> c h w")
+        for pixels in images:
+            if isinstance(pixels, Image.Image):
+                image = rearrange(np.asarray(fit(pixels, side_px, color, resample)), "h w c -> c h w")
             else:
-                image = picture if colour is None else self.pad_to_square(picture, colour)
+                image = pixels if color is None else self.pad_to_square(pixels, color)
                 image = self.resize(image, SizeDict(shortest_edge=side_px), resample) if do_resize else image
             if do_center_crop:
                 image = self.center_crop(image, high_res_size)
-            image = look_up(image, table) if image.dtype == np.uint8 else to_values(image)
+            image = to_normalized(image, table) if image.dtype == np.uint8 else to_values(image)
             high_res.append(image)
             low_res.append(shrink(image, size.height))
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}

@@ -36,7 +36,7 @@ def needs_space_after(tokenizer: PreTrainedTokenizerBase, image_token: str) -> b
     )
 
 
-def space_after_pictures(text: str, replacements: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+def space_after_images(text: str, replacements: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
     """Put a space between each picture and the text behind it; between pictures and at the end there is none to open.
 
     Args:
@@ -50,17 +50,17 @@ def space_after_pictures(text: str, replacements: list[dict[str, Any]]) -> tuple
     pieces: list[str] = []
     spaced: list[dict[str, Any]] = []
     last = 0
-    stops = {picture["new_span"][0] for picture in replacements} | {len(text)}
-    for picture in replacements:
-        start, end = picture["new_span"]
+    stops = {image["new_span"][0] for image in replacements} | {len(text)}
+    for image in replacements:
+        start, end = image["new_span"]
         shift = len(pieces)  # each piece so far gained one space
-        spaced.append({**picture, "new_span": (start + shift, end + shift)})
+        spaced.append({**image, "new_span": (start + shift, end + shift)})
         if end in stops:
             continue
         spaced.append(
             {
                 "type": "text",
-                "span": (picture["span"][1], picture["span"][1] + 1),
+                "span": (image["span"][1], image["span"][1] + 1),
                 "new_span": (end + shift, end + shift + 2),
                 "text": text[end],
                 "replacement": f" {text[end]}",

@@ -189,11 +189,11 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             mask = (inputs_embeds == self.get_input_embeddings()(token)).all(-1)
         else:
             mask = input_ids == self.config.image_token_id
-        pictures, tokens = image_features.shape[:2]
-        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != pictures * tokens:
+        images, tokens = image_features.shape[:2]
+        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != images * tokens:
             raise ValueError(
-                f"{found} image tokens in the text, but {pictures} pictures of {tokens} visual tokens each, "
-                f"{pictures * tokens} together: use the model's own processor, and do not truncate inside a picture."
+                f"{found} image tokens in the text, but {images} pictures of {tokens} visual tokens each, "
+                f"{images * tokens} together: use the model's own processor, and do not truncate inside a picture."
             )
         return mask[..., None].to(inputs_embeds.device)
 

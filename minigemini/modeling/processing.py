@@ -14,7 +14,7 @@ from .configuration import MiniGeminiConfig
 from .control_tokens import ControlTokens
 from .image_inputs import open_images, with_opened_images
 from .image_processing import MiniGeminiImageProcessor
-from .image_token import needs_space_after, space_after_pictures
+from .image_token import needs_space_after, space_after_images
 from .messages import Message, check_ends, check_labels, with_requests
 from .tokenizer_limits import check_growth
 
@@ -134,10 +134,10 @@ class MiniGeminiProcessor(ProcessorMixin):
         """
         placeholders = sum(prompt.count(self.image_token) for prompt in text or [])
         flat: Any = [] if images is None else make_flat_list_of_images(images)
-        pictures = len(flat)
-        if text is not None and placeholders != pictures:
+        num_images = len(flat)
+        if text is not None and placeholders != num_images:
             raise ValueError(
-                f"{placeholders} placeholders {self.image_token} in the text, but {pictures} pictures: give one "
+                f"{placeholders} placeholders {self.image_token} in the text, but {num_images} pictures: give one "
                 "picture per placeholder, in the order of the text."
             )
         super().validate_inputs(images=images, text=text, **kwargs)
@@ -222,7 +222,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         text, offsets = super().get_text_with_replacements(text, *replacements, **named)
         if self._needs_space_after_image and not self.spaces_in_replacements:
             for row, placed in enumerate(offsets):
-                text[row], offsets[row] = space_after_pictures(text[row], placed)
+                text[row], offsets[row] = space_after_images(text[row], placed)
         return text, offsets
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 
-def fit(picture: Image.Image, side_px: int | None, colour: tuple[int, ...] | None, resample: int) -> Image.Image:
+def fit(image: Image.Image, side_px: int | None, color: tuple[int, ...] | None, resample: int) -> Image.Image:
     """Pad a picture and resize it.
 
     Args:
@@ -14,23 +14,23 @@ def fit(picture: Image.Image, side_px: int | None, colour: tuple[int, ...] | Non
         colour: centre it on a square of this colour first; None does not.
         resample: Pillow's filter.
     """
-    width, height = picture.size
-    if colour is not None and width != height:
+    width, height = image.size
+    if color is not None and width != height:
         long = max(width, height)
         # Pillow resizes rows, rounds them to bytes, then resizes columns, and rows of one colour stay as they are: so
         # the rows of a wide picture are resized before any are put above and below it.
         if side_px is not None and width == long:
-            picture = picture.resize((side_px, height), resample)
-        square = Image.new("RGB", (picture.width if width == long else long, long), colour)
-        square.paste(picture, ((square.width - picture.width) // 2, (long - height) // 2))
-        picture, width, height = square, long, long
+            image = image.resize((side_px, height), resample)
+        square = Image.new("RGB", (image.width if width == long else long, long), color)
+        square.paste(image, ((square.width - image.width) // 2, (long - height) // 2))
+        image, width, height = square, long, long
     if side_px is None:
-        return picture
+        return image
     long = int(side_px * max(width, height) / min(width, height))
-    return picture.resize((side_px, long) if width <= height else (long, side_px), resample)
+    return image.resize((side_px, long) if width <= height else (long, side_px), resample)
 
 
-def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
+def to_normalized(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Give each byte of a picture (3, H, W) its value from its channel's row of a table (3, 256)."""
     pixels = torch.from_numpy(np.array(image, order="C"))
     of_channels = torch.from_numpy(np.ascontiguousarray(table))

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from .api_errors import ApiError
 from .chat_completions import chat
 from .image_generations import generate_images
-from .middleware import Guard
+from .middleware import RequestMiddleware
 from .protocol import ChatRequest, ImageRequest, Strict
 from .responses import ChatResponse, ErrorEnvelope, Health, ImageResponse, ModelCard, ModelList
-from .state import House
+from .state import ServerState
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -40,46 +40,49 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_app(house: House) -> FastAPI:
+def build_app(state: ServerState) -> FastAPI:
     """The ASGI application of a server."""
     app = FastAPI(
         title="Mini-Gemini",
         description="OpenAI's API over a Mini-Gemini model.",
-        lifespan=_lifespan(house),
+        lifespan=_lifespan(state),
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
-    _add_routes(app, house)
+    _add_routes(app, state)
     _describe_bodies(app)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_framework)
     app.add_middleware(
-        Guard,
-        settings=house.settings,
-        gate=house.gate,
-        metrics=house.metrics,
+        RequestMiddleware,
+        settings=state.settings,
+        queue=state.queue,
+        metrics=state.metrics,
         routes=lambda: {str(getattr(route, "path", "")) for route in app.routes},
     )
     return app
 
 
-def _add_routes(app: FastAPI, house: House) -> None:
+def _add_routes(app: FastAPI, state: ServerState) -> None:
     @app.post(
         "/v1/chat/completions", response_model=ChatResponse, responses=_stream_too(), openapi_extra=_body(ChatRequest)
     )
     async def chat_completions(request: Request) -> Response:
         """Answer a conversation about pictures."""
-        return await chat(request, house)
+        return await chat(request, state)
 
     @app.post(
         "/v1/images/generations", response_model=ImageResponse, responses=REFUSALS, openapi_extra=_body(ImageRequest)
     )
     async def images_generations(request: Request) -> Response:
         """Draw pictures."""
-        return await generate_images(request, house)
+        return await generate_images(request, state)
 
     card = ModelCard(
-        id=house.backend.name, created=house.created, draw=house.painter is not None, ocr=house.reader is not None
+        id=state.backend.name,
+        created=state.created,
+        draw=state.image_generator is not None,
+        ocr=state.reader is not None,
     )
 
     @app.get("/v1/models", responses=_of(401, 403))
@@ -97,24 +100,24 @@ def _add_routes(app: FastAPI, house: House) -> None:
     @app.get("/health", responses={503: {"model": Health, "description": "No backend can be reached."}})
     async def health() -> JSONResponse:
         """Whether requests are answered."""
-        ready = await house.backend.is_ready()
+        ready = await state.backend.is_ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
 
     @app.get("/metrics", responses={**_of(401, 403), 200: {"content": {"text/plain": {}}}}, response_class=Response)
     async def metrics() -> Response:
         """Figures for Prometheus."""
-        return Response(house.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _lifespan(house: House) -> Any:
+def _lifespan(state: ServerState) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        left = tuple(house.works)  # only what outlived the time for draining
-        for work in left:
-            work.stop()
-        await asyncio.gather(*(work.task for work in left), return_exceptions=True)
-        await house.studio.close()
+        left = tuple(state.tasks)  # only what outlived the time for draining
+        for task in left:
+            task.stop()
+        await asyncio.gather(*(task.task for task in left), return_exceptions=True)
+        await state.pipeline.close()
 
     return lifespan
 

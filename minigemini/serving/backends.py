@@ -6,11 +6,11 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from ..inference import Drawing, DrawnPicture, Sampling
+from ..inference import GeneratedImage, GenerationSettings, Sampling
 
 
 @dataclass(frozen=True)
-class Job:
+class ChatJob:
     """A request that has passed all checks, its pictures opened."""
 
     messages: list[dict[str, Any]]
@@ -40,7 +40,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextDelta:
     """What is new in a choice."""
 
     index: int
@@ -48,7 +48,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Finished:
+class ChoiceEnd:
     """The end of a choice."""
 
     index: int
@@ -56,7 +56,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionsEvent:
     """The text of a choice is over; the last of its captions, if there are any, is about to be drawn."""
 
     index: int
@@ -64,7 +64,7 @@ class Captioned:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ImageEvent:
     """What became of it: a picture, or the reason why there is none."""
 
     index: int
@@ -83,11 +83,11 @@ class Usage:
     completion_tokens: int
 
 
-Event = Piece | Captioned | Drawn | Finished | Usage
+Event = TextDelta | CaptionsEvent | ImageEvent | ChoiceEnd | Usage
 
 
 @dataclass(frozen=True)
-class Offers:
+class Capabilities:
     """What can be asked for besides words, by the names of the request's fields."""
 
     draw: bool = False
@@ -100,7 +100,7 @@ class Backend(Protocol):
     name: str
     """What clients call the model."""
 
-    def answer(self, job: Job) -> AsyncIterator[Event]:
+    def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """Give the pieces of all choices, the end of each, and the usage.
 
         Cancelling whoever reads stops the model; the cancellation has passed through only when the model is done.
@@ -115,7 +115,7 @@ class Backend(Protocol):
         """Whether a request would be answered now."""
         ...
 
-    async def offers(self) -> Offers:
+    async def capabilities(self) -> Capabilities:
         """What it does by itself besides answering."""
         ...
 
@@ -124,7 +124,7 @@ class Backend(Protocol):
         ...
 
 
-class Painter(Protocol):
+class ImageBackend(Protocol):
     """Draws pictures; `inference.Painter` is one."""
 
     name: str
@@ -133,11 +133,11 @@ class Painter(Protocol):
     def draw(
         self,
         caption: str,
-        drawing: Drawing,
+        drawing: GenerationSettings,
         *,
         progress: bool | None,
         on_step: Callable[[], object] | None,
-    ) -> list[DrawnPicture]:
+    ) -> list[GeneratedImage]:
         """Draw a caption; blocking, called in a thread, one picture at a time.
 
         Args:
@@ -152,9 +152,9 @@ class Painter(Protocol):
         ...
 
 
-class Reader(Protocol):
+class OcrEngine(Protocol):
     """Reads the writing in pictures (OCR); `inference.ocr.TextReader` is one."""
 
-    def read(self, picture: Image.Image) -> Sequence[str]:
+    def read(self, image: Image.Image) -> Sequence[str]:
         """Give the strings in a picture; blocking, called in a thread, one picture at a time."""
         ...

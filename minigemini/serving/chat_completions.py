@@ -13,42 +13,42 @@ from ..imagegen.captions import with_captions
 from ..images.decoders import Stop
 from ..inference import Sampling
 from .api_errors import ApiError
-from .backends import Event, Job
-from .chat_response import Answered
+from .backends import ChatJob, Event
+from .chat_response import ChatResponder
 from .image_parts import bytes_of, in_thread, open_all
 from .image_urls import Fetcher
 from .protocol import AssistantMessage, ChatMessage, ChatRequest, ImagePart, read_request
-from .state import House
+from .state import ServerState
 
 
-async def chat(request: Request, house: House) -> Response:
+async def chat(request: Request, state: ServerState) -> Response:
     """Answer a conversation."""
     arrived = time.monotonic()
-    asked = await asyncio.to_thread(read_request, await request.body(), ChatRequest, house.settings.max_text_chars)
-    check(asked, house)
-    files = await _files(asked, house)
+    asked = await asyncio.to_thread(read_request, await request.body(), ChatRequest, state.settings.max_text_chars)
+    check(asked, state)
+    files = await _files(asked, state)
 
     async def events() -> AsyncIterator[Event]:
-        job = await in_thread(lambda stop: job_of(asked, files, house, stop))
-        house.metrics.pictures.inc(len(files))
+        job = await in_thread(lambda stop: job_of(asked, files, state, stop))
+        state.metrics.images.inc(len(files))
         files.clear()
-        answer: Any = house.studio.answer(job)
+        answer: Any = state.pipeline.answer(job)
         async with aclosing(answer):
             async for event in answer:
                 yield event
 
-    return Answered(events, asked, house, arrived)
+    return ChatResponder(events, asked, state, arrived)
 
 
-def check(asked: ChatRequest, house: House) -> None:
+def check(asked: ChatRequest, state: ServerState) -> None:
     """See that what is asked for is served here.
 
     Raises:
         ApiError: it is not.
     """
-    settings = house.settings
-    if asked.model != house.backend.name:
-        raise ApiError(404, f"the model here is {house.backend.name}; name it", code="model_not_found", param="model")
+    settings = state.settings
+    if asked.model != state.backend.name:
+        raise ApiError(404, f"the model here is {state.backend.name}; name it", code="model_not_found", param="model")
     if asked.messages[-1].role != "user":
         raise ApiError(
             400, f"the last message is of role {asked.messages[-1].role}; end with the user's", param="messages"
@@ -62,36 +62,36 @@ def check(asked: ChatRequest, house: House) -> None:
         )
     if (asked.n or 1) > settings.max_choices:
         raise ApiError(400, f"n is {asked.n}; this server gives at most {settings.max_choices}", param="n")
-    pictures = len(_image_parts(asked))
-    if pictures > settings.max_pictures:
-        raise ApiError(400, f"{pictures} pictures; a request shows at most {settings.max_pictures}", param="messages")
+    images = len(_image_parts(asked))
+    if images > settings.max_images:
+        raise ApiError(400, f"{images} pictures; a request shows at most {settings.max_images}", param="messages")
     letters = sum(len(_text_of(message)) for message in asked.messages)
     if letters > settings.max_text_chars:
         raise ApiError(
             400, f"{letters:,} characters; a request has at most {settings.max_text_chars:,}", param="messages"
         )
-    if asked.draw and house.painter is None:
+    if asked.draw and state.image_generator is None:
         why = "this server has no painter, answers are text alone (it is started with --painter); leave draw out"
         raise ApiError(400, why, "no_painter", "draw")
-    if asked.ocr and house.reader is None:
+    if asked.ocr and state.reader is None:
         raise ApiError(400, "this server does no OCR (it is started with --ocr); leave ocr out", "no_reader", "ocr")
 
 
-async def _files(asked: ChatRequest, house: House) -> list[bytes]:
+async def _files(asked: ChatRequest, state: ServerState) -> list[bytes]:
     """The encoded pictures in the order of the messages."""
-    fetcher = Fetcher(house.settings)
+    fetcher = Fetcher(state.settings)
     files: list[bytes] = []
     for part in _image_parts(asked):
         name, url = f"picture {len(files) + 1}", part.image_url.url
         if url[:5].lower() == "data:":
-            files.append(await asyncio.to_thread(bytes_of, url, house.settings, name))
+            files.append(await asyncio.to_thread(bytes_of, url, state.settings, name))
         else:
             files.append(await fetcher.fetch(url, name))
         part.image_url.url = "data:"  # a large body is held once, not twice
     return files
 
 
-def _pictures_of(message: ChatMessage) -> list[ImagePart]:
+def _images_of(message: ChatMessage) -> list[ImagePart]:
     """Those that a user shows, or that were drawn in an answer."""
     if isinstance(message, AssistantMessage):
         return message.images or []
@@ -99,7 +99,7 @@ def _pictures_of(message: ChatMessage) -> list[ImagePart]:
 
 
 def _image_parts(asked: ChatRequest) -> list[ImagePart]:
-    return [part for message in asked.messages for part in _pictures_of(message)]
+    return [part for message in asked.messages for part in _images_of(message)]
 
 
 def _text_of(message: ChatMessage) -> str:
@@ -112,7 +112,7 @@ def _text_of(message: ChatMessage) -> str:
     return text
 
 
-def job_of(asked: ChatRequest, files: list[bytes], house: House, stop: Stop | None = None) -> Job:
+def job_of(asked: ChatRequest, files: list[bytes], state: ServerState, stop: Stop | None = None) -> ChatJob:
     """Open the pictures, and put all into the form that backends take. Blocking.
 
     A picture that was drawn is shown with the question after it, and the user turn before it asked for one, as in
@@ -122,12 +122,12 @@ def job_of(asked: ChatRequest, files: list[bytes], house: House, stop: Stop | No
         ApiError: a picture that is not read.
         DecodingStoppedError: `stop` was set.
     """
-    opened = iter(open_all(files, house.settings, stop))
+    opened = iter(open_all(files, state.settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
     shown: list[dict[str, Any]] = []
     for message in asked.messages:
-        shown += [{"type": "image", "image": next(opened)} for _ in _pictures_of(message)]
+        shown += [{"type": "image", "image": next(opened)} for _ in _images_of(message)]
         content: Any = _text_of(message)
         if message.role == "user":
             if shown:
@@ -138,10 +138,10 @@ def job_of(asked: ChatRequest, files: list[bytes], house: House, stop: Stop | No
         messages.append({"role": "system" if message.role == "developer" else message.role, "content": content})
     draws[-1] = bool(asked.draw)
     sampling = Sampling(
-        max_new_tokens=asked.max_completion_tokens or asked.max_tokens or house.settings.max_new_tokens,
+        max_new_tokens=asked.max_completion_tokens or asked.max_tokens or state.settings.max_new_tokens,
         temperature=asked.temperature or 0.0,
         top_p=1.0 if asked.top_p is None else asked.top_p,
         seed=asked.seed,
     )
     stop_strings = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
-    return Job(messages, sampling, asked.n or 1, stop_strings, tuple(draws), bool(asked.ocr))
+    return ChatJob(messages, sampling, asked.n or 1, stop_strings, tuple(draws), bool(asked.ocr))

@@ -6,15 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 from ..imagegen.captions import CaptionParser
-from ..inference import Drawing, RequestError
+from ..inference import GenerationSettings, RequestError
 from ..io.png import encode_png
-from .backends import Backend, Captioned, Drawn, Event, Finished, Job, Offers, Painter, Piece, Reader, Usage
-from .worker_thread import Aside, Check
+from .backends import (
+    Backend,
+    Capabilities,
+    CaptionsEvent,
+    ChatJob,
+    ChoiceEnd,
+    Event,
+    ImageBackend,
+    ImageEvent,
+    OcrEngine,
+    TextDelta,
+    Usage,
+)
+from .worker_thread import Check, WorkerThread
 
 NO_CAPTION = "the answer holds no caption; ask in other words"
 
 
-class Studio:
+class ChatPipeline:
     """Answers jobs with all that they ask for.
 
     Args:
@@ -23,41 +35,45 @@ class Studio:
         reader: reads.
     """
 
-    def __init__(self, backend: Backend, painter: Painter | None = None, reader: Reader | None = None) -> None:
-        self.backend, self.painter, self.reader = backend, painter, reader
-        self._painting, self._reading = Aside("painter"), Aside("reader")
+    def __init__(
+        self, backend: Backend, image_generator: ImageBackend | None = None, reader: OcrEngine | None = None
+    ) -> None:
+        self.backend, self.image_generator, self.reader = backend, image_generator, reader
+        self._painting, self._reading = WorkerThread("painter"), WorkerThread("reader")
 
     @property
     def name(self) -> str:
         """What clients call the model."""
         return self.backend.name
 
-    async def offers(self) -> Offers:
+    async def capabilities(self) -> Capabilities:
         """What a job may ask for."""
-        theirs = await self.backend.offers()
-        return Offers(draw=theirs.draw or self.painter is not None, ocr=theirs.ocr or self.reader is not None)
+        theirs = await self.backend.capabilities()
+        return Capabilities(
+            draw=theirs.draw or self.image_generator is not None, ocr=theirs.ocr or self.reader is not None
+        )
 
-    async def answer(self, job: Job) -> AsyncIterator[Event]:
+    async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """See `Backend.answer`. Of an answer with captions the text comes without them, and then what was drawn."""
         if job.ocr and self.reader is not None:
             job = await self._reading.do(lambda check: self._read(job, check))
-        drawn = job.draw and self.painter is not None
+        drawn = job.draw and self.image_generator is not None
         events: Any = self._illustrated(job) if drawn else self.backend.answer(job)
         async with aclosing(events):
             async for event in events:
                 yield event
 
-    async def draw(self, caption: str, drawing: Drawing, index: int = 0) -> Drawn:
+    async def draw(self, caption: str, drawing: GenerationSettings, index: int = 0) -> ImageEvent:
         """Draw one picture. Raises `RequestError`: a caption or a setting that the painter does not take."""
-        painter = self.painter
-        assert painter is not None
+        image_generator = self.image_generator
+        assert image_generator is not None
 
-        def work(check: Check) -> Drawn:
+        def task(check: Check) -> ImageEvent:
             check()
-            picture = painter.draw(caption, drawing, progress=False, on_step=check)[0]
-            return Drawn(index, encode_png(picture.image, picture.described()), picture.seed)
+            image = image_generator.draw(caption, drawing, progress=False, on_step=check)[0]
+            return ImageEvent(index, encode_png(image.image, image.described()), image.seed)
 
-        return await self._painting.do(work)
+        return await self._painting.do(task)
 
     async def close(self) -> None:
         """Let go of the backend and the threads."""
@@ -65,41 +81,41 @@ class Studio:
         self._reading.close()
         await self.backend.close()
 
-    async def _illustrated(self, job: Job) -> AsyncIterator[Event]:
+    async def _illustrated(self, job: ChatJob) -> AsyncIterator[Event]:
         """All text first, so that it flows, and so that the backend is free while pictures are drawn."""
         parsers = [CaptionParser() for _ in range(job.choices)]
-        ends: list[Finished] = []
+        ends: list[ChoiceEnd] = []
         last: list[Event] = []
         answer: Any = self.backend.answer(job)
         async with aclosing(answer):
             async for event in answer:
                 match event:
-                    case Piece(index, text):
+                    case TextDelta(index, text):
                         if shown := parsers[index].feed(text):
-                            yield Piece(index, shown)
-                    case Finished(index):
+                            yield TextDelta(index, shown)
+                    case ChoiceEnd(index):
                         if shown := parsers[index].close():
-                            yield Piece(index, shown)
+                            yield TextDelta(index, shown)
                         ends.append(event)
                     case Usage():
                         last.append(event)
         for end in ends:
             captions = tuple(parsers[end.index].captions)
-            yield Captioned(end.index, captions)
+            yield CaptionsEvent(end.index, captions)
             yield await self._of_last(captions, end.index, job)
             yield end
         for event in last:
             yield event
 
-    async def _of_last(self, captions: tuple[str, ...], index: int, job: Job) -> Drawn:
+    async def _of_last(self, captions: tuple[str, ...], index: int, job: ChatJob) -> ImageEvent:
         if not captions:
-            return Drawn(index, reason=NO_CAPTION)
+            return ImageEvent(index, reason=NO_CAPTION)
         try:
-            return await self.draw(captions[-1], Drawing(seed=job.sampling_of(index).seed), index)
+            return await self.draw(captions[-1], GenerationSettings(seed=job.sampling_of(index).seed), index)
         except RequestError as error:
-            return Drawn(index, reason=str(error))
+            return ImageEvent(index, reason=str(error))
 
-    def _read(self, job: Job, check: Check) -> Job:
+    def _read(self, job: ChatJob, check: Check) -> ChatJob:
         """The job with the strings in its pictures, by user turn."""
         assert self.reader is not None
         strings = []

@@ -12,13 +12,23 @@ from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from .api_errors import ApiError, internal_error
-from .backends import Captioned, Drawn, Event, Finished, Piece, Usage
+from .backends import CaptionsEvent, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .image_parts import uri_of
 from .middleware import DisconnectError
 from .protocol import ChatRequest, DrawingNote
-from .request_task import Work, Worked
-from .responses import ChatResponse, Choice, Illustrated, PictureAddress, PicturePart, Reason, Said, TokenUsage, chunk
-from .state import House
+from .request_task import RequestTask, TaskResponse
+from .responses import (
+    ChatResponse,
+    Choice,
+    MessageWithImages,
+    Reason,
+    ResponseImagePart,
+    ResponseImageUrl,
+    ResponseMessage,
+    TokenUsage,
+    chunk,
+)
+from .state import ServerState
 
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -27,7 +37,7 @@ STREAM_HEADERS = [
 ]
 
 
-class Answered(Worked):
+class ChatResponder(TaskResponse):
     """The answer to a conversation.
 
     Args:
@@ -38,9 +48,9 @@ class Answered(Worked):
     """
 
     def __init__(
-        self, events: Callable[[], AsyncIterator[Event]], asked: ChatRequest, house: House, arrived: float
+        self, events: Callable[[], AsyncIterator[Event]], asked: ChatRequest, state: ServerState, arrived: float
     ) -> None:
-        super().__init__(events, house, param="messages")
+        super().__init__(events, state, param="messages")
         self._asked, self._arrived = asked, arrived
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
@@ -48,61 +58,61 @@ class Answered(Worked):
             "model": asked.model,
         }
 
-    async def tell(self, work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+    async def tell(self, task: RequestTask, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, whole or streamed."""
         # Nothing is sent before the first event is here: until then an error is an answer of its own.
-        first = await self.next(work)
+        first = await self.next(task)
         if first is not None:
-            self._house.metrics.first_token.observe(time.monotonic() - self._arrived)
+            self._state.metrics.first_token.observe(time.monotonic() - self._arrived)
         if self._asked.stream:
-            await self._stream(first, work, send)
+            await self._stream(first, task, send)
         else:
-            await (await self._whole(first, work))(scope, receive, send)
+            await (await self._whole(first, task))(scope, receive, send)
 
-    async def _whole(self, event: Event | None, work: Work) -> JSONResponse:
-        said = [_Said() for _ in range(self._asked.n or 1)]
+    async def _whole(self, event: Event | None, task: RequestTask) -> JSONResponse:
+        said = [_Message() for _ in range(self._asked.n or 1)]
         usage = Usage(0, 0)
         while event is not None:
             match event:
-                case Piece(index, text):
+                case TextDelta(index, text):
                     said[index].texts.append(text)
-                case Captioned(index, captions):
+                case CaptionsEvent(index, captions):
                     said[index].captions = captions
-                case Drawn(index):
+                case ImageEvent(index):
                     said[index].drawn = event
-                case Finished(index, reason):
+                case ChoiceEnd(index, reason):
                     said[index].reason = reason
                 case Usage():
                     usage = event
-            event = await self.next(work)
+            event = await self.next(task)
         return await asyncio.to_thread(self._response, said, usage)  # pictures are megabytes
 
-    def _response(self, said: "list[_Said]", usage: Usage) -> JSONResponse:
+    def _response(self, said: "list[_Message]", usage: Usage) -> JSONResponse:
         choices = [
             Choice(index=index, message=choice.message(), finish_reason=choice.reason)
             for index, choice in enumerate(said)
         ]
         return JSONResponse(ChatResponse(**self._head, choices=choices, usage=_usage(usage)).model_dump())
 
-    async def _stream(self, event: Event | None, work: Work, send: Send) -> None:
+    async def _stream(self, event: Event | None, task: RequestTask, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         try:
             for index in range(self._asked.n or 1):
                 await _say(send, self._chunk(index, {"role": "assistant", "content": ""}))
             while event is not None:
                 match event:
-                    case Piece(index, text):
+                    case TextDelta(index, text):
                         await _say(send, self._chunk(index, {"content": text}))
-                    case Captioned(index, captions):
+                    case CaptionsEvent(index, captions):
                         await _say(send, self._chunk(index, {"drawing": {"captions": captions}}))
-                    case Drawn(index):
+                    case ImageEvent(index):
                         await _say(send, self._chunk(index, await asyncio.to_thread(_delta, event)))
-                    case Finished(index, reason):
+                    case ChoiceEnd(index, reason):
                         await _say(send, self._chunk(index, {}, reason))
                     case Usage() if self._wants_usage:
                         usage = {"choices": [], "usage": _usage(event).model_dump()}
                         await _say(send, {**self._head, "object": "chat.completion.chunk", **usage})
-                event = await self.next(work)
+                event = await self.next(task)
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
         except DisconnectError:
             raise
@@ -123,27 +133,27 @@ class Answered(Worked):
 
 
 @dataclass
-class _Said:
+class _Message:
     """What has been said of a choice."""
 
     texts: list[str] = field(default_factory=list)
     captions: tuple[str, ...] = ()
-    drawn: Drawn | None = None
+    drawn: ImageEvent | None = None
     reason: Reason = "stop"
 
-    def message(self) -> Said:
+    def message(self) -> ResponseMessage:
         content, drawn = "".join(self.texts), self.drawn
         if drawn is None:
-            return Said(content=content)
+            return ResponseMessage(content=content)
         note = DrawingNote(captions=list(self.captions), seed=drawn.seed, reason=drawn.reason)
-        return Illustrated(content=content, images=_images(drawn), drawing=note)
+        return MessageWithImages(content=content, images=_images(drawn), drawing=note)
 
 
-def _images(drawn: Drawn) -> list[PicturePart]:
-    return [PicturePart(image_url=PictureAddress(url=uri_of(drawn.png)))] if drawn.png else []
+def _images(drawn: ImageEvent) -> list[ResponseImagePart]:
+    return [ResponseImagePart(image_url=ResponseImageUrl(url=uri_of(drawn.png)))] if drawn.png else []
 
 
-def _delta(drawn: Drawn) -> dict[str, Any]:
+def _delta(drawn: ImageEvent) -> dict[str, Any]:
     """What a stream says of a picture; joined with the captions, which came before, it is what a message says."""
     images = [part.model_dump() for part in _images(drawn)]
     return {"images": images, "drawing": {"seed": drawn.seed, "reason": drawn.reason}}

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..inference import AnswerStream, Engine
-from .backends import Event, Finished, Job, Offers, Piece, Usage
+from .backends import Capabilities, ChatJob, ChoiceEnd, Event, TextDelta, Usage
 from .stop_strings import StopStrings
 
 
-class LocalBackend:
+class EngineBackend:
     """Answers with an engine, in a thread.
 
     Args:
@@ -22,7 +22,7 @@ class LocalBackend:
         # One thread: torch's generators, which seeds set, are the process's.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="minigemini-serving")
 
-    async def answer(self, job: Job) -> AsyncIterator[Event]:
+    async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """See `Backend.answer`."""
         loop, events = asyncio.get_running_loop(), asyncio.Queue[Event | None]()
         worker = _Worker(self.engine, job, lambda event: loop.call_soon_threadsafe(events.put_nowait, event))
@@ -40,9 +40,9 @@ class LocalBackend:
         """Always: it is here."""
         return True
 
-    async def offers(self) -> Offers:
+    async def capabilities(self) -> Capabilities:
         """Words alone."""
-        return Offers()
+        return Capabilities()
 
     async def close(self) -> None:
         """End the thread once it is idle."""
@@ -52,7 +52,7 @@ class LocalBackend:
 class _Worker:
     """What the thread does for one job."""
 
-    def __init__(self, engine: Engine, job: Job, put: Callable[[Event], object]) -> None:
+    def __init__(self, engine: Engine, job: ChatJob, put: Callable[[Event], object]) -> None:
         self._engine, self._job, self._put = engine, job, put
         self._stopped = False
         self._stream: AnswerStream | None = None
@@ -80,7 +80,7 @@ class _Worker:
                 answer = stream.answer
             read, written = answer.prompt_tokens, written + answer.new_tokens
             ended = stopped_by_string or answer.finish_reason == "stop"
-            self._put(Finished(index, "stop" if ended else "length"))
+            self._put(ChoiceEnd(index, "stop" if ended else "length"))
         self._put(Usage(read, written))
 
     def _pass_on(self, index: int, stream: AnswerStream) -> bool:
@@ -88,10 +88,10 @@ class _Worker:
         stops = StopStrings(self._job.stop)
         for piece in stream:
             if text := stops.feed(piece):
-                self._put(Piece(index, text))
+                self._put(TextDelta(index, text))
             if stops.hit:
                 stream.stop()
                 return True
         if text := stops.rest():
-            self._put(Piece(index, text))
+            self._put(TextDelta(index, text))
         return False

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..images.data_uris import base64_of, decode_base64
 from ..images.decoders import Stop, open_apart
-from ..images.safe_images import PictureError
+from ..images.safe_images import ImageError
 from .api_errors import ApiError
 from .server_settings import ServerSettings
 
@@ -23,7 +23,7 @@ def bytes_of(data_uri: str, settings: ServerSettings, name: str) -> bytes:
     Raises:
         ApiError: 400: no data URI of a picture, or too large.
     """
-    most = settings.pictures.max_bytes
+    most = settings.images.max_bytes
     try:
         data = decode_base64(base64_of(data_uri))
     except ValueError as error:
@@ -53,19 +53,19 @@ def open_all(files: Sequence[bytes], settings: ServerSettings, stop: Stop | None
     opened: list[Image.Image] = []
     left = settings.max_total_pixels
     for number, data in enumerate(files, start=1):
-        limits = replace(settings.pictures, max_pixels=min(settings.pictures.max_pixels, left))
+        limits = replace(settings.images, max_pixels=min(settings.images.max_pixels, left))
         try:
             opened.append(open_apart(data, limits, name=f"picture {number}", stop=stop))
-        except PictureError as error:
+        except ImageError as error:
             raise ApiError(400, str(error), "invalid_image", "messages") from None
         left -= opened[-1].width * opened[-1].height
     return opened
 
 
-async def in_thread(work: Callable[[Stop], T]) -> T:
+async def in_thread(task: Callable[[Stop], T]) -> T:
     """Do blocking work in a thread. When nobody waits for it any more, what it decodes ends with it."""
     stop = Stop()
-    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    running = asyncio.ensure_future(asyncio.to_thread(task, stop))
     try:
         return await asyncio.shield(running)
     finally:

@@ -84,8 +84,8 @@ class Fetcher:
                 data = bytearray()
                 async for block in response.aiter_raw():
                     data += block
-                    if len(data) > self._settings.pictures.max_bytes:
-                        raise _refusal(name, f"more than {self._settings.pictures.max_bytes:,} bytes; make it smaller")
+                    if len(data) > self._settings.images.max_bytes:
+                        raise _refusal(name, f"more than {self._settings.images.max_bytes:,} bytes; make it smaller")
                 return bytes(data)
 
     def _checked(self, url: str, name: str) -> tuple[str, tuple[str, str]]:

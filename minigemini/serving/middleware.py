@@ -18,7 +18,7 @@ from .api_errors import ApiError, internal_error
 from .api_keys import KeyRing
 from .hosts import is_local_origin, names_loopback
 from .metrics import Metrics
-from .request_queue import Gate
+from .request_queue import RequestQueue
 from .server_settings import ServerSettings
 
 OPEN_ROUTES = frozenset({"/health"})
@@ -29,7 +29,7 @@ PIECE_BYTES = 2**16
 log = logging.getLogger("minigemini.serving")
 
 
-class Guard:
+class RequestMiddleware:
     """ASGI middleware around the whole application.
 
     Args:
@@ -41,9 +41,21 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, settings: ServerSettings, gate: Gate, metrics: Metrics, routes: Callable[[], set[str]]
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServerSettings,
+        queue: RequestQueue,
+        metrics: Metrics,
+        routes: Callable[[], set[str]],
     ) -> None:
-        self._app, self._settings, self._gate, self._metrics, self._routes = app, settings, gate, metrics, routes
+        self._app, self._settings, self._request_queue, self._metrics, self._routes = (
+            app,
+            settings,
+            queue,
+            metrics,
+            routes,
+        )
         self._keys = KeyRing(settings.api_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +101,7 @@ class Guard:
                     self._check_caller(headers)
                 if scope["method"] == "POST":
                     self._check_body(headers)
-                    make_room = held.enter_context(self._gate.place())
+                    make_room = held.enter_context(self._request_queue.place())
                     receive = _replayed(await self._read(receive, make_room), receive)
             except ApiError as error:
                 # Its body has not been read, or not to its end: nothing that follows is a request.

@@ -22,7 +22,7 @@ from ..io.errors import RequestError, one_line
 from ..io.png import encode_png
 from ..modeling.messages import with_requests
 from .api_errors import ApiError
-from .backends import Captioned, Drawn, Event, Finished, Job, Offers, Piece, Usage
+from .backends import Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
 from .image_parts import uri_of
 
@@ -68,7 +68,7 @@ class RemoteBackend:
             timeout=TIMEOUTS, headers=headers, trust_env=False, limits=httpx.Limits(max_connections=None)
         )
 
-    async def answer(self, job: Job) -> AsyncIterator[Event]:
+    async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """See `Backend.answer`."""
         body = await asyncio.to_thread(self._body, job)
         untagged = [] if job.draw else [CaptionParser(asked=False) for _ in range(job.choices)]
@@ -83,7 +83,7 @@ class RemoteBackend:
         """Whether one of the servers answers."""
         return any(await asyncio.gather(*(self._is_up(server) for server in self.servers)))
 
-    async def offers(self) -> Offers:
+    async def capabilities(self) -> Capabilities:
         """What a server of ours says of itself; vLLM does neither."""
         for server in self.servers if self._prompts is None else ():
             try:
@@ -91,8 +91,8 @@ class RemoteBackend:
             except (httpx.HTTPError, ValueError, KeyError):
                 continue
             card: dict[str, Any] = next((model for model in models if model["id"] == self.name), {})
-            return Offers(draw=card.get("draw") is True, ocr=card.get("ocr") is True)
-        return Offers()
+            return Capabilities(draw=card.get("draw") is True, ocr=card.get("ocr") is True)
+        return Capabilities()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,7 +130,7 @@ class RemoteBackend:
             503, "no backend can be reached; try again later", code="no_backend", headers={"Retry-After": "5"}
         )
 
-    def _body(self, job: Job) -> dict[str, Any]:
+    def _body(self, job: ChatJob) -> dict[str, Any]:
         """What is sent. Blocking: it encodes pictures."""
         sampling, longest = job.sampling, job.sampling.max_new_tokens
         more: dict[str, Any]
@@ -179,15 +179,15 @@ def _events(data: dict[str, Any]) -> list[Event]:
     for choice in data["choices"]:
         index, delta = choice["index"], choice["delta"]
         if text := delta.get("content"):
-            events.append(Piece(index, text))
+            events.append(TextDelta(index, text))
         drawing = delta.get("drawing") or {}
         if "captions" in drawing:
-            events.append(Captioned(index, tuple(drawing["captions"])))
+            events.append(CaptionsEvent(index, tuple(drawing["captions"])))
         if "reason" in drawing:
             png = b"".join(base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in delta["images"])
-            events.append(Drawn(index, png, drawing["seed"], drawing["reason"]))
+            events.append(ImageEvent(index, png, drawing["seed"], drawing["reason"]))
         if reason := choice.get("finish_reason"):
-            events.append(Finished(index, "length" if reason == "length" else "stop"))
+            events.append(ChoiceEnd(index, "length" if reason == "length" else "stop"))
     if (usage := data.get("usage")) and not data["choices"]:
         events.append(Usage(usage["prompt_tokens"], usage["completion_tokens"]))
     return events
@@ -196,16 +196,16 @@ def _events(data: dict[str, Any]) -> list[Event]:
 def _without_tags(event: Event, parsers: Sequence[CaptionParser]) -> Iterator[Event]:
     """What is passed on of an event, its text without tags around captions, where choices have parsers for that."""
     match event:
-        case Piece(index, text) if parsers:
+        case TextDelta(index, text) if parsers:
             text = parsers[index].feed(text)
-        case Finished(index) if parsers:
+        case ChoiceEnd(index) if parsers:
             text = parsers[index].close()
         case _:
             yield event
             return
     if text:
-        yield Piece(event.index, text)
-    if isinstance(event, Finished):
+        yield TextDelta(event.index, text)
+    if isinstance(event, ChoiceEnd):
         yield event
 
 

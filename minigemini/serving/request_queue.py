@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from .api_errors import ApiError
 
 
-class Gate:
+class RequestQueue:
     """A bounded queue before a number of slots.
 
     A request holds a place from before its body is read until its answer is sent; the work on it holds a slot from when

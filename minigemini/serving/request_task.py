@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from ..inference import RequestError
 from .api_errors import ApiError
-from .backends import Drawn, Event, Usage
+from .backends import Event, ImageEvent, Usage
 from .middleware import DisconnectError, gone
-from .request_queue import Gate
-from .state import House
+from .request_queue import RequestQueue
+from .state import ServerState
 
 
-class Work:
+class RequestTask:
     """Waits for a slot, answers, and gives the slot back once the model is done, also when nobody reads any more.
 
     Args:
@@ -28,8 +28,10 @@ class Work:
         kept: has it while it runs.
     """
 
-    def __init__(self, gate: Gate, events: Callable[[], AsyncIterator[Event]], kept: "set[Work]") -> None:
-        self._gate, self._events = gate, events
+    def __init__(
+        self, queue: RequestQueue, events: Callable[[], AsyncIterator[Event]], kept: "set[RequestTask]"
+    ) -> None:
+        self._request_queue, self._events = queue, events
         self._queue: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._stopped = False
         self.task = asyncio.create_task(self._run())
@@ -54,7 +56,7 @@ class Work:
 
     async def _run(self) -> None:
         try:
-            async with self._gate.slot():
+            async with self._request_queue.slot():
                 events: Any = self._events()
                 async with aclosing(events):
                     async for event in events:
@@ -65,7 +67,7 @@ class Work:
             self._queue.put_nowait(None)
 
 
-class Worked(Response):
+class TaskResponse(Response):
     """An answer; the work on it begins when it is sent, and ends when the client hangs up.
 
     Args:
@@ -74,39 +76,39 @@ class Worked(Response):
         param: the field that is blamed where what is asked for turns out not to be possible.
     """
 
-    def __init__(self, events: Callable[[], AsyncIterator[Event]], house: House, param: str) -> None:
+    def __init__(self, events: Callable[[], AsyncIterator[Event]], state: ServerState, param: str) -> None:
         super().__init__()
-        self._events, self._house, self._param = events, house, param
+        self._events, self._state, self._param = events, state, param
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = Work(self._house.gate, self._events, self._house.works)
-        watcher = asyncio.create_task(_watch(receive, work))
+        task = RequestTask(self._state.queue, self._events, self._state.tasks)
+        watcher = asyncio.create_task(_watch(receive, task))
         try:
-            await self.tell(work, scope, receive, send)
+            await self.tell(task, scope, receive, send)
         finally:
             watcher.cancel()
-            work.stop()
+            task.stop()
 
-    async def tell(self, work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+    async def tell(self, task: RequestTask, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the events say."""
         raise NotImplementedError
 
-    async def next(self, work: Work) -> Event | None:
+    async def next(self, task: RequestTask) -> Event | None:
         """The next event, counted."""
         try:
-            event = await work.next()
+            event = await task.next()
         except RequestError as error:
             code = "context_length_exceeded" if "context" in str(error) else None
             raise ApiError(400, str(error), code=code, param=self._param) from None
         match event:
             case Usage():
-                self._house.metrics.tokens.labels("read").inc(event.prompt_tokens)
-                self._house.metrics.tokens.labels("written").inc(event.completion_tokens)
-            case Drawn(png=png) if png:
-                self._house.metrics.drawn.inc()
+                self._state.metrics.tokens.labels("read").inc(event.prompt_tokens)
+                self._state.metrics.tokens.labels("written").inc(event.completion_tokens)
+            case ImageEvent(png=png) if png:
+                self._state.metrics.drawn.inc()
         return event
 
 
-async def _watch(receive: Receive, work: Work) -> None:
+async def _watch(receive: Receive, task: RequestTask) -> None:
     await gone(receive)
-    work.stop(DisconnectError())
+    task.stop(DisconnectError())

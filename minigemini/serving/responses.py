@@ -32,7 +32,7 @@ class TokenUsage(BaseModel):
     total_tokens: int
 
 
-class Said(BaseModel):
+class ResponseMessage(BaseModel):
     """One answer."""
 
     role: Literal["assistant"] = "assistant"
@@ -40,23 +40,23 @@ class Said(BaseModel):
     refusal: None = None
 
 
-class PictureAddress(BaseModel):
+class ResponseImageUrl(BaseModel):
     """Where a picture is: in a data URI."""
 
     url: str
 
 
-class PicturePart(BaseModel):
+class ResponseImagePart(BaseModel):
     """A picture, in the form in which one is sent."""
 
     type: Literal["image_url"] = "image_url"
-    image_url: PictureAddress
+    image_url: ResponseImageUrl
 
 
-class Illustrated(Said):
+class MessageWithImages(ResponseMessage):
     """One answer to a request for a picture."""
 
-    images: list[PicturePart]
+    images: list[ResponseImagePart]
     drawing: DrawingNote
 
 
@@ -64,7 +64,7 @@ class Choice(BaseModel):
     """One of `n` answers."""
 
     index: int
-    message: Illustrated | Said
+    message: MessageWithImages | ResponseMessage
     finish_reason: Reason
     logprobs: None = None
 
@@ -100,7 +100,7 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-class DrawnPicture(BaseModel):
+class ImageData(BaseModel):
     """A PNG in base64."""
 
     b64_json: str
@@ -110,7 +110,7 @@ class ImageResponse(BaseModel):
     """Pictures that were drawn."""
 
     created: int
-    data: list[DrawnPicture]
+    data: list[ImageData]
 
 
 class Health(BaseModel):

@@ -17,7 +17,7 @@ from .app import build_app
 from .connections import ACCEPTED_AT_ONCE, Connection, Connections
 from .logs import log_loop_error, log_requests
 from .server_settings import ServerSettings, bare_host
-from .state import House
+from .state import ServerState
 
 LISTEN_QUEUE = 2048
 """Connections that the kernel holds until they are accepted; it may hold fewer."""
@@ -43,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def make_server(house: House, sock: socket.socket, tell: Callable[[str], None]) -> uvicorn.Server:
+def make_server(state: ServerState, sock: socket.socket, tell: Callable[[str], None]) -> uvicorn.Server:
     """A server, ready to run.
 
     Args:
@@ -51,13 +51,13 @@ def make_server(house: House, sock: socket.socket, tell: Callable[[str], None]) 
         sock: of `listen`.
         tell: gets the line that says where, once requests are answered.
     """
-    return _Server(house, sock, tell)
+    return _Server(state, sock, tell)
 
 
-def serve(house: House, sock: socket.socket, tell: Callable[[str], None]) -> None:
+def serve(state: ServerState, sock: socket.socket, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, and log each request in a line; see `make_server`."""
     log_requests()
-    make_server(house, sock, tell).run(sockets=[sock])
+    make_server(state, sock, tell).run(sockets=[sock])
 
 
 class BoundedServer(uvicorn.Server):
@@ -110,9 +110,9 @@ class BoundedServer(uvicorn.Server):
 class _Server(BoundedServer):
     """The API's: finishes what it has accepted, within bounds."""
 
-    def __init__(self, house: House, sock: socket.socket, tell: Callable[[str], None]) -> None:
-        super().__init__(build_app(house), house.settings, sock, tell)
-        self._house, self._hurries = house, False
+    def __init__(self, state: ServerState, sock: socket.socket, tell: Callable[[str], None]) -> None:
+        super().__init__(build_app(state), state.settings, sock, tell)
+        self._state, self._hurries = state, False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(self._end_answers())
@@ -130,12 +130,12 @@ class _Server(BoundedServer):
 
     async def _end_answers(self) -> None:
         """Once the time for draining is over, have every answer say that it ends here, so that no client waits on."""
-        end = asyncio.get_running_loop().time() + self._house.settings.drain_seconds
+        end = asyncio.get_running_loop().time() + self._state.settings.drain_seconds
         while asyncio.get_running_loop().time() < end and not self._hurries:
             await asyncio.sleep(0.1)
         while True:  # what was still being read becomes work only now
-            for work in tuple(self._house.works):
-                work.stop(shutting_down())
+            for task in tuple(self._state.tasks):
+                task.stop(shutting_down())
             await asyncio.sleep(0.1)
 
 

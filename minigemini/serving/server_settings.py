@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..images.safe_images import PictureLimits
+from ..images.safe_images import ImageLimits
 from ..io.errors import RequestError
 from .hosts import is_loopback, parse_authority
 
@@ -28,8 +28,8 @@ class ServerSettings:
     """Time to send a body in."""
     max_text_chars: int = 200_000
     """Text of all messages together."""
-    pictures: PictureLimits = field(default_factory=lambda: PictureLimits(max_bytes=20 * 2**20, max_pixels=40_000_000))
-    max_pictures: int = 8
+    images: ImageLimits = field(default_factory=lambda: ImageLimits(max_bytes=20 * 2**20, max_pixels=40_000_000))
+    max_images: int = 8
     """Per request."""
     max_total_pixels: int = 80_000_000
     """Decoded pixels of all pictures of a request."""
@@ -71,7 +71,7 @@ class ServerSettings:
                 )
         counts = (
             "max_body_bytes",
-            "max_pictures",
+            "max_images",
             "max_total_pixels",
             "max_drawn_pixels",
             "max_new_tokens",

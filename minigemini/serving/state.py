@@ -4,29 +4,29 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .backends import Backend, Painter, Reader
-from .chat_pipeline import Studio
+from .backends import Backend, ImageBackend, OcrEngine
+from .chat_pipeline import ChatPipeline
 from .metrics import Metrics
-from .request_queue import Gate
+from .request_queue import RequestQueue
 from .server_settings import ServerSettings
 
 if TYPE_CHECKING:
-    from .request_task import Work
+    from .request_task import RequestTask
 
 
 @dataclass
-class House:
+class ServerState:
     """A server's parts; the studio is made of them, the gate and the figures from the settings."""
 
     settings: ServerSettings
     backend: Backend
-    painter: Painter | None = None
-    reader: Reader | None = None
+    image_generator: ImageBackend | None = None
+    reader: OcrEngine | None = None
     created: int = field(default_factory=lambda: int(time.time()))
-    works: "set[Work]" = field(default_factory=set)
+    tasks: "set[RequestTask]" = field(default_factory=set)
     """What is being worked on."""
 
     def __post_init__(self) -> None:
-        self.studio = Studio(self.backend, self.painter, self.reader)
-        self.gate = Gate(self.settings.concurrency, self.settings.queue, self.settings.max_waiting_bytes)
-        self.metrics = Metrics(self.gate)
+        self.pipeline = ChatPipeline(self.backend, self.image_generator, self.reader)
+        self.queue = RequestQueue(self.settings.concurrency, self.settings.queue, self.settings.max_waiting_bytes)
+        self.metrics = Metrics(self.queue)

@@ -15,7 +15,7 @@ class StoppedError(Exception):
     """Whoever wanted the result has gone."""
 
 
-class Aside:
+class WorkerThread:
     """A thread of its own, for what must not run twice at the same time.
 
     Args:
@@ -25,7 +25,7 @@ class Aside:
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"minigemini-{name}")
 
-    async def do(self, work: Callable[[Check], T]) -> T:
+    async def do(self, task: Callable[[Check], T]) -> T:
         """Do it when its turn comes. A cancellation passes through only when the thread is done with it.
 
         Args:
@@ -37,7 +37,7 @@ class Aside:
             if stopped.is_set():
                 raise StoppedError
 
-        future = self._thread.submit(work, check)
+        future = self._thread.submit(task, check)
         result = asyncio.wrap_future(future)
         try:
             return await asyncio.shield(result)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..data.bad_samples import FaultLog
+from ..data.bad_samples import BadSampleLog
 from ..data.encoding import SampleEncoder
 from ..data.loader import Loader
 from ..data.mixture import GlobalBatches, Mixture, Part
@@ -17,11 +17,11 @@ from ..modeling import MiniGeminiProcessor
 from .recipe import DataPart, Recipe
 from .settings import RecipeError
 
-DRAWN_PREFIX = "drawn:"
+SYNTHETIC_PREFIX = "drawn:"
 
 
 @dataclass(frozen=True)
-class Passes:
+class MicroBatchCollator:
     """A device's share of a global batch as `count` batches of about equally many samples, for as many passes."""
 
     collator: Callable[[Sequence[Any]], Batch]
@@ -33,7 +33,7 @@ class Passes:
         return [self.collator(samples[start:end]) for start, end in pairwise(ends)]
 
 
-class Stream:
+class MicroBatchStream:
     """The passes of all steps one behind the other, without end. How far it has come is the loader's to say."""
 
     def __init__(self, loader: Loader | SeedLoader) -> None:
@@ -45,9 +45,9 @@ class Stream:
                 yield from passes  # type: ignore[misc]  # a loader gives what its collator does, here `Passes`
 
 
-def is_drawn(part: DataPart) -> bool:
+def is_synthetic(part: DataPart) -> bool:
     """Whether samples are drawn, and in no file."""
-    return part.file.startswith(DRAWN_PREFIX)
+    return part.file.startswith(SYNTHETIC_PREFIX)
 
 
 def open_part(part: DataPart) -> Reader:
@@ -56,10 +56,10 @@ def open_part(part: DataPart) -> Reader:
     Raises:
         RecipeError: It is not there, or not a source of samples.
     """
-    if is_drawn(part):
-        from minigemini_models.samples.dataset import DrawnReader  # brings the world with it
+    if is_synthetic(part):
+        from minigemini_models.samples.dataset import SyntheticReader  # brings the world with it
 
-        return DrawnReader.open(part.file)
+        return SyntheticReader.open(part.file)
     try:
         reader = open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:
@@ -86,9 +86,9 @@ def open_mixture(recipe: Recipe) -> Mixture:
         raise RecipeError(f"{recipe.name}: data: {error}") from None
 
 
-def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_picture: int) -> GlobalBatches:
+def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_image: int) -> GlobalBatches:
     """The order of samples, by modality, and by length where rows are padded."""
-    return GlobalBatches(mixture, recipe.global_batch, tokens_per_picture, by_length=recipe.batching == "grouped")
+    return GlobalBatches(mixture, recipe.global_batch, tokens_per_image, by_length=recipe.batching == "grouped")
 
 
 def encoder_of(recipe: Recipe, processor: MiniGeminiProcessor) -> SampleEncoder:
@@ -103,7 +103,7 @@ def make_loader(
     recipe: Recipe,
     batches: GlobalBatches,
     processor: MiniGeminiProcessor,
-    faults: Path,
+    issues: Path,
     *,
     rank: int = 0,
     world_size: int = 1,
@@ -114,12 +114,12 @@ def make_loader(
     pad = processor.tokenizer.eos_token_id if pad is None else pad
     packed = recipe.batching == "packed"
     collator = PackedCollator(recipe.row_length or recipe.max_length, pad) if packed else PaddedCollator(pad)
-    passes: Any = Passes(collator, recipe.accumulation(world_size))
+    passes: Any = MicroBatchCollator(collator, recipe.accumulation(world_size))
     return Loader(
         batches,
         encoder_of(recipe, processor),
         passes,
-        FaultLog(faults, recipe.max_faulty_share),
+        BadSampleLog(issues, recipe.max_bad_sample_ratio),
         rank=rank,
         world_size=world_size,
         workers=recipe.workers,

@@ -7,21 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..io.adapters import Source, find_source
-from ..io.connector import SMALL_PARTS
+from ..io.adapters import ModelSource, find_model_source
+from ..io.connector import CONNECTOR_PARTS
 from ..io.errors import CheckpointError, RequestError
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import Placement
 from ..modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from ..modeling.chat_templates import CHAT_TEMPLATES
 from . import trainable
-from .feature_cache import keep_features
-from .published_recipes import how_to_make
+from .feature_cache import cache_features
+from .published_recipes import how_to_obtain
 from .recipe import Recipe
 from .settings import RecipeError
 
 
-class Lesson(nn.Module):
+class TrainModule(nn.Module):
     """A model as training sees it: a batch in, its loss out. The head runs only where labels are."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -44,11 +44,11 @@ class Lesson(nn.Module):
 
 
 def _sees(name: str) -> bool:
-    return any(f".{part}." in f".{name}" for part in (*SMALL_PARTS, "vision_tower", "high_res_vision_tower"))
+    return any(f".{part}." in f".{name}" for part in (*CONNECTOR_PARTS, "vision_tower", "high_res_vision_tower"))
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltModel:
     """What a recipe trains.
 
     Attributes:
@@ -60,7 +60,7 @@ class Built:
         stored: dtype in which the base is stored, and the result will be.
     """
 
-    lesson: Lesson
+    module: TrainModule
     model: MiniGeminiForConditionalGeneration
     processor: MiniGeminiProcessor
     base: str
@@ -68,16 +68,16 @@ class Built:
     stored: torch.dtype
 
 
-def find_base(recipe: Recipe) -> Source:
+def find_base(recipe: Recipe) -> ModelSource:
     """The checkpoint that a recipe starts from.
 
     Raises:
         RecipeError: It is not there, or a damaged one, or one that the recipe cannot start from.
     """
     try:
-        source = find_source(recipe.base)
+        source = find_model_source(recipe.base)
     except (CheckpointError, RequestError) as error:
-        command = None if Path(recipe.base).exists() else how_to_make(recipe.base)
+        command = None if Path(recipe.base).exists() else how_to_obtain(recipe.base)
         hint = f"; make it with `{command}`, or give base=" if command else ""
         raise RecipeError(f"{recipe.name}: base {error}{hint}") from None
     if source.adapter is not None and source.adapter.lora is not None:
@@ -89,14 +89,14 @@ def find_base(recipe: Recipe) -> Source:
 
 def configure(recipe: Recipe, config: MiniGeminiConfig) -> MiniGeminiConfig:
     """The base's config with the recipe's geometry: as many high-resolution pixels per tile, one tile or 2 x 2."""
-    if recipe.geometry != "base":
-        per_tile, config.grid_size = config.high_res_size // config.grid_size, 2 if recipe.geometry == "hd" else 1
-        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.geometry == "hd"
+    if recipe.tiling != "base":
+        per_tile, config.grid_size = config.high_res_size // config.grid_size, 2 if recipe.tiling == "hd" else 1
+        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.tiling == "hd"
         config.check()
     return config
 
 
-def build(recipe: Recipe, device: torch.device) -> Built:
+def build(recipe: Recipe, device: torch.device) -> BuiltModel:
     """Load the base on the CPU, or in 4 bits on `device`, and prepare it for the recipe's stage.
 
     Raises:
@@ -113,9 +113,9 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     # Stored bfloat16 loads as it is, at half the memory; what trains becomes float32 without loss.
     kinds = {tensor.dtype for tensor in source.checkpoint.tensors.values()}
     dtype = torch.bfloat16 if kinds == {"BF16"} else torch.float32
-    quantised = recipe.adapter == "qlora"
+    quantized = recipe.adapter == "qlora"
     compute = trainable.frozen_dtype(recipe.precision, device)
-    placement = Placement(device, compute, "4bit") if quantised else Placement(torch.device("cpu"), dtype)
+    placement = Placement(device, compute, "4bit") if quantized else Placement(torch.device("cpu"), dtype)
     model = load_model(source.folder, config, placement)
     parts = trainable.declared(recipe, config)
     # PEFT trains copies of mining and projector: these are float32 already, and so is what stage 1 left of them.
@@ -123,9 +123,9 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     trainable.set_dtypes(model, trainable.declared(plain, config), compute)
     if source.adapter is not None:
         source.adapter.merge_into(model)
-    trainable.hold_encoders(model)
+    trainable.freeze_encoders(model)
     if recipe.features is not None:
-        keep_features(model, Path(recipe.features), recipe.features_gb)
+        cache_features(model, Path(recipe.features), recipe.features_gb)
     if recipe.gradient_checkpointing:
         recompute(model.model.language_model)
     trained: nn.Module = model
@@ -134,7 +134,7 @@ def build(recipe: Recipe, device: torch.device) -> Built:
     trainable.apply(trained, parts)
     counts = trainable.check(trained, parts)
     named = (source.adapter.base if source.adapter is not None else None) or recipe.base
-    return Built(Lesson(trained), model, processor, named, counts, dtype)
+    return BuiltModel(TrainModule(trained), model, processor, named, counts, dtype)
 
 
 def recompute(language_model: Any) -> None:
@@ -160,7 +160,7 @@ def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> 
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
         target_modules=rf"model\.language_model\.layers\..*\.({'|'.join(ends)})",
-        modules_to_save=[part for part in SMALL_PARTS if getattr(model.model, part) is not None],
+        modules_to_save=[part for part in CONNECTOR_PARTS if getattr(model.model, part) is not None],
     )
     # With a picture the first layer's inputs need gradients, for mining; with text alone they would not, and a rank
     # under FSDP2 would then reduce gradients in another order than those beside it.

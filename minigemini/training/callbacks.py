@@ -10,35 +10,37 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from .settings import RecipeError, Settings
+from .settings import RecipeError, RunSettings
 
 LOG = "log.jsonl"
-_OF_THE_OPTIMISER = frozenset({"loss", "grad_norm", "learning_rate", "epoch", "step"})
+_OPTIMIZER_FIGURES = frozenset({"loss", "grad_norm", "learning_rate", "epoch", "step"})
 
 
 def curves_of(log: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[int, float]]]:
     """Steps and values by name, of a run's log: the loss, then what its lesson shows beside it."""
     steps = [entry for entry in log if "loss" in entry]
-    names = ["loss", *(name for name in (steps[0] if steps else {}) if name not in _OF_THE_OPTIMISER)]
+    names = ["loss", *(name for name in (steps[0] if steps else {}) if name not in _OPTIMIZER_FIGURES)]
     return {name: [(int(entry["step"]), entry[name]) for entry in steps] for name in names}
 
 
-def watchers(recipe: Settings) -> list[str]:
+def report_to(recipe: RunSettings) -> list[str]:
     """Transformers' names of where curves are shown.
 
     Raises:
         RecipeError: It is not installed.
     """
-    if recipe.watch == "auto":
+    if recipe.report_to == "auto":
         return ["tensorboard"] if find_spec("tensorboard") else []
-    if recipe.watch == "none":
+    if recipe.report_to == "none":
         return []
-    if find_spec(recipe.watch) is None:
-        raise RecipeError(f"{recipe.name}: watch={recipe.watch} is not installed: pip install {recipe.watch}")
-    return [recipe.watch]
+    if find_spec(recipe.report_to) is None:
+        raise RecipeError(
+            f"{recipe.name}: report_to={recipe.report_to} is not installed: pip install {recipe.report_to}"
+        )
+    return [recipe.report_to]
 
 
-class Log(TrainerCallback):
+class LogCallback(TrainerCallback):
     """A line of JSON per step. A run that goes on begins it anew from its checkpoint: no step is in it twice."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,10 +57,10 @@ class Log(TrainerCallback):
                 log.write(json.dumps(state.log_history[-1]) + "\n")
 
 
-class Bar(TrainerCallback):
+class ProgressCallback(TrainerCallback):
     """A progress bar: steps, time left, loss, samples per second."""
 
-    def __init__(self, recipe: Settings) -> None:
+    def __init__(self, recipe: RunSettings) -> None:
         self.recipe = recipe
         self.bar: tqdm | None = None
 

@@ -5,14 +5,23 @@ import shutil
 from pathlib import Path
 
 from ..io.atomic_write import flush
-from ..io.hashes import SUMS, DamagedError, check_sums, files_of, read_sums, write_sums
+from ..io.hashes import SUMS, DamagedFileError, check_sums, files_of, read_sums, write_sums
 
-__all__ = ["DamagedError", "check", "checkpoints", "keep_newest", "newest_whole", "seal", "step_of", "sweep"]
+__all__ = [
+    "DamagedFileError",
+    "checkpoints",
+    "finalize",
+    "keep_newest",
+    "newest_complete",
+    "step_of",
+    "sweep",
+    "verify",
+]
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def seal(aside: Path, final: Path) -> None:
+def finalize(aside: Path, final: Path) -> None:
     """Make a finished folder the checkpoint `final`, beside which it lies.
 
     Raises:
@@ -27,7 +36,7 @@ def seal(aside: Path, final: Path) -> None:
     flush(final.parent)
 
 
-def check(checkpoint: Path) -> None:
+def verify(checkpoint: Path) -> None:
     """Compare a checkpoint with its list of hashes.
 
     Raises:
@@ -35,9 +44,9 @@ def check(checkpoint: Path) -> None:
     """
     sums = read_sums(checkpoint)
     if sums is None:
-        raise DamagedError(f"{checkpoint}: {SUMS} is missing")
+        raise DamagedFileError(f"{checkpoint}: {SUMS} is missing")
     if unlisted := sorted(set(files_of(checkpoint)) - sums.keys()):
-        raise DamagedError(f"{checkpoint}: {SUMS} does not list {unlisted[0]}")
+        raise DamagedFileError(f"{checkpoint}: {SUMS} does not list {unlisted[0]}")
     check_sums(checkpoint, sums)
 
 
@@ -54,7 +63,7 @@ def step_of(checkpoint: Path) -> int:
     return int(match[1])
 
 
-def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
+def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint that is whole, and what is wrong with those after it.
 
     Raises:
@@ -63,13 +72,13 @@ def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
     wrong = []
     for checkpoint in checkpoints(folder):
         try:
-            check(checkpoint)
-        except DamagedError as error:
+            verify(checkpoint)
+        except DamagedFileError as error:
             wrong.append(str(error))
             continue
         return checkpoint, wrong
     if wrong:
-        raise DamagedError(f"no checkpoint is whole ({'; '.join(wrong)}); remove them to begin anew")
+        raise DamagedFileError(f"no checkpoint is whole ({'; '.join(wrong)}); remove them to begin anew")
     return None, []
 
 

@@ -25,7 +25,7 @@ HEADER_BYTES = 512
 Encode = Callable[[Tensor], list[Tensor]]
 
 
-def keep_features(model: MiniGeminiForConditionalGeneration, folder: Path, limit_gb: float) -> None:
+def cache_features(model: MiniGeminiForConditionalGeneration, folder: Path, limit_gb: float) -> None:
     """Have a model look up in `folder` what its encoders make of a picture, and keep there what is not yet.
 
     Args:

@@ -12,8 +12,8 @@ LINE = (40, 90, 190)
 
 def draw_curve(path: Path, steps: Sequence[int], values: Sequence[float], title: str) -> None:
     """Draw values over steps: each one pale, their running mean over a fiftieth of the run in full colour."""
-    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13 * SCALE)
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * SCALE)
     low, high = min(values), max(values)
     first, last = steps[0], max(steps[-1], steps[0] + 1)
     span = (high - low) or 1.0
@@ -35,7 +35,7 @@ def draw_curve(path: Path, steps: Sequence[int], values: Sequence[float], title:
     draw.text((MARGIN * SCALE, 12 * SCALE), title, fill=INK, font=font)
     window = max(1, len(values) // 50)
     means = [sum(values[max(0, n - window + 1) : n + 1]) / min(n + 1, window) for n in range(len(values))]
-    for shown, colour, width in ((values, PALE, SCALE), (means, LINE, 2 * SCALE)):
+    for shown, color, width in ((values, PALE, SCALE), (means, LINE, 2 * SCALE)):
         points = [at(step, value) for step, value in zip(steps, shown, strict=True)]
-        draw.line(points if len(points) > 1 else points * 2, fill=colour, width=width)
-    picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(path)
+        draw.line(points if len(points) > 1 else points * 2, fill=color, width=width)
+    image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(path)

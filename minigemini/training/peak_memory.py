@@ -20,7 +20,7 @@ def peak_bytes(device: torch.device) -> int | None:
         return None
 
 
-def begin_count(device: torch.device) -> None:
+def reset_peak(device: torch.device) -> None:
     """Forget what was held before, where that can be forgotten."""
     if device.type == "cpu":
         forget_peak()

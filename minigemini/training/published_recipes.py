@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from minigemini_models.nano.nano_recipes import ROOT, nano_recipes
 
 from .recipe import STAGE_1_FILE, DataPart, Recipe
-from .settings import RecipeError, Settings
+from .settings import RecipeError, RunSettings
 
 CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
 """558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
@@ -24,7 +24,7 @@ class Figures:
     """What differs between the published models."""
 
     instruct_rate: float = 2e-5
-    small_parts_rate: float = 1.0
+    connector_lr_multiplier: float = 1.0
     """In stage 2; the scripts' `lr_multi`."""
     align_format: str | None = "plain"
     """None: the scripts train stage 1 in the model's own chat format."""
@@ -36,8 +36,8 @@ FIGURES = {
     "7B": Figures(),
     "8B": Figures(),
     "13B": Figures(),
-    "8x7B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
-    "34B": Figures(instruct_rate=1e-5, small_parts_rate=2.0),
+    "8x7B": Figures(instruct_rate=1e-5, connector_lr_multiplier=2.0),
+    "34B": Figures(instruct_rate=1e-5, connector_lr_multiplier=2.0),
 }
 
 
@@ -55,7 +55,7 @@ def align(size: str) -> Recipe:
         global_batch=256,
         micro_batch=16,
         max_length=2048,
-        checkpoint_every=500,
+        save_steps=500,
     )
 
 
@@ -71,7 +71,7 @@ def instruct(size: str) -> Recipe:
         chat_format=None,
         crop=False,
         learning_rate=figures.instruct_rate,
-        small_parts_rate=figures.small_parts_rate,
+        connector_lr_multiplier=figures.connector_lr_multiplier,
         global_batch=128,
         micro_batch=8,
     )
@@ -79,7 +79,7 @@ def instruct(size: str) -> Recipe:
 
 def instruct_hd(size: str) -> Recipe:
     """Stage 2 of an HD model: from the normal model's stage 1, with 2 x 2 tiles and the whole picture."""
-    return replace(instruct(size), name=f"MGM-{size}-HD-instruct", geometry="hd", max_length=4096, micro_batch=4)
+    return replace(instruct(size), name=f"MGM-{size}-HD-instruct", tiling="hd", max_length=4096, micro_batch=4)
 
 
 def lora(recipe: Recipe) -> Recipe:
@@ -91,10 +91,10 @@ def lora(recipe: Recipe) -> Recipe:
         recipe,
         name=f"{recipe.name}-lora",
         base=f"models/{recipe.name.removesuffix('-instruct')}-aligned",
-        geometry="base",
+        tiling="base",
         adapter="lora",
         learning_rate=2e-4,
-        small_parts_rate=0.1,
+        connector_lr_multiplier=0.1,
     )
 
 
@@ -112,16 +112,16 @@ def _published() -> dict[str, Recipe]:
 
 
 PUBLISHED_RECIPES = _published()
-RECIPES: dict[str, Settings] = PUBLISHED_RECIPES | nano_recipes()
+RECIPES: dict[str, RunSettings] = PUBLISHED_RECIPES | nano_recipes()
 """Every recipe by its name."""
 
 
-def usual_folder(name: str) -> Path:
+def default_folder(name: str) -> Path:
     """Where a run of this recipe keeps its work unless told otherwise."""
     return Path(ROOT if name in nano_recipes() else "runs") / name
 
 
-def find_recipe(name: str) -> Settings:
+def find_recipe(name: str) -> RunSettings:
     """The recipe of a name.
 
     Raises:
@@ -136,7 +136,7 @@ def find_recipe(name: str) -> Settings:
     return RECIPES[name]
 
 
-def how_to_make(base: str) -> str | None:
+def how_to_obtain(base: str) -> str | None:
     """The command that makes what a recipe starts from; None for what no recipe does."""
     from ..conversion.published_models import ENCODERS, LANGUAGE_MODELS
 

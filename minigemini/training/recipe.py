@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from ..modeling.chat_templates import CHAT_TEMPLATES
-from .settings import RecipeError, Settings, parse_number
+from .settings import RecipeError, RunSettings, parse_number
 
 STAGE_1_FILE = "stage1.safetensors"
 """What stage 1 leaves in its folder."""
@@ -42,7 +42,7 @@ class DataPart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(Settings):
+class Recipe(RunSettings):
     """One stage of training.
 
     Attributes:
@@ -70,13 +70,13 @@ class Recipe(Settings):
         row_length: most tokens of a packed row; None is `max_length`.
         gradient_checkpointing: recompute the language model's activations instead of keeping them.
         scaled_decoding: decode JPEGs of twice the high-resolution picture and more to a half or less, which is faster.
-        max_faulty_share: of the samples that may be broken before the run stops.
+        max_bad_sample_ratio: of the samples that may be broken before the run stops.
     """
 
     stage: Literal["align", "instruct"]
     base: str
     data: tuple[DataPart, ...]
-    geometry: Literal["base", "normal", "hd"] = "base"
+    tiling: Literal["base", "normal", "hd"] = "base"
     chat_format: str | None = None
     crop: bool = False
     adapter: Literal["none", "lora", "qlora"] = "none"
@@ -93,15 +93,15 @@ class Recipe(Settings):
     row_length: int | None = None
     gradient_checkpointing: bool = True
     scaled_decoding: bool = False
-    max_faulty_share: float = 0.01
+    max_bad_sample_ratio: float = 0.01
 
     ABOVE_ZERO: ClassVar = (
-        *Settings.ABOVE_ZERO,
+        *RunSettings.ABOVE_ZERO,
         *("epochs", "steps", "max_length", "row_length", "lora_rank", "lora_alpha", "features_gb"),
     )
-    SHARES: ClassVar = (*Settings.SHARES, "max_faulty_share", "lora_dropout")
+    SHARES: ClassVar = (*RunSettings.SHARES, "max_bad_sample_ratio", "lora_dropout")
     # What a step's loss is divided by does not depend on the passes it is cut into, but for rounding.
-    FREE: ClassVar = Settings.FREE | {"features_gb", "max_faulty_share", "micro_batch"}
+    FREE: ClassVar = RunSettings.FREE | {"features_gb", "max_bad_sample_ratio", "micro_batch"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,9 +124,9 @@ class Recipe(Settings):
             raise RecipeError(f"{self.name}: tuned encoders are saved in a whole checkpoint; use instruct, no adapter")
         if self.tune_encoders and self.features is not None:
             raise RecipeError(f"{self.name}: tuned encoders give other features at each step; leave features out")
-        if self.geometry != "base" and (self.adapter != "none" or self.stage == "align"):
+        if self.tiling != "base" and (self.adapter != "none" or self.stage == "align"):
             raise RecipeError(
-                f"{self.name}: geometry {self.geometry} differs from the base's, beside which the result is loaded; "
+                f"{self.name}: geometry {self.tiling} differs from the base's, beside which the result is loaded; "
                 "assemble a base of that geometry"
             )
 
@@ -169,7 +169,7 @@ in `CHECKPOINT`, `painter` a pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretraining(Settings):
+class Pretraining(RunSettings):
     """A step before the stages, for a model that is trained from nothing on the drawn world.
 
     Sample i is drawn from seed i. What it learns from is dense labels, and linear heads that are thrown away; of
@@ -180,7 +180,7 @@ class Pretraining(Settings):
             `mining` teaches mining and the projector to hand on what both frozen encoders see;
             `painter` trains the embedded painter.
         steps: optimiser steps.
-        begin_with: a checkpoint, or for `painter` a painter, named as anywhere; its parts go on learning, in place of
+        init_from: a checkpoint, or for `painter` a painter, named as anywhere; its parts go on learning, in place of
             random ones.
         world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
         low_res_width, low_res_layers: of the ViT.
@@ -193,7 +193,7 @@ class Pretraining(Settings):
 
     task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
     steps: int
-    begin_with: str | None = None
+    init_from: str | None = None
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
     low_res_layers: int = 6
@@ -206,7 +206,7 @@ class Pretraining(Settings):
     language: str | None = None
 
     ABOVE_ZERO: ClassVar = (
-        *Settings.ABOVE_ZERO,
+        *RunSettings.ABOVE_ZERO,
         *("steps", "low_res_width", "low_res_layers", "high_res_width", "high_res_size", "text_width", "text_layers"),
     )
 
@@ -217,5 +217,5 @@ class Pretraining(Settings):
 
     def summary(self) -> str:
         """One line for a list of recipes."""
-        start = self.begin_with or "nothing"
+        start = self.init_from or "nothing"
         return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from {start}"

@@ -12,17 +12,17 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..io.atomic_write import is_full_disk, written_aside
+from ..io.atomic_write import atomic_write, is_full_disk
 from ..io.errors import one_line
 from ..io.folder_lock import folder_lock
-from .batches import Stream
-from .callbacks import Bar, Log, watchers
+from .batches import MicroBatchStream
+from .callbacks import LogCallback, ProgressCallback, report_to
 from .checkpointing import step_of
 from .peak_memory import peak_bytes
-from .run_outputs import result_path, whole_weights
+from .run_outputs import full_weights, result_path
 from .run_report import write_report
-from .run_setup import Prepared, prepare
-from .settings import RecipeError, Settings
+from .run_setup import RunSetup, prepare
+from .settings import RecipeError, RunSettings
 from .trainer import StageTrainer
 from .trainer_arguments import arguments
 from .yaml_recipes import SAVED as RECIPE
@@ -30,7 +30,7 @@ from .yaml_recipes import SAVED as RECIPE
 FIGURES = "figures.json"
 
 
-def train(recipe: Settings, folder: Path) -> Path:
+def train(recipe: RunSettings, folder: Path) -> Path:
     """Run a recipe in a folder; gives what it leaves: a file of some parts, an adapter's folder or a checkpoint's.
 
     Args:
@@ -49,7 +49,7 @@ def train(recipe: Settings, folder: Path) -> Path:
         return _train(recipe, folder, state)
 
 
-def _train(recipe: Settings, folder: Path, state: Any) -> Path:
+def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
     began = time.monotonic()
     if state.is_main_process:
         _claim(recipe, folder)
@@ -57,9 +57,15 @@ def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     prepared = prepare(recipe, folder, state)
     steps, world_size = prepared.steps, state.num_processes
     path = result_path(recipe, folder)
-    args = arguments(recipe, folder, steps, world_size, watchers(recipe), use_cpu=state.device.type == "cpu")
-    trainer = StageTrainer(prepared.lesson, Stream(prepared.loader), recipe, args, [Log(folder), Bar(recipe)])
-    trainer.check_optimiser(sum(prepared.trained.values()))
+    args = arguments(recipe, folder, steps, world_size, report_to(recipe), use_cpu=state.device.type == "cpu")
+    trainer = StageTrainer(
+        prepared.module,
+        MicroBatchStream(prepared.loader),
+        recipe,
+        args,
+        [LogCallback(folder), ProgressCallback(recipe)],
+    )
+    trainer.check_optimizer(sum(prepared.trained.values()))
     checkpoint = trainer.resume()
     done = 0 if checkpoint is None else step_of(checkpoint)
     seconds = 0.0
@@ -75,7 +81,7 @@ def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
     peak = peak_bytes(state.device)
-    weights = whole_weights(trainer, prepared.lesson)
+    weights = full_weights(trainer, prepared.module)
     if state.is_main_process:
         _save(prepared, weights, path)
         taken = trainer.state.global_step - done
@@ -98,7 +104,7 @@ def _train(recipe: Settings, folder: Path, state: Any) -> Path:
     return path
 
 
-def _save(prepared: Prepared, weights: Mapping[str, Tensor], path: Path) -> None:
+def _save(prepared: RunSetup, weights: Mapping[str, Tensor], path: Path) -> None:
     """Write what a run leaves.
 
     Raises:
@@ -135,18 +141,18 @@ def processes() -> Any:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
-def _claim(recipe: Settings, folder: Path) -> None:
+def _claim(recipe: RunSettings, folder: Path) -> None:
     """Write the recipe into a folder, or hold it to the one that is there.
 
     Raises:
         RecipeError: Another recipe's run is there.
     """
-    hold(recipe, folder)
-    with written_aside(folder / RECIPE) as aside:
+    check_same_recipe(recipe, folder)
+    with atomic_write(folder / RECIPE) as aside:
         aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
 
 
-def hold(recipe: Settings, folder: Path) -> None:
+def check_same_recipe(recipe: RunSettings, folder: Path) -> None:
     """Compare a recipe with that of the run in a folder, if there is one.
 
     Raises:

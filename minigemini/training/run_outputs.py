@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from ..io.atomic_write import written_aside
-from ..io.connector import save_small_parts
+from ..io.atomic_write import atomic_write
+from ..io.connector import save_connector
 from ..io.hashes import write_sums
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .build_model import Built
+from .build_model import BuiltModel
 from .recipe import ADAPTER, CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, Pretraining, Recipe
-from .settings import Settings
+from .settings import RunSettings
 from .trainer import StageTrainer
 
 
-def result_path(recipe: Settings, folder: Path) -> Path:
+def result_path(recipe: RunSettings, folder: Path) -> Path:
     """Where the result of a run lies: a file of some parts, an adapter's folder, or a checkpoint's."""
     if isinstance(recipe, Pretraining):
         return folder / PRETRAINED_FILE.get(recipe.task, CHECKPOINT)
@@ -30,7 +30,7 @@ def result_path(recipe: Settings, folder: Path) -> Path:
     return folder / (CHECKPOINT if recipe.adapter == "none" else ADAPTER)
 
 
-def whole_weights(trainer: StageTrainer, lesson: nn.Module) -> dict[str, Tensor]:
+def full_weights(trainer: StageTrainer, module: nn.Module) -> dict[str, Tensor]:
     """All parameters by their names in the lesson; ranks that hold shards gather them, so call it on all."""
     if trainer.is_deepspeed_enabled:
         return trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -41,10 +41,10 @@ def whole_weights(trainer: StageTrainer, lesson: nn.Module) -> dict[str, Tensor]
             name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to("cpu", copy=True)
             for name, tensor in sharded
         }
-    return dict(lesson.named_parameters())
+    return dict(module.named_parameters())
 
 
-def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], path: Path) -> None:
+def save(recipe: Recipe, built: BuiltModel, weights: Mapping[str, Tensor], path: Path) -> None:
     """Write what a stage leaves, whole or not at all; one that is there is replaced.
 
     Args:
@@ -58,15 +58,15 @@ def save(recipe: Recipe, built: Built, weights: Mapping[str, Tensor], path: Path
     """
     weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
     if recipe.stage == "align":
-        save_small_parts(_holding(weights, built.model), path, base=built.base)
+        save_connector(_holding(weights, built.model), path, base=built.base)
     elif recipe.adapter == "none":
         save_checkpoint(weights, built.model, built.processor, built.stored, path)
     else:
-        adapted: Any = built.lesson.model
+        adapted: Any = built.module.model
         (settings,) = adapted.peft_config.values()
         settings.base_model_name_or_path = built.base
         shutil.rmtree(path, ignore_errors=True)
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             adapted.save_pretrained(aside, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()})
             write_sums(aside)
 
@@ -86,7 +86,7 @@ def save_checkpoint(
     model: Any = _holding({name: tensor.detach().to("cpu", dtype) for name, tensor in weights.items()}, like)
     model.config.dtype = dtype
     shutil.rmtree(path, ignore_errors=True)
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         model.save_pretrained(aside)
         processor.save_pretrained(aside)
         write_sums(aside)

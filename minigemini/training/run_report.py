@@ -12,22 +12,22 @@ import torch
 from ..data.schema import text_of
 from .callbacks import curves_of
 from .loss_curve import draw_curve
-from .run_setup import Answers, Prepared
-from .settings import Settings
+from .run_setup import Answers, RunSetup
+from .settings import RunSettings
 
 PAGE = "report.md"
 
 
 def write_report(
     folder: Path,
-    recipe: Settings,
-    prepared: Prepared,
+    recipe: RunSettings,
+    prepared: RunSetup,
     log: Sequence[Mapping[str, float]],
     figures: Mapping[str, Any],
     answers: Answers,
 ) -> Path:
     """Write the page and its pictures."""
-    frozen = sum(p.numel() for p in prepared.lesson.parameters() if not p.requires_grad)
+    frozen = sum(p.numel() for p in prepared.module.parameters() if not p.requires_grad)
     lines = [f"# {recipe.name}", ""]
     for name, points in curves_of(log).items():
         steps, values = [step for step, _ in points], [value for _, value in points]
@@ -41,7 +41,7 @@ def write_report(
         ("part", "parameters"), [*((p, f"{n:,}") for p, n in prepared.trained.items()), ("frozen", f"{frozen:,}")]
     )
     lines += ["## Faulty samples", ""]
-    lines += _table(("fault", "samples"), prepared.faults.items()) if prepared.faults else ["None.", ""]
+    lines += _table(("fault", "samples"), prepared.issues.items()) if prepared.issues else ["None.", ""]
     lines += ["## Samples and answers", ""] if answers else []
     for sample, answer in answers:
         question, wanted = text_of(sample.messages[0]).strip(), text_of(sample.messages[1]).strip()
@@ -55,7 +55,7 @@ def write_report(
     return page
 
 
-def command(recipe: Settings, folder: Path) -> str:
+def command(recipe: RunSettings, folder: Path) -> str:
     """The command line that gives this very recipe: from its name, or from the file of it in the run's folder."""
     from .published_recipes import RECIPES
     from .yaml_recipes import SAVED

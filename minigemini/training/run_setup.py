@@ -11,19 +11,19 @@ from ..data.loader import Loader
 from ..data.schema import Sample
 from ..data.seed_loader import SeedLoader
 from . import trainable
-from .batches import Passes, global_batches, make_loader, open_mixture, steps_of
+from .batches import MicroBatchCollator, global_batches, make_loader, open_mixture, steps_of
 from .build_model import build
 from .recipe import Pretraining, Recipe
 from .run_outputs import save
 from .sample_answers import some_answers
-from .settings import Settings
+from .settings import RunSettings
 
-FAULTS = "faults.jsonl"
+BAD_SAMPLES = "faults.jsonl"
 Answers = Sequence[tuple[Sample, str]]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RunSetup:
     """What a run goes through.
 
     Attributes:
@@ -36,16 +36,16 @@ class Prepared:
         faults: how many samples were faulty, by kind; filled while it runs.
     """
 
-    lesson: nn.Module
+    module: nn.Module
     trained: Mapping[str, int]
     loader: Loader | SeedLoader
     steps: int
     save: Callable[[Mapping[str, Tensor], Path], None]
     answers: Callable[[], Answers] = list
-    faults: Mapping[str, int] = field(default_factory=dict)
+    issues: Mapping[str, int] = field(default_factory=dict)
 
 
-def prepare(recipe: Settings, folder: Path, state: Any) -> Prepared:
+def prepare(recipe: RunSettings, folder: Path, state: Any) -> RunSetup:
     """Build and open all that a run needs, on the rank that `state` is of.
 
     Raises:
@@ -62,36 +62,36 @@ def prepare(recipe: Settings, folder: Path, state: Any) -> Prepared:
     return _stage(recipe, folder, state.device, of_rank)
 
 
-def _stage(recipe: Recipe, folder: Path, device: Any, of_rank: dict[str, Any]) -> Prepared:
+def _stage(recipe: Recipe, folder: Path, device: Any, of_rank: dict[str, Any]) -> RunSetup:
     built = build(recipe, device)
     mixture = open_mixture(recipe)
     batches = global_batches(recipe, mixture, built.model.config.num_image_tokens)
-    loader = make_loader(recipe, batches, built.processor, folder / FAULTS, **of_rank)
-    return Prepared(
-        built.lesson,
+    loader = make_loader(recipe, batches, built.processor, folder / BAD_SAMPLES, **of_rank)
+    return RunSetup(
+        built.module,
         built.trained,
         loader,
         steps_of(recipe, len(mixture)),
         save=lambda weights, path: save(recipe, built, weights, path),
         answers=lambda: some_answers(built, recipe, mixture),
-        faults=loader.faults.counts,
+        issues=loader.issues.counts,
     )
 
 
-def _pretraining(recipe: Pretraining, of_rank: dict[str, Any]) -> Prepared:
+def _pretraining(recipe: Pretraining, of_rank: dict[str, Any]) -> RunSetup:
     from minigemini_models.pretraining import TASKS  # brings the drawn world with it
 
     passes = recipe.accumulation(of_rank["world_size"])
     task = TASKS[recipe.task](recipe)
     task.start()
-    trainable.apply(task.lesson, task.parts)
+    trainable.apply(task.module, task.parts)
     loader = SeedLoader(
         task.sample,
-        Passes(task.collate, passes),
+        MicroBatchCollator(task.collate, passes),
         steps=recipe.steps,
         size=recipe.global_batch,
         seed=recipe.seed,
         workers=recipe.workers,
         **of_rank,
     )
-    return Prepared(task.lesson, trainable.check(task.lesson, task.parts), loader, recipe.steps, task.save)
+    return RunSetup(task.module, trainable.check(task.module, task.parts), loader, recipe.steps, task.save)

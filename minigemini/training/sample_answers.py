@@ -9,23 +9,23 @@ import torch
 from ..data.mixture import Mixture
 from ..data.schema import Sample, SampleError
 from ..images.decoders import open_apart
-from .build_model import Built
+from .build_model import BuiltModel
 from .recipe import Recipe
 
 SHOWN_SAMPLES, ANSWER_TOKENS = 4, 64
 
 
 @torch.no_grad()
-def some_answers(built: Built, recipe: Recipe, mixture: Mixture) -> list[tuple[Sample, str]]:
+def some_answers(built: BuiltModel, recipe: Recipe, mixture: Mixture) -> list[tuple[Sample, str]]:
     """What the trained model says to the first turn of a few samples, by the prompts that it was trained with."""
     model: Any = built.model
     device = next(model.parameters()).device
     model.eval()
     said = []
     for sample in islice(_readable(mixture), SHOWN_SAMPLES):
-        pictures = iter(sample.pictures)
+        images = iter(sample.images)
         parts = [
-            {"type": "image", "image": open_apart(next(pictures))} if part["type"] == "image" else dict(part)
+            {"type": "image", "image": open_apart(next(images))} if part["type"] == "image" else dict(part)
             for message in sample.messages[:1]
             for part in message["content"]
             if recipe.chat_format != "plain" or part["type"] == "image"
@@ -48,8 +48,8 @@ def _readable(mixture: Mixture) -> Iterator[Sample]:
     for number in mixture.epoch(0):
         try:
             sample = mixture[int(number)]
-            for picture in sample.pictures:
-                open_apart(picture)
+            for image in sample.images:
+                open_apart(image)
         except (SampleError, ValueError):
             continue
         if sample.messages[0]["role"] == "user":

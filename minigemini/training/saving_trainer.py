@@ -21,7 +21,7 @@ from ..data.loader import OtherDataError
 from ..io.atomic_write import is_full_disk
 from ..io.errors import one_line
 from . import checkpointing
-from .batches import Stream
+from .batches import MicroBatchStream
 from .settings import RecipeError
 
 WEIGHTS = "trained.safetensors"
@@ -40,7 +40,12 @@ class SavingTrainer(Trainer):
     """
 
     def __init__(
-        self, module: nn.Module, stream: Stream, args: TrainingArguments, keep: int, callbacks: list[TrainerCallback]
+        self,
+        module: nn.Module,
+        stream: MicroBatchStream,
+        args: TrainingArguments,
+        keep: int,
+        callbacks: list[TrainerCallback],
     ) -> None:
         super().__init__(module, args, callbacks=callbacks)
         self.stream, self.keep, self.folder = stream, keep, Path(str(args.output_dir))
@@ -67,7 +72,7 @@ class SavingTrainer(Trainer):
             (aside / name / f"data-{self.args.process_index}.json").write_text(json.dumps(state) + "\n")
 
         def seal() -> None:
-            checkpointing.seal(aside / name, self.folder / name)
+            checkpointing.finalize(aside / name, self.folder / name)
             checkpointing.keep_newest(self.folder, self.keep)
 
         # Ranks go through these together, and none goes on where one has failed.
@@ -112,7 +117,7 @@ class SavingTrainer(Trainer):
         parameters = {name: p for name, p in self._parameters() if p.requires_grad}
         with safe_open(Path(resume_from_checkpoint) / WEIGHTS, framework="pt") as file, torch.no_grad():
             if odd := parameters.keys() ^ set(file.keys()):
-                raise checkpointing.DamagedError(f"{resume_from_checkpoint}: does not fit this recipe ({min(odd)})")
+                raise checkpointing.DamagedFileError(f"{resume_from_checkpoint}: does not fit this recipe ({min(odd)})")
             for name, parameter in parameters.items():
                 parameter.copy_(file.get_tensor(name))
 
@@ -129,8 +134,8 @@ class SavingTrainer(Trainer):
         if self.args.process_index == 0:
             checkpointing.sweep(self.folder)
             try:
-                found[:2] = checkpointing.newest_whole(self.folder)
-            except checkpointing.DamagedError as error:
+                found[:2] = checkpointing.newest_complete(self.folder)
+            except checkpointing.DamagedFileError as error:
                 found[2] = error
         if self.args.world_size > 1:
             found = broadcast_object_list(found)

@@ -12,7 +12,7 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class RunSettings:
     """How a run optimises, and what it keeps.
 
     Attributes:
@@ -21,8 +21,8 @@ class Settings:
         adam_beta2: decay of the second moments.
         schedule: of the learning rate after the warm-up.
         learning_rate: its peak.
-        small_parts_rate: mining's and the projector's learning rate, as a multiple.
-        warmup_share: share of the steps that warm up.
+        connector_lr_multiplier: mining's and the projector's learning rate, as a multiple.
+        warmup_ratio: share of the steps that warm up.
         weight_decay: of matrices.
         max_grad_norm: gradients are clipped to this norm.
         global_batch: samples per optimiser step, of all devices together.
@@ -31,18 +31,18 @@ class Settings:
             (float32 on a CPU, where that is faster).
         seed: of the order of samples, or of which are drawn, of new weights and of dropout.
         workers: processes that read and encode ahead, per device.
-        checkpoint_every: optimiser steps between checkpoints.
+        save_steps: optimiser steps between checkpoints.
         keep: how many of the newest checkpoints stay.
         watch: where curves are shown: `auto` is TensorBoard if it is installed; `none`, or a name.
     """
 
     name: str
-    optimiser: Literal["adamw", "adamw-8bit"] = "adamw"
+    optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
     adam_beta2: float = 0.999
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     learning_rate: float = 2e-5
-    small_parts_rate: float = 1.0
-    warmup_share: float = 0.03
+    connector_lr_multiplier: float = 1.0
+    warmup_ratio: float = 0.03
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     global_batch: int = 128
@@ -50,18 +50,18 @@ class Settings:
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
     workers: int = 4
-    checkpoint_every: int = 500
-    keep: int = 2
-    watch: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
+    save_steps: int = 500
+    keep_checkpoints: int = 2
+    report_to: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
 
     # Names of fields, for the checks; a kind of run adds those of its own.
     ABOVE_ZERO: ClassVar[tuple[str, ...]] = (
-        *("learning_rate", "small_parts_rate", "max_grad_norm", "global_batch", "micro_batch", "adam_beta2"),
-        *("checkpoint_every", "keep"),
+        *("learning_rate", "connector_lr_multiplier", "max_grad_norm", "global_batch", "micro_batch", "adam_beta2"),
+        *("save_steps", "keep_checkpoints"),
     )
-    SHARES: ClassVar[tuple[str, ...]] = ("warmup_share", "adam_beta2")
+    SHARES: ClassVar[tuple[str, ...]] = ("warmup_ratio", "adam_beta2")
     # A run may be resumed with another value of these: they have no part in what is learnt.
-    FREE: ClassVar[frozenset[str]] = frozenset({"workers", "checkpoint_every", "keep", "watch"})
+    FREE: ClassVar[frozenset[str]] = frozenset({"workers", "save_steps", "keep_checkpoints", "report_to"})
 
     def __post_init__(self) -> None:
         for name in self.ABOVE_ZERO:
@@ -124,7 +124,7 @@ class Settings:
 
     def words(self) -> list[tuple[str, str]]:
         """Every setting as it would be given on the command line, for reports; what is a kind's own comes first."""
-        shared = {field.name for field in fields(Settings)} - {"name"}
+        shared = {field.name for field in fields(RunSettings)} - {"name"}
         names = sorted((field.name for field in fields(self)), key=lambda name: (name != "name", name in shared))
         return [(name, _word(getattr(self, name))) for name in names]
 

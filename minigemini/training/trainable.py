@@ -84,7 +84,7 @@ def check(model: nn.Module, parts: Mapping[str, str]) -> dict[str, int]:
     return counts
 
 
-def hold_encoders(model: MiniGeminiForConditionalGeneration) -> None:
+def freeze_encoders(model: MiniGeminiForConditionalGeneration) -> None:
     """Keep both encoders in eval mode whatever the model is told: no dropout, no drop path, tuned or not."""
     for tower in (model.model.vision_tower, model.model.high_res_vision_tower):
         if tower is not None:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from ..data.encoding import IGNORED
-from .batches import Stream
+from .batches import MicroBatchStream
 from .saving_trainer import SavingTrainer
-from .settings import RecipeError, Settings
+from .settings import RecipeError, RunSettings
 
 
 class StageTrainer(SavingTrainer):
@@ -37,13 +37,13 @@ class StageTrainer(SavingTrainer):
 
     def __init__(
         self,
-        lesson: nn.Module,
-        stream: Stream,
-        recipe: Settings,
+        module: nn.Module,
+        stream: MicroBatchStream,
+        recipe: RunSettings,
         args: TrainingArguments,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        super().__init__(lesson, stream, args, recipe.keep, [_Ends(self), *(callbacks or [])])
+        super().__init__(module, stream, args, recipe.keep_checkpoints, [_Ends(self), *(callbacks or [])])
         self.remove_callback(PrinterCallback)
         self.recipe = recipe
         self.asked_to_stop = self.stops = False
@@ -59,9 +59,9 @@ class StageTrainer(SavingTrainer):
         """Count the labels of a step on all ranks, and learn by the way whether one of them was asked to stop."""
         counted = [int((batch["labels"] != IGNORED).sum()) for batch in batch_samples if "labels" in batch]
         counts = torch.tensor([[sum(counted), int(self.asked_to_stop)]], device=device)
-        labelled, asked = self.accelerator.gather(counts).sum(0)
+        labeled, asked = self.accelerator.gather(counts).sum(0)
         self.stops = bool(asked)
-        return labelled if counted else None
+        return labeled if counted else None
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
@@ -96,7 +96,7 @@ class StageTrainer(SavingTrainer):
                 [
                     {
                         "params": parameters,
-                        "lr": rate * (self.recipe.small_parts_rate if small else 1.0),
+                        "lr": rate * (self.recipe.connector_lr_multiplier if small else 1.0),
                         "weight_decay": self.recipe.weight_decay if matrix else 0.0,
                     }
                     for (small, matrix), parameters in groups.items()
@@ -105,7 +105,7 @@ class StageTrainer(SavingTrainer):
             )
         return self.optimizer
 
-    def check_optimiser(self, declared: int) -> None:
+    def check_optimizer(self, declared: int) -> None:
         """Hold what the optimiser would move to what the stage declares.
 
         Raises:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from .settings import Settings
+from .settings import RunSettings
 
-OPTIMISERS = {"adamw": "adamw_torch", "adamw-8bit": "adamw_bnb_8bit"}
+OPTIMIZERS = {"adamw": "adamw_torch", "adamw-8bit": "adamw_bnb_8bit"}
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 
 def arguments(
-    recipe: Settings, folder: Path, steps: int, world_size: int, watch: list[str], use_cpu: bool
+    recipe: RunSettings, folder: Path, steps: int, world_size: int, watch: list[str], use_cpu: bool
 ) -> TrainingArguments:
     """A recipe in Transformers' terms."""
     return TrainingArguments(
@@ -20,16 +20,16 @@ def arguments(
         max_steps=steps,
         per_device_train_batch_size=recipe.micro_batch,
         gradient_accumulation_steps=recipe.accumulation(world_size),
-        optim=OPTIMISERS[recipe.optimiser],
+        optim=OPTIMIZERS[recipe.optimizer],
         adam_beta2=recipe.adam_beta2,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=SCHEDULES[recipe.schedule],
-        warmup_steps=math.ceil(recipe.warmup_share * steps),
+        warmup_steps=math.ceil(recipe.warmup_ratio * steps),
         max_grad_norm=recipe.max_grad_norm,
         bf16=recipe.precision == "bf16",
         seed=recipe.seed,
         save_strategy="steps",
-        save_steps=recipe.checkpoint_every,
+        save_steps=recipe.save_steps,
         # Of each step: an average over several would be of fewer after a resume.
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -13,11 +13,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from minigemini_models.nano.nano_recipes import CHAINS
+from minigemini_models.nano.nano_recipes import PIPELINES
 
 from .published_recipes import find_recipe
 from .recipe import DataPart, Pretraining, Recipe
-from .settings import RecipeError, Settings, parse_value
+from .settings import RecipeError, RunSettings, parse_value
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SAVED = "recipe.json"
@@ -32,7 +32,7 @@ def is_recipe_file(name: str) -> bool:
     return name.endswith(SUFFIXES)
 
 
-def read_recipe(path: Path) -> Settings:
+def read_recipe(path: Path) -> RunSettings:
     """The recipe of a file.
 
     Raises:
@@ -44,7 +44,7 @@ def read_recipe(path: Path) -> Settings:
         raise RecipeError(f"{path}: {error}") from None
 
 
-def as_yaml(recipe: Settings) -> str:
+def as_yaml(recipe: RunSettings) -> str:
     """A recipe with every setting, as a file that `read_recipe` reads to an equal one."""
     names = [name for name, _ in recipe.words()]
     values = {name: _plain(getattr(recipe, name)) for name in names}
@@ -75,7 +75,7 @@ def _load(path: Path) -> dict[str, Any]:
     return values
 
 
-def _recipe(values: dict[str, Any], usual_name: str) -> Settings:
+def _recipe(values: dict[str, Any], usual_name: str) -> RunSettings:
     name = values.pop("name", usual_name)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RecipeError(f"name is {name!r}; give letters, digits and -, which the run's folder is named by")
@@ -93,13 +93,15 @@ def _recipe(values: dict[str, Any], usual_name: str) -> Settings:
     return kind(name=name, **{key: _value(key, hints[key], value) for key, value in values.items()})
 
 
-def _named(name: Any) -> Settings:
-    if name in CHAINS:
-        raise RecipeError(f"{_FROM} is {name!r}, which is several recipes; name one of them, e.g. {CHAINS[name][-1]}")
+def _named(name: Any) -> RunSettings:
+    if name in PIPELINES:
+        raise RecipeError(
+            f"{_FROM} is {name!r}, which is several recipes; name one of them, e.g. {PIPELINES[name][-1]}"
+        )
     return find_recipe(str(name))
 
 
-def _changed(recipe: Settings, name: str, values: dict[str, Any]) -> Settings:
+def _changed(recipe: RunSettings, name: str, values: dict[str, Any]) -> RunSettings:
     hints = _hints(type(recipe))
     _check_keys(values, hints)
     lists = {key: value for key, value in values.items() if get_origin(hints[key]) is tuple}

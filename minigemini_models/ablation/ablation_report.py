@@ -84,8 +84,8 @@ INK, LIGHT, OURS, PAPER = (30, 30, 30), (222, 222, 222), (40, 90, 190), (200, 11
 def draw_plot(path: Path, results: Results) -> None:
     """Draw each finding as a row: our gains of every seed as dots, their mean as a bar, the paper's as a diamond."""
     height = TOP + ROW * len(FINDINGS) + 40
-    picture = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13 * SCALE)
+    image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * SCALE)
     every = [gain for finding in FINDINGS for gain in gains(finding, results)]
     papers = [better - worse for _, worse, better in (finding.paper for finding in FINDINGS)]
     low, high = min(0.0, *every, *papers) - 1, max(0.0, *every, *papers) + 1
@@ -110,7 +110,7 @@ def draw_plot(path: Path, results: Results) -> None:
             draw.ellipse(_around(x(gain), y, 4), fill="white", outline=OURS, width=2 * SCALE)
         there, r = x(papers[row]), 6 * SCALE
         draw.polygon([(there, y - r), (there + r, y), (there, y + r), (there - r, y)], fill=PAPER)
-    picture.resize((WIDTH, height), Image.Resampling.LANCZOS).save(path)
+    image.resize((WIDTH, height), Image.Resampling.LANCZOS).save(path)
 
 
 def _around(x: float, y: float, radius: int) -> tuple[float, float, float, float]:

@@ -13,11 +13,11 @@ from threading import Thread
 
 from tqdm import tqdm
 
-from minigemini.io.atomic_write import written_aside
+from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import folder_lock
-from minigemini.training.run import hold, train
+from minigemini.training.run import check_same_recipe, train
 from minigemini.training.run_outputs import result_path
-from minigemini.training.settings import Settings
+from minigemini.training.settings import RunSettings
 
 from .ablation_report import write_report
 from .ablation_settings import Ablation
@@ -52,7 +52,7 @@ def _run(ablation: Ablation, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Job:
+class AblationJob:
     """Recipes one behind the other, in one process.
 
     Attributes:
@@ -60,7 +60,7 @@ class Job:
         questions: per skill that the last one's result is asked; None trains alone.
     """
 
-    steps: tuple[tuple[Settings, Path], ...]
+    steps: tuple[tuple[RunSettings, Path], ...]
     questions: int | None = None
 
     def is_done(self) -> bool:
@@ -70,7 +70,7 @@ class Job:
             RecipeError: A folder holds a run of other settings.
         """
         for recipe, home in self.steps:
-            hold(recipe, home)
+            check_same_recipe(recipe, home)
         trained = all(result_path(recipe, home).exists() for recipe, home in self.steps)
         return trained and (self.questions is None or self._is_measured())
 
@@ -84,7 +84,7 @@ class Job:
             recipe, home = self.steps[-1]
             with _logging(home):
                 measured = measure(result_path(recipe, home), self.questions, home)
-            with written_aside(home / SCORES) as aside:
+            with atomic_write(home / SCORES) as aside:
                 aside.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
 
     def _is_measured(self) -> bool:
@@ -92,7 +92,7 @@ class Job:
         return scores.exists() and json.loads(scores.read_text())["questions"] == self.questions
 
 
-def work(ablation: Ablation, folder: Path) -> list[list[Job]]:
+def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
     """All jobs: those of a phase need those of the phases before, and not each other."""
     root, share, seeds = str(folder), ablation.share, range(ablation.seeds)
     alone = {folder / name: recipe for name, recipe in encoders(share).items()}
@@ -106,13 +106,16 @@ def work(ablation: Ablation, folder: Path) -> list[list[Job]]:
     both = sorted(((variant, seed) for seed in seeds for variant in VARIANTS), key=lambda which: not which[0].hd)
     own = [(instruction(*which, root, share), folder / folder_of(*which)) for which in both]
     return [
-        [Job(((recipe, home),)) for home, recipe in alone.items()],
-        [Job(tuple((recipe, home / step) for step, recipe in steps.items())) for home, steps in aligned.items()],
-        [Job(((recipe, home),), ablation.questions) for recipe, home in own],
+        [AblationJob(((recipe, home),)) for home, recipe in alone.items()],
+        [
+            AblationJob(tuple((recipe, home / step) for step, recipe in steps.items()))
+            for home, steps in aligned.items()
+        ],
+        [AblationJob(((recipe, home),), ablation.questions) for recipe, home in own],
     ]
 
 
-def _go_through(phases: list[list[Job]], processes: int, bar: tqdm) -> None:
+def _go_through(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
     """Run what is left of each phase, several jobs at a time."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:

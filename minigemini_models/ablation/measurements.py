@@ -4,27 +4,27 @@ from itertools import chain
 from pathlib import Path
 
 from minigemini.evaluation.evaluate import evaluate
-from minigemini.evaluation.local_backend import Local
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.local_backend import LocalAnswerer
+from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.inference.engine import Engine
 
-from ..evaluation.answer_matching import letters_in_place, things_named
+from ..evaluation.answer_matching import letters_in_place, objects_named
 from ..evaluation.skills import Skill
-from ..evaluation.synthetic_tasks import Drawn
-from ..scenes.splits import SMALL_WORLD, evaluation
+from ..evaluation.synthetic_tasks import SyntheticTask
+from ..scenes.splits import SMALL_DOMAIN, evaluation
 
-_UNSEEN = evaluation("texts", base=SMALL_WORLD)
+_UNSEEN = evaluation("texts", base=SMALL_DOMAIN)
 COLUMNS: dict[str, tuple[Skill, ...]] = {
     "reading": (Skill("digits of the number on a sign, each in its place", "sign", "read", letters_in_place, _UNSEEN),),
     "yes or no": (
-        Skill("is there …?", "few", "exists", material=_UNSEEN),
-        Skill("is it left of …?", "few", "related", material=_UNSEEN),
+        Skill("is there …?", "few", "exists", domain=_UNSEEN),
+        Skill("is it left of …?", "few", "related", domain=_UNSEEN),
     ),
     "the rest": (
-        Skill("describe: things named with their colours", "few", "describe", things_named, _UNSEEN),
-        Skill("colour of one among several", "few", "colour", material=_UNSEEN),
-        Skill("count one to five", "count", "count", material=_UNSEEN),
-        Skill("what is left of …?", "few", "beside", material=_UNSEEN),
+        Skill("describe: things named with their colours", "few", "describe", objects_named, _UNSEEN),
+        Skill("colour of one among several", "few", "colour", domain=_UNSEEN),
+        Skill("count one to five", "count", "count", domain=_UNSEEN),
+        Skill("what is left of …?", "few", "beside", domain=_UNSEEN),
     ),
 }
 """Skills by what they stand for: TextVQA, MME, MM-Vet."""
@@ -34,7 +34,7 @@ Measured = dict[str, float]
 """Percent right by column, the mean of its skills."""
 
 
-class SmallWorld(Drawn):
+class SmallWorld(SyntheticTask):
     """The columns' questions as a task of the evaluation."""
 
     name, title, skills = "ablation", "the small drawn world", tuple(chain.from_iterable(COLUMNS.values()))
@@ -42,11 +42,11 @@ class SmallWorld(Drawn):
 
 def measure(checkpoint: Path, questions: int, folder: Path) -> Measured:
     """What a checkpoint can do, asked so many questions per skill; its answers are kept in `folder`."""
-    task, ledger = SmallWorld(), Ledger(folder)
+    task, cache = SmallWorld(), ResponseCache(folder)
     try:
-        answerer = Local(Engine.load(str(checkpoint)), workers=0)
-        result = evaluate(task, task.questions(None, questions), answerer, ledger, batch_size=BATCH_SIZE)
+        answerer = LocalAnswerer(Engine.load(str(checkpoint)), workers=0)
+        result = evaluate(task, task.questions(None, questions), answerer, cache, batch_size=BATCH_SIZE)
     finally:
-        ledger.close()
+        cache.close()
     scores = {measured.name: figure.score for measured, figure in zip(result.measures, result.figures, strict=True)}
     return {column: sum(scores[skill.name] for skill in skills) / len(skills) for column, skills in COLUMNS.items()}

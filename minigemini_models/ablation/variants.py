@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from minigemini.training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
-from minigemini.training.settings import Settings
+from minigemini.training.settings import RunSettings
 
 from ..nano.nano_recipes import SMALL, STAGE_1_RATE
 
@@ -24,7 +24,7 @@ _SIZES: dict[str, Any] = {
     "low_res_layers": 4,
     "text_width": 128,
     "text_layers": 4,
-    "watch": "none",
+    "report_to": "none",
 }
 
 FEATURES_GB = 15.0
@@ -62,12 +62,12 @@ class Variant:
 
 MINING = Variant("mining")
 BASELINE = Variant("no mining", encoder=None)
-SMALLER_PICTURE = Variant("mining, high-res picture of half the size", high_res_size=128)
+SMALLER_IMAGE = Variant("mining, high-res picture of half the size", high_res_size=128)
 SMALLER_ENCODER = Variant("mining, ConvNeXt of half the width", encoder="narrow")
 NO_READING = replace(MINING, name="mining, no reading in stage 2", data=MINING.data[1:])
 NO_CAPTIONS = replace(MINING, name="mining, no descriptions in stage 2", data=MINING.data[:-1])
-EXTENDED = replace(SMALLER_PICTURE, name="mining, token extension", hd=True)
-VARIANTS = (BASELINE, SMALLER_PICTURE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
+EXTENDED = replace(SMALLER_IMAGE, name="mining, token extension", hd=True)
+VARIANTS = (BASELINE, SMALLER_IMAGE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class Finding:
 
 FINDINGS = (
     Finding("patch info mining reads more", BASELINE, MINING, "reading", ("TextVQA, LR 336", 58.2, 61.5)),
-    Finding("a larger high-res picture, too", SMALLER_PICTURE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)),
+    Finding("a larger high-res picture, too", SMALLER_IMAGE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)),
     Finding("a larger high-res encoder, too", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)),
     Finding("data that reads, too (TextCaps)", NO_READING, MINING, "reading", ("TextVQA", 59.0, 63.2)),
     Finding("detailed descriptions help (ShareGPT4V)", NO_CAPTIONS, MINING, "the rest", ("MM-Vet", 33.8, 34.2)),
-    Finding("more visual tokens read more", SMALLER_PICTURE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
+    Finding("more visual tokens read more", SMALLER_IMAGE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
 )
 
 
@@ -135,7 +135,7 @@ def language(seed: int, share: float) -> Pretraining:
     )
 
 
-def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, Settings]:
+def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, RunSettings]:
     """What goes before stage 2, by its folders: mining or the projector on dense labels, then stage 1."""
     home = f"{root}/{aligned_folder(variant, seed)}"
     encoder = variant.encoder
@@ -165,7 +165,7 @@ def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str,
         gradient_checkpointing=False,
         features=f"{root}/features",
         features_gb=FEATURES_GB,
-        **{name: value for name, value in _SIZES.items() if name in SMALL or name == "watch"},
+        **{name: value for name, value in _SIZES.items() if name in SMALL or name == "report_to"},
         seed=seed,
     )
     return {"mining": mining, "align": align}
@@ -181,11 +181,11 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         stage="instruct",
         base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
         data=tuple(_part(what, count, share) for what, count in variant.data),
-        geometry="hd" if variant.hd else "base",
+        tiling="hd" if variant.hd else "base",
         global_batch=STAGE_2_BATCH,
         micro_batch=STAGE_2_BATCH,
         learning_rate=1e-3,
-        small_parts_rate=0.3,
+        connector_lr_multiplier=0.3,
     )
 
 

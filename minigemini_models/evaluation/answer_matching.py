@@ -20,7 +20,7 @@ def the_name(right: str, said: str) -> tuple[int, int]:
     return int(right.split()[-1:] == said.split()[-1:]), 1
 
 
-def things_named(right: str, said: str) -> tuple[int, int]:
+def objects_named(right: str, said: str) -> tuple[int, int]:
     """Things with their colours, in any order; one that is not there counts against as one that is missing."""
     wanted, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (right, said))
     return len(wanted & found), max(len(wanted), len(found))

@@ -11,20 +11,20 @@ from PIL import Image
 from tqdm import tqdm
 
 from minigemini.evaluation.statistics import wilson
-from minigemini.inference import Conversation, Drawing, Engine, Painter, RequestError
+from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError
 
-from ..samples.image_plans import KINDS, Plan, sample_painting
-from ..samples.image_requests import sample_wish
+from ..samples.image_plans import KINDS, ImagePlan, sample_planned_image
+from ..samples.image_requests import sample_plain_request
 from ..samples.request_phrases import DRAW
 from ..scenes.splits import EVALUATION_STREAM, evaluation
-from .shape_detector import Verdict, find_things, judge
+from .shape_detector import Verdict, detect_objects, judge
 
 NOTHING = Verdict(False, False, False, False)
 QUESTION = "What is in the picture?"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CycleResult:
     """One request and what came of it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Drawn:
         said: what the model says is in it; None where none was asked.
     """
 
-    plan: Plan
+    plan: ImagePlan
     kind: str
     caption: str | None
     image: Image.Image | None
@@ -50,18 +50,24 @@ class Drawn:
         return all(f" {item.phrase().removesuffix(item.place or '').strip()} " in answer for item in self.plan.items)
 
 
-def draw_captions(painter: Painter, samples: int, drawing: Drawing | None = None) -> list[Drawn]:
+def draw_captions(
+    painter: ImageGenerator, samples: int, drawing: GenerationSettings | None = None
+) -> list[CycleResult]:
     """Fresh plans in the painter's own words, of all kinds in turn, each with a seed of its own."""
-    return list(tqdm(_captions(painter, samples, drawing or Drawing()), total=samples, desc="painter", leave=False))
+    return list(
+        tqdm(_captions(painter, samples, drawing or GenerationSettings()), total=samples, desc="painter", leave=False)
+    )
 
 
-def draw_requests(engine: Engine, painter: Painter, samples: int, drawing: Drawing | None = None) -> list[Drawn]:
+def draw_requests(
+    engine: Engine, painter: ImageGenerator, samples: int, drawing: GenerationSettings | None = None
+) -> list[CycleResult]:
     """Fresh plans in everyday words: the model writes the caption, the painter draws it, the model says what it is."""
-    wishes = _requests(engine, painter, samples, drawing or Drawing())
+    wishes = _requests(engine, painter, samples, drawing or GenerationSettings())
     return list(tqdm(wishes, total=samples, desc="cycle", leave=False))
 
 
-def table(drawn: Sequence[Drawn]) -> str:
+def table(drawn: Sequence[CycleResult]) -> str:
     """Shares that are right as a Markdown table: a row per kind of plan, and one for all of them."""
     names = [field.name for field in fields(Verdict)]
     asked = any(one.said is not None for one in drawn)
@@ -88,26 +94,28 @@ def _plans() -> Iterator[tuple[int, str]]:
         seed += 1
 
 
-def _captions(painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
+def _captions(painter: ImageGenerator, samples: int, drawing: GenerationSettings) -> Iterator[CycleResult]:
     for number, (seed, kind) in enumerate(islice(_plans(), samples)):
-        plan, _ = sample_painting(seed, kind, EVALUATION_STREAM)
+        plan, _ = sample_planned_image(seed, kind, EVALUATION_STREAM)
         image = painter.draw(plan.caption(), replace(drawing, seed=number), progress=False)[0].image
-        yield Drawn(plan, kind, plan.caption(), image, judge(plan, find_things(image)))
+        yield CycleResult(plan, kind, plan.caption(), image, judge(plan, detect_objects(image)))
 
 
-def _requests(engine: Engine, painter: Painter, samples: int, drawing: Drawing) -> Iterator[Drawn]:
+def _requests(
+    engine: Engine, painter: ImageGenerator, samples: int, drawing: GenerationSettings
+) -> Iterator[CycleResult]:
     for number, (seed, kind) in enumerate(islice(_plans(), samples)):
-        plan, asked = sample_wish(seed, kind, evaluation())
+        plan, asked = sample_plain_request(seed, kind, evaluation())
         conversation = Conversation(engine)
         try:
             with conversation.request(asked.removesuffix(DRAW).strip()) as stream:
                 reply = stream.draw(painter, replace(drawing, seed=number), progress=False)
         except RequestError:  # a caption that the painter has no words for
-            yield Drawn(plan, kind, None, None, NOTHING, "")
+            yield CycleResult(plan, kind, None, None, NOTHING, "")
             continue
-        if not reply.pictures:
-            yield Drawn(plan, kind, None, None, NOTHING, "")
+        if not reply.images:
+            yield CycleResult(plan, kind, None, None, NOTHING, "")
             continue
-        image = reply.pictures[0].image
+        image = reply.images[0].image
         said = conversation.ask(QUESTION).text
-        yield Drawn(plan, kind, reply.captions[-1], image, judge(plan, find_things(image)), said)
+        yield CycleResult(plan, kind, reply.captions[-1], image, judge(plan, detect_objects(image)), said)

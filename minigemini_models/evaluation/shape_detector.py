@@ -11,9 +11,9 @@ from itertools import permutations
 import numpy as np
 from PIL import Image
 
-from ..samples.image_plans import RELATIONS, Item, Plan, place_of
-from ..scenes.colors import COLOURS
-from ..scenes.concepts import TINTED_NAMES
+from ..samples.image_plans import RELATIONS, ImagePlan, PlanItem, place_of
+from ..scenes.colors import COLORS
+from ..scenes.concepts import COLORED_NAMES
 from ..scenes.shapes import render
 
 _TEMPLATE_PX, _GRID = 32, 16
@@ -31,7 +31,7 @@ _BESIDE = 5 / 64
 
 
 @dataclass(frozen=True)
-class Seen:
+class DetectedObject:
     """A thing that was found.
 
     Attributes:
@@ -41,7 +41,7 @@ class Seen:
     """
 
     name: str | None
-    colour: str | None
+    color: str | None
     x: float
     y: float
     error: float
@@ -52,23 +52,23 @@ class Verdict:
     """How a picture meets a plan; each is right or not for the picture as a whole."""
 
     objects: bool
-    colours: bool
+    colors: bool
     count: bool
     position: bool
 
     @property
     def right(self) -> bool:
-        return self.objects and self.colours and self.count and self.position
+        return self.objects and self.colors and self.count and self.position
 
 
-def find_things(picture: Image.Image) -> list[Seen]:
+def detect_objects(image: Image.Image) -> list[DetectedObject]:
     """The things in an RGB picture with one ground."""
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
     ground = _ground(pixels)
     stands_off = np.linalg.norm(pixels - ground, axis=-1) > _STANDS_OFF
-    colours = {name: np.array(rgb, dtype=np.float32) for name, rgb in COLOURS.items()}
-    maybe = [name for name, rgb in colours.items() if _there(pixels[stands_off], rgb)]
-    drawings = {name: _drawn(colours[name], ground) for name in maybe or colours}
+    colors = {name: np.array(rgb, dtype=np.float32) for name, rgb in COLORS.items()}
+    maybe = [name for name, rgb in colors.items() if _there(pixels[stands_off], rgb)]
+    drawings = {name: _drawn(colors[name], ground) for name in maybe or colors}
     found = []
     for group in _groups(stands_off):
         rows, columns = np.nonzero(group & stands_off)
@@ -78,7 +78,7 @@ def find_things(picture: Image.Image) -> list[Seen]:
     return found
 
 
-def judge(plan: Plan, seen: list[Seen]) -> Verdict:
+def judge(plan: ImagePlan, seen: list[DetectedObject]) -> Verdict:
     """Hold what was found to what was asked for, each thing to the one that it fits best."""
     units = plan.units
     if len(units) != len(seen):
@@ -90,7 +90,7 @@ def judge(plan: Plan, seen: list[Seen]) -> Verdict:
     return Verdict(best[0], best[1], True, best[2])
 
 
-def _fits(plan: Plan, units: tuple[Item, ...], seen: list[Seen]) -> tuple[bool, bool, bool]:
+def _fits(plan: ImagePlan, units: tuple[PlanItem, ...], seen: list[DetectedObject]) -> tuple[bool, bool, bool]:
     """Whether all names, all colours and all positions agree."""
     pairs = list(zip(units, seen, strict=True))
     beside = True
@@ -99,15 +99,15 @@ def _fits(plan: Plan, units: tuple[Item, ...], seen: list[Seen]) -> tuple[bool, 
         first, second = seen
         beside = across * (first.x - second.x) + down * (first.y - second.y) >= _BESIDE
     return (
-        all(unit.name == thing.name for unit, thing in pairs),
-        all(unit.colour in (None, thing.colour) for unit, thing in pairs),
-        beside and all(unit.place in (None, place_of(thing.x, thing.y, 1)) for unit, thing in pairs),
+        all(unit.name == obj.name for unit, obj in pairs),
+        all(unit.color in (None, obj.color) for unit, obj in pairs),
+        beside and all(unit.place in (None, place_of(obj.x, obj.y, 1)) for unit, obj in pairs),
     )
 
 
-def _there(pixels: np.ndarray, colour: np.ndarray) -> bool:
+def _there(pixels: np.ndarray, color: np.ndarray) -> bool:
     """Whether enough pixels are near enough to a colour."""
-    return int((np.linalg.norm(pixels - colour, axis=-1) < _MAYBE).sum()) >= _LEAST_PIXELS
+    return int((np.linalg.norm(pixels - color, axis=-1) < _MAYBE).sum()) >= _LEAST_PIXELS
 
 
 def _ground(pixels: np.ndarray) -> np.ndarray:
@@ -138,24 +138,24 @@ def _groups(mask: np.ndarray) -> list[np.ndarray]:
     return groups
 
 
-def _name(pixels: np.ndarray, drawings: dict[str, "_Drawings"], box: tuple[int, int, int, int]) -> Seen:
+def _name(pixels: np.ndarray, drawings: dict[str, "_Drawings"], box: tuple[int, int, int, int]) -> DetectedObject:
     """The drawing that comes nearest to what is in the box."""
     left, top, right, bottom = box
     crop = Image.fromarray(pixels[top:bottom, left:right].astype(np.uint8))
     shown = np.asarray(crop.resize((_GRID, _GRID), Image.Resampling.BILINEAR), dtype=np.float32)
     aspect = np.log((right - left) / (bottom - top))
     best, nearest, named = np.inf, 0, ""
-    for colour, drawn in drawings.items():
+    for color, drawn in drawings.items():
         errors = np.square(drawn.pixels - shown).sum(-1).mean((1, 2))
         errors += _ASPECT_WEIGHT * np.square(drawn.aspects - aspect)
         if errors.min() < best:
-            best, nearest, named = errors.min(), int(errors.argmin()), colour
+            best, nearest, named = errors.min(), int(errors.argmin()), color
     error = float(best / drawings[named].contrasts[nearest])
     known = error < _MOST_ERROR
     height, width = pixels.shape[:2]
-    return Seen(
-        name=TINTED_NAMES[nearest // len(_TILTS)] if known else None,
-        colour=named if known else None,
+    return DetectedObject(
+        name=COLORED_NAMES[nearest // len(_TILTS)] if known else None,
+        color=named if known else None,
         x=(left + right) / 2 / width,
         y=(top + bottom) / 2 / height,
         error=error,
@@ -177,8 +177,8 @@ class _Drawings:
     contrasts: np.ndarray
 
 
-def _drawn(colour: np.ndarray, ground: np.ndarray) -> _Drawings:
-    tones = np.stack([colour, colour * 0.55, 255 - (255 - colour) * 0.45, ground])
+def _drawn(color: np.ndarray, ground: np.ndarray) -> _Drawings:
+    tones = np.stack([color, color * 0.55, 255 - (255 - color) * 0.45, ground])
     drawn = _tones() @ tones
     stands_off = np.linalg.norm(drawn - ground, axis=-1) > _STANDS_OFF
     top, bottom = _extent(stands_off.any(2))
@@ -201,7 +201,7 @@ def _extent(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _tones() -> np.ndarray:
     """Per drawing and tilt, what share of each pixel is main, dark, light and ground: (drawings, 32, 32, 4)."""
     shares = []
-    for name in TINTED_NAMES:
+    for name in COLORED_NAMES:
         for tilt in _TILTS:
             tile = np.asarray(render(name, (100, 100, 100), _TEMPLATE_PX, tilt), dtype=np.float32)
             alpha, value = tile[..., 3] / 255, tile[..., 0]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from ..scenes.lexicon import LETTERS, Texts
-from ..scenes.splits import FIRST_WORLD, Material, evaluation
-from .answer_matching import Grade, letters_in_place, the_name, the_same, things_named
+from ..scenes.splits import BASIC_DOMAIN, SceneDomain, evaluation
+from .answer_matching import Grade, letters_in_place, objects_named, the_name, the_same
 
 UNSEEN_TEXTS = evaluation("texts")
 
@@ -25,28 +25,28 @@ class Skill:
     kind: str
     asks: str
     grade: Grade = the_same
-    material: Material = UNSEEN_TEXTS
+    domain: SceneDomain = UNSEEN_TEXTS
 
 
-def _first(*held_out: str, texts: Texts | None = None) -> Material:
-    return evaluation(*held_out, base=FIRST_WORLD, texts=texts)
+def _first(*held_out: str, texts: Texts | None = None) -> SceneDomain:
+    return evaluation(*held_out, base=BASIC_DOMAIN, texts=texts)
 
 
-_SHORT_WORD = replace(FIRST_WORLD.texts, strings=0.0)
+_SHORT_WORD = replace(BASIC_DOMAIN.texts, strings=0.0)
 _SHORT_STRING = Texts(words=0.0, numbers=0.0, characters=LETTERS, lengths=(3, 6))
 
 FIRST_SKILLS = (
-    Skill("read a word never seen in training", "sign", "read", material=_first("texts", texts=_SHORT_WORD)),
+    Skill("read a word never seen in training", "sign", "read", domain=_first("texts", texts=_SHORT_WORD)),
     Skill("its letters, each in its place", "sign", "read", letters_in_place, _first("texts", texts=_SHORT_WORD)),
-    Skill("read random letters", "sign", "read", material=_first("texts", texts=_SHORT_STRING)),
-    Skill("read a word, unseen fonts", "sign", "read", material=_first("texts", "fonts", texts=_SHORT_WORD)),
+    Skill("read random letters", "sign", "read", domain=_first("texts", texts=_SHORT_STRING)),
+    Skill("read a word, unseen fonts", "sign", "read", domain=_first("texts", "fonts", texts=_SHORT_WORD)),
     Skill("name the thing", "single", "name", the_name, _first()),
-    Skill("name its colour", "single", "colour", material=_first()),
-    Skill("count one to five", "count", "count", material=_first()),
-    Skill("colour of one among several", "few", "colour", material=_first()),
-    Skill("thing of a colour among several", "few", "find", material=_first()),
-    Skill("is there …? yes or no", "few", "exists", material=_first()),
-    Skill("describe two or three things: each named with its colour", "few", "describe", things_named, _first()),
+    Skill("name its colour", "single", "colour", domain=_first()),
+    Skill("count one to five", "count", "count", domain=_first()),
+    Skill("colour of one among several", "few", "colour", domain=_first()),
+    Skill("thing of a colour among several", "few", "find", domain=_first()),
+    Skill("is there …? yes or no", "few", "exists", domain=_first()),
+    Skill("describe two or three things: each named with its colour", "few", "describe", objects_named, _first()),
 )
 """What the first nano learnt: capitals, coloured drawings, up to five alike."""
 
@@ -58,7 +58,7 @@ STRING = Texts(words=0.0, numbers=0.0, strings=1.0, lengths=_LENGTHS)
 
 def _read(what: str, texts: Texts, *also: str) -> Skill:
     axes = f", unseen {' and '.join(also)}" if also else ""
-    return Skill(f"read {what}{axes}", "sign", "read", material=evaluation("texts", *also, texts=texts))
+    return Skill(f"read {what}{axes}", "sign", "read", domain=evaluation("texts", *also, texts=texts))
 
 
 SKILLS = (
@@ -71,20 +71,20 @@ SKILLS = (
     _read("a word of 4 to 8 letters", WORD, "fonts", "layouts"),
     Skill("read several words from top to bottom", "words", "read_all"),
     Skill("name an object", "single", "object"),
-    Skill("name an object, unseen styles", "single", "object", material=evaluation("styles")),
+    Skill("name an object, unseen styles", "single", "object", domain=evaluation("styles")),
     Skill("colour of one among several", "few", "colour"),
-    Skill("colour of one among several, unseen layouts", "few", "colour", material=evaluation("layouts")),
+    Skill("colour of one among several, unseen layouts", "few", "colour", domain=evaluation("layouts")),
     Skill("shape of a colour among several", "few", "shape"),
-    Skill("shape of a colour among several, unseen layouts", "few", "shape", material=evaluation("layouts")),
+    Skill("shape of a colour among several, unseen layouts", "few", "shape", domain=evaluation("layouts")),
     Skill("count one to eight", "count", "count"),
-    Skill("count one to eight, unseen layouts", "count", "count", material=evaluation("layouts")),
+    Skill("count one to eight, unseen layouts", "count", "count", domain=evaluation("layouts")),
     Skill("what is left of, right of, above, below", "few", "beside"),
-    Skill("what is left of …, unseen layouts", "few", "beside", material=evaluation("layouts")),
+    Skill("what is left of …, unseen layouts", "few", "beside", domain=evaluation("layouts")),
     Skill("is it left of …? yes or no", "few", "related"),
-    Skill("is it left of …? yes or no, unseen layouts", "few", "related", material=evaluation("layouts")),
+    Skill("is it left of …? yes or no, unseen layouts", "few", "related", domain=evaluation("layouts")),
     Skill("is there …? yes or no", "few", "exists"),
-    Skill("is there …? yes or no, unseen styles", "few", "exists", material=evaluation("styles")),
-    Skill("describe two to four things: each named", "few", "describe", things_named),
+    Skill("is there …? yes or no, unseen styles", "few", "exists", domain=evaluation("styles")),
+    Skill("describe two to four things: each named", "few", "describe", objects_named),
     Skill("follow-up: and the one beside it, and the other colour", "few", "follow_up"),
     Skill("two pictures: which has more", "more", "more"),
     Skill("two pictures: as many in both? yes or no", "more", "as_many"),
@@ -99,13 +99,13 @@ SKILLS = (
 PAGE_SKILLS = (
     Skill("read a text of one to three lines", "lines", "read_all"),
     Skill("read one line of several", "lines", "read_line"),
-    Skill("read one line of several, unseen fonts", "lines", "read_line", material=evaluation("texts", "fonts")),
+    Skill("read one line of several, unseen fonts", "lines", "read_line", domain=evaluation("texts", "fonts")),
     Skill("value of a label in a chart", "chart", "value"),
     Skill("label of a value in a chart", "chart", "label"),
-    Skill("label of a value in a chart, unseen layouts", "chart", "label", material=evaluation("texts", "layouts")),
+    Skill("label of a value in a chart, unseen layouts", "chart", "label", domain=evaluation("texts", "layouts")),
     Skill("largest or smallest bar", "chart", "extreme"),
     Skill("cell of a table by row and column", "table", "cell"),
-    Skill("cell of a table, unseen layouts", "table", "cell", material=evaluation("texts", "layouts")),
+    Skill("cell of a table, unseen layouts", "table", "cell", domain=evaluation("texts", "layouts")),
     Skill("row of a table", "table", "row"),
     Skill("follow-up in a chart", "chart", "follow_up"),
     Skill("follow-up in a table", "table", "follow_up"),

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from minigemini.evaluation.task import Grade, Graded, Mark, Measure, Message, Question, Task, user
+from minigemini.evaluation.task import Grade, Graded, Measure, Message, Question, Task, UnitScore, user
 
 from ..samples.conversations import possible_exchanges
-from ..samples.dialogs import PAIR_KINDS, Lesson, sample_pair
+from ..samples.dialogs import PAIR_KINDS, Dialog, sample_pair
 from ..scenes.composition import sample_scene
 from ..scenes.scene import Scene
 from .skills import FIRST_SKILLS, PAGE_SKILLS, SKILLS, Skill
@@ -22,7 +22,7 @@ SAMPLES = 400
 
 
 @dataclass(frozen=True)
-class Drawing:
+class LazyScene:
     """A scene that is drawn when somebody looks."""
 
     scene: Scene
@@ -31,7 +31,7 @@ class Drawing:
         return self.scene.draw()[0]
 
 
-class Drawn(Task):
+class SyntheticTask(Task):
     """A table of skills; `limit` counts questions per skill."""
 
     max_new_tokens = 48
@@ -45,54 +45,54 @@ class Drawn(Task):
         return Grade(right / of, said, weight=of)
 
     def measures(self, graded: Graded) -> list[Measure]:
-        by_skill: dict[str, list[Mark]] = {}
+        by_skill: dict[str, list[UnitScore]] = {}
         for question, grade in graded:
-            by_skill.setdefault(question.facts["skill"], []).append(Mark(question.unit, grade.value, grade.weight))
+            by_skill.setdefault(question.facts["skill"], []).append(UnitScore(question.unit, grade.value, grade.weight))
         return [Measure(skill, tuple(marks)) for skill, marks in by_skill.items()]
 
     def _skill(self, question: Question) -> Skill:
         return next(skill for skill in self.skills if skill.name == question.facts["skill"])
 
 
-class Nano(Drawn):
+class SyntheticBasic(SyntheticTask):
     name, title, skills = "nano", "What the first nano learnt", FIRST_SKILLS
 
 
-class Grown(Drawn):
+class Synthetic(SyntheticTask):
     name, title, skills = "grown", "The whole drawn world, by held-out axis", SKILLS
 
 
-class Pages(Drawn):
+class SyntheticDocuments(SyntheticTask):
     name, title, skills = "pages", "Texts, charts and tables of 512 pixels", PAGE_SKILLS
 
 
 def questions(skill: Skill, samples: int) -> list[Question]:
     """What is asked about a skill, each question about a scene of its own."""
-    return [_question(number, skill, lesson) for number, lesson in enumerate(lessons(skill, samples))]
+    return [_question(number, skill, dialog) for number, dialog in enumerate(lessons(skill, samples))]
 
 
-def lessons(skill: Skill, samples: int) -> Iterator[Lesson]:
+def lessons(skill: Skill, samples: int) -> Iterator[Dialog]:
     """The first `samples` scenes of the kind in which the question can be asked, with the rounds that end in it."""
-    return islice((lesson for seed in count() if (lesson := _lesson(skill, seed))), samples)
+    return islice((dialog for seed in count() if (dialog := _lesson(skill, seed))), samples)
 
 
-def _lesson(skill: Skill, seed: int) -> Lesson | None:
+def _lesson(skill: Skill, seed: int) -> Dialog | None:
     scenes: tuple[Scene, ...]
     if skill.kind in PAIR_KINDS:
-        scenes, exchanges = sample_pair(seed, skill.kind, skill.material)
+        scenes, exchanges = sample_pair(seed, skill.kind, skill.domain)
     else:
-        scene = sample_scene(seed, skill.kind, skill.material)
+        scene = sample_scene(seed, skill.kind, skill.domain)
         scenes, exchanges = (scene,), possible_exchanges(scene, np.random.default_rng([6, seed]))
     fitting = [exchange for exchange in exchanges if exchange[-1].skill == skill.asks]
-    return Lesson(scenes, fitting[0]) if fitting else None
+    return Dialog(scenes, fitting[0]) if fitting else None
 
 
-def _question(number: int, skill: Skill, lesson: Lesson) -> Question:
+def _question(number: int, skill: Skill, dialog: Dialog) -> Question:
     """What is asked last; the rounds before it went as they should."""
-    pictures = [Drawing(scene) for scene in lesson.scenes]
+    images = [LazyScene(scene) for scene in dialog.scenes]
     rounds: list[Message] = []
-    for turn in lesson.turns:
-        rounds += [*user(turn.question, *pictures), {"role": "assistant", "content": turn.answer}]
-        pictures = []  # they stand in the first round
+    for turn in dialog.turns:
+        rounds += [*user(turn.question, *images), {"role": "assistant", "content": turn.answer}]
+        images = []  # they stand in the first round
     facts = {"skill": skill.name}
-    return Question(f"{skill.name} #{number}", tuple(rounds[:-1]), lesson.turns[-1].answer, facts)
+    return Question(f"{skill.name} #{number}", tuple(rounds[:-1]), dialog.turns[-1].answer, facts)

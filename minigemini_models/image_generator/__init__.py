@@ -2,5 +2,5 @@
 
 from pathlib import Path
 
-PAINTER_DIR = Path(__file__).parent / "checkpoint"
+GENERATOR_DIR = Path(__file__).parent / "checkpoint"
 """The pipeline's folder, in the ordinary diffusers layout."""

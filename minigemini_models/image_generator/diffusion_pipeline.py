@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import DistilBertModel, PreTrainedTokenizerFast
 
-from .spectrum import BLOCK_PX, CHANNELS, to_pictures, to_spectrum
+from .spectrum import BLOCK_PX, CHANNELS, to_images, to_spectrum
 
 PLACE_CHANNELS = 2
 """Across and down."""
@@ -115,9 +115,9 @@ class PainterPipeline(DiffusionPipeline):
             latents = self.scheduler.step((latents - said) / sigma, timestep, latents, return_dict=False)[0]
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, timestep, {"latents": latents}).get("latents", latents)
-        pictures = to_pictures(latents)
+        images = to_images(latents)
         self.maybe_free_model_hooks()
-        return ImagePipelineOutput(self.image_processor.postprocess(pictures.float(), output_type))
+        return ImagePipelineOutput(self.image_processor.postprocess(images.float(), output_type))
 
     def _read(self, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Captions as features (B, L, C) and their mask (B, L)."""

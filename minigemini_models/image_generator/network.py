@@ -13,9 +13,9 @@ from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerF
 from minigemini.data.encoding import IGNORED
 
 from ..samples.descriptions import NUMBERS
-from ..samples.image_plans import CELLS, PAINTING_PX, PLACES, RELATIONS, Plan, sample_painting, sample_plan
-from ..scenes.colors import COLOURS
-from ..scenes.concepts import TINTED_NAMES, plural
+from ..samples.image_plans import CELLS, IMAGE_PX, PLACES, RELATIONS, ImagePlan, sample_plan, sample_planned_image
+from ..scenes.colors import COLORS
+from ..scenes.concepts import COLORED_NAMES, plural
 from .diffusion_pipeline import CELLS_SIDE, PLACE_CHANNELS, PainterPipeline
 from .spectrum import BLOCK_PX, CHANNELS
 
@@ -26,7 +26,7 @@ MOST_TOKENS = 48
 MORE_CAPTIONS = 1
 """For every picture so many captions are read without theirs: to tell what they mean takes more of them, and costs
 less, than to draw."""
-SPECTRUM = (CHANNELS, PAINTING_PX // BLOCK_PX, PAINTING_PX // BLOCK_PX)
+SPECTRUM = (CHANNELS, IMAGE_PX // BLOCK_PX, IMAGE_PX // BLOCK_PX)
 """Channels and places: one for each block of pixels."""
 SHIFT = 2.0
 """Towards noise, in learning and drawing: what is where is decided while there is much of it (arXiv 2403.03206)."""
@@ -34,7 +34,7 @@ _NOISE_STREAM = 11
 
 
 @dataclass(frozen=True)
-class PainterSize:
+class GeneratorSize:
     """The defaults are the embedded painter's.
 
     Attributes:
@@ -50,9 +50,9 @@ class PainterSize:
     text_heads: int = 4
 
 
-def build_painter(size: PainterSize | None = None) -> PainterPipeline:
+def build_generator(size: GeneratorSize | None = None) -> PainterPipeline:
     """A painter that has learnt nothing, from torch's seed."""
-    size = size or PainterSize()
+    size = size or GeneratorSize()
     tokenizer = build_tokenizer()
     text = DistilBertConfig(
         vocab_size=len(tokenizer),
@@ -86,7 +86,7 @@ def build_painter(size: PainterSize | None = None) -> PainterPipeline:
 @cache
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Whole words of the painter's captions; capitals and full stops make no difference."""
-    words = {",", "and", "a", "an", *COLOURS, *NUMBERS[1:5], *TINTED_NAMES, *map(plural, TINTED_NAMES)}
+    words = {",", "and", "a", "an", *COLORS, *NUMBERS[1:5], *COLORED_NAMES, *map(plural, COLORED_NAMES)}
     words |= {word for phrase in (*PLACES, *RELATIONS) for word in phrase.split()}
     vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, *CELL_TOKENS, *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
@@ -112,7 +112,7 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
         `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (captions, 48) int64; `noise` (63, 8, 8) float32;
         `sigma` () float32; `names`, `colours` (captions, 9) int64, as in `cell_labels`.
     """
-    plan, scene = sample_painting(index)
+    plan, scene = sample_planned_image(index)
     rng = np.random.default_rng([_NOISE_STREAM, index])
     # Without a caption now and then: guidance needs to know what pictures look like at large.
     plans = [None if rng.random() < without_caption else plan, *(sample_plan(rng) for _ in range(MORE_CAPTIONS))]
@@ -127,18 +127,18 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
         "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
         "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
         "names": np.stack([names for names, _ in labels]),
-        "colours": np.stack([colours for _, colours in labels]),
+        "colours": np.stack([colors for _, colors in labels]),
     }
 
 
-def cell_labels(plan: Plan | None) -> tuple[np.ndarray, np.ndarray]:
+def cell_labels(plan: ImagePlan | None) -> tuple[np.ndarray, np.ndarray]:
     """Number of the name and of the colour that each cell shows, 0 where it is empty; (9,) int64 both. Something alone
     is in all of them. What is left open, and all without a plan, is `IGNORED`."""
-    names, colours = (np.full(len(CELLS), 0 if plan else IGNORED) for _ in range(2))
+    names, colors = (np.full(len(CELLS), 0 if plan else IGNORED) for _ in range(2))
     if plan is None:
-        return names, colours
+        return names, colors
     for unit, cell in zip(plan.units, plan.cells, strict=True):
         where = slice(None) if plan.alone else CELLS.index(cell)
-        names[where] = 1 + TINTED_NAMES.index(unit.name)
-        colours[where] = 1 + tuple(COLOURS).index(unit.colour) if unit.colour else IGNORED
-    return names, colours
+        names[where] = 1 + COLORED_NAMES.index(unit.name)
+        colors[where] = 1 + tuple(COLORS).index(unit.color) if unit.color else IGNORED
+    return names, colors

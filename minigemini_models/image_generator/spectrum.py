@@ -26,15 +26,15 @@ _SCALES = (1.1, 1.5, 1.5)
 """Of those three, so that all numbers together have a variance of about 1."""
 
 
-def to_spectrum(pictures: Tensor) -> Tensor:
+def to_spectrum(images: Tensor) -> Tensor:
     """Pictures (B, 3, px, px) in [-1, 1] as numbers (B, 63, px / 8, px / 8)."""
     basis, sizes = _basis()
-    blocks = rearrange(pictures, "b c (h i) (w j) -> b h w (c i j)", i=BLOCK_PX, j=BLOCK_PX)
+    blocks = rearrange(images, "b c (h i) (w j) -> b h w (c i j)", i=BLOCK_PX, j=BLOCK_PX)
     kept = einsum(blocks, (basis * sizes).to(blocks), "b h w n, n k -> b h w k")
     return rearrange(kept, "b h w k -> b k h w")
 
 
-def to_pictures(spectrum: Tensor) -> Tensor:
+def to_images(spectrum: Tensor) -> Tensor:
     """The pictures (B, 3, px, px) of numbers (B, 63, px / 8, px / 8); what was cut off is missing."""
     basis, sizes = _basis()
     blocks = einsum(spectrum, (basis / sizes).to(spectrum), "b k h w, n k -> b h w n")

@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import Any
 
 from minigemini.training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
-from minigemini.training.settings import Settings
+from minigemini.training.settings import RunSettings
 
 ROOT = "runs/nano"
 """Where each step keeps a folder of its own, by its name."""
 
-BEGIN_WITH = "nano"
-"""What the steps before the stages begin with: the checkpoint that is embedded now. From nothing (`begin_with=none`)
+INIT_FROM = "nano"
+"""What the steps before the stages begin with: the checkpoint that is embedded now. From nothing (`init_from=none`)
 they take two to seven times the steps."""
 TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
-STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "small_parts_rate": 0.05}
+STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "connector_lr_multiplier": 0.05}
 """Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
-FIND_BY_NAME = {
+LOOKUP_STEPS = {
     "colours": {"colours": 2400},
     "colours-told": {"colours-told": 1760},
     "colours-asked": {"colours-asked": 1920},
@@ -43,22 +43,22 @@ INSTRUCT = {
     **{"changes-told": 12_000, "changes-asked": 16_000},
 }
 """What all ends with, so that nothing is forgotten: samples by what is drawn, more than are used."""
-READ_PAGES = {
+DOCUMENT_STEPS = {
     "hd-lines": {"lines": 1280},
     "hd-told": {"pages-told": 1800, "pages-asked": 300, "lines": 300},
     "hd": {"pages-asked": 2464, "pages": 806, "lines": 538, "pages-told": 448, "lessons": 224},
 }
 """What is learnt with 2 x 2 tiles, in this order, and from how many samples: to read where only one line is, then
 pages from their top or by name, then to answer about them; and a few scenes lest they be forgotten."""
-CHAINS = {
+PIPELINES = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
-        *("nano-align", "nano-signs", *(f"nano-{what}" for what in FIND_BY_NAME), "nano-instruct"),
-        *(f"nano-{what}" for what in READ_PAGES),
+        *("nano-align", "nano-signs", *(f"nano-{what}" for what in LOOKUP_STEPS), "nano-instruct"),
+        *(f"nano-{what}" for what in DOCUMENT_STEPS),
     ),
     TWIN: (
         *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
-        *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in FIND_BY_NAME), f"{TWIN}-instruct"),
+        *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in LOOKUP_STEPS), f"{TWIN}-instruct"),
     ),
 }
 """The steps from nothing to a checkpoint, by the name that runs them all."""
@@ -68,14 +68,14 @@ SMALL: dict[str, Any] = {
     "weight_decay": 0.05,
     "adam_beta2": 0.98,
     "workers": 1,
-    "checkpoint_every": 250,
+    "save_steps": 250,
 }
 """What all steps share: models so small take decay, and a CPU multiplies in float32."""
 
 
-def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
+def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
     """Every step of nano and its twin by its name, each starting from what those before it left under `root`."""
-    steps: list[Settings] = [
+    steps: list[RunSettings] = [
         low_res_encoder(),
         high_res_encoder(),
         language(),
@@ -86,7 +86,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, Settings]:
         instruct(root),
         *reading_pages(root),
         *twins(root),
-        painter(),
+        image_generator(),
     ]
     return {step.name: step for step in steps}
 
@@ -96,7 +96,7 @@ def low_res_encoder() -> Pretraining:
     return Pretraining(
         name="nano-low-res-encoder",
         task="low-res-encoder",
-        begin_with=BEGIN_WITH,
+        init_from=INIT_FROM,
         steps=2600,
         learning_rate=1e-3,
         global_batch=32,
@@ -168,7 +168,7 @@ def signs(root: str) -> Recipe:
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
     """Stage 2 goes on with things by their names, what is asked about them told ever farther behind those."""
     first = replace(signs(root), base=f"{root}/{name}-signs/{CHECKPOINT}", global_batch=8, micro_batch=8)
-    return _one_after_another(root, name, first, FIND_BY_NAME)
+    return _one_after_another(root, name, first, LOOKUP_STEPS)
 
 
 def instruct(root: str) -> Recipe:
@@ -191,26 +191,26 @@ def reading_pages(root: str) -> list[Recipe]:
     first = replace(
         instruct(root),
         base=f"{root}/nano-instruct/{CHECKPOINT}",
-        geometry="hd",
+        tiling="hd",
         steps=None,
         learning_rate=8e-4,
-        small_parts_rate=0.1,
+        connector_lr_multiplier=0.1,
         global_batch=8,
         micro_batch=4,
         max_length=1024,
         row_length=1024,
     )
-    return _one_after_another(root, "nano", first, READ_PAGES)
+    return _one_after_another(root, "nano", first, DOCUMENT_STEPS)
 
 
-def painter() -> Pretraining:
+def image_generator() -> Pretraining:
     """The painter that draws nano's captions."""
     return replace(
-        low_res_encoder(), name="nano-painter", task="painter", begin_with=None, steps=6000, weight_decay=0.01
+        low_res_encoder(), name="nano-painter", task="painter", init_from=None, steps=6000, weight_decay=0.01
     )
 
 
-def twins(root: str) -> list[Settings]:
+def twins(root: str) -> list[RunSettings]:
     """The same steps of a model without a high-resolution encoder."""
     projector = replace(mining(root), name=f"{TWIN}-projector", high_res_encoder=None)
     first = replace(align(root), name=f"{TWIN}-align", base=f"{root}/{projector.name}/{CHECKPOINT}")

@@ -6,26 +6,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from minigemini.io.atomic_write import written_aside
+from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
 from minigemini.training.recipe import CHECKPOINT
-from minigemini.training.run import hold, train
+from minigemini.training.run import check_same_recipe, train
 from minigemini.training.run_outputs import result_path
-from minigemini.training.settings import RecipeError, Settings
+from minigemini.training.settings import RecipeError, RunSettings
 
-from .nano_recipes import CHAINS, nano_recipes
+from .nano_recipes import PIPELINES, nano_recipes
 
 EXPORT = "export"
 
 
-def steps_of_chain(name: str) -> tuple[str, ...]:
+def pipeline_steps(name: str) -> tuple[str, ...]:
     """Its steps in order; the checkpoint is exported before it is tuned for HD."""
-    steps = CHAINS[name]
+    steps = PIPELINES[name]
     last = steps.index(f"{name}-instruct") + 1
     return (*steps[:last], EXPORT, *steps[last:])
 
 
-def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
+def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
     """Run the steps in order, each going on where it stopped; gives the folder of the exported checkpoint.
 
     Args:
@@ -37,7 +37,7 @@ def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequ
     Raises:
         RecipeError: A step is unknown or cannot run.
     """
-    steps = steps_of_chain(name)
+    steps = pipeline_steps(name)
     if unknown := set(only) - set(steps):
         raise RecipeError(f"{name}: unknown step {min(unknown)!r}; choose from {', '.join(steps)}")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -53,8 +53,8 @@ def train_chain(name: str, folder: Path, settings: Mapping[str, str], only: Sequ
     return folder / name
 
 
-def _step(recipe: Settings, folder: Path) -> None:
-    hold(recipe, folder)
+def _step(recipe: RunSettings, folder: Path) -> None:
+    check_same_recipe(recipe, folder)
     result = result_path(recipe, folder)
     if result.exists():
         print(f"{recipe.name}: finished, {result}", file=sys.stderr)
@@ -72,5 +72,5 @@ def export(checkpoint: Path, folder: Path) -> None:
         raise RecipeError(f"{checkpoint}: not there; run the step {checkpoint.parent.name} first")
     with output_lock(folder):
         shutil.rmtree(folder, ignore_errors=True)
-        with written_aside(folder) as aside:
+        with atomic_write(folder) as aside:
             shutil.copytree(checkpoint, aside)

@@ -7,36 +7,36 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from minigemini.io.connector import SMALL_PARTS
+from minigemini.io.connector import CONNECTOR_PARTS
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor
 from minigemini.training import trainable
 from minigemini.training.recipe import Pretraining
 from minigemini.training.run_outputs import save_checkpoint
 
-from ..scenes.labeled_scenes import crowded_scene, labelled_scene
-from .encoders import MATERIALS, normalise, resized, shrink
-from .init_model import blank_model
+from ..scenes.labeled_scenes import crowded_scene, labeled_scene
+from .encoders import MATERIALS, normalize, resized, shrink
+from .init_model import init_model
 from .label_heads import PatchHeads
-from .pretraining_task import Arrays, Task, load_part, stack
-from .warm_start import begin
+from .pretraining_task import Arrays, PretrainingTask, load_part, stack
+from .warm_start import warm_start
 
 KINDS = ("crowded", "words", "crowded", "sign", "crowded", "few", "crowded", "single", "crowded", "count")
 """Kinds of scene: half are crowded with letters, which are what is hard and rare in ordinary scenes."""
 _MINED_SCALE = 5.0
 
 
-def mining(recipe: Pretraining) -> Task:
+def mining(recipe: Pretraining) -> PretrainingTask:
     """Read dense labels off the visual tokens, through linear heads that are thrown away.
 
     What it leaves is a checkpoint of all parts, for stage 1 to start from.
     """
-    model, processor = blank_model(recipe, with_mining=recipe.high_res_encoder is not None)
+    model, processor = init_model(recipe, with_mining=recipe.high_res_encoder is not None)
     start_at_the_scale_of_the_features(model.model)
-    trainable.hold_encoders(model)
+    trainable.freeze_encoders(model)
     parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
     if model.model.patch_info_mining is None:
         del parts["mining"]
-    return Task(
+    return PretrainingTask(
         TokenReader(model),
         parts | {"heads": r"heads\."},
         partial(scene, world=recipe.world),
@@ -61,15 +61,15 @@ def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
             load_part(module, path, recipe.name)
     if model.patch_info_mining is not None:
         # Without mining the projector sees other features than a checkpoint's has learnt to read.
-        begin({part: getattr(model, part) for part in SMALL_PARTS}, recipe)
+        warm_start({part: getattr(model, part) for part in CONNECTOR_PARTS}, recipe)
 
 
 def scene(number: int, world: str = "whole") -> Arrays:
     """The sample of a number."""
-    kind, material = KINDS[number % len(KINDS)], MATERIALS[world]
+    kind, domain = KINDS[number % len(KINDS)], MATERIALS[world]
     if kind == "crowded":
-        return crowded_scene(number, material=material)
-    return labelled_scene(number, kind, material)
+        return crowded_scene(number, domain=domain)
+    return labeled_scene(number, kind, domain)
 
 
 class TokenReader(nn.Module):
@@ -82,7 +82,7 @@ class TokenReader(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
-        high_res = resized(normalise(image), self.model.config.high_res_size)
+        high_res = resized(normalize(image), self.model.config.high_res_size)
         tokens = self.model.model.get_image_features(shrink(high_res), high_res, return_dict=True).pooler_output
         return self.heads(tokens, labels)
 

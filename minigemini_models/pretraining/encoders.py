@@ -11,19 +11,19 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, Conv
 from minigemini.training.recipe import Pretraining
 
 from ..scenes.crops import crop
-from ..scenes.dense_labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
-from ..scenes.labeled_scenes import labelled_scene
-from ..scenes.splits import SMALL_WORLD, TRAINING, Material
+from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..scenes.labeled_scenes import labeled_scene
+from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
 from .label_heads import PatchHeads, balanced_cross_entropy, recall
-from .pretraining_task import Arrays, SavePart, Task, stack
-from .warm_start import begin
+from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
+from .warm_start import warm_start
 
 # CLIP's channel mean and standard deviation, as the image processor has them.
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
 LOW_RES_SIZE_PX = 64
-MATERIALS = {"whole": TRAINING, "small": SMALL_WORLD}
+MATERIALS = {"whole": TRAINING, "small": SMALL_DOMAIN}
 """What the pictures of a recipe's world are made of."""
 
 SCENE_KINDS = ("single", "few", "many", "count", "many", "sign")
@@ -48,28 +48,28 @@ def high_res_config(width: int) -> ConvNextConfig:
     return ConvNextConfig(hidden_sizes=widths, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0)
 
 
-def low_res_encoder(recipe: Pretraining) -> Task:
+def low_res_encoder(recipe: Pretraining) -> PretrainingTask:
     """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
     torch.manual_seed(recipe.seed)
-    sample = partial(scene_of_things, material=MATERIALS[recipe.world])
+    sample = partial(scene_of_objects, domain=MATERIALS[recipe.world])
     describer = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
-    start = partial(begin, {"vision_tower": describer.encoder}, recipe)
-    return Task(describer, PARTS, sample, stack, SavePart("encoder"), start)
+    start = partial(warm_start, {"vision_tower": describer.encoder}, recipe)
+    return PretrainingTask(describer, PARTS, sample, stack, SavePart("encoder"), start)
 
 
-def high_res_encoder(recipe: Pretraining) -> Task:
+def high_res_encoder(recipe: Pretraining) -> PretrainingTask:
     """Read every letter and name every thing of small pictures."""
     torch.manual_seed(recipe.seed)
     # It runs an eighth faster so.
     reader = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sample = partial(crop, material=MATERIALS[recipe.world])
-    start = partial(begin, {"high_res_vision_tower": reader.encoder}, recipe)
-    return Task(reader, PARTS, sample, stack, SavePart("encoder"), start)
+    sample = partial(crop, domain=MATERIALS[recipe.world])
+    start = partial(warm_start, {"high_res_vision_tower": reader.encoder}, recipe)
+    return PretrainingTask(reader, PARTS, sample, stack, SavePart("encoder"), start)
 
 
-def scene_of_things(number: int, material: Material) -> Arrays:
+def scene_of_objects(number: int, domain: SceneDomain) -> Arrays:
     """The sample of a number: at the low resolution there are things to be named, and no letters."""
-    return labelled_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], material)
+    return labeled_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], domain)
 
 
 class PatchDescriber(nn.Module):
@@ -83,7 +83,7 @@ class PatchDescriber(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
-        tokens = self.encoder(shrink(normalise(image))).last_hidden_state[:, 1:]
+        tokens = self.encoder(shrink(normalize(image))).last_hidden_state[:, 1:]
         return self.heads(tokens, labels)
 
 
@@ -99,7 +99,7 @@ class CropReader(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `world.crops.crop`."""
-        maps = self.encoder(normalise(image), output_hidden_states=True).hidden_states[-4:]
+        maps = self.encoder(normalize(image), output_hidden_states=True).hidden_states[-4:]
         losses, figures = [], {}
         for name, logits in self.heads(maps[1], maps[3]).items():
             wanted = labels[name]
@@ -124,7 +124,7 @@ class CropHeads(nn.Module):
         self.patch_norm, self.cell_norm = nn.LayerNorm(coarse), nn.LayerNorm(fine)
         self.slots = nn.Linear(coarse, SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
         self.names = nn.Linear(coarse, NUM_NAME_CLASSES)
-        self.colours = nn.Linear(coarse, NUM_COLOUR_CLASSES)
+        self.colors = nn.Linear(coarse, NUM_COLOR_CLASSES)
         self.cells = nn.Linear(fine, NUM_LETTER_CLASSES)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> dict[str, Tensor]:
@@ -135,11 +135,11 @@ class CropHeads(nn.Module):
             "slots": rearrange(self.slots(patches), "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES),
             "cells": self.cells(cells),
             "names": self.names(patches),
-            "colours": self.colours(patches),
+            "colours": self.colors(patches),
         }
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
     """(B, px, px, 3) uint8 → (B, 3, px, px) float32, as the image processor normalises."""
     mean, std = _MEAN.to(images.device), _STD.to(images.device)
     return (rearrange(images, "b h w c -> b c h w").float() / 255 - mean) / std

@@ -39,7 +39,7 @@ def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mi
     )
 
 
-def blank_model(
+def init_model(
     recipe: Pretraining, with_mining: bool = True
 ) -> tuple[MiniGeminiForConditionalGeneration, MiniGeminiProcessor]:
     """A model of a recipe's sizes with random weights, and its processor."""

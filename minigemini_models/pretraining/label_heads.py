@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..scenes.dense_labels import NUM_COLOUR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 
 _WEIGHTS = {"slots": 4.0, "names": 3.0}
 """Share of a label's loss in the sum: letters and things fill few places, and are the point."""
@@ -19,7 +19,7 @@ class PatchHeads(nn.Module):
 
     def __init__(self, width: int, letters: bool) -> None:
         super().__init__()
-        sizes = {"names": NUM_NAME_CLASSES, "colours": NUM_COLOUR_CLASSES, "centres": 2, "text": 2}
+        sizes = {"names": NUM_NAME_CLASSES, "colours": NUM_COLOR_CLASSES, "centres": 2, "text": 2}
         if letters:
             sizes["slots"] = SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES
         self.norm = nn.LayerNorm(width)

@@ -8,14 +8,14 @@ import torch
 from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import PackedCollator
 from minigemini.modeling import MiniGeminiProcessor
-from minigemini.training.build_model import Lesson
+from minigemini.training.build_model import TrainModule
 from minigemini.training.recipe import Pretraining
 
-from ..samples.dataset import drawn_lesson
+from ..samples.dataset import synthetic_dialog
 from ..samples.turns import messages
-from .init_model import blank_model
-from .pretraining_task import SavePart, Task
-from .warm_start import begin
+from .init_model import init_model
+from .pretraining_task import PretrainingTask, SavePart
+from .warm_start import warm_start
 
 ROW_LENGTH = 384
 """Most tokens of a row. Texts of five turns have 112 at most; padded side by side, 4 tokens in 10 were padding."""
@@ -23,30 +23,30 @@ FIRST_SEED = 10**8
 """Behind all samples of stage 2, which are to be new when their pictures are shown."""
 
 
-def language(recipe: Pretraining) -> Task:
+def language(recipe: Pretraining) -> PretrainingTask:
     """Say every token of conversations, questions included."""
-    model, processor = blank_model(recipe)
+    model, processor = init_model(recipe)
     pad: Any = processor.tokenizer.pad_token_id
     part = "model.model.language_model"
-    return Task(
-        Lesson(model),
+    return PretrainingTask(
+        TrainModule(model),
         {"language model": part.replace(".", r"\.")},
-        DrawnText(processor, "lessons" if recipe.world == "whole" else "small-lessons"),
+        SceneText(processor, "lessons" if recipe.world == "whole" else "small-lessons"),
         PackedCollator(ROW_LENGTH, pad),
         SavePart(part),
-        start=lambda: begin({"language_model": model.model.language_model}, recipe, processor.tokenizer),
+        start=lambda: warm_start({"language_model": model.model.language_model}, recipe, processor.tokenizer),
     )
 
 
 @dataclass(frozen=True)
-class DrawnText:
+class SceneText:
     """The conversation of a number as text alone, every token to be learnt."""
 
     processor: MiniGeminiProcessor
     what: str
 
     def __call__(self, number: int) -> Encoded:
-        turns = drawn_lesson(self.what, FIRST_SEED + number).turns
+        turns = synthetic_dialog(self.what, FIRST_SEED + number).turns
         inputs: Any = self.processor.apply_chat_template(
             messages(list(turns), []), tokenize=True, return_dict=True, return_tensors="np"
         )

@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from minigemini.data.packing import Batch
-from minigemini.io.atomic_write import written_aside
+from minigemini.io.atomic_write import atomic_write
 from minigemini.io.errors import one_line
-from minigemini.io.hashes import DamagedError, check_tensors, save_tensors
+from minigemini.io.hashes import DamagedFileError, check_tensors, save_tensors
 from minigemini.training.settings import RecipeError
 
 Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Task:
+class PretrainingTask:
     """What is learnt, from what, and what is left of it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Task:
         start: load what the steps before left; raises `RecipeError` where that is not there.
     """
 
-    lesson: nn.Module
+    module: nn.Module
     parts: Mapping[str, str]
     sample: Callable[[int], Any]
     collate: Callable[[Sequence[Any]], Batch]
@@ -59,7 +59,7 @@ class SavePart:
             for name, tensor in weights.items()
             if name.startswith(prefix)
         }
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             save_tensors(tensors, aside)
 
 
@@ -69,13 +69,13 @@ def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
     Raises:
         RecipeError: It is not there, or of another module.
     """
-    from minigemini.training.published_recipes import how_to_make
+    from minigemini.training.published_recipes import how_to_obtain
 
     if not Path(path).is_file():
-        command = how_to_make(path)
+        command = how_to_obtain(path)
         raise RecipeError(f"{wanted_by}: {path}: no such file{f'; make it with `{command}`' if command else ''}")
     try:
         check_tensors(Path(path))
         module.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, DamagedError) as error:
+    except (SafetensorError, RuntimeError, DamagedFileError) as error:
         raise RecipeError(f"{wanted_by}: {path} is not what it starts from ({one_line(error)})") from None

@@ -6,7 +6,7 @@ from functools import cache
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from ..samples.dialogs import PAIR_KINDS, sample_lesson
+from ..samples.dialogs import PAIR_KINDS, sample_dialog
 from ..scenes.composition import KINDS as SCENE_KINDS
 from ..scenes.documents import PAGE_KINDS
 
@@ -56,5 +56,5 @@ def _learnt() -> Tokenizer:
 
 def _texts() -> Iterator[str]:
     for seed in range(_LESSONS):
-        for turn in sample_lesson(seed, KINDS[seed % len(KINDS)]).turns:
+        for turn in sample_dialog(seed, KINDS[seed % len(KINDS)]).turns:
             yield from (turn.question, turn.answer)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from minigemini.io.adapters import find_source
+from minigemini.io.adapters import find_model_source
 from minigemini.io.errors import CheckpointError, RequestError
 from minigemini.io.loading import load_config, load_model, load_processor
 from minigemini.io.placement import Placement
@@ -17,7 +17,9 @@ from minigemini.training.settings import RecipeError
 _ROWS = "embed_tokens.weight"
 
 
-def begin(parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+def warm_start(
+    parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTrainedTokenizerBase | None = None
+) -> None:
     """Load the parts of the checkpoint that a recipe begins with; without one they stay as they are.
 
     Args:
@@ -29,15 +31,15 @@ def begin(parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTraine
     Raises:
         RecipeError: There is no such checkpoint, or it is of another size.
     """
-    if recipe.begin_with is None:
+    if recipe.init_from is None:
         return
     try:
-        source = find_source(recipe.begin_with)
+        source = find_model_source(recipe.init_from)
         config = load_config(source.folder)
         learnt = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
         theirs: Any = load_processor(source.folder, config)
     except (CheckpointError, RequestError) as error:
-        raise RecipeError(f"{recipe.name}: begin_with {error}") from None
+        raise RecipeError(f"{recipe.name}: init_from {error}") from None
     for name, module in parts.items():
         weights = _weights(learnt, name, recipe)
         if tokenizer is not None and _ROWS in weights:
@@ -46,15 +48,15 @@ def begin(parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTraine
             module.load_state_dict(weights)
         except RuntimeError:
             raise RecipeError(
-                f"{recipe.name}: {name} of {recipe.begin_with} is of another size; give its own (low_res_width, "
-                "high_res_width, text_layers, …), or begin_with=none"
+                f"{recipe.name}: {name} of {recipe.init_from} is of another size; give its own (low_res_width, "
+                "high_res_width, text_layers, …), or init_from=none"
             ) from None
 
 
 def _weights(learnt: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
     module = getattr(learnt.model, part)
     if module is None:
-        raise RecipeError(f"{recipe.name}: {recipe.begin_with} has no {part}; give another begin_with")
+        raise RecipeError(f"{recipe.name}: {recipe.init_from} has no {part}; give another init_from")
     return dict(module.state_dict())
 
 

@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..scenes.colors import COLOURS, pick
-from ..scenes.composition import compose, tinted
-from ..scenes.concepts import TINTED_NAMES, alike, with_article
-from ..scenes.scene import Scene, Thing
-from ..scenes.splits import Material
+from ..scenes.colors import COLORS, pick
+from ..scenes.composition import colored, compose
+from ..scenes.concepts import COLORED_NAMES, confusable, with_article
+from ..scenes.scene import Scene, SceneObject
+from ..scenes.splits import SceneDomain
 from .descriptions import sentence
 from .object_lists import WHICH_COLOURS, absent, listed
 from .turns import CANNOT_TELL, Turn, ask
@@ -30,27 +30,27 @@ _MOST_TURNS = 14
 _MOST_LISTED = 6
 _SHARE_NAMED, _SHARE_IT = 0.25, 0.35
 """How often a colour by itself is told by "The hat is red." and by "It is red."; else it is "Red."."""
-NO_COLOUR = "none"
+NO_COLOR = "none"
 
 T = TypeVar("T")
 
 
-def sample_tinted(seed: int, material: Material) -> tuple[np.random.Generator, Scene]:
+def sample_colored(seed: int, domain: SceneDomain) -> tuple[np.random.Generator, Scene]:
     """Two to five drawings of different names in different colours, and the generator that goes on from there."""
-    rng = np.random.default_rng([material.stream, seed, 96])
-    colours = [list(COLOURS)[i] for i in rng.permutation(len(COLOURS))]
+    rng = np.random.default_rng([domain.stream, seed, 96])
+    colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
     count = int(rng.integers(2, 6))
-    names = unlike((TINTED_NAMES[i] for i in rng.permutation(len(TINTED_NAMES))), count)
-    looks = [tinted(rng, name, colour) for name, colour in zip(names, colours, strict=False)]
-    return rng, compose(rng, "few" if count < 5 else "many", looks, material, seed)
+    names = unlike((COLORED_NAMES[i] for i in rng.permutation(len(COLORED_NAMES))), count)
+    looks = [colored(rng, name, color) for name, color in zip(names, colors, strict=False)]
+    return rng, compose(rng, "few" if count < 5 else "many", looks, domain, seed)
 
 
 def colours_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """All colours in lists, with nothing, a word or a sign between name and colour."""
-    things, turns = list(scene.things), list[Turn]()
+    objects, turns = list(scene.objects), list[Turn]()
     for asked, between in _LISTED:
-        rng.shuffle(things)
-        said = {thing.name: thing.colour_name or "" for thing in things}
+        rng.shuffle(objects)
+        said = {obj.name: obj.color_name or "" for obj in objects}
         turns.append(listed("colours", asked, said, between))
     rng.shuffle(turns)
     return turns
@@ -58,20 +58,22 @@ def colours_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 def colours_repeated(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Each colour in short rounds, up to three times in other words."""
-    turns = [_colour(scene.things[i], rng) for _ in range(3) for i in rng.permutation(len(scene.things))]
+    turns = [_color(scene.objects[i], rng) for _ in range(3) for i in rng.permutation(len(scene.objects))]
     return list({turn.question: turn for turn in turns}.values())[:_MOST_TURNS]
 
 
 def colours_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Each colour once, told with its name, with "it", or by itself."""
-    return [_asked(scene.things[i].name, scene.things[i].colour_name, rng) for i in rng.permutation(len(scene.things))]
+    return [
+        _asked(scene.objects[i].name, scene.objects[i].color_name, rng) for i in rng.permutation(len(scene.objects))
+    ]
 
 
 def absent_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Colours in lists of names of which half are not there, and have the colour "none"."""
     names, turns = _half_absent(scene, rng), list[Turn]()
     for asked, between in (_LISTED[0], _LISTED[0], _LISTED[1]):
-        said = {name: names[name] or NO_COLOUR for name in shuffled(names, rng)[:_MOST_LISTED]}
+        said = {name: names[name] or NO_COLOR for name in shuffled(names, rng)[:_MOST_LISTED]}
         turns.append(listed("colours", asked, said, between))
     return once(turns, rng)
 
@@ -86,8 +88,8 @@ def names_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Whether each name is there, half of which are: beside its colour, by its colour alone, and by yes or no."""
     names, turns = _half_absent(scene, rng), list[Turn]()
     for name in shuffled(names, rng):
-        colour, form, a_name = names[name], rng.random(), with_article(name)
-        found, yes = (colour or NO_COLOUR).capitalize(), "yes" if colour else "no"
+        color, form, a_name = names[name], rng.random(), with_article(name)
+        found, yes = (color or NO_COLOR).capitalize(), "yes" if color else "no"
         if form < 0.2:
             turns.append(Turn("exists", f"Is there {a_name}, and in which colour?", f"{found}, {yes}."))
         elif form < 0.35:
@@ -99,7 +101,7 @@ def names_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     return turns
 
 
-LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
+LOOKUP_KINDS: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
     "colours-told": colours_told,
     "colours-repeated": colours_repeated,
     "colours-asked": colours_asked,
@@ -109,20 +111,22 @@ LOOKING_UP: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
 }
 
 
-def _colour(thing: Thing, rng: np.random.Generator) -> Turn:
-    return ask(rng, "colour", sentence(thing.colour_name or ""), name=thing.name)
+def _color(obj: SceneObject, rng: np.random.Generator) -> Turn:
+    return ask(rng, "colour", sentence(obj.color_name or ""), name=obj.name)
 
 
 def unlike(names: Iterable[str], count: int) -> list[str]:
     """The first so many names of which none could pass for another."""
     chosen: list[str] = []
     for name in names:
-        if len(chosen) < count and not any(alike(name, other) for other in chosen):
+        if len(chosen) < count and not any(confusable(name, other) for other in chosen):
             chosen.append(name)
     return chosen
 
 
-def told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, before: str = "the ") -> list[Turn]:
+def as_list(
+    skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator, before: str = "the "
+) -> list[Turn]:
     """One list in an order of its own; none of nothing."""
     order = shuffled(said, rng)
     return [listed(skill, asked, {name: said[name] for name in order}, before=before)] if order else []
@@ -142,16 +146,16 @@ def shuffled(items: Iterable[T], rng: np.random.Generator) -> list[T]:
 def _half_absent(scene: Scene, rng: np.random.Generator) -> dict[str, str | None]:
     """The colour of each thing by its name, and about as many names that have none, as they are not there."""
     names: dict[str, str | None] = {}
-    for thing in scene.things:
-        names[thing.name] = thing.colour_name
-        names.setdefault(absent(scene, lambda: pick(rng, TINTED_NAMES)), None)
+    for obj in scene.objects:
+        names[obj.name] = obj.color_name
+        names.setdefault(absent(scene, lambda: pick(rng, COLORED_NAMES)), None)
     return names
 
 
-def _asked(name: str, colour: str | None, rng: np.random.Generator) -> Turn:
+def _asked(name: str, color: str | None, rng: np.random.Generator) -> Turn:
     form = rng.random()
     if form < _SHARE_NAMED:
-        return Turn("colours", f"Tell the colour of the {name}.", f"The {name} is {colour or NO_COLOUR}.")
+        return Turn("colours", f"Tell the colour of the {name}.", f"The {name} is {color or NO_COLOR}.")
     if form < _SHARE_NAMED + _SHARE_IT:
-        return Turn("colours", f"Say which colour the {name} has.", f"It is {colour or NO_COLOUR}.")
-    return ask(rng, "colour", sentence(colour) if colour else CANNOT_TELL, name=name)
+        return Turn("colours", f"Say which colour the {name} has.", f"It is {color or NO_COLOR}.")
+    return ask(rng, "colour", sentence(color) if color else CANNOT_TELL, name=name)

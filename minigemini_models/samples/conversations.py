@@ -4,7 +4,7 @@ import numpy as np
 
 from ..scenes.scene import Scene
 from .descriptions import describe
-from .object_qa import about_things
+from .object_qa import about_objects
 from .ocr_qa import READING_SKILLS, SPELLING_SKILLS, about_words
 from .turns import Exchange, Turn, ask
 from .unanswerable import unanswerable
@@ -16,7 +16,7 @@ _UNANSWERABLE_SHARE = 0.4
 def possible_exchanges(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
     """Every kind of round that the scene can answer, each question in one wording; now and then one that it cannot."""
     exchanges: list[Exchange] = [(ask(rng, "describe", describe(scene)),)]
-    exchanges += [*about_words(scene, rng), *about_things(scene, rng)]
+    exchanges += [*about_words(scene, rng), *about_objects(scene, rng)]
     if rng.random() < _UNANSWERABLE_SHARE:
         exchanges.append((unanswerable(scene, rng),))
     return exchanges

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ..scenes.concepts import plural, with_article
-from ..scenes.scene import Scene, Thing
+from ..scenes.scene import Scene, SceneObject
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -22,11 +22,11 @@ def describe(scene: Scene) -> str:
     parts = [f"a sign that says {sign.word}" for sign in scene.signs]
     match scene.kind:
         case "count":
-            parts += _alike(scene.things, lambda thing: thing.name)
+            parts += _alike(scene.objects, lambda obj: obj.name)
         case "painting":
-            parts += _alike(scene.things, full_name)
+            parts += _alike(scene.objects, full_name)
         case _:
-            parts += [phrase(thing) for thing in scene.things]
+            parts += [phrase(obj) for obj in scene.objects]
     return sentence(enumerate_words(parts)) if parts else "Nothing."
 
 
@@ -35,21 +35,21 @@ def written(scene: Scene) -> str:
     return " ".join(sign.word for sign in (*scene.signs, *scene.lines))
 
 
-def phrase(thing: Thing) -> str:
+def phrase(obj: SceneObject) -> str:
     """ "a red house", or "a house" if it is an icon."""
-    return with_article(full_name(thing))
+    return with_article(full_name(obj))
 
 
-def full_name(thing: Thing) -> str:
-    return f"{thing.colour_name} {thing.name}" if thing.colour_name else thing.name
+def full_name(obj: SceneObject) -> str:
+    return f"{obj.color_name} {obj.name}" if obj.color_name else obj.name
 
 
-def reference(thing: Thing, things: Sequence[Thing]) -> str | None:
+def reference(obj: SceneObject, objects: Sequence[SceneObject]) -> str | None:
     """What to call one of the things so that no other is meant: "cat", "red circle"; None where nothing does."""
-    if [other.name for other in things].count(thing.name) == 1:
-        return thing.name
-    if [full_name(other) for other in things].count(full_name(thing)) == 1:
-        return full_name(thing)
+    if [other.name for other in objects].count(obj.name) == 1:
+        return obj.name
+    if [full_name(other) for other in objects].count(full_name(obj)) == 1:
+        return full_name(obj)
     return None
 
 
@@ -62,17 +62,17 @@ def enumerate_words(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
-def _alike(things: Sequence[Thing], called: Callable[[Thing], str]) -> list[str]:
+def _alike(objects: Sequence[SceneObject], called: Callable[[SceneObject], str]) -> list[str]:
     """ "three red stars", "a red star", and by name alone "two fish" of different colours; the larger group first."""
-    groups: dict[str, list[Thing]] = {}
-    for thing in things:
-        groups.setdefault(called(thing), []).append(thing)
+    groups: dict[str, list[SceneObject]] = {}
+    for obj in objects:
+        groups.setdefault(called(obj), []).append(obj)
     return [_group(group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 
-def _group(things: Sequence[Thing]) -> str:
-    if len(things) == 1:
-        return phrase(things[0])
-    colours = {thing.colour_name for thing in things}
-    colour = f"{things[0].colour_name} " if len(colours) == 1 and None not in colours else ""
-    return f"{NUMBERS[len(things)]} {colour}{plural(things[0].name)}"
+def _group(objects: Sequence[SceneObject]) -> str:
+    if len(objects) == 1:
+        return phrase(objects[0])
+    colors = {obj.color_name for obj in objects}
+    color = f"{objects[0].color_name} " if len(colors) == 1 and None not in colors else ""
+    return f"{NUMBERS[len(objects)]} {color}{plural(objects[0].name)}"

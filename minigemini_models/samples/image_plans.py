@@ -6,16 +6,16 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
-from ..scenes.colors import COLOURS, background, pick
-from ..scenes.composition import tinted
-from ..scenes.concepts import SHAPE_NAMES, TINTED_NAMES, plural, with_article
+from ..scenes.colors import COLORS, background, pick
+from ..scenes.composition import colored
+from ..scenes.concepts import COLORED_NAMES, SHAPE_NAMES, plural, with_article
 from ..scenes.layouts import Box, reading_order
 from ..scenes.lettering import Letter
-from ..scenes.scene import SCENE_PX, Scene, colour_behind
+from ..scenes.scene import SCENE_PX, Scene, color_behind
 from ..scenes.splits import TRAINING_STREAM
 from .descriptions import NUMBERS, enumerate_words
 
-PAINTING_PX = 64
+IMAGE_PX = 64
 """Side of the painter's pictures: scenes, made smaller by four."""
 KINDS = ("one", "placed", "several", "related", "counted", "mixed", "loose")
 """One thing, on its own or in its place · several, each in its place · one beside another · two to four alike · two or
@@ -43,7 +43,7 @@ ARRANGED: dict[int, tuple[tuple[int, int], ...]] = {
 }
 """The cells of so many things whose places are left open: as dots on dice, in the order of the caption."""
 
-_ANY_COLOUR_SHARE = 0.1
+_ANY_COLOR_SHARE = 0.1
 _CELLS_PX = (2, 98, 194)
 """Where things in the first, second and third column or row begin: everything stands in one of nine cells, which are
 two by two of the blocks of pixels that the painter draws (`painter.spectrum`)."""
@@ -53,7 +53,7 @@ _ALONE_PX = 124
 
 
 @dataclass(frozen=True)
-class Item:
+class PlanItem:
     """Something to paint, once or several times.
 
     Attributes:
@@ -64,23 +64,23 @@ class Item:
     """
 
     name: str
-    colour: str | None = None
+    color: str | None = None
     count: int = 1
     place: str | None = None
 
     def phrase(self) -> str:
         """ "a red star", "three red stars at the top"."""
-        words = f"{self.colour} " if self.colour else ""
+        words = f"{self.color} " if self.color else ""
         alike = f"{NUMBERS[self.count]} {words}{plural(self.name)}"
         named = with_article(words + self.name) if self.count == 1 else alike
         return f"{named} {self.place}" if self.place else named
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImagePlan:
     """What a picture must show, and nothing else. `relation` says how the first of two items stands to the second."""
 
-    items: tuple[Item, ...]
+    items: tuple[PlanItem, ...]
     relation: str | None = None
 
     def caption(self) -> str:
@@ -89,7 +89,7 @@ class Plan:
         return f" {self.relation} ".join(phrases) if self.relation else enumerate_words(phrases)
 
     @property
-    def units(self) -> tuple[Item, ...]:
+    def units(self) -> tuple[PlanItem, ...]:
         """Every single thing."""
         return tuple(item for item in self.items for _ in range(item.count))
 
@@ -112,55 +112,55 @@ class Plan:
         return len(self.units) == 1 and self.units[0].place is None
 
 
-def sample_plan(rng: np.random.Generator, kind: str | None = None) -> Plan:
+def sample_plan(rng: np.random.Generator, kind: str | None = None) -> ImagePlan:
     """A plan of the kind, or of any."""
     kind = kind or pick(rng, KINDS)
     match kind:
         case "one":
-            return Plan(_items(rng, 1))
+            return ImagePlan(_items(rng, 1))
         case "placed":
             return _in_places(rng, 1)
         case "several":
             return _in_places(rng, int(rng.integers(2, 5)))
         case "related":
-            return Plan(_items(rng, 2), pick(rng, tuple(RELATIONS)))
+            return ImagePlan(_items(rng, 2), pick(rng, tuple(RELATIONS)))
         case "counted":
-            return Plan(_items(rng, 1, int(rng.integers(2, 5))))
+            return ImagePlan(_items(rng, 1, int(rng.integers(2, 5))))
         case "mixed":
             first, second = _items(rng, 2)
-            return Plan((Item(first.name, first.colour, int(rng.integers(2, 4))), second))
+            return ImagePlan((PlanItem(first.name, first.color, int(rng.integers(2, 4))), second))
         case "loose":
-            return Plan(_items(rng, int(rng.integers(2, 4))))
+            return ImagePlan(_items(rng, int(rng.integers(2, 4))))
         case _:
             raise ValueError(f"unknown kind of painting {kind!r}: choose from {', '.join(KINDS)}")
 
 
-def sample_painting(seed: int, kind: str | None = None, stream: int = TRAINING_STREAM) -> tuple[Plan, Scene]:
+def sample_planned_image(seed: int, kind: str | None = None, stream: int = TRAINING_STREAM) -> tuple[ImagePlan, Scene]:
     """The plan of a seed and a scene that shows it; the same seed, kind and stream always give the same."""
     rng = np.random.default_rng([stream, seed, crc32(b"painting"), crc32((kind or "").encode())])
     plan = sample_plan(rng, kind)
     return plan, compose(rng, plan)
 
 
-class Painting(Scene):
+class PlannedImage(Scene):
     """A scene whose picture is of the painter's size."""
 
     def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
         """As `Scene.draw`, but with the picture made smaller; the numbers of things stay at the scene's own size."""
-        picture, letters, owner = super().draw()
-        return picture.reduce(SCENE_PX // PAINTING_PX), letters, owner
+        image, letters, owner = super().draw()
+        return image.reduce(SCENE_PX // IMAGE_PX), letters, owner
 
 
-def compose(rng: np.random.Generator, plan: Plan) -> Scene:
+def compose(rng: np.random.Generator, plan: ImagePlan) -> Scene:
     """A scene that shows the plan and nothing else: upright, in cells, so that a small painter has little to learn."""
-    things = [tinted(rng, item.name, item.colour or pick(rng, tuple(COLOURS))) for item in plan.units]
-    ground = background(rng, [colour_behind(thing) for thing in things])
+    objects = [colored(rng, item.name, item.color or pick(rng, tuple(COLORS))) for item in plan.units]
+    ground = background(rng, [color_behind(obj) for obj in objects])
     boxes = _boxes(plan)
-    placed = [replace(thing, box=box, tilt_degrees=0) for thing, box in zip(things, boxes, strict=True)]
-    return Painting("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
+    placed = [replace(obj, box=box, tilt_degrees=0) for obj, box in zip(objects, boxes, strict=True)]
+    return PlannedImage("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
 
 
-def paint(scene: Scene) -> np.ndarray:
+def draw_plan(scene: Scene) -> np.ndarray:
     """The picture of a scene at the painter's size: (64, 64, 3) uint8."""
     return np.asarray(scene.draw()[0])
 
@@ -171,27 +171,27 @@ def place_of(x: float, y: float, side_px: float) -> str:
     return next(name for name, cell in PLACES.items() if cell == (column, row))
 
 
-def _items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[Item, ...]:
+def _items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[PlanItem, ...]:
     """Different things, some of one name in two colours; half of them shapes."""
-    items: list[Item] = []
+    items: list[PlanItem] = []
     while len(items) < number:
-        name = pick(rng, SHAPE_NAMES if rng.random() < 0.5 else TINTED_NAMES)
-        colour = None if rng.random() < _ANY_COLOUR_SHARE else pick(rng, tuple(COLOURS))
+        name = pick(rng, SHAPE_NAMES if rng.random() < 0.5 else COLORED_NAMES)
+        color = None if rng.random() < _ANY_COLOR_SHARE else pick(rng, tuple(COLORS))
         same = [item for item in items if item.name == name]
-        if all(colour and item.colour and item.colour != colour for item in same):
-            items.append(Item(name, colour, count))
+        if all(color and item.color and item.color != color for item in same):
+            items.append(PlanItem(name, color, count))
     return tuple(items)
 
 
-def _in_places(rng: np.random.Generator, number: int) -> Plan:
+def _in_places(rng: np.random.Generator, number: int) -> ImagePlan:
     """Each in a place of its own; told from top to bottom, or in any order."""
     chosen = rng.permutation(len(PLACES))[:number]
     places = [tuple(PLACES)[i] for i in (np.sort(chosen) if rng.random() < 0.5 else chosen)]
     items = zip(_items(rng, number), places, strict=True)
-    return Plan(tuple(Item(item.name, item.colour, 1, place) for item, place in items))
+    return ImagePlan(tuple(PlanItem(item.name, item.color, 1, place) for item, place in items))
 
 
-def _boxes(plan: Plan) -> list[Box]:
+def _boxes(plan: ImagePlan) -> list[Box]:
     """Where the things stand."""
     if plan.alone:
         low = (SCENE_PX - _ALONE_PX) // 2

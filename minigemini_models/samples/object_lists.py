@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from ..scenes.colors import pick
-from ..scenes.concepts import NAMES, TINTED_NAMES, alike, plural
+from ..scenes.concepts import COLORED_NAMES, NAMES, confusable, plural
 from ..scenes.scene import Scene
 from .descriptions import NUMBERS, enumerate_words, sentence
 from .turns import Turn
@@ -19,50 +19,50 @@ from .turns import Turn
 WHICH_ARE_THERE, WHICH_COLOURS = "Which of these are there: {}?", "Which colours do {} have?"
 
 
-def inventory(scene: Scene, rng: np.random.Generator) -> list[Turn]:
+def object_list(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Which of some names are there, and which colours what is there has: each in an order of its own."""
 
     def draw() -> str:
-        return pick(rng, TINTED_NAMES if rng.random() < 0.5 else NAMES)
+        return pick(rng, COLORED_NAMES if rng.random() < 0.5 else NAMES)
 
-    names = [absent(scene, draw) if rng.random() < 0.5 else thing.name for thing in scene.things]
-    there = {name: "yes" if any(name == thing.name for thing in scene.things) else "no" for name in names}
+    names = [absent(scene, draw) if rng.random() < 0.5 else obj.name for obj in scene.objects]
+    there = {name: "yes" if any(name == obj.name for obj in scene.objects) else "no" for name in names}
     return [
         *_each("presence", WHICH_ARE_THERE, there, rng, least=1),
-        *_each("colours", WHICH_COLOURS, _colours(scene), rng),
+        *_each("colours", WHICH_COLOURS, _colors(scene), rng),
     ]
 
 
-def inventory_of_two(one: Scene, other: Scene, rng: np.random.Generator) -> list[Turn]:
+def object_list_of_two(one: Scene, other: Scene, rng: np.random.Generator) -> list[Turn]:
     """What stands in which of two pictures, how many there are in each, and which colours they have."""
-    here, there = (Counter(thing.name for thing in scene.things) for scene in (one, other))
-    first, second = _colours(one), _colours(other)
-    in_one, colours, counts = dict[str, str](), dict[str, str](), list[Turn]()
+    here, there = (Counter(obj.name for obj in scene.objects) for scene in (one, other))
+    first, second = _colors(one), _colors(other)
+    in_one, colors, counts = dict[str, str](), dict[str, str](), list[Turn]()
     for name in here | there:
         if not (here[name] and there[name]):
             in_one[name] = "first" if here[name] else "second"
         elif name in first and name in second:
-            colours[name] = f"{first[name]} in the first, {second[name]} in the second"
+            colors[name] = f"{first[name]} in the first, {second[name]} in the second"
         else:
             answer = f"The {plural(name)} {NUMBERS[here[name]]} in the first, {NUMBERS[there[name]]} in the second."
             counts.append(Turn("count", f"How many are the {plural(name)} in each picture?", answer))
     return [
         *_each("which_picture", "Which picture shows {}?", in_one, rng),
-        *_each("colours", "What are the colours of {} in each picture?", colours, rng, least=1),
+        *_each("colours", "What are the colours of {} in each picture?", colors, rng, least=1),
         *counts,
     ]
 
 
-def _colours(scene: Scene) -> dict[str, str]:
+def _colors(scene: Scene) -> dict[str, str]:
     """Of each thing that its name alone tells from all others, and that has a named one."""
-    names = Counter(thing.name for thing in scene.things)
-    return {thing.name: thing.colour_name for thing in scene.things if names[thing.name] == 1 and thing.colour_name}
+    names = Counter(obj.name for obj in scene.objects)
+    return {obj.name: obj.color_name for obj in scene.objects if names[obj.name] == 1 and obj.color_name}
 
 
 def absent(scene: Scene, draw: Callable[[], str]) -> str:
     """The first name drawn that nothing in the scene could pass for."""
     name = draw()
-    while any(alike(name, thing.name) for thing in scene.things):
+    while any(confusable(name, obj.name) for obj in scene.objects):
         name = draw()
     return name
 

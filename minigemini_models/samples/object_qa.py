@@ -5,10 +5,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..scenes.colors import COLOURS, pick
-from ..scenes.concepts import NAMES, SHAPE_NAMES, TINTED_NAMES, alike, plural, theme_of, with_article
-from ..scenes.layouts import ALIGNED_PX, APART_PX, centre
-from ..scenes.scene import Scene, Thing
+from ..scenes.colors import COLORS, pick
+from ..scenes.concepts import COLORED_NAMES, NAMES, SHAPE_NAMES, confusable, plural, theme_of, with_article
+from ..scenes.layouts import ALIGNED_PX, APART_PX, center
+from ..scenes.scene import Scene, SceneObject
 from ..scenes.shapes import OBJECTS
 from .descriptions import NUMBERS, full_name, phrase, reference, sentence
 from .turns import Exchange, Turn, ask
@@ -26,61 +26,61 @@ for _name in NAMES:
     _THEMES.setdefault(theme_of(_name), []).append(_name)
 
 
-def stands(thing: Thing, relation: str, other: Thing) -> bool | None:
+def stands(obj: SceneObject, relation: str, other: SceneObject) -> bool | None:
     """Whether `thing` is left of, right of, above or below `other`; None where people would not agree."""
     axis, direction = RELATIONS[relation]
-    apart = direction * (centre(thing.box)[axis] - centre(other.box)[axis])
+    apart = direction * (center(obj.box)[axis] - center(other.box)[axis])
     return True if apart >= APART_PX else False if apart <= ALIGNED_PX else None
 
 
-def about_things(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+def about_objects(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
     """Every kind of question that fits, each once or twice, about things picked at random."""
-    if not scene.things:
+    if not scene.objects:
         return []
-    exchanges = [*_naming(scene, rng), *_colours(scene, rng), *_counts(scene, rng), *_comparisons(scene.things, rng)]
-    different = list({thing.name: thing for thing in scene.things}.values())
-    exchanges += [(presence(one, scene.things, rng),) for one in _some(different, 2, rng)]
+    exchanges = [*_naming(scene, rng), *_colors(scene, rng), *_counts(scene, rng), *_comparisons(scene.objects, rng)]
+    different = list({obj.name: obj for obj in scene.objects}.values())
+    exchanges += [(presence(one, scene.objects, rng),) for one in _some(different, 2, rng)]
     # Beside a sign, what stands next to a thing may be the sign.
-    return exchanges if scene.signs else [*exchanges, *_places(scene.things, rng)]
+    return exchanges if scene.signs else [*exchanges, *_places(scene.objects, rng)]
 
 
 def _naming(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    if len(scene.things) != 1:
+    if len(scene.objects) != 1:
         return []
-    (thing,) = scene.things
+    (obj,) = scene.objects
     exchanges: list[Exchange] = []
     if scene.kind == "single":
-        exchanges.append((ask(rng, "name", sentence(phrase(thing)), "object" if thing.style else "name"),))
-    if thing.colour_name is not None:
-        kind = "object" if thing.name in OBJECTS else "shape"
-        exchanges.append((Turn("name", f"What {kind} is this?", sentence(with_article(thing.name))),))
+        exchanges.append((ask(rng, "name", sentence(phrase(obj)), "object" if obj.style else "name"),))
+    if obj.color_name is not None:
+        kind = "object" if obj.name in OBJECTS else "shape"
+        exchanges.append((Turn("name", f"What {kind} is this?", sentence(with_article(obj.name))),))
     return exchanges
 
 
-def _colours(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    things, exchanges = scene.things, list[Exchange]()
-    tinted = [thing for thing in things if thing.colour_name]
-    named = [thing for thing in tinted if [other.name for other in things].count(thing.name) == 1]
+def _colors(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+    objects, exchanges = scene.objects, list[Exchange]()
+    tinted = [obj for obj in objects if obj.color_name]
+    named = [obj for obj in tinted if [other.name for other in objects].count(obj.name) == 1]
     if named:
         one, *others = [named[i] for i in rng.permutation(len(named))]
-        first = ask(rng, "colour", sentence(one.colour_name or ""), name=one.name)
+        first = ask(rng, "colour", sentence(one.color_name or ""), name=one.name)
         exchanges.append((first,))
         if others:
-            then = ask(rng, "and_the", sentence(others[0].colour_name or ""), "follow_up", name=others[0].name)
+            then = ask(rng, "and_the", sentence(others[0].color_name or ""), "follow_up", name=others[0].name)
             exchanges.append((first, then))
     if tinted:
         one = pick(rng, tinted)
-        colour, same = one.colour_name or "", [thing for thing in tinted if thing.colour_name == one.colour_name]
-        if len(same) == 1 and len(tinted) == len(things) and not scene.signs:  # what else may have that colour?
-            exchanges.append((ask(rng, "find", sentence(with_article(one.name)), colour=colour),))
-        if one.name in SHAPE_NAMES and sum(thing.name in SHAPE_NAMES for thing in same) == 1:
-            exchanges.append((ask(rng, "shape", sentence(with_article(one.name)), colour=colour),))
+        color, same = one.color_name or "", [obj for obj in tinted if obj.color_name == one.color_name]
+        if len(same) == 1 and len(tinted) == len(objects) and not scene.signs:  # what else may have that colour?
+            exchanges.append((ask(rng, "find", sentence(with_article(one.name)), color=color),))
+        if one.name in SHAPE_NAMES and sum(obj.name in SHAPE_NAMES for obj in same) == 1:
+            exchanges.append((ask(rng, "shape", sentence(with_article(one.name)), color=color),))
     return exchanges
 
 
 def _counts(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
     """How many there are; seldom where no thing comes twice: "one" would be the answer to almost everything."""
-    names = [thing.name for thing in scene.things]
+    names = [obj.name for obj in scene.objects]
     kinds = list(dict.fromkeys(names))
     one, *others = [kinds[i] for i in rng.permutation(len(kinds))]
     first = ask(rng, "count", sentence(NUMBERS[names.count(one)]), plural=plural(one))
@@ -94,79 +94,81 @@ def _counts(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
     return exchanges
 
 
-def presence(one: Thing, things: Sequence[Thing], rng: np.random.Generator) -> Turn:
+def presence(one: SceneObject, objects: Sequence[SceneObject], rng: np.random.Generator) -> Turn:
     """Whether the thing is there, or half the time something that is not, but often much like it."""
     if rng.random() < 0.5:
         asked = full_name(one) if rng.random() < 0.5 else one.name
         return ask(rng, "exists", "Yes.", a_name=with_article(asked))
     while True:
-        colour, name = _near_miss(one, rng)
-        if not any(_could_be(thing, colour, name) for thing in things):
-            return ask(rng, "exists", "No.", a_name=with_article(f"{colour} {name}" if colour else name))
+        color, name = _near_miss(one, rng)
+        if not any(_could_be(obj, color, name) for obj in objects):
+            return ask(rng, "exists", "No.", a_name=with_article(f"{color} {name}" if color else name))
 
 
-def _near_miss(one: Thing, rng: np.random.Generator) -> tuple[str | None, str]:
+def _near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str | None, str]:
     """A colour, if it matters, and a name: those of something else, but close to the thing."""
     choice = int(rng.integers(4))
-    if one.colour_name is None:
+    if one.color_name is None:
         return None, pick(rng, _THEMES[theme_of(one.name)] if choice else NAMES)
     match choice:
         case 0:
-            return pick(rng, tuple(COLOURS)), one.name
+            return pick(rng, tuple(COLORS)), one.name
         case 1:
-            return one.colour_name, pick(rng, SHAPE_NAMES if one.name in SHAPE_NAMES else TINTED_NAMES)
+            return one.color_name, pick(rng, SHAPE_NAMES if one.name in SHAPE_NAMES else COLORED_NAMES)
         case 2:
-            return None, pick(rng, TINTED_NAMES)
+            return None, pick(rng, COLORED_NAMES)
         case _:
             return None, pick(rng, NAMES)
 
 
-def _could_be(thing: Thing, colour: str | None, name: str) -> bool:
+def _could_be(obj: SceneObject, color: str | None, name: str) -> bool:
     """Whether somebody may call the thing so; an icon has every colour."""
-    return alike(name, thing.name) and (colour is None or thing.colour_name in (colour, None))
+    return confusable(name, obj.name) and (color is None or obj.color_name in (color, None))
 
 
-def _beside(things: Sequence[Thing], thing: Thing, relation: str) -> list[Thing] | None:
+def _beside(objects: Sequence[SceneObject], obj: SceneObject, relation: str) -> list[SceneObject] | None:
     """All that stands so to `thing`; None if people would differ on any."""
-    others = [other for other in things if other is not thing]
-    standing = [stands(other, relation, thing) for other in others]
+    others = [other for other in objects if other is not obj]
+    standing = [stands(other, relation, obj) for other in others]
     return None if None in standing else [other for other, there in zip(others, standing, strict=True) if there]
 
 
-def _places(things: Sequence[Thing], rng: np.random.Generator) -> list[Exchange]:
+def _places(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[Exchange]:
     """What is beside something, where that is one thing or nothing, and what is beside that."""
     firsts, chains, empty = [], [], []
-    for thing in things:
-        name = reference(thing, things)
+    for obj in objects:
+        name = reference(obj, objects)
         for relation in RELATIONS if name else ():
-            match _beside(things, thing, relation):
+            match _beside(objects, obj, relation):
                 case []:
                     empty.append((ask(rng, "beside", "Nothing.", relation=relation, name=name or ""),))
                 case [found]:
                     first = ask(rng, "beside", sentence(phrase(found)), relation=relation, name=name or "")
                     firsts.append((first,))
-                    chains += [(first, then) for then in _onward(things, thing, found, rng)]
+                    chains += [(first, then) for then in _onward(objects, obj, found, rng)]
     return [*_some(firsts, 2, rng), *_some(chains, 1, rng), *_some(empty, int(rng.random() < 0.3), rng)]
 
 
-def _onward(things: Sequence[Thing], start: Thing, here: Thing, rng: np.random.Generator) -> list[Turn]:
+def _onward(
+    objects: Sequence[SceneObject], start: SceneObject, here: SceneObject, rng: np.random.Generator
+) -> list[Turn]:
     """What is beside the thing that the last answer named, if it is not the one that it started from."""
     turns = []
     for relation in RELATIONS:
-        match _beside(things, here, relation):
+        match _beside(objects, here, relation):
             case [last] if last is not start:
                 turns.append(ask(rng, "beside_it", sentence(phrase(last)), "follow_up", relation=relation))
     return turns
 
 
-def _comparisons(things: Sequence[Thing], rng: np.random.Generator) -> list[Exchange]:
+def _comparisons(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[Exchange]:
     """Whether one thing stands so to another: half the time it does."""
-    pairs = [(a, b) for a in things for b in things if a is not b and reference(a, things) and reference(b, things)]
+    pairs = [(a, b) for a in objects for b in objects if a is not b and reference(a, objects) and reference(b, objects)]
     exchanges: list[Exchange] = []
     for one, other in _some(pairs, 2, rng):
         wanted = bool(rng.random() < 0.5)
         relations = [relation for relation in RELATIONS if stands(one, relation, other) is wanted]
-        words = {"name": reference(one, things) or "", "other": reference(other, things) or ""}
+        words = {"name": reference(one, objects) or "", "other": reference(other, objects) or ""}
         answer = "Yes." if wanted else "No."
         exchanges.append((ask(rng, "related", answer, relation=pick(rng, relations), **words),))
     return exchanges

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..scenes.colors import pick
 from ..scenes.scene import Bar, Scene, Sign
-from .attribute_lookup import shuffled, told
+from .attribute_lookup import as_list, shuffled
 from .descriptions import NUMBERS, describe, sentence, written
 from .turns import Exchange, Turn, ask
 
@@ -130,4 +130,4 @@ def page_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 def _told(skill: str, asked: str, said: Mapping[str, str], rng: np.random.Generator) -> list[Turn]:
     """A list of what is written: its names are texts and take no article."""
-    return told(skill, asked, said, rng, before="")
+    return as_list(skill, asked, said, rng, before="")

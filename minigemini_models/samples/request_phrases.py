@@ -5,7 +5,7 @@ import numpy as np
 from ..scenes.colors import pick
 from ..scenes.concepts import plural, with_article
 from .descriptions import NUMBERS, enumerate_words
-from .image_plans import Item, Plan
+from .image_plans import ImagePlan, PlanItem
 
 DRAW = "<GEN>"
 """What the processor adds to a user's turn that asks for an image."""
@@ -64,13 +64,13 @@ HINTS: dict[str, str] = {
 """What it is for, where somebody asks for something without its name."""
 
 
-def loosely(rng: np.random.Generator, item: Item) -> str:
+def loosely(rng: np.random.Generator, item: PlanItem) -> str:
     """The item as somebody may put it."""
     named = _named_loosely(rng, item)
     return f"{named} {pick(rng, PLACE_WORDS[item.place])}" if item.place else named
 
 
-def wish(rng: np.random.Generator, plan: Plan) -> str:
+def plain_request(rng: np.random.Generator, plan: ImagePlan) -> str:
     """A whole plan as somebody may put it."""
     parts = [loosely(rng, item) for item in plan.items]
     if plan.relation:
@@ -78,21 +78,21 @@ def wish(rng: np.random.Generator, plan: Plan) -> str:
     return enumerate_words(parts)
 
 
-def _named_loosely(rng: np.random.Generator, item: Item) -> str:
-    name, colour = item.name, item.colour
+def _named_loosely(rng: np.random.Generator, item: PlanItem) -> str:
+    name, color = item.name, item.color
     if item.count > 1:
         many = str(item.count) if rng.random() < 0.4 else NUMBERS[item.count]
-        return f"{many} {colour + ' ' if colour else ''}{plural(name)}"
+        return f"{many} {color + ' ' if color else ''}{plural(name)}"
     if name in HINTS and rng.random() < 0.2:
-        return f"something {colour + ' ' if colour else ''}{HINTS[name]}"
-    if colour is None:
+        return f"something {color + ' ' if color else ''}{HINTS[name]}"
+    if color is None:
         return with_article(name)
     way = rng.random()
     if way < 0.6:
-        return with_article(f"{colour} {name}")
+        return with_article(f"{color} {name}")
     if way < 0.8:
-        return f"{with_article(name)} in {colour}"
-    return f"{with_article(name)} {f'as {colour} as' if way < 0.9 else 'the colour of'} {LIKE[colour]}"
+        return f"{with_article(name)} in {color}"
+    return f"{with_article(name)} {f'as {color} as' if way < 0.9 else 'the colour of'} {LIKE[color]}"
 
 
 def ask_for(rng: np.random.Generator, what: str) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ..scenes.colors import pick
-from ..scenes.layouts import APART_PX, centre
-from ..scenes.scene import SCENE_PX, Scene, Thing
-from .attribute_lookup import once, shuffled, told
+from ..scenes.layouts import APART_PX, center
+from ..scenes.scene import SCENE_PX, Scene, SceneObject
+from .attribute_lookup import as_list, once, shuffled
 from .descriptions import sentence
 from .object_qa import RELATIONS, stands
 from .turns import Turn, ask
@@ -40,42 +40,42 @@ def halves_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     turns = list[Turn]()
     for _ in range(2):
         for axis, (asked, words) in enumerate(_HALVES):
-            offsets = {thing.name: centre(thing.box)[axis] - SCENE_PX // 2 for thing in scene.things}
+            offsets = {obj.name: center(obj.box)[axis] - SCENE_PX // 2 for obj in scene.objects}
             said = {name: words[offset > 0] for name, offset in offsets.items() if abs(offset) >= _CLEAR_PX}
-            turns += told("places", asked, said, rng)
+            turns += as_list("places", asked, said, rng)
     return once(turns, rng)
 
 
 def places_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Lists of where all others are, as seen from up to three of the things."""
     turns = list[Turn]()
-    for one in (scene.things[i] for i in rng.permutation(len(scene.things))[:3]):
+    for one in (scene.objects[i] for i in rng.permutation(len(scene.objects))[:3]):
         for axis, (where, _) in enumerate(_FROM):
-            places = {thing.name: _place(thing, one, axis) for thing in scene.things if thing is not one}
+            places = {obj.name: _place(obj, one, axis) for obj in scene.objects if obj is not one}
             said = {name: place for name, place in places.items() if place}
-            turns += told("places", f"Where are {{}}, {where} the {one.name}?", said, rng)
+            turns += as_list("places", f"Where are {{}}, {where} the {one.name}?", said, rng)
     return once(turns, rng)
 
 
 def related_told(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Lists of which stand so to one of the things, and which do not: behind where they are, and by itself."""
     turns = list[Turn]()
-    for one in (scene.things[i] for i in rng.permutation(len(scene.things))[:3]):
-        others = [thing for thing in scene.things if thing is not one]
+    for one in (scene.objects[i] for i in rng.permutation(len(scene.objects))[:3]):
+        others = [obj for obj in scene.objects if obj is not one]
         for relation in shuffled(RELATIONS, rng)[:2]:
             asked = f"Which of {{}} are {relation} the {one.name}"
-            stand = {thing.name: stands(thing, relation, one) for thing in others}
+            stand = {obj.name: stands(obj, relation, one) for obj in others}
             said = {name: _YES[so] for name, so in stand.items() if so is not None}
-            places = {thing.name: _place(thing, one, RELATIONS[relation][0]) for thing in others}
-            turns += told("places", f"{asked}?", said, rng)
+            places = {obj.name: _place(obj, one, RELATIONS[relation][0]) for obj in others}
+            turns += as_list("places", f"{asked}?", said, rng)
             behind = {name: f"{places[name]} {so}" for name, so in said.items() if places[name]}
-            turns += told("places", f"{asked}, and how?", behind, rng)
+            turns += as_list("places", f"{asked}, and how?", behind, rng)
     return once(turns, rng)
 
 
 def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     """Whether one thing stands so to another: half the time it does."""
-    pairs = [(one, other) for one in scene.things for other in scene.things if one is not other]
+    pairs = [(one, other) for one in scene.objects for other in scene.objects if one is not other]
     turns = list[Turn]()
     for one, other in (pairs[i] for i in rng.permutation(len(pairs))[:_MOST_PAIRS]):
         wanted = bool(rng.random() < 0.5)
@@ -92,7 +92,7 @@ def related_asked(scene: Scene, rng: np.random.Generator) -> list[Turn]:
     return once(turns, rng)
 
 
-PLACING: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
+RELATION_KINDS: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
     "halves-told": halves_told,
     "places-told": places_told,
     "related-told": related_told,
@@ -101,7 +101,7 @@ PLACING: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
 """Where nothing can be asked, as where all things stand in the middle, there are no rounds."""
 
 
-def _place(thing: Thing, other: Thing, axis: int) -> str | None:
+def _place(obj: SceneObject, other: SceneObject, axis: int) -> str | None:
     """Where the thing is as seen from the other; nothing where people would not agree."""
-    offset = centre(thing.box)[axis] - centre(other.box)[axis]
+    offset = center(obj.box)[axis] - center(other.box)[axis]
     return _FROM[axis][1][offset > 0] if abs(offset) >= APART_PX else None

@@ -27,8 +27,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "describe": ("Describe the picture.", "What is in the picture?", "What do you see?"),
     "name": ("What is this?", "What is shown here?", "Name the thing in the picture."),
     "colour": ("What colour is the {name}?", "Which colour does the {name} have?", "What is the colour of the {name}?"),
-    "find": ("What is the {colour} thing?", "What is {colour}?", "Which thing is {colour}?"),
-    "shape": ("Which shape is {colour}?", "What is the {colour} shape?", "Name the {colour} shape."),
+    "find": ("What is the {color} thing?", "What is {color}?", "Which thing is {color}?"),
+    "shape": ("Which shape is {color}?", "What is the {color} shape?", "Name the {color} shape."),
     "count": ("How many {plural} are there?", "How many {plural} do you see?", "Count the {plural}."),
     "exists": ("Is there {a_name}?", "Is there {a_name} in the picture?", "Do you see {a_name}?"),
     "beside": ("What is {relation} the {name}?", "What do you see {relation} the {name}?"),
@@ -67,7 +67,7 @@ def messages(turns: list[Turn], images: list[Image.Image]) -> list[dict[str, Any
     """Chat messages as Transformers' templates take them; the pictures stand in the first."""
     result: list[dict[str, Any]] = []
     for number, turn in enumerate(turns):
-        pictures = [{"type": "image", "image": image} for image in images] if number == 0 else []
-        result.append({"role": "user", "content": [*pictures, {"type": "text", "text": turn.question}]})
+        shown = [{"type": "image", "image": image} for image in images] if number == 0 else []
+        result.append({"role": "user", "content": [*shown, {"type": "text", "text": turn.question}]})
         result.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
     return result

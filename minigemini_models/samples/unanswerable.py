@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..scenes.colors import pick
-from ..scenes.concepts import ICON_NAMES, TINTED_NAMES, alike
+from ..scenes.concepts import COLORED_NAMES, ICON_NAMES, confusable
 from ..scenes.scene import Scene
 from ..scenes.splits import TRAINING
 from .descriptions import reference
@@ -18,7 +18,7 @@ SKILL = "unknown"
 def unanswerable(scene: Scene, rng: np.random.Generator) -> Turn:
     """A question of the kind that this picture invites, about what is not there; or one that no picture answers."""
     invited: list[Callable[[], Turn]] = [lambda: _ask(rng, "unknowable"), lambda: _about_absent(scene, rng)]
-    if scene.things:
+    if scene.objects:
         invited.append(lambda: _about_present(scene, rng))
     if not scene.written:
         invited.append(lambda: _ask(rng, "read"))
@@ -36,18 +36,18 @@ def _ask(rng: np.random.Generator, question: str, **words: str) -> Turn:
 def _about_absent(scene: Scene, rng: np.random.Generator) -> Turn:
     """The colour of something that is not there, or what is beside it."""
     while True:
-        colour = rng.random() < 0.5
-        name = pick(rng, TINTED_NAMES if colour else ICON_NAMES)
-        if any(alike(name, thing.name) for thing in scene.things):
+        color = rng.random() < 0.5
+        name = pick(rng, COLORED_NAMES if color else ICON_NAMES)
+        if any(confusable(name, obj.name) for obj in scene.objects):
             continue
-        if colour:
+        if color:
             return _ask(rng, "colour", name=name)
         return _ask(rng, "beside", name=name, relation=pick(rng, tuple(RELATIONS)))
 
 
 def _about_present(scene: Scene, rng: np.random.Generator) -> Turn:
     """What a picture does not show of a thing."""
-    name = reference(pick(rng, scene.things), scene.things)
+    name = reference(pick(rng, scene.objects), scene.objects)
     return _ask(rng, "unknowable_about", name=name) if name else _ask(rng, "unknowable")
 
 

@@ -10,7 +10,7 @@ from .lettering import Colour
 
 T = TypeVar("T")
 
-COLOURS: dict[str, Colour] = {
+COLORS: dict[str, Colour] = {
     "red": (214, 38, 44),
     "orange": (245, 138, 30),
     "yellow": (247, 214, 40),
@@ -36,34 +36,34 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Colour:
     """A shade of the named colour: each channel moves by at most `spread`."""
-    return _clip(np.array(COLOURS[name]) + rng.integers(-spread, spread + 1, 3))
+    return _clip(np.array(COLORS[name]) + rng.integers(-spread, spread + 1, 3))
 
 
 def background(rng: np.random.Generator, against: Sequence[Colour]) -> Colour:
     """A pale, grey or muted colour that stands off from every colour in `against`, as far as there is such a colour."""
     least = _MIN_DISTANCE
     while True:
-        colour = _clip(rng.integers(60, 246) + rng.integers(-28, 29, 3))
-        if all(distance(colour, other) >= least for other in against):
-            return colour
+        color = _clip(rng.integers(60, 246) + rng.integers(-28, 29, 3))
+        if all(distance(color, other) >= least for other in against):
+            return color
         least *= 0.99
 
 
 def contrasting(rng: np.random.Generator, behind: Colour) -> Colour:
     """Any colour at all that can be read on `behind`."""
     while True:
-        colour = _clip(rng.integers(0, 256, 3))
-        if abs(luminance(colour) - luminance(behind)) >= _MIN_CONTRAST:
-            return colour
+        color = _clip(rng.integers(0, 256, 3))
+        if abs(luminance(color) - luminance(behind)) >= _MIN_CONTRAST:
+            return color
 
 
 def distance(a: Colour, b: Colour) -> float:
     return math.dist(a, b)
 
 
-def luminance(colour: Colour) -> float:
+def luminance(color: Colour) -> float:
     """Rec. 601 luma, 0 to 255."""
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
 
 
 def _clip(channels: np.ndarray) -> Colour:

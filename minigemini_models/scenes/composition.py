@@ -7,12 +7,12 @@ from zlib import crc32
 import numpy as np
 
 from . import documents
-from .colors import BLACK, COLOURS, WHITE, background, contrasting, pick, shade
-from .concepts import ICON_NAMES, SHAPE_NAMES, TINTED_NAMES, alike
+from .colors import BLACK, COLORS, WHITE, background, contrasting, pick, shade
+from .concepts import COLORED_NAMES, ICON_NAMES, SHAPE_NAMES, confusable
 from .layouts import Box, arrange, free_box, reading_order
 from .lettering import Colour, text_width
-from .scene import SCENE_PX, Scene, Sign, Thing, colour_behind
-from .splits import TRAINING, Material
+from .scene import SCENE_PX, Scene, SceneObject, Sign, color_behind
+from .splits import TRAINING, SceneDomain
 
 KINDS = ("single", "few", "count", "sign", "words")
 """One thing · two to four different ones · one to eight alike · a sign, maybe with things · several words."""
@@ -25,7 +25,7 @@ _TINTED_SHARE = {"many": 0.2, "single": 0.25, "few": 0.5, "count": 0.4, "sign": 
 _WORDS_APART_PX = 14
 
 
-def sample_scene(seed: int, kind: str | None = None, material: Material = TRAINING) -> Scene:
+def sample_scene(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Scene:
     """The scene of a seed: the same seed, kind and material always give the same.
 
     Args:
@@ -36,123 +36,123 @@ def sample_scene(seed: int, kind: str | None = None, material: Material = TRAINI
     Raises:
         ValueError: there is no such kind.
     """
-    kind = kind or pick(np.random.default_rng([material.stream, seed]), KINDS)
+    kind = kind or pick(np.random.default_rng([domain.stream, seed]), KINDS)
     if kind not in (known := (*KINDS, *CROWDED_KINDS, documents.ONE_LINE, *documents.PAGE_KINDS)):
         raise ValueError(f"unknown kind of scene {kind!r}: choose from {', '.join(known)}")
-    rng = np.random.default_rng([material.stream, seed, crc32(kind.encode())])
+    rng = np.random.default_rng([domain.stream, seed, crc32(kind.encode())])
     if kind in (documents.ONE_LINE, *documents.PAGE_KINDS, "text"):
-        return documents.compose(rng, kind, material, seed)
-    return compose(rng, kind, _looks(rng, kind, material), material, seed)
+        return documents.compose(rng, kind, domain, seed)
+    return compose(rng, kind, _looks(rng, kind, domain), domain, seed)
 
 
-def compose(rng: np.random.Generator, kind: str, looks: Sequence[Thing], material: Material, seed: int) -> Scene:
+def compose(rng: np.random.Generator, kind: str, looks: Sequence[SceneObject], domain: SceneDomain, seed: int) -> Scene:
     """A scene of these things and of the signs that belong to its kind; some stay away where there is no room."""
-    ground = background(rng, [colour_behind(thing) for thing in looks])
-    signs = _signs(rng, kind, ground, material)
-    things = _place_things(rng, looks, kind, material, [sign.extent(SCENE_PX) for sign in signs])
-    return Scene(kind, ground, things, signs, noise=max(0.0, float(rng.uniform(-6, 6))), seed=seed)
+    ground = background(rng, [color_behind(obj) for obj in looks])
+    signs = _signs(rng, kind, ground, domain)
+    objects = _place_objects(rng, looks, kind, domain, [sign.extent(SCENE_PX) for sign in signs])
+    return Scene(kind, ground, objects, signs, noise=max(0.0, float(rng.uniform(-6, 6))), seed=seed)
 
 
-def _looks(rng: np.random.Generator, kind: str, material: Material) -> list[Thing]:
+def _looks(rng: np.random.Generator, kind: str, domain: SceneDomain) -> list[SceneObject]:
     """What is to be seen, nowhere yet."""
     match kind:
         case "single":
-            return different(rng, 1, kind, material)
+            return different(rng, 1, kind, domain)
         case "few":
-            return different(rng, int(rng.integers(2, material.most_things + 1)), kind, material)
+            return different(rng, int(rng.integers(2, domain.most_objects + 1)), kind, domain)
         case "many":
-            return different(rng, int(rng.integers(5, 9)), kind, material)
+            return different(rng, int(rng.integers(5, 9)), kind, domain)
         case "count":
-            return _alike(rng, material)
+            return _alike(rng, domain)
         case "sign":
-            return different(rng, int(rng.integers(0, 3)), kind, material)
+            return different(rng, int(rng.integers(0, 3)), kind, domain)
         case _:
             return []
 
 
-def different(rng: np.random.Generator, count: int, kind: str, material: Material) -> list[Thing]:
+def different(rng: np.random.Generator, count: int, kind: str, domain: SceneDomain) -> list[SceneObject]:
     """Things that nobody would call by the same name, but for shapes of one kind in different colours now and then."""
-    colours = [list(COLOURS)[i] for i in rng.permutation(len(COLOURS))]
-    things: list[Thing] = []
-    while len(things) < count:
-        if material.styles and rng.random() >= _TINTED_SHARE[kind]:
-            thing = icon(rng, pick(rng, ICON_NAMES), material)
-        elif things and things[-1].name in SHAPE_NAMES and material.styles and rng.random() < 0.3:
-            things.append(tinted(rng, things[-1].name, colours[len(things)]))
+    colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
+    objects: list[SceneObject] = []
+    while len(objects) < count:
+        if domain.styles and rng.random() >= _TINTED_SHARE[kind]:
+            obj = icon(rng, pick(rng, ICON_NAMES), domain)
+        elif objects and objects[-1].name in SHAPE_NAMES and domain.styles and rng.random() < 0.3:
+            objects.append(colored(rng, objects[-1].name, colors[len(objects)]))
             continue
         else:
             # Where there are icons, half the drawings are shapes: what is asked about colour is asked about them.
-            names = SHAPE_NAMES if material.styles and rng.random() < 0.5 else TINTED_NAMES
-            thing = tinted(rng, pick(rng, names), colours[len(things)])
-        if not any(alike(thing.name, other.name) for other in things):
-            things.append(thing)
-    return things
+            names = SHAPE_NAMES if domain.styles and rng.random() < 0.5 else COLORED_NAMES
+            obj = colored(rng, pick(rng, names), colors[len(objects)])
+        if not any(confusable(obj.name, other.name) for other in objects):
+            objects.append(obj)
+    return objects
 
 
-def _alike(rng: np.random.Generator, material: Material) -> list[Thing]:
+def _alike(rng: np.random.Generator, domain: SceneDomain) -> list[SceneObject]:
     """Some of one concept, in one colour or in several; with room left, maybe some of another."""
-    count = int(rng.integers(1, material.most_alike + 1))
-    first = different(rng, 1, "count", material)[0]
-    things = copies(rng, first, count)
+    count = int(rng.integers(1, domain.most_alike + 1))
+    first = different(rng, 1, "count", domain)[0]
+    objects = copies(rng, first, count)
     others = int(rng.integers(1, 4))
-    if material.styles and others != count and count + others <= material.most_alike and rng.random() < 0.4:
-        second = different(rng, 1, "count", material)[0]
-        if not alike(second.name, first.name):
-            things += copies(rng, second, others)
-    return things
+    if domain.styles and others != count and count + others <= domain.most_alike and rng.random() < 0.4:
+        second = different(rng, 1, "count", domain)[0]
+        if not confusable(second.name, first.name):
+            objects += copies(rng, second, others)
+    return objects
 
 
-def copies(rng: np.random.Generator, first: Thing, count: int) -> list[Thing]:
+def copies(rng: np.random.Generator, first: SceneObject, count: int) -> list[SceneObject]:
     """So many of the thing: icons all the same, drawings in one colour or in several."""
     if first.style is not None:
         return [first] * count
     same = rng.random() < 0.7
-    names = [first.colour_name if same else pick(rng, list(COLOURS)[:6]) for _ in range(count)]
-    return [tinted(rng, first.name, name or "") for name in names]
+    names = [first.color_name if same else pick(rng, list(COLORS)[:6]) for _ in range(count)]
+    return [colored(rng, first.name, name or "") for name in names]
 
 
 _NOWHERE: Box = (0, 0, 0, 0)
 
 
-def tinted(rng: np.random.Generator, name: str, colour_name: str) -> Thing:
+def colored(rng: np.random.Generator, name: str, color_name: str) -> SceneObject:
     """A drawing in a shade of the colour, not placed yet."""
-    return Thing(name, _NOWHERE, colour_name, shade(rng, colour_name), tilt_degrees=int(rng.integers(-12, 13)))
+    return SceneObject(name, _NOWHERE, color_name, shade(rng, color_name), tilt_degrees=int(rng.integers(-12, 13)))
 
 
-def icon(rng: np.random.Generator, name: str, material: Material) -> Thing:
+def icon(rng: np.random.Generator, name: str, domain: SceneDomain) -> SceneObject:
     """An icon in one of the material's styles, not placed yet."""
-    return Thing(name, _NOWHERE, style=pick(rng, material.styles), mirrored=bool(rng.random() < 0.5))
+    return SceneObject(name, _NOWHERE, style=pick(rng, domain.styles), mirrored=bool(rng.random() < 0.5))
 
 
-def _place_things(
-    rng: np.random.Generator, looks: Sequence[Thing], kind: str, material: Material, taken: Sequence[Box] = ()
-) -> tuple[Thing, ...]:
+def _place_objects(
+    rng: np.random.Generator, looks: Sequence[SceneObject], kind: str, domain: SceneDomain, taken: Sequence[Box] = ()
+) -> tuple[SceneObject, ...]:
     """The things in boxes of one of the material's layouts, in reading order; fewer where there is no room for all."""
     if not looks:
         return ()
     low, high = _SIZES_PX[kind]
     largest = rng.integers(low + 1, high + 1)
     sizes = rng.integers(low, largest + 1, len(looks)).tolist()
-    layouts = material.layouts.things if len(looks) > 1 else ("scatter",)
+    layouts = domain.layouts.objects if len(looks) > 1 else ("scatter",)
     layouts = ("corners",) if kind == "many" else layouts  # where alone there is room for so many
     boxes = arrange(rng, layouts, sizes, SCENE_PX, taken, clear=kind != "count")
     return tuple(replace(looks[i], box=boxes[i]) for i in reading_order(boxes))
 
 
-def _signs(rng: np.random.Generator, kind: str, ground: Colour, material: Material) -> tuple[Sign, ...]:
+def _signs(rng: np.random.Generator, kind: str, ground: Colour, domain: SceneDomain) -> tuple[Sign, ...]:
     """One sign, or two to five words of which each stands clearly below the other."""
     signs: list[Sign] = []
     for _ in range({"sign": 1, "words": int(rng.integers(2, 6))}.get(kind, 0)):
-        sign = _sign(rng, ground, material, [other.extent(SCENE_PX) for other in signs])
+        sign = _sign(rng, ground, domain, [other.extent(SCENE_PX) for other in signs])
         if sign is not None and sign.word not in {other.word for other in signs}:
             signs.append(sign)
     return tuple(sorted(signs, key=lambda sign: sum(sign.box[1::2])))
 
 
-def _sign(rng: np.random.Generator, ground: Colour, material: Material, taken: Sequence[Box]) -> Sign | None:
+def _sign(rng: np.random.Generator, ground: Colour, domain: SceneDomain, taken: Sequence[Box]) -> Sign | None:
     """A word in a place clear of `taken`; None where there is no room."""
-    word, font, frame = material.texts.draw(rng), pick(rng, material.fonts), pick(rng, material.layouts.signs)
-    lowest, highest = material.cap_heights_px
+    word, font, frame = domain.texts.draw(rng), pick(rng, domain.fonts), pick(rng, domain.layouts.signs)
+    lowest, highest = domain.cap_heights_px
     cap_height, pad = int(rng.integers(lowest, highest + 1)), int(rng.integers(4, 9))
     width, height = round(text_width(word, font, cap_height)) + 2 * pad, cap_height + 2 * pad
     wide = SCENE_PX - 4 if frame == "strip" else width
@@ -161,7 +161,7 @@ def _sign(rng: np.random.Generator, ground: Colour, material: Material, taken: S
         return None
     left = box[0] + int(rng.integers(wide - width + 1))
     place = (left, box[1], left + width, box[3])
-    if material.black_on_white:
+    if domain.black_on_white:
         return Sign(word, place, WHITE, BLACK, font, cap_height, frame)
     panel = ground if frame == "bare" else background(rng, [])
     return Sign(word, place, panel, contrasting(rng, panel), font, cap_height, frame)

@@ -15,7 +15,7 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
-LOOK_ALIKES = {
+CONFUSABLE = {
     "circle": "apple|baseball|basketball|bomb|clock|coin|compact disc|compass|cookie|crystal ball|ball of yarn|"
     "disco ball|donut|globe|gear|ladybug|life ring|lime|melon|moon|peach|planet|pie|soccer ball|sun|tangerine|target|"
     "tomato|volleyball|wheel|alarm clock|stopwatch|petri dish|olive|kiwi|onion|blueberry|yo-yo|pufferfish|"
@@ -68,9 +68,9 @@ CONCEPTS: tuple[Concept, ...] = _read()
 BY_NAME: dict[str, Concept] = {concept.name: concept for concept in CONCEPTS}
 ICON_NAMES: tuple[str, ...] = tuple(BY_NAME)
 SHAPE_NAMES: tuple[str, ...] = tuple(SHAPES)
-TINTED_NAMES: tuple[str, ...] = (*SHAPES, *OBJECTS)
+COLORED_NAMES: tuple[str, ...] = (*SHAPES, *OBJECTS)
 """What is drawn in one of the named colours."""
-NAMES: tuple[str, ...] = (*TINTED_NAMES, *(name for name in ICON_NAMES if name not in TINTED_NAMES))
+NAMES: tuple[str, ...] = (*COLORED_NAMES, *(name for name in ICON_NAMES if name not in COLORED_NAMES))
 """Every concept there is; the order of class labels."""
 
 
@@ -79,13 +79,13 @@ def kin_of(name: str) -> str:
     return (BY_NAME[name].kin if name in BY_NAME else "") or name
 
 
-def alike(a: str, b: str) -> bool:
+def confusable(a: str, b: str) -> bool:
     """Whether a thing of one name may pass for one of the other: never both in a picture, never asked after in vain."""
     return kin_of(a) == kin_of(b) or b in _look_alikes(a) or a in _look_alikes(b)
 
 
 def _look_alikes(name: str) -> list[str]:
-    return LOOK_ALIKES.get(name, "").split("|")
+    return CONFUSABLE.get(name, "").split("|")
 
 
 def theme_of(name: str) -> str:

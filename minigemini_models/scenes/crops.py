@@ -4,9 +4,9 @@ import numpy as np
 
 from .colors import pick
 from .composition import sample_scene
-from .dense_labels import CELL_PX, PATCH_PX, cell_labels, slot_labels, thing_labels
+from .dense_labels import CELL_PX, PATCH_PX, cell_labels, object_labels, slot_labels
 from .scene import SCENE_PX
-from .splits import TRAINING, Material
+from .splits import TRAINING, SceneDomain
 from .text_crops import CROP_PX, lettered_crop
 
 KINDS = ("single", "many", "few", "many", "count", "sign")
@@ -14,22 +14,22 @@ LETTERED_SHARE = 0.4
 """How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
 
 
-def crop(seed: int, material: Material = TRAINING) -> dict[str, np.ndarray]:
+def crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
     `labels`."""
     rng = np.random.default_rng([5, seed])
     if rng.random() >= LETTERED_SHARE:
-        return scene_crop(seed, rng, material)
+        return scene_crop(seed, rng, domain)
     nothing = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
-    return {**lettered_crop(seed, material=material), "names": nothing, "colours": nothing}
+    return {**lettered_crop(seed, domain=domain), "names": nothing, "colours": nothing}
 
 
-def scene_crop(seed: int, rng: np.random.Generator, material: Material) -> dict[str, np.ndarray]:
+def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict[str, np.ndarray]:
     """A window into a scene with a thing near its middle, cut along patches."""
-    scene = sample_scene(seed, pick(rng, KINDS), material)
+    scene = sample_scene(seed, pick(rng, KINDS), domain)
     image, letters, owner = scene.draw()
-    labels = {"slots": slot_labels(letters, SCENE_PX), **thing_labels(scene, owner)}
-    boxes = [thing.box for thing in scene.things] or [sign.box for sign in scene.signs] or [(0, 0, SCENE_PX, SCENE_PX)]
+    labels = {"slots": slot_labels(letters, SCENE_PX), **object_labels(scene, owner)}
+    boxes = [obj.box for obj in scene.objects] or [sign.box for sign in scene.signs] or [(0, 0, SCENE_PX, SCENE_PX)]
     left, top, right, bottom = boxes[int(rng.integers(len(boxes)))]
     column, row = (_first_patch((low + high) / 2, rng) for low, high in ((left, right), (top, bottom)))
     across, cells = CROP_PX // PATCH_PX, PATCH_PX // CELL_PX

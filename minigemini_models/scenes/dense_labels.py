@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .colors import COLOURS
+from .colors import COLORS
 from .concepts import NAMES
 from .lettering import Letter
 from .lexicon import CHARACTERS
@@ -17,12 +17,12 @@ SLOT_ROWS, SLOT_COLUMNS = 2, 8
 """A patch's letters are labelled by where their centre falls: upper or lower half, and one of eight columns."""
 NUM_LETTER_CLASSES = len(CHARACTERS) + 1
 """Class 0 is no letter, then A to Z and 0 to 9."""
-NUM_NAME_CLASSES, NUM_COLOUR_CLASSES = len(NAMES) + 1, len(COLOURS) + 1
+NUM_NAME_CLASSES, NUM_COLOR_CLASSES = len(NAMES) + 1, len(COLORS) + 1
 """Class 0 is nothing, then the order of `concepts.NAMES` and `colours.COLOURS`. Icons have no one colour: 0."""
 
 _LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
 _NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
-_COLOUR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLOURS, start=1)}
+_COLOR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLORS, start=1)}
 
 
 def letter_class(character: str) -> int:
@@ -34,7 +34,7 @@ def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
     n = size_px // PATCH_PX
     labels = np.zeros((n, n, SLOT_ROWS, SLOT_COLUMNS), dtype=np.int64)
     for letter in letters:
-        x, y = letter.centre
+        x, y = letter.center
         if 0 <= x < size_px and 0 <= y < size_px:
             row, column = int(y // PATCH_PX), int(x // PATCH_PX)
             slot_row = int(y % PATCH_PX * SLOT_ROWS / PATCH_PX)
@@ -54,24 +54,24 @@ def cell_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
     return labels
 
 
-def thing_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
+def object_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
     """What each patch of a scene shows, from `owner`, the number of the thing seen at every pixel (0 for none).
 
     `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or
     more; `colours`: its colour alike, 0 for icons; `centres`: 1 where the middle of a thing lies.
     """
     n = owner.shape[0] // PATCH_PX
-    names, colours, centres = (np.zeros((n, n), dtype=np.int64) for _ in range(3))
+    names, colors, centers = (np.zeros((n, n), dtype=np.int64) for _ in range(3))
     by_patch = owner.reshape(n, PATCH_PX, n, PATCH_PX)
-    cover = np.stack([(by_patch == number).sum(axis=(1, 3)) for number in range(1, len(scene.things) + 1)] or [names])
+    cover = np.stack([(by_patch == number).sum(axis=(1, 3)) for number in range(1, len(scene.objects) + 1)] or [names])
     shown, most = cover.max(axis=0) >= PATCH_PX**2 / 10, cover.argmax(axis=0)
-    for index, thing in enumerate(scene.things):
+    for index, obj in enumerate(scene.objects):
         here = shown & (most == index)
-        names[here] = _NAME_CLASSES[thing.name]
-        colours[here] = _COLOUR_CLASSES[thing.colour_name]
-        left, top, right, bottom = thing.box
-        centres[(top + bottom) // 2 // PATCH_PX, (left + right) // 2 // PATCH_PX] = 1
-    return {"names": names, "colours": colours, "centres": centres}
+        names[here] = _NAME_CLASSES[obj.name]
+        colors[here] = _COLOR_CLASSES[obj.color_name]
+        left, top, right, bottom = obj.box
+        centers[(top + bottom) // 2 // PATCH_PX, (left + right) // 2 // PATCH_PX] = 1
+    return {"names": names, "colours": colors, "centres": centers}
 
 
 def _cells_between(start_px: float, stop_px: float, cells: int) -> tuple[int, int]:

@@ -6,11 +6,11 @@ from itertools import accumulate, islice
 
 import numpy as np
 
-from .colors import COLOURS, background, contrasting, luminance, pick, shade
+from .colors import COLORS, background, contrasting, luminance, pick, shade
 from .layouts import Box
 from .lettering import CAP_HEIGHTS_PX, Colour, text_width
 from .scene import PAGE_PX, SCENE_PX, Bar, Block, Scene, Sign
-from .splits import Material
+from .splits import SceneDomain
 
 PAGE_KINDS = ("lines", "chart", "table")
 ONE_LINE = "line"
@@ -22,12 +22,12 @@ _LABELS_PX = 150
 """Room for labels before lying bars."""
 
 
-def compose(rng: np.random.Generator, kind: str, material: Material, seed: int) -> Scene:
+def compose(rng: np.random.Generator, kind: str, domain: SceneDomain, seed: int) -> Scene:
     """A page of the kind, from a generator that stands at the page's seed."""
     ground = background(rng, [])
-    font, cap_height = pick(rng, material.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
+    font, cap_height = pick(rng, domain.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
     size_px = SCENE_PX if kind == "text" else PAGE_PX
-    pen = _Pen(rng, material, ground, contrasting(rng, ground), font, cap_height, size_px)
+    pen = _Pen(rng, domain, ground, contrasting(rng, ground), font, cap_height, size_px)
     noise = max(0.0, float(rng.uniform(-6, 6)))
     match kind:
         case "line" | "lines" | "text":
@@ -49,14 +49,14 @@ class _Pen:
     def __init__(
         self,
         rng: np.random.Generator,
-        material: Material,
+        domain: SceneDomain,
         ground: Colour,
         ink: Colour,
         font: str,
         cap_height_px: int,
         side_px: int,
     ) -> None:
-        self.rng, self.material, self.ground, self.ink = rng, material, ground, ink
+        self.rng, self.domain, self.ground, self.ink = rng, domain, ground, ink
         self.font, self.cap_height_px, self.side_px = font, cap_height_px, side_px
 
     def width(self, text: str) -> float:
@@ -68,7 +68,7 @@ class _Pen:
 
     def texts(self, count: int, room_px: float, taken: Sequence[str] = (), names: bool = False) -> list[str]:
         """Different texts, each no wider than `room_px` and none of `taken`; no numbers if they are to be `names`."""
-        source = replace(self.material.texts, numbers=0.0) if names else self.material.texts
+        source = replace(self.domain.texts, numbers=0.0) if names else self.domain.texts
         found: list[str] = []
         longest = 8
         while len(found) < count:
@@ -96,17 +96,17 @@ def _lines(pen: _Pen, least_and_most: tuple[int, int], most_words: int) -> tuple
     width = max(map(pen.width, texts)) + 2 * pad
     height = pitch * (count - 1) + pen.cap_height_px + 2 * pad
     left, top = rng.uniform(2, pen.side_px - width - 2), rng.uniform(2, pen.side_px - height - 2)
-    centred = rng.random() < 0.5
+    centered = rng.random() < 0.5
     lines = []
     for number, text in enumerate(texts):
-        indent = (width - 2 * pad - pen.width(text)) / 2 if centred else 0
+        indent = (width - 2 * pad - pen.width(text)) / 2 if centered else 0
         lines.append(pen.write(text, left + pad + indent, top + pad + number * pitch))
     box = (round(left), round(top), round(left + width), round(top + height))
     return tuple(lines), (Block(box, pen.ground),) if panel else ()
 
 
 def _line(pen: _Pen, most: int) -> str:
-    words = [pen.material.texts.draw(pen.rng) for _ in range(most)]
+    words = [pen.domain.texts.draw(pen.rng) for _ in range(most)]
     while pen.width(" ".join(words)) > pen.side_px - 60:
         words.pop()
     return " ".join(words)
@@ -115,45 +115,45 @@ def _line(pen: _Pen, most: int) -> str:
 def _chart(pen: _Pen) -> tuple[tuple[Bar, ...], tuple[Block, ...]]:
     """Three to six bars of different labels and values, upright or lying, each with its value at its end."""
     rng, count = pen.rng, int(pen.rng.integers(3, 7))
-    lying = pick(rng, pen.material.layouts.charts) == "lying"
+    lying = pick(rng, pen.domain.layouts.charts) == "lying"
     pitch = int(rng.integers(44, 70)) if lying else (PAGE_PX - 40) // count
     labels = pen.texts(count, _LABELS_PX - 20 if lying else pitch - 8, names=True)
-    values, colours = _values(pen, count), _bar_colours(pen, count)
+    values, colors = _values(pen, count), _bar_colors(pen, count)
     scale = rng.uniform(180, 240 if lying else 300) / max(values)
     x = int(rng.integers(10, 30)) + (_LABELS_PX if lying else 0)
     y = int(rng.integers(20, 60)) if lying else int(rng.integers(380, 440))
     bars = []
-    for number, (label, value, colour) in enumerate(zip(labels, values, colours, strict=True)):
+    for number, (label, value, color) in enumerate(zip(labels, values, colors, strict=True)):
         length, start = max(3, round(value * scale)), number * pitch
         if lying:
-            bars.append(_lying(pen, label, value, colour, (x, y + start, x + length, y + start + 26)))
+            bars.append(_lying(pen, label, value, color, (x, y + start, x + length, y + start + 26)))
         else:
-            bars.append(_upright(pen, label, value, colour, (x + start, y - length, x + start + pitch * 3 // 5, y)))
+            bars.append(_upright(pen, label, value, color, (x + start, y - length, x + start + pitch * 3 // 5, y)))
     axis: Box = (x - 2, y - 10, x, y + count * pitch) if lying else (6, y, PAGE_PX - 6, y + 2)
     return tuple(bars), (Block(axis, pen.ink),)
 
 
-def _upright(pen: _Pen, label: str, value: int, colour: Colour, box: Box) -> Bar:
+def _upright(pen: _Pen, label: str, value: int, color: Colour, box: Box) -> Bar:
     """Its label below, its value above."""
     left, top, right, bottom = box
     middle = (left + right) / 2
     below = pen.write(label, middle - pen.width(label) / 2, bottom + _GAP_PX)
     above = pen.write(str(value), middle - pen.width(str(value)) / 2, top - pen.cap_height_px - 6)
-    return Bar(below, above, Block(box, colour))
+    return Bar(below, above, Block(box, color))
 
 
-def _lying(pen: _Pen, label: str, value: int, colour: Colour, box: Box) -> Bar:
+def _lying(pen: _Pen, label: str, value: int, color: Colour, box: Box) -> Bar:
     """Its label before it, its value behind."""
     left, top, right, bottom = box
     line = (top + bottom - pen.cap_height_px) / 2
     before, behind = pen.write(label, left - 8 - pen.width(label), line), pen.write(str(value), right + 6, line)
-    return Bar(before, behind, Block(box, colour))
+    return Bar(before, behind, Block(box, color))
 
 
 def _values(pen: _Pen, count: int) -> list[int]:
     """Different values of two or three digits, far enough apart for the bars to differ."""
     short, long = (
-        [v for v in values if pen.material.texts.allows(str(v))] for values in (range(10, 100), range(100, 1000))
+        [v for v in values if pen.domain.texts.allows(str(v))] for values in (range(10, 100), range(100, 1000))
     )
     allowed = short if len(short) > 10 * count and pen.rng.random() < 0.6 else long
     while True:
@@ -162,9 +162,9 @@ def _values(pen: _Pen, count: int) -> list[int]:
             return values
 
 
-def _bar_colours(pen: _Pen, count: int) -> list[Colour]:
+def _bar_colors(pen: _Pen, count: int) -> list[Colour]:
     """One colour for all bars or one for each; what is hard to tell from the ground is not taken."""
-    names = [n for n, c in COLOURS.items() if abs(luminance(c) - luminance(pen.ground)) > 30]
+    names = [n for n, c in COLORS.items() if abs(luminance(c) - luminance(pen.ground)) > 30]
     chosen = [pick(pen.rng, names)] * count if pen.rng.random() < 0.5 else [pick(pen.rng, names) for _ in range(count)]
     return [shade(pen.rng, name) for name in chosen]
 
@@ -187,7 +187,7 @@ def _table(pen: _Pen) -> tuple[tuple[tuple[Sign, ...], ...], tuple[Block, ...]]:
         for row, line in enumerate(grid)
     )
     box = (round(left), round(top), round(lefts[-1]), round(top + rows * height))
-    return cells, _rules(pen, pick(rng, pen.material.layouts.tables), box, height, lefts)
+    return cells, _rules(pen, pick(rng, pen.domain.layouts.tables), box, height, lefts)
 
 
 def _rules(pen: _Pen, layout: str, box: Box, height: int, lefts: list[float]) -> tuple[Block, ...]:

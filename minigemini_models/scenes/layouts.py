@@ -21,7 +21,7 @@ Place = Callable[[np.random.Generator, int, int, float], list[tuple[float, float
 """From a generator, how many things, the picture's side and that of the largest thing to their centres."""
 
 
-def centre(box: Box) -> tuple[float, float]:
+def center(box: Box) -> tuple[float, float]:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
@@ -42,8 +42,8 @@ def free_box(
     for _ in range(_TRIES):
         left, top = int(rng.integers(2, side_px - width - 1)), int(rng.integers(2, side_px - height - 1))
         box = (left, top, left + width, top + height)
-        y = centre(box)[1]
-        if not any(overlap(box, other) or abs(centre(other)[1] - y) < apart_px for other in taken):
+        y = center(box)[1]
+        if not any(overlap(box, other) or abs(center(other)[1] - y) < apart_px for other in taken):
             return box
     return None
 
@@ -67,8 +67,8 @@ def arrange(
     for attempt in range(_TRIES):
         shrunk = [max(28, round(size * 0.99**attempt)) for size in sizes]
         layout = pick(rng, layouts) if attempt < _TRIES // 2 else layouts[0]
-        centres = _LAYOUTS[layout](rng, len(shrunk), side_px, max(shrunk, default=0))
-        boxes = [_box(x, y, size) for (x, y), size in zip(centres, shrunk, strict=True)]
+        centers = _LAYOUTS[layout](rng, len(shrunk), side_px, max(shrunk, default=0))
+        boxes = [_box(x, y, size) for (x, y), size in zip(centers, shrunk, strict=True)]
         if _fits(boxes, taken, side_px) and (not clear or is_clear(boxes)):
             return boxes
     return arrange(rng, layouts, sizes[:-1], side_px, taken, clear) if sizes else []
@@ -80,18 +80,18 @@ def is_clear(boxes: Sequence[Box]) -> bool:
         ALIGNED_PX < abs(a - b) < APART_PX
         for number, box in enumerate(boxes)
         for other in boxes[:number]
-        for a, b in zip(centre(box), centre(other), strict=True)
+        for a, b in zip(center(box), center(other), strict=True)
     )
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:
     """Numbers of the boxes from left to right; those that stand in one column from top to bottom."""
-    by_x = sorted(range(len(boxes)), key=lambda i: centre(boxes[i])[0])
+    by_x = sorted(range(len(boxes)), key=lambda i: center(boxes[i])[0])
     column, columns = 0, {}
     for before, here in zip(by_x[:1] + by_x, by_x, strict=False):
-        column += centre(boxes[here])[0] - centre(boxes[before])[0] > ALIGNED_PX
+        column += center(boxes[here])[0] - center(boxes[before])[0] > ALIGNED_PX
         columns[here] = column
-    return sorted(by_x, key=lambda i: (columns[i], centre(boxes[i])[1]))
+    return sorted(by_x, key=lambda i: (columns[i], center(boxes[i])[1]))
 
 
 def _box(x: float, y: float, size: int) -> Box:
@@ -112,14 +112,14 @@ def _fits(boxes: Sequence[Box], taken: Sequence[Box], side_px: int) -> bool:
 def _scatter(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
     """Anywhere, one by one, each clear of those before it where forty tries allow."""
     low, high = size / 2 + 2, side_px - size / 2 - 2
-    centres: list[tuple[float, float]] = []
+    centers: list[tuple[float, float]] = []
     for _ in range(count):
         for _ in range(_TRIES):
             x, y = rng.uniform(low, high, 2)
-            if all(max(abs(x - a), abs(y - b)) > size + _MARGIN_PX for a, b in centres):
+            if all(max(abs(x - a), abs(y - b)) > size + _MARGIN_PX for a, b in centers):
                 break
-        centres.append((x, y))
-    return centres
+        centers.append((x, y))
+    return centers
 
 
 def _line(rng: np.random.Generator, count: int, side_px: int, size: float) -> tuple[np.ndarray, np.ndarray]:

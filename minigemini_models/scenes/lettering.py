@@ -27,7 +27,7 @@ class Letter:
     bottom: float
 
     @property
-    def centre(self) -> tuple[float, float]:
+    def center(self) -> tuple[float, float]:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
@@ -43,7 +43,7 @@ def draw_text(
     baseline: float,
     font_name: str,
     cap_height_px: int,
-    colour: Colour,
+    color: Colour,
     spacing_px: float = 0.0,
 ) -> list[Letter]:
     """Draws `text` from `left` on `baseline` (pixels) and returns its letters; blanks take room and leave no letter."""
@@ -53,7 +53,7 @@ def draw_text(
         if not character.isspace():
             whole, phase = divmod(round(left * _PHASES), _PHASES)
             mask, dx, dy = _glyph(font_name, cap_height_px, character, phase)
-            draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=colour)
+            draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=color)
             letters.append(Letter(character, left, baseline - cap_height_px, left + advance, baseline))
         left += advance + spacing_px
     return letters

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from . import icons, shapes
-from .colors import COLOURS
+from .colors import COLORS
 from .layouts import Box
 from .lettering import Colour, Letter, draw_text
 
@@ -16,13 +16,13 @@ _GRAIN_PX = 1024
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """A drawing in a named colour or, where `style` is given, an icon, which has colours of its own."""
 
     name: str
     box: Box
-    colour_name: str | None = None
-    colour: Colour = (0, 0, 0)
+    color_name: str | None = None
+    color: Colour = (0, 0, 0)
     tilt_degrees: int = 0
     style: str | None = None
     mirrored: bool = False
@@ -31,7 +31,7 @@ class Thing:
         size_px = self.box[2] - self.box[0]
         if self.style is not None:
             return icons.render(self.name, self.style, size_px, self.mirrored)
-        return shapes.render(self.name, self.colour, size_px, self.tilt_degrees)
+        return shapes.render(self.name, self.color, size_px, self.tilt_degrees)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Block:
     """A filled rectangle that means nothing by itself: the rule of a table, the panel of a poster."""
 
     box: Box
-    colour: Colour
+    color: Colour
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Scene:
 
     kind: str
     ground: Colour
-    things: tuple[Thing, ...] = ()
+    objects: tuple[SceneObject, ...] = ()
     signs: tuple[Sign, ...] = ()
     lines: tuple[Sign, ...] = ()
     bars: tuple[Bar, ...] = ()
@@ -125,20 +125,20 @@ class Scene:
         owner = Image.new("L", image.size)
         draw = ImageDraw.Draw(image)
         for block in (*self.blocks, *(bar.block for bar in self.bars)):
-            draw.rectangle(block.box, fill=block.colour)
-        for number, thing in enumerate(self.things, start=1):
-            tile = thing.render()
-            image.paste(tile, thing.box[:2], tile)
-            owner.paste(number, thing.box[:2], tile.getchannel("A"))
+            draw.rectangle(block.box, fill=block.color)
+        for number, obj in enumerate(self.objects, start=1):
+            tile = obj.render()
+            image.paste(tile, obj.box[:2], tile)
+            owner.paste(number, obj.box[:2], tile.getchannel("A"))
         letters = [letter for text in self.written for letter in text.draw(draw, self.size_px)]
         return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
 
 
-def colour_behind(thing: Thing) -> Colour:
+def color_behind(obj: SceneObject) -> Colour:
     """What a ground must stand off from for the thing to show."""
-    if thing.style is not None:
-        return icons.mean_colour(thing.name, thing.style)
-    return COLOURS[thing.colour_name or ""]
+    if obj.style is not None:
+        return icons.mean_color(obj.name, obj.style)
+    return COLORS[obj.color_name or ""]
 
 
 def _noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:

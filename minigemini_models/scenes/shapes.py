@@ -133,13 +133,13 @@ DRAWINGS: dict[str, list[Part]] = SHAPES | OBJECTS
 NAMES = tuple(DRAWINGS)
 
 
-def render(name: str, colour: Colour, size_px: int, tilt_degrees: int = 0) -> Image.Image:
+def render(name: str, color: Colour, size_px: int, tilt_degrees: int = 0) -> Image.Image:
     """The thing in its colour, smooth-edged on transparent ground: RGBA, `size_px` square."""
     shades = {
-        "main": (*colour, 255),
-        "dark": (*(round(channel * 0.55) for channel in colour), 255),
-        "light": (*(round(255 - (255 - channel) * 0.45) for channel in colour), 255),
-        "hole": (*colour, 0),
+        "main": (*color, 255),
+        "dark": (*(round(channel * 0.55) for channel in color), 255),
+        "light": (*(round(255 - (255 - channel) * 0.45) for channel in color), 255),
+        "hole": (*color, 0),
     }
     side = size_px * _SUPERSAMPLING
     tile = Image.new("RGBA", (side, side), shades["hole"])

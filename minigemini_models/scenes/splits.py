@@ -15,7 +15,7 @@ TRAINING_STREAM, EVALUATION_STREAM = 2, 3
 class Layouts:
     """How things stand, how signs and charts and tables are drawn: names that `layouts` and `scene` know."""
 
-    things: tuple[str, ...] = ("scatter", "row", "column", "corners")
+    objects: tuple[str, ...] = ("scatter", "row", "column", "corners")
     signs: tuple[str, ...] = ("panel", "bare", "framed")
     charts: tuple[str, ...] = ("upright",)
     tables: tuple[str, ...] = ("ruled", "plain")
@@ -23,7 +23,7 @@ class Layouts:
 
 TRAINING_LAYOUTS = Layouts()
 HELD_OUT_LAYOUTS = Layouts(
-    things=("diagonal", "circle"), signs=("rounded", "strip"), charts=("lying",), tables=("striped",)
+    objects=("diagonal", "circle"), signs=("rounded", "strip"), charts=("lying",), tables=("striped",)
 )
 
 
@@ -31,7 +31,7 @@ TRAINING_TEXTS = Texts()
 
 
 @dataclass(frozen=True)
-class Material:
+class SceneDomain:
     """What a scene may be made of.
 
     Attributes:
@@ -49,17 +49,17 @@ class Material:
     fonts: tuple[str, ...] = TRAINING_FONTS
     styles: tuple[str, ...] = TRAINING_STYLES
     layouts: Layouts = TRAINING_LAYOUTS
-    most_things: int = 4
+    most_objects: int = 4
     most_alike: int = 8
     cap_heights_px: tuple[int, int] = CAP_HEIGHTS_PX
     black_on_white: bool = False
 
 
-TRAINING = Material()
+TRAINING = SceneDomain()
 AXES = ("texts", "fonts", "styles", "layouts")
 
 
-def evaluation(*held_out: str, base: Material = TRAINING, texts: Texts | None = None) -> Material:
+def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: Texts | None = None) -> SceneDomain:
     """Material for fresh scenes in which only the axes named are ones that training never sees.
 
     Args:
@@ -82,24 +82,24 @@ def evaluation(*held_out: str, base: Material = TRAINING, texts: Texts | None = 
     )
 
 
-FIRST_WORLD = Material(
+BASIC_DOMAIN = SceneDomain(
     texts=Texts(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
     styles=(),
-    layouts=Layouts(things=("scatter",), signs=("panel",)),
-    most_things=3,
+    layouts=Layouts(objects=("scatter",), signs=("panel",)),
+    most_objects=3,
     most_alike=5,
 )
 """The smaller world of the first nano: capitals, coloured drawings, up to five alike."""
 
-TINTED_WORLD = Material(styles=(), most_things=5)
+TINTED_DOMAIN = SceneDomain(styles=(), most_objects=5)
 """Nothing but drawings in named colours."""
 
-SMALL_WORLD = Material(
+SMALL_DOMAIN = SceneDomain(
     texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
     fonts=TRAINING_FONTS[:1],
     styles=(),
-    layouts=Layouts(things=("scatter",), signs=("panel",)),
-    most_things=3,
+    layouts=Layouts(objects=("scatter",), signs=("panel",)),
+    most_objects=3,
     most_alike=5,
     cap_heights_px=(12, 16),
     black_on_white=True,

@@ -9,17 +9,17 @@ from .colors import BLACK, WHITE, background, contrasting, pick
 from .dense_labels import cell_labels, slot_labels
 from .lettering import Colour, Letter, draw_text, text_width
 from .lexicon import Texts
-from .splits import TRAINING, Material
+from .splits import TRAINING, SceneDomain
 
 CROP_PX = 128
 
 
 def draw_lettered_crop(
-    rng: np.random.Generator, size_px: int = CROP_PX, material: Material = TRAINING
+    rng: np.random.Generator, size_px: int = CROP_PX, domain: SceneDomain = TRAINING
 ) -> tuple[Image.Image, list[Letter]]:
     """Lines of random strings and words on a cluttered ground, and the letters drawn."""
-    texts = _crowded(material.texts)
-    ground = WHITE if material.black_on_white else background(rng, [])
+    texts = _crowded(domain.texts)
+    ground = WHITE if domain.black_on_white else background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
@@ -27,16 +27,16 @@ def draw_lettered_crop(
     letters: list[Letter] = []
     top = float(rng.integers(-8, 12))
     while top < size_px:
-        cap_height = int(rng.integers(material.cap_heights_px[0], material.cap_heights_px[1] + 1))
+        cap_height = int(rng.integers(domain.cap_heights_px[0], domain.cap_heights_px[1] + 1))
         if rng.random() < 0.85:
-            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(material, texts=texts))
+            letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(domain, texts=texts))
         top += cap_height + rng.integers(4, 14)
     return _weather(rng, image), letters
 
 
-def lettered_crop(seed: int, size_px: int = CROP_PX, material: Material = TRAINING) -> dict[str, np.ndarray]:
+def lettered_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
-    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px, material)
+    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px, domain)
     return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
@@ -52,27 +52,27 @@ def _draw_line(
     top: float,
     cap_height: int,
     width_px: int,
-    material: Material,
+    domain: SceneDomain,
 ) -> list[Letter]:
     letters: list[Letter] = []
-    font = pick(rng, material.fonts)
+    font = pick(rng, domain.fonts)
 
     def ink(behind: Colour) -> Colour:
-        return BLACK if material.black_on_white else contrasting(rng, behind)
+        return BLACK if domain.black_on_white else contrasting(rng, behind)
 
     left = float(rng.integers(-10, 30))
-    colour, behind = ink(ground), ground
+    color, behind = ink(ground), ground
     spacing = pick(rng, (0.0, 0.0, 0.5, 1.0))
     while left < width_px:
-        text = material.texts.draw(rng)
+        text = domain.texts.draw(rng)
         width = text_width(text, font, cap_height, spacing)
         if rng.random() < 0.3:
-            behind = ground if material.black_on_white else background(rng, [])
+            behind = ground if domain.black_on_white else background(rng, [])
             pad = int(rng.integers(2, 6))
             draw.rectangle((left - pad, top - pad, left + width + pad, top + cap_height + pad), fill=behind)
-            colour = ink(behind)
-        letters += draw_text(draw, text, left, top + cap_height, font, cap_height, colour, spacing)
-        behind, colour = ground, ink(ground)
+            color = ink(behind)
+        letters += draw_text(draw, text, left, top + cap_height, font, cap_height, color, spacing)
+        behind, color = ground, ink(ground)
         left += width + cap_height * rng.uniform(0.5, 1.5)
     return letters
 
@@ -82,14 +82,14 @@ def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_p
     for _ in range(int(rng.integers(1, 6))):
         x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
         width, height = rng.integers(4, 70, 2).tolist()
-        box, colour = (x, y, x + width, y + height), background(rng, [])
+        box, color = (x, y, x + width, y + height), background(rng, [])
         match int(rng.integers(3)):
             case 0:
-                draw.rectangle(box, fill=colour)
+                draw.rectangle(box, fill=color)
             case 1:
-                draw.ellipse(box, fill=colour)
+                draw.ellipse(box, fill=color)
             case _:
-                draw.line(box, fill=colour, width=int(rng.integers(1, 6)))
+                draw.line(box, fill=color, width=int(rng.integers(1, 6)))
 
 
 def _weather(rng: np.random.Generator, image: Image.Image) -> Image.Image:

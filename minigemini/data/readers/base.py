@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from ...images.safe_images import open_picture
-from ..schema import Fault, Picture, Sample, SampleError
+from ...images.safe_images import open_image
+from ..schema import ImageInput, Sample, SampleError, SampleIssue
 
 
 class SourceError(ValueError):
@@ -28,7 +28,7 @@ class Reader(Protocol):
 
     name: str
     text_bytes: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
 
     def __len__(self) -> int: ...
 
@@ -57,16 +57,16 @@ def parse(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise SampleError(Fault.NOT_JSON, str(error)) from None
+        raise SampleError(SampleIssue.NOT_JSON, str(error)) from None
 
 
-def bytes_of(picture: Picture) -> bytes:
+def bytes_of(image: ImageInput) -> bytes:
     """A picture as the bytes of a file; one that is none as PNG, as it is seen."""
-    if isinstance(picture, Image.Image):
+    if isinstance(image, Image.Image):
         file = BytesIO()
-        open_picture(picture).save(file, "PNG")
+        open_image(image).save(file, "PNG")
         return file.getvalue()
-    return picture if isinstance(picture, bytes) else picture.read_bytes()
+    return image if isinstance(image, bytes) else image.read_bytes()
 
 
 def record_of(sample: Sample) -> dict[str, Any]:

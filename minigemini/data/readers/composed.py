@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..schema import Picture, Sample
+from ..schema import ImageInput, Sample
 from .base import Reader, SourceError
 
 
@@ -22,7 +22,7 @@ class Chained:
         self.readers, self.name = list(readers), name
         self._starts = np.cumsum([0, *(len(reader) for reader in self.readers)])
         self.text_bytes = np.concatenate([reader.text_bytes for reader in self.readers])
-        self.pictures = np.concatenate([reader.pictures for reader in self.readers])
+        self.images = np.concatenate([reader.images for reader in self.readers])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -52,7 +52,7 @@ class Chosen:
         if not len(rows):
             raise SourceError(f"{reader.name}: none of its {len(reader):,} samples is left.")
         self.reader, self.rows, self.moved, self.name = reader, rows, dict(moved or {}), reader.name
-        self.text_bytes, self.pictures = reader.text_bytes[rows], reader.pictures[rows]
+        self.text_bytes, self.images = reader.text_bytes[rows], reader.images[rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,7 +64,7 @@ class Chosen:
         sample = self.reader[of]
         if of not in self.moved:
             return sample
-        return replace(sample, pictures=tuple(self._place(of, picture) for picture in sample.pictures))
+        return replace(sample, images=tuple(self._place(of, image) for image in sample.images))
 
-    def _place(self, of: int, picture: Picture) -> Picture:
-        return self.moved[of].get(picture, picture) if isinstance(picture, Path) else picture
+    def _place(self, of: int, image: ImageInput) -> ImageInput:
+        return self.moved[of].get(image, image) if isinstance(image, Path) else image

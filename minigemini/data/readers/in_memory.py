@@ -38,7 +38,7 @@ class MemoryReader:
             raise SourceError(f"{name} has no samples: see that its files are whole.")
         self._records = [data for data, _ in kept]
         self.text_bytes = np.array([len(data) for data, _ in kept], dtype=np.int32)
-        self.pictures = np.array([pictures for _, pictures in kept], dtype=np.int32)
+        self.images = np.array([images for _, images in kept], dtype=np.int32)
 
     def __len__(self) -> int:
         return len(self._records)

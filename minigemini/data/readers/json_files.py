@@ -56,17 +56,17 @@ class _RecordFile:
         places: Iterable[_Place],
     ) -> None:
         self.path, self.image_root, self.name, self.licence = path, image_root, name or path.name, licence
-        offsets, sizes, pictures, numbers = array("q"), array("i"), array("i"), array("i")
+        offsets, sizes, images, numbers = array("q"), array("i"), array("i"), array("i")
         for number, (offset, size, record, tags) in enumerate(places):
             if keep is None or record is None or keep(record):
                 offsets.append(offset)
                 sizes.append(size)
-                pictures.append(tags if record is None else image_count(record))
+                images.append(tags if record is None else image_count(record))
                 numbers.append(number)
         if not offsets:
             raise SourceError(f"{path} has no records: name a file that has some.")
         self._offsets, self._numbers = np.array(offsets), np.array(numbers)
-        self.text_bytes, self.pictures = np.array(sizes), np.array(pictures)
+        self.text_bytes, self.images = np.array(sizes), np.array(images)
 
     def __len__(self) -> int:
         return len(self._offsets)

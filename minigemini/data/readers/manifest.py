@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...io.atomic_write import written_aside
+from ...io.atomic_write import atomic_write
 from ..schema import SampleError, resolve
 from .base import Reader, SourceError
 from .composed import Chosen
@@ -93,7 +93,7 @@ def write_manifest(path: Path, file: Path, images: Path | None, rows: int, lines
         "rows": rows,
         "bytes": file.stat().st_size,
     }
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", errors="backslashreplace") as out:
+    with atomic_write(path) as aside, aside.open("w", encoding="utf-8", errors="backslashreplace") as out:
         for line in (head, *lines):
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..schema import Fault, SampleError
+from ..schema import SampleError, SampleIssue
 from . import built, manifest
 from .base import Reader, SourceError
 from .built import INDEX, read_built
@@ -55,11 +55,11 @@ def open_reader(path: Path, image_root: Path | None = None, name: str | None = N
 
 def lacks_images(reader: Reader) -> bool:
     """Whether a reader was not told what its pictures' paths start from, though its records name some."""
-    for row in np.flatnonzero(reader.pictures)[:_LOOKED_AT].tolist():
+    for row in np.flatnonzero(reader.images)[:_LOOKED_AT].tolist():
         try:
             reader[row]
         except SampleError as error:
-            if error.fault is Fault.NO_FOLDER:
+            if error.issue is SampleIssue.NO_FOLDER:
                 return True
             continue
         return False

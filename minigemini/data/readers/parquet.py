@@ -77,7 +77,7 @@ class ParquetReader:
             raise SourceError(f"no rows in {len(self.paths)} Parquet shards: name shards that have some.")
         self._groups, self._starts = groups, np.cumsum([0, *rows])
         self.text_bytes = np.concatenate([sizes for _, sizes, _ in parts])
-        self.pictures = np.concatenate([pictures for _, _, pictures in parts])
+        self.images = np.concatenate([images for _, _, images in parts])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -96,8 +96,8 @@ class ParquetReader:
             table = parquet.read_row_group(group, columns=_SAMPLE_COLUMNS + known, use_threads=False)
         record = table.slice(row - int(self._starts[number]), 1).to_pylist()[0]
         try:
-            pictures = [image["path"] if image["bytes"] is None else image["bytes"] for image in record["images"] or ()]
-            return from_record(record, pictures, self.image_root)
+            images = [image["path"] if image["bytes"] is None else image["bytes"] for image in record["images"] or ()]
+            return from_record(record, images, self.image_root)
         except SampleError as error:
             raise error.of(f"row {row}", self.name) from None
 
@@ -152,10 +152,10 @@ def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None
 
 def _row(sample: Sample, image_root: Path | None) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
-    for picture in sample.pictures:
-        if isinstance(picture, Path) and image_root is not None:
-            images.append({"bytes": None, "path": picture.relative_to(image_root).as_posix()})
+    for image in sample.images:
+        if isinstance(image, Path) and image_root is not None:
+            images.append({"bytes": None, "path": image.relative_to(image_root).as_posix()})
         else:
-            images.append({"bytes": bytes_of(picture), "path": picture.name if isinstance(picture, Path) else None})
+            images.append({"bytes": bytes_of(image), "path": image.name if isinstance(image, Path) else None})
     record = record_of(sample)
     return {**record, "images": images, "text_bytes": text_size(record), "pictures": len(images)}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..schema import Fault, Sample, SampleError, from_record
+from ..schema import Sample, SampleError, SampleIssue, from_record
 from .base import SourceError, bytes_of, parse, read_at, record_of
 
 _MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>[0-9]{1,9})\.\w+)")
@@ -56,7 +56,7 @@ class TarReader:
         self._offsets, self._sizes, self._files = np.array(offsets), np.array(sizes), np.array(files)
         self._firsts = np.array([*firsts, len(offsets)])
         self.text_bytes = self._sizes[self._firsts[:-1]].astype(np.int32)
-        self.pictures = (np.diff(self._firsts) - 1).astype(np.int32)
+        self.images = (np.diff(self._firsts) - 1).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -65,15 +65,17 @@ class TarReader:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} in {self.name}")
         path, members = self.paths[self._files[row]], slice(self._firsts[row], self._firsts[row + 1])
-        record, *pictures = (
+        record, *images = (
             read_at(path, int(offset), int(size))
             for offset, size in zip(self._offsets[members], self._sizes[members], strict=True)
         )
         try:
-            sample = from_record(parse(record), pictures, None)
+            sample = from_record(parse(record), images, None)
             if row in self._unread:
                 raise SampleError(
-                    Fault.UNREAD_MEDIA, f"{self._unread[row]}: pictures are called KEY.0.jpg, KEY.1.jpg, …", sample.id
+                    SampleIssue.UNREAD_MEDIA,
+                    f"{self._unread[row]}: pictures are called KEY.0.jpg, KEY.1.jpg, …",
+                    sample.id,
                 )
             return sample
         except SampleError as error:
@@ -87,8 +89,8 @@ def write_tar(samples: Iterable[Sample], path: Path) -> int:
         for sample in samples:
             key = f"{written:09d}"
             _add(tar, f"{key}.json", json.dumps(record_of(sample), ensure_ascii=False).encode())
-            for number, picture in enumerate(sample.pictures):
-                data = bytes_of(picture)
+            for number, image in enumerate(sample.images):
+                data = bytes_of(image)
                 kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "bin")
                 _add(tar, f"{key}.{number}.{kind}", data)
             written += 1

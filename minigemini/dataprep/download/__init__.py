@@ -1,6 +1,6 @@
 """Bringing files here: resumed where they broke off, checked, under their final names only when whole."""
 
-from .download import Outcome, fetch
-from .transfer import FetchError
+from .download import DownloadOutcome, download
+from .transfer import DownloadError
 
-__all__ = ["FetchError", "Outcome", "fetch"]
+__all__ = ["DownloadError", "DownloadOutcome", "download"]

@@ -9,14 +9,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..source_spec import RemoteFile, Source
+from ..source_spec import RemoteFile, SourceSpec
 from .origins import origin_of
-from .transfer import FetchError, Transfer
+from .transfer import DownloadError, Transfer
 from .unpacking import unpack
 
 
 @dataclass
-class Outcome:
+class DownloadOutcome:
     """What became of the files.
 
     Attributes:
@@ -31,8 +31,8 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
 
 
-def fetch(
-    sources: Sequence[Source],
+def download(
+    sources: Sequence[SourceSpec],
     data: Path,
     *,
     mirror: str | None = None,
@@ -40,7 +40,7 @@ def fetch(
     unpacked: bool = True,
     pause: float = 1.0,
     quiet: bool = False,
-) -> Outcome:
+) -> DownloadOutcome:
     """Fetch the files of sources into the folder of data.
 
     Args:
@@ -56,7 +56,7 @@ def fetch(
         What became of them; a file that fails keeps no other from coming.
     """
     files = list({file.path: file for source in sources for file in source.files}.values())
-    outcome = Outcome()
+    outcome = DownloadOutcome()
     with (
         tqdm(desc="fetch", unit="B", unit_scale=True, disable=quiet or None) as bar,
         ThreadPoolExecutor(workers) as pool,
@@ -113,7 +113,7 @@ def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, progress: _Prog
         return "there" if target.is_dir() and any(target.iterdir()) else "by hand"
     if target.is_file():
         if file.size is not None and target.stat().st_size != file.size:
-            raise FetchError(
+            raise DownloadError(
                 f"{target}: {target.stat().st_size:,} bytes, where the source declares {file.size:,}: remove or rename "
                 "it, and fetch again"
             )
@@ -124,7 +124,7 @@ def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, progress: _Prog
     transfer = Transfer(origin_of(str(url)), target, file.size, file.sha256, file.sha1, progress, pause)
     try:
         transfer.run()
-    except FetchError:
+    except DownloadError:
         if file.url is None and not transfer.partial.exists():
             return "by hand"
         raise

@@ -29,11 +29,11 @@ RESERVE_BYTES = 2**30
 OTHER_BYTES = "other bytes than those asked for"
 
 
-class FetchError(OSError):
+class DownloadError(OSError):
     """A file that cannot be had; the message is one line that names it, what is wrong and what to do."""
 
 
-class _AnewError(Exception):
+class _RestartError(Exception):
     """What is here is not a part of what the origin has."""
 
 
@@ -70,9 +70,9 @@ class Transfer:
             with output_lock(self.target):
                 self._run()
         except OriginError as error:
-            raise FetchError(f"{self.target.name} from {self.origin.name}: {error}") from None
+            raise DownloadError(f"{self.target.name} from {self.origin.name}: {error}") from None
         except FolderInUseError as error:
-            raise FetchError(str(error)) from None
+            raise DownloadError(str(error)) from None
 
     def _run(self) -> None:
         if self.partial.exists():
@@ -83,7 +83,7 @@ class Transfer:
                 break
             self._drop()
             if last:
-                raise FetchError(f"{self.target.name} from {self.origin.name}: {wrong}")
+                raise DownloadError(f"{self.target.name} from {self.origin.name}: {wrong}")
         flush(self.partial)
         os.replace(self.partial, self.target)
         flush(self.target.parent)
@@ -98,7 +98,7 @@ class Transfer:
             try:
                 if self._go_on(before):
                     return
-            except _AnewError as error:
+            except _RestartError as error:
                 self._drop()
                 anew += 1
                 reason = f"the server gives {error}"
@@ -120,7 +120,7 @@ class Transfer:
         asked = max(0, here - OVERLAP_BYTES)
         with self.origin.open(asked) as reply:
             if reply.start not in (0, asked):
-                raise _AnewError(OTHER_BYTES)
+                raise _RestartError(OTHER_BYTES)
             if reply.start == 0 and asked:  # the server does not know ranges
                 self._drop()
                 here = asked = 0
@@ -154,7 +154,7 @@ class Transfer:
                 looked = file.tell()
             again = chunk[: max(0, here - file.tell())]  # of what we have
             if again and file.read(len(again)) != again:
-                raise _AnewError(OTHER_BYTES)
+                raise _RestartError(OTHER_BYTES)
             new = chunk[len(again) :]
             file.seek(file.tell())  # between reading and writing a file wants to be told where
             file.write(new)
@@ -172,7 +172,7 @@ class Transfer:
             )
         known = self._noted()
         if here and (reply.tag, reply.total) != (known.get("tag"), known.get("total")):
-            raise _AnewError("another version of it than before")
+            raise _RestartError("another version of it than before")
         if not here:
             self.note.write_text(json.dumps({"origin": self.origin.name, "tag": reply.tag, "total": reply.total}))
 

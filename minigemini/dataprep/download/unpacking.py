@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from ...io.folder_lock import FolderInUseError, output_lock
-from .transfer import FetchError
+from .transfer import DownloadError
 
 
 def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:
@@ -35,7 +35,7 @@ def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:
         with output_lock(archive):
             return _unpack(archive, folder, quiet)
     except FolderInUseError as error:
-        raise FetchError(str(error)) from None
+        raise DownloadError(str(error)) from None
 
 
 def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
@@ -54,7 +54,7 @@ def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
                     _write(source, member, places[member])
                     written += 1
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # RuntimeError: encrypted
-        raise FetchError(f"{archive}: damaged, or no zip archive ({error}): remove it and fetch again") from None
+        raise DownloadError(f"{archive}: damaged, or no zip archive ({error}): remove it and fetch again") from None
     done.write_text(stamp)
     return written
 
@@ -62,7 +62,9 @@ def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
 def _place(member: zipfile.ZipInfo, archive: Path, folder: Path) -> Path:
     name = PurePosixPath(member.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
-        raise FetchError(f"{archive} has a member {member.filename!r} that leads out of its folder: it is not unpacked")
+        raise DownloadError(
+            f"{archive} has a member {member.filename!r} that leads out of its folder: it is not unpacked"
+        )
     own = folder.parts
     shared = next((n for n in range(len(name.parts) - 1, 0, -1) if own[-n:] == name.parts[:n]), 0)
     return folder.joinpath(*name.parts[shared:])
@@ -76,7 +78,7 @@ def _check_room(needed: int, archive: Path, folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
-        raise FetchError(f"{archive}: {needed:,} bytes unpacked, but {folder} has room for {free:,}: make room")
+        raise DownloadError(f"{archive}: {needed:,} bytes unpacked, but {folder} has room for {free:,}: make room")
 
 
 def _write(source: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:

@@ -25,12 +25,12 @@ from .shards import DONE, ShardWork
 from .target import Target
 
 FAULTS, CARD = "faults.jsonl", "README.md"
-BEGUN = f"{DONE}/plan"
+STARTED = f"{DONE}/plan"
 """Which build was begun here: its shards are kept, and those of any other are not mixed with them."""
 
 
 @dataclass(frozen=True)
-class Built:
+class ExportedData:
     """What was built.
 
     Attributes:
@@ -39,7 +39,7 @@ class Built:
     """
 
     index: Mapping[str, Any]
-    faults: Mapping[str, int]
+    issues: Mapping[str, int]
 
 
 def build(
@@ -55,7 +55,7 @@ def build(
     workers: int = 1,
     ray: str | None = None,
     quiet: bool = False,
-) -> Built:
+) -> ExportedData:
     """Build a recipe.
 
     Args:
@@ -84,7 +84,7 @@ def build(
     with folder_lock(Path(work.target.url)) if work.target.is_local else nullcontext():
         if (built := _finished(work)) is not None:
             return built
-        work.target.write_text(BEGUN, work.plan)
+        work.target.write_text(STARTED, work.plan)
         notes = []
         with tqdm(total=len(work.order), desc="build", unit=" samples", disable=quiet or None, delay=2) as bar:
             for note in run_tasks(work, range(len(work)), workers, ray):
@@ -128,7 +128,7 @@ def _check_target(url: str) -> None:
         raise BuildError(f"{url}: {error}") from None
 
 
-def _finished(work: ShardWork) -> Built | None:
+def _finished(work: ShardWork) -> ExportedData | None:
     """What lies there, if it is this build and whole.
 
     Raises:
@@ -136,7 +136,7 @@ def _finished(work: ShardWork) -> Built | None:
     """
     written = work.target.read(INDEX)
     if written is None:
-        begun = work.target.read(BEGUN)
+        begun = work.target.read(STARTED)
         if begun is None and (foreign := [name for name in work.target.names() if not name.startswith(".")]):
             raise BuildError(f"{work.target.url} has {foreign[0]} in it, and no build; name an empty place")
         if begun not in (None, work.plan.encode()):
@@ -154,15 +154,17 @@ def _finished(work: ShardWork) -> Built | None:
     if any(work.target.size(shard["file"]) != shard["bytes"] for shard in shards):
         return None
     lines = (work.target.read(FAULTS) or b"").splitlines()
-    return Built(index, Counter(json.loads(line)["fault"] for line in lines))
+    return ExportedData(index, Counter(json.loads(line)["fault"] for line in lines))
 
 
-def _finish(recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, Any]], root: Path | None) -> Built:
+def _finish(
+    recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, Any]], root: Path | None
+) -> ExportedData:
     counts: Counter[tuple[str, str]] = Counter()
     for note in notes:
         for key, count in note["counts"]:
             counts[tuple(key)] += count
-    faults = [fault for note in notes for fault in note["faults"]]
+    issues = [issue for note in notes for issue in note["faults"]]
     index = {
         "version": VERSION,
         "name": recipe.name,
@@ -172,12 +174,12 @@ def _finish(recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, A
         "seed": recipe.seed,
         "fingerprint": work.plan,
         "rows": sum(note["rows"] for note in notes),
-        "faulty": len(faults),
+        "faulty": len(issues),
         "sources": [{"source": s, "licence": licence, "samples": n} for (s, licence), n in sorted(counts.items())],
         "shards": [{name: note[name] for name in ("file", "rows", "bytes", "sha256")} for note in notes],
     }
-    by_kind = Counter(fault["fault"] for fault in faults)
-    lines = "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in faults)
+    by_kind = Counter(issue["fault"] for issue in issues)
+    lines = "".join(json.dumps(issue, ensure_ascii=False) + "\n" for issue in issues)
     work.target.write_text(FAULTS, lines)
     work.target.write_text(CARD, card(index, by_kind))
     work.target.write_text(INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
@@ -185,7 +187,7 @@ def _finish(recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, A
     for name in work.target.names():
         if name.startswith(".shard-") and name.endswith(".partial"):  # of a process that was killed
             work.target.remove(name)
-    return Built(index, by_kind)
+    return ExportedData(index, by_kind)
 
 
 def _from_target(root: Path | None, target: Target) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def card(index: Mapping[str, Any], faults: Mapping[str, int]) -> str:
+def card(index: Mapping[str, Any], issues: Mapping[str, int]) -> str:
     """A README in the hub's form.
 
     Args:
@@ -17,7 +17,7 @@ def card(index: Mapping[str, Any], faults: Mapping[str, int]) -> str:
         by_licence[part["licence"] or "not known"] += part["samples"]
     licences = "other" if len(by_licence) != 1 else next(iter(by_licence))
     rows = [f"| {p['source']} | {p['samples']:,} | {p['licence'] or 'not known'} |" for p in index["sources"]]
-    lost = [f"| {kind} | {count:,} |" for kind, count in sorted(faults.items())]
+    lost = [f"| {kind} | {count:,} |" for kind, count in sorted(issues.items())]
     parquet = index["form"] == "parquet"
     inside = (
         "inside the shards"

@@ -26,7 +26,7 @@ def with_strings(sample: Sample, read: ReadStrings) -> Sample:
     Raises:
         PictureError: A picture cannot be read.
     """
-    strings = [string for picture in sample.pictures for string in read(open_apart(picture))]
+    strings = [string for image in sample.images for string in read(open_apart(image))]
     # A picture may say what stands for a picture; whoever made it is nobody's guess.
     strings = [kept for string in strings if (kept := string.replace(IMAGE_TAG, "").strip())]
     if not strings:

@@ -16,9 +16,9 @@ import numpy as np
 
 from ...data.mixture import Mixture
 from ...data.readers import write_parquet, write_tar
-from ...data.schema import Fault, Picture, Sample, SampleError
+from ...data.schema import ImageInput, Sample, SampleError, SampleIssue
 from ...images.decoders import open_apart
-from ...images.safe_images import PictureError
+from ...images.safe_images import ImageError
 from .ocr_strings import ReadStrings, with_strings
 from .target import Target
 
@@ -88,7 +88,7 @@ class ShardWork:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             return {"file": name, "rows": rows, "bytes": aside.stat().st_size, "sha256": digest, "plan": self.plan}
 
-        note = self.target.write(name, produce) | {"counts": sorted(made.counts.items()), "faults": made.faults}
+        note = self.target.write(name, produce) | {"counts": sorted(made.counts.items()), "faults": made.issues}
         self.target.write_text(f"{DONE}/{number:05d}.json", json.dumps(note))
         return note
 
@@ -98,8 +98,8 @@ class ShardWork:
             try:
                 sample = self._whole(int(self.order[position]))
             except SampleError as error:
-                entry = {"position": position, "id": error.id, "source": error.source, "fault": error.fault.value}
-                made.faults.append({**entry, "reason": error.detail})
+                entry = {"position": position, "id": error.id, "source": error.source, "fault": error.issue.value}
+                made.issues.append({**entry, "reason": error.detail})
                 continue
             made.counts[sample.source, sample.licence] += 1
             yield sample
@@ -109,12 +109,12 @@ class ShardWork:
         sample = self.mixture[index]
         if not sample.licence:
             sample = replace(sample, licence=self.licences[part])
-        for picture in sample.pictures:
-            reason = _wrong(picture, self.trusted)
-            if reason is None and self.root is not None and isinstance(picture, Path):
-                reason = None if picture.is_relative_to(self.root) else f"{picture} lies outside {self.root}"
+        for image in sample.images:
+            reason = _wrong(image, self.trusted)
+            if reason is None and self.root is not None and isinstance(image, Path):
+                reason = None if image.is_relative_to(self.root) else f"{image} lies outside {self.root}"
             if reason is not None:
-                raise SampleError(Fault.PICTURE, reason, sample.id, sample.source)
+                raise SampleError(SampleIssue.IMAGE, reason, sample.id, sample.source)
         if self.readers is not None and part in self.parts_read:
             return with_strings(sample, _reader_of(self.readers))
         return sample
@@ -130,25 +130,25 @@ class _Made:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.faults: list[dict[str, Any]] = []
+        self.issues: list[dict[str, Any]] = []
 
 
-def _wrong(picture: Picture, trusted: bool) -> str | None:
-    if isinstance(picture, Path):
-        return _wrong_file(picture, trusted)
-    return None if trusted or not isinstance(picture, bytes) else _read(picture)
+def _wrong(image: ImageInput, trusted: bool) -> str | None:
+    if isinstance(image, Path):
+        return _wrong_file(image, trusted)
+    return None if trusted or not isinstance(image, bytes) else _read(image)
 
 
 @lru_cache(maxsize=65_536)  # many records show one picture
-def _wrong_file(picture: Path, trusted: bool) -> str | None:
+def _wrong_file(image: Path, trusted: bool) -> str | None:
     if trusted:
-        return None if picture.is_file() else f"{picture}: no such file; check the path"
-    return _read(picture)
+        return None if image.is_file() else f"{image}: no such file; check the path"
+    return _read(image)
 
 
-def _read(picture: Path | bytes) -> str | None:
+def _read(image: Path | bytes) -> str | None:
     try:
-        open_apart(picture, at_least_px=_CHECK_PX)
-    except PictureError as error:
+        open_apart(image, at_least_px=_CHECK_PX)
+    except ImageError as error:
         return str(error)
     return None

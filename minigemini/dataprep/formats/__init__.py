@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...data.readers import Chosen, Reader, SourceError
-from ..source_spec import Source
+from ..source_spec import SourceSpec
 from .document_qa import open_ai2d, open_chartqa, open_docvqa, open_dvqa
 from .laion import open_laion_gpt4v
 from .llava import open_llava
-from .seeded_choice import drawn
+from .seeded_choice import seeded_choice
 from .text_conversations import open_lima, open_oasst2
 
-FORMATS: dict[str, Callable[[Source, Path, int], Reader]] = {
+FORMATS: dict[str, Callable[[SourceSpec, Path, int], Reader]] = {
     "llava": open_llava,
     "laion-gpt4v": open_laion_gpt4v,
     "lima": open_lima,
@@ -24,7 +24,7 @@ FORMATS: dict[str, Callable[[Source, Path, int], Reader]] = {
 """From a source, the folder of data and a seed to all samples that its rule leaves to draw from."""
 
 
-def open_source(source: Source, data: Path, seed: int = 0) -> Reader:
+def open_source(source: SourceSpec, data: Path, seed: int = 0) -> Reader:
     """The samples of a source, chosen by its rule.
 
     Args:
@@ -45,4 +45,4 @@ def open_source(source: Source, data: Path, seed: int = 0) -> Reader:
     reader = FORMATS[source.form](source, data, seed)
     if source.take is None or len(reader) <= source.take:
         return reader
-    return Chosen(reader, drawn(len(reader), source.take, seed, source.name))
+    return Chosen(reader, seeded_choice(len(reader), source.take, seed, source.name))

@@ -7,15 +7,15 @@ from typing import Any
 
 from ...data.readers import MemoryReader, SourceError
 from ...data.readers.json_files import iterate_list
-from ..source_spec import Source
+from ..source_spec import SourceSpec
 from .qa_records import LETTER_ANSWER, SHORT_ANSWER, conversation, each, load_json
-from .seeded_choice import drawn
+from .seeded_choice import seeded_choice
 
 Asked = tuple[str, str, str]
 """Picture, question, answer."""
 
 
-def open_docvqa(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_docvqa(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """DocVQA: `{"data": [{"image", "question", "answers", …}]}`; of several answers the first.
 
     Raises:
@@ -25,22 +25,22 @@ def open_docvqa(source: Source, data: Path, seed: int) -> MemoryReader:
     document = load_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         raise SourceError(f"{path} has no list `data`: is it the annotations of Task 1?")
-    return _by_picture(
+    return _by_image(
         source, data, each(path, iter(document["data"]), lambda q: (q["image"], q["question"], q["answers"][0]))
     )
 
 
-def open_chartqa(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_chartqa(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """ChartQA: `[{"imgname", "query", "label"}]`.
 
     Raises:
         SourceError: It is no such file.
     """
     path = data / source.records[0].path
-    return _by_picture(source, data, each(path, iterate_list(path), lambda q: (q["imgname"], q["query"], q["label"])))
+    return _by_image(source, data, each(path, iterate_list(path), lambda q: (q["imgname"], q["query"], q["label"])))
 
 
-def open_dvqa(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_dvqa(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """DVQA: `[{"image", "question", "answer", …}]`, 2.3M of them: read twice, so that only what is drawn is kept.
 
     Raises:
@@ -49,12 +49,12 @@ def open_dvqa(source: Source, data: Path, seed: int) -> MemoryReader:
     path = data / source.records[0].path
     charts = sorted({chart for _, chart in each(path, iterate_list(path), lambda q: str(q["image"]))})
     take = min(source.take or len(charts), len(charts))
-    chosen = {charts[n] for n in drawn(len(charts), take, seed, source.name)}
+    chosen = {charts[n] for n in seeded_choice(len(charts), take, seed, source.name)}
     asked = each(path, iterate_list(path), lambda q: (q["image"], q["question"], q["answer"]))
-    return _by_picture(source, data, ((origin, q) for origin, q in asked if q[0] in chosen))
+    return _by_image(source, data, ((origin, q) for origin, q in asked if q[0] in chosen))
 
 
-def open_ai2d(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_ai2d(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """AI2D: a file a diagram, `questions/7.png.json`, with the letters A to D before its answers.
 
     Where questions name parts by letters, they are about the picture in which letters stand for the parts' names
@@ -95,14 +95,14 @@ def _choices(questions: dict[str, Any]) -> list[tuple[bool, str, str]]:
     return asked
 
 
-def _by_picture(source: Source, data: Path, asked: Iterable[tuple[str, Asked]]) -> MemoryReader:
+def _by_image(source: SourceSpec, data: Path, asked: Iterable[tuple[str, Asked]]) -> MemoryReader:
     """A conversation for each picture, in the order in which pictures first appear."""
     return MemoryReader(_grouped(source.name, asked), data / str(source.images), source.name, licence=source.licence)
 
 
 def _grouped(name: str, asked: Iterable[tuple[str, Asked]]) -> Iterator[dict[str, Any]]:
-    pictures: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    images: dict[str, tuple[str, list[tuple[str, str]]]] = {}
     for origin, (image, question, answer) in asked:
-        pictures.setdefault(PurePosixPath(image).name, (origin, []))[1].append((str(question), str(answer)))
-    for image, (origin, turns) in pictures.items():
+        images.setdefault(PurePosixPath(image).name, (origin, []))[1].append((str(question), str(answer)))
+    for image, (origin, turns) in images.items():
         yield conversation(f"{name}-{PurePosixPath(image).stem}", turns, origin, [image], SHORT_ANSWER)

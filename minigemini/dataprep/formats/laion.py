@@ -6,7 +6,7 @@ from pathlib import Path
 from ...data.mixture import shuffled
 from ...data.readers import MemoryReader, SourceError
 from ...data.readers.parquet import need_pyarrow
-from ..source_spec import Source
+from ..source_spec import SourceSpec
 from .qa_records import conversation
 from .seeded_choice import number_of
 
@@ -20,7 +20,7 @@ REQUESTS = (
 """The file has captions alone; which of these asks for one is drawn by the seed."""
 
 
-def open_laion_gpt4v(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_laion_gpt4v(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """A caption for each row whose picture is in the folder, by the number of its row.
 
     Raises:

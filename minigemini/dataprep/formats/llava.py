@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ...data.readers import Chained, JsonListReader, Reader
-from ..source_spec import Source
+from ..source_spec import SourceSpec
 
 TEXTCAPS = "textvqa/"
 """Where the mix keeps TextCaps, whose pictures are TextVQA's: the paper leaves it out."""
 
 
-def open_llava(source: Source, data: Path, seed: int) -> Reader:
+def open_llava(source: SourceSpec, data: Path, seed: int) -> Reader:
     """All records of all lists of a source, without TextCaps.
 
     Raises:

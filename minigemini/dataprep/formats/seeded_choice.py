@@ -7,7 +7,7 @@ import numpy as np
 from ...data.mixture import shuffled
 
 
-def drawn(count: int, take: int, seed: int, name: str) -> np.ndarray:
+def seeded_choice(count: int, take: int, seed: int, name: str) -> np.ndarray:
     """Draw `take` of `count` numbers, in rising order: (take,) int64. Each source draws apart from the others."""
     return np.sort(shuffled(count, seed, number_of(name))[:take])
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...data.readers import MemoryReader, SourceError
-from ..source_spec import Source
+from ..source_spec import SourceSpec
 from .qa_records import conversation, each
 
 Turns = list[tuple[str, str]]
 _LONGEST_LINE = 64 * 2**20
 
 
-def open_lima(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_lima(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """LIMA: `{"conversations": [question, answer, …], "source"}` a line. A last question without an answer is dropped.
 
     Raises:
@@ -37,7 +37,7 @@ def open_lima(source: Source, data: Path, seed: int) -> MemoryReader:
         )
 
 
-def open_oasst2(source: Source, data: Path, seed: int) -> MemoryReader:
+def open_oasst2(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     """OpenAssistant2: of each English tree the path that goes to the best-ranked reply at every turn.
 
     Raises:

@@ -6,17 +6,17 @@ prompts and the format that replies must have, `endpoint` asks, `run` keeps what
 
 from .endpoint import Endpoint, EndpointError
 from .journal import JournalError
-from .synthesis import Report, Settings, SynthesisError, estimate, jobs_of, synthesize
-from .synthesis_tasks import Job
+from .synthesis import SynthesisError, SynthesisReport, SynthesisSettings, estimate, jobs_of, synthesize
+from .synthesis_tasks import SynthesisRequest
 
 __all__ = [
     "Endpoint",
     "EndpointError",
-    "Job",
     "JournalError",
-    "Report",
-    "Settings",
     "SynthesisError",
+    "SynthesisReport",
+    "SynthesisRequest",
+    "SynthesisSettings",
     "estimate",
     "jobs_of",
     "synthesize",

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .synthesis_tasks import Job
+from .synthesis_tasks import SynthesisRequest
 
 _FATAL = (401, 403, 404)
 """Nothing that is asked will be answered: no key, no right, no such model."""
@@ -19,7 +19,7 @@ class EndpointError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Answered:
+class EndpointReply:
     """What came back.
 
     Attributes:
@@ -29,7 +29,7 @@ class Answered:
         prompt_tokens, new_tokens: as the endpoint counts them; 0 where it does not.
     """
 
-    job: Job
+    job: SynthesisRequest
     reply: str | None
     whole: bool = True
     prompt_tokens: int = 0
@@ -65,7 +65,11 @@ class Endpoint:
     longest_backoff_s: float = 60.0
 
     async def ask_all(
-        self, jobs: Iterable[Job], on_answer: Callable[[Answered], bool], retries: Counter[str], given_up: list[Job]
+        self,
+        jobs: Iterable[SynthesisRequest],
+        on_answer: Callable[[EndpointReply], bool],
+        retries: Counter[str],
+        given_up: list[SynthesisRequest],
     ) -> None:
         """Ask everything; answers are handed over as they come.
 
@@ -117,7 +121,7 @@ class Endpoint:
         async with AsyncOpenAI(**settings) as client:
             yield client
 
-    async def _ask(self, client: Any, job: Job, retries: Counter[str]) -> Answered | None:
+    async def _ask(self, client: Any, job: SynthesisRequest, retries: Counter[str]) -> EndpointReply | None:
         """One job, tried until it is answered or given up."""
         from openai import OpenAIError
 
@@ -136,7 +140,7 @@ class Endpoint:
                 await asyncio.sleep(max(pause, wait or 0))
         return None
 
-    async def _once(self, client: Any, job: Job) -> Answered:
+    async def _once(self, client: Any, job: SynthesisRequest) -> EndpointReply:
         import openai
 
         try:
@@ -147,12 +151,12 @@ class Endpoint:
                 max_tokens=self.max_tokens,
             )
         except (openai.BadRequestError, openai.UnprocessableEntityError):
-            return Answered(job, None)
+            return EndpointReply(job, None)
         choice = completion.choices[0]
         if not isinstance(choice.message.content, str):
             raise ValueError("no text in the answer")
         usage = completion.usage
-        return Answered(
+        return EndpointReply(
             job,
             choice.message.content,
             whole=choice.finish_reason in (None, "stop"),

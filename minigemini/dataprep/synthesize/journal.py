@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .endpoint import Answered
+from .endpoint import EndpointReply
 
 
 class JournalError(ValueError):
@@ -58,7 +58,7 @@ class Journal:
         self.prompt_tokens = sum(entry.prompt_tokens for entry in self.entries.values())
         self.new_tokens = sum(entry.new_tokens for entry in self.entries.values())
 
-    def add(self, answered: Answered, model: str) -> None:
+    def add(self, answered: EndpointReply, model: str) -> None:
         """Write an answer, and bring it to the disk."""
         entry = Entry(
             answered.job.key, model, answered.reply, answered.whole, answered.prompt_tokens, answered.new_tokens

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from ...data.readers import Reader, SourceError, open_json
 from ...data.schema import SampleError
-from ...io.atomic_write import written_aside
+from ...io.atomic_write import atomic_write
 from ...io.folder_lock import output_lock
-from .endpoint import Answered, Endpoint
+from .endpoint import Endpoint, EndpointReply
 from .journal import Entry, Journal
-from .synthesis_tasks import CAPTIONS, Dropped, Job, in_context, re_caption, read_reply
+from .synthesis_tasks import CAPTIONS, RejectedReplyError, SynthesisRequest, in_context, re_caption, read_reply
 
 _TASKS = {"re-caption": re_caption, "in-context": in_context}
 _REPLY_TOKENS = {"re-caption": 60, "in-context": 45}
@@ -29,7 +29,7 @@ class SynthesisError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class SynthesisSettings:
     """What is made, of what.
 
     Attributes:
@@ -62,7 +62,7 @@ class Settings:
 
 
 @dataclass
-class Report:
+class SynthesisReport:
     """What came of a run. `asked`, `retries` and `given_up` count this run alone, all else what the journal holds."""
 
     model: str = ""
@@ -70,7 +70,7 @@ class Report:
     asked: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
-    faulty: Counter[str] = field(default_factory=Counter)
+    bad: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     given_up: int = 0
     left: int = 0
@@ -84,7 +84,7 @@ class Report:
         for title, counts in (
             ("kept", self.kept),
             ("dropped", self.dropped),
-            ("samples not used", self.faulty),
+            ("samples not used", self.bad),
             ("tried again", self.retries),
         ):
             lines += [f"  {title}: {count:,} {name}" for name, count in sorted(counts.items())]
@@ -112,7 +112,7 @@ class Estimate:
         )
 
 
-def jobs_of(settings: Settings) -> tuple[list[Job], Counter[str]]:
+def jobs_of(settings: SynthesisSettings) -> tuple[list[SynthesisRequest], Counter[str]]:
     """Everything there is to ask, and how many samples cannot be asked about, by reason.
 
     Raises:
@@ -124,20 +124,20 @@ def jobs_of(settings: Settings) -> tuple[list[Job], Counter[str]]:
             "nothing to ask about; name a file of descriptions (re-caption) or conversations (in-context)"
         )
     pool = _pool(settings.pool)
-    jobs, faulty = dict[str, Job](), Counter[str]()
+    jobs, bad = dict[str, SynthesisRequest](), Counter[str]()
     for task, path in sources.items():
         reader: Sequence[Any] | Reader = _open(path) if path is not None else []
         for row in range(min(len(reader), settings.limit or len(reader))):
             try:
                 job = _TASKS[task](reader[row], pool, settings.seed)
             except SampleError as error:
-                faulty[str(error.fault)] += 1
+                bad[str(error.issue)] += 1
                 continue
             jobs[job.key] = job  # the same sample twice is asked about once
-    return list(jobs.values()), faulty
+    return list(jobs.values()), bad
 
 
-def estimate(settings: Settings, jobs: Sequence[Job]) -> Estimate:
+def estimate(settings: SynthesisSettings, jobs: Sequence[SynthesisRequest]) -> Estimate:
     """What is left to ask, and what it will cost. Raises `JournalError`."""
     done = Journal(settings.journal).entries
     left = [job for job in jobs if job.key not in done]
@@ -146,7 +146,7 @@ def estimate(settings: Settings, jobs: Sequence[Job]) -> Estimate:
     return Estimate(len(jobs), len(jobs) - len(left), read, written, settings.cost(read, written))
 
 
-def synthesize(settings: Settings, endpoint: Endpoint) -> Report:
+def synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisReport:
     """Ask what the journal has no reply to, then write the data and the report.
 
     Raises:
@@ -159,18 +159,18 @@ def synthesize(settings: Settings, endpoint: Endpoint) -> Report:
         return _synthesize(settings, endpoint)
 
 
-def _synthesize(settings: Settings, endpoint: Endpoint) -> Report:
-    jobs, faulty = jobs_of(settings)
+def _synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisReport:
+    jobs, bad = jobs_of(settings)
     journal = Journal(settings.journal)
-    report = Report(endpoint.model, len(jobs), faulty=faulty)
-    to_ask, given_up = [job for job in jobs if job.key not in journal.entries], list[Job]()
+    report = SynthesisReport(endpoint.model, len(jobs), bad=bad)
+    to_ask, given_up = [job for job in jobs if job.key not in journal.entries], list[SynthesisRequest]()
 
     def within_budget() -> bool:
         return settings.budget is None or settings.cost(journal.prompt_tokens, journal.new_tokens) < settings.budget
 
     with tqdm(total=len(to_ask), unit="sample", disable=None) as bar:
 
-        def keep(answered: Answered) -> bool:
+        def keep(answered: EndpointReply) -> bool:
             journal.add(answered, endpoint.model)
             report.asked += 1
             bar.update()
@@ -187,17 +187,19 @@ def _synthesize(settings: Settings, endpoint: Endpoint) -> Report:
     return report
 
 
-def _records(jobs: Sequence[Job], entries: Mapping[str, Entry], report: Report) -> Iterator[dict[str, Any]]:
+def _records(
+    jobs: Sequence[SynthesisRequest], entries: Mapping[str, Entry], report: SynthesisReport
+) -> Iterator[dict[str, Any]]:
     """The samples in the order of the jobs, each with where it comes from; what is dropped is counted."""
     for job in jobs:
         if job.key not in entries:
             continue
         entry = entries[job.key]
         if entry.reply is None or not entry.whole:
-            report.dropped[Dropped.REFUSED if entry.reply is None else Dropped.CUT] += 1
+            report.dropped[RejectedReplyError.REFUSED if entry.reply is None else RejectedReplyError.CUT] += 1
             continue
         turns = read_reply(job, entry.reply)
-        if isinstance(turns, Dropped):
+        if isinstance(turns, RejectedReplyError):
             report.dropped[turns] += 1
             continue
         report.kept[job.task] += 1
@@ -227,5 +229,5 @@ def _pool(path: Path | None) -> Sequence[str]:
 
 
 def _write(path: Path, content: Any) -> None:
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

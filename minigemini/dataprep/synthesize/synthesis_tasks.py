@@ -61,7 +61,7 @@ The conversation:
 {conversation}"""
 
 
-class Dropped(StrEnum):
+class RejectedReplyError(StrEnum):
     """Why a reply is not used; the names by which they are counted."""
 
     QUOTES = "not the quoted lines asked for"
@@ -69,13 +69,13 @@ class Dropped(StrEnum):
     LONG = "request or caption too long"
     TAGS = "a tag in the text"
     COPIED = "quotes the conversation"
-    NO_PICTURE = "no picture suits"
+    NO_IMAGE = "no picture suits"
     CUT = "cut off"
     REFUSED = "refused by the endpoint"
 
 
 @dataclass(frozen=True)
-class Job:
+class SynthesisRequest:
     """One thing to ask.
 
     Attributes:
@@ -98,7 +98,7 @@ class Job:
         return hashlib.sha256(asked.encode()).hexdigest()[:24]
 
 
-def re_caption(sample: Sample, pool: Sequence[str], seed: int) -> Job:
+def re_caption(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisRequest:
     """Ask for a request and a caption; the description is the sample's last answer."""
     rng = _rng(sample, seed)
     content = _RE_CAPTION.format(
@@ -107,10 +107,10 @@ def re_caption(sample: Sample, pool: Sequence[str], seed: int) -> Job:
         most=MOST_CAPTION_WORDS,
         description=text_of(sample.messages[-1]).strip(),
     )
-    return Job("re-caption", sample.source, sample.id, _prompt(content))
+    return SynthesisRequest("re-caption", sample.source, sample.id, _prompt(content))
 
 
-def in_context(sample: Sample, pool: Sequence[str], seed: int) -> Job:
+def in_context(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisRequest:
     """Ask for a caption per answer of a conversation."""
     said = [text_of(message).strip() for message in sample.messages if message["role"] != "system"]
     turns = tuple(zip(said[::2], said[1::2], strict=True))
@@ -120,41 +120,41 @@ def in_context(sample: Sample, pool: Sequence[str], seed: int) -> Job:
         captions=_listed(_rng(sample, seed), pool, _EXAMPLES),
         conversation="\n\n".join(f"USER: {question}\nASSISTANT: {answer}" for question, answer in turns),
     )
-    return Job("in-context", sample.source, sample.id, _prompt(content), turns)
+    return SynthesisRequest("in-context", sample.source, sample.id, _prompt(content), turns)
 
 
-def read_reply(job: Job, reply: str) -> list[dict[str, str]] | Dropped:
+def read_reply(job: SynthesisRequest, reply: str) -> list[dict[str, str]] | RejectedReplyError:
     """The turns of the published format that a reply makes, or why it makes none."""
     quoted = [" ".join(text.split()) for text in _QUOTE.findall(reply)]
     if len(quoted) != (2 if job.task == "re-caption" else len(job.turns)):
-        return Dropped.QUOTES
+        return RejectedReplyError.QUOTES
     if any(tag in text for text in quoted for tag in (DRAW, OPEN_CAPTION, CLOSE_CAPTION, IMAGE_TAG)):
-        return Dropped.TAGS
+        return RejectedReplyError.TAGS
     if job.task == "re-caption":
         return _read_re_caption(*quoted)
     return _read_in_context(job, quoted)
 
 
-def _read_re_caption(request: str, caption: str) -> list[dict[str, str]] | Dropped:
+def _read_re_caption(request: str, caption: str) -> list[dict[str, str]] | RejectedReplyError:
     if not request or not caption:
-        return Dropped.EMPTY
+        return RejectedReplyError.EMPTY
     if len(request.split()) > _MOST_REQUEST_WORDS or len(caption.split()) > MOST_CAPTION_WORDS:
-        return Dropped.LONG
+        return RejectedReplyError.LONG
     return [_turn("human", f"{request} {DRAW}"), _turn("gpt", f"{OPEN_CAPTION}{caption}{CLOSE_CAPTION}")]
 
 
-def _read_in_context(job: Job, captions: Sequence[str]) -> list[dict[str, str]] | Dropped:
+def _read_in_context(job: SynthesisRequest, captions: Sequence[str]) -> list[dict[str, str]] | RejectedReplyError:
     if not any(captions):
-        return Dropped.NO_PICTURE
+        return RejectedReplyError.NO_IMAGE
     if any(len(caption.split()) > MOST_CAPTION_WORDS for caption in captions):
-        return Dropped.LONG
+        return RejectedReplyError.LONG
     said = _words(" ".join(f"{question} {answer}" for question, answer in job.turns))
     runs = {tuple(said[i : i + _QUOTED_WORDS]) for i in range(len(said) - _QUOTED_WORDS + 1)}
     turns = []
     for (question, answer), caption in zip(job.turns, captions, strict=True):
         words = _words(caption)
         if any(tuple(words[i : i + _QUOTED_WORDS]) in runs for i in range(len(words) - _QUOTED_WORDS + 1)):
-            return Dropped.COPIED
+            return RejectedReplyError.COPIED
         wish, drawn = (f" {DRAW}", f" {OPEN_CAPTION}{caption}{CLOSE_CAPTION}") if caption else ("", "")
         turns += [_turn("human", question + wish), _turn("gpt", answer + drawn)]
     return turns

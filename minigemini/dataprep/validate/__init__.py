@@ -1,6 +1,6 @@
 """Examining data before it is trained on: what is broken, doubled, or belongs to an evaluation set."""
 
-from .issues import Find, Kind
-from .validation import Diagnosis, diagnose
+from .issues import Issue, IssueKind
+from .validation import Validation, validate
 
-__all__ = ["Diagnosis", "Find", "Kind", "diagnose"]
+__all__ = ["Issue", "IssueKind", "Validation", "validate"]

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from ...data.readers import SourceError
 from ..parallel import run_tasks
-from .record_checks import PictureWork, stretches
+from .record_checks import ImageWork, record_chunks
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 _KEYS = ("image_id", "image", "image_path", "img_path", "filename", "imgname")
 _SHORTEST_NAME = 10
 """Of a picture's name that is taken to mean the same picture elsewhere: `1.png` does not."""
@@ -44,11 +44,11 @@ def read_evaluation_set(path: Path, workers: int = 1) -> EvaluationSet:
         SourceError: It is neither.
     """
     if path.is_dir():
-        files = sorted(str(Path(top, name)) for top, _, names in os.walk(path) for name in names if _is_picture(name))
+        files = sorted(str(Path(top, name)) for top, _, names in os.walk(path) for name in names if _is_image(name))
         if not files:
             raise SourceError(f"{path}: no pictures in it: name the folder that holds the evaluation set's")
-        batches = [files[first:end] for first, end in stretches(len(files), _BATCH)]
-        read = tqdm(run_tasks(PictureWork(), batches, workers), path.name, len(batches), disable=None, delay=2)
+        batches = [files[first:end] for first, end in record_chunks(len(files), _BATCH)]
+        read = tqdm(run_tasks(ImageWork(), batches, workers), path.name, len(batches), disable=None, delay=2)
         hashes = [seen.hash for batch in read for seen in batch]
         return EvaluationSet(path.name, tuple(files), np.array(hashes, dtype=np.uint64), frozenset())
     try:
@@ -69,8 +69,8 @@ def _read_json(path: Path) -> Any:
         return [json.loads(line) for line in data.splitlines() if line.strip()]
 
 
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(_PICTURES)
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_IMAGES)
 
 
 def _names(value: Any) -> Any:

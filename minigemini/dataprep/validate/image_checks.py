@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ...images.decoders import open_apart
-from ...images.safe_images import LIMITS, PictureError, PictureLimits, Problem, format_of, read_encoded
-from .issues import Kind
+from ...images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem, format_of, read_encoded
+from .issues import IssueKind
 
 HASH_PX = 8
 _DECODED_PX = 64
@@ -24,7 +24,7 @@ _OTHER_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".JPG", ".JPEG", ".P
 
 
 @dataclass(frozen=True)
-class Seen:
+class CheckedImage:
     """What one picture is.
 
     Attributes:
@@ -39,49 +39,51 @@ class Seen:
     instead: str | None = None
 
 
-def examine(picture: Path | bytes, limits: PictureLimits = LIMITS) -> Seen:
+def examine(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedImage:
     """Read a picture once and say what it is."""
-    if isinstance(picture, bytes):
-        return _seen(picture, "", "a picture", limits)
+    if isinstance(image, bytes):
+        return _seen(image, "", "a picture", limits)
     try:
-        data = read_encoded(picture, limits, picture.name)
-    except PictureError as error:
-        if error.problem is Problem.MISSING:
-            return _moved(picture, limits)
-        return Seen(error.problem.value, str(error))
-    return _seen(data, picture.suffix, picture.name, limits)
+        data = read_encoded(image, limits, image.name)
+    except ImageError as error:
+        if error.problem is ImageProblem.MISSING:
+            return _moved(image, limits)
+        return CheckedImage(error.problem.value, str(error))
+    return _seen(data, image.suffix, image.name, limits)
 
 
-def _seen(data: bytes, ending: str, name: str, limits: PictureLimits) -> Seen:
+def _seen(data: bytes, ending: str, name: str, limits: ImageLimits) -> CheckedImage:
     try:
         seen = open_apart(data, limits, name, at_least_px=_DECODED_PX)
-    except PictureError as error:
-        return Seen(error.problem.value, str(error))
+    except ImageError as error:
+        return CheckedImage(error.problem.value, str(error))
     fingerprint = difference_hash(seen)
     form = format_of(data, limits)
     if ending and form and ending.lower() not in _ENDINGS[form]:
-        return Seen(Kind.MISLABELLED.value, f"{name}: a {form}", fingerprint)
+        return CheckedImage(IssueKind.MISLABELED.value, f"{name}: a {form}", fingerprint)
     if min(seen.size) < FEW_PX:
-        return Seen(Kind.UNUSUAL_SIZE.value, f"{name}: {seen.width} x {seen.height} pixels", fingerprint)
-    return Seen(hash=fingerprint)
+        return CheckedImage(IssueKind.UNUSUAL_SIZE.value, f"{name}: {seen.width} x {seen.height} pixels", fingerprint)
+    return CheckedImage(hash=fingerprint)
 
 
-def _moved(picture: Path, limits: PictureLimits) -> Seen:
+def _moved(image: Path, limits: ImageLimits) -> CheckedImage:
     """A picture that is not there: look for one whose ending alone is another, as when a set was released again."""
     for ending in _OTHER_ENDINGS:
-        other = picture.with_suffix(ending)
-        if ending != picture.suffix and os.path.isfile(other):
+        other = image.with_suffix(ending)
+        if ending != image.suffix and os.path.isfile(other):
             seen = examine(other, limits)
-            if seen.kind in (None, Kind.MISLABELLED):
-                return Seen(Kind.MOVED.value, f"{picture.name} lies there as {other.name}", seen.hash, str(other))
-    return Seen(Problem.MISSING.value, f"{picture.name}: no such file")
+            if seen.kind in (None, IssueKind.MISLABELED):
+                return CheckedImage(
+                    IssueKind.MOVED.value, f"{image.name} lies there as {other.name}", seen.hash, str(other)
+                )
+    return CheckedImage(ImageProblem.MISSING.value, f"{image.name}: no such file")
 
 
-def difference_hash(picture: Image.Image) -> tuple[int, int]:
+def difference_hash(image: Image.Image) -> tuple[int, int]:
     """The fingerprint of a picture, 64 bits along rows and 64 along columns."""
-    grey = picture.convert("L")
-    rows = np.asarray(grey.resize((HASH_PX + 1, HASH_PX), Image.Resampling.BOX), dtype=np.int16)
-    columns = np.asarray(grey.resize((HASH_PX, HASH_PX + 1), Image.Resampling.BOX), dtype=np.int16)
+    gray = image.convert("L")
+    rows = np.asarray(gray.resize((HASH_PX + 1, HASH_PX), Image.Resampling.BOX), dtype=np.int16)
+    columns = np.asarray(gray.resize((HASH_PX, HASH_PX + 1), Image.Resampling.BOX), dtype=np.int16)
     bits = np.concatenate([(rows[:, 1:] > rows[:, :-1]).ravel(), (columns[1:] > columns[:-1]).ravel()])
     first, second = np.packbits(bits).view(">u8")
     return int(first), int(second)

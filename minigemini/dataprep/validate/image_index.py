@@ -7,11 +7,11 @@ import numpy as np
 
 from ...data.readers import Reader
 from ...data.schema import SampleError
-from .image_checks import Seen
-from .record_checks import Stretch
+from .image_checks import CheckedImage
+from .record_checks import RecordChunk
 
 
-class Album:
+class ImageIndex:
     """Which pictures there are, what each is, and which records show it; some tens of bytes a picture.
 
     Args:
@@ -23,21 +23,21 @@ class Album:
         self.files: dict[str, int] = {}
         self._rows, self._shown, self._inside = array("i"), array("i"), array("i")
         self._hashes, self._inside_hashes = array("Q"), array("Q")
-        self.noted: list[tuple[int, Seen]] = []
-        self._noted_inside: list[tuple[int, Seen]] = []
+        self.noted: list[tuple[int, CheckedImage]] = []
+        self._noted_inside: list[tuple[int, CheckedImage]] = []
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, chunk: RecordChunk) -> None:
         """Take in the pictures of a stretch of records."""
-        for row, path in stretch.references:
+        for row, path in chunk.references:
             self._rows.append(row)
             self._shown.append(self.files.setdefault(path, len(self.files)))
-        for row, seen in stretch.seen:
+        for row, seen in chunk.seen:
             if seen.kind:
                 self._noted_inside.append((len(self._inside), seen))
             self._inside.append(row)
             self._inside_hashes.extend(seen.hash)
 
-    def add_files(self, batch: list[Seen]) -> None:
+    def add_files(self, batch: list[CheckedImage]) -> None:
         """Take in what the next files are, in their order."""
         for seen in batch:
             if seen.kind:
@@ -61,15 +61,15 @@ class Album:
         """Pictures that records show, each time."""
         return len(self._rows) + len(self._inside)
 
-    def name(self, picture: int) -> str:
+    def name(self, image: int) -> str:
         """The path of a picture, or the row that it lies in."""
-        inside = picture - len(self.names)
-        return self.names[picture] if inside < 0 else f"row {self._inside[inside]}"
+        inside = image - len(self.names)
+        return self.names[image] if inside < 0 else f"row {self._inside[inside]}"
 
-    def users(self, picture: int) -> Iterator[tuple[int, str]]:
+    def users(self, image: int) -> Iterator[tuple[int, str]]:
         """Row and id of each record that shows a picture."""
-        inside = picture - len(self.names)
-        first, end = np.searchsorted(self._of, [picture, picture + 1])
+        inside = image - len(self.names)
+        first, end = np.searchsorted(self._of, [image, image + 1])
         rows = sorted(set(self._users[first:end].tolist())) if inside < 0 else [self._inside[inside]]
         for row in rows:
             try:

@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ...data.schema import Fault
-from ...images.safe_images import Problem
+from ...data.schema import SampleIssue
+from ...images.safe_images import ImageProblem
 
 
-class Kind(StrEnum):
+class IssueKind(StrEnum):
     """Finds beyond what the schema and the limits on pictures name (`Fault`, `Problem`)."""
 
     MOVED = "picture under another name"
-    MISLABELLED = "format other than the file's ending"
+    MISLABELED = "format other than the file's ending"
     EVALUATION = "picture of an evaluation set"
     NEAR_DUPLICATE = "nearly the same picture"
     REPEATED_TURN = "repeated turn"
@@ -22,23 +22,27 @@ class Kind(StrEnum):
 
 NOTED = frozenset(
     {
-        Kind.MOVED,
-        Kind.MISLABELLED,
-        Kind.NEAR_DUPLICATE,
-        Kind.REPEATED_TURN,
-        Kind.UNUSUAL_SIZE,
-        Kind.CONTROL_TOKEN,
-        Fault.REFUSED,
+        IssueKind.MOVED,
+        IssueKind.MISLABELED,
+        IssueKind.NEAR_DUPLICATE,
+        IssueKind.REPEATED_TURN,
+        IssueKind.UNUSUAL_SIZE,
+        IssueKind.CONTROL_TOKEN,
+        SampleIssue.REFUSED,
     }
 )
 """Samples with these train as they are; all other finds make a sample useless or its evaluation worthless."""
 
-KINDS: tuple[str, ...] = (*(fault.value for fault in Fault), *(p.value for p in Problem), *(k.value for k in Kind))
+KINDS: tuple[str, ...] = (
+    *(issue.value for issue in SampleIssue),
+    *(p.value for p in ImageProblem),
+    *(k.value for k in IssueKind),
+)
 """All names of finds."""
 
 
 @dataclass(frozen=True)
-class Find:
+class Issue:
     """One thing found.
 
     Attributes:
@@ -53,7 +57,7 @@ class Find:
     id: str
     kind: str
     reason: str
-    picture: str | None = None
+    image: str | None = None
     instead: str | None = None
 
     @property

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...data.readers import Reader
-from ...data.schema import Fault, Sample, SampleError, text_of
-from .image_checks import Seen, examine
-from .issues import Find, Kind
+from ...data.schema import Sample, SampleError, SampleIssue, text_of
+from .image_checks import CheckedImage, examine
+from .issues import Issue, IssueKind
 from .typed_control_tokens import well_known
 
 EVALUATION_FOLDERS = {"textvqa": "TextVQA"}
@@ -32,7 +32,7 @@ class TokenCounter(Protocol):
 
 
 @dataclass
-class Stretch:
+class RecordChunk:
     """What a stretch of records holds.
 
     Attributes:
@@ -44,12 +44,12 @@ class Stretch:
         seen: row and what it is of each picture that lies in the record.
     """
 
-    finds: list[Find] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     characters: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     tokens: dict[str, np.ndarray] = field(default_factory=dict)
     references: list[tuple[int, str]] = field(default_factory=list)
-    seen: list[tuple[int, Seen]] = field(default_factory=list)
+    seen: list[tuple[int, CheckedImage]] = field(default_factory=list)
 
 
 class RecordWork:
@@ -63,9 +63,9 @@ class RecordWork:
     def __init__(self, reader: Reader, counters: Mapping[str, TokenCounter]) -> None:
         self.reader, self.counters = reader, dict(counters)
 
-    def __call__(self, stretch: tuple[int, int]) -> Stretch:
-        first, end = stretch
-        found = Stretch(
+    def __call__(self, chunk: tuple[int, int]) -> RecordChunk:
+        first, end = chunk
+        found = RecordChunk(
             ids=np.zeros(end - first, dtype=np.int64),
             characters=np.zeros(end - first, dtype=np.int32),
             tokens={name: np.zeros(end - first, dtype=np.int32) for name in self.counters},
@@ -75,20 +75,20 @@ class RecordWork:
             try:
                 sample = self.reader[row]
             except SampleError as error:
-                found.finds.append(Find(row, error.id, error.fault.value, error.detail))
+                found.issues.append(Issue(row, error.id, error.issue.value, error.detail))
                 continue
             good.append((row, sample))
             found.ids[row - first] = hash_of(sample.id)
             found.characters[row - first] = sum(len(text_of(message)) for message in sample.messages)
             _examine_text(row, sample, found)
             _examine_control_tokens(row, sample, found, self.counters.values())
-            _examine_pictures(row, sample, found)
+            _examine_images(row, sample, found)
         for name, counter in self.counters.items():
             for (row, sample), count in zip(good, counter([sample for _, sample in good]), strict=True):
                 if isinstance(count, int):
                     found.tokens[name][row - first] = count
                 else:
-                    found.finds.append(Find(row, sample.id, Fault.REFUSED.value, f"{name}: {count}"))
+                    found.issues.append(Issue(row, sample.id, SampleIssue.REFUSED.value, f"{name}: {count}"))
         return found
 
 
@@ -97,7 +97,7 @@ def hash_of(id: str) -> int:
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _examine_text(row: int, sample: Sample, found: Stretch) -> None:
+def _examine_text(row: int, sample: Sample, found: RecordChunk) -> None:
     said: dict[str, int] = {}
     for number, message in enumerate(sample.messages, 1):
         if message["role"] != "user":
@@ -105,42 +105,42 @@ def _examine_text(row: int, sample: Sample, found: Stretch) -> None:
         text = text_of(message).strip()
         if text and text in said:
             reason = f"message {number} asks what message {said[text]} does"
-            found.finds.append(Find(row, sample.id, Kind.REPEATED_TURN.value, reason))
+            found.issues.append(Issue(row, sample.id, IssueKind.REPEATED_TURN.value, reason))
             return
         said[text] = number
 
 
-def _examine_control_tokens(row: int, sample: Sample, found: Stretch, counters: Iterable[TokenCounter]) -> None:
+def _examine_control_tokens(row: int, sample: Sample, found: RecordChunk, counters: Iterable[TokenCounter]) -> None:
     for number, message in enumerate(sample.messages, 1):
         text = text_of(message)
         tokens = well_known(text)
         tokens += [token for counter in counters for token in counter.control_tokens(text) if token not in tokens]
         if tokens:
             reason = f"message {number} has {', '.join(map(repr, tokens[:_SHOWN_TOKENS]))}; they are read as text"
-            found.finds.append(Find(row, sample.id, Kind.CONTROL_TOKEN.value, reason))
+            found.issues.append(Issue(row, sample.id, IssueKind.CONTROL_TOKEN.value, reason))
             return
 
 
-def _examine_pictures(row: int, sample: Sample, found: Stretch) -> None:
-    for picture in sample.pictures:
-        if isinstance(picture, bytes):
-            found.seen.append((row, examine(picture)))
-        if not isinstance(picture, Path):
+def _examine_images(row: int, sample: Sample, found: RecordChunk) -> None:
+    for image in sample.images:
+        if isinstance(image, bytes):
+            found.seen.append((row, examine(image)))
+        if not isinstance(image, Path):
             continue
-        found.references.append((row, str(picture)))
-        if (folder := next((part for part in picture.parts if part in EVALUATION_FOLDERS), None)) is not None:
-            reason = f"{picture.name} lies under {folder}/, with {EVALUATION_FOLDERS[folder]}'s pictures"
-            found.finds.append(Find(row, sample.id, Kind.EVALUATION.value, reason, str(picture)))
+        found.references.append((row, str(image)))
+        if (folder := next((part for part in image.parts if part in EVALUATION_FOLDERS), None)) is not None:
+            reason = f"{image.name} lies under {folder}/, with {EVALUATION_FOLDERS[folder]}'s pictures"
+            found.issues.append(Issue(row, sample.id, IssueKind.EVALUATION.value, reason, str(image)))
 
 
-class PictureWork:
+class ImageWork:
     """Reads pictures, each once."""
 
-    def __call__(self, paths: list[str]) -> list[Seen]:
+    def __call__(self, paths: list[str]) -> list[CheckedImage]:
         return [examine(Path(path)) for path in paths]
 
 
-def stretches(count: int, size: int) -> list[tuple[int, int]]:
+def record_chunks(count: int, size: int) -> list[tuple[int, int]]:
     """Cut so many things into stretches: first and end of each."""
     return [(first, min(first + size, count)) for first in range(0, count, size)]
 

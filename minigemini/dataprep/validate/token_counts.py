@@ -34,7 +34,7 @@ class TemplateTokens:
         lengths = iter(self._lengths([text for text in texts if text is not None]))
         more = self.processor.num_image_tokens - 1
         return [
-            next(lengths) + more * len(sample.pictures) if isinstance(count, int) else count
+            next(lengths) + more * len(sample.images) if isinstance(count, int) else count
             for sample, count in zip(samples, counts, strict=True)
         ]
 

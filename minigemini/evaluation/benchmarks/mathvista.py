@@ -5,7 +5,7 @@ from typing import Any
 
 from ..scorers.choices import LETTERS
 from ..scorers.numbers import extracted, in_kind, needs_no_judge
-from ..task import DataError, Grade, Graded, Measure, Picture, Question, Task, by_question, spread, user
+from ..task import DataError, Grade, Graded, ImageInput, Measure, Question, Task, by_question, spread, user
 from .official_files import bytes_of, field, folder_of, read_json, read_parquet, the_file
 
 FILE = "testmini.json"
@@ -90,14 +90,14 @@ def _question(pid: str, row: dict[str, Any], folder: Path) -> Question:
     choices, kind = row.get("choices"), str(field(row, "answer_type", where))
     asked = str(row.get("query") or _query(row, where))
     cell = row.get("decoded_image")
-    picture: Picture = bytes_of(cell, where) if cell else folder / str(field(row, "image", where))
+    image: ImageInput = bytes_of(cell, where) if cell else folder / str(field(row, "image", where))
     about = row.get("metadata") or {}
     answer = row.get("answer")
     if answer in (None, ""):
         raise DataError(f"{where}: has no answer; testmini is scored, the test split is not")
     return Question(
         id=pid,
-        messages=user(asked, picture),
+        messages=user(asked, image),
         truth=str(answer),
         facts={
             "asked": asked,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..scorers.choices import LETTERS, matched_option
-from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_unit, spread, user
+from ..task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, by_unit, spread, user
 from .official_files import decoded, folder_of, read_tsv, the_file
 
 FILES = ("mmbench_dev_20230712.tsv", "mmbench_dev_en_20231003.tsv", "MMBench_DEV_EN.tsv")
@@ -71,8 +71,8 @@ class MMBench(Task):
     def measures(self, graded: Graded) -> list[Measure]:
         circular, plain = [], []
         for unit, group in by_unit(graded).items():
-            circular.append(Mark(unit, float(all(grade.value == 1 for _, grade in group))))
-            plain += [Mark(unit, grade.value) for question, grade in group if question.facts["order"] == 0]
+            circular.append(UnitScore(unit, float(all(grade.value == 1 for _, grade in group))))
+            plain += [UnitScore(unit, grade.value) for question, grade in group if question.facts["order"] == 0]
         return [
             Measure("circular accuracy", tuple(circular), paper="MMB"),
             Measure("accuracy in the first order", tuple(plain)),

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ..scorers.choices import yes_or_no
-from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_unit, spread, user
-from .official_files import PICTURES, folder_of
+from ..task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, by_unit, spread, user
+from .official_files import IMAGES, folder_of
 from .textvqa import ANSWER_BRIEFLY
 
 PERCEPTION = (
@@ -25,7 +25,7 @@ class MME(Task):
 
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
         pages = self._pages(data)
-        return [question for category, page in spread(pages, limit) for question in _of_picture(category, page)]
+        return [question for category, page in spread(pages, limit) for question in _of_image(category, page)]
 
     def sources(self, data: Path) -> list[Path]:
         return [page for _, page in self._pages(data)]
@@ -47,7 +47,7 @@ class MME(Task):
         for unit, group in by_unit(graded).items():
             right = [grade.value for _, grade in group]
             category = group[0][0].categories["category"][0]
-            marks.append(Mark(unit, sum(right) / len(right) + float(all(right)), stratum=category))
+            marks.append(UnitScore(unit, sum(right) / len(right) + float(all(right)), stratum=category))
         both = (("perception", PERCEPTION, "MME-P"), ("cognition", COGNITION, "MME-C"))
         chosen = [(name, tuple(m for m in marks if m.stratum in categories), paper) for name, categories, paper in both]
         return [Measure(name, of_it, paper=paper, most=2.0) for name, of_it, paper in chosen if of_it]
@@ -66,15 +66,15 @@ def _pages(folder: Path) -> list[Path]:
     return sorted((apart if apart.is_dir() else folder).glob("*.txt"))
 
 
-def _of_picture(category: str, page: Path) -> list[Question]:
+def _of_image(category: str, page: Path) -> list[Question]:
     lines = [line.split("\t") for line in page.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(lines) != 2 or any(len(line) != 2 or line[1].strip() not in ("Yes", "No") for line in lines):
         raise DataError(f"{page}: holds no two lines of question, tab, Yes or No; fetch the official file")
-    picture = _picture_of(page)
+    image = _image_of(page)
     return [
         Question(
             id=f"{category}/{page.stem}#{number}",
-            messages=user(f"{asked.strip().removesuffix(SUFFIX.strip()).strip()}\n{ANSWER_BRIEFLY}", picture),
+            messages=user(f"{asked.strip().removesuffix(SUFFIX.strip()).strip()}\n{ANSWER_BRIEFLY}", image),
             truth=answer.strip(),
             facts={"of_unit": 2},
             categories={"category": (category,)},
@@ -84,8 +84,8 @@ def _of_picture(category: str, page: Path) -> list[Question]:
     ]
 
 
-def _picture_of(page: Path) -> Path:
+def _image_of(page: Path) -> Path:
     """Beside its questions, or in the folder for pictures; a missing one is named when it is opened."""
     folder = page.parent.parent / "images" if page.parent.name == "questions_answers_YN" else page.parent
-    names = [folder / f"{page.stem}{suffix}" for suffix in PICTURES]
+    names = [folder / f"{page.stem}{suffix}" for suffix in IMAGES]
     return next((name for name in names if name.is_file()), names[0])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..scorers.choices import LETTERS, parsed_choice
 from ..scorers.numbers import open_is_right
-from ..task import DataError, Grade, Graded, Mark, Measure, Question, Task, by_question, spread, user
+from ..task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, by_question, spread, user
 from .mmbench import ASK_LETTER
 from .official_files import bytes_of, field, folder_of, read_parquet
 from .textvqa import ANSWER_BRIEFLY
@@ -30,7 +30,7 @@ SUBJECTS = {
 }
 SEED = 42
 """Of the random option, as in the official scorer; drawn in the order of the files."""
-_PICTURE = re.compile(r"<image (\d)>")
+_IMAGE = re.compile(r"<image (\d)>")
 
 
 class MMMUVal(Task):
@@ -81,7 +81,7 @@ class MMMUVal(Task):
             value = grade.value
             if not grade.parsed:
                 value = float(rng.choice(LETTERS[: len(question.facts["options"])]) in question.facts["answers"])
-            drawn.append(Mark(question.unit, value))
+            drawn.append(UnitScore(question.unit, value))
         return [
             Measure("accuracy, unread answers drawn at random", tuple(drawn), paper=self.paper),
             Measure("accuracy, unread answers wrong", tuple(by_question(graded))),
@@ -96,13 +96,13 @@ class MMMUVal(Task):
         lines = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, options, strict=False))
         asked = str(field(row, "question", where))
         text = f"{asked}\n\n{ANSWER_BRIEFLY}" if free else f"{asked}\n\n{lines}\n\n{ASK_LETTER}"
-        named = dict.fromkeys(_PICTURE.findall(f"{asked} {' '.join(options)}")) or {"1": None}
-        pictures = [bytes_of(row.get(f"image_{number}"), f"{where}, image_{number}") for number in named]
+        named = dict.fromkeys(_IMAGE.findall(f"{asked} {' '.join(options)}")) or {"1": None}
+        images = [bytes_of(row.get(f"image_{number}"), f"{where}, image_{number}") for number in named]
         answer = str(row.get("answer") or "?")
         answers = [] if answer == "?" else _listed(answer, where) if answer.startswith("[") else [answer]
         return Question(
             id=str(field(row, "id", where)),
-            messages=user(text, *pictures),
+            messages=user(text, *images),
             truth=" · ".join(answers),
             facts={"options": () if free else tuple(options), "answers": tuple(answers)},
             categories={"discipline": (discipline,), "subject": (subject.replace("_", " "),)},

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ..scorers.vqa import normalised
+from ..scorers.vqa import normalized
 from ..task import Grade, Graded, Measure, Question, Task, by_question, spread, user
 from .official_files import field, folder_of, read_json, the_file
 
@@ -69,6 +69,6 @@ class MMVet(Task):
 
 def wanted_words(truth: str, said: str) -> float:
     """The best share, over what <OR> joins, of what <AND> joins that occurs in the answer as whole words."""
-    answer = f" {normalised(said)} "
-    ways = [[normalised(part) for part in way.split("<AND>")] for way in truth.split("<OR>")]
+    answer = f" {normalized(said)} "
+    ways = [[normalized(part) for part in way.split("<AND>")] for way in truth.split("<OR>")]
     return max(sum(f" {part} " in answer for part in way) / len(way) for way in ways)

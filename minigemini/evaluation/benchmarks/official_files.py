@@ -10,7 +10,7 @@ from typing import Any
 from ...images.data_uris import decode_base64
 from ..task import DataError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 MOST_BYTES = 4 * 2**30
 """Of one text file: MMBench's are under 100 MB."""
 

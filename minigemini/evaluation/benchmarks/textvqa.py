@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ..scorers.vqa import normalised, soft_accuracy
+from ..scorers.vqa import normalized, soft_accuracy
 from ..task import DataError, Grade, Graded, Measure, Question, Task, by_question, spread, user
 from .official_files import field, folder_of, read_json, the_file
 
@@ -35,22 +35,22 @@ class TextVQA(Task):
         return [the_file(folder_of(data, "textvqa", self.files), [name]) for name in self.texts]
 
     def grade(self, question: Question, said: str) -> Grade:
-        return Grade(soft_accuracy(said, question.facts["answers"]), normalised(said))
+        return Grade(soft_accuracy(said, question.facts["answers"]), normalized(said))
 
     def measures(self, graded: Graded) -> list[Measure]:
         return [Measure("soft accuracy", tuple(by_question(graded)), paper=self.paper)]
 
     def _question(self, row: Any, folder: Path, strings: dict[str, list[str]] | None, path: str) -> Question:
         where = f"{path}, question {row.get('question_id', '?')}"
-        picture, answers = str(field(row, "image_id", where)), field(row, "answers", where)
+        image, answers = str(field(row, "image_id", where)), field(row, "answers", where)
         text = str(field(row, "question", where))
         if strings is not None:
-            if picture not in strings:
-                raise DataError(f"{where}: picture {picture} is not in {OCR}; fetch both files again")
-            text += f"\nReference OCR token: {', '.join(strings[picture])}"
+            if image not in strings:
+                raise DataError(f"{where}: picture {image} is not in {OCR}; fetch both files again")
+            text += f"\nReference OCR token: {', '.join(strings[image])}"
         if not isinstance(answers, list) or len(answers) != 10:
             raise DataError(f"{where}: has no ten answers; TextVQA is scored on its validation file")
-        message = user(f"{text}\n{ANSWER_BRIEFLY}", folder / "train_images" / f"{picture}.jpg")
+        message = user(f"{text}\n{ANSWER_BRIEFLY}", folder / "train_images" / f"{image}.jpg")
         truth = " · ".join(dict.fromkeys(map(str, answers)))
         return Question(str(field(row, "question_id", where)), message, truth, {"answers": list(map(str, answers))})
 

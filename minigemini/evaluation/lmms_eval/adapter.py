@@ -18,11 +18,11 @@ from tqdm import tqdm
 from ...inference.engine import Engine
 from ...io.errors import RequestError
 from ...modeling.messages import with_requests
-from ..http_backend import Served, Service
+from ..http_backend import HttpAnswerer, Service
 from ..input_preparation import Preparation
-from ..local_backend import Local, features
-from ..runner import Answerer, Batch, Fault, planned
-from ..task import Message, Picture, Question
+from ..local_backend import LocalAnswerer, features
+from ..runner import Answerer, Batch, Failure, planned
+from ..task import ImageInput, Message, Question
 
 MOST_ROUNDS = 64
 MAX_NEW_TOKENS = 256
@@ -51,7 +51,7 @@ class _Adapter(lmms):
 
     @property
     def device(self) -> torch.device:
-        return self.answerer.engine.device if isinstance(self.answerer, Local) else torch.device("cpu")
+        return self.answerer.engine.device if isinstance(self.answerer, LocalAnswerer) else torch.device("cpu")
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """One turn each."""
@@ -83,19 +83,19 @@ class _Adapter(lmms):
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
         """The mean loss of each continuation (the suite takes the least), and whether greedy decoding says it."""
-        if not isinstance(self.answerer, Local):
+        if not isinstance(self.answerer, LocalAnswerer):
             raise RequestError("a served model gives no log-likelihoods; use --model minigemini")
         return [self._loss(self.answerer, request) for request in tqdm(requests, desc="log-likelihoods")]
 
     @torch.inference_mode()
-    def _loss(self, local: Local, request: Instance) -> tuple[float, bool]:
+    def _loss(self, local: LocalAnswerer, request: Instance) -> tuple[float, bool]:
         context, target, to_visual, doc_id, task, split = request.args
         doc = self.task_dict[task][split][doc_id]
         continuation = target if isinstance(target, str) else target(doc)
         question = self._question(0, _turn(context, to_visual(doc) if to_visual else []), doc)
-        inputs, faults = Preparation(local.engine.processor, local.context_tokens, share=False)[Batch("", (question,))]
+        inputs, issues = Preparation(local.engine.processor, local.context_tokens, share=False)[Batch("", (question,))]
         if inputs is None:
-            raise RequestError(f"{task}, document {doc_id}: {faults[question.id].reason}")
+            raise RequestError(f"{task}, document {doc_id}: {issues[question.id].reason}")
         processor = local.engine.processor
         said = processor.control_tokens().as_text(str(continuation))
         added = processor.tokenizer(said, add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -116,7 +116,7 @@ class _Adapter(lmms):
                 alike = [question for question, its in zip(questions, settings, strict=True) if its == most]
                 for batch, said in self.answerer.answers(planned(alike, keys, self.batch_size_per_gpu), most):
                     for name, answer in said.items():
-                        if isinstance(answer, Fault):
+                        if isinstance(answer, Failure):
                             raise RequestError(f"request {name} cannot be answered: {answer.reason}")
                         answers[name] = answer
                     bar.update(len(batch.questions))
@@ -174,7 +174,7 @@ class Chat(_Adapter):
         **_: Any,
     ) -> None:
         engine = Engine.load(pretrained, device, dtype, quantize=quantize, base=base)
-        super().__init__(Local(engine, int(workers), quantize, base), batch_size, ocr_field)
+        super().__init__(LocalAnswerer(engine, int(workers), quantize, base), batch_size, ocr_field)
 
 
 class Simple(Chat):
@@ -196,7 +196,7 @@ class ServedChat(_Adapter):
     def __init__(
         self, base_url: str, model: str | None = None, batch_size: int | str = 8, ocr_field: str | None = None, **_: Any
     ) -> None:
-        super().__init__(Served(Service(base_url, model)), batch_size, ocr_field)
+        super().__init__(HttpAnswerer(Service(base_url, model)), batch_size, ocr_field)
 
 
 def _settings(request: Instance) -> int:
@@ -208,7 +208,7 @@ def _settings(request: Instance) -> int:
 
 
 def _turn(text: str, visuals: Iterable[Any]) -> list[Message]:
-    parts: Iterator[dict[str, Any]] = ({"type": "image", "image": _picture(visual)} for visual in visuals)
+    parts: Iterator[dict[str, Any]] = ({"type": "image", "image": _image(visual)} for visual in visuals)
     return [{"role": "user", "content": [*parts, {"type": "text", "text": text.replace("<image>", "").strip()}]}]
 
 
@@ -221,11 +221,11 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     if part["type"] == "text":
         return {"type": "text", "text": part["text"]}
     if part["type"] == "image":
-        return {"type": "image", "image": _picture(part["url"])}
+        return {"type": "image", "image": _image(part["url"])}
     raise RequestError(f"a task shows {part['type']}; Mini-Gemini reads pictures")
 
 
-def _picture(visual: Any) -> Picture:
+def _image(visual: Any) -> ImageInput:
     if isinstance(visual, Image.Image):
         return Held(visual)
     if isinstance(visual, str):

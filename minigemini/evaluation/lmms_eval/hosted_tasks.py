@@ -60,7 +60,7 @@ class Hosted(ConfigurableMessagesTask):
     def doc_to_messages(self, doc: Any, **_: Any) -> list[dict[str, Any]]:
         """Chat messages as the suite has them, pictures opened."""
         question = self.asked[doc["number"]]
-        opened = {picture: open_one(picture) for picture in question.pictures}
+        opened = {image: open_one(image) for image in question.images}
         return [
             {
                 "role": message["role"],

@@ -47,7 +47,7 @@ _PERIOD = re.compile(r"\.(?!\d)")
 _COMMA_IN_NUMBER = re.compile(r"(?<=\d),+(?=\d)")
 
 
-def normalised(answer: str) -> str:
+def normalized(answer: str) -> str:
     """Lower case; no articles, no marks; number words as digits; contractions with their apostrophes."""
     text = answer.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     text = text.replace("\n", " ").replace("\t", " ").strip()
@@ -66,6 +66,6 @@ def _without_marks(text: str) -> str:
 
 def soft_accuracy(said: str, answers: Sequence[str]) -> float:
     """The mean, over leaving out each person's answer, of min(1, matches among the others / 3)."""
-    answer, given = normalised(said), [normalised(one) for one in answers]
+    answer, given = normalized(said), [normalized(one) for one in answers]
     matches = sum(one == answer for one in given)
     return sum(min(1.0, (matches - (one == answer)) / 3) for one in given) / len(given)

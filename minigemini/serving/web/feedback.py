@@ -12,7 +12,7 @@ from ...inference import RequestError
 
 
 @dataclass(frozen=True)
-class Vote:
+class Feedback:
     """What is kept of a vote; no picture is."""
 
     model: str
@@ -21,7 +21,7 @@ class Vote:
     liked: bool
 
 
-class Votes:
+class FeedbackLog:
     """A file of votes, one JSON object a line, that only its owner reads.
 
     Args:
@@ -32,7 +32,7 @@ class Votes:
         self._path = path
         self._lock = threading.Lock()
 
-    def keep(self, vote: Vote, *, agreed: bool) -> bool:
+    def keep(self, vote: Feedback, *, agreed: bool) -> bool:
         """Add a vote if its giver has agreed; says whether it was added.
 
         Raises:

@@ -10,8 +10,8 @@ from ...imagegen.captions import with_captions
 from ...images.decoders import Stop
 from ...inference import Sampling
 from ..api_errors import ApiError
-from ..backends import Captioned, Drawn, Job, Piece
-from ..chat_pipeline import Studio
+from ..backends import CaptionsEvent, ChatJob, ImageEvent, TextDelta
+from ..chat_pipeline import ChatPipeline
 from ..image_parts import open_all
 from ..server_settings import ServerSettings
 
@@ -23,7 +23,7 @@ NO_CAPTION = "(no caption)"
 
 
 @dataclass
-class Turn:
+class ChatTurn:
     """What one side said, in one go."""
 
     role: str
@@ -49,7 +49,7 @@ def job_of(
     draw: bool = False,
     ocr: bool = False,
     stop: Stop | None = None,
-) -> Job:
+) -> ChatJob:
     """The question with all that was said, shown and drawn before. Blocking: it opens the pictures.
 
     Args:
@@ -87,16 +87,16 @@ def job_of(
             draws[-1] = True
         messages.append({"role": turn.role, "content": parts})
     draws[-1] = draw
-    return Job(messages, sampling, draws=tuple(draws), ocr=ocr)
+    return ChatJob(messages, sampling, draws=tuple(draws), ocr=ocr)
 
 
-def turns(history: Sequence[dict[str, Any]]) -> Iterator[Turn]:
+def turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
     """The turns: Gradio has a message for each picture, one for the text and one for a note."""
-    turn = Turn("")
+    turn = ChatTurn("")
     for message in history:
         if turn.role and message["role"] != turn.role:
             yield turn
-            turn = Turn("")
+            turn = ChatTurn("")
         turn.role = message["role"]
         content = message["content"]
         title = (message.get("metadata") or {}).get("title")
@@ -114,9 +114,9 @@ def turns(history: Sequence[dict[str, Any]]) -> Iterator[Turn]:
         yield turn
 
 
-def _answered(spoken: Iterator[Turn]) -> list[Turn]:
+def _answered(spoken: Iterator[ChatTurn]) -> list[ChatTurn]:
     """The turns without questions that were refused."""
-    kept: list[Turn] = []
+    kept: list[ChatTurn] = []
     for turn in spoken:
         if turn.refused:
             del kept[-1:]
@@ -125,12 +125,10 @@ def _answered(spoken: Iterator[Turn]) -> list[Turn]:
     return kept
 
 
-def _check_size(spoken: Sequence[Turn], settings: ServerSettings) -> None:
-    pictures, letters = sum(len(turn.files) for turn in spoken), sum(len(turn.text) for turn in spoken)
-    if pictures > settings.max_pictures:
-        raise ApiError(
-            400, f"{pictures} pictures; a conversation shows at most {settings.max_pictures}: begin a new one"
-        )
+def _check_size(spoken: Sequence[ChatTurn], settings: ServerSettings) -> None:
+    images, letters = sum(len(turn.files) for turn in spoken), sum(len(turn.text) for turn in spoken)
+    if images > settings.max_images:
+        raise ApiError(400, f"{images} pictures; a conversation shows at most {settings.max_images}: begin a new one")
     if letters > settings.max_text_chars:
         raise ApiError(
             400, f"{letters:,} characters; a conversation has at most {settings.max_text_chars:,}: begin a new one"
@@ -153,7 +151,7 @@ Shown = str | list[dict[str, Any]]
 """An answer so far: its text, and Gradio's messages once there is more than text."""
 
 
-async def said(studio: Studio, job: Job, keep: Callable[[bytes], Path]) -> AsyncIterator[Shown]:
+async def said(pipeline: ChatPipeline, job: ChatJob, keep: Callable[[bytes], Path]) -> AsyncIterator[Shown]:
     """The answer so far, each time there is more.
 
     Args:
@@ -163,23 +161,23 @@ async def said(studio: Studio, job: Job, keep: Callable[[bytes], Path]) -> Async
     """
     text = ""
     captions: tuple[str, ...] = ()
-    events: Any = studio.answer(job)
+    events: Any = pipeline.answer(job)
     async with aclosing(events):
         async for event in events:
             match event:
-                case Piece():
+                case TextDelta():
                     text += event.text
                     yield text
-                case Captioned():
+                case CaptionsEvent():
                     captions = event.captions
                     yield [*_spoken(text), _note(captions, {"title": DRAWING, "status": "pending"})]
-                case Drawn(png=b""):
+                case ImageEvent(png=b""):
                     how = {"title": UNDRAWN, "log": event.reason}
                     yield [*_spoken(text), _note(captions, how)]
-                case Drawn():
-                    picture = {"path": str(keep(event.png)), "alt_text": captions[-1]}
+                case ImageEvent():
+                    image = {"path": str(keep(event.png)), "alt_text": captions[-1]}
                     note = _note(captions, {"title": DRAWN})
-                    yield [*_spoken(text), note, {"role": "assistant", "content": picture}]
+                    yield [*_spoken(text), note, {"role": "assistant", "content": image}]
 
 
 def _spoken(text: str) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def build_app(page: Page) -> PageMiddleware:
         path="/",
         auth=_check(settings.api_keys) if settings.api_keys else None,
         show_error=False,
-        max_file_size=settings.pictures.max_bytes,
+        max_file_size=settings.images.max_bytes,
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,

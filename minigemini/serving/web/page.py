@@ -13,15 +13,15 @@ from typing import Any
 import gradio as gr
 
 from ...inference import Engine, RequestError, Sampling
-from ...inference.attention_maps import explain_pictures
+from ...inference.attention_maps import explain_images
 from ...inference.streaming import EMPTY_ANSWER
 from ...io.png import encode_png
 from ..api_errors import ApiError, internal_error
-from ..chat_pipeline import Studio
+from ..chat_pipeline import ChatPipeline
 from ..image_parts import in_thread, open_all
-from ..request_queue import Gate
+from ..request_queue import RequestQueue
 from ..server_settings import ServerSettings
-from .feedback import Vote, Votes
+from .feedback import Feedback, FeedbackLog
 from .gradio_adapter import job_of, read_upload, said, turns, with_refusal
 from .page_middleware import session_of
 from .plain_text import show_as_text
@@ -59,23 +59,23 @@ class Page:
         votes: where votes are kept; without it there are no buttons.
     """
 
-    studio: Studio
+    pipeline: ChatPipeline
     settings: ServerSettings
     uploads: UploadStore
     engine: Engine | None = None
     card: str = ""
-    votes: Votes | None = None
+    votes: FeedbackLog | None = None
 
     @cached_property
-    def gate(self) -> Gate:
+    def queue(self) -> RequestQueue:
         """Where questions wait for their turn."""
-        return Gate(self.settings.concurrency, self.settings.queue)
+        return RequestQueue(self.settings.concurrency, self.settings.queue)
 
 
 def build_page(page: Page) -> gr.Blocks:
     """The page, ready to launch."""
-    with gr.Blocks(title=f"Mini-Gemini: {page.studio.name}", fill_height=True, analytics_enabled=False) as blocks:
-        gr.Markdown(f"# Mini-Gemini · {page.studio.name}")
+    with gr.Blocks(title=f"Mini-Gemini: {page.pipeline.name}", fill_height=True, analytics_enabled=False) as blocks:
+        gr.Markdown(f"# Mini-Gemini · {page.pipeline.name}")
         chatbot = gr.Chatbot(
             elem_id="chat",
             height="60vh",
@@ -127,7 +127,7 @@ def build_page(page: Page) -> gr.Blocks:
         if page.votes is not None:
             _add_votes(chatbot, page, page.votes)
         with gr.Accordion("About the model", open=False):
-            gr.Markdown(page.card or f"`{page.studio.name}`")
+            gr.Markdown(page.card or f"`{page.pipeline.name}`")
     return blocks
 
 
@@ -147,14 +147,14 @@ def _reply(page: Page) -> Any:
             longest = min(int(longest), page.settings.max_new_tokens)
             sampling = Sampling(max_new_tokens=longest, temperature=float(heat))
             folder = page.uploads.folder
-            with page.gate.place():
-                async with page.gate.slot():
+            with page.queue.place():
+                async with page.queue.slot():
                     job = await in_thread(
                         lambda stop: job_of(
                             message, history, sampling, page.settings, folder, bool(draw), bool(ocr), stop
                         )
                     )
-                    async for shown in said(page.studio, job, keep):
+                    async for shown in said(page.pipeline, job, keep):
                         yield shown
             if not shown:
                 gr.Info(EMPTY_ANSWER)
@@ -187,8 +187,8 @@ def _switches(page: Page) -> Any:
     """What may be switched on is asked when the page is opened: the server may have been started anew."""
 
     async def switches() -> tuple[gr.Checkbox, gr.Checkbox]:
-        offers = await page.studio.offers()
-        return _switch(OCR, offers.ocr, "--ocr"), _switch(DRAW, offers.draw, "--painter")
+        capabilities = await page.pipeline.capabilities()
+        return _switch(OCR, capabilities.ocr, "--ocr"), _switch(DRAW, capabilities.draw, "--painter")
 
     return switches
 
@@ -220,8 +220,8 @@ def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
             return gr.skip()
 
     def explained(files: list[str]) -> bytes:
-        pictures = open_all([read_upload(file, page.uploads.folder) for file in files], page.settings)
-        return encode_png(explain_pictures(engine, pictures))
+        images = open_all([read_upload(file, page.uploads.folder) for file in files], page.settings)
+        return encode_png(explain_images(engine, images))
 
     chatbot.select(explain, chatbot, seen, api_visibility="private", concurrency_limit=1)
 
@@ -232,7 +232,7 @@ def _files_at(history: list[dict[str, Any]], index: Any) -> list[str]:
     return [file for turn in turns(history[number : number + 1]) for file in turn.files]
 
 
-def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
+def _add_votes(chatbot: gr.Chatbot, page: Page, votes: FeedbackLog) -> None:
     agreed = gr.Checkbox(label="Keep my votes, with question and answer as text (no pictures)", value=False)
 
     def vote(history: list[dict[str, Any]], agreed: bool, event: gr.LikeData) -> None:
@@ -240,7 +240,7 @@ def _add_votes(chatbot: gr.Chatbot, page: Page, votes: Votes) -> None:
         spoken = list(turns(history[: number + 1]))
         question = spoken[-2].text if len(spoken) > 1 else ""
         try:
-            kept = votes.keep(Vote(page.studio.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
+            kept = votes.keep(Feedback(page.pipeline.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         gr.Info("Kept, thank you." if kept else "Not kept: you have not agreed to it below.")

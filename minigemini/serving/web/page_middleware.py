@@ -170,7 +170,7 @@ class PageMiddleware:
         declared = headers.get("content-length", "")
         if not declared.isascii() or not declared.isdecimal():
             raise ApiError(411, "an upload says how long it is; set the header Content-Length")
-        size, most = int(declared), self._settings.max_pictures * self._settings.pictures.max_bytes
+        size, most = int(declared), self._settings.max_images * self._settings.images.max_bytes
         if size > most:
             raise ApiError(413, f"uploads of more than {most:,} bytes are refused; send fewer or smaller pictures")
         answer: list[Message] = []

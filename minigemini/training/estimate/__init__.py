@@ -5,6 +5,6 @@
 """
 
 from .plan import make_plan
-from .plan_text import Plan
+from .plan_text import RunPlan
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["RunPlan", "make_plan"]

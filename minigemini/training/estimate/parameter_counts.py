@@ -17,14 +17,14 @@ from ...modeling import MiniGeminiForConditionalGeneration
 from .. import trainable
 from ..build_model import configure, find_base
 from ..recipe import Pretraining, Recipe
-from ..settings import RecipeError, Settings
+from ..settings import RecipeError, RunSettings
 
 MOMENT_BYTES = {"adamw": 8, "adamw-8bit": 2}
 """Of an optimiser's state, per parameter."""
 
 
 @dataclass(frozen=True)
-class Counted:
+class ParameterCounts:
     """What a device holds where nothing is sharded.
 
     Attributes:
@@ -37,7 +37,7 @@ class Counted:
     bytes: int
 
 
-def count(recipe: Settings, device: torch.device) -> Counted:
+def count(recipe: RunSettings, device: torch.device) -> ParameterCounts:
     """Count what a recipe of either kind builds on a device.
 
     Raises:
@@ -49,17 +49,17 @@ def count(recipe: Settings, device: torch.device) -> Counted:
     return _stage(recipe, _on_meta(recipe), device)
 
 
-def _task(recipe: Pretraining) -> Counted:
+def _task(recipe: Pretraining) -> ParameterCounts:
     from minigemini_models.pretraining import TASKS  # brings the drawn world with it
 
     with torch.device("meta"):
         task = TASKS[recipe.task](recipe)
-    trained, frozen = _by_part(task.lesson, task.parts, "model.")
+    trained, frozen = _by_part(task.module, task.parts, "model.")
     held = 4 * frozen.total()  # all in float32
-    return Counted(trained, frozen, held + _trained_bytes(recipe, trained))
+    return ParameterCounts(trained, frozen, held + _trained_bytes(recipe, trained))
 
 
-def _stage(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: torch.device) -> Counted:
+def _stage(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: torch.device) -> ParameterCounts:
     plain = recipe if recipe.adapter == "none" else replace(recipe, adapter="none", stage="align")
     trained, frozen = _by_part(model, trainable.declared(plain, model.config))
     layers: Any = model.model.language_model.layers
@@ -72,7 +72,7 @@ def _stage(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: to
     if recipe.adapter == "qlora":
         in_4_bits = sum(x.weight.numel() for x in linears)
         held -= round((each - 0.5 - 4 / NF4_BLOCK) * in_4_bits)
-    return Counted(trained, frozen, held + _trained_bytes(recipe, trained))
+    return ParameterCounts(trained, frozen, held + _trained_bytes(recipe, trained))
 
 
 def _by_part(module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> tuple[Counter[str], Counter[str]]:
@@ -84,9 +84,9 @@ def _by_part(module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> t
     return trained, frozen
 
 
-def _trained_bytes(recipe: Settings, trained: Counter[str]) -> int:
+def _trained_bytes(recipe: RunSettings, trained: Counter[str]) -> int:
     """Weights and gradients in float32, and moments."""
-    return trained.total() * (4 + 4 + MOMENT_BYTES[recipe.optimiser])
+    return trained.total() * (4 + 4 + MOMENT_BYTES[recipe.optimizer])
 
 
 def _on_meta(recipe: Recipe) -> MiniGeminiForConditionalGeneration:

@@ -6,16 +6,16 @@ from pathlib import Path
 import torch
 
 from ...io.free_memory import free_memory
-from ..batches import is_drawn, open_mixture, steps_of
+from ..batches import is_synthetic, open_mixture, steps_of
 from ..recipe import Pretraining, Recipe
 from ..run import processes
-from ..settings import RecipeError, Settings
+from ..settings import RecipeError, RunSettings
 from .parameter_counts import count
-from .plan_text import Plan
+from .plan_text import RunPlan
 from .probe_steps import measure
 
 
-def make_plan(recipe: Settings) -> Plan:
+def make_plan(recipe: RunSettings) -> RunPlan:
     """Plan a run by as many processes as this is one of.
 
     Raises:
@@ -37,10 +37,12 @@ def make_plan(recipe: Settings) -> Plan:
             counted = replace(counted, bytes=max(counted.bytes, free_bytes + 1))
         except RecipeError as error:  # what it starts from is not here
             why_not = str(error)
-    return Plan(recipe, state.num_processes, str(state.device), counted, samples, steps, free_bytes, measured, why_not)
+    return RunPlan(
+        recipe, state.num_processes, str(state.device), counted, samples, steps, free_bytes, measured, why_not
+    )
 
 
-def _extent(recipe: Settings) -> tuple[int | None, int, str]:
+def _extent(recipe: RunSettings) -> tuple[int | None, int, str]:
     """Samples of an epoch, None where each is drawn anew; steps of the run; and why its data cannot be read, if so.
 
     Raises:
@@ -49,7 +51,7 @@ def _extent(recipe: Settings) -> tuple[int | None, int, str]:
     if isinstance(recipe, Pretraining):
         return None, recipe.steps, ""
     assert isinstance(recipe, Recipe)
-    missing = [part.file for part in recipe.data if not (is_drawn(part) or Path(part.file).exists())]
+    missing = [part.file for part in recipe.data if not (is_synthetic(part) or Path(part.file).exists())]
     if not missing:
         samples, why_not = len(open_mixture(recipe)), ""
     elif any(part.published_samples is None for part in recipe.data):

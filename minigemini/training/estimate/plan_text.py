@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 
 from ..recipe import Recipe
-from ..settings import Settings
-from .parameter_counts import Counted
-from .probe_steps import Measured
+from ..settings import RunSettings
+from .parameter_counts import ParameterCounts
+from .probe_steps import ProbeResult
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What `--plan` prints.
 
     Attributes:
@@ -22,14 +22,14 @@ class Plan:
         measured: None where nothing could be run; `why_not` says why.
     """
 
-    recipe: Settings
+    recipe: RunSettings
     devices: int
     device: str
-    counted: Counted
+    counted: ParameterCounts
     samples: int | None
     steps: int
     free_bytes: int
-    measured: Measured | None = None
+    measured: ProbeResult | None = None
     why_not: str = ""
 
     @property
@@ -37,7 +37,7 @@ class Plan:
         """Of all steps and checkpoints; None where nothing was measured."""
         if self.measured is None:
             return None
-        writes = math.ceil(self.steps / self.recipe.checkpoint_every)
+        writes = math.ceil(self.steps / self.recipe.save_steps)
         return self.steps * self.measured.seconds_per_step + writes * self.measured.seconds_per_checkpoint
 
     @property

@@ -12,12 +12,12 @@ from transformers import TrainerCallback
 
 from ...data.loader import Loader
 from ...data.seed_loader import SeedLoader
-from ..batches import Stream
-from ..peak_memory import begin_count, peak_bytes
+from ..batches import MicroBatchStream
+from ..peak_memory import peak_bytes, reset_peak
 from ..recipe import Recipe
 from ..run import processes
 from ..run_setup import prepare
-from ..settings import Settings
+from ..settings import RunSettings
 from ..trainer import StageTrainer
 from ..trainer_arguments import arguments
 
@@ -28,7 +28,7 @@ WARM_UP = 2
 
 
 @dataclass(frozen=True)
-class Measured:
+class ProbeResult:
     """What a few steps took.
 
     Attributes:
@@ -44,7 +44,7 @@ class Measured:
     tokens_per_sample: float
 
 
-def measure(recipe: Settings) -> Measured:
+def measure(recipe: RunSettings) -> ProbeResult:
     """Run the heaviest batch of the epoch twice, then some spread over all of them.
 
     Raises:
@@ -52,8 +52,8 @@ def measure(recipe: Settings) -> Measured:
         torch.OutOfMemoryError: It does not fit.
     """
     state = processes()
-    begin_count(state.device)
-    alone: dict[str, Any] = {"workers": 0} | ({"max_faulty_share": 1.0} if isinstance(recipe, Recipe) else {})
+    reset_peak(state.device)
+    alone: dict[str, Any] = {"workers": 0} | ({"max_bad_sample_ratio": 1.0} if isinstance(recipe, Recipe) else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepared = prepare(replace(recipe, **alone), folder, state)
@@ -61,10 +61,10 @@ def measure(recipe: Settings) -> Measured:
         args = arguments(recipe, folder, len(chosen), state.num_processes, [], state.device.type == "cpu")
         args.save_steps = len(chosen)
         stream, clock = _Probes(prepared.loader, chosen, recipe.global_batch), _Clock()
-        StageTrainer(prepared.lesson, stream, recipe, args, [clock]).train()
+        StageTrainer(prepared.module, stream, recipe, args, [clock]).train()
     pairs = list(zip(clock.steps[WARM_UP:], stream.reads[WARM_UP:], strict=True))
     each = [max(step, read / recipe.workers) if recipe.workers else step + read for step, read in pairs]
-    return Measured(sum(each) / len(each), clock.save, peak_bytes(state.device), stream.tokens / stream.samples)
+    return ProbeResult(sum(each) / len(each), clock.save, peak_bytes(state.device), stream.tokens / stream.samples)
 
 
 def _choose(loader: Loader | SeedLoader) -> list[int]:
@@ -73,7 +73,7 @@ def _choose(loader: Loader | SeedLoader) -> list[int]:
         return list(range(WARM_UP + PROBES))
     batches = loader.batches
     order = batches.epoch(0)
-    lengths = batches.mixture.lengths(batches.tokens_per_picture)[order]
+    lengths = batches.mixture.lengths(batches.tokens_per_image)[order]
     weights = np.add.reduceat(lengths, np.arange(0, len(order), batches.size))
     whole = max(1, len(order) // batches.size)
     lightest_first = np.argsort(weights[:whole], kind="stable")
@@ -81,7 +81,7 @@ def _choose(loader: Loader | SeedLoader) -> list[int]:
     return [int(batch) for batch in lightest_first[[-1] * WARM_UP + spread]]
 
 
-class _Probes(Stream):
+class _Probes(MicroBatchStream):
     """Chosen batches one behind the other, and how long each took to read."""
 
     def __init__(self, loader: Loader | SeedLoader, chosen: list[int], size: int) -> None:
