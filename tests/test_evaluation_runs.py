@@ -57,9 +57,9 @@ def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
 def test_a_claim_holds_against_other_processes_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.response_cache import ResponseCache
 from pathlib import Path
-print(Ledger(Path({str(tmp_path)!r})).claim("batch"), flush=True)
+print(ResponseCache(Path({str(tmp_path)!r})).claim("batch"), flush=True)
 time.sleep(60)
 """
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -147,8 +147,9 @@ def load_results(folder: Path) -> list[Result]:
             raise DataError(f"{path}: written in format {read['format']}, this is {FORMAT}; run that evaluation again")
         return [
             Result(
-                **{name: entry[name] for name in ("task", "version", "model", "identity", "judge", "asked", "faults")},
+                **{name: entry[name] for name in ("task", "version", "model", "identity", "judge", "asked")},
                 title=entry["task"],
+                issues=entry["faults"],
                 unparsed=entry["unparsed"],
                 measures=tuple(
                     Measure(

@@ -1,6 +1,6 @@
 """Runs a command for as long as somebody holds the other end of its standard input, then ends it and all it started.
 
-    python -I leash.py COMMAND…
+    python -I process_supervisor.py COMMAND…
 
 A program that starts a server so leaves none behind, however it ends itself: the system closes the pipe for it. This
 file is run by its path, so that it imports nothing but the standard library, whose names (`-I`) its neighbours share.

@@ -20,6 +20,7 @@ from ..io.errors import RequestError
 from ..io.integrity import weights_checked
 from ..io.loading import load_config, load_processor
 from ..io.system import is_windows
+from . import process_supervisor
 from .http_backend import HttpAnswerer, Service
 from .local_backend import fingerprint
 
@@ -103,11 +104,11 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    leash = [sys.executable, "-I", str(Path(__file__).with_name("leash.py"))]
+    supervisor = [sys.executable, "-I", process_supervisor.__file__]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*leash, *command], stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True
+            [*supervisor, *command], stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True
         )
     try:
         yield process
