@@ -1,6 +1,6 @@
-"""`index.html`: scores, plots by category, a gallery filtered by right and wrong; one file and a folder of pictures.
+"""`index.html`: scores, plots by category, and a gallery with filters; one file and a folder of images.
 
-All that comes from data sets and models is escaped; the page loads nothing from anywhere else.
+Text from datasets and models is escaped; the page loads no external resources.
 """
 
 import html
@@ -39,7 +39,7 @@ document.querySelectorAll("button").forEach(button => button.onclick = () => {
 
 
 def write_page(folder: Path, results: Sequence[Result], others: Sequence[Result], cards: Sequence[Card]) -> Path:
-    """Write the page whole, in place of the one that was there."""
+    """Write or replace the page."""
     parts = ["<h1>Evaluation</h1>"]
     for task in dict.fromkeys(result.task for result in results):
         shown = [result for result in (*results, *others) if result.task == task]
@@ -82,7 +82,7 @@ def _paper(results: Sequence[Result], found: Sequence[Measure | None]) -> str:
 
 
 def _plots(results: Sequence[Result]) -> list[str]:
-    """One plot per breakdown; a task without one but with several measures of points shows those."""
+    """One plot per breakdown; a task without breakdowns but with more than two measures plots those."""
     names = dict.fromkeys(name for result in results for name in result.breakdowns)
     if not names and len(results[0].measures) > 2:
         return [_plot([(label, r.measures) for label, r in zip(labels(results), results, strict=True)])]
@@ -100,7 +100,7 @@ def _plots(results: Sequence[Result]) -> list[str]:
 
 
 def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> str:
-    """Bars with their intervals as SVG, a group per category and a colour per run."""
+    """SVG bars with intervals: a group per category, a color per run."""
     labels = list(dict.fromkeys(measure.name for _, measures in runs for measure in measures))
     figures = [{measure.name: figure(measure) for measure in measures} for _, measures in runs]
     top = max([100.0, *(found.high for run in figures for found in run.values())])
