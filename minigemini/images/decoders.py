@@ -31,7 +31,7 @@ from .safe_images import (
     read_encoded,
 )
 
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "image_decoder.py")
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "decoder_program.py")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """All that a decoder gets of ours: there are keys in what is left out."""
 _COUNTS_PROCESSOR_TIME = hasattr(signal, "setitimer")
