@@ -124,7 +124,7 @@ def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_
     model = make_model()
     cache_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)
-    assert capsys.readouterr().err.count("no more features are kept (") == 1
+    assert capsys.readouterr().err.count("feature cache disabled (") == 1
     assert not kept(tmp_path)
 
 

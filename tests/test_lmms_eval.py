@@ -92,7 +92,7 @@ def test_every_task_file_names_a_task():
     }
 
 
-@pytest.mark.parametrize("name", ["mme", "textvqa_ocr", "mmbench", "nano"])
+@pytest.mark.parametrize("name", ["mme", "textvqa_ocr", "mmbench", "synthetic-basic"])
 def test_a_hosted_task_scores_as_our_own_run(chat, name, tiny_checkpoint, tmp_path, monkeypatch):
     files.mme(tmp_path, {"count": 3, "code_reasoning": 1})
     files.textvqa(tmp_path, {f"q{n}": ["nokia"] * 10 for n in range(5)})

@@ -43,7 +43,7 @@ def test_without_base_and_data_a_published_recipe_is_planned_from_its_figures():
     assert plan.steps == 11_719
     assert plan.counted.trained["language model"] + plan.counted.trained["head"] == 6_738_415_616
     assert plan.counted.bytes > 16 * 6.7e9
-    assert "not measured: data/MGM-Finetune/mgm_instruction.json is not here" in plan.text()
+    assert "not measured: data/MGM-Finetune/mgm_instruction.json does not exist" in plan.text()
     smaller = [make_plan(all_recipes()[f"MGM-7B-instruct-{way}"]).counted.bytes for way in ("lora", "qlora")]
     assert smaller[1] < smaller[0] < plan.counted.bytes / 3
 
@@ -84,7 +84,7 @@ def test_a_step_before_the_stages_is_planned_alike(tmp_path, task):
         assert f"| {part} | {count:,} |" in page
     assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
     text = plan.text()
-    assert "36, each drawn once" in text
+    assert "36, each generated once" in text
     assert ("tokens" in text) == (task == "language")
     assert (plan.measured.tokens_per_sample > 10) == (task == "language")
 

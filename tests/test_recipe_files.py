@@ -16,6 +16,8 @@ from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError
 from minigemini.training.yaml_recipes import as_yaml, read_recipe
 
+RECIPES = all_recipes()
+
 
 def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     path = folder / name
@@ -96,12 +98,12 @@ def test_a_file_may_say_all(tmp_path):
         ("recipe: MGM-7B-instruct\ndata: [5]", "data is 5; give text"),
         ("recipe: MGM-7B-instruct\ndata: []", "no data; give data=FILE"),
         ("recipe: MGM-7B-instruct\ndata: [{files: a}]", "unknown key of data 'files'; did you mean file?"),
-        ("recipe: MGM-7B-instruct\ndata: [{images: a}]", "data lacks a file; give file: FILE"),
+        ("recipe: MGM-7B-instruct\ndata: [{images: a}]", "data has no file; give file: FILE"),
         ("recipe: MGM-7B-instruct\ndata: [{file: a, weight: x}]", "data.weight is 'x'; give a number"),
         ("recipe: MGM-7B-instruct\nsteps: 0", "steps is 0; give more than 0"),
         ("recipe: MGM-7B-instruct\nseed: 1\nseed: 2", "seed is given twice"),
-        ("recipe: MGM-7B-instruct\nname: a/b", "name is 'a/b'; give letters, digits and -"),
-        ("stage: align\nbase: nano", "lacks data; give it, or derive from a recipe"),
+        ("recipe: MGM-7B-instruct\nname: a/b", "name is 'a/b'; use letters, digits, "),
+        ("stage: align\nbase: nano", "missing data; set it, or derive from a recipe"),
         ("learning_rate: 1", "give recipe: NAME"),
         ("- a", "not a recipe; write one `key: value` a line"),
         ("", "not a recipe"),
@@ -137,7 +139,7 @@ def test_print_config_goes_in_again(tmp_path):
     [
         (["no.yaml"], "no.yaml: no such file"),
         (["nano", "--print-config"], "nano is several recipes; name one of them, e.g. nano-hd"),
-        (["ablation", "--print-config"], "leave --plan, --step and --print-config out"),
+        (["ablation", "--print-config"], "ablation is several recipes; give the name of a single recipe"),
         (["MGM-7B-align", "step=3", "--print-config"], "did you mean steps"),
     ],
 )

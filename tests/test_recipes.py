@@ -14,19 +14,13 @@ from minigemini.conversion import PUBLISHED
 from minigemini.io.connector import save_connector
 from minigemini.training.batches import steps_of
 from minigemini.training.build_model import build, configure
-from minigemini.training.published_recipes import (
-    FIGURES,
-    PUBLISHED_RECIPES,
-    RECIPES,
-    default_folder,
-    find_recipe,
-    how_to_obtain,
-)
+from minigemini.training.published_recipes import FIGURES, PUBLISHED_RECIPES
 from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.recipe_registry import all_recipes, default_folder, find_recipe, how_to_obtain, pipelines
 from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError, parse_settings
-from minigemini_models.nano.nano_recipes import PIPELINES
 
+RECIPES = all_recipes()
 CPU = torch.device("cpu")
 FAMILIES = {
     "2B": {"model_type": "gemma", "head_dim": 16, "tie_word_embeddings": True},
@@ -147,7 +141,7 @@ def test_what_is_given_says_how_long_a_run_is():
         ("chat_format=latin", "chat_format 'latin' is unknown; use"),
         ("data=", "no data; give data=FILE"),
         ("data=a.json*x", "data is 'x'; give a number"),
-        ("steps", "'steps' is no setting; give key=value"),
+        ("steps", "invalid override 'steps': expected key=value"),
         ("epochs=0", "epochs is 0.0; give more than 0"),
     ],
 )
@@ -159,7 +153,7 @@ def test_a_wrong_setting_is_one_line(word, message):
 
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(
-        RecipeError, match="a global_batch of 128 does not divide into passes of 8 samples on 3 devices"
+        RecipeError, match="a global_batch of 128 does not divide into micro-batches of 8 samples on 3 devices"
     ):
         RECIPES["MGM-7B-instruct"].accumulation(3)
     assert RECIPES["MGM-7B-instruct"].accumulation(8) == 2
@@ -171,7 +165,7 @@ def test_a_missing_base_says_how_to_make_it():
     assert how_to_obtain("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
     assert how_to_obtain(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
     assert how_to_obtain("elsewhere") is None
-    with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
+    with pytest.raises(RecipeError, match="create it with `minigemini assemble models/MGM-7B-start"):
         build(RECIPES["MGM-7B-align"], CPU)
 
 
@@ -202,10 +196,10 @@ def test_a_saved_recipe_is_compared(tmp_path):
         (["MGM-7B-align", "step=3"], "did you mean steps"),
         (["MGM-7B-align", "--step", "export"], "leave --step out"),
         (["nano", "step=3"], "did you mean steps"),
-        (["nano", "--plan"], "plan one of them, e.g. nano-hd"),
+        (["nano", "--plan"], "name one of them, e.g. nano-hd"),
         (["nano", "--step", "nano-polish"], "unknown step 'nano-polish'"),
-        (["nano-align"], "make it with `minigemini train nano-mining`"),
-        (["MGM-7B-align"], "make it with `minigemini assemble"),
+        (["nano-align"], "create it with `minigemini train nano-mining`"),
+        (["MGM-7B-align"], "create it with `minigemini assemble"),
     ],
 )
 def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_path, monkeypatch):
@@ -219,10 +213,10 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
 def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PIPELINES, "ablation", *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*pipelines(), *RECIPES]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
-    assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
+    assert "not measured: data/MGM-Pretrain/mgm_pretrain.json does not exist" in plan.stdout
     assert not (tmp_path / "runs").exists()
 
 
@@ -235,7 +229,7 @@ def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, image, tmp_path, monke
     assert plan.exit_code == 0, plan.stderr
     said = " ".join(plan.stdout.split())
     assert "steps 16 of 8 samples" in said
-    assert "samples of an epoch 30; epochs=4" in said
+    assert "samples per epoch 30; epochs=4" in said
 
 
 def test_data_without_their_folder_are_refused(tiny_checkpoint, image, tmp_path, monkeypatch):
@@ -244,7 +238,7 @@ def test_data_without_their_folder_are_refused(tiny_checkpoint, image, tmp_path,
     words = [f"base={tiny_checkpoint}", "data=captions.json", "global_batch=2", "micro_batch=1", "workers=0"]
     done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words], catch_exceptions=False)
     assert done.exit_code == 2
-    assert "give data=captions.json@FOLDER" in done.stderr
+    assert "add their root folder: data=captions.json@FOLDER" in done.stderr
 
 
 def test_the_command_line_trains(tiny_checkpoint, image, tmp_path, monkeypatch):

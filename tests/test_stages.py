@@ -59,9 +59,9 @@ def test_the_baseline_has_no_mining_to_train(make_model, recipe):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("model.multi_modal_projector", False), "4 tensors of 1,600 parameters are declared to train, but do not"),
-        (("model.vision_tower", True), "train, but are not declared to: model.vision_tower"),
-        (("lm_head", True), "1 tensors of 8,320 parameters train, but are not declared to: lm_head.weight"),
+        (("model.multi_modal_projector", False), "4 tensors with 1,600 parameters are declared but frozen"),
+        (("model.vision_tower", True), "train but are not declared: model.vision_tower"),
+        (("lm_head", True), "1 tensors with 8,320 parameters train but are not declared: lm_head.weight"),
     ],
 )
 def test_what_trains_otherwise_stops(make_model, recipe, change, message):
@@ -73,9 +73,9 @@ def test_what_trains_otherwise_stops(make_model, recipe, change, message):
 
 
 def test_nothing_to_train_stops(make_model):
-    with pytest.raises(RecipeError, match="nothing to train as adapter"):
+    with pytest.raises(RecipeError, match="no parameters to train for adapter"):
         trainable.check(make_model(), {"adapter": r"\.lora_"})
-    with pytest.raises(RecipeError, match="nothing to train"):
+    with pytest.raises(RecipeError, match="no parameters to train"):
         trainable.check(make_model(), {})
 
 
