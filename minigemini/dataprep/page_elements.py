@@ -9,7 +9,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from ..data.schema import ImageInput
-from ..images.decoders import open_apart
+from ..images.decoders import open_isolated
 from ..images.safe_images import ImageError
 from ..io.html_pages import html_template, render, render_page
 
@@ -62,7 +62,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Markup:
 def thumbnail(image: ImageInput, side_px: int = 240) -> Image.Image | None:
     """Scale an image down to fit a square; None if it cannot be read."""
     try:
-        small = open_apart(image, at_least_px=side_px).copy()
+        small = open_isolated(image, at_least_px=side_px).copy()
     except ImageError:
         return None
     small.thumbnail((side_px, side_px))

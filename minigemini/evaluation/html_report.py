@@ -1,4 +1,4 @@
-"""`index.html`: scores, plots by category, a gallery that filters by right and wrong; its images are files beside it."""
+"""`index.html`: scores, plots by category, a gallery filtered by right and wrong; images are files beside it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -163,8 +163,8 @@ def check_loaded(
     missing: Iterable[str],
     unexpected: Iterable[str],
     mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
-    wrong: str = "tensors and config.json do not fit",
-    mend: str = "use the config.json saved with them",
+    problem: str = "tensors and config.json do not fit",
+    fix: str = "use the config.json saved with them",
 ) -> None:
     """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
 
@@ -178,7 +178,7 @@ def check_loaded(
         if names
     ]
     if issues:
-        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(issues)}); {mend}")
+        raise CheckpointError(f"{folder}: {problem} ({'; '.join(issues)}); {fix}")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ def train(recipe: RunSettings, folder: Path) -> Path:
     Raises:
         RecipeError: It cannot run; nothing was done.
         FolderInUseError: Another process trains in that folder.
-        DamagedError: There are checkpoints, but none is whole.
+        DamagedFileError: There are checkpoints, but none is whole.
         KeyboardInterrupt: It was asked to stop, and has saved.
         TooManyFaultsError: More of the data are broken than the recipe puts up with.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...images.decoders import open_apart
+from ...images.decoders import open_isolated
 from ...images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem, format_of, read_encoded
 from .issues import IssueKind
 
@@ -54,7 +54,7 @@ def check_image(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedIma
 
 def _check_encoded(data: bytes, suffix: str, name: str, limits: ImageLimits) -> CheckedImage:
     try:
-        image = open_apart(data, limits, name, at_least_px=_DECODED_PX)
+        image = open_isolated(data, limits, name, at_least_px=_DECODED_PX)
     except ImageError as error:
         return CheckedImage(error.problem.value, str(error))
     bits = difference_hash(image)

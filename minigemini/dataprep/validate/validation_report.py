@@ -32,7 +32,8 @@ _ISSUES = html_template("""\
 <h2>{{ kind }}</h2>
 <div class="sheet">
 {% for issue, image in cards %}
-<div>{{ image }}<div class="faint"><b>{{ issue.id }}</b>, row {{ issue.row|thousands }}<br>{{ issue.reason }}</div></div>
+<div>{{ image }}\
+<div class="faint"><b>{{ issue.id }}</b>, row {{ issue.row|thousands }}<br>{{ issue.reason }}</div></div>
 {% endfor %}
 </div>""")
 
