@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
 
     reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
     found = validate(reader, ray=cluster.address, quiet=True)
-    assert {find.row: find.kind for find in found.finds} == kinds
+    assert {issue.row: issue.kind for issue in found.issues} == kinds
     print(f"{len(kinds)} damaged records of {len(reader)}, each found on the cluster", flush=True)
     ray.shutdown()
     cluster.shutdown()

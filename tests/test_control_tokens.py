@@ -18,7 +18,7 @@ from minigemini.data.encoding import IGNORED, SampleEncoder
 from minigemini.data.readers import open_reader
 from minigemini.data.schema import from_published
 from minigemini.dataprep.validate import IssueKind, validate
-from minigemini.dataprep.validate.token_counts import TemplateTokens
+from minigemini.dataprep.validate.record_checks import TemplateTokens
 from minigemini.evaluation.http_backend import openai_messages
 from minigemini.evaluation.input_preparation import Preparation
 from minigemini.evaluation.runner import Batch

@@ -21,8 +21,8 @@ from minigemini.dataprep.parallel import ParallelError, run_tasks
 from minigemini.dataprep.validate import IssueKind, validate
 from minigemini.dataprep.validate.evaluation_overlap import read_evaluation_set
 from minigemini.dataprep.validate.image_checks import difference_hash
-from minigemini.dataprep.validate.near_duplicates import MOST_BITS, groups_of
-from minigemini.dataprep.validate.token_counts import TemplateTokens
+from minigemini.dataprep.validate.image_index import MAX_DIFFERING_BITS, near_duplicate_groups
+from minigemini.dataprep.validate.record_checks import TemplateTokens
 from minigemini.dataprep.validate.validation_report import as_page, as_text, exclusions
 
 ROOT = Path(__file__).parent.parent
@@ -41,13 +41,13 @@ def test_each_damage_is_found_with_its_row_and_id(damaged, workers):
     reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
     found = validate(reader, workers=workers, quiet=True)
     assert set(kinds.values()) == set(DAMAGES)
-    assert {find.row: find.kind for find in found.finds} == kinds
+    assert {issue.row: issue.kind for issue in found.issues} == kinds
     assert found.excluded == sorted(kinds)
     assert found.rows == len(found.characters) == 240
-    for find in found.finds:
-        unnamed = find.kind == "not JSON"
-        assert find.id == (f"row {find.row}" if unnamed else f"s{find.row}")
-        assert find.reason
+    for issue in found.issues:
+        unnamed = issue.kind == "not JSON"
+        assert issue.id == (f"row {issue.row}" if unnamed else f"s{issue.row}")
+        assert issue.reason
     assert not found.repeated_ids
 
 
@@ -83,10 +83,10 @@ def test_what_is_only_noted(name, tmp_path):
     records = [record(0, "b.jpg"), record(1, "a.jpg"), record(1, "b.jpg", "<image>\nA?", "B", "A?", "C")]
     (tmp_path / "x.json").write_text(json.dumps(records))
     found = validate(open_reader(tmp_path / "x.json", tmp_path), quiet=True)
-    by_kind = {find.kind: find for find in found.finds}
+    by_kind = {issue.kind: issue for issue in found.issues}
     assert set(by_kind) == {kind, IssueKind.REPEATED_TURN}
     assert (by_kind[kind].row, by_kind[kind].id, found.excluded, found.repeated_ids) == (1, "s1", [], 1)
-    assert by_kind[IssueKind.REPEATED_TURN].reason == "message 3 asks what message 1 does"
+    assert by_kind[IssueKind.REPEATED_TURN].reason == "message 3 repeats message 1"
     lines = list(exclusions(found, tmp_path))
     assert lines == ([{"row": 1, "id": "s1", "moved": {"a.jpg": "a.png"}}] if name == "moved" else [])
     assert [line["row"] for line in exclusions(found, tmp_path, [kind.value])] == [1]
@@ -105,15 +105,15 @@ def test_evaluation_sets(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([record(n, f"long-name-{n}.jpg") for n in range(4)]))
     sets = [read_evaluation_set(theirs), read_evaluation_set(tmp_path / "val.json")]
     found = validate(open_reader(tmp_path / "x.json", training), evaluation=sets, quiet=True)
-    assert [(find.row, find.kind) for find in found.finds] == [(2, IssueKind.EVALUATION), (3, IssueKind.EVALUATION)]
-    assert "nearly other.png of their pictures" in found.finds[0].reason
-    assert "val has a picture of this name" in found.finds[1].reason
+    assert [(issue.row, issue.kind) for issue in found.issues] == [(2, IssueKind.EVALUATION), (3, IssueKind.EVALUATION)]
+    assert "nearly identical to other.png of their pictures" in found.issues[0].reason
+    assert "val has an image of the same name" in found.issues[1].reason
     assert found.excluded == [2, 3]
     (tmp_path / "none.json").write_text("{}")
     (tmp_path / "empty").mkdir()
     for path, words in (
-        ("none.json", "names no pictures"),
-        ("empty", "no pictures in it"),
+        ("none.json", "names no images"),
+        ("empty", "no images found"),
         ("gone", "neither a folder"),
     ):
         with pytest.raises(SourceError, match=words):
@@ -128,11 +128,11 @@ def test_pictures_inside_shards(tmp_path):
     samples = [from_published(record(n, f"{n}.jpg"), "x", tmp_path) for n in range(3)]
     write_parquet(samples, tmp_path / "x.parquet")
     found = validate(ParquetReader([tmp_path / "x.parquet"]), quiet=True)
-    assert [(find.row, find.id, find.kind) for find in found.finds] == [
+    assert [(issue.row, issue.id, issue.kind) for issue in found.issues] == [
         (1, "s1", "zero bytes"),
         (2, "s2", IssueKind.NEAR_DUPLICATE),
     ]
-    assert found.finds[1].reason.endswith("is nearly row 0")
+    assert found.issues[1].reason.endswith("is nearly identical to row 0")
 
 
 def test_fingerprints_outlive_scaling_and_compression():
@@ -141,7 +141,7 @@ def test_fingerprints_outlive_scaling_and_compression():
         own = np.array(difference_hash(original), dtype=np.uint64)
         for other in (original.resize((320, 240)), Image.open(__import__("io").BytesIO(encoded(original, quality=60)))):
             differing = np.bitwise_count(own ^ np.array(difference_hash(other), dtype=np.uint64)).sum()
-            assert differing <= MOST_BITS
+            assert differing <= MAX_DIFFERING_BITS
         another = np.array(difference_hash(image(seed + 1, 640, 480)), dtype=np.uint64)
         assert np.bitwise_count(own ^ another).sum() > 20
 
@@ -158,11 +158,11 @@ def test_groups_are_those_of_comparing_all():
     for n in range(300):
         for m in range(n):
             distance = np.bitwise_count(hashes[n] ^ hashes[m]).sum()
-            if hashes[n].any() and hashes[m].any() and distance <= MOST_BITS:
+            if hashes[n].any() and hashes[m].any() and distance <= MAX_DIFFERING_BITS:
                 first, second = sorted((expected[n], expected[m]))
                 expected[expected == second] = first
-    assert groups_of(hashes).tolist() == expected.tolist()
-    assert groups_of(np.zeros((3, 2), dtype=np.uint64)).tolist() == [0, 1, 2]
+    assert near_duplicate_groups(hashes).tolist() == expected.tolist()
+    assert near_duplicate_groups(np.zeros((3, 2), dtype=np.uint64)).tolist() == [0, 1, 2]
 
 
 def test_tokens_are_those_of_training(damaged):
@@ -191,7 +191,8 @@ def test_the_page_shows_and_escapes(damaged, tmp_path):
     )
     assert "Tokens, nano" in page
     written = json.loads((tmp_path / "x.json").read_text())
-    assert {find["row"] for find in written["finds"]} == set(kinds)
+    assert {issue["row"] for issue in written["issues"]} == set(kinds)
+    assert written["finds"] == written["issues"]
     assert sum(written["lengths"]["characters"].values()) == 240 - sum(
         not k.startswith(("missing", "zero", "broken or", "over", "not a p", "picture of")) for k in kinds.values()
     )
@@ -226,7 +227,7 @@ def test_a_clean_set(tmp_path):
     words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path)]
     done = CliRunner().invoke(app, [*words, "--fix", str(tmp_path / "x.manifest")])
     assert done.exit_code == 0, done.output
-    assert "of no use: 0 samples\ncharacters: " in done.stdout
+    assert "excluded: 0 samples\ncharacters: " in done.stdout
     assert len(open_reader(tmp_path / "x.manifest")) == 2
 
 

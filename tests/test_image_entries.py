@@ -20,8 +20,8 @@ from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers.base import bytes_of
 from minigemini.data.schema import Sample, SampleError, SampleIssue
 from minigemini.dataprep.export.ocr_strings import with_strings
-from minigemini.dataprep.html import thumbnail
-from minigemini.dataprep.validate.image_checks import examine
+from minigemini.dataprep.page_elements import thumbnail
+from minigemini.dataprep.validate.image_checks import check_image
 from minigemini.evaluation.task import open_one
 from minigemini.images import decoders
 from minigemini.images.decoders import DecodingStoppedError, open_isolated
@@ -88,7 +88,7 @@ def test_training_shows_a_pil_image_as_its_file(lying, tiny_model, make_processo
 @has_pipes
 def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_processor):
     os.mkfifo(tmp_path / "a.png")
-    seen = examine(tmp_path / "a.png")
+    seen = check_image(tmp_path / "a.png")
     assert (seen.kind, seen.reason) == (
         ImageProblem.UNREADABLE.value,
         "a.png: not a regular file; copy the picture into one",

@@ -35,10 +35,10 @@ def test_tokens_are_shown_as_they_are_trained_on(folder):
     visual = encoder.processor.num_image_tokens
     assert len(pieces) == len(made) - visual + 1
     assert f"<i>{visual} visual tokens</i>" in "".join(pieces)
-    learnt = "".join(re.findall(r'<span class="learnt">(.*?)</span>', "".join(pieces), re.DOTALL))
+    learnt = "".join(re.findall(r'<span class="learned">(.*?)</span>', "".join(pieces), re.DOTALL))
     wanted = encoder.processor.tokenizer.decode(made.input_ids[made.labels != -100])
     assert html.unescape(learnt) == wanted
-    assert sum("learnt" in piece for piece in pieces) == int((made.labels != -100).sum())
+    assert sum("learned" in piece for piece in pieces) == int((made.labels != -100).sum())
     rest = html.unescape(re.sub(r"<[^>]*>", "", "".join(pieces)))
     assert "What is <b>it</b>?" in rest
 

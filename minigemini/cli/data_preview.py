@@ -40,7 +40,7 @@ def show(
     try:
         reader = open_reader(path, images, mend=True)
 
-        from ..dataprep.preview import browsable, pick, write_sheet  # this and the next import torch
+        from ..dataprep.preview import pick, preview_page, write_sheet  # this and the next import torch
         from ..io.loading import find_processor
 
         processor = find_processor(model)
@@ -48,7 +48,7 @@ def show(
         fail(str(error))
     picked = pick(reader, count, None if first else seed)
     with atomic_write(page) as aside:
-        aside.write_text(browsable(picked, reader.name, processor, model), encoding="utf-8")
+        aside.write_text(preview_page(picked, reader.name, processor, model), encoding="utf-8")
     print(f"wrote {page}: {len(picked)} of {len(reader):,} samples")
     if sheet:
         with atomic_write(sheet) as aside:

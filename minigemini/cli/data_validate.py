@@ -50,7 +50,7 @@ def doctor(
     from ..dataprep.validate import validate
     from ..dataprep.validate.evaluation_overlap import read_evaluation_set
     from ..dataprep.validate.issues import KINDS
-    from ..dataprep.validate.token_counts import TemplateTokens
+    from ..dataprep.validate.record_checks import TemplateTokens
     from ..dataprep.validate.validation_report import as_json as plain
     from ..dataprep.validate.validation_report import as_page, as_text, exclusions
     from ..io.atomic_write import atomic_write
