@@ -18,7 +18,7 @@ import httpx
 from PIL import Image
 
 from ..images.data_uris import base64_of, decode_base64
-from ..images.decoders import Stop, open_apart
+from ..images.decoders import Stop, open_isolated
 from ..images.safe_images import ImageError
 from .api_errors import ApiError, printable
 from .hosts import Address, is_public, parse_authority
@@ -72,7 +72,7 @@ def open_images(files: Sequence[bytes], settings: ServerSettings, stop: Stop | N
     for number, data in enumerate(files, start=1):
         limits = replace(settings.images, max_pixels=min(settings.images.max_pixels, pixels_left))
         try:
-            images.append(open_apart(data, limits, name=f"image {number}", stop=stop))
+            images.append(open_isolated(data, limits, name=f"image {number}", stop=stop))
         except ImageError as error:
             raise ApiError(400, str(error), "invalid_image", "messages") from None
         pixels_left -= images[-1].width * images[-1].height
