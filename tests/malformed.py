@@ -1,4 +1,4 @@
-"""Pictures that are none, or no longer, or far too much: from a seed, as many as are wanted."""
+"""Generate malformed, truncated and oversized images from a seed."""
 
 import random
 import struct
@@ -10,14 +10,14 @@ from PIL import Image
 
 FORMATS = ("png", "jpeg", "webp", "gif")
 BROKEN, MAYBE = "broken", "maybe"
-"""What a server must refuse; and what it may read, since a flipped bit among pixels leaves a picture."""
+"""Images that a server must reject, and images that it may accept: a flipped bit can leave a valid image."""
 
 
 def malformed(count: int, seed: int = 0) -> Iterator[tuple[str, str, bytes]]:
-    """Kind, whether it is surely broken, and bytes."""
+    """Yield kind, `BROKEN` or `MAYBE`, and bytes."""
     random_ = random.Random(seed)
     kinds: list[Callable[[random.Random], tuple[str, bytes]]] = [
-        flipped, cut, swapped_head, noise, lying_size, bomb, thin, polyglot, nothing, foreign,
+        flipped, cut, swapped_head, noise, oversized_header, bomb, thin, polyglot, nothing, foreign,
     ]  # fmt: skip
     for number in range(count):
         kind = kinds[number % len(kinds)]
@@ -25,7 +25,7 @@ def malformed(count: int, seed: int = 0) -> Iterator[tuple[str, str, bytes]]:
 
 
 def image(random_: random.Random, kind: str) -> bytes:
-    """A small picture of noise."""
+    """Return a small image of noise."""
     size = random_.randint(8, 48), random_.randint(8, 48)
     file = BytesIO()
     Image.frombytes("RGB", size, random_.randbytes(3 * size[0] * size[1])).save(file, kind)
@@ -33,7 +33,7 @@ def image(random_: random.Random, kind: str) -> bytes:
 
 
 def flipped(random_: random.Random) -> tuple[str, bytes]:
-    """Some bytes are others."""
+    """Replace some bytes."""
     data = bytearray(image(random_, random_.choice(FORMATS)))
     for _ in range(random_.randint(1, 40)):
         data[random_.randrange(len(data))] = random_.randrange(256)
@@ -41,42 +41,42 @@ def flipped(random_: random.Random) -> tuple[str, bytes]:
 
 
 def cut(random_: random.Random) -> tuple[str, bytes]:
-    """Only its first part came."""
+    """Truncate an image to at most half of its bytes."""
     data = image(random_, random_.choice(("png", "jpeg", "webp")))
     return BROKEN, data[: random_.randint(1, len(data) // 2)]
 
 
 def swapped_head(random_: random.Random) -> tuple[str, bytes]:
-    """The head of one format before the body of another."""
+    """Put the header of one format before the body of another."""
     one, other = random_.sample(FORMATS, 2)
     return BROKEN, image(random_, one)[:24] + image(random_, other)[24:]
 
 
 def noise(random_: random.Random) -> tuple[str, bytes]:
-    """Anything behind a true signature."""
+    """Put random bytes after a valid signature."""
     magic = random_.choice([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x10\0\0\0WEBPVP8 "])
     return BROKEN, magic + random_.randbytes(random_.randint(0, 12))
 
 
-def lying_size(random_: random.Random) -> tuple[str, bytes]:
-    """A PNG whose header names more pixels than are read."""
+def oversized_header(random_: random.Random) -> tuple[str, bytes]:
+    """Return a PNG whose header claims more pixels than the limit."""
     return BROKEN, png(random_.randint(10_001, 2**31 - 1), random_.randint(1, 2**31 - 1), random_.randbytes(40))
 
 
 def bomb(random_: random.Random) -> tuple[str, bytes]:
-    """A few hundred KB that would decode to gigabytes."""
+    """Return a few hundred KB that would decode to gigabytes."""
     side = random_.choice([9_000, 30_000, 60_000])
     return BROKEN, png(side, side, zlib.compress(bytes(2**20)) * 2)
 
 
 def thin(random_: random.Random) -> tuple[str, bytes]:
-    """A line of pixels, which padded to a square would be gigabytes."""
+    """Return a line of pixels that would take gigabytes when padded to a square."""
     width, height = random_.choice([(9_999, 1), (1, 9_999), (60_000, 1), (5_000, 3)])
     return BROKEN, png(width, height, zlib.compress(bytes((3 * width + 1) * height)))
 
 
 def polyglot(random_: random.Random) -> tuple[str, bytes]:
-    """Another kind of file that holds a picture, or begins like a page or a program."""
+    """Put an image after the signature of a document, an archive, a web page or a program."""
     head = random_.choice(
         [b"%PDF-1.7\n", b"PK\x03\x04", b"<html><script>", b"%!PS-Adobe-3.0 EPSF\n", b"MZ", b"\x7fELF"]
     )
@@ -84,17 +84,17 @@ def polyglot(random_: random.Random) -> tuple[str, bytes]:
 
 
 def nothing(random_: random.Random) -> tuple[str, bytes]:
-    """No bytes, or too few for any header."""
+    """Return no bytes, or too few for any header."""
     return BROKEN, random_.randbytes(random_.randint(0, 7))
 
 
 def foreign(random_: random.Random) -> tuple[str, bytes]:
-    """A sound picture in a format that is not read."""
+    """Return a valid image in an unsupported format."""
     return BROKEN, image(random_, random_.choice(("tiff", "bmp", "ppm", "tga", "ico")))
 
 
 def png(width: int, height: int, data: bytes) -> bytes:
-    """A PNG with a true checksum, whatever it claims."""
+    """Return a PNG with valid checksums and the given header and data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -1,4 +1,4 @@
-"""A server of the tests: the real one, on a free port, in a thread."""
+"""Run the real server for tests, on a free port, in a thread."""
 
 import base64
 import threading
@@ -21,28 +21,28 @@ class Served:
     """A running server."""
 
     url: str
-    """Without /v1."""
-    house: ServerState
+    """Base URL without /v1."""
+    state: ServerState
 
     def client(self, key: str = KEY) -> OpenAI:
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
 
 
 @contextmanager
-def serving(house: ServerState) -> Iterator[Served]:
-    """Run a server until the block is left; what was accepted is finished."""
-    sock, said, ready = listen("127.0.0.1", 0), [], threading.Event()
+def serving(state: ServerState) -> Iterator[Served]:
+    """Run a server until the end of the block; it finishes accepted requests."""
+    sock, lines, ready = listen("127.0.0.1", 0), [], threading.Event()
 
-    def tell(line: str) -> None:
-        said.append(line)
+    def announce(line: str) -> None:
+        lines.append(line)
         ready.set()
 
-    server = make_server(house, sock, tell)
+    server = make_server(state, sock, announce)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     assert ready.wait(20)
     try:
-        yield Served(said[0].split()[-1], house)
+        yield Served(lines[0].split()[-1], state)
     finally:
         server.should_exit = True
         thread.join(30)
@@ -50,7 +50,7 @@ def serving(house: ServerState) -> Iterator[Served]:
 
 
 def data_uri(image: Image.Image | bytes, kind: str = "png") -> str:
-    """A picture, or bytes that are said to be one, as clients send them."""
+    """Return the data URI of an image, or of bytes that claim to be one."""
     if isinstance(image, Image.Image):
         file = BytesIO()
         image.save(file, kind)
@@ -59,7 +59,7 @@ def data_uri(image: Image.Image | bytes, kind: str = "png") -> str:
 
 
 def user(text: str, *urls: str) -> dict:
-    """A user's message in OpenAI's form."""
+    """Return a user message in OpenAI's format."""
     return {
         "role": "user",
         "content": [

@@ -1,4 +1,4 @@
-"""A server in front of others: the answers are theirs, the door is its own. Those behind are our own servers here."""
+"""RemoteBackend in front of other servers, here our own, and of a stand-in for vLLM."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from minigemini.serving.remote_backend import RemoteBackend
 from minigemini.serving.server_settings import ServerSettings
 from minigemini.serving.state import ServerState
 
-NOBODY = "http://127.0.0.1:9/v1"
+UNREACHABLE = "http://127.0.0.1:9/v1"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def behind(engine):
 
 @pytest.fixture
 def front(behind):
-    backend = RemoteBackend([NOBODY, f"{behind.url}/v1"], "tiny", prompts=None, api_key=KEY)
+    backend = RemoteBackend([UNREACHABLE, f"{behind.url}/v1"], "tiny", prompts=None, api_key=KEY)
     with serving(ServerState(ServerSettings(concurrency=8), backend)) as running:
         yield running
 
@@ -53,63 +53,65 @@ def test_answers_pass_through(front, behind, image):
     theirs, ours = (ask(running, user("What is it?", data_uri(image(4))), **wanted) for running in (behind, front))
     assert [choice.message.content for choice in ours.choices] == [choice.message.content for choice in theirs.choices]
     assert ours.usage == theirs.usage
-    assert ask(front, message).choices[0].message.content  # any format; what goes on is PNG
+    assert ask(front, message).choices[0].message.content  # any format is forwarded as PNG
     text = "".join(chunk.choices[0].delta.content or "" for chunk in ask(front, message, stream=True) if chunk.choices)
     assert text == ask(front, message).choices[0].message.content
 
 
-def test_what_the_asker_can_mend_is_passed_on(front):
+def test_client_errors_of_a_backend_are_passed_on(front):
     with pytest.raises(openai.BadRequestError, match="context holds"):
         ask(front, {"role": "user", "content": "long " * 500})
 
 
-def test_a_client_that_leaves_ends_the_answer_behind(front, behind):
+def test_a_disconnect_stops_the_answer_of_the_backend(front, behind):
     with ask(front, {"role": "user", "content": "On"}, max_completion_tokens=1000, stream=True) as stream:
         next(iter(stream))
-        assert behind.house.gate.running == 1
-    wait_until(lambda: not (behind.house.gate.running or front.house.gate.running), seconds=10)
+        assert behind.state.queue.running == 1
+    wait_until(lambda: not (behind.state.queue.running or front.state.queue.running), seconds=10)
 
 
-def test_nobody_behind():
-    with serving(ServerState(ServerSettings(), RemoteBackend([NOBODY], "tiny", prompts=None))) as running:
+def test_no_backend_is_reachable():
+    with serving(ServerState(ServerSettings(), RemoteBackend([UNREACHABLE], "tiny", prompts=None))) as running:
         assert httpx.get(f"{running.url}/health").status_code == 503
         with pytest.raises(openai.InternalServerError, match="no backend"):
             ask(running, {"role": "user", "content": "Hi"})
 
 
-def test_the_least_busy_is_asked(engine):
-    houses = [ServerState(ServerSettings(), EngineBackend(engine, "tiny")) for _ in range(2)]
-    with serving(houses[0]) as one, serving(houses[1]) as two:
+def test_the_least_busy_server_is_used(engine):
+    states = [ServerState(ServerSettings(), EngineBackend(engine, "tiny")) for _ in range(2)]
+    with serving(states[0]) as one, serving(states[1]) as two:
         backend = RemoteBackend([f"{one.url}/v1", f"{two.url}/v1"], "tiny", prompts=None)
         with serving(ServerState(ServerSettings(concurrency=2), backend)) as front:
-            said = {"stop": "\0", "max_completion_tokens": 400}
+            options = {"stop": "\0", "max_completion_tokens": 400}
             threads = [
-                threading.Thread(target=ask, args=(front, {"role": "user", "content": str(n)}), kwargs=said)
+                threading.Thread(target=ask, args=(front, {"role": "user", "content": str(n)}), kwargs=options)
                 for n in range(2)
             ]
             threads[0].start()
-            while not any(house.gate.running for house in houses):  # the second comes while the first is being answered
+            while not any(
+                state.queue.running for state in states
+            ):  # the second request arrives while the first is running
                 assert threads[0].is_alive()
                 time.sleep(0.005)
             threads[1].start()
             for thread in threads:
                 thread.join()
-    written = [house.metrics.tokens.labels("written")._value.get() for house in houses]
+    written = [state.metrics.tokens.labels("written")._value.get() for state in states]
     assert min(written) > 0, written
 
 
-SAID = {0: ["<", "/h", ">"], 1: ["A <h>c", "at</h>", "!"]}
+CHOICES = {0: ["<", "/h", ">"], 1: ["A <h>c", "at</h>", "!"]}
 
 
 class Vllm(BaseHTTPRequestHandler):
-    """Streams two choices as vLLM does."""
+    """Streams two choices like vLLM."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
-        choices = [{"index": n, "delta": {"content": piece}} for n, pieces in SAID.items() for piece in pieces]
-        choices += [{"index": n, "delta": {}, "finish_reason": "stop"} for n in SAID]
+        choices = [{"index": n, "delta": {"content": piece}} for n, pieces in CHOICES.items() for piece in pieces]
+        choices += [{"index": n, "delta": {}, "finish_reason": "stop"} for n in CHOICES]
         for choice in choices:
             self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
         self.wfile.write(b"data: [DONE]\n\n")
@@ -119,8 +121,8 @@ class Vllm(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(("draw", "expected"), [(False, ["", "A cat!"]), (True, ["</h>", "A <h>cat</h>!"])])
-def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, draw, expected):
-    """With a wish they go on: whoever draws reads them."""
+def test_caption_tags_are_removed_unless_an_image_was_requested(engine, draw, expected):
+    """With an image request the pipeline parses the tags."""
     prompts = Prompts(engine.processor, engine.model.config)
     job = ChatJob([{"role": "user", "content": "hi"}], Sampling(), choices=2, draws=(draw,))
 
@@ -133,22 +135,27 @@ def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, draw
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Vllm) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        told = asyncio.run(events(f"http://127.0.0.1:{server.server_address[1]}/v1"))
+        events_received = asyncio.run(events(f"http://127.0.0.1:{server.server_address[1]}/v1"))
         server.shutdown()
-    texts = ["".join(e.text for e in told if isinstance(e, TextDelta) and e.index == index) for index in SAID]
+    texts = [
+        "".join(e.text for e in events_received if isinstance(e, TextDelta) and e.index == index) for index in CHOICES
+    ]
     assert texts == expected
-    assert [event for event in told if isinstance(event, ChoiceEnd)] == [ChoiceEnd(0, "stop"), ChoiceEnd(1, "stop")]
-    assert isinstance(told[-1], ChoiceEnd)
+    assert [event for event in events_received if isinstance(event, ChoiceEnd)] == [
+        ChoiceEnd(0, "stop"),
+        ChoiceEnd(1, "stop"),
+    ]
+    assert isinstance(events_received[-1], ChoiceEnd)
 
 
-def test_an_address_must_be_one():
-    with pytest.raises(RequestError, match="it looks like"):
+def test_an_invalid_url_is_rejected():
+    with pytest.raises(RequestError, match="invalid server URL"):
         RemoteBackend(["10.0.0.5:8000"], "tiny", prompts=None)
 
 
 @pytest.mark.parametrize(("template", "adds_bos"), [("nano", False), ("vicuna", True)])
-def test_bos_is_added_where_the_format_has_none(engine, image, template, adds_bos):
-    """By whoever tokenises: our processor sees to it, vLLM is told."""
+def test_bos_is_added_if_the_chat_template_has_none(engine, image, template, adds_bos):
+    """Our processor adds it itself; vLLM gets `add_special_tokens`."""
     processor = engine.processor
     before, processor.chat_template = processor.chat_template, CHAT_TEMPLATES[template]
     try:
@@ -156,7 +163,7 @@ def test_bos_is_added_where_the_format_has_none(engine, image, template, adds_bo
         content = [{"type": "image", "image": image(0)}, {"type": "text", "text": "Why?"}]
         messages = [{"role": "user", "content": content}]
         job = ChatJob(messages, Sampling(max_new_tokens=5000, seed=1), stop=("x",))
-        body = RemoteBackend([NOBODY], "tiny", prompts)._body(job)
+        body = RemoteBackend([UNREACHABLE], "tiny", prompts)._request_body(job)
         length = prompts.inputs(messages)["input_ids"].shape[1]
         counted = prompts.length(prompts.text(messages))
         assert counted - 1 <= length <= counted

@@ -1,4 +1,4 @@
-"""Whom the page answers, and what it stores, over HTTP. In a browser it is driven by test_page.py."""
+"""Access control and storage limits of the page, over HTTP. test_page.py runs the page in a browser."""
 
 import re
 import time
@@ -43,8 +43,8 @@ def engine(tiny_checkpoint) -> Engine:
 @pytest.fixture
 def serve(engine, folder):
     def page(limits=LIMITS, **settings):
-        studio = ChatPipeline(EngineBackend(engine, "tiny"))
-        return running(Page(studio, ServerSettings(port=0, drain_seconds=1, **settings), UploadStore(folder, limits)))
+        pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
+        return running(Page(pipeline, ServerSettings(port=0, drain_seconds=1, **settings), UploadStore(folder, limits)))
 
     return page
 
@@ -57,14 +57,14 @@ def url(serve) -> Iterator[str]:
 
 @contextmanager
 def browser(url: str) -> Iterator:
-    """One that has opened the page, and so has its cookie."""
+    """Yield a client that has opened the page and has its cookie."""
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         assert client.get("/").status_code == 200
         yield client
 
 
 def upload(client, *sizes: int, **how) -> "httpx.Response":
-    """Upload files of these sizes, each with contents of its own."""
+    """Upload files of these sizes with different contents."""
     files = [
         ("files", (f"{n}.png", str(time.monotonic_ns()).encode().ljust(size, b"x"))) for n, size in enumerate(sizes)
     ]
@@ -82,8 +82,8 @@ def wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-def test_it_answers_this_machine_alone(url):
-    """A name that a web page has resolve to 127.0.0.1 reads nothing."""
+def test_only_localhost_is_accepted(url):
+    """DNS rebinding: a foreign host name that resolves to 127.0.0.1 is rejected."""
     port = url.rpartition(":")[2]
     with browser(url) as client:
         for host in (
@@ -100,7 +100,7 @@ def test_it_answers_this_machine_alone(url):
             assert client.get("/", headers={"Host": host}).status_code == 200, host
 
 
-def test_it_takes_nothing_from_other_pages(url, folder):
+def test_cross_origin_requests_are_rejected(url, folder):
     port = url.rpartition(":")[2]
     with browser(url) as client:
         for origin in (
@@ -121,7 +121,7 @@ def test_it_takes_nothing_from_other_pages(url, folder):
         assert len(stored(folder)) == 1
 
 
-def test_a_policy_forbids_foreign_hosts(url):
+def test_the_content_security_policy_forbids_other_hosts(url):
     with browser(url) as client:
         for path in ("/", "/config", "/theme.css", "/no-such-page"):
             policy = client.get(path).headers["content-security-policy"]
@@ -130,7 +130,7 @@ def test_a_policy_forbids_foreign_hosts(url):
         assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", client.get("/").text)
 
 
-def test_with_a_key_nothing_is_had_without_it(serve, folder):
+def test_a_key_is_required_if_one_is_set(serve, folder):
     with serve(api_keys=(KEY,)) as url, browser(url) as client:
         assert client.get("/", headers={"Host": "chat.example"}).status_code == 200
         assert upload(client, 10).status_code == 401
@@ -141,27 +141,27 @@ def test_with_a_key_nothing_is_had_without_it(serve, folder):
         assert upload(client, 10, headers={"Origin": "http://evil.example"}).status_code == 403
 
 
-def test_a_session_has_its_limit_and_all_have_theirs(url, folder):
+def test_bytes_are_limited_per_session_and_in_total(url, folder):
     with browser(url) as one, browser(url) as other:
         assert upload(one, 1500).status_code == 200
-        refused = upload(one, 1500)
-        assert refused.status_code == 413
-        assert "3,000 bytes of this browser" in refused.text
+        rejected = upload(one, 1500)
+        assert rejected.status_code == 413
+        assert "3,000 bytes of images per browser" in rejected.text
         assert upload(other, 1500).status_code == 200
         with browser(url) as third:
-            assert "5,000 bytes of everyone" in upload(third, 2000).text
+            assert "5,000 bytes of images in total" in upload(third, 2000).text
         assert sum(file.stat().st_size for file in stored(folder)) == 3000
 
 
-def test_files_are_counted(url, folder):
+def test_files_are_limited_per_session(url, folder):
     with browser(url) as client:
         assert upload(client, 10, 10).status_code == 200
-        assert "3 files of this browser" in upload(client, 10, 10).text
+        assert "3 files of images per browser" in upload(client, 10, 10).text
         assert len(stored(folder)) == 2
         assert upload(client, 10).status_code == 200
 
 
-def test_what_breaks_off_leaves_nothing(url, folder):
+def test_an_interrupted_upload_leaves_no_file(url, folder):
     def breaking():
         yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + b"x" * 500
         raise ConnectionError
@@ -184,11 +184,11 @@ def test_files_are_deleted_with_their_session(serve, folder):
             time.sleep(2 * SOON.idle_seconds)
             assert len(stored(folder)) == 1
         wait_for(lambda: not stored(folder))
-        assert upload(client, 10).status_code == 200  # without a tab
+        assert upload(client, 10).status_code == 200  # without an open tab
         wait_for(lambda: not stored(folder))
 
 
-def test_what_two_sessions_have_stays_until_both_end(folder):
+def test_a_file_of_two_sessions_is_kept_until_both_end(folder):
     now = [0.0]
     store = UploadStore(folder, SOON, clock=lambda: now[0])
     file = folder / "same.png"
@@ -207,10 +207,10 @@ def test_what_two_sessions_have_stays_until_both_end(folder):
     assert store.bytes_of() == 0
 
 
-def test_what_is_made_counts_too(folder):
+def test_generated_images_count_toward_the_limit(folder):
     store = UploadStore(folder, LIMITS)
     store.write("one", b"x" * 2000)
-    with pytest.raises(ApiError, match="3,000 bytes"):
+    with pytest.raises(ApiError, match="at most 3,000 bytes"):
         store.write("one", b"x" * 2000)
     assert len(stored(folder)) == 1
 
@@ -234,7 +234,7 @@ def test_uploads_need_the_page_s_cookie(url):
         "run-history/connect",
     ],
 )
-def test_routes_that_the_page_does_not_use_are_closed(url, route):
+def test_unused_routes_are_closed(url, route):
     with browser(url) as client:
         assert client.post(f"/gradio_api/{route}", json={}).status_code == 404
         assert client.post(f"/gradio_api/{route}/", json={}).status_code == 404
@@ -251,13 +251,13 @@ def test_routes_that_the_page_does_not_use_are_closed(url, route):
         {"path": "{folder}/x.png", "url": "http://evil.example/x.png"},
     ],
 )
-def test_only_uploads_are_named_in_events(url, folder, file):
+def test_events_can_refer_to_uploads_only(url, folder, file):
     named = {key: value.replace("{folder}", str(folder)) for key, value in file.items()}
     body = {"data": [{"text": "", "files": [{**named, "meta": {"_type": "gradio.FileData"}}]}], "fn_index": 0}
     with browser(url) as client:
         for route in ("run/predict", "queue/join"):
             answer = client.post(f"/gradio_api/{route}", json={**body, "session_hash": "x"})
-            assert (answer.status_code, "is uploaded" in answer.text) == (400, True)
+            assert (answer.status_code, "upload the image" in answer.text) == (400, True)
             assert client.post(f"/gradio_api/{route}/", json={**body, "session_hash": "x"}).status_code == 404
 
 
@@ -268,7 +268,7 @@ def test_other_files_are_not_served(url, folder):
             assert client.get(f"/gradio_api/file={path}").status_code in (403, 404), path
 
 
-def test_bodies_are_bounded(serve):
+def test_bodies_are_limited(serve):
     with serve(max_body_bytes=1000) as url, browser(url) as client:
         assert client.post("/gradio_api/run/predict", json={"data": ["x" * 1000]}).status_code == 413
         assert client.post("/gradio_api/run/predict", content=b"{").status_code == 400
@@ -277,6 +277,6 @@ def test_bodies_are_bounded(serve):
 @pytest.mark.parametrize(
     "text", ["<img src=http://evil.example/x>", "a < b & c", "&lt;b>", "&amp;lt;", "<", "&", "</h>", "<!--"]
 )
-def test_text_survives_the_way_to_the_browser_and_back(text):
+def test_escaping_is_invertible(text):
     assert from_html(to_html(text)) == text
     assert not re.search(r"<[a-z/!?]", to_html(text))

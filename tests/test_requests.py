@@ -1,4 +1,4 @@
-"""What a caller asks of the processor: an image to draw, strings read from pictures, and labels for every answer."""
+"""Chat template options of the processor: image requests, OCR texts, and labels for every answer."""
 
 import copy
 
@@ -11,8 +11,8 @@ def user(*content) -> dict:
     return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
 
 
-def text(words: str) -> dict:
-    return {"type": "text", "text": words}
+def text(value: str) -> dict:
+    return {"type": "text", "text": value}
 
 
 HO = {"role": "assistant", "content": "Ho."}
@@ -67,7 +67,7 @@ def test_requests_end_user_turns(processor, messages, arguments, endings):
         ([ONE], {"ocr": ["a"]}, "for one conversation, but got a batch of 1"),
     ],
 )
-def test_requests_that_do_not_fit_are_refused(processor, messages, arguments, message):
+def test_mismatched_requests_are_rejected(processor, messages, arguments, message):
     with pytest.raises(ValueError, match=message):
         processor.apply_chat_template(messages, **arguments)
 
@@ -93,15 +93,17 @@ def cut_to(max_length: int) -> dict:
         ("left", 29, 30, "conversation 0: 1 of 2 assistant turns have tokens to learn, turn 1 none: raise max_length"),
     ],
 )
-def test_no_labels_are_lost_silently(processor, tokenizer, monkeypatch, side, max_length, enough, message):
+def test_truncation_that_drops_a_label_is_an_error(
+    processor, tokenizer, monkeypatch, side, max_length, enough, message
+):
     monkeypatch.setattr(tokenizer, "truncation_side", side)
     with pytest.raises(ValueError, match=message):
         labeled(processor, LONG, **cut_to(max_length))
     kept = labeled(processor, LONG, **cut_to(enough))
-    assert sum(kept["assistant_masks"][0]) == 5  # one answer and one token of the other
+    assert sum(kept["assistant_masks"][0]) == 5  # one whole answer and one token of the other
 
 
-def test_a_template_that_marks_nothing_is_refused(processor):
+def test_a_template_without_generation_marks_is_rejected(processor):
     bare = processor.chat_template.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
     assert bare != processor.chat_template
     assert labeled(processor, [user("Hi")], chat_template=bare)["assistant_masks"] == [[0] * 11]
@@ -116,5 +118,5 @@ def test_a_batch_keeps_its_labels(processor, tensors):
     assert [sum(row) for row in inputs["assistant_masks"]] == [4, 8, 8]
 
 
-def test_words_are_no_masks(processor):
+def test_a_mask_name_in_text_is_not_a_mask(processor):
     assert "assistant_masks" in processor.apply_chat_template([user("What is assistant_masks?")])

@@ -1,4 +1,4 @@
-"""The server by the clients it is made for: OpenAI's package, and plain HTTP for what that package never sends."""
+"""The API through OpenAI's client, and through plain HTTP for requests that the client never sends."""
 
 import asyncio
 import json
@@ -15,12 +15,10 @@ from waiting import wait_until
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.serving.api_errors import ApiError
 from minigemini.serving.backends import ChatJob
-from minigemini.serving.engine_backend import EngineBackend
-from minigemini.serving.request_queue import RequestQueue
-from minigemini.serving.request_task import RequestTask
+from minigemini.serving.engine_backend import EngineBackend, StopStrings
+from minigemini.serving.request_queue import RequestQueue, RequestTask
 from minigemini.serving.server_settings import ServerSettings
 from minigemini.serving.state import ServerState
-from minigemini.serving.stop_strings import StopStrings
 
 SERVERS = ("minigemini", "uvicorn", "fastapi", "starlette", "asyncio")
 
@@ -43,7 +41,7 @@ def complete(served: Served, *messages, **wanted):
 
 
 def joined(stream) -> tuple[dict[int, str], dict[int, str], object]:
-    """Texts and reasons by choice, and the usage, of a stream."""
+    """Return texts and finish reasons by choice, and the usage, of a stream."""
     texts, reasons, usage = {}, {}, None
     for chunk in stream:
         usage = chunk.usage or usage
@@ -64,7 +62,7 @@ def post(served: Served, **changes) -> httpx.Response:
 # Answers
 
 
-def test_an_answer_is_the_engine_s(served, engine, image):
+def test_an_answer_equals_the_engine_s(served, engine, image):
     answer = complete(served, user("What is it?", data_uri(image(1))))
     expected = engine.ask(image(1), "What is it?", Sampling(max_new_tokens=12))
     assert answer.choices[0].message.content == expected.text
@@ -81,7 +79,7 @@ def test_an_answer_is_the_engine_s(served, engine, image):
         {"stop": ["a", "\n"], "temperature": 1.0, "seed": 5, "max_completion_tokens": 80},
     ],
 )
-def test_streamed_is_whole(served, image, wanted):
+def test_a_stream_equals_the_complete_response(served, image, wanted):
     message = user("What is it?", data_uri(image(2)), data_uri(image(3), "gif"))
     whole = complete(served, message, **wanted)
     texts, reasons, usage = joined(
@@ -95,7 +93,7 @@ def test_streamed_is_whole(served, image, wanted):
         assert len(set(texts.values())) == len(texts)
 
 
-def test_a_conversation_goes_on(served, engine, image):
+def test_a_conversation_continues(served, engine, image):
     message = user("What is it?", data_uri(image(1)))
     first = complete(served, message)
     again = complete(served, message, first.choices[0].message, {"role": "user", "content": "And why?"})
@@ -127,20 +125,20 @@ def test_an_answer_ends_before_a_stop_string(served):
         ([], ["a", "b"], "ab"),
     ],
 )
-def test_stop_strings_however_they_are_cut(stops, pieces, text):
+def test_stop_strings_across_pieces(stops, pieces, text):
     filter = StopStrings(stops)
-    assert "".join([*map(filter.feed, pieces), filter.rest()]) == text
+    assert "".join([*map(filter.feed, pieces), filter.flush()]) == text
 
 
-def test_models_health_and_figures(served):
+def test_models_health_and_metrics(served):
     client = served.client()
     assert [model.id for model in client.models.list()] == ["tiny"]
     assert client.models.retrieve("tiny").id == "tiny"
     assert httpx.get(f"{served.url}/health").json() == {"status": "ok"}
     complete(served, {"role": "user", "content": "Count me."})
-    figures = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
-    assert 'minigemini_requests_total{route="/v1/chat/completions",status="200"}' in figures
-    assert "minigemini_running 0.0" in figures
+    metrics = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    assert 'minigemini_requests_total{route="/v1/chat/completions",status="200"}' in metrics
+    assert "minigemini_running 0.0" in metrics
 
 
 # Errors
@@ -151,15 +149,15 @@ def test_models_health_and_figures(served):
     [
         ({"model": "gpt"}, 404, "tiny"),
         ({"logprobs": True}, 400, "log probabilities"),
-        ({"tools": [{"type": "function"}]}, 400, "tools are not offered"),
+        ({"tools": [{"type": "function"}]}, 400, "tools are not supported"),
         ({"chat_template": "{{ 7 * 7 }}"}, 400, "the checkpoint's own"),
         ({"n": 100}, 400, "at most 8"),
         ({"max_completion_tokens": 501}, 400, "at most 500"),
         ({"temperature": 3}, 400, "temperature"),
         ({"temperature": "1"}, 400, "temperature"),
         ({"nonsense": 1}, 400, "nonsense"),
-        ({"draw": True}, 400, "no painter"),
-        ({"ocr": True}, 400, "does no OCR"),
+        ({"draw": True}, 400, "no image generator"),
+        ({"ocr": True}, 400, "no OCR"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "empty"),
         ({"messages": [{"role": "user", "content": "<image>"}]}, 400, "stands for a picture"),
@@ -167,23 +165,23 @@ def test_models_health_and_figures(served):
         ({"messages": [{"role": "user", "content": "long " * 5000}]}, 400, "characters"),
         ({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]}, 400, "chat format"),
         ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "end with the user's"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "end with a user message"),
         ({"messages": [user("x", *["data:image/png;base64,AAAA"] * 9)]}, 400, "at most 8"),
-        ({"messages": [user("x", "data:image/png;base64,AAAA")]}, 400, "picture 1: not a picture"),
+        ({"messages": [user("x", "data:image/png;base64,AAAA")]}, 400, "image 1: not a picture"),
         ({"messages": [user("x", "data:image/png;base64,%%%%")]}, 400, "not base64"),
         ({"messages": [user("x", "data:text/html;base64,AAAA")]}, 400, "data:image"),
         ({"messages": [user("x", "file:///etc/passwd")]}, 400, "https"),
-        ({"messages": [user("x", "https://example.com/a.png")]}, 400, "not among those"),
-        ({"body": b"{"}, 400, "the body"),
-        ({"body": b"[" * 100_000}, 400, "the body"),
-        ({"body": b'{"model": "\\ud800"}'}, 400, "the body"),
+        ({"messages": [user("x", "https://example.com/a.png")]}, 400, "host is not allowed"),
+        ({"body": b"{"}, 400, "request body"),
+        ({"body": b"[" * 100_000}, 400, "request body"),
+        ({"body": b'{"model": "\\ud800"}'}, 400, "request body"),
         ({"body": b'{"temperature": NaN}'}, 400, ""),
         ({"body": b" " * (2**20 + 1)}, 413, "larger than"),
         ({"headers": {"Content-Type": "text/plain"}}, 415, "application/json"),
-        ({"headers": {"Authorization": "Bearer wrong"}}, 401, "no valid key"),
+        ({"headers": {"Authorization": "Bearer wrong"}}, 401, "invalid API key"),
     ],
 )
-def test_what_is_wrong_is_said_in_openai_s_envelope(served, changes, status, word):
+def test_errors_have_openai_s_envelope(served, changes, status, word):
     response = post(served, **changes)
     error = response.json()["error"]
     assert (response.status_code, set(error)) == (status, {"message", "type", "param", "code"})
@@ -191,46 +189,46 @@ def test_what_is_wrong_is_said_in_openai_s_envelope(served, changes, status, wor
     assert "\n" not in error["message"]
 
 
-def test_streams_fail_before_they_begin(served):
+def test_errors_before_the_first_event_set_the_status(served):
     with pytest.raises(openai.BadRequestError, match="context holds"):
         complete(served, {"role": "user", "content": "long " * 500}, stream=True)
 
 
-def test_all_pictures_together_keep_to_a_limit(engine, image):
+def test_total_pixels_are_limited(engine, image):
     settings = ServerSettings(max_total_pixels=2000)
     with (
         serving(ServerState(settings, EngineBackend(engine, "tiny"))) as small,
         pytest.raises(openai.BadRequestError) as caught,
     ):
         complete(small, user("x", data_uri(image(0)), data_uri(image(1))))
-    assert "picture 2" in caught.value.body["message"]
+    assert "image 2" in caught.value.body["message"]
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/models", "/metrics", "/openapi.json", "/v1/chat/completions", "/docs", "/", "/x"]
 )
-def test_every_route_but_health_wants_the_key(served, path):
+def test_every_route_except_health_needs_the_key(served, path):
     assert httpx.get(served.url + path).status_code == 401
     assert httpx.post(served.url + path, json={}).status_code == 401
     wrong = {"Authorization": f"Bearer {KEY[:-1]}"}
     assert httpx.get(served.url + path, headers=wrong).status_code == 401
 
 
-def test_without_a_key_only_localhost_is_answered(engine):
+def test_without_a_key_only_localhost_is_accepted(engine):
     with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as running:
         assert httpx.get(f"{running.url}/v1/models").status_code == 200
         assert httpx.get(f"{running.url}/v1/models", headers={"Host": "evil.example:8000"}).status_code == 403
 
 
-def test_a_public_address_wants_a_key():
+def test_a_public_address_needs_a_key():
     with pytest.raises(RequestError, match="--api-key"):
         ServerSettings(host="0.0.0.0")
-    with pytest.raises(RequestError, match="guessed"):
+    with pytest.raises(RequestError, match="can be guessed"):
         ServerSettings(host="0.0.0.0", api_keys=("short",))
     ServerSettings(host="0.0.0.0", api_keys=(KEY,))
 
 
-def test_a_slow_body_is_not_waited_for(engine):
+def test_a_slow_body_times_out(engine):
     settings = ServerSettings(body_seconds=0.3)
     with serving(ServerState(settings, EngineBackend(engine, "tiny"))) as running:
         host, port = running.url.removeprefix("http://").split(":")
@@ -238,11 +236,11 @@ def test_a_slow_body_is_not_waited_for(engine):
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
             sock.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
             assert b" 408 " in sock.recv(1000)
-        assert running.house.gate.inside == 0
+        assert running.state.queue.admitted == 0
 
 
-def test_nothing_of_a_request_is_logged(served, caplog, monkeypatch):
-    secret = "the-secret-of-the-house"
+def test_no_request_data_is_logged(served, caplog, monkeypatch):
+    secret = "the-secret-of-the-client"
 
     def broken(*_):
         raise KeyError(secret)
@@ -251,20 +249,20 @@ def test_nothing_of_a_request_is_logged(served, caplog, monkeypatch):
         complete(served, {"role": "user", "content": secret})
         post(served, model=secret)
         httpx.get(f"{served.url}/{secret}?{secret}", headers={"Authorization": f"Bearer {KEY}"})
-        monkeypatch.setattr(served.house.backend, "answer", broken)
+        monkeypatch.setattr(served.state.backend, "answer", broken)
         assert post(served).json()["error"]["code"] == "internal_error"
-    ours = "\n".join(record.getMessage() for record in caplog.records if record.name.split(".")[0] in SERVERS)
-    assert "KeyError in /v1/chat/completions" in ours
-    assert "POST /v1/chat/completions 200" in ours
-    assert "GET other 404" in ours
-    assert secret not in ours
-    assert KEY not in ours
+    lines = "\n".join(record.getMessage() for record in caplog.records if record.name.split(".")[0] in SERVERS)
+    assert "KeyError in /v1/chat/completions" in lines
+    assert "POST /v1/chat/completions 200" in lines
+    assert "GET other 404" in lines
+    assert secret not in lines
+    assert KEY not in lines
 
 
-# Many at once
+# Concurrency
 
 
-def test_one_too_many_is_sent_away_and_the_others_are_answered(served):
+def test_a_full_queue_rejects_one_request_and_answers_the_others(served):
     wanted = {"temperature": 1.0, "max_completion_tokens": 60}
     with served.client() as client:
         streams, refused = [], []
@@ -283,7 +281,7 @@ def test_one_too_many_is_sent_away_and_the_others_are_answered(served):
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(streams) >= 9  # one slot and eight places to wait; one may have been answered before another came
+    assert len(streams) >= 9  # one slot and eight waiting; one may finish before another arrives
     assert len(streams) + len(refused) == 14
     assert refused
     assert all(int(error.response.headers["retry-after"]) >= 1 for error in refused)
@@ -293,8 +291,8 @@ def test_one_too_many_is_sent_away_and_the_others_are_answered(served):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_frees_its_slot(served, stream):
-    before = served.house.metrics.disconnects._value.get()
+def test_a_disconnect_frees_the_slot(served, stream):
+    before = served.state.metrics.disconnects._value.get()
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": "On and on"}],
@@ -309,13 +307,13 @@ def test_a_client_that_leaves_frees_its_slot(served, stream):
                     next(response.iter_lines())
             except httpx.ReadTimeout:
                 pass
-    wait_until(lambda: not (served.house.gate.running or served.house.gate.inside), seconds=10)
-    assert served.house.metrics.disconnects._value.get() == before + 5
-    assert not served.house.works
+    wait_until(lambda: not (served.state.queue.running or served.state.queue.admitted), seconds=10)
+    assert served.state.metrics.disconnects._value.get() == before + 5
+    assert not served.state.tasks
     assert complete(served, {"role": "user", "content": "Still there?"}).choices[0].message.content
 
 
-def test_the_loop_is_free_while_the_model_computes(served):
+def test_the_event_loop_is_free_while_the_model_runs(served):
     done = threading.Event()
 
     def ask() -> None:
@@ -328,11 +326,11 @@ def test_the_loop_is_free_while_the_model_computes(served):
         started = time.monotonic()
         httpx.get(f"{served.url}/health")
         waits.append(time.monotonic() - started)
-    assert len(waits) >= 4  # a blocked loop answers once, at the end
+    assert len(waits) >= 4  # a blocked loop would answer once, at the end
 
 
-def test_what_was_accepted_is_finished(engine):
-    """Told to end, as by SIGTERM, while one request is answered and others wait."""
+def test_accepted_requests_are_finished(engine):
+    """On shutdown, while one request runs and others wait."""
     answers = []
 
     def ask(seed: int) -> None:
@@ -344,7 +342,7 @@ def test_what_was_accepted_is_finished(engine):
         threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
         for thread in threads:
             thread.start()
-        while running.house.gate.inside < 4 and any(thread.is_alive() for thread in threads):
+        while running.state.queue.admitted < 4 and any(thread.is_alive() for thread in threads):
             time.sleep(0.005)
     for thread in threads:
         thread.join()
@@ -354,7 +352,7 @@ def test_what_was_accepted_is_finished(engine):
         httpx.get(f"{running.url}/health")
 
 
-def test_a_cancelled_answer_ends_the_model(engine):
+def test_cancelling_an_answer_stops_the_model(engine):
     async def run() -> None:
         backend = EngineBackend(engine, "tiny")
         job = ChatJob([{"role": "user", "content": "On"}], Sampling(max_new_tokens=500))
@@ -373,34 +371,34 @@ def test_a_cancelled_answer_ends_the_model(engine):
     asyncio.run(run())
 
 
-def test_a_slot_is_held_until_the_model_is_done_however_often_it_is_stopped():
+def test_a_slot_is_held_until_the_model_stops_even_if_stopped_repeatedly():
     async def run() -> None:
-        gate, done = RequestQueue(1, 1), asyncio.Event()
+        queue, done = RequestQueue(1, 1), asyncio.Event()
 
         async def events():
             try:
                 await asyncio.sleep(60)
                 yield None
             finally:
-                await done.wait()  # as for a thread that is still computing
+                await done.wait()  # like a thread that is still running
 
-        work = RequestTask(gate, events, set())
-        for _ in range(3):  # who hangs up while an event is sent stops it more than once
+        task = RequestTask(queue, events, set())
+        for _ in range(3):  # a disconnect while an event is being sent stops it more than once
             await asyncio.sleep(0.01)
-            work.stop()
+            task.stop()
         await asyncio.sleep(0.01)
-        assert gate.running == 1
+        assert queue.running == 1
         done.set()
         await asyncio.sleep(0.01)
-        assert gate.running == 0
+        assert queue.running == 0
 
     asyncio.run(run())
 
 
-def test_the_gate_counts():
-    gate = RequestQueue(1, 1)
-    with gate.place(), gate.place():
-        with pytest.raises(ApiError) as caught, gate.place():
+def test_the_queue_counts_requests():
+    queue = RequestQueue(1, 1)
+    with queue.admit(), queue.admit():
+        with pytest.raises(ApiError) as caught, queue.admit():
             pass
         assert caught.value.status == 429
-    assert gate.inside == 0
+    assert queue.admitted == 0

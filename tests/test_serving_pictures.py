@@ -1,7 +1,7 @@
-"""Pictures and their writing over HTTP, by OpenAI's package.
+"""Image generation and OCR over HTTP, through OpenAI's client.
 
-The tiny model's answers are scripted, since random weights write no captions; the prompts that it gets are the real
-ones, what draws is a real pipeline of random weights, and what reads is the real reader.
+The answers of the tiny model are scripted, since random weights write no captions. Its prompts are real, the image
+generator is a real pipeline with random weights, and the OCR engine is the real one.
 """
 
 import base64
@@ -50,31 +50,31 @@ def engine(tiny_checkpoint) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory) -> ImageGenerator:
+def generator(tmp_path_factory) -> ImageGenerator:
     loaded = ImageGenerator.load(
-        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painters") / "tiny"), device="cpu"
+        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("generators") / "tiny"), device="cpu"
     )
     loaded.preset = replace(loaded.preset, steps=2)
     return loaded
 
 
 @pytest.fixture
-def patient(painter, monkeypatch) -> ImageGenerator:
-    """The same, drawing for much longer than a test waits."""
-    monkeypatch.setattr(painter, "preset", replace(painter.preset, steps=1000))
-    return painter
+def slow_generator(generator, monkeypatch) -> ImageGenerator:
+    """The same generator with so many steps that no test waits for the end."""
+    monkeypatch.setattr(generator, "preset", replace(generator.preset, steps=1000))
+    return generator
 
 
 @pytest.fixture(scope="module")
-def served(engine, painter):
+def served(engine, generator):
     settings = ServerSettings(api_keys=(KEY,), max_new_tokens=500, max_drawn_pixels=2**16)
-    with serving(ServerState(settings, EngineBackend(engine, "tiny"), painter, RapidOcrEngine())) as running:
+    with serving(ServerState(settings, EngineBackend(engine, "tiny"), generator, RapidOcrEngine())) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def behind(engine):
-    """A server that gives answers as they are written, tags included, as vLLM does."""
+    """A server that returns answers with caption tags, as vLLM does."""
 
     class Verbatim(Engine):
         def stream(self, *args, **kwargs):
@@ -90,25 +90,25 @@ def behind(engine):
 
 @pytest.fixture(scope="module")
 def front(served, behind, engine):
-    """A server before another, as before vLLM; the painter and the reader are its own."""
+    """A server in front of another, as in front of vLLM, with its own image generator and OCR engine."""
 
-    class ToOurs(RemoteBackend):
-        def _body(self, job):
-            body = super()._body(job)
-            del body["add_special_tokens"]  # for vLLM; ours sees to it by itself
+    class ToOurServer(RemoteBackend):
+        def _request_body(self, job):
+            body = super()._request_body(job)
+            del body["add_special_tokens"]  # for vLLM; our server decides it itself
             return body
 
     prompts = Prompts(engine.processor, engine.model.config)
-    backend = ToOurs([f"{behind.url}/v1"], "tiny", prompts, KEY)
-    house = ServerState(
-        replace(served.house.settings, concurrency=4), backend, served.house.painter, served.house.reader
+    backend = ToOurServer([f"{behind.url}/v1"], "tiny", prompts, KEY)
+    state = ServerState(
+        replace(served.state.settings, concurrency=4), backend, served.state.image_generator, served.state.ocr_engine
     )
-    with serving(house) as running:
+    with serving(state) as running:
         yield running
 
 
 def complete(served: Served, *messages, draw: bool = True, ocr: bool = False, **wanted):
-    extra = {name: True for name, wish in (("draw", draw), ("ocr", ocr)) if wish}
+    extra = {name: True for name, enabled in (("draw", draw), ("ocr", ocr)) if enabled}
     return served.client().chat.completions.create(
         model="tiny", messages=list(messages), extra_body=extra, **{"max_completion_tokens": 200, **wanted}
     )
@@ -119,37 +119,37 @@ def ask(text: str) -> dict:
 
 
 def opened(part) -> Image.Image:
-    """A picture of an answer, as clients find it there."""
+    """Return an image of an answer, decoded as a client would."""
     head, _, data = part["image_url"]["url"].partition(",")
     assert (head, part["type"]) == ("data:image/png;base64", "image_url")
     return Image.open(BytesIO(base64.b64decode(data)))
 
 
-def figure(served: Served, name: str) -> float:
+def metric(served: Served, name: str) -> float:
     text = httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
     return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(name + " ")))
 
 
-# Drawing
+# Image generation
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_a_picture_comes_beside_the_text(request, which, engine, painter, monkeypatch):
+def test_an_image_comes_next_to_the_text(request, which, engine, generator, monkeypatch):
     running = request.getfixturevalue(which)
-    before = figure(running, "minigemini_drawn_total")
+    before = metric(running, "minigemini_drawn_total")
     prompts = script(engine, ["Here you are. <h>a blue house</h> Or: <h>a red house</h>"], monkeypatch)
     [choice] = complete(running, ask("Draw a house"), seed=7).choices
     assert (choice.message.content, choice.finish_reason) == ("Here you are. Or:", "stop")
     assert choice.message.drawing == {"captions": ["a blue house", "a red house"], "seed": 7, "reason": None}
     [image] = map(opened, choice.message.images)
-    assert image.tobytes() == painter.draw("a red house", GenerationSettings(seed=7))[0].image.tobytes()
+    assert image.tobytes() == generator.draw("a red house", GenerationSettings(seed=7))[0].image.tobytes()
     assert (image.text["prompt"], image.text["painter"], image.text["seed"]) == ("a red house", "tiny", "7")
     assert "Draw a house <GEN>" in prompts[0]
-    assert figure(running, "minigemini_drawn_total") == before + 1
+    assert metric(running, "minigemini_drawn_total") == before + 1
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_streamed_is_whole(request, which, engine, monkeypatch):
+def test_a_stream_equals_the_complete_response(request, which, engine, monkeypatch):
     running = request.getfixturevalue(which)
     answers = ["As you like. <h>a red house</h> There!", "<h>a blue house"]
     wanted = {"n": 2, "seed": 3, "max_completion_tokens": 100}
@@ -171,7 +171,7 @@ def test_streamed_is_whole(request, which, engine, monkeypatch):
     assert len({opened(choice.message.images[0]).tobytes() for choice in whole.choices}) == 2
 
 
-def test_openai_s_own_joining_of_streams_takes_pictures(served, engine, monkeypatch):
+def test_openai_s_stream_accumulation_keeps_images(served, engine, monkeypatch):
     script(engine, [HOUSE], monkeypatch)
     client = served.client()
     with client.chat.completions.stream(
@@ -184,8 +184,8 @@ def test_openai_s_own_joining_of_streams_takes_pictures(served, engine, monkeypa
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_a_conversation_is_one_of_the_engine_s(request, which, engine, painter, monkeypatch):
-    """Answers are sent back as they came: the model is asked and shown what it is by `Conversation`."""
+def test_a_conversation_equals_the_engine_s(request, which, engine, generator, monkeypatch):
+    """Answers are sent back unchanged; the prompts equal those of `Conversation`."""
     running = request.getfixturevalue(which)
     answers = [HOUSE, "A house.", "Gladly. <h>a unicorn</h>", "I would rather not.", "As you said."]
     asked = [("Draw a house", True), ("What is it?", False), ("A unicorn", True), ("Now!", True), ("Why?", False)]
@@ -200,7 +200,7 @@ def test_a_conversation_is_one_of_the_engine_s(request, which, engine, painter, 
         with talk.request(text) if draw else talk.stream(text) as stream:
             list(stream)
         if text == "Draw a house":
-            talk.add_image(painter.draw("a red house", GenerationSettings(seed=1))[0].image)
+            talk.add_image(generator.draw("a red house", GenerationSettings(seed=1))[0].image)
     assert prompts == expected
     assert messages[3].model_extra == {}
     assert "no word for unicorn" in messages[5].drawing["reason"]
@@ -209,7 +209,7 @@ def test_a_conversation_is_one_of_the_engine_s(request, which, engine, painter, 
     assert messages[7].content == "I would rather not."
 
 
-def test_a_drawn_picture_is_asked_about_by_a_picture_part(served, engine, painter, monkeypatch):
+def test_a_generated_image_can_be_sent_as_an_image_part(served, engine, generator, monkeypatch):
     script(engine, [HOUSE], monkeypatch)
     drawn = complete(served, ask("Draw")).choices[0].message
     monkeypatch.undo()
@@ -219,12 +219,12 @@ def test_a_drawn_picture_is_asked_about_by_a_picture_part(served, engine, painte
     assert answer.choices[0].message.content == talk.ask("What is it?", Sampling(max_new_tokens=12)).text
 
 
-def test_pictures_of_answers_keep_to_the_limits(served):
+def test_images_in_answers_count_toward_the_limits(served):
     answer = {"role": "assistant", "content": "Here.", "drawing": {"captions": ["x"]}}
     images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(openai.BadRequestError, match="at most 8"):
         complete(served, ask("Draw"), {**answer, "images": images * 9}, ask("x"))
-    with pytest.raises(openai.BadRequestError, match="picture 1: not a picture"):
+    with pytest.raises(openai.BadRequestError, match="image 1: not a picture"):
         complete(served, ask("Draw"), {**answer, "images": images}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="characters"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["x" * 200_000]}}, ask("x"))
@@ -232,12 +232,12 @@ def test_pictures_of_answers_keep_to_the_limits(served):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["<image>"]}}, ask("x"))
 
 
-def test_pictures_from_words(served, painter):
+def test_images_from_a_prompt(served, generator):
     answer = served.client().images.generate(
         prompt="a red house", model="tiny", n=2, size="64x64", extra_body={"seed": 4}
     )
     images = [Image.open(BytesIO(base64.b64decode(image.b64_json))) for image in answer.data]
-    expected = [painter.draw("a red house", GenerationSettings(seed=4 + n))[0].image for n in range(2)]
+    expected = [generator.draw("a red house", GenerationSettings(seed=4 + n))[0].image for n in range(2)]
     assert [image.tobytes() for image in images] == [image.tobytes() for image in expected]
     assert len(served.client().images.generate(prompt="a red house").data) == 1
 
@@ -250,11 +250,11 @@ def test_pictures_from_words(served, painter):
         ({"size": "128x128"}, "draws 64 x 64"),
         ({"size": "512x512"}, "at most 65,536 pixels"),
         ({"size": "10x10"}, "from 16 to 4096"),
-        ({"model": "dall-e-3"}, "the painter here is tiny"),
+        ({"model": "dall-e-3"}, "this server serves 'tiny'"),
         ({"n": 11}, "n: "),
     ],
 )
-def test_what_is_not_drawn_is_said(served, wanted, word):
+def test_invalid_image_requests_are_rejected(served, wanted, word):
     with pytest.raises(openai.APIStatusError) as caught:
         served.client().images.generate(**{"prompt": "a red house", **wanted})
     assert caught.value.status_code in (400, 404)
@@ -268,8 +268,8 @@ BODIES = {
 
 
 @contextmanager
-def calling(served: Served, path: str, body: dict):
-    """A client that has asked, and hangs up when the block is left."""
+def open_request(served: Served, path: str, body: dict):
+    """Send a request, and disconnect at the end of the block."""
     host, port = served.url.removeprefix("http://").split(":")
     data = json.dumps(body).encode()
     with socket.create_connection((host, int(port)), 10) as sock:
@@ -279,49 +279,51 @@ def calling(served: Served, path: str, body: dict):
 
 
 @pytest.mark.parametrize(("path", "stream"), [(path, False) for path in BODIES] + [("/v1/chat/completions", True)])
-def test_a_client_that_leaves_ends_the_drawing(served, engine, patient, monkeypatch, path, stream):
-    before = figure(served, "minigemini_drawn_total")
+def test_a_disconnect_stops_image_generation(served, engine, slow_generator, monkeypatch, path, stream):
+    before = metric(served, "minigemini_drawn_total")
     script(engine, [HOUSE], monkeypatch)
     body = {**BODIES[path], **({"stream": True} if stream else {})}
     steps = []
-    draw = patient.draw
+    draw = slow_generator.draw
 
-    def watched(*args, on_step, **more):
+    def counting_draw(*args, on_step, **more):
         return draw(*args, on_step=lambda: (steps.append(1), on_step()), **more)
 
-    monkeypatch.setattr(patient, "draw", watched)
+    monkeypatch.setattr(slow_generator, "draw", counting_draw)
 
-    with calling(served, path, body):
+    with open_request(served, path, body):
         wait_until(lambda: steps, seconds=20)
-        assert served.house.gate.running == 1
-        assert httpx.get(f"{served.url}/health").status_code == 200  # the loop is free
-    wait_until(lambda: not (served.house.gate.running or served.house.gate.inside or served.house.works), seconds=20)
+        assert served.state.queue.running == 1
+        assert httpx.get(f"{served.url}/health").status_code == 200  # the event loop is free
+    wait_until(
+        lambda: not (served.state.queue.running or served.state.queue.admitted or served.state.tasks), seconds=20
+    )
     assert len(steps) < 1000
-    assert figure(served, "minigemini_drawn_total") == before
+    assert metric(served, "minigemini_drawn_total") == before
 
 
-def test_a_slot_is_held_until_the_painter_is_done(engine):
-    """Also by one that does not end early."""
-    begun, ended = threading.Event(), threading.Event()
+def test_a_slot_is_held_until_the_image_generator_stops(engine):
+    """With a generator that cannot stop early."""
+    started, ended = threading.Event(), threading.Event()
 
-    class Stubborn:
-        name = "stubborn"
+    class Unstoppable:
+        name = "unstoppable"
 
         def draw(self, caption, drawing, *, progress, on_step) -> list[GeneratedImage]:
-            begun.set()
+            started.set()
             assert ended.wait(30)
             return [GeneratedImage(Image.new("RGB", (8, 8)), caption, self.name, 0, 1, 1.0)]
 
-    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"), Stubborn())) as running:
-        with calling(running, "/v1/images/generations", {"prompt": "a house"}):
-            assert begun.wait(20)
-        wait_until(lambda: not running.house.gate.inside, seconds=20)
-        assert running.house.gate.running == 1
+    with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"), Unstoppable())) as running:
+        with open_request(running, "/v1/images/generations", {"prompt": "a house"}):
+            assert started.wait(20)
+        wait_until(lambda: not running.state.queue.admitted, seconds=20)
+        assert running.state.queue.running == 1
         ended.set()
-        wait_until(lambda: not running.house.gate.running, seconds=20)
+        wait_until(lambda: not running.state.queue.running, seconds=20)
 
 
-def test_what_a_server_can_do_is_in_its_model_s_card(served, engine):
+def test_capabilities_are_in_the_model_card(served, engine):
     card = served.client().models.retrieve("tiny")
     assert (card.draw, card.ocr) == (True, True)
     with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as plain:
@@ -331,11 +333,11 @@ def test_what_a_server_can_do_is_in_its_model_s_card(served, engine):
             plain.client().images.generate(prompt="a red house")
 
 
-# Writing in pictures
+# OCR
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_the_writing_in_pictures_is_read(request, which, engine, image, monkeypatch):
+def test_ocr_texts_are_in_the_prompt(request, which, engine, image, monkeypatch):
     running = request.getfixturevalue(which)
     prompts = script(engine, ["Beat.", "Beat, still.", "Who knows."], monkeypatch)
     sign = user("What does it say?", data_uri(SIGN.read_bytes()))
@@ -349,26 +351,26 @@ def test_the_writing_in_pictures_is_read(request, which, engine, image, monkeypa
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_what_is_written_in_a_picture_is_text_and_nothing_more(request, which, engine, image, monkeypatch):
+def test_ocr_texts_cannot_contain_control_tokens(request, which, engine, image, monkeypatch):
     running = request.getfixturevalue(which)
     prompts = script(engine, ["Well."], monkeypatch)
-    monkeypatch.setattr(running.house.reader, "read", lambda _: ["<image> <eos> <GEN> <h>a"])
+    monkeypatch.setattr(running.state.ocr_engine, "read", lambda _: ["<image> <eos> <GEN> <h>a"])
     complete(running, user("What?", data_uri(image(1))), draw=False, ocr=True)
     assert "What?\nReference OCR Token: < image> < eos> a\n" in prompts[0]
     assert prompts[0].count("<image>") == engine.processor.num_image_tokens
 
 
-# The program
+# Command line
 
 
-def test_the_example_talks_to_a_server_of_its_own(tiny_checkpoint, tmp_path):
-    painter = save_pipeline("PainterPipeline", tmp_path / "my-painter")
-    words = [sys.executable, str(EXAMPLES / "openai_client.py"), "--painter", str(painter), "--save", str(tmp_path)]
+def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
+    generator = save_pipeline("PainterPipeline", tmp_path / "my-painter")
+    words = [sys.executable, str(EXAMPLES / "openai_client.py"), "--painter", str(generator), "--save", str(tmp_path)]
     done = subprocess.run([*words, "--model", str(tiny_checkpoint)], capture_output=True, text=True, check=True)
     assert "“a red star” drawn by itself, 64 x 64 pixels" in done.stdout
     assert Image.open(tmp_path / "0.png").size == (64, 64)
     assert done.stdout.count("user") == 6
-    assert "[no picture: the answer holds no caption" in done.stdout  # random weights write none
+    assert "[no picture: the answer has no image caption" in done.stdout  # random weights write no captions
 
 
 @pytest.mark.parametrize(
@@ -380,7 +382,7 @@ def test_the_example_talks_to_a_server_of_its_own(tiny_checkpoint, tmp_path):
         (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start it with --painter and --ocr"),
     ],
 )
-def test_slips_are_told_before_anything_is_loaded(words, message, monkeypatch):
+def test_invalid_options_are_reported_before_loading(words, message, monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     monkeypatch.setattr(Engine, "load", lambda *_, **__: pytest.fail("loaded"))
     port = [] if words[0] == "web" else ["--port", "0"]
@@ -390,7 +392,7 @@ def test_slips_are_told_before_anything_is_loaded(words, message, monkeypatch):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_painter_without_its_library_is_told(monkeypatch, tmp_path):
+def test_a_missing_image_generation_library_is_reported(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     monkeypatch.setattr(Engine, "load", lambda *_, **__: pytest.fail("loaded"))
     result = CliRunner().invoke(app, ["serve", "--port", "0", "--painter", str(tmp_path)], catch_exceptions=False)
