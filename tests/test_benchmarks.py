@@ -11,7 +11,7 @@ from minigemini.evaluation.evaluate import Result, evaluate
 from minigemini.evaluation.registry import tasks
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.runner import Batch, Failure
-from minigemini.evaluation.task import DataError, Question, Task, open_one
+from minigemini.evaluation.task import DataError, Question, Task, open_image_input
 
 TASKS = tasks()
 
@@ -33,7 +33,7 @@ class Scripted:
             for question in batch.questions:
                 try:
                     for image in question.images:
-                        open_one(image)
+                        open_image_input(image)
                     out[question.id] = self.said[question.id]
                     self.asked.append(question.id)
                 except ValueError as error:
@@ -115,7 +115,11 @@ def test_mmvet_by_rules_and_by_capability(tmp_path):
     files.mmvet(tmp_path, {"v0": ("-1 <AND> -5", ["math", "ocr"]), "v1": ("cat <OR> kitten", ["rec"])})
     result, _ = run("mmvet", tmp_path, {"v0": "It is -5", "v1": "A kitten!"})
     assert scores(result) == {"score": 75.0}
-    assert {m.name: m.marks[0].value for m in result.breakdowns["capability"]} == {"math": 0.5, "ocr": 0.5, "rec": 1.0}
+    assert {m.name: m.unit_scores[0].value for m in result.breakdowns["capability"]} == {
+        "math": 0.5,
+        "ocr": 0.5,
+        "rec": 1.0,
+    }
 
 
 def mmmu_row(name: str, **changes):
@@ -142,7 +146,9 @@ def test_mmmu_draws_unread_answers_with_seed_42_and_counts_them_apart(tmp_path):
     assert questions[0].prompt.endswith(
         "(A) red\n(B) blue car\n\nAnswer with the option's letter from the given choices directly."
     )
-    means = {m.name: sum(mark.value for mark in m.marks) / len(m.marks) for m in result.breakdowns["subject"]}
+    means = {
+        m.name: sum(mark.value for mark in m.unit_scores) / len(m.unit_scores) for m in result.breakdowns["subject"]
+    }
     assert means == {"Art": (1 + sum(drawn)) / 3, "Math": 1.0}
     assert list(dict.fromkeys(m.name for m in result.breakdowns["discipline"])) == ["Art & Design", "Science"]
 
@@ -191,12 +197,12 @@ def test_half_of_a_pair_is_left_out(tmp_path):
     files.mmbench(tmp_path, [CAT, {**CAT, "index": 8}])
     questions = TASKS["mmbench"].questions(tmp_path)
     graded = [(q, TASKS["mmbench"].grade(q, q.facts["answer"])) for q in questions if q.id != "8+1"]
-    assert [len(m.marks) for m in TASKS["mmbench"].measures(graded)] == [1, 1]
+    assert [len(m.unit_scores) for m in TASKS["mmbench"].measures(graded)] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["textvqa", "mmbench", "mme", "mmvet", "mmmu_val", "mmmu_test", "mathvista"])
 def test_an_empty_folder_is_told_what_belongs_there(name, tmp_path):
-    with pytest.raises(DataError, match=r"holds none of|no MME category|no subject with"):
+    with pytest.raises(DataError, match=r"found none of|no MME category|no subject with"):
         TASKS[name].questions(tmp_path)
 
 
@@ -207,14 +213,19 @@ def broken(tmp_path, path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "path", "text", "said"),
     [
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{", "no JSON"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "[]", "holds a list, not a dict"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{}", "has no 'data'"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", json.dumps({"data": [{"image_id": 1}]}), "has no 'answers'"),
-        ("textvqa_ocr", "textvqa/TextVQA_Rosetta_OCR_v0.2_val.json", '{"data": []}', "picture p0 is not in"),
-        ("mmbench", "mmbench/mmbench_dev_20230712.tsv", "index\tquestion\n", "has no column A, B, answer, image"),
-        ("mme", "mme/MME_Benchmark_release_version/count/0000.txt", "Is it?\tMaybe\n", "no two lines of question, tab"),
-        ("mmmu_val", "mmmu/Art/validation-00000-of-00001.parquet", "PAR0", "no Parquet file"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{", "invalid JSON"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "[]", "expected a dict, got a list"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{}", "missing 'data'"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", json.dumps({"data": [{"image_id": 1}]}), "missing 'answers'"),
+        ("textvqa_ocr", "textvqa/TextVQA_Rosetta_OCR_v0.2_val.json", '{"data": []}', "image p0 is not in"),
+        ("mmbench", "mmbench/mmbench_dev_20230712.tsv", "index\tquestion\n", "missing columns A, B, answer, image"),
+        (
+            "mme",
+            "mme/MME_Benchmark_release_version/count/0000.txt",
+            "Is it?\tMaybe\n",
+            "expected two lines of question, tab",
+        ),
+        ("mmmu_val", "mmmu/Art/validation-00000-of-00001.parquet", "PAR0", "invalid Parquet"),
     ],
 )
 def test_wrong_files_are_named(name, path, text, said, tmp_path):

@@ -20,7 +20,7 @@ from minigemini.data.schema import from_published
 from minigemini.dataprep.validate import IssueKind, validate
 from minigemini.dataprep.validate.record_checks import TemplateTokens
 from minigemini.evaluation.http_backend import openai_messages
-from minigemini.evaluation.input_preparation import Preparation
+from minigemini.evaluation.local_backend import InputPreparer
 from minigemini.evaluation.runner import Batch
 from minigemini.evaluation.task import Question, user
 from minigemini.inference.engine import GREEDY
@@ -239,7 +239,7 @@ def test_prompts_of_the_engine_and_of_evaluation(nano):
         return prompts.inputs([{"role": "user", "content": text}])["input_ids"][0].tolist()
 
     def put(text):
-        inputs, issues = Preparation(nano, 2048, share=False)[Batch("", (Question("1", user(text), ""),))]
+        inputs, issues = InputPreparer(nano, 2048, share=False)[Batch("", (Question("1", user(text), ""),))]
         assert not issues
         return inputs.text.input_ids[0].tolist()
 

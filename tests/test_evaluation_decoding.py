@@ -4,9 +4,9 @@ import benchmark_files as files
 import pytest
 import torch
 
-from minigemini.evaluation.batched_decoding import cache_layout, can_share
+from minigemini.evaluation.batched_decoding import can_share, split_prompts
 from minigemini.evaluation.local_backend import LocalAnswerer
-from minigemini.evaluation.runner import Batch, planned
+from minigemini.evaluation.runner import Batch, plan_batches
 from minigemini.evaluation.task import Question, user
 from minigemini.inference import Engine
 from minigemini.inference.engine import Sampling
@@ -71,16 +71,16 @@ def test_a_model_with_a_window_reads_whole_prompts(make_model, make_processor):
 
 def test_the_layout_pads_both_parts_and_knows_who_begins_alike():
     prompts = [[1, 9, 9, 5], [1, 9, 9, 6, 7], [1, 9, 9, 6], [1, 4]]
-    text = cache_layout(prompts, [(0,), (0,), (1,), ()], image_token_id=9, pad=0, share=True)
+    text = split_prompts(prompts, [(0,), (0,), (1,), ()], image_token_id=9, pad=0, share=True)
     assert text.input_ids.tolist() == [[1, 9, 9, 0, 5], [1, 9, 9, 6, 7], [1, 9, 9, 0, 6], [0, 0, 1, 0, 4]]
     assert torch.equal(text.attention_mask, (text.input_ids != 0).long())
-    assert (text.beginning, text.first, text.lengths) == (3, (0, 0, 2, 3), [4, 5, 4, 2])
-    assert cache_layout(prompts, [()] * 4, 9, 0, share=False).input_ids[3].tolist() == [0, 0, 0, 1, 4]
+    assert (text.prefix_columns, text.prefix_row, text.lengths) == (3, (0, 0, 2, 3), [4, 5, 4, 2])
+    assert split_prompts(prompts, [()] * 4, 9, 0, share=False).input_ids[3].tolist() == [0, 0, 0, 1, 4]
 
 
 def test_the_questions_about_a_picture_share_a_batch():
     asked = questions()
-    batches = planned(asked, {question.id: question.id for question in asked}, batch_size=6)
+    batches = plan_batches(asked, {question.id: question.id for question in asked}, batch_size=6)
     assert sorted(question.id for batch in batches for question in batch.questions) == sorted(q.id for q in asked)
     where = {}
     for number, batch in enumerate(batches):
@@ -88,5 +88,5 @@ def test_the_questions_about_a_picture_share_a_batch():
         for question in batch.questions:
             where.setdefault(tuple(question.images), set()).add(number)
     assert all(len(numbers) == 1 for numbers in where.values())
-    alone = planned(asked, {question.id: question.id for question in asked}, batch_size=2)
+    alone = plan_batches(asked, {question.id: question.id for question in asked}, batch_size=2)
     assert all(len(batch.questions) <= 2 for batch in alone)

@@ -9,9 +9,9 @@ import readme_results
 from test_benchmarks import TASKS, Scripted
 
 from minigemini.evaluation.evaluate import Result, evaluate
-from minigemini.evaluation.gallery import cards_of
+from minigemini.evaluation.gallery import make_cards
 from minigemini.evaluation.html_report import write_page
-from minigemini.evaluation.report import Repeat, cell, labels, scores, write_report
+from minigemini.evaluation.report import Reproduction, labels, score_table, table_cell, write_report
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.statistics import compare, figure, wilson
 from minigemini.evaluation.task import Measure, UnitScore
@@ -51,7 +51,7 @@ def test_a_few_units_have_wilsons_interval_whatever_their_values():
     assert one.low < figure(unequal).low < figure(two).low, "hardly more than one unit"
     soft = figure(shares([0.9, 1.0, 0.3]))
     assert 0 < soft.low < soft.score < soft.high < 100
-    none_right = figure(Measure("m", (UnitScore("a", 0.0, stratum="x"),), most=2.0))
+    none_right = figure(Measure("m", (UnitScore("a", 0.0, stratum="x"),), max_value=2.0))
     assert none_right.high == pytest.approx(2 * figure(shares([0])).high)
 
 
@@ -109,16 +109,16 @@ def test_report_and_page_stand_beside_the_paper_and_escape_what_is_said(tmp_path
     files.mme(tmp_path, {"count": 4})
     (tmp_path / "mme/MME_Benchmark_release_version/count/0003.png").write_bytes(b"broken")
     ours, other = answered(tmp_path, "here/mgm-7b"), answered(tmp_path, "<script>|x", ("count/0001#1", "count/0002#2"))
-    repeat = Repeat("minigemini eval mme", {"limit": "none"}, {"mme/a.txt": "ab" * 32})
+    repeat = Reproduction("minigemini eval mme", {"limit": "none"}, {"mme/a.txt": "ab" * 32})
     report = write_report(tmp_path, [ours, other], [], repeat).read_text()
     assert "| perception | 200.0 (87.7 to 200.0, n=3) | 1523 |" in report
-    assert "**2 without a grade, left out of the scores**" in report
+    assert "**2 questions without a grade, left out of the scores**" in report
     assert "`count/0003#1`: " in report
-    assert "- &lt;script>\\|x: 6 of 8 questions graded, scored by rules, no judge; 2 answers the rules" in report
+    assert "- &lt;script>\\|x: 6 of 8 questions graded, scored by rules, no judge; 2 answers could not" in report
     assert "| perception | &lt;script>\\|x | +100.0 |" in report
     assert "    minigemini eval mme" in report
     assert "abab" in report
-    cards = [card for result in (ours, other) for card in cards_of(tmp_path, result, None, 4)]
+    cards = [card for result in (ours, other) for card in make_cards(tmp_path, result, None, 4)]
     assert {card.value for card in cards} == {0.0, 1.0}
     page = write_page(tmp_path, [ours, other], [], cards).read_text()
     assert "MGM-7B: 1523" in page
@@ -132,12 +132,12 @@ def test_report_and_page_stand_beside_the_paper_and_escape_what_is_said(tmp_path
 def test_two_runs_of_one_name_have_columns_of_their_own(tmp_path):
     files.mme(tmp_path, {"count": 1})
     result = answered(tmp_path, "mgm-7b")
-    head, rule, row = scores([result, result]).splitlines()
+    head, rule, row = score_table([result, result]).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|") == 6
 
 
 def test_cells_hold_on_one_line_whatever_they_hold():
-    assert cell("a|b\n\x1b[31m<i>`c`") == "a\\|b [31m&lt;i>'c'"
+    assert table_cell("a|b\n\x1b[31m<i>`c`") == "a\\|b [31m&lt;i>'c'"
 
 
 def test_models_go_by_the_last_part_of_their_names_where_it_tells_them_apart(tmp_path):
@@ -145,8 +145,8 @@ def test_models_go_by_the_last_part_of_their_names_where_it_tells_them_apart(tmp
     results = [answered(tmp_path, name) for name in ("nano", "a/nano-twin/", "b/other")]
     assert labels(results) == ["nano", "nano-twin", "other"]
     assert labels([answered(tmp_path, name) for name in ("nano", "a/nano")]) == ["nano", "a/nano"]
-    table = scores(results)
-    report = write_report(tmp_path, results, [], Repeat("minigemini eval mme", {}, {})).read_text()
+    table = score_table(results)
+    report = write_report(tmp_path, results, [], Reproduction("minigemini eval mme", {}, {})).read_text()
     assert "| nano | nano-twin | other |" in table
-    assert "a/nano-twin/" in report  # what its answers depend on is told by its whole name
+    assert "a/nano-twin/" in report  # the identity table has the full name
     assert readme_results.tables(report) == table + "\n"

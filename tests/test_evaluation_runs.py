@@ -17,7 +17,7 @@ import torch
 from test_benchmarks import MATHS, TASKS, Scripted, scores
 
 from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
-from minigemini.evaluation.http_backend import HttpAnswerer, Patience, Service, ServiceError, openai_messages
+from minigemini.evaluation.http_backend import HttpAnswerer, RetryPolicy, Service, ServiceError, openai_messages
 from minigemini.evaluation.llm_judge import grade_all
 from minigemini.evaluation.local_backend import LocalAnswerer, fingerprint
 from minigemini.evaluation.paper_results import PAPER, row_of
@@ -28,7 +28,7 @@ from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
 
 SIX = Sampling(max_new_tokens=6)
-AT_ONCE = Patience(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
+IMMEDIATELY = RetryPolicy(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
 
 
 def questions(count: int) -> list[Question]:
@@ -57,9 +57,9 @@ def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
 def test_a_claim_holds_against_other_processes_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.response_cache import ResponseCache
 from pathlib import Path
-print(Ledger(Path({str(tmp_path)!r})).claim("batch"), flush=True)
+print(ResponseCache(Path({str(tmp_path)!r})).claim("batch"), flush=True)
 time.sleep(60)
 """
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -120,7 +120,7 @@ def test_what_cannot_be_asked_is_named_and_the_rest_answered(local, tmp_path):
     ]
     asked = ask(local, [*questions(2), *bad], tmp_path)
     assert set(asked.answers) == {"q0", "q1"}
-    assert "stands for a picture" in asked.issues["placeholder"]
+    assert "stands for an image" in asked.issues["placeholder"]
     assert "nowhere.png: no such file" in asked.issues["missing"]
     assert set(asked.issues) == {"broken", "placeholder", "missing"}
 
@@ -260,7 +260,7 @@ def serve():
 @pytest.mark.parametrize("step", [429, 500, 503, "hang", "drop", "garbage"])
 def test_what_may_pass_is_asked_again(serve, step):
     server = serve(lambda _: "fine", [step, step])
-    assert Service(server.address, patience=AT_ONCE).chat([], 5, str) == "fine"
+    assert Service(server.address, retries=IMMEDIATELY).chat([], 5, str) == "fine"
     assert len(server.requests) == 3
 
 
@@ -268,7 +268,7 @@ def test_what_may_pass_is_asked_again(serve, step):
     ("script", "tries", "said"),
     [
         ([429] * 9, 3, r"status 429 .*\(3 tries\)"),
-        (["hang"] * 9, 3, r"no answer in time .*\(3 tries\)"),
+        (["hang"] * 9, 3, r"timeout .*\(3 tries\)"),
         (["garbage"] * 9, 3, r"no chat completion .*\(3 tries\)"),
         ([400], 1, "status 400 .*because"),
         ([401], 1, "status 401"),
@@ -278,7 +278,7 @@ def test_what_may_pass_is_asked_again(serve, step):
 def test_what_does_not_pass_is_named_after_as_many_tries(serve, script, tries, said):
     server = serve(lambda _: "fine", script)
     with pytest.raises(ServiceError, match=said):
-        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert len(server.requests) == tries
 
 
@@ -286,7 +286,7 @@ def test_the_key_travels_in_the_header_alone(serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     server = serve(lambda _: "fine", [401])
     with pytest.raises(ServiceError) as error:
-        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert server.requests[0][1]["Authorization"] == "Bearer s3cret"
     assert "s3cret" not in str(error.value)
 
@@ -299,7 +299,7 @@ def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
         images = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
         return local.engine.ask(images, messages[0]["content"][-1]["text"], SIX).text
 
-    served = HttpAnswerer(Service(serve(answer).address, patience=Patience(timeout_s=60)))
+    served = HttpAnswerer(Service(serve(answer).address, retries=RetryPolicy(timeout_s=60)))
     asked = [*questions(3), Question("broken", user("What?", b"no picture"), "")]
     there, here = ask(served, asked, tmp_path / "there", batch_size=2), ask(local, asked, tmp_path / "here")
     assert there.answers == here.answers
@@ -309,18 +309,18 @@ def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
 
 def test_one_question_that_fails_leaves_the_others(serve, tmp_path):
     server = serve(lambda messages: "yes", [400])
-    asked = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    asked = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
     assert (len(asked.answers), len(asked.issues)) == (2, 1)
-    again = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    again = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
     assert (len(again.answers), len(server.requests)) == (3, 4)  # only the one that failed is asked again
 
 
 def test_a_server_that_went_away_ends_the_run(serve, tmp_path):
     server = serve(lambda messages: "yes")
-    service = Service(server.address, patience=AT_ONCE)
+    service = Service(server.address, retries=IMMEDIATELY)
     server.http.shutdown()
     server.http.server_close()
-    with pytest.raises(RequestError, match="nobody is there any more; run again to go on"):
+    with pytest.raises(RequestError, match="server no longer accepts connections; run again to resume"):
         ask(HttpAnswerer(service), questions(2), tmp_path)
 
 
@@ -330,14 +330,14 @@ def test_a_judge_scores_and_its_nonsense_is_asked_again_and_then_named(serve, tm
     task, said = TASKS["mmvet"], {"v0": "It is -5", "v1": "A kitten!"}
     asked = task.questions(tmp_path)
     first = serve(lambda _: "0.4", ["I would say it is quite good."])
-    judge = Service(first.address, patience=AT_ONCE)
+    judge = Service(first.address, retries=IMMEDIATELY)
     judged = grade_all(task, asked[:1], said, judge, ResponseCache(tmp_path / "run"))
     assert judged.grades["v0"].value == 0.4
     second = serve(lambda _: "11 of 10")
-    judge = Service(second.address, patience=AT_ONCE)
+    judge = Service(second.address, retries=IMMEDIATELY)
     result = evaluate(task, asked, Scripted(said), ResponseCache(tmp_path / "run"), batch_size=2, judge=judge)
     assert scores(result) == {"score": 40.0}
-    assert "nonsense" in result.issues["v1"]
+    assert "invalid reply" in result.issues["v1"]
     assert "(3 tries)" in result.issues["v1"]
     assert len(second.requests) == 3  # v0's verdict was kept
     assert len(first.requests) == 2
@@ -350,7 +350,7 @@ def test_mathvista_asks_the_judge_only_where_rules_do_not_reach(serve, tmp_path)
     server = serve(
         lambda messages: next(v for k, v in verdicts.items() if f"Response: {k}\n" in messages[0]["content"])
     )
-    judge = Service(server.address, patience=AT_ONCE)
+    judge = Service(server.address, retries=IMMEDIATELY)
     task = TASKS["mathvista"]
     result = evaluate(
         task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
@@ -364,7 +364,7 @@ def test_mmbench_asks_the_judge_which_option_an_unread_answer_means(serve, tmp_p
     row = {"index": 7, "question": "What is it?", "A": "a cat", "B": "a dog", "answer": "B", "category": "animals"}
     files.mmbench(tmp_path, [row])
     server = serve(lambda messages: "B" if "A. a cat" in messages[0]["content"] else "A")
-    judge, task = Service(server.address, patience=AT_ONCE), TASKS["mmbench"]
+    judge, task = Service(server.address, retries=IMMEDIATELY), TASKS["mmbench"]
     said = {"7": "the barking one", "7+1": "the barking one"}
     result = evaluate(
         task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
@@ -387,7 +387,7 @@ def test_results_come_back_as_they_were_saved(tmp_path):
     assert loaded.measures == result.measures
     assert (loaded.model, loaded.asked, loaded.issues) == (result.model, 6, {})
     (tmp_path / "results.json").write_text('{"format": 99}')
-    with pytest.raises(DataError, match="written in format 99"):
+    with pytest.raises(DataError, match="format 99, but"):
         load_results(tmp_path)
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from minigemini.evaluation import command, process_supervisor, vllm_backend
 from minigemini.evaluation.command import EvaluationSettings, run
-from minigemini.evaluation.http_backend import Patience, Service
+from minigemini.evaluation.http_backend import RetryPolicy, Service
 from minigemini.inference import RequestError
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
-IMPATIENT = Patience(timeout_s=5, tries=2, first_wait_s=0.01)
+IMPATIENT = RetryPolicy(timeout_s=5, tries=2, first_wait_s=0.01)
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     program.write_text(f"#!{sys.executable}\n{source}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr(vllm_backend, "LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(vllm_backend, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)  # a real one in this environment is not meant
-    monkeypatch.setattr(vllm_backend, "Service", partial(Service, patience=IMPATIENT))
+    monkeypatch.setattr(vllm_backend, "Service", partial(Service, retries=IMPATIENT))
     return folder
 
 
@@ -86,14 +86,14 @@ def test_a_format_that_leaves_bos_to_the_tokenizer_gets_it(stand_in, tiny_checkp
 
 def test_one_that_does_not_start_is_named_with_its_last_words(stand_in, tiny_checkpoint, tmp_path):
     (stand_in / "crash").write_text("0")
-    with pytest.raises(RequestError, match=r"vLLM ended with status 1: .*no memory for a single block .*vllm\.log"):
+    with pytest.raises(RequestError, match=r"vLLM exited with status 1: .*no memory for a single block .*vllm\.log"):
         run(settings(tiny_checkpoint, tmp_path))
     assert all_gone(stand_in)
 
 
 def test_one_that_crashes_is_named_and_the_next_run_goes_on(stand_in, tiny_checkpoint, tmp_path):
     (stand_in / "crash").write_text("4")
-    with pytest.raises(RequestError, match=r"vLLM ended with status 3: .*no memory.*; run again to go on"):
+    with pytest.raises(RequestError, match=r"vLLM exited with status 3: .*no memory.*; run again to resume"):
         run(settings(tiny_checkpoint, tmp_path))
     assert all_gone(stand_in)
     (stand_in / "crash").unlink()

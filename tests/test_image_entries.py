@@ -22,7 +22,7 @@ from minigemini.data.schema import Sample, SampleError, SampleIssue
 from minigemini.dataprep.export.ocr_strings import with_strings
 from minigemini.dataprep.page_elements import thumbnail
 from minigemini.dataprep.validate.image_checks import check_image
-from minigemini.evaluation.task import open_one
+from minigemini.evaluation.task import open_image_input
 from minigemini.images import decoders
 from minigemini.images.decoders import DecodingStoppedError, open_isolated
 from minigemini.images.safe_images import ImageProblem, open_image
@@ -62,7 +62,9 @@ def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
     expected = open_image(lying)
     assert expected.size == (40, 60)
     assert open_image(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
-    assert open_one(lambda: Image.open(lying)).tobytes() == open_one(lying).tobytes() == expected.tobytes()
+    assert (
+        open_image_input(lambda: Image.open(lying)).tobytes() == open_image_input(lying).tobytes() == expected.tobytes()
+    )
     assert thumbnail(Image.open(lying)).tobytes() == thumbnail(lying).tobytes()
     messages = ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},)
     read = []

@@ -24,9 +24,9 @@ from minigemini.evaluation.evaluate import evaluate
 from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.registry import tasks
 from minigemini.evaluation.response_cache import ResponseCache
-from minigemini.evaluation.scorers.choices import parsed_choice, yes_or_no
+from minigemini.evaluation.scorers.choices import parse_choice, yes_or_no
 from minigemini.evaluation.scorers.numbers import open_is_right
-from minigemini.evaluation.scorers.vqa import CONTRACTIONS, normalized
+from minigemini.evaluation.scorers.vqa import CONTRACTIONS, normalize_answer
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
 
@@ -68,10 +68,10 @@ def test_the_rules_are_those_of_the_suite():
     lower = {word: form for word, form in official.CONTRACTIONS.items() if word == word.lower() and word != form}
     assert lower.items() <= CONTRACTIONS.items()
     for said in sentences(5000):
-        assert normalized(said) == official(said), said
+        assert normalize_answer(said) == official(said), said
         assert yes_or_no(said) == parse_pred_ans(said), said
         assert open_is_right(said, ["12", "red"]) == eval_open(["12", "red"], parse_open_response(said)), said
-        if (letter := parsed_choice(said, options)) is not None:
+        if (letter := parse_choice(said, options)) is not None:
             assert letter == parse_multi_choice_response(said, list(letters), letters), said
 
 
@@ -141,7 +141,7 @@ def test_multi_image_text_only_and_ocr(chat, tiny_checkpoint, monkeypatch):
     short = Sampling(max_new_tokens=5)
     assert said[0] == engine.ask([image(1), image(2)], "Which?\nReference OCR Token: STOP\n", short).text.strip()
     assert said[1] == engine.ask([], "Hello", short).text.strip()
-    with pytest.raises(RequestError, match="draws its answers"):
+    with pytest.raises(RequestError, match="asks for sampling"):
         chat.generate_until([request("generate_until", ("", none, {"do_sample": True, "temperature": 1.0}), 0)])
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from minigemini.evaluation.benchmarks.mmvet import wanted_words
-from minigemini.evaluation.scorers.choices import edit_distance, matched_option, nearest, parsed_choice, yes_or_no
-from minigemini.evaluation.scorers.numbers import extracted, in_kind, needs_no_judge, open_is_right
-from minigemini.evaluation.scorers.vqa import normalized, soft_accuracy
+from minigemini.evaluation.benchmarks.mmvet import expected_words_share
+from minigemini.evaluation.scorers.choices import edit_distance, match_option, nearest_option, parse_choice, yes_or_no
+from minigemini.evaluation.scorers.numbers import direct_answer, extract_answer, normalize_extraction, open_is_right
+from minigemini.evaluation.scorers.vqa import normalize_answer, soft_accuracy
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from minigemini.evaluation.scorers.vqa import normalized, soft_accuracy
     ],
 )
 def test_vqa_normalises_as_the_challenge_does(said, expected):
-    assert normalized(said) == expected
+    assert normalize_answer(said) == expected
 
 
 @pytest.mark.parametrize(("matching", "accuracy"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])
@@ -79,7 +79,7 @@ OPTIONS = {"A": "a cat", "B": "a dog", "C": "two dogs"}
     ],
 )
 def test_mmbench_matches_a_letter_or_else_a_text(said, letter):
-    assert matched_option(said, OPTIONS) == letter
+    assert match_option(said, OPTIONS) == letter
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_mmbench_matches_a_letter_or_else_a_text(said, letter):
     ],
 )
 def test_mmmu_reads_a_choice(said, letter):
-    assert parsed_choice(said, ["red", "blue car", "green"]) == letter
+    assert parse_choice(said, ["red", "blue car", "green"]) == letter
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_mmmu_reads_open_answers(said, answers, right):
     ],
 )
 def test_mathvista_without_a_judge(said, choices, kind, found):
-    assert extracted(said, choices, kind) == found
+    assert extract_answer(said, choices, kind) == found
 
 
 @pytest.mark.parametrize(
@@ -154,22 +154,22 @@ def test_mathvista_without_a_judge(said, choices, kind, found):
         ("nan", None, "integer", None, None),
         ("(b)", ("oak", "elm"), "text", None, "elm"),
         ("B", ("oak", "elm"), "text", None, "elm"),
-        ("elms", ("oak", "elm"), "text", None, "elm"),  # the nearest by edit distance
+        ("elms", ("oak", "elm"), "text", None, "elm"),  # the nearest_option by edit distance
         ("[1, 2]", None, "list", None, "[1, 2]"),
     ],
 )
 def test_mathvista_brings_into_kind_and_rounds(extraction, choices, kind, precision, expected):
-    assert in_kind(extraction, choices, kind, precision) == expected
+    assert normalize_extraction(extraction, choices, kind, precision) == expected
 
 
 def test_what_needs_no_judge():
-    assert needs_no_judge("12", None, "integer") == "12"
-    assert needs_no_judge("12 apples", None, "integer") is None
+    assert direct_answer("12", None, "integer") == "12"
+    assert direct_answer("12 apples", None, "integer") is None
 
 
 def test_edit_distance_and_the_nearest():
     assert [edit_distance(*pair) for pair in (("", "abc"), ("kitten", "sitting"), ("élan", "elan"))] == [3, 3, 1]
-    assert nearest("ct", ["dog", "cat", "cut"]) == "cat"
+    assert nearest_option("ct", ["dog", "cat", "cut"]) == "cat"
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_edit_distance_and_the_nearest():
     ],
 )
 def test_mmvet_without_a_judge_counts_wanted_words(truth, said, share):
-    assert wanted_words(truth, said) == share
+    assert expected_words_share(truth, said) == share
