@@ -35,7 +35,7 @@ def test_a_true_painter_is_right_and_a_grey_one_wrong():
     assert not any(one.verdict.right for one in gray)
     assert [one.kind for one in true] == list(KINDS) * 2
     rows = table(true).splitlines()
-    assert rows[0] == "| kind | objects | colours | count | position | all of it |"
+    assert rows[0] == "| kind | objects | colors | count | position | all of it |"
     assert len(rows) == 2 + len(KINDS) + 1
     assert rows[-1].startswith("| all, n=14 | ")
 

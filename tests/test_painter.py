@@ -230,8 +230,8 @@ def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
 
 def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    for module in ("painter", "painter_parts"):
-        monkeypatch.delitem(sys.modules, f"minigemini_models.pretraining.{module}", raising=False)
+    for module in ("training", "network", "diffusion_pipeline"):
+        monkeypatch.delitem(sys.modules, f"minigemini_models.image_generator.{module}", raising=False)
     with pytest.raises(RecipeError, match=r"nano-painter needs diffusers: pip install 'minigemini\[draw\]'"):
         train(recipe(), tmp_path / "run")
 

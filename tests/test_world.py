@@ -50,12 +50,12 @@ def test_a_seed_gives_one_picture(kind):
 FINGERPRINT = """
 import hashlib
 from minigemini_models.scenes.composition import KINDS, sample_scene
-from minigemini_models.samples.dialogs import sample_lesson
+from minigemini_models.samples.dialogs import sample_dialog
 from minigemini_models.scenes.documents import PAGE_KINDS
 digest = hashlib.sha256()
 for kind in KINDS + PAGE_KINDS:
-    lesson = sample_lesson(5, kind)
-    digest.update(lesson.scenes[0].draw()[0].tobytes() + repr(lesson.turns).encode())
+    dialog = sample_dialog(5, kind)
+    digest.update(dialog.scenes[0].draw()[0].tobytes() + repr(dialog.turns).encode())
 print(digest.hexdigest())
 """
 
@@ -104,7 +104,7 @@ def test_every_axis_is_held_out_by_itself_and_all_at_once():
         same = [field for field in AXES if getattr(one, field) == getattr(TRAINING, field)]
         assert {*same, axis} == set(AXES)
     layouts = (TRAINING.layouts, EVERY_AXIS.layouts)
-    for part in ("things", "signs", "charts", "tables"):
+    for part in ("objects", "signs", "charts", "tables"):
         assert not set(getattr(layouts[0], part)) & set(getattr(layouts[1], part))
 
 

@@ -110,7 +110,7 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
 
     Returns:
         `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (captions, 48) int64; `noise` (63, 8, 8) float32;
-        `sigma` () float32; `names`, `colours` (captions, 9) int64, as in `cell_labels`.
+        `sigma` () float32; `names`, `colors` (captions, 9) int64, as in `cell_labels`.
     """
     plan, scene = sample_planned_image(index)
     rng = np.random.default_rng([_NOISE_STREAM, index])
@@ -127,7 +127,7 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
         "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
         "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
         "names": np.stack([names for names, _ in labels]),
-        "colours": np.stack([colors for _, colors in labels]),
+        "colors": np.stack([colors for _, colors in labels]),
     }
 
 

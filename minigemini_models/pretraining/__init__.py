@@ -30,7 +30,7 @@ TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
     "high-res-encoder": high_res_encoder,
     "language": language,
     "mining": mining,
-    "generator_task": _painter,
+    "painter": _painter,
 }
 """What makes a recipe's task, by its name."""
 
