@@ -104,7 +104,7 @@ def again(ran, tmp_path, monkeypatch):
     monkeypatch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
     folder = tmp_path / "again"
     shutil.copytree(ran[0], folder)
-    jobs = [job for jobs in ablation_run.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
+    jobs = [job for jobs in ablation_run.plan_jobs(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
     moved = [
         replace(job, steps=tuple((recipe, folder / home.relative_to(ran[0])) for recipe, home in job.steps))
         for job in jobs

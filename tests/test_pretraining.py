@@ -26,7 +26,7 @@ from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, tra
 from minigemini_models.pretraining import TASKS, tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
 from minigemini_models.pretraining.tokenizer import build_tokenizer
-from minigemini_models.pretraining.warm_start import spelt
+from minigemini_models.pretraining.warm_start import initialize_embeddings
 
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
@@ -195,10 +195,10 @@ def test_the_language_model_goes_on_from_the_checkpoint(trained, embedded):
 
 def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
     monkeypatch.setattr(tokenizer, "VOCAB_SIZE", 300)
-    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._learnt.__wrapped__())
+    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._train_tokenizer.__wrapped__())
     larger = build_tokenizer()
     rows = torch.randn(len(smaller), 4)
-    ours = spelt(rows, smaller, larger)
+    ours = initialize_embeddings(rows, smaller, larger)
     assert ours.shape == (len(larger), 4)
     (word,) = larger(" umbrella", add_special_tokens=False).input_ids
     letters = smaller(" umbrella", add_special_tokens=False).input_ids

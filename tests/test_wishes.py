@@ -18,7 +18,7 @@ from minigemini_models.samples.image_plans import (
     RELATIONS,
     ImagePlan,
     PlanItem,
-    compose,
+    compose_plan,
     sample_planned_image,
 )
 from minigemini_models.samples.image_requests import (
@@ -60,8 +60,8 @@ def test_the_wish_is_spelt_as_the_model_does():
     assert request_phrases.DRAW == model_messages.DRAW
     assert set(request_phrases.PLACE_WORDS) == set(PLACES)
     assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
-    assert set(request_phrases.LIKE) == set(COLORS)
-    assert set(request_phrases.HINTS) <= set(COLORED_NAMES)
+    assert set(request_phrases.COLOR_COMPARISONS) == set(COLORS)
+    assert set(request_phrases.PURPOSES) <= set(COLORED_NAMES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "painted"])
@@ -92,8 +92,12 @@ def test_what_a_request_asks_is_what_its_caption_says():
         question = turn.question.lower()
         for item in plan.items:
             named = item.name if item.count == 1 else request_phrases.plural(item.name)
-            assert named in question or request_phrases.HINTS[item.name] in question
-            assert item.color is None or item.color in question or request_phrases.LIKE[item.color] in question
+            assert named in question or request_phrases.PURPOSES[item.name] in question
+            assert (
+                item.color is None
+                or item.color in question
+                or request_phrases.COLOR_COMPARISONS[item.color] in question
+            )
             assert item.count == 1 or str(item.count) in question or request_phrases.NUMBERS[item.count] in question
             assert item.place is None or any(words in question for words in request_phrases.PLACE_WORDS[item.place])
         assert plan.relation is None or any(
@@ -119,7 +123,9 @@ def test_changes_change_one_thing():
                 assert item.name in words
                 assert item.name != "star" or item.color in words, "two stars are told apart by their colour"
             for item in {*changed.items} - {*kept}:
-                told = (item.name,) if change is _rename else (item.color, request_phrases.LIKE[item.color])
+                told = (
+                    (item.name,) if change is _rename else (item.color, request_phrases.COLOR_COMPARISONS[item.color])
+                )
                 assert any(word in words for word in told)
             assert len({(item.name, item.color) for item in changed.items}) == len(changed.items)
 
@@ -147,7 +153,7 @@ def test_every_changed_plan_finds_room():
     rng = np.random.default_rng(0)
     for seed in range(80):
         for caption in captions(sample_request(seed, "refine")):
-            assert compose(rng, understood(caption)) is not None
+            assert compose_plan(rng, understood(caption)) is not None
 
 
 def test_paintings_are_talked_about_as_they_were_asked_for():

@@ -9,11 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.training.run_report import environment
 
-from .measurements import COLUMNS, Measured
+from .measurements import COLUMNS, ColumnScores
 from .variants import FINDINGS, Finding
 
 REPORT, PLOT = "report.md", "plot.png"
-Results = Mapping[str, Sequence[Measured]]
+Results = Mapping[str, Sequence[ColumnScores]]
 
 
 def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) -> Path:

@@ -21,7 +21,7 @@ from minigemini.training.settings import RunSettings
 
 from .ablation_report import write_report
 from .ablation_settings import Ablation
-from .measurements import Measured, measure
+from .measurements import ColumnScores, measure
 from .variants import VARIANTS, aligned_folder, alignment, encoders, folder_of, instruction, language
 
 SCORES, RUN_LOG = "scores.json", "run.log"
@@ -40,14 +40,14 @@ def run_ablation(ablation: Ablation, folder: Path) -> Path:
 
 
 def _run(ablation: Ablation, folder: Path) -> Path:
-    phases = work(ablation, folder)
+    phases = plan_jobs(ablation, folder)
     left = [[job for job in jobs if not job.is_done()] for jobs in phases]
     total = sum(map(len, phases))
     if any(left):
         with tqdm(
             total=total, initial=total - sum(map(len, left)), desc="ablation", unit="run", dynamic_ncols=True
         ) as bar:
-            _go_through(left, ablation.processes, bar)
+            _run_phases(left, ablation.processes, bar)
     return write_report(folder, collect(folder, ablation.seeds), asdict(ablation))
 
 
@@ -84,15 +84,15 @@ class AblationJob:
             recipe, home = self.steps[-1]
             with _logging(home):
                 measured = measure(result_path(recipe, home), self.questions, home)
-            with atomic_write(home / SCORES) as aside:
-                aside.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
+            with atomic_write(home / SCORES) as temporary:
+                temporary.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
 
     def _is_measured(self) -> bool:
         scores = self.steps[-1][1] / SCORES
         return scores.exists() and json.loads(scores.read_text())["questions"] == self.questions
 
 
-def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
+def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
     """All jobs: those of a phase need those of the phases before, and not each other."""
     root, share, seeds = str(folder), ablation.share, range(ablation.seeds)
     alone = {folder / name: recipe for name, recipe in encoders(share).items()}
@@ -115,10 +115,10 @@ def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
     ]
 
 
-def _go_through(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
+def _run_phases(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
     """Run what is left of each phase, several jobs at a time."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_init_worker) as pool:
         try:
             for jobs in phases:
                 for done in as_completed([pool.submit(job.run) for job in jobs]):
@@ -129,7 +129,7 @@ def _go_through(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> N
             raise
 
 
-def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
+def collect(folder: Path, seeds: int) -> dict[str, list[ColumnScores]]:
     """The scores of every variant, seed by seed."""
     return {
         variant.name: [
@@ -139,17 +139,17 @@ def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
     }
 
 
-def _begin() -> None:
+def _init_worker() -> None:
     """In a new process: one thread, no word of what bitsandbytes has no kernel for, and an end with the process that
     asked, lest a run that is begun again finds others at work in its folders."""
     import torch
 
-    Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    Thread(target=_exit_with_parent, args=(multiprocessing.parent_process(),), daemon=True).start()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     torch.set_num_threads(1)
 
 
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+def _exit_with_parent(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)  # what is on the disk is whole at any moment
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from minigemini.evaluation.task import Grade, Graded, Measure, Message, Question, Task, UnitScore, user
 
-from ..samples.conversations import possible_exchanges
+from ..samples.conversations import possible_turn_groups
 from ..samples.dialogs import PAIR_KINDS, Dialog, sample_pair
 from ..scenes.composition import sample_scene
 from ..scenes.scene import Scene
-from .skills import FIRST_SKILLS, PAGE_SKILLS, SKILLS, Skill
+from .skills import BASIC_SKILLS, DOCUMENT_SKILLS, SKILLS, Skill
 
 SAMPLES = 400
 """Questions per skill, if no other number is asked for."""
@@ -40,9 +40,9 @@ class SyntheticTask(Task):
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
         return [question for skill in self.skills for question in questions(skill, limit or SAMPLES)]
 
-    def grade(self, question: Question, said: str) -> Grade:
-        right, of = self._skill(question).grade(question.truth, said)
-        return Grade(right / of, said, weight=of)
+    def grade(self, question: Question, answer: str) -> Grade:
+        right, of = self._skill(question).grade(question.truth, answer)
+        return Grade(right / of, answer, weight=of)
 
     def measures(self, graded: Graded) -> list[Measure]:
         by_skill: dict[str, list[UnitScore]] = {}
@@ -55,7 +55,7 @@ class SyntheticTask(Task):
 
 
 class SyntheticBasic(SyntheticTask):
-    name, title, skills = "nano", "What the first nano learnt", FIRST_SKILLS
+    name, title, skills = "nano", "What the first nano learnt", BASIC_SKILLS
 
 
 class Synthetic(SyntheticTask):
@@ -63,27 +63,27 @@ class Synthetic(SyntheticTask):
 
 
 class SyntheticDocuments(SyntheticTask):
-    name, title, skills = "pages", "Texts, charts and tables of 512 pixels", PAGE_SKILLS
+    name, title, skills = "pages", "Texts, charts and tables of 512 pixels", DOCUMENT_SKILLS
 
 
 def questions(skill: Skill, samples: int) -> list[Question]:
     """What is asked about a skill, each question about a scene of its own."""
-    return [_question(number, skill, dialog) for number, dialog in enumerate(lessons(skill, samples))]
+    return [_question(number, skill, dialog) for number, dialog in enumerate(sample_dialogs(skill, samples))]
 
 
-def lessons(skill: Skill, samples: int) -> Iterator[Dialog]:
+def sample_dialogs(skill: Skill, samples: int) -> Iterator[Dialog]:
     """The first `samples` scenes of the kind in which the question can be asked, with the rounds that end in it."""
-    return islice((dialog for seed in count() if (dialog := _lesson(skill, seed))), samples)
+    return islice((dialog for seed in count() if (dialog := _sample_dialog(skill, seed))), samples)
 
 
-def _lesson(skill: Skill, seed: int) -> Dialog | None:
+def _sample_dialog(skill: Skill, seed: int) -> Dialog | None:
     scenes: tuple[Scene, ...]
     if skill.kind in PAIR_KINDS:
-        scenes, exchanges = sample_pair(seed, skill.kind, skill.domain)
+        scenes, groups = sample_pair(seed, skill.kind, skill.domain)
     else:
         scene = sample_scene(seed, skill.kind, skill.domain)
-        scenes, exchanges = (scene,), possible_exchanges(scene, np.random.default_rng([6, seed]))
-    fitting = [exchange for exchange in exchanges if exchange[-1].skill == skill.asks]
+        scenes, groups = (scene,), possible_turn_groups(scene, np.random.default_rng([6, seed]))
+    fitting = [group for group in groups if group[-1].skill == skill.turn_skill]
     return Dialog(scenes, fitting[0]) if fitting else None
 
 

@@ -93,36 +93,36 @@ class PainterPipeline(DiffusionPipeline):
         device = self._execution_device
         dtype, side = self.unet.dtype, self.unet.config.sample_size
         guided = guidance_scale > 1
-        texts, mask = self._read([*prompts, *[""] * len(prompts)] if guided else prompts, device)
+        texts, mask = self._encode_prompts([*prompts, *[""] * len(prompts)] if guided else prompts, device)
         shape = (len(prompts), CHANNELS, side, side)
         noise = self._noise(shape, generator).to(device, dtype)
         self.scheduler.set_timesteps(num_inference_steps, device=device)
         timesteps = self.scheduler.timesteps
         latents = noise
         if image is not None:
-            begin = max(0, num_inference_steps - int(num_inference_steps * strength))
-            timesteps = timesteps[begin:]
-            self.scheduler.set_begin_index(begin)
-            start = to_spectrum(self._start(image).to(device, dtype)).expand_as(noise)
+            first_step = max(0, num_inference_steps - int(num_inference_steps * strength))
+            timesteps = timesteps[first_step:]
+            self.scheduler.set_begin_index(first_step)
+            start = to_spectrum(self._initial_image(image).to(device, dtype)).expand_as(noise)
             latents = self.scheduler.scale_noise(start, timesteps[:1], noise)
         for step, timestep in enumerate(self.progress_bar(timesteps)):
-            both = torch.cat([latents, latents]) if guided else latents
-            said = denoise(self.unet, both, timestep.expand(len(both)), texts, mask)
+            model_input = torch.cat([latents, latents]) if guided else latents
+            prediction = denoise(self.unet, model_input, timestep.expand(len(model_input)), texts, mask)
             if guided:
-                with_caption, without = said.chunk(2)
-                said = without + guidance_scale * (with_caption - without)
+                with_caption, without_caption = prediction.chunk(2)
+                prediction = without_caption + guidance_scale * (with_caption - without_caption)
             sigma = (timestep / self.scheduler.config.num_train_timesteps).clamp(min=LEAST_SIGMA)
-            latents = self.scheduler.step((latents - said) / sigma, timestep, latents, return_dict=False)[0]
+            latents = self.scheduler.step((latents - prediction) / sigma, timestep, latents, return_dict=False)[0]
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, timestep, {"latents": latents}).get("latents", latents)
         images = to_images(latents)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(self.image_processor.postprocess(images.float(), output_type))
 
-    def _read(self, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
+    def _encode_prompts(self, prompts: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Captions as features (B, L, C) and their mask (B, L)."""
         tokens = self.tokenizer(prompts, padding=True, truncation=True, return_tensors="pt").to(device)
-        return read(self.text_encoder, tokens.input_ids, tokens.attention_mask), tokens.attention_mask
+        return encode_captions(self.text_encoder, tokens.input_ids, tokens.attention_mask), tokens.attention_mask
 
     @staticmethod
     def _noise(shape: tuple[int, int, int, int], generator: Any) -> Tensor:
@@ -131,7 +131,7 @@ class PainterPipeline(DiffusionPipeline):
             return torch.cat([torch.randn(1, *shape[1:], generator=one) for one in generator])
         return torch.randn(shape, generator=generator)
 
-    def _start(self, image: Image.Image | Tensor) -> Tensor:
+    def _initial_image(self, image: Image.Image | Tensor) -> Tensor:
         if isinstance(image, Image.Image):
             side = BLOCK_PX * self.unet.config.sample_size
             resized = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
@@ -139,7 +139,7 @@ class PainterPipeline(DiffusionPipeline):
         return image
 
 
-def read(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+def encode_captions(text_encoder: DistilBertModel, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """Features (B, L, C) of tokens (B, L)."""
     return text_encoder(input_ids, attention_mask=attention_mask).last_hidden_state
 
@@ -152,6 +152,6 @@ def denoise(unet: UNet2DConditionModel, latents: Tensor, timesteps: Tensor, text
     batch, _, rows, columns = latents.shape
     down = torch.linspace(-1, 1, rows).to(latents).view(1, 1, -1, 1).expand(batch, 1, rows, columns)
     across = torch.linspace(-1, 1, columns).to(latents).view(1, 1, 1, -1).expand(batch, 1, rows, columns)
-    wanted = rearrange(texts[:, : CELLS_SIDE**2], "b (h w) c -> b c h w", h=CELLS_SIDE)
-    seen = torch.cat([latents, across, down, interpolate(wanted, (rows, columns))], dim=1)
-    return unet(seen, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample
+    cell_features = rearrange(texts[:, : CELLS_SIDE**2], "b (h w) c -> b c h w", h=CELLS_SIDE)
+    model_input = torch.cat([latents, across, down, interpolate(cell_features, (rows, columns))], dim=1)
+    return unet(model_input, timesteps, encoder_hidden_states=texts, encoder_attention_mask=mask).sample

@@ -138,7 +138,7 @@ def cell_labels(plan: ImagePlan | None) -> tuple[np.ndarray, np.ndarray]:
     if plan is None:
         return names, colors
     for unit, cell in zip(plan.units, plan.cells, strict=True):
-        where = slice(None) if plan.alone else CELLS.index(cell)
+        where = slice(None) if plan.is_single else CELLS.index(cell)
         names[where] = 1 + COLORED_NAMES.index(unit.name)
         colors[where] = 1 + tuple(COLORS).index(unit.color) if unit.color else IGNORED
     return names, colors

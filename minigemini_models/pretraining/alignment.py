@@ -13,8 +13,8 @@ from minigemini.training import trainable
 from minigemini.training.recipe import Pretraining
 from minigemini.training.run_outputs import save_checkpoint
 
-from ..scenes.labeled_scenes import crowded_scene, labeled_scene
-from .encoders import MATERIALS, normalize, resized, shrink
+from ..scenes.labeled_scenes import labeled_scene, text_scene
+from .encoders import DOMAINS, normalize, resized, shrink
 from .init_model import init_model
 from .label_heads import PatchHeads
 from .pretraining_task import Arrays, PretrainingTask, load_part, stack
@@ -31,7 +31,7 @@ def mining(recipe: Pretraining) -> PretrainingTask:
     What it leaves is a checkpoint of all parts, for stage 1 to start from.
     """
     model, processor = init_model(recipe, with_mining=recipe.high_res_encoder is not None)
-    start_at_the_scale_of_the_features(model.model)
+    scale_new_projections(model.model)
     trainable.freeze_encoders(model)
     parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
     if model.model.patch_info_mining is None:
@@ -66,9 +66,9 @@ def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
 
 def scene(number: int, world: str = "whole") -> Arrays:
     """The sample of a number."""
-    kind, domain = KINDS[number % len(KINDS)], MATERIALS[world]
+    kind, domain = KINDS[number % len(KINDS)], DOMAINS[world]
     if kind == "crowded":
-        return crowded_scene(number, domain=domain)
+        return text_scene(number, domain=domain)
     return labeled_scene(number, kind, domain)
 
 
@@ -87,7 +87,7 @@ class TokenReader(nn.Module):
         return self.heads(tokens, labels)
 
 
-def start_at_the_scale_of_the_features(model: MiniGeminiModel) -> None:
+def scale_new_projections(model: MiniGeminiModel) -> None:
     """Make the new parts' first outputs as large as what they are added to.
 
     The encoder's features have a standard deviation of 5.7; from Transformers' usual start (0.02) what is mined has one

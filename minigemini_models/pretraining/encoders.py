@@ -10,7 +10,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, Conv
 
 from minigemini.training.recipe import Pretraining
 
-from ..scenes.crops import crop
+from ..scenes.crops import sample_crop
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 from ..scenes.labeled_scenes import labeled_scene
 from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
@@ -23,7 +23,7 @@ _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
 LOW_RES_SIZE_PX = 64
-MATERIALS = {"whole": TRAINING, "small": SMALL_DOMAIN}
+DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
 """What the pictures of a recipe's world are made of."""
 
 SCENE_KINDS = ("single", "few", "many", "count", "many", "sign")
@@ -51,7 +51,7 @@ def high_res_config(width: int) -> ConvNextConfig:
 def low_res_encoder(recipe: Pretraining) -> PretrainingTask:
     """Name thing and colour of every patch of scenes, seen at a quarter of their size."""
     torch.manual_seed(recipe.seed)
-    sample = partial(scene_of_objects, domain=MATERIALS[recipe.world])
+    sample = partial(object_scene, domain=DOMAINS[recipe.world])
     describer = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
     start = partial(warm_start, {"vision_tower": describer.encoder}, recipe)
     return PretrainingTask(describer, PARTS, sample, stack, SavePart("encoder"), start)
@@ -62,12 +62,12 @@ def high_res_encoder(recipe: Pretraining) -> PretrainingTask:
     torch.manual_seed(recipe.seed)
     # It runs an eighth faster so.
     reader = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sample = partial(crop, domain=MATERIALS[recipe.world])
+    sample = partial(sample_crop, domain=DOMAINS[recipe.world])
     start = partial(warm_start, {"high_res_vision_tower": reader.encoder}, recipe)
     return PretrainingTask(reader, PARTS, sample, stack, SavePart("encoder"), start)
 
 
-def scene_of_objects(number: int, domain: SceneDomain) -> Arrays:
+def object_scene(number: int, domain: SceneDomain) -> Arrays:
     """The sample of a number: at the low resolution there are things to be named, and no letters."""
     return labeled_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], domain)
 
@@ -100,16 +100,16 @@ class CropReader(nn.Module):
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `world.crops.crop`."""
         maps = self.encoder(normalize(image), output_hidden_states=True).hidden_states[-4:]
-        losses, figures = [], {}
+        losses, metrics = [], {}
         for name, logits in self.heads(maps[1], maps[3]).items():
-            wanted = labels[name]
+            targets = labels[name]
             if name == "slots":  # where there is text, as in `PatchHeads`
-                written = (wanted > 0).any(-1)
-                logits, wanted = logits[written], wanted[written]
-            logits, wanted = logits.flatten(0, -2), wanted.flatten()
-            losses.append(_CROP_WEIGHTS[name] * balanced_cross_entropy(logits, wanted))
-            figures[f"{name}_accuracy"] = recall(logits, wanted)
-        return {"loss": torch.stack(losses).sum(), **figures}
+                has_text = (targets > 0).any(-1)
+                logits, targets = logits[has_text], targets[has_text]
+            logits, targets = logits.flatten(0, -2), targets.flatten()
+            losses.append(_CROP_WEIGHTS[name] * balanced_cross_entropy(logits, targets))
+            metrics[f"{name}_accuracy"] = recall(logits, targets)
+        return {"loss": torch.stack(losses).sum(), **metrics}
 
 
 _CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}

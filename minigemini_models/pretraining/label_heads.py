@@ -28,20 +28,20 @@ class PatchHeads(nn.Module):
     def forward(self, tokens: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Loss and accuracies for tokens (B, N, width) and the labels of `world.samples.labelled_scene`."""
         tokens = self.norm(tokens)
-        wanted = {name: labels[name].flatten() for name in ("names", "colours", "centres", "slots")}
-        wanted["text"] = (labels["slots"] > 0).any(-1).flatten().long()
-        losses, figures = [], {}
+        targets = {name: labels[name].flatten() for name in ("names", "colours", "centres", "slots")}
+        targets["text"] = (labels["slots"] > 0).any(-1).flatten().long()
+        losses, metrics = [], {}
         for name, head in self.heads.items():
             logits = head(tokens).flatten(0, 1)
             if name == "slots":
                 # Where there is text: over all patches a letter would be one slot in fifty, and never be learnt.
-                written = wanted["text"] > 0
-                logits = rearrange(logits[written], "p (s k) -> (p s) k", k=NUM_LETTER_CLASSES)
-                wanted[name] = wanted[name].unflatten(0, (len(written), -1))[written].flatten()
-            total = cross_entropy(logits, wanted[name], reduction="sum")
+                has_text = targets["text"] > 0
+                logits = rearrange(logits[has_text], "p (s k) -> (p s) k", k=NUM_LETTER_CLASSES)
+                targets[name] = targets[name].unflatten(0, (len(has_text), -1))[has_text].flatten()
+            total = cross_entropy(logits, targets[name], reduction="sum")
             losses.append(_WEIGHTS.get(name, 1.0) * total / max(1, len(logits)))
-            figures[f"{name}_accuracy"] = recall(logits, wanted[name])
-        return {"loss": torch.stack(losses).sum(), **figures}
+            metrics[f"{name}_accuracy"] = recall(logits, targets[name])
+        return {"loss": torch.stack(losses).sum(), **metrics}
 
 
 def balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -50,12 +50,12 @@ def balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Where little is labelled, the plain mean is content with "nothing" for tens of thousands of crops (measured in
     docs/experiments.md).
     """
-    losses, there = cross_entropy(logits, labels, reduction="none"), labels > 0
-    halves = [losses[where].sum() / where.sum().clamp(min=1) for where in (there, ~there)]
+    losses, labeled = cross_entropy(logits, labels, reduction="none"), labels > 0
+    halves = [losses[where].sum() / where.sum().clamp(min=1) for where in (labeled, ~labeled)]
     return torch.stack(halves).mean()
 
 
 def recall(logits: Tensor, labels: Tensor) -> Tensor:
     """Share of right answers among the places where there is something (label above 0), 1 where there is nothing."""
-    there = labels > 0
-    return (logits.argmax(-1) == labels)[there].float().sum().add(1e-9) / there.sum().add(1e-9)
+    labeled = labels > 0
+    return (logits.argmax(-1) == labels)[labeled].float().sum().add(1e-9) / labeled.sum().add(1e-9)

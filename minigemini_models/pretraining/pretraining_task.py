@@ -59,11 +59,11 @@ class SavePart:
             for name, tensor in weights.items()
             if name.startswith(prefix)
         }
-        with atomic_write(path) as aside:
-            save_tensors(tensors, aside)
+        with atomic_write(path) as temporary:
+            save_tensors(tensors, temporary)
 
 
-def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
+def load_part(module: nn.Module, path: str, recipe_name: str) -> None:
     """Load what `SavePart` wrote.
 
     Raises:
@@ -73,9 +73,9 @@ def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
 
     if not Path(path).is_file():
         command = how_to_obtain(path)
-        raise RecipeError(f"{wanted_by}: {path}: no such file{f'; make it with `{command}`' if command else ''}")
+        raise RecipeError(f"{recipe_name}: {path}: no such file{f'; make it with `{command}`' if command else ''}")
     try:
         check_tensors(Path(path))
         module.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, DamagedFileError) as error:
-        raise RecipeError(f"{wanted_by}: {path} is not what it starts from ({one_line(error)})") from None
+        raise RecipeError(f"{recipe_name}: {path} is not what it starts from ({one_line(error)})") from None

@@ -14,7 +14,7 @@ KINDS = (*SCENE_KINDS, *PAGE_KINDS, *PAIR_KINDS, "single", "few", "single")
 
 BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
 VOCAB_SIZE = 2048
-_LESSONS = 6000
+_DIALOGS = 6000
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -24,7 +24,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     written in bytes.
     """
     return PreTrainedTokenizerFast(
-        tokenizer_object=_learnt(),
+        tokenizer_object=_train_tokenizer(),
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
@@ -35,7 +35,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def _learnt() -> Tokenizer:
+def _train_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -55,6 +55,6 @@ def _learnt() -> Tokenizer:
 
 
 def _texts() -> Iterator[str]:
-    for seed in range(_LESSONS):
+    for seed in range(_DIALOGS):
         for turn in sample_dialog(seed, KINDS[seed % len(KINDS)]).turns:
             yield from (turn.question, turn.answer)

@@ -36,14 +36,14 @@ def warm_start(
     try:
         source = find_model_source(recipe.init_from)
         config = load_config(source.folder)
-        learnt = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
+        source_model = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
         theirs: Any = load_processor(source.folder, config)
     except (CheckpointError, RequestError) as error:
         raise RecipeError(f"{recipe.name}: init_from {error}") from None
     for name, module in parts.items():
-        weights = _weights(learnt, name, recipe)
+        weights = _weights(source_model, name, recipe)
         if tokenizer is not None and _ROWS in weights:
-            weights[_ROWS] = spelt(weights[_ROWS], theirs.tokenizer, tokenizer)
+            weights[_ROWS] = initialize_embeddings(weights[_ROWS], theirs.tokenizer, tokenizer)
         try:
             module.load_state_dict(weights)
         except RuntimeError:
@@ -53,14 +53,14 @@ def warm_start(
             ) from None
 
 
-def _weights(learnt: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
-    module = getattr(learnt.model, part)
+def _weights(source_model: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
+    module = getattr(source_model.model, part)
     if module is None:
         raise RecipeError(f"{recipe.name}: {recipe.init_from} has no {part}; give another init_from")
     return dict(module.state_dict())
 
 
-def spelt(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
+def initialize_embeddings(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
     """Embeddings (V, C) of our tokens: the row of theirs that is the same, else the mean of those that spell it."""
     known = theirs.get_vocab()
 

@@ -12,9 +12,9 @@ def describe(scene: Scene) -> str:
     """One sentence that names everything: signs first, things from left to right. It is the picture's caption too."""
     match scene.kind:
         case "words":
-            return f"The words {written(scene)}." if scene.signs else "Nothing."
+            return f"The words {all_text(scene)}." if scene.signs else "Nothing."
         case "lines" | "text":
-            return f"The text {written(scene)}."
+            return f"The text {all_text(scene)}."
         case "chart":
             return f"A bar chart: {enumerate_words([f'{bar.label.word} {bar.value.word}' for bar in scene.bars])}."
         case "table":
@@ -22,15 +22,15 @@ def describe(scene: Scene) -> str:
     parts = [f"a sign that says {sign.word}" for sign in scene.signs]
     match scene.kind:
         case "count":
-            parts += _alike(scene.objects, lambda obj: obj.name)
+            parts += _count_phrases(scene.objects, lambda obj: obj.name)
         case "painting":
-            parts += _alike(scene.objects, full_name)
+            parts += _count_phrases(scene.objects, full_name)
         case _:
             parts += [phrase(obj) for obj in scene.objects]
     return sentence(enumerate_words(parts)) if parts else "Nothing."
 
 
-def written(scene: Scene) -> str:
+def all_text(scene: Scene) -> str:
     """All words of a picture of words or lines, from top to bottom."""
     return " ".join(sign.word for sign in (*scene.signs, *scene.lines))
 
@@ -62,15 +62,15 @@ def enumerate_words(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
-def _alike(objects: Sequence[SceneObject], called: Callable[[SceneObject], str]) -> list[str]:
+def _count_phrases(objects: Sequence[SceneObject], key: Callable[[SceneObject], str]) -> list[str]:
     """ "three red stars", "a red star", and by name alone "two fish" of different colours; the larger group first."""
     groups: dict[str, list[SceneObject]] = {}
     for obj in objects:
-        groups.setdefault(called(obj), []).append(obj)
-    return [_group(group) for group in sorted(groups.values(), key=len, reverse=True)]
+        groups.setdefault(key(obj), []).append(obj)
+    return [_count_phrase(group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 
-def _group(objects: Sequence[SceneObject]) -> str:
+def _count_phrase(objects: Sequence[SceneObject]) -> str:
     if len(objects) == 1:
         return phrase(objects[0])
     colors = {obj.color_name for obj in objects}

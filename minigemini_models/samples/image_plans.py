@@ -7,11 +7,11 @@ import numpy as np
 from PIL import Image
 
 from ..scenes.colors import COLORS, background, pick
-from ..scenes.composition import colored
+from ..scenes.composition import colored_object
 from ..scenes.concepts import COLORED_NAMES, SHAPE_NAMES, plural, with_article
 from ..scenes.layouts import Box, reading_order
 from ..scenes.lettering import Letter
-from ..scenes.scene import SCENE_PX, Scene, color_behind
+from ..scenes.scene import SCENE_PX, Scene, reference_color
 from ..scenes.splits import TRAINING_STREAM
 from .descriptions import NUMBERS, enumerate_words
 
@@ -44,11 +44,11 @@ ARRANGED: dict[int, tuple[tuple[int, int], ...]] = {
 """The cells of so many things whose places are left open: as dots on dice, in the order of the caption."""
 
 _ANY_COLOR_SHARE = 0.1
-_CELLS_PX = (2, 98, 194)
+_CELL_STARTS_PX = (2, 98, 194)
 """Where things in the first, second and third column or row begin: everything stands in one of nine cells, which are
 two by two of the blocks of pixels that the painter draws (`painter.spectrum`)."""
 _SIZE_PX = 60
-_ALONE_PX = 124
+_SINGLE_SIZE_PX = 124
 """Of a thing that has a picture for itself: four by four blocks."""
 
 
@@ -107,7 +107,7 @@ class ImagePlan:
         return tuple(PLACES[item.place] if item.place else next(open_cells) for item in self.units)
 
     @property
-    def alone(self) -> bool:
+    def is_single(self) -> bool:
         """Whether there is one thing, which has the picture for itself."""
         return len(self.units) == 1 and self.units[0].place is None
 
@@ -117,20 +117,20 @@ def sample_plan(rng: np.random.Generator, kind: str | None = None) -> ImagePlan:
     kind = kind or pick(rng, KINDS)
     match kind:
         case "one":
-            return ImagePlan(_items(rng, 1))
+            return ImagePlan(_sample_items(rng, 1))
         case "placed":
-            return _in_places(rng, 1)
+            return _sample_placed(rng, 1)
         case "several":
-            return _in_places(rng, int(rng.integers(2, 5)))
+            return _sample_placed(rng, int(rng.integers(2, 5)))
         case "related":
-            return ImagePlan(_items(rng, 2), pick(rng, tuple(RELATIONS)))
+            return ImagePlan(_sample_items(rng, 2), pick(rng, tuple(RELATIONS)))
         case "counted":
-            return ImagePlan(_items(rng, 1, int(rng.integers(2, 5))))
+            return ImagePlan(_sample_items(rng, 1, int(rng.integers(2, 5))))
         case "mixed":
-            first, second = _items(rng, 2)
+            first, second = _sample_items(rng, 2)
             return ImagePlan((PlanItem(first.name, first.color, int(rng.integers(2, 4))), second))
         case "loose":
-            return ImagePlan(_items(rng, int(rng.integers(2, 4))))
+            return ImagePlan(_sample_items(rng, int(rng.integers(2, 4))))
         case _:
             raise ValueError(f"unknown kind of painting {kind!r}: choose from {', '.join(KINDS)}")
 
@@ -139,7 +139,7 @@ def sample_planned_image(seed: int, kind: str | None = None, stream: int = TRAIN
     """The plan of a seed and a scene that shows it; the same seed, kind and stream always give the same."""
     rng = np.random.default_rng([stream, seed, crc32(b"painting"), crc32((kind or "").encode())])
     plan = sample_plan(rng, kind)
-    return plan, compose(rng, plan)
+    return plan, compose_plan(rng, plan)
 
 
 class PlannedImage(Scene):
@@ -151,16 +151,16 @@ class PlannedImage(Scene):
         return image.reduce(SCENE_PX // IMAGE_PX), letters, owner
 
 
-def compose(rng: np.random.Generator, plan: ImagePlan) -> Scene:
+def compose_plan(rng: np.random.Generator, plan: ImagePlan) -> Scene:
     """A scene that shows the plan and nothing else: upright, in cells, so that a small painter has little to learn."""
-    objects = [colored(rng, item.name, item.color or pick(rng, tuple(COLORS))) for item in plan.units]
-    ground = background(rng, [color_behind(obj) for obj in objects])
-    boxes = _boxes(plan)
+    objects = [colored_object(rng, item.name, item.color or pick(rng, tuple(COLORS))) for item in plan.units]
+    ground = background(rng, [reference_color(obj) for obj in objects])
+    boxes = _plan_boxes(plan)
     placed = [replace(obj, box=box, tilt_degrees=0) for obj, box in zip(objects, boxes, strict=True)]
     return PlannedImage("painting", ground, tuple(placed[i] for i in reading_order(boxes)))
 
 
-def draw_plan(scene: Scene) -> np.ndarray:
+def image_array(scene: Scene) -> np.ndarray:
     """The picture of a scene at the painter's size: (64, 64, 3) uint8."""
     return np.asarray(scene.draw()[0])
 
@@ -171,34 +171,34 @@ def place_of(x: float, y: float, side_px: float) -> str:
     return next(name for name, cell in PLACES.items() if cell == (column, row))
 
 
-def _items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[PlanItem, ...]:
+def _sample_items(rng: np.random.Generator, number: int, count: int = 1) -> tuple[PlanItem, ...]:
     """Different things, some of one name in two colours; half of them shapes."""
     items: list[PlanItem] = []
     while len(items) < number:
         name = pick(rng, SHAPE_NAMES if rng.random() < 0.5 else COLORED_NAMES)
         color = None if rng.random() < _ANY_COLOR_SHARE else pick(rng, tuple(COLORS))
-        same = [item for item in items if item.name == name]
-        if all(color and item.color and item.color != color for item in same):
+        same_name = [item for item in items if item.name == name]
+        if all(color and item.color and item.color != color for item in same_name):
             items.append(PlanItem(name, color, count))
     return tuple(items)
 
 
-def _in_places(rng: np.random.Generator, number: int) -> ImagePlan:
+def _sample_placed(rng: np.random.Generator, number: int) -> ImagePlan:
     """Each in a place of its own; told from top to bottom, or in any order."""
     chosen = rng.permutation(len(PLACES))[:number]
     places = [tuple(PLACES)[i] for i in (np.sort(chosen) if rng.random() < 0.5 else chosen)]
-    items = zip(_items(rng, number), places, strict=True)
+    items = zip(_sample_items(rng, number), places, strict=True)
     return ImagePlan(tuple(PlanItem(item.name, item.color, 1, place) for item, place in items))
 
 
-def _boxes(plan: ImagePlan) -> list[Box]:
+def _plan_boxes(plan: ImagePlan) -> list[Box]:
     """Where the things stand."""
-    if plan.alone:
-        low = (SCENE_PX - _ALONE_PX) // 2
-        return [(low, low, low + _ALONE_PX, low + _ALONE_PX)]
-    return [_in_cell(cell) for cell in plan.cells]
+    if plan.is_single:
+        low = (SCENE_PX - _SINGLE_SIZE_PX) // 2
+        return [(low, low, low + _SINGLE_SIZE_PX, low + _SINGLE_SIZE_PX)]
+    return [_cell_box(cell) for cell in plan.cells]
 
 
-def _in_cell(cell: tuple[int, int]) -> Box:
-    left, top = (_CELLS_PX[number] for number in cell)
+def _cell_box(cell: tuple[int, int]) -> Box:
+    left, top = (_CELL_STARTS_PX[number] for number in cell)
     return left, top, left + _SIZE_PX, top + _SIZE_PX

@@ -9,15 +9,14 @@ from zlib import crc32
 import numpy as np
 
 from ..scenes.colors import COLORS, pick
-from ..scenes.composition import colored, compose
+from ..scenes.composition import colored_object, compose_scene
 from ..scenes.concepts import COLORED_NAMES, ICON_NAMES, confusable, plural, with_article
 from ..scenes.splits import TRAINING, SceneDomain
 from .conversations import conversation
 from .descriptions import describe, phrase, sentence
 from .dialogs import Dialog
-from .image_plans import PLACES, ImagePlan, PlanItem, sample_plan, sample_planned_image
-from .image_plans import compose as compose_painting
-from .request_phrases import DRAW, PLACE_WORDS, ask_for, loosely, plain_request
+from .image_plans import PLACES, ImagePlan, PlanItem, compose_plan, sample_plan, sample_planned_image
+from .request_phrases import DRAW, PLACE_WORDS, paraphrase_item, paraphrase_plan, request_text
 from .turns import Turn, ask
 
 KINDS = ("request", "refine", "mention", "seen", "painted", "drawn", "unknown")
@@ -26,7 +25,7 @@ shown · questions about what a painter drew · the same in between request and 
 drawn · something that the painter cannot draw."""
 
 
-def answered(plan: ImagePlan) -> str:
+def generation_answer(plan: ImagePlan) -> str:
     """What is said to a request: the caption is for the painter."""
     return f"Here it is. <h>{plan.caption()}</h>"
 
@@ -60,12 +59,12 @@ def sample_request(seed: int, kind: str | None = None, domain: SceneDomain = TRA
 
 def _request(rng: np.random.Generator) -> tuple[Turn, ...]:
     plan, asked = _wished(rng)
-    return (Turn("draw_request", asked, answered(plan)),)
+    return (Turn("draw_request", asked, generation_answer(plan)),)
 
 
 def _wished(rng: np.random.Generator, kind: str | None = None) -> tuple[ImagePlan, str]:
     plan = sample_plan(rng, kind)
-    return plan, ask_for(rng, plain_request(rng, plan))
+    return plan, request_text(rng, paraphrase_plan(rng, plan))
 
 
 def _unknown(rng: np.random.Generator) -> tuple[Turn, ...]:
@@ -73,7 +72,9 @@ def _unknown(rng: np.random.Generator) -> tuple[Turn, ...]:
     while True:
         name = pick(rng, ICON_NAMES)
         if not any(confusable(name, other) for other in COLORED_NAMES):
-            return (Turn("draw_unknown", ask_for(rng, with_article(name)), f"I cannot draw {with_article(name)}."),)
+            return (
+                Turn("draw_unknown", request_text(rng, with_article(name)), f"I cannot draw {with_article(name)}."),
+            )
 
 
 def _mention(rng: np.random.Generator) -> tuple[Turn, ...]:
@@ -90,16 +91,16 @@ def _mention(rng: np.random.Generator) -> tuple[Turn, ...]:
             Turn("draw_talk", f"It is {color}.", "I see."),
         ]
     asked = pick(rng, ("Draw it.", "Can you draw it?", "Show me what it looks like.", "Paint it, please."))
-    return (*before, Turn("draw_context", f"{asked} {DRAW}", answered(plan)))
+    return (*before, Turn("draw_context", f"{asked} {DRAW}", generation_answer(plan)))
 
 
 def _refine(rng: np.random.Generator) -> tuple[Turn, ...]:
     """A picture is drawn, and changed once or twice: what is not mentioned stays."""
     plan = sample_plan(rng, pick(rng, ("one", "placed", "several", "counted", "loose", "related")))
-    turns = [Turn("draw_request", ask_for(rng, plain_request(rng, plan)), answered(plan))]
+    turns = [Turn("draw_request", request_text(rng, paraphrase_plan(rng, plan)), generation_answer(plan))]
     for _ in range(int(rng.integers(1, 3))):
         words, plan = _change(rng, plan)
-        turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
+        turns.append(Turn("draw_refine", f"{words} {DRAW}", generation_answer(plan)))
     return tuple(turns)
 
 
@@ -150,7 +151,7 @@ def _add(rng: np.random.Generator, plan: ImagePlan) -> Change:
     new = PlanItem(pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)), 1, place)
     changed = _sound(ImagePlan((*plan.items, new)))
     asked = pick(rng, ("Add {}.", "Add {} too.", "Make it richer: add {}.", "And now with {}."))
-    return None if changed is None else (asked.format(loosely(rng, new)), changed)
+    return None if changed is None else (asked.format(paraphrase_item(rng, new)), changed)
 
 
 def _remove(rng: np.random.Generator, plan: ImagePlan) -> Change:
@@ -203,14 +204,14 @@ def sample_plain_request(seed: int, kind: str, domain: SceneDomain = TRAINING) -
 
 def _seen(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog:
     """A thing is shown and named; then it is to be drawn, as it is or in another colour."""
-    obj = colored(rng, pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)))
-    scene = compose(rng, "single", [obj], domain, seed)
+    obj = colored_object(rng, pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)))
+    scene = compose_scene(rng, "single", [obj], domain, seed)
     named = Turn("name", pick(rng, ("What is this?", "What is shown here?")), sentence(phrase(obj)))
     color = pick(rng, [name for name in COLORS if name != obj.color_name])
     same = rng.random() < 0.4
     asked = ("Draw one like this.", "Draw it.") if same else (f"Draw it in {color}.", f"Draw the same in {color}.")
     plan = ImagePlan((PlanItem(obj.name, obj.color_name if same else color),))
-    wished = Turn("draw_seen", f"{pick(rng, asked)} {DRAW}", answered(plan))
+    wished = Turn("draw_seen", f"{pick(rng, asked)} {DRAW}", generation_answer(plan))
     return Dialog((scene,), (named, wished) if rng.random() < 0.5 else (wished,))
 
 
@@ -224,11 +225,11 @@ def _painted(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog
 def _drawn(rng: np.random.Generator) -> Dialog:
     """A picture is asked for, shown, maybe asked about and changed; so is the next one."""
     plan, asked = _wished(rng)
-    scenes, turns, shown = [], [Turn("draw_request", asked, answered(plan))], []
+    scenes, turns, shown = [], [Turn("draw_request", asked, generation_answer(plan))], []
     for _ in range(2):
-        scenes.append(compose_painting(rng, plan))
+        scenes.append(compose_plan(rng, plan))
         shown.append(len(turns))
         turns += conversation(scenes[-1], rng, max_turns=2)[: int(rng.integers(3))]
         words, plan = _change(rng, plan)
-        turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
+        turns.append(Turn("draw_refine", f"{words} {DRAW}", generation_answer(plan)))
     return Dialog(tuple(scenes), tuple(turns), tuple(shown))

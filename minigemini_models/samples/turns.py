@@ -18,7 +18,7 @@ class Turn:
     answer: str
 
 
-Exchange = tuple[Turn, ...]
+TurnGroup = tuple[Turn, ...]
 """Rounds that must follow each other: what is asked last may lean on what was said before."""
 
 CANNOT_TELL = "I cannot tell."

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from .lettering import Colour
+from .lettering import Color
 
 T = TypeVar("T")
 
-COLORS: dict[str, Colour] = {
+COLORS: dict[str, Color] = {
     "red": (214, 38, 44),
     "orange": (245, 138, 30),
     "yellow": (247, 214, 40),
@@ -20,8 +20,8 @@ COLORS: dict[str, Colour] = {
     "black": (28, 28, 32),
     "white": (250, 250, 248),
 }
-BLACK: Colour = (0, 0, 0)
-WHITE: Colour = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
+WHITE: Color = (255, 255, 255)
 """Of ink and paper, where a material says so."""
 _MIN_DISTANCE = 110.0
 """Least Euclidean RGB distance between a drawing and what lies behind it."""
@@ -34,12 +34,12 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     return choices[int(rng.integers(len(choices)))]
 
 
-def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Colour:
+def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Color:
     """A shade of the named colour: each channel moves by at most `spread`."""
     return _clip(np.array(COLORS[name]) + rng.integers(-spread, spread + 1, 3))
 
 
-def background(rng: np.random.Generator, against: Sequence[Colour]) -> Colour:
+def background(rng: np.random.Generator, against: Sequence[Color]) -> Color:
     """A pale, grey or muted colour that stands off from every colour in `against`, as far as there is such a colour."""
     least = _MIN_DISTANCE
     while True:
@@ -49,7 +49,7 @@ def background(rng: np.random.Generator, against: Sequence[Colour]) -> Colour:
         least *= 0.99
 
 
-def contrasting(rng: np.random.Generator, behind: Colour) -> Colour:
+def contrasting(rng: np.random.Generator, behind: Color) -> Color:
     """Any colour at all that can be read on `behind`."""
     while True:
         color = _clip(rng.integers(0, 256, 3))
@@ -57,15 +57,15 @@ def contrasting(rng: np.random.Generator, behind: Colour) -> Colour:
             return color
 
 
-def distance(a: Colour, b: Colour) -> float:
+def distance(a: Color, b: Color) -> float:
     return math.dist(a, b)
 
 
-def luminance(color: Colour) -> float:
+def luminance(color: Color) -> float:
     """Rec. 601 luma, 0 to 255."""
     return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
 
 
-def _clip(channels: np.ndarray) -> Colour:
+def _clip(channels: np.ndarray) -> Color:
     red, green, blue = channels.tolist()
     return min(max(red, 0), 255), min(max(green, 0), 255), min(max(blue, 0), 255)

@@ -7,21 +7,21 @@ from .composition import sample_scene
 from .dense_labels import CELL_PX, PATCH_PX, cell_labels, object_labels, slot_labels
 from .scene import SCENE_PX
 from .splits import TRAINING, SceneDomain
-from .text_crops import CROP_PX, lettered_crop
+from .text_crops import CROP_PX, text_crop
 
 KINDS = ("single", "many", "few", "many", "count", "sign")
-LETTERED_SHARE = 0.4
+TEXT_CROP_SHARE = 0.4
 """How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
 
 
-def crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
+def sample_crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
     """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
     `labels`."""
     rng = np.random.default_rng([5, seed])
-    if rng.random() >= LETTERED_SHARE:
+    if rng.random() >= TEXT_CROP_SHARE:
         return scene_crop(seed, rng, domain)
-    nothing = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
-    return {**lettered_crop(seed, domain=domain), "names": nothing, "colours": nothing}
+    no_objects = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
+    return {**text_crop(seed, domain=domain), "names": no_objects, "colours": no_objects}
 
 
 def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict[str, np.ndarray]:

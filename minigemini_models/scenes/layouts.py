@@ -17,7 +17,7 @@ ALIGNED_PX = 8
 _TRIES = 40
 _MARGIN_PX = 4
 
-Place = Callable[[np.random.Generator, int, int, float], list[tuple[float, float]]]
+LayoutFunction = Callable[[np.random.Generator, int, int, float], list[tuple[float, float]]]
 """From a generator, how many things, the picture's side and that of the largest thing to their centres."""
 
 
@@ -158,8 +158,8 @@ def _corners(rng: np.random.Generator, count: int, side_px: int, size: float) ->
 
 def _diagonal(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
     steps, strays = _line(rng, count, side_px, size)
-    falling = rng.random() < 0.5
-    return [(x, (x if falling else side_px - x) + stray) for x, stray in zip(steps, strays, strict=True)]
+    downward = rng.random() < 0.5
+    return [(x, (x if downward else side_px - x) + stray) for x, stray in zip(steps, strays, strict=True)]
 
 
 def _circle(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
@@ -168,7 +168,7 @@ def _circle(rng: np.random.Generator, count: int, side_px: int, size: float) -> 
     return [(side_px / 2 + radius * math.cos(angle), side_px / 2 + radius * math.sin(angle)) for angle in angles]
 
 
-_LAYOUTS: dict[str, Place] = {
+_LAYOUTS: dict[str, LayoutFunction] = {
     "scatter": _scatter,
     "row": _row,
     "column": _column,

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from .fonts import load_font
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 CAP_HEIGHTS_PX = (10, 18)
 """Least and greatest height of capitals: at the low resolution (a quarter) they are 2.5 to 4.5 pixels."""
@@ -43,7 +43,7 @@ def draw_text(
     baseline: float,
     font_name: str,
     cap_height_px: int,
-    color: Colour,
+    color: Color,
     spacing_px: float = 0.0,
 ) -> list[Letter]:
     """Draws `text` from `left` on `baseline` (pixels) and returns its letters; blanks take room and leave no letter."""

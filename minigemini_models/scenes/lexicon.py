@@ -32,7 +32,7 @@ HELD_OUT_WORDS = tuple(word for word in WORDS if is_held_out(word))
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextSampler:
     """A source of things to write.
 
     Attributes:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from . import icons, shapes
 from .colors import COLORS
 from .layouts import Box
-from .lettering import Colour, Letter, draw_text
+from .lettering import Color, Letter, draw_text
 
 SCENE_PX, PAGE_PX = 256, 512
 _GRAIN_PX = 1024
@@ -22,7 +22,7 @@ class SceneObject:
     name: str
     box: Box
     color_name: str | None = None
-    color: Colour = (0, 0, 0)
+    color: Color = (0, 0, 0)
     tilt_degrees: int = 0
     style: str | None = None
     mirrored: bool = False
@@ -47,8 +47,8 @@ class Sign:
 
     word: str
     box: Box
-    panel: Colour
-    ink: Colour
+    panel: Color
+    ink: Color
     font: str
     cap_height_px: int
     frame: str = "panel"
@@ -77,7 +77,7 @@ class Block:
     """A filled rectangle that means nothing by itself: the rule of a table, the panel of a poster."""
 
     box: Box
-    color: Colour
+    color: Color
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Scene:
     """
 
     kind: str
-    ground: Colour
+    ground: Color
     objects: tuple[SceneObject, ...] = ()
     signs: tuple[Sign, ...] = ()
     lines: tuple[Sign, ...] = ()
@@ -134,7 +134,7 @@ class Scene:
         return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
 
 
-def color_behind(obj: SceneObject) -> Colour:
+def reference_color(obj: SceneObject) -> Color:
     """What a ground must stand off from for the thing to show."""
     if obj.style is not None:
         return icons.mean_color(obj.name, obj.style)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .lettering import Colour
+from .lettering import Color
 
 Points = list[tuple[float, float]]
 Part = tuple[str, Points]
@@ -133,7 +133,7 @@ DRAWINGS: dict[str, list[Part]] = SHAPES | OBJECTS
 NAMES = tuple(DRAWINGS)
 
 
-def render(name: str, color: Colour, size_px: int, tilt_degrees: int = 0) -> Image.Image:
+def render(name: str, color: Color, size_px: int, tilt_degrees: int = 0) -> Image.Image:
     """The thing in its colour, smooth-edged on transparent ground: RGBA, `size_px` square."""
     shades = {
         "main": (*color, 255),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from .fonts import HELD_OUT_FONTS, TRAINING_FONTS
 from .icons import HELD_OUT_STYLES, TRAINING_STYLES
 from .lettering import CAP_HEIGHTS_PX
-from .lexicon import LETTERS, Texts
+from .lexicon import LETTERS, TextSampler
 
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
 """Scenes of the two streams have nothing in common but what they are made of."""
@@ -27,7 +27,7 @@ HELD_OUT_LAYOUTS = Layouts(
 )
 
 
-TRAINING_TEXTS = Texts()
+TRAINING_TEXTS = TextSampler()
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class SceneDomain:
     """
 
     stream: int = TRAINING_STREAM
-    texts: Texts = TRAINING_TEXTS
+    texts: TextSampler = TRAINING_TEXTS
     fonts: tuple[str, ...] = TRAINING_FONTS
     styles: tuple[str, ...] = TRAINING_STYLES
     layouts: Layouts = TRAINING_LAYOUTS
-    most_objects: int = 4
-    most_alike: int = 8
+    max_objects: int = 4
+    max_copies: int = 8
     cap_heights_px: tuple[int, int] = CAP_HEIGHTS_PX
     black_on_white: bool = False
 
@@ -59,7 +59,7 @@ TRAINING = SceneDomain()
 AXES = ("texts", "fonts", "styles", "layouts")
 
 
-def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: Texts | None = None) -> SceneDomain:
+def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: TextSampler | None = None) -> SceneDomain:
     """Material for fresh scenes in which only the axes named are ones that training never sees.
 
     Args:
@@ -83,24 +83,24 @@ def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: Texts | None
 
 
 BASIC_DOMAIN = SceneDomain(
-    texts=Texts(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
+    texts=TextSampler(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
     styles=(),
     layouts=Layouts(objects=("scatter",), signs=("panel",)),
-    most_objects=3,
-    most_alike=5,
+    max_objects=3,
+    max_copies=5,
 )
 """The smaller world of the first nano: capitals, coloured drawings, up to five alike."""
 
-TINTED_DOMAIN = SceneDomain(styles=(), most_objects=5)
+COLORED_DOMAIN = SceneDomain(styles=(), max_objects=5)
 """Nothing but drawings in named colours."""
 
 SMALL_DOMAIN = SceneDomain(
-    texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
+    texts=TextSampler(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
     fonts=TRAINING_FONTS[:1],
     styles=(),
     layouts=Layouts(objects=("scatter",), signs=("panel",)),
-    most_objects=3,
-    most_alike=5,
+    max_objects=3,
+    max_copies=5,
     cap_heights_px=(12, 16),
     black_on_white=True,
 )

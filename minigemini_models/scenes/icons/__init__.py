@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..concepts import ICON_NAMES
-from ..lettering import Colour
+from ..lettering import Color
 
 FOLDER = Path(__file__).parent
 STYLES = ("noto", "fluent-emoji-flat", "fluent-emoji")
@@ -28,7 +28,7 @@ def render(name: str, style: str, size_px: int, mirrored: bool = False) -> Image
 
 
 @lru_cache(maxsize=len(STYLES) * len(ICON_NAMES))
-def mean_color(name: str, style: str) -> Colour:
+def mean_color(name: str, style: str) -> Color:
     """The icon's colours averaged: what it must stand off from its ground by."""
     pixels = np.asarray(_icon(name, style), dtype=np.float64)
     red, green, blue = np.average(pixels[..., :3], axis=(0, 1), weights=pixels[..., 3]).round().astype(int).tolist()
