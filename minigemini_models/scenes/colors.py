@@ -1,4 +1,4 @@
-"""Named colours of the drawn world, and backgrounds against which they show."""
+"""Named colors of synthetic scenes, and backgrounds that contrast with them."""
 
 import math
 from collections.abc import Sequence
@@ -22,25 +22,28 @@ COLORS: dict[str, Color] = {
 }
 BLACK: Color = (0, 0, 0)
 WHITE: Color = (255, 255, 255)
-"""Of ink and paper, where a material says so."""
+"""Ink and paper of domains that are black on white."""
 _MIN_DISTANCE = 110.0
-"""Least Euclidean RGB distance between a drawing and what lies behind it."""
+"""Minimum Euclidean RGB distance between an object and its background."""
 _MIN_CONTRAST = 90.0
-"""Least difference in luminance between letters and what lies behind them."""
+"""Minimum difference in luminance between letters and their background."""
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of `choices`, each as likely; `rng.choice` would copy them into an array first."""
+    """Return one of `choices`, sampled uniformly. Unlike `rng.choice`, it does not copy them into an array first."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def shade(rng: np.random.Generator, name: str, spread: int = 14) -> Color:
-    """A shade of the named colour: each channel moves by at most `spread`."""
+    """Return a shade of the named color: each channel moves by at most `spread`."""
     return _clip(np.array(COLORS[name]) + rng.integers(-spread, spread + 1, 3))
 
 
 def background(rng: np.random.Generator, against: Sequence[Color]) -> Color:
-    """A pale, grey or muted colour that stands off from every colour in `against`, as far as there is such a colour."""
+    """Sample a pale, gray or muted color that contrasts with every color in `against`.
+
+    The required distance shrinks by 1 % after every rejected color, so sampling always ends.
+    """
     least = _MIN_DISTANCE
     while True:
         color = _clip(rng.integers(60, 246) + rng.integers(-28, 29, 3))
@@ -50,7 +53,7 @@ def background(rng: np.random.Generator, against: Sequence[Color]) -> Color:
 
 
 def contrasting(rng: np.random.Generator, behind: Color) -> Color:
-    """Any colour at all that can be read on `behind`."""
+    """Sample any color that is legible on `behind`."""
     while True:
         color = _clip(rng.integers(0, 256, 3))
         if abs(luminance(color) - luminance(behind)) >= _MIN_CONTRAST:
@@ -58,6 +61,7 @@ def contrasting(rng: np.random.Generator, behind: Color) -> Color:
 
 
 def distance(a: Color, b: Color) -> float:
+    """Euclidean RGB distance."""
     return math.dist(a, b)
 
 

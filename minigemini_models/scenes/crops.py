@@ -1,4 +1,4 @@
-"""Small pictures for the high-resolution encoder: a window into a scene, beside those crowded with letters."""
+"""Training crops for the high-resolution encoder: windows into scenes, mixed with crops full of text."""
 
 import numpy as np
 
@@ -11,12 +11,11 @@ from .text_crops import CROP_PX, text_crop
 
 KINDS = ("single", "many", "few", "many", "count", "sign")
 TEXT_CROP_SHARE = 0.4
-"""How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
+"""Share of crops that are full of text. Objects have hundreds of classes and need more samples than 36 characters."""
 
 
 def sample_crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
-    `labels`."""
+    """Sample a crop: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in `dense_labels`."""
     rng = np.random.default_rng([5, seed])
     if rng.random() >= TEXT_CROP_SHARE:
         return scene_crop(seed, rng, domain)
@@ -25,7 +24,7 @@ def sample_crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarr
 
 
 def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict[str, np.ndarray]:
-    """A window into a scene with a thing near its middle, cut along patches."""
+    """Sample a window into a scene with an object near its center, aligned to the patch grid."""
     scene = sample_scene(seed, pick(rng, KINDS), domain)
     image, letters, owner = scene.draw()
     labels = {"slots": slot_labels(letters, SCENE_PX), **object_labels(scene, owner)}
@@ -44,6 +43,6 @@ def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict
 
 
 def _first_patch(middle_px: float, rng: np.random.Generator) -> int:
-    """First patch of a window around a middle, moved by up to one patch."""
+    """Index of the first patch of a window around a center, shifted by up to one patch."""
     first = round(middle_px / PATCH_PX - CROP_PX / PATCH_PX / 2) + int(rng.integers(-1, 2))
     return min(max(first, 0), (SCENE_PX - CROP_PX) // PATCH_PX)

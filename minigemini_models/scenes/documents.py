@@ -1,4 +1,4 @@
-"""Scenes of 512 pixels for nano-HD: lines of text, a bar chart, a table. And small ones full of text to learn from."""
+"""Sample documents of 512 pixels: lines of text, bar charts and tables; and text-only scenes of 256 pixels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,16 +14,16 @@ from .splits import SceneDomain
 
 PAGE_KINDS = ("lines", "chart", "table")
 ONE_LINE = "line"
-"""A page with one line of two words on it and nothing else: what reading pages begins with."""
+"""A page with a single line of two words: the first lesson in reading documents."""
 _LINE_RANGE_AND_MAX_WORDS = {ONE_LINE: ((1, 1), 2), "lines": ((1, 3), 4), "text": ((3, 6), 4)}
-"""Least and most lines, and most words of a line."""
+"""Minimum and maximum number of lines, and the maximum number of words per line."""
 _GAP_PX = 12
 _LABEL_WIDTH_PX = 150
-"""Room for labels before lying bars."""
+"""Width reserved for the labels of horizontal bars."""
 
 
 def compose_document(rng: np.random.Generator, kind: str, domain: SceneDomain, seed: int) -> Scene:
-    """A page of the kind, from a generator that stands at the page's seed."""
+    """Sample a document of a kind with `rng`; `seed` places its noise."""
     ground = background(rng, [])
     font, cap_height = pick(rng, domain.fonts), int(rng.integers(CAP_HEIGHTS_PX[0], CAP_HEIGHTS_PX[1] + 1))
     size_px = SCENE_PX if kind == "text" else PAGE_PX
@@ -44,7 +44,7 @@ def compose_document(rng: np.random.Generator, kind: str, domain: SceneDomain, s
 
 
 class _TextStyle:
-    """One font, size and ink, in which all of a page is written."""
+    """The font, size and ink that all text of a document shares."""
 
     def __init__(
         self,
@@ -63,11 +63,12 @@ class _TextStyle:
         return text_width(text, self.font, self.cap_height_px)
 
     def write(self, text: str, left: float, top: float) -> Sign:
+        """Place a text with its upper left corner at a point."""
         box = (round(left), round(top), round(left + self.width(text)), round(top) + self.cap_height_px)
         return Sign(text, box, self.ground, self.ink, self.font, self.cap_height_px, "bare")
 
     def texts(self, count: int, room_px: float, taken: Sequence[str] = (), names: bool = False) -> list[str]:
-        """Different texts, each no wider than `room_px` and none of `taken`; no numbers if they are to be `names`."""
+        """Sample distinct texts no wider than `room_px` and not in `taken`; without numbers if they are `names`."""
         source = replace(self.domain.texts, numbers=0.0) if names else self.domain.texts
         found: list[str] = []
         longest = 8
@@ -83,7 +84,7 @@ class _TextStyle:
 def _sample_lines(
     pen: _TextStyle, line_range: tuple[int, int], max_words: int
 ) -> tuple[tuple[Sign, ...], tuple[Block, ...]]:
-    """So many lines of one to `most_words` words, on a panel or straight on the ground."""
+    """Sample lines of one to `max_words` words, on a panel or directly on the background."""
     rng = pen.rng
     panel = bool(rng.random() < 0.5)
     if panel:
@@ -115,7 +116,7 @@ def _sample_line(pen: _TextStyle, max_line_words: int) -> str:
 
 
 def _sample_chart(pen: _TextStyle) -> tuple[tuple[Bar, ...], tuple[Block, ...]]:
-    """Three to six bars of different labels and values, upright or lying, each with its value at its end."""
+    """Sample three to six vertical or horizontal bars with distinct labels and values; values are at the bars' ends."""
     rng, count = pen.rng, int(pen.rng.integers(3, 7))
     horizontal = pick(rng, pen.domain.layouts.charts) == "lying"
     pitch = int(rng.integers(44, 70)) if horizontal else (PAGE_PX - 40) // count
@@ -136,7 +137,7 @@ def _sample_chart(pen: _TextStyle) -> tuple[tuple[Bar, ...], tuple[Block, ...]]:
 
 
 def _vertical_bar(pen: _TextStyle, label: str, value: int, color: Color, box: Box) -> Bar:
-    """Its label below, its value above."""
+    """A bar with its label below and its value above."""
     left, top, right, bottom = box
     middle = (left + right) / 2
     below = pen.write(label, middle - pen.width(label) / 2, bottom + _GAP_PX)
@@ -145,7 +146,7 @@ def _vertical_bar(pen: _TextStyle, label: str, value: int, color: Color, box: Bo
 
 
 def _horizontal_bar(pen: _TextStyle, label: str, value: int, color: Color, box: Box) -> Bar:
-    """Its label before it, its value behind."""
+    """A bar with its label to the left and its value to the right."""
     left, top, right, bottom = box
     line = (top + bottom - pen.cap_height_px) / 2
     before, behind = pen.write(label, left - 8 - pen.width(label), line), pen.write(str(value), right + 6, line)
@@ -153,7 +154,7 @@ def _horizontal_bar(pen: _TextStyle, label: str, value: int, color: Color, box: 
 
 
 def _sample_values(pen: _TextStyle, count: int) -> list[int]:
-    """Different values of two or three digits, far enough apart for the bars to differ."""
+    """Sample values of two or three digits, far enough apart for the bars to differ visibly."""
     short, long = (
         [v for v in values if pen.domain.texts.allows(str(v))] for values in (range(10, 100), range(100, 1000))
     )
@@ -165,14 +166,14 @@ def _sample_values(pen: _TextStyle, count: int) -> list[int]:
 
 
 def _sample_bar_colors(pen: _TextStyle, count: int) -> list[Color]:
-    """One colour for all bars or one for each; what is hard to tell from the ground is not taken."""
+    """Sample one color for all bars or one for each, excluding colors close to the background."""
     names = [n for n, c in COLORS.items() if abs(luminance(c) - luminance(pen.ground)) > 30]
     chosen = [pick(pen.rng, names)] * count if pen.rng.random() < 0.5 else [pick(pen.rng, names) for _ in range(count)]
     return [shade(pen.rng, name) for name in chosen]
 
 
 def _sample_table(pen: _TextStyle) -> tuple[tuple[tuple[Sign, ...], ...], tuple[Block, ...]]:
-    """Two to four columns and two to five rows below the heads; no text comes twice."""
+    """Sample a table of two to four columns and two to five rows below the header; no text occurs twice."""
     rng = pen.rng
     columns, rows = int(rng.integers(2, 5)), int(rng.integers(2, 6)) + 1
     room = (PAGE_PX - 40) / columns - 2 * _GAP_PX
@@ -193,7 +194,7 @@ def _sample_table(pen: _TextStyle) -> tuple[tuple[tuple[Sign, ...], ...], tuple[
 
 
 def _rules(pen: _TextStyle, layout: str, box: Box, height: int, lefts: list[float]) -> tuple[Block, ...]:
-    """Lines between all cells, one below the heads only, or every other row on a darker or lighter stripe."""
+    """Return lines between all cells, one line below the header, or stripes behind every other row."""
     left, top, right, bottom = box
     if layout == "plain":
         return (Block((left, top + height - 1, right, top + height), pen.ink),)

@@ -1,4 +1,4 @@
-"""Scenes as arrays, for the steps that learn from dense labels."""
+"""Scenes as arrays with dense labels, for pretraining the encoders and the alignment."""
 
 import numpy as np
 
@@ -10,12 +10,15 @@ from .text_crops import text_crop
 
 
 def labeled_scene(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """`image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres` as in `labels`."""
+    """Sample a scene: `image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres`.
+
+    `dense_labels` describes the labels.
+    """
     return label_scene(sample_scene(seed, kind, domain))
 
 
 def text_scene(seed: int, size_px: int = SCENE_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """A picture of the size of a scene, or of a page, crowded with letters and with no thing in it; the same labels."""
+    """Sample an image full of text and without objects, with the same labels as `labeled_scene`."""
     crop = text_crop(seed, size_px, domain)
     no_objects = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
     return {
@@ -28,6 +31,6 @@ def text_scene(seed: int, size_px: int = SCENE_PX, domain: SceneDomain = TRAININ
 
 
 def label_scene(scene: Scene) -> dict[str, np.ndarray]:
-    """A scene's picture and dense labels, as `labelled_scene` gives them."""
+    """Return the image and dense labels of a scene, as `labeled_scene` does."""
     image, letters, owner = scene.draw()
     return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **object_labels(scene, owner)}

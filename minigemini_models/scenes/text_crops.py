@@ -1,4 +1,4 @@
-"""Small pictures full of letters: what the high-resolution encoder is pretrained on."""
+"""Crops full of text, for pretraining the high-resolution encoder."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ CROP_PX = 128
 def draw_text_crop(
     rng: np.random.Generator, size_px: int = CROP_PX, domain: SceneDomain = TRAINING
 ) -> tuple[Image.Image, list[Letter]]:
-    """Lines of random strings and words on a cluttered ground, and the letters drawn."""
+    """Draw lines of random strings and words on a cluttered background; returns the image and its letters."""
     texts = _mostly_strings(domain.texts)
     ground = WHITE if domain.black_on_white else background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
@@ -35,13 +35,13 @@ def draw_text_crop(
 
 
 def text_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
+    """Sample a text crop: `image` (px, px, 3) uint8, and `slots` and `cells` as in `dense_labels`."""
     image, letters = draw_text_crop(np.random.default_rng([1, seed]), size_px, domain)
     return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
 def _mostly_strings(texts: TextSampler) -> TextSampler:
-    """Mostly strings in any order: the encoder is to see letters, not to guess words."""
+    """Return a sampler of mostly random strings: the encoder must see letters instead of guessing words."""
     return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
 
 
@@ -78,7 +78,7 @@ def _draw_line(
 
 
 def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:
-    """Lines, boxes and discs that are no letters."""
+    """Draw lines, boxes and disks as distractors."""
     for _ in range(int(rng.integers(1, 6))):
         x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
         width, height = rng.integers(4, 70, 2).tolist()
@@ -93,7 +93,7 @@ def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_p
 
 
 def _add_noise(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """A little sensor noise on half the pictures."""
+    """Add sensor noise to half of the images."""
     if rng.random() < 0.5:
         return image
     pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (image.height, image.width, 1))
