@@ -73,7 +73,7 @@ def test_a_seed_gives_one_painting_in_words_the_painter_knows(kind):
         assert len(scene.objects) == len(plan.units)
         captions.add(plan.caption())
     assert len(captions) > 30
-    with pytest.raises(ValueError, match="unknown kind of painting 'castle'"):
+    with pytest.raises(ValueError, match="unknown kind of plan 'castle'"):
         sample_planned_image(0, "castle")
 
 

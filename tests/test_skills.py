@@ -4,14 +4,14 @@ import pytest
 
 from minigemini_models.evaluation.answer_matching import characters_in_place, exact_match, objects_matched, same_name
 from minigemini_models.evaluation.skills import BASIC_SKILLS, DOCUMENT_SKILLS, SKILLS
-from minigemini_models.evaluation.synthetic_tasks import dialogs as sample_skill_dialogs
+from minigemini_models.evaluation.synthetic_tasks import sample_dialogs as sample_skill_dialogs
 from minigemini_models.scenes.splits import EVALUATION_STREAM
 
 SCENE = "A red house, an orange hat and a blue cup."
 
 
 @pytest.mark.parametrize(
-    ("grade", "right", "said", "expected"),
+    ("grade", "right", "answer", "expected"),
     [
         (exact_match, "Two.", "Two.", (1, 1)),
         (exact_match, "Two.", "two.", (0, 1)),

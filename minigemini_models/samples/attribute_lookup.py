@@ -1,9 +1,10 @@
-"""Rounds in which a thing is looked up by its name: from what takes one step of attention to what takes several.
+"""Teach looking up an attribute of an object by its name, from one step of attention to several.
 
-"The hat red" takes one: who writes the name looks for it. For "the hat is red" the name must be brought along, for "It
-is red." and "Red." from farther and farther off. Who has learnt one of these learns the next in minutes, and hardly
-ever without. That a name is not there is learnt in the same way: as the colour "none" in a list, then by itself, then
-as the answer to whether it is there (`docs/experiments.md`).
+Writing "the hat red" takes one step: while the model writes the name, it attends to the object. "The hat is red" takes
+two, because the name must be carried along; "It is red." and "Red." must carry it over a longer distance. A model that
+has learned one of these forms learns the next within minutes, and hardly ever learns it directly. Absence is taught in
+the same order: first as the color "none" in a list, then in a single answer, then as the answer to whether an object is
+present (`docs/experiments.md`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,18 +26,22 @@ _COLOR_LISTS = (
     ("Tell the colours of {}.", " is "),
     ("What are the colours of {}?", ": "),
 )
-"""How all colours are asked for, and what then stands between a name and its colour."""
+"""Questions about all colors, and the separator between a name and its color in the answer."""
 _MAX_TURNS = 14
 _MAX_LIST_ITEMS = 6
 _NAMED_SHARE, _PRONOUN_SHARE = 0.25, 0.35
-"""How often a colour by itself is told by "The hat is red." and by "It is red."; else it is "Red."."""
+"""Shares of the answers "The hat is red." and "It is red."; the rest are "Red."."""
 NO_COLOR = "none"
 
 T = TypeVar("T")
 
 
 def sample_colored(seed: int, domain: SceneDomain) -> tuple[np.random.Generator, Scene]:
-    """Two to five drawings of different names in different colours, and the generator that goes on from there."""
+    """Sample a scene of two to five objects with distinct names and colors.
+
+    Returns:
+        The generator, to sample turns with, and the scene.
+    """
     rng = np.random.default_rng([domain.stream, seed, 96])
     colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
     count = int(rng.integers(2, 6))
@@ -46,7 +51,7 @@ def sample_colored(seed: int, domain: SceneDomain) -> tuple[np.random.Generator,
 
 
 def list_colors(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """All colours in lists, with nothing, a word or a sign between name and colour."""
+    """List all colors, three times, with a space, a verb or a colon between name and color."""
     objects, turns = list(scene.objects), list[Turn]()
     for template, separator in _COLOR_LISTS:
         rng.shuffle(objects)
@@ -57,13 +62,13 @@ def list_colors(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def repeated_color_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Each colour in short rounds, up to three times in other words."""
+    """Ask for each color in short turns, up to three times in different wordings."""
     turns = [_short_color_turn(scene.objects[i], rng) for _ in range(3) for i in rng.permutation(len(scene.objects))]
     return list({turn.question: turn for turn in turns}.values())[:_MAX_TURNS]
 
 
 def color_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Each colour once, told with its name, with "it", or by itself."""
+    """Ask for each color once; the answer has the name, "it", or the color alone."""
     return [
         _color_turn(scene.objects[i].name, scene.objects[i].color_name, rng)
         for i in rng.permutation(len(scene.objects))
@@ -71,7 +76,7 @@ def color_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def list_absent(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Colours in lists of names of which half are not there, and have the colour "none"."""
+    """List colors by name; half of the names are absent and have the color "none"."""
     names, turns = _add_absent_names(scene, rng), list[Turn]()
     for template, separator in (_COLOR_LISTS[0], _COLOR_LISTS[0], _COLOR_LISTS[1]):
         values = {name: names[name] or NO_COLOR for name in shuffled(names, rng)[:_MAX_LIST_ITEMS]}
@@ -80,13 +85,13 @@ def list_absent(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def absent_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """The colour of each name, of which half are not there; of those nobody can tell."""
+    """Ask for the color of each name; half of the names are absent, and their color is unknown."""
     names = _add_absent_names(scene, rng)
     return [_color_turn(name, names[name], rng) for name in shuffled(names, rng)]
 
 
 def presence_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Whether each name is there, half of which are: beside its colour, by its colour alone, and by yes or no."""
+    """Ask whether each name is present, as half are; answers are a color with yes or no, a color, or yes or no."""
     names, turns = _add_absent_names(scene, rng), list[Turn]()
     for name in shuffled(names, rng):
         color, form, a_name = names[name], rng.random(), with_article(name)
@@ -117,7 +122,7 @@ def _short_color_turn(obj: SceneObject, rng: np.random.Generator) -> Turn:
 
 
 def distinct_names(names: Iterable[str], count: int) -> list[str]:
-    """The first so many names of which none could pass for another."""
+    """Return the first `count` names that cannot be mistaken for each other."""
     chosen: list[str] = []
     for name in names:
         if len(chosen) < count and not any(confusable(name, other) for other in chosen):
@@ -128,13 +133,13 @@ def distinct_names(names: Iterable[str], count: int) -> list[str]:
 def shuffled_list_turn(
     skill: str, template: str, values: Mapping[str, str], rng: np.random.Generator, prefix: str = "the "
 ) -> list[Turn]:
-    """One list in an order of its own; none of nothing."""
+    """Return one list turn in random order; no turn if `values` is empty."""
     order = shuffled(values, rng)
     return [list_turn(skill, template, {name: values[name] for name in order}, prefix=prefix)] if order else []
 
 
 def unique_turns(turns: list[Turn], rng: np.random.Generator) -> list[Turn]:
-    """Each question once, in an order of its own."""
+    """Return the turns in random order without repeated questions."""
     return list({turn.question: turn for turn in shuffled(turns, rng)}.values())
 
 
@@ -145,7 +150,7 @@ def shuffled(items: Iterable[T], rng: np.random.Generator) -> list[T]:
 
 
 def _add_absent_names(scene: Scene, rng: np.random.Generator) -> dict[str, str | None]:
-    """The colour of each thing by its name, and about as many names that have none, as they are not there."""
+    """Return the color of each object by name, and about as many absent names with None."""
     names: dict[str, str | None] = {}
     for obj in scene.objects:
         names[obj.name] = obj.color_name

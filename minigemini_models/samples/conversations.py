@@ -1,4 +1,4 @@
-"""Conversations about a scene: rounds of many kinds, each question with its one right answer."""
+"""Assemble conversations about a scene from questions on all skills, each with exactly one right answer."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from .turns import Turn, TurnGroup, ask
 from .unanswerable import unanswerable_turn
 
 _UNANSWERABLE_SHARE = 0.4
-"""In how many scenes one of the possible questions has no answer."""
+"""Probability that a scene also gets an unanswerable question."""
 
 
 def possible_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
-    """Every kind of round that the scene can answer, each question in one wording; now and then one that it cannot."""
+    """Return every kind of question that fits the scene, in one wording each, and sometimes an unanswerable one."""
     groups: list[TurnGroup] = [(ask(rng, "describe", describe(scene)),)]
     groups += [*text_turn_groups(scene, rng), *object_turn_groups(scene, rng)]
     if rng.random() < _UNANSWERABLE_SHARE:
@@ -22,16 +22,11 @@ def possible_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGro
     return groups
 
 
-def possible_turns(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """The rounds of `possible_exchanges` that stand by themselves."""
-    return [group[0] for group in possible_turn_groups(scene, rng) if len(group) == 1]
-
-
 def conversation(scene: Scene, rng: np.random.Generator, max_turns: int = 5) -> list[Turn]:
-    """Up to `max_turns` different rounds that fit the scene; what belongs together stays together.
+    """Sample up to `max_turns` distinct turns about a scene; groups of turns stay together.
 
-    Where something is written, one of the first rounds reads it; where many things are, one names them all. Once all
-    that is written has been spelt out, no round follows that could be copied from there.
+    If the scene has text, one of the first turns reads it; if it has many objects, one of them names them all. Once an
+    answer has spelled out all text, no later answer can be copied from it.
     """
     turns: list[Turn] = []
     groups = possible_turn_groups(scene, rng)

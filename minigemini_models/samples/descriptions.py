@@ -1,4 +1,4 @@
-"""How things and whole pictures are put into words: short, and always in the same way."""
+"""Captions of scenes and phrases for their objects. The same scene always gives the same words."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def describe(scene: Scene) -> str:
-    """One sentence that names everything: signs first, things from left to right. It is the picture's caption too."""
+    """Return the caption: one sentence that names everything, signs first and objects from left to right."""
     match scene.kind:
         case "words":
             return f"The words {all_text(scene)}." if scene.signs else "Nothing."
@@ -31,7 +31,7 @@ def describe(scene: Scene) -> str:
 
 
 def all_text(scene: Scene) -> str:
-    """All words of a picture of words or lines, from top to bottom."""
+    """Return all signs and lines of text from top to bottom, joined by spaces."""
     return " ".join(sign.word for sign in (*scene.signs, *scene.lines))
 
 
@@ -41,11 +41,12 @@ def phrase(obj: SceneObject) -> str:
 
 
 def full_name(obj: SceneObject) -> str:
+    """Return "red house", or "house" for an icon."""
     return f"{obj.color_name} {obj.name}" if obj.color_name else obj.name
 
 
 def reference(obj: SceneObject, objects: Sequence[SceneObject]) -> str | None:
-    """What to call one of the things so that no other is meant: "cat", "red circle"; None where nothing does."""
+    """Return an unambiguous name among `objects`, such as "cat" or "red circle"; None if there is none."""
     if [other.name for other in objects].count(obj.name) == 1:
         return obj.name
     if [full_name(other) for other in objects].count(full_name(obj)) == 1:
@@ -54,6 +55,7 @@ def reference(obj: SceneObject, objects: Sequence[SceneObject]) -> str | None:
 
 
 def sentence(words: str) -> str:
+    """Capitalize the first letter and add a full stop."""
     return f"{words[0].upper()}{words[1:]}."
 
 
@@ -63,7 +65,7 @@ def enumerate_words(parts: Sequence[str]) -> str:
 
 
 def _count_phrases(objects: Sequence[SceneObject], key: Callable[[SceneObject], str]) -> list[str]:
-    """ "three red stars", "a red star", and by name alone "two fish" of different colours; the larger group first."""
+    """Return phrases such as "three red stars", or "two fish" for different colors; the largest group first."""
     groups: dict[str, list[SceneObject]] = {}
     for obj in objects:
         groups.setdefault(key(obj), []).append(obj)

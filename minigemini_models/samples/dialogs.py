@@ -1,4 +1,4 @@
-"""What training and evaluation ask for: pictures with a conversation about them, or with a caption."""
+"""Sample dialogs from seeds: images with a conversation or a caption, for training and evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ from .spatial_relations import RELATION_KINDS
 from .turns import Turn, TurnGroup, ask
 
 PAIR_KINDS = ("more", "changed", "which")
-"""Two pictures: of which one has more of something, in which one colour differs, of which one shows something."""
+"""Pairs of images: one has more of something · one color differs · only one shows something."""
 _RETRY_SEED_OFFSET = 7_000_000
-"""How far the seed is that is drawn where nothing can be asked about what this one draws."""
+"""Added to a seed whose scene allows no question."""
 
 
 @dataclass(frozen=True)
 class Dialog:
-    """Pictures, and rounds about them in their order.
+    """Images and the turns about them.
 
     Attributes:
-        scenes: in the order in which they are shown.
-        turns: the rounds.
-        shown: the round that shows each picture; empty where the first shows all.
+        scenes: the scenes of the images, in order.
+        turns: questions and answers, in order.
+        shown: for each image the index of the turn that shows it; empty if the first turn shows all.
     """
 
     scenes: tuple[Scene, ...]
@@ -42,15 +42,18 @@ class Dialog:
     shown: tuple[int, ...] = ()
 
     def shows(self, turn: int) -> int:
-        """How many pictures a round shows."""
+        """Return the number of images that a turn shows."""
         return (self.shown or (0,) * len(self.scenes)).count(turn)
 
 
 def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 5) -> Dialog:
-    """A conversation about the scene of a seed, or about two of them.
+    """Sample a conversation about one scene or about a pair.
 
     Args:
-        kind: of scene, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
+        seed: seed of the scenes and the conversation.
+        kind: kind of scene as in `composition.sample_scene`, or one of `PAIR_KINDS`.
+        domain: the domain of the scenes.
+        max_turns: maximum number of turns.
     """
     if kind in PAIR_KINDS:
         scenes, groups = sample_pair(seed, kind, domain)
@@ -61,10 +64,15 @@ def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAI
 
 
 def sample_quiz(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 12) -> Dialog:
-    """The scene of a seed with many short rounds, since a picture costs more than they do; none tells all there is.
+    """Sample a scene with many short questions about its objects, which cost less than another image.
+
+    No answer describes the whole scene.
 
     Args:
-        kind: of scene, as in `composing.sample_scene`.
+        seed: seed of the scene and the questions.
+        kind: kind of scene as in `composition.sample_scene`.
+        domain: the domain of the scene.
+        max_turns: maximum number of turns.
     """
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 8])
@@ -77,10 +85,12 @@ def sample_quiz(seed: int, kind: str | None = None, domain: SceneDomain = TRAINI
 
 
 def sample_object_list(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """The scene of a seed, or two, whose things the rounds go through by name.
+    """Sample one scene or a pair, with turns that list the objects by name.
 
     Args:
-        kind: of scene with things in it, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
+        seed: seed of the scenes and the lists.
+        kind: kind of scene with objects as in `composition.sample_scene`, or one of `PAIR_KINDS`.
+        domain: the domain of the scenes.
     """
     rng = np.random.default_rng([domain.stream, seed, 9])
     if kind in PAIR_KINDS:
@@ -91,7 +101,7 @@ def sample_object_list(seed: int, kind: str | None = None, domain: SceneDomain =
 
 
 def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = COLORED_DOMAIN) -> Dialog:
-    """The scene of a seed, whose colours two rounds tell by name, in different orders if there are any."""
+    """Sample a scene with two turns that list its colors by name, in different orders."""
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 9])
     turns = [turn for _ in range(2) for turn in object_list(scene, rng) if turn.skill == "colours"]
@@ -99,10 +109,12 @@ def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = COLO
 
 
 def sample_lookup(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialog:
-    """Drawings in named colours, in one picture or two, which the rounds look up by name.
+    """Sample one scene of colored objects or a pair, with turns that look them up by name.
 
     Args:
-        kind: of rounds, one of `looking_up.LOOKING_UP`, `placing.PLACING` or `comparing.COMPARING`.
+        seed: seed of the scenes and the turns.
+        kind: one of `LOOKUP_KINDS`, `RELATION_KINDS` or `PAIR_LOOKUP_KINDS`.
+        domain: the domain of the scenes.
     """
     if kind in PAIR_LOOKUP_KINDS:
         scenes, turns = PAIR_LOOKUP_KINDS[kind](seed, domain)
@@ -114,10 +126,13 @@ def sample_lookup(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialo
 
 
 def sample_document(seed: int, kind: str, domain: SceneDomain = TRAINING, qa: bool = False) -> Dialog:
-    """The page of a seed, all of which is read: told in lists by name, or `asked` for in short rounds.
+    """Sample a document with turns that read all of it.
 
     Args:
-        kind: one of `pages.PAGE_KINDS`.
+        seed: seed of the document and the turns.
+        kind: one of `documents.PAGE_KINDS`.
+        domain: the domain of the document.
+        qa: ask short questions instead of listing texts by name.
     """
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 10])
@@ -125,17 +140,17 @@ def sample_document(seed: int, kind: str, domain: SceneDomain = TRAINING, qa: bo
 
 
 def sample_caption(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """The scene of a seed with one round, which says what is in it."""
+    """Sample a scene with one turn that describes it."""
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 7])
     return Dialog((scene,), (ask(rng, "describe", describe(scene)),))
 
 
 def sample_pair(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
-    """Two scenes that are to be compared, and every question about them.
+    """Sample two scenes to compare, and every question about them.
 
     Raises:
-        ValueError: `kind` is none of `PAIR_KINDS`.
+        ValueError: `kind` is not one of `PAIR_KINDS`.
     """
     if kind not in PAIR_KINDS:
         raise ValueError(f"unknown kind of pair {kind!r}: choose from {', '.join(PAIR_KINDS)}")
@@ -145,7 +160,7 @@ def sample_pair(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[t
 def _sample_more(
     rng: np.random.Generator, domain: SceneDomain, seed: int
 ) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
-    """One to eight of the same in each picture; half the time as many."""
+    """One to eight copies of an object in each image; the same number half of the time."""
     first = sample_distinct(rng, 1, "count", domain)[0]
     counts = (1 + rng.permutation(domain.max_copies)[:2]).tolist()
     if rng.random() < 0.5:
@@ -163,7 +178,7 @@ def _sample_more(
 def _sample_changed(
     rng: np.random.Generator, domain: SceneDomain, seed: int
 ) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
-    """Two or three shapes and the same again elsewhere; half the time one of them in another colour."""
+    """Two or three shapes, and the same shapes in other places; half of the time one of them has another color."""
     shapes = [SHAPE_NAMES[i] for i in rng.permutation(len(SHAPE_NAMES))[: int(rng.integers(2, 4))]]
     colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
     unplaced = [colored_object(rng, shape, color) for shape, color in zip(shapes, colors, strict=False)]
@@ -184,7 +199,7 @@ def _sample_changed(
 def _sample_which(
     rng: np.random.Generator, domain: SceneDomain, seed: int
 ) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
-    """Different things in two pictures; what is asked after is in one of them."""
+    """Two images of distinct objects, and a question about an object in only one of them."""
     while True:
         one, other = (
             compose_scene(rng, "few", sample_distinct(rng, 2, "few", domain), domain, seed + i) for i in range(2)

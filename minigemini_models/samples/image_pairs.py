@@ -1,6 +1,6 @@
-"""Rounds that go through the things of two pictures by name: which of them shows each, and what changed its colour.
+"""Teach comparing two images by object name: which one shows an object, and which object changed its color.
 
-As with one picture, what stands right behind a name in a list comes first (`looking_up`).
+As with one image, lists with the answer right after a name come first (see `attribute_lookup`).
 """
 
 from collections.abc import Callable
@@ -25,16 +25,16 @@ _IMAGE_LISTS = (
     ("Say which picture has {}.", ": "),
     ("Where are {}, in the first or in the second?", " is "),
 )
-"""How it is asked which pictures show some things, and what then stands between a name and its picture."""
+"""Questions about which image shows some objects, and the separator between a name and its image."""
 _MAX_LIST_ITEMS = 5
 _NAMED_SHARE, _PREPOSITION_SHARE = 0.25, 0.25
-"""How often a picture is told by "The hat is in the first." and by "In the first."; else it is "The first."."""
+"""Shares of the answers "The hat is in the first." and "In the first."; the rest are "The first."."""
 _SECOND_SEED_OFFSET = 50_000_000
-"""How far the seed of the second picture is from that of the first."""
+"""Added to the seed for the second image."""
 
 
 def list_which_image(seed: int, domain: SceneDomain) -> PairDialog:
-    """Lists of the picture that shows each of some things."""
+    """List which image shows each object."""
     scenes, names, rng = _sample_two_scenes(seed, domain)
     turns = list[Turn]()
     for template, separator in _IMAGE_LISTS if names else ():
@@ -44,7 +44,7 @@ def list_which_image(seed: int, domain: SceneDomain) -> PairDialog:
 
 
 def which_image_qa(seed: int, domain: SceneDomain) -> PairDialog:
-    """Of each thing by itself, which picture shows it."""
+    """Ask for each object which image shows it."""
     scenes, names, rng = _sample_two_scenes(seed, domain)
     turns = list[Turn]()
     for name in shuffled(names, rng):
@@ -61,7 +61,7 @@ def which_image_qa(seed: int, domain: SceneDomain) -> PairDialog:
 
 
 def list_changes(seed: int, domain: SceneDomain) -> PairDialog:
-    """Lists of the colour of each thing and whether it has it again in the second picture: half of them do."""
+    """List the color of each object and whether it is the same in the second image, as half of them are."""
     scenes, colors, rng = _sample_recolored_pair(seed, domain, at_most_one=False)
     same_or_other = {name: "again" if first == second else "another" for name, (first, second) in colors.items()}
     second_colors = {name: f"{a} again" if a == b else f"{a} {b}" for name, (a, b) in colors.items()}
@@ -75,7 +75,7 @@ def list_changes(seed: int, domain: SceneDomain) -> PairDialog:
 
 
 def change_qa(seed: int, domain: SceneDomain) -> PairDialog:
-    """Whether something has changed its colour, and what: half the time one thing has."""
+    """Ask whether an object changed its color, and which one; half of the time one did."""
     scenes, colors, rng = _sample_recolored_pair(seed, domain, at_most_one=True)
     changed, kept = ([name for name, (a, b) in colors.items() if (a == b) is same] for same in (False, True))
     turns = list[Turn]()
@@ -94,13 +94,13 @@ PAIR_LOOKUP_KINDS: dict[str, Callable[[int, SceneDomain], PairDialog]] = {
     "changes-told": list_changes,
     "changes-asked": change_qa,
 }
-"""From the seed of two scenes to them and their rounds; there are none where nothing can be asked."""
+"""Take the seed of two scenes; return the scenes and their turns, which can be empty."""
 
 
 def _sample_two_scenes(
     seed: int, domain: SceneDomain
 ) -> tuple[tuple[Scene, Scene], dict[str, str], np.random.Generator]:
-    """Two scenes, which of them shows each thing that only one of them does, and the generator that goes on."""
+    """Sample two scenes; return them, the image ("first" or "second") of each object in only one, and the generator."""
     rng, one = sample_colored(seed, domain)
     other = sample_colored(seed + _SECOND_SEED_OFFSET, domain)[1]
     shows = dict[str, str]()
@@ -114,7 +114,11 @@ def _sample_two_scenes(
 def _sample_recolored_pair(
     seed: int, domain: SceneDomain, at_most_one: bool
 ) -> tuple[tuple[Scene, Scene], dict[str, tuple[str, str]], np.random.Generator]:
-    """Some drawings and the same again, each in another colour half the time, or one of them at most."""
+    """Sample objects and the same objects again, each recolored with probability 1/2, or at most one of them.
+
+    Returns:
+        The scenes, the colors of each object in both, and the generator.
+    """
     rng = np.random.default_rng([domain.stream, seed, 91])
     count = int(rng.integers(2, 5))
     names = distinct_names(shuffled(COLORED_NAMES, rng), count)

@@ -1,8 +1,8 @@
-"""Rounds that go through things by name, and say right behind the name what is found at it.
+"""Teach listing objects by name, with each answer right after its name.
 
-To write "the hat red, the star blue", a model need only find the hat as it writes its name. To answer "What colour is
-the hat?" it must also carry what it found there to another place, and so it must for "the hat is red": that is hardly
-ever learnt where nothing has taught the first (`docs/experiments.md`).
+To write "the hat red, the star blue", a model only has to attend to the hat while it writes the name. To answer "What
+colour is the hat?" it must also carry what it found to another position; this is hardly ever learned before the lists
+are (`docs/experiments.md`).
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ PRESENCE_LIST, COLOR_LIST = "Which of these are there: {}?", "Which colours do {
 
 
 def object_list(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Which of some names are there, and which colours what is there has: each in an order of its own."""
+    """Ask which of some names are present, and list the colors of the objects, each in random order."""
 
     def draw() -> str:
         return pick(rng, COLORED_NAMES if rng.random() < 0.5 else NAMES)
@@ -34,7 +34,7 @@ def object_list(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def object_list_for_pair(one: Scene, other: Scene, rng: np.random.Generator) -> list[Turn]:
-    """What stands in which of two pictures, how many there are in each, and which colours they have."""
+    """List which image shows each object and the colors in both, and ask for the counts in both."""
     here, there = (Counter(obj.name for obj in scene.objects) for scene in (one, other))
     first, second = _colors_by_unique_name(one), _colors_by_unique_name(other)
     only_in, colors, counts = dict[str, str](), dict[str, str](), list[Turn]()
@@ -54,13 +54,13 @@ def object_list_for_pair(one: Scene, other: Scene, rng: np.random.Generator) -> 
 
 
 def _colors_by_unique_name(scene: Scene) -> dict[str, str]:
-    """Of each thing that its name alone tells from all others, and that has a named one."""
+    """Return the color of each colored object with a unique name."""
     names = Counter(obj.name for obj in scene.objects)
     return {obj.name: obj.color_name for obj in scene.objects if names[obj.name] == 1 and obj.color_name}
 
 
 def sample_absent_name(scene: Scene, draw: Callable[[], str]) -> str:
-    """The first name drawn that nothing in the scene could pass for."""
+    """Return the first sampled name that no object in the scene can be mistaken for."""
     name = draw()
     while any(confusable(name, obj.name) for obj in scene.objects):
         name = draw()
@@ -68,7 +68,15 @@ def sample_absent_name(scene: Scene, draw: Callable[[], str]) -> str:
 
 
 def list_turn(skill: str, template: str, values: Mapping[str, str], separator: str = " ", prefix: str = "the ") -> Turn:
-    """One round about all names, in their order; `asked` has a place for them, `before` and `between` enclose each."""
+    """Return one turn about all names, in order.
+
+    Args:
+        skill: skill of the turn.
+        template: question with a placeholder for the names.
+        values: the answer for each name.
+        separator: text between a name and its answer.
+        prefix: text before each name.
+    """
     question = template.format(enumerate_words([f"{prefix}{name}" for name in values]))
     answer = sentence(enumerate_words([f"{prefix}{name}{separator}{what}" for name, what in values.items()]))
     return Turn(skill, question, answer)
@@ -77,7 +85,7 @@ def list_turn(skill: str, template: str, values: Mapping[str, str], separator: s
 def _shuffled_list(
     skill: str, template: str, values: Mapping[str, str], rng: np.random.Generator, min_items: int = 2
 ) -> Iterator[Turn]:
-    """One round about all names; none about a single one where there is a shorter question of the same words."""
+    """Yield one list turn in random order, or none if there are fewer than `min_items` names."""
     if len(values) >= min_items:
         names = [list(values)[i] for i in rng.permutation(len(values))]
         yield list_turn(skill, template, {name: values[name] for name in names})

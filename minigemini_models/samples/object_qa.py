@@ -1,4 +1,4 @@
-"""Questions about the things in a picture, each with its one right answer."""
+"""Teach naming, colors, counting, presence and relations: questions about objects with one right answer each."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -17,7 +17,7 @@ RELATIONS = {"left of": (0, -1), "right of": (0, 1), "above": (1, -1), "below": 
 """Axis (0: x, 1: y) and direction."""
 
 _ALL_DIFFERENT_SHARE = 0.15
-"""How often things are counted of which there is one each."""
+"""Probability of a counting question in a scene where every object occurs once."""
 
 T = TypeVar("T")
 
@@ -27,14 +27,14 @@ for _name in NAMES:
 
 
 def has_relation(obj: SceneObject, relation: str, other: SceneObject) -> bool | None:
-    """Whether `thing` is left of, right of, above or below `other`; None where people would not agree."""
+    """Return whether `obj` is left of, right of, above or below `other`; None if that is ambiguous."""
     axis, direction = RELATIONS[relation]
     apart = direction * (center(obj.box)[axis] - center(other.box)[axis])
     return True if apart >= APART_PX else False if apart <= ALIGNED_PX else None
 
 
 def object_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
-    """Every kind of question that fits, each once or twice, about things picked at random."""
+    """Return every kind of question that fits, each once or twice, about random objects."""
     if not scene.objects:
         return []
     groups = [
@@ -45,7 +45,7 @@ def object_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup
     ]
     different = list({obj.name: obj for obj in scene.objects}.values())
     groups += [(presence_turn(one, scene.objects, rng),) for one in _sample_up_to(different, 2, rng)]
-    # Beside a sign, what stands next to a thing may be the sign.
+    # In scenes with a sign, the sign itself may be what is next to an object.
     return groups if scene.signs else [*groups, *_position_groups(scene.objects, rng)]
 
 
@@ -76,7 +76,9 @@ def _color_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
     if colored:
         one = pick(rng, colored)
         color, same = one.color_name or "", [obj for obj in colored if obj.color_name == one.color_name]
-        if len(same) == 1 and len(colored) == len(objects) and not scene.signs:  # what else may have that colour?
+        if (
+            len(same) == 1 and len(colored) == len(objects) and not scene.signs
+        ):  # signs and icons may have that color, too
             groups.append((ask(rng, "find", sentence(with_article(one.name)), color=color),))
         if one.name in SHAPE_NAMES and sum(obj.name in SHAPE_NAMES for obj in same) == 1:
             groups.append((ask(rng, "shape", sentence(with_article(one.name)), color=color),))
@@ -84,7 +86,7 @@ def _color_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
 
 
 def _count_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
-    """How many there are; seldom where no thing comes twice: "one" would be the answer to almost everything."""
+    """Ask for counts, but rarely where every object occurs once: "one" would become the answer to almost everything."""
     names = [obj.name for obj in scene.objects]
     distinct_names = list(dict.fromkeys(names))
     one, *others = [distinct_names[i] for i in rng.permutation(len(distinct_names))]
@@ -100,7 +102,7 @@ def _count_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
 
 
 def presence_turn(one: SceneObject, objects: Sequence[SceneObject], rng: np.random.Generator) -> Turn:
-    """Whether the thing is there, or half the time something that is not, but often much like it."""
+    """Ask whether an object is present; half of the time about an absent one, which is often similar."""
     if rng.random() < 0.5:
         name = full_name(one) if rng.random() < 0.5 else one.name
         return ask(rng, "exists", "Yes.", a_name=with_article(name))
@@ -111,7 +113,7 @@ def presence_turn(one: SceneObject, objects: Sequence[SceneObject], rng: np.rand
 
 
 def _sample_near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str | None, str]:
-    """A colour, if it matters, and a name: those of something else, but close to the thing."""
+    """Sample a color (None for any) and a name that are close to those of an object."""
     choice = int(rng.integers(4))
     if one.color_name is None:
         return None, pick(rng, _THEMES[theme_of(one.name)] if choice else NAMES)
@@ -127,19 +129,19 @@ def _sample_near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str |
 
 
 def _may_be_called(obj: SceneObject, color: str | None, name: str) -> bool:
-    """Whether somebody may call the thing so; an icon has every colour."""
+    """Return whether a color and a name may describe an object; icons match every color."""
     return confusable(name, obj.name) and (color is None or obj.color_name in (color, None))
 
 
 def _related_objects(objects: Sequence[SceneObject], obj: SceneObject, relation: str) -> list[SceneObject] | None:
-    """All that stands so to `thing`; None if people would differ on any."""
+    """Return all objects with this relation to `obj`; None if any of them is ambiguous."""
     others = [other for other in objects if other is not obj]
     standing = [has_relation(other, relation, obj) for other in others]
     return None if None in standing else [other for other, there in zip(others, standing, strict=True) if there]
 
 
 def _position_groups(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[TurnGroup]:
-    """What is beside something, where that is one thing or nothing, and what is beside that."""
+    """Ask what is next to an object if that is one object or nothing, and what is next to the answer."""
     firsts, chains, empty = [], [], []
     for obj in objects:
         name = reference(obj, objects)
@@ -161,7 +163,7 @@ def _position_groups(objects: Sequence[SceneObject], rng: np.random.Generator) -
 def _follow_ups(
     objects: Sequence[SceneObject], start: SceneObject, here: SceneObject, rng: np.random.Generator
 ) -> list[Turn]:
-    """What is beside the thing that the last answer named, if it is not the one that it started from."""
+    """Ask what is next to the object of the last answer, unless that is where the first question started."""
     turns = []
     for relation in RELATIONS:
         match _related_objects(objects, here, relation):
@@ -171,7 +173,7 @@ def _follow_ups(
 
 
 def _relation_groups(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[TurnGroup]:
-    """Whether one thing stands so to another: half the time it does."""
+    """Ask whether a relation holds between two objects; half of the time it does."""
     pairs = [(a, b) for a in objects for b in objects if a is not b and reference(a, objects) and reference(b, objects)]
     groups: list[TurnGroup] = []
     for one, other in _sample_up_to(pairs, 2, rng):

@@ -1,4 +1,4 @@
-"""Questions about what is written: words, lines, charts and tables."""
+"""Teach reading: questions about signs, words, lines of text, charts and tables."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,15 @@ from .turns import Turn, TurnGroup, ask
 
 ORDINALS = ("first", "second", "third")
 SPELLING_SKILLS = ("describe", "read", "read_all")
-"""Skills whose answer spells out all that is written, where something is."""
+"""Skills whose answers spell out all text of a scene, if it has any."""
 READING_SKILLS = (*SPELLING_SKILLS, "read_one", "read_line", "value", "label", "extreme", "cell", "row")
-"""Skills whose answer spells out some of it."""
+"""Skills whose answers spell out some of it."""
 _DESCRIPTION_SHARE = 0.3
-"""How often a page is told from its top, and not by name."""
+"""Share of documents that are described from top to bottom instead of listed by name."""
 
 
 def text_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
-    """Every question about a picture's words that it can answer."""
+    """Return every question that fits the text of a scene."""
     match scene.kind:
         case "sign" if scene.signs:
             return [(ask(rng, "read", scene.signs[0].word),)]
@@ -83,7 +83,7 @@ def _table_groups(cells: tuple[tuple[Sign, ...], ...], rng: np.random.Generator)
 
 
 def list_document(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Everything on a page once, from its top or by what it is called, with its name before each text."""
+    """Read everything in a document once, as a description or as lists of names and texts."""
     if rng.random() < _DESCRIPTION_SHARE:
         return [ask(rng, "describe", describe(scene))]
     match scene.kind:
@@ -109,7 +109,7 @@ def list_document(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def document_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Everything on a page once, in short rounds."""
+    """Ask for everything in a document once, in short turns."""
     match scene.kind:
         case "lines":
             named = zip(ORDINALS, scene.lines, strict=False)
@@ -129,5 +129,5 @@ def document_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def _list_turns(skill: str, template: str, values: Mapping[str, str], rng: np.random.Generator) -> list[Turn]:
-    """A list of what is written: its names are texts and take no article."""
+    """Return a list turn whose names are texts and take no article."""
     return shuffled_list_turn(skill, template, values, rng, prefix="")

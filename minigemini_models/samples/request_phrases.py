@@ -1,4 +1,4 @@
-"""How people put it when they would like a picture: plans of paintings in everyday words."""
+"""Everyday wordings of image plans, as users phrase requests for images."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .descriptions import NUMBERS, enumerate_words
 from .image_plans import ImagePlan, PlanItem
 
 DRAW = "<GEN>"
-"""What the processor adds to a user's turn that asks for an image."""
+"""The marker that the processor appends to user turns that request an image."""
 REQUEST_TEMPLATES = (
     "Draw {what}.",
     "Please draw {what}.",
@@ -48,7 +48,7 @@ COLOR_COMPARISONS: dict[str, str] = {
     "black": "coal",
     "white": "snow",
 }
-"""What has the colour, for those who do not say its name."""
+"""A comparison that names each color indirectly."""
 PURPOSES: dict[str, str] = {
     "house": "to live in",
     "car": "to drive in",
@@ -61,17 +61,17 @@ PURPOSES: dict[str, str] = {
     "ladder": "to climb on",
     "bottle": "to keep water in",
 }
-"""What it is for, where somebody asks for something without its name."""
+"""Purposes that describe an object without its name."""
 
 
 def paraphrase_item(rng: np.random.Generator, item: PlanItem) -> str:
-    """The item as somebody may put it."""
+    """Sample a wording of an item."""
     named = _paraphrase_name(rng, item)
     return f"{named} {pick(rng, PLACE_WORDS[item.place])}" if item.place else named
 
 
 def paraphrase_plan(rng: np.random.Generator, plan: ImagePlan) -> str:
-    """A whole plan as somebody may put it."""
+    """Sample a wording of a whole plan."""
     parts = [paraphrase_item(rng, item) for item in plan.items]
     if plan.relation:
         return f" {pick(rng, RELATION_WORDS[plan.relation])} ".join(parts)
@@ -96,5 +96,5 @@ def _paraphrase_name(rng: np.random.Generator, item: PlanItem) -> str:
 
 
 def request_text(rng: np.random.Generator, what: str) -> str:
-    """A user's turn that asks for it."""
+    """Sample a user turn that requests an image of `what`."""
     return f"{pick(rng, REQUEST_TEMPLATES).format(what=what)} {DRAW}"

@@ -1,7 +1,7 @@
-"""Rounds about where things are, by name: first which half of the picture each is in, then where it is from another.
+"""Teach spatial relations by object name: first the half of the image that an object is in, then pairs of objects.
 
-"The hat left, the star right" takes one look at each name. Where the hat is from the star takes two places and what
-lies between them; whether it is left of the star takes that and a comparison (`docs/experiments.md`).
+"The hat left, the star right" takes one step of attention per name. The position of the hat relative to the star takes
+two positions and their difference; "Is the hat left of the star?" also takes a comparison (`docs/experiments.md`).
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from .object_qa import RELATIONS, has_relation
 from .turns import Turn, ask
 
 _MIN_OFFSET_PX = 12
-"""How far from the middle a thing is in one half of the picture and not in the other."""
+"""Minimum distance from the middle of an object that is clearly in one half of the image."""
 _HALVES = (("Where are {}, left or right?", ("left", "right")), ("Where are {}, up or down?", ("up", "down")))
-"""By axis, as below: what is asked, and the words for what is less and what is more."""
+"""Per axis: the question, and the words for smaller and larger coordinates."""
 _AXES = (("left or right of", ("left", "right")), ("above or below", ("above", "below")))
 _YES = {True: "yes", False: "no"}
 _MAX_PAIRS = 14
@@ -30,13 +30,13 @@ _YES_NO_TEMPLATES = (
     ("The {name} is {relation} the {other}: yes or no?", "So {yes}."),
     ("The {name} is {relation} the {other}: true or not?", ": {yes}."),
 )
-"""How yes or no is asked for behind some other word, from most of them to none; next comes the answer by itself."""
+"""Questions whose answer has yes or no after other words, from most of them to none."""
 _SHORT_ANSWER_SHARE = 0.5
-"""How often it is "Yes." or "No." by itself."""
+"""Share of answers that are only "Yes." or "No."."""
 
 
 def list_halves(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Lists of the half that each thing is in, from left to right and from above to below, each in two orders."""
+    """List the horizontal and the vertical half of each object, each in two orders."""
     turns = list[Turn]()
     for _ in range(2):
         for axis, (template, words) in enumerate(_HALVES):
@@ -47,7 +47,7 @@ def list_halves(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def list_positions(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Lists of where all others are, as seen from up to three of the things."""
+    """List the positions of all other objects relative to up to three objects."""
     turns = list[Turn]()
     for reference in (scene.objects[i] for i in rng.permutation(len(scene.objects))[:3]):
         for axis, (where, _) in enumerate(_AXES):
@@ -58,7 +58,7 @@ def list_positions(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def list_relations(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Lists of which stand so to one of the things, and which do not: behind where they are, and by itself."""
+    """List which objects have a relation to another one, as yes or no alone and after their position."""
     turns = list[Turn]()
     for reference in (scene.objects[i] for i in rng.permutation(len(scene.objects))[:3]):
         others = [obj for obj in scene.objects if obj is not reference]
@@ -74,7 +74,7 @@ def list_relations(scene: Scene, rng: np.random.Generator) -> list[Turn]:
 
 
 def relation_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """Whether one thing stands so to another: half the time it does."""
+    """Ask whether a relation holds between two objects; half of the time it does."""
     pairs = [(reference, other) for reference in scene.objects for other in scene.objects if reference is not other]
     turns = list[Turn]()
     for reference, other in (pairs[i] for i in rng.permutation(len(pairs))[:_MAX_PAIRS]):
@@ -98,10 +98,10 @@ RELATION_KINDS: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = 
     "related-told": list_relations,
     "related-asked": relation_qa,
 }
-"""Where nothing can be asked, as where all things stand in the middle, there are no rounds."""
+"""Each returns no turns if no question fits, for example if all objects are in the middle."""
 
 
 def _direction(obj: SceneObject, other: SceneObject, axis: int) -> str | None:
-    """Where the thing is as seen from the other; nothing where people would not agree."""
+    """Return the direction of an object from another one; None if it is ambiguous."""
     offset = center(obj.box)[axis] - center(other.box)[axis]
     return _AXES[axis][1][offset > 0] if abs(offset) >= APART_PX else None

@@ -1,4 +1,4 @@
-"""Questions that nothing in the picture answers."""
+"""Teach saying "I cannot tell.": questions that the image does not answer."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ SKILL = "unknown"
 
 
 def unanswerable_turn(scene: Scene, rng: np.random.Generator) -> Turn:
-    """A question of the kind that this picture invites, about what is not there; or one that no picture answers."""
+    """Sample a question that fits the kind of scene but concerns something absent, or one that no image answers."""
     choices: list[Callable[[], Turn]] = [lambda: _unanswerable(rng, "unknowable"), lambda: _about_absent(scene, rng)]
     if scene.objects:
         choices.append(lambda: _about_present(scene, rng))
@@ -34,7 +34,7 @@ def _unanswerable(rng: np.random.Generator, question: str, **words: str) -> Turn
 
 
 def _about_absent(scene: Scene, rng: np.random.Generator) -> Turn:
-    """The colour of something that is not there, or what is beside it."""
+    """Ask for the color of an absent object, or for what is next to it."""
     while True:
         color = rng.random() < 0.5
         name = pick(rng, COLORED_NAMES if color else ICON_NAMES)
@@ -46,7 +46,7 @@ def _about_absent(scene: Scene, rng: np.random.Generator) -> Turn:
 
 
 def _about_present(scene: Scene, rng: np.random.Generator) -> Turn:
-    """What a picture does not show of a thing."""
+    """Ask for a property of an object that images do not show."""
     name = reference(pick(rng, scene.objects), scene.objects)
     return _unanswerable(rng, "unknowable_about", name=name) if name else _unanswerable(rng, "unknowable")
 
@@ -57,7 +57,7 @@ def _about_absent_row(scene: Scene, rng: np.random.Generator) -> Turn:
 
 
 def _sample_absent_word(scene: Scene, rng: np.random.Generator) -> str:
-    """A word that stands nowhere in the picture."""
+    """Sample a word that does not occur in the scene."""
     shown = {sign.word for sign in scene.written}
     while True:
         word = TRAINING.texts.draw(rng)
