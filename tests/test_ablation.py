@@ -221,7 +221,11 @@ def test_a_finding_shows_if_every_seed_says_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seed": "1"}, "there are seeds, questions"), ({"seeds": "0"}, "more than 0"), ({"share": "x"}, "a number")],
+    [
+        ({"seed": "1"}, "choose from seeds, questions"),
+        ({"seeds": "0"}, "greater than 0, got 0"),
+        ({"share": "x"}, "a number"),
+    ],
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(RecipeError, match=message):

@@ -210,7 +210,7 @@ def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
 
 def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
     for changes, reason in (
-        ({"text_layers": 2}, "language_model of nano is of another size; give its own"),
+        ({"text_layers": 2}, "language_model of nano has another size; set its own"),
         ({"init_from": "nowhere"}, "init_from nowhere: no such folder"),
     ):
         with pytest.raises(RecipeError, match=reason):
@@ -227,7 +227,7 @@ def test_steps_are_named_in_errors(tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="nano-instruct first"):
         train_pipeline("nano", tmp_path, {}, (EXPORT,))
     with pytest.raises(
-        RecipeError, match=r"encoder.safetensors: no such file; make it with `minigemini train nano-low"
+        RecipeError, match=r"encoder.safetensors: no such file; create it with `minigemini train nano-low"
     ):
         train_pipeline("nano", tmp_path, TOY, ("nano-mining",))
     with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
@@ -239,7 +239,7 @@ def test_steps_are_named_in_errors(tmp_path, monkeypatch):
 
 def test_a_part_of_another_kind_is_named(trained, tmp_path):
     wrong = str(trained / "nano-language" / "language_model.safetensors")
-    with pytest.raises(RecipeError, match="is not what it starts from") as raised:
+    with pytest.raises(RecipeError, match="does not fit this recipe") as raised:
         train(toy("nano-mining", trained, low_res_encoder=wrong), tmp_path / "run")
     assert "\n" not in str(raised.value)
 

@@ -1,4 +1,4 @@
-"""Every run of the ablation, several at a time, each taken up again where it was left."""
+"""Run the ablation: all training runs and evaluations, several at a time, each resumed where it stopped."""
 
 import json
 import logging
@@ -28,12 +28,15 @@ SCORES, RUN_LOG = "scores.json", "run.log"
 
 
 def run_ablation(ablation: Ablation, folder: Path) -> Path:
-    """Train and measure all variants, and report; gives the report. What is finished takes no time.
+    """Train and evaluate all variants, and write the report; finished runs are skipped.
+
+    Returns:
+        The path of the report.
 
     Raises:
-        RecipeError: The folder holds runs of other settings.
-        FolderInUseError: Another process works in it.
-        KeyboardInterrupt: It was asked to stop, and each run has saved.
+        RecipeError: the folder has runs with other settings.
+        FolderInUseError: another process uses the folder.
+        KeyboardInterrupt: the run was interrupted; every run has saved a checkpoint.
     """
     with folder_lock(folder):
         return _run(ablation, folder)
@@ -53,21 +56,21 @@ def _run(ablation: Ablation, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class AblationJob:
-    """Recipes one behind the other, in one process.
+    """Training runs to execute in order in one process.
 
     Attributes:
         steps: recipes and the folders they run in.
-        questions: per skill that the last one's result is asked; None trains alone.
+        questions: questions per skill for the evaluation of the last run; None for no evaluation.
     """
 
     steps: tuple[tuple[RunSettings, Path], ...]
     questions: int | None = None
 
     def is_done(self) -> bool:
-        """Whether nothing is left of it.
+        """Return whether all runs and the evaluation are finished.
 
         Raises:
-            RecipeError: A folder holds a run of other settings.
+            RecipeError: a folder has a run with other settings.
         """
         for recipe, home in self.steps:
             check_same_recipe(recipe, home)
@@ -75,7 +78,7 @@ class AblationJob:
         return trained and (self.questions is None or self._is_measured())
 
     def run(self) -> None:
-        """Do what is left; what it shows goes into files."""
+        """Run everything that is not finished; output goes to log files."""
         for recipe, home in self.steps:
             if not result_path(recipe, home).exists():
                 with _logging(home):
@@ -93,7 +96,7 @@ class AblationJob:
 
 
 def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
-    """All jobs: those of a phase need those of the phases before, and not each other."""
+    """Return all jobs by phase; jobs depend on earlier phases and not on each other."""
     root, share, seeds = str(folder), ablation.share, range(ablation.seeds)
     alone = {folder / name: recipe for name, recipe in encoders(share).items()}
     alone |= {folder / f"language-{seed}": language(seed, share) for seed in seeds}
@@ -102,7 +105,7 @@ def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
         for seed in seeds
         for variant in VARIANTS
     }
-    # The longest first: what is left to the end is done by one process while the others have nothing to do.
+    # Longest first, so that processes do not idle while the last job runs.
     both = sorted(((variant, seed) for seed in seeds for variant in VARIANTS), key=lambda which: not which[0].hd)
     own = [(instruction(*which, root, share), folder / folder_of(*which)) for which in both]
     return [
@@ -116,7 +119,7 @@ def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
 
 
 def _run_phases(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
-    """Run what is left of each phase, several jobs at a time."""
+    """Run the phases in order, and several jobs of a phase at a time."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_init_worker) as pool:
         try:
@@ -130,7 +133,7 @@ def _run_phases(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> N
 
 
 def collect(folder: Path, seeds: int) -> dict[str, list[ColumnScores]]:
-    """The scores of every variant, seed by seed."""
+    """Read the scores of every variant, seed by seed."""
     return {
         variant.name: [
             json.loads((folder / folder_of(variant, seed) / SCORES).read_text())["percent"] for seed in range(seeds)
@@ -140,8 +143,11 @@ def collect(folder: Path, seeds: int) -> dict[str, list[ColumnScores]]:
 
 
 def _init_worker() -> None:
-    """In a new process: one thread, no word of what bitsandbytes has no kernel for, and an end with the process that
-    asked, lest a run that is begun again finds others at work in its folders."""
+    """Initialize a worker process.
+
+    It uses one thread, hides bitsandbytes' warnings about missing kernels, and exits with its parent: orphaned workers
+    would still use the folders of a restarted ablation.
+    """
     import torch
 
     Thread(target=_exit_with_parent, args=(multiprocessing.parent_process(),), daemon=True).start()
@@ -151,12 +157,12 @@ def _init_worker() -> None:
 
 def _exit_with_parent(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
-    os._exit(1)  # what is on the disk is whole at any moment
+    os._exit(1)  # safe: files are written atomically
 
 
 @contextmanager
 def _logging(home: Path) -> Iterator[None]:
-    """Have what is shown written into a file of this folder."""
+    """Redirect stderr to the log file of a folder."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / RUN_LOG).open("a", encoding="utf-8") as log, redirect_stderr(log):
         yield

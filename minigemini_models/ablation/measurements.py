@@ -1,4 +1,4 @@
-"""What every variant is asked: the same fresh questions, of numbers that training never wrote."""
+"""Evaluate variants on the same questions, with numbers that are held out from training."""
 
 from itertools import chain
 from pathlib import Path
@@ -29,21 +29,21 @@ COLUMNS: dict[str, tuple[Skill, ...]] = {
         Skill("what is left of …?", "few", "beside", domain=_UNSEEN),
     ),
 }
-"""Skills by what they stand for: TextVQA, MME, MM-Vet."""
+"""Skills by column; the columns stand for TextVQA, MME and MM-Vet."""
 BATCH_SIZE = 25
 
 ColumnScores = dict[str, float]
-"""Percent right by column, the mean of its skills."""
+"""Accuracy in percent by column, averaged over its skills."""
 
 
 class AblationTask(SyntheticTask):
-    """The columns' questions as a task of the evaluation."""
+    """The questions of all columns as an evaluation task."""
 
-    name, title, skills = "ablation", "the small drawn world", tuple(chain.from_iterable(COLUMNS.values()))
+    name, title, skills = "ablation", "Small synthetic scenes", tuple(chain.from_iterable(COLUMNS.values()))
 
 
 def measure(checkpoint: Path, questions: int, folder: Path) -> ColumnScores:
-    """What a checkpoint can do, asked so many questions per skill; its answers are kept in `folder`."""
+    """Evaluate a checkpoint with `questions` per skill; answers are cached in `folder`."""
     task, cache = AblationTask(), ResponseCache(folder)
     try:
         answerer = LocalAnswerer(Engine.load(str(checkpoint)), workers=0)

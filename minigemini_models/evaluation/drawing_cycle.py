@@ -1,6 +1,7 @@
-"""Cycle accuracy: from a request to a picture, and from the picture back to what was asked for.
+"""Cycle accuracy: generate an image from a request, and compare the image with the request.
 
-What is in a picture is said by `things`, which is no network, and, where a model is asked, by that model too.
+`shape_detector`, which is not a neural network, finds the objects in the image. With a model, the model also describes
+the image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,15 +26,15 @@ QUESTION = "What is in the picture?"
 
 @dataclass(frozen=True)
 class CycleResult:
-    """One request and what came of it.
+    """One request and its outcome.
 
     Attributes:
-        plan: what was asked for.
-        kind: of plan.
-        caption: what the painter was given; None where the model wrote none.
-        image: what it drew.
-        verdict: what is right in it.
-        said: what the model says is in it; None where none was asked.
+        plan: the requested contents.
+        kind: kind of the plan.
+        caption: the caption given to the generator; None if the model wrote none.
+        image: the generated image; None if there is none.
+        verdict: which aspects of the image are right.
+        answer: the model's description of the image; None if no model was used.
     """
 
     plan: ImagePlan
@@ -45,7 +46,7 @@ class CycleResult:
 
     @property
     def recognized(self) -> bool:
-        """Whether the model names everything that was asked for, with its colour."""
+        """Whether the model's description has every requested object with its color."""
         answer = f" {(self.answer or '').lower().rstrip('.')} ".replace(",", " ,")
         return all(f" {item.phrase().removesuffix(item.place or '').strip()} " in answer for item in self.plan.items)
 
@@ -53,10 +54,10 @@ class CycleResult:
 def draw_captions(
     generator: ImageGenerator, samples: int, settings: GenerationSettings | None = None
 ) -> list[CycleResult]:
-    """Fresh plans in the painter's own words, of all kinds in turn, each with a seed of its own."""
+    """Generate images from captions of new plans, cycling through all kinds, with one seed per image."""
     return list(
         tqdm(
-            _captions(generator, samples, settings or GenerationSettings()), total=samples, desc="painter", leave=False
+            _captions(generator, samples, settings or GenerationSettings()), total=samples, desc="captions", leave=False
         )
     )
 
@@ -64,13 +65,13 @@ def draw_captions(
 def draw_requests(
     engine: Engine, generator: ImageGenerator, samples: int, settings: GenerationSettings | None = None
 ) -> list[CycleResult]:
-    """Fresh plans in everyday words: the model writes the caption, the painter draws it, the model says what it is."""
-    wishes = _requests(engine, generator, samples, settings or GenerationSettings())
-    return list(tqdm(wishes, total=samples, desc="cycle", leave=False))
+    """Request new plans in everyday words: the model writes the caption, and describes the generated image."""
+    requests = _requests(engine, generator, samples, settings or GenerationSettings())
+    return list(tqdm(requests, total=samples, desc="cycle", leave=False))
 
 
 def results_table(results: Sequence[CycleResult]) -> str:
-    """Shares that are right as a Markdown table: a row per kind of plan, and one for all of them."""
+    """Format accuracies as a Markdown table with one row per kind of plan and one for all."""
     names = [field.name for field in fields(Verdict)]
     asked = any(result.answer is not None for result in results)
     rows = [f"| kind | {' | '.join(names)} | all of it |{' and recognized |' if asked else ''}"]
@@ -112,7 +113,7 @@ def _requests(
         try:
             with conversation.request(asked.removesuffix(DRAW).strip()) as stream:
                 reply = stream.draw(generator, replace(settings, seed=number), progress=False)
-        except RequestError:  # a caption that the painter has no words for
+        except RequestError:  # the caption has words that the generator does not know
             yield CycleResult(plan, kind, None, None, NO_MATCH, "")
             continue
         if not reply.images:

@@ -1,7 +1,7 @@
-"""What is in a small picture of coloured things, found without any network: by drawing every thing that there is.
+"""Detect colored objects in small generated images by template matching, without a neural network.
 
-A thing is a group of pixels that stand off from the ground. Its name and colour are those of the drawing that, brought
-to the same size on the same ground, comes nearest to it.
+An object is a connected region that differs from the background. Its name and color are those of the closest template,
+rendered at the same size on the same background.
 """
 
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ from ..scenes.shapes import render
 _TEMPLATE_PX, _GRID = 32, 16
 _TILTS = range(-12, 13, 6)
 _FOREGROUND_DISTANCE = 40.0
-"""Least RGB distance from the ground of a pixel that belongs to a thing."""
+"""Minimum RGB distance between the background and a pixel of an object."""
 _MIN_PIXELS = 12
 _COLOR_DISTANCE = 70.0
-"""Greatest RGB distance from a named colour of a pixel that may be of that colour."""
+"""Maximum RGB distance between a named color and a pixel that may have it."""
 _ASPECT_WEIGHT = 6000.0
 _MAX_ERROR = 0.35
-"""Share of a drawing's contrast with the ground beyond which something is none of the things there are."""
+"""Maximum error of a match, as a share of the template's contrast with the background."""
 _MIN_OFFSET = 5 / 64
-"""Of the picture's side: how much further left (or up) the one of two must be."""
+"""Minimum distance between related objects, as a share of the image side."""
 
 
 @dataclass(frozen=True)
 class DetectedObject:
-    """A thing that was found.
+    """A detected object.
 
     Attributes:
-        name, colour: of the nearest drawing; None where none is near.
-        x, y: its middle, as shares of the picture's sides.
-        error: mean squared RGB distance to that drawing, as a share of its own to the ground.
+        name, color: name and color of the closest template; None if none matches.
+        x, y: center, as shares of the image sides.
+        error: mean squared RGB distance to the template, as a share of the template's distance to the background.
     """
 
     name: str | None
@@ -49,7 +49,7 @@ class DetectedObject:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a picture meets a plan; each is right or not for the picture as a whole."""
+    """Which aspects of an image agree with a plan, each for the image as a whole."""
 
     objects: bool
     colors: bool
@@ -58,11 +58,12 @@ class Verdict:
 
     @property
     def right(self) -> bool:
+        """Whether all aspects agree."""
         return self.objects and self.colors and self.count and self.position
 
 
 def detect_objects(image: Image.Image) -> list[DetectedObject]:
-    """The things in an RGB picture with one ground."""
+    """Detect the objects in an RGB image with a uniform background."""
     pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
     background = _background_color(pixels)
     foreground = np.linalg.norm(pixels - background, axis=-1) > _FOREGROUND_DISTANCE
@@ -79,7 +80,7 @@ def detect_objects(image: Image.Image) -> list[DetectedObject]:
 
 
 def judge(plan: ImagePlan, detected: list[DetectedObject]) -> Verdict:
-    """Hold what was found to what was asked for, each thing to the one that it fits best."""
+    """Compare detected objects with a plan, by the best assignment between them."""
     units = plan.units
     if len(units) != len(detected):
         return Verdict(False, False, False, False)
@@ -91,7 +92,7 @@ def judge(plan: ImagePlan, detected: list[DetectedObject]) -> Verdict:
 
 
 def _fits(plan: ImagePlan, units: tuple[PlanItem, ...], detected: list[DetectedObject]) -> tuple[bool, bool, bool]:
-    """Whether all names, all colours and all positions agree."""
+    """Return whether all names, all colors and all positions agree."""
     pairs = list(zip(units, detected, strict=True))
     beside = True
     if plan.relation:
@@ -106,18 +107,18 @@ def _fits(plan: ImagePlan, units: tuple[PlanItem, ...], detected: list[DetectedO
 
 
 def _has_color(pixels: np.ndarray, color: np.ndarray) -> bool:
-    """Whether enough pixels are near enough to a colour."""
+    """Return whether enough pixels are close to a color."""
     return int((np.linalg.norm(pixels - color, axis=-1) < _COLOR_DISTANCE).sum()) >= _MIN_PIXELS
 
 
 def _background_color(pixels: np.ndarray) -> np.ndarray:
-    """The colour of most of the border, which things leave free."""
+    """Return the median color of the border, which is mostly background."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     return np.median(border, axis=0)
 
 
 def _connected_regions(mask: np.ndarray) -> list[np.ndarray]:
-    """Pixels that hang together over gaps of up to two, as masks that hold those gaps too."""
+    """Return masks of regions that are connected across gaps of up to two pixels; the masks include the gaps."""
     height, width = mask.shape
     padded = np.pad(mask, 1)
     dilated = np.any([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
@@ -139,15 +140,15 @@ def _connected_regions(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _classify(pixels: np.ndarray, templates: dict[str, "_Templates"], box: tuple[int, int, int, int]) -> DetectedObject:
-    """The drawing that comes nearest to what is in the box."""
+    """Find the template closest to the contents of a box."""
     left, top, right, bottom = box
     crop = Image.fromarray(pixels[top:bottom, left:right].astype(np.uint8))
     shown = np.asarray(crop.resize((_GRID, _GRID), Image.Resampling.BILINEAR), dtype=np.float32)
     aspect = np.log((right - left) / (bottom - top))
     best, nearest, nearest_color = np.inf, 0, ""
-    for color, drawn in templates.items():
-        errors = np.square(drawn.pixels - shown).sum(-1).mean((1, 2))
-        errors += _ASPECT_WEIGHT * np.square(drawn.aspects - aspect)
+    for color, rendered in templates.items():
+        errors = np.square(rendered.pixels - shown).sum(-1).mean((1, 2))
+        errors += _ASPECT_WEIGHT * np.square(rendered.aspects - aspect)
         if errors.min() < best:
             best, nearest, nearest_color = errors.min(), int(errors.argmin()), color
     error = float(best / templates[nearest_color].contrasts[nearest])
@@ -164,12 +165,12 @@ def _classify(pixels: np.ndarray, templates: dict[str, "_Templates"], box: tuple
 
 @dataclass(frozen=True)
 class _Templates:
-    """Every drawing in one colour on one ground, cut to what of it stands off.
+    """Every template in one color on one background, cropped to its foreground.
 
     Attributes:
-        pixels: (drawings, 16, 16, 3).
-        aspects: logarithm of width by height before the cut was made square.
-        contrasts: mean squared RGB distance to the ground.
+        pixels: (templates, 16, 16, 3).
+        aspects: logarithm of width by height before the crop was resized to a square.
+        contrasts: mean squared RGB distance to the background.
     """
 
     pixels: np.ndarray
@@ -179,19 +180,19 @@ class _Templates:
 
 def _render_templates(color: np.ndarray, background: np.ndarray) -> _Templates:
     tones = np.stack([color, color * 0.55, 255 - (255 - color) * 0.45, background])
-    drawn = _tone_shares() @ tones
-    foreground = np.linalg.norm(drawn - background, axis=-1) > _FOREGROUND_DISTANCE
+    rendered = _tone_shares() @ tones
+    foreground = np.linalg.norm(rendered - background, axis=-1) > _FOREGROUND_DISTANCE
     top, bottom = _extent(foreground.any(2))
     left, right = _extent(foreground.any(1))
     steps = (np.arange(_GRID) + 0.5) / _GRID
     rows = (top[:, None] + steps * (bottom - top)[:, None]).astype(int)
     columns = (left[:, None] + steps * (right - left)[:, None]).astype(int)
-    cut = drawn[np.arange(len(drawn))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    cut = rendered[np.arange(len(rendered))[:, None, None], rows[:, :, None], columns[:, None, :]]
     return _Templates(cut, np.log((right - left) / (bottom - top)), np.square(cut - background).sum(-1).mean((1, 2)))
 
 
 def _extent(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and behind the last of the lines that are set, per drawing; all of them where none is."""
+    """Index of the first line that is set and one past the last, per template; the full range if none is."""
     some = lines.any(1)
     first = np.where(some, lines.argmax(1), 0)
     return first, np.where(some, lines.shape[1] - lines[:, ::-1].argmax(1), lines.shape[1])
@@ -199,7 +200,7 @@ def _extent(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def _tone_shares() -> np.ndarray:
-    """Per drawing and tilt, what share of each pixel is main, dark, light and ground: (drawings, 32, 32, 4)."""
+    """Shares of the main, dark, light and background tone of each pixel: (templates, 32, 32, 4)."""
     shares = []
     for name in COLORED_NAMES:
         for tilt in _TILTS:
@@ -210,7 +211,7 @@ def _tone_shares() -> np.ndarray:
 
 
 def _unmix_tones(alpha: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Shares of the tones of a drawing in grey 100, whose dark is 55 and whose light is 185."""
+    """Separate the tones of a shape rendered in gray 100, whose dark tone is 55 and light tone 185."""
     dark = np.clip((100 - value) / 45, 0, 1)
     light = np.clip((value - 100) / 85, 0, 1)
     return np.stack([alpha * (1 - dark - light), alpha * dark, alpha * light, 1 - alpha], axis=-1)

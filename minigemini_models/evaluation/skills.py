@@ -1,4 +1,4 @@
-"""What a checkpoint is asked: tables of skills, each on material that training shares or never saw."""
+"""Skills that evaluation measures, each on assets that training uses or that are held out."""
 
 from dataclasses import dataclass, replace
 
@@ -11,14 +11,14 @@ UNSEEN_TEXTS = evaluation("texts")
 
 @dataclass(frozen=True)
 class Skill:
-    """One row of a table: a kind of scene, a kind of question, what counts in an answer.
+    """One row of a results table: a kind of scene, a kind of question and a scoring rule.
 
     Attributes:
-        name: what a reader calls it.
-        kind: of scene or of pair, see `world.composing.KINDS`, `world.pages.PAGE_KINDS`, `world.lessons.PAIR_KINDS`.
-        asks: `Turn.skill` of the question; the rounds that lead to it have gone as they should.
-        grade: what counts; by default the whole answer, to the letter.
-        material: what the scenes are made of, see `world.material.evaluation`.
+        name: name in reports.
+        kind: one of `composition.KINDS`, `documents.PAGE_KINDS` or `dialogs.PAIR_KINDS`.
+        turn_skill: `Turn.skill` of the question; earlier turns are given with their right answers.
+        grade: scoring rule; by default an exact match.
+        domain: domain of the scenes, see `splits.evaluation`.
     """
 
     name: str
@@ -48,7 +48,7 @@ BASIC_SKILLS = (
     Skill("is there …? yes or no", "few", "exists", domain=_basic()),
     Skill("describe two or three things: each named with its colour", "few", "describe", objects_matched, _basic()),
 )
-"""What the first nano learnt: capitals, coloured drawings, up to five alike."""
+"""Skills on simple scenes: capital letters, colored objects, up to five copies."""
 
 _LENGTHS = (4, 8)
 WORD = TextSampler(words=1.0, numbers=0.0, strings=0.0, lengths=_LENGTHS)
@@ -94,7 +94,7 @@ SKILLS = (
     Skill("says that it cannot tell, about things", "few", "unknown"),
     Skill("says that it cannot tell, about a sign", "sign", "unknown"),
 )
-"""What a grown nano is asked about pictures of 256 pixels. What is written is always unseen."""
+"""Skills on images of 256 pixels. All text is held out from training."""
 
 DOCUMENT_SKILLS = (
     Skill("read a text of one to three lines", "lines", "read_all"),
@@ -112,4 +112,4 @@ DOCUMENT_SKILLS = (
     Skill("says that it cannot tell, about a chart", "chart", "unknown"),
     Skill("says that it cannot tell, about a table", "table", "unknown"),
 )
-"""What is asked about pictures of 512 pixels, which nano-HD reads at grid 2."""
+"""Skills on documents of 512 pixels, for checkpoints with 2 x 2 tiles."""

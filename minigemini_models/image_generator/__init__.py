@@ -1,6 +1,6 @@
-"""The embedded painter: a small text-conditioned diffusion model of the drawn world, as a diffusers pipeline."""
+"""The embedded image generator: a small text-to-image diffusion model of synthetic scenes, as a diffusers pipeline."""
 
 from pathlib import Path
 
 GENERATOR_DIR = Path(__file__).parent / "checkpoint"
-"""The pipeline's folder, in the ordinary diffusers layout."""
+"""Folder of the pipeline, in the standard diffusers layout."""

@@ -1,7 +1,7 @@
-"""The embedded painter's training: a U-Net that draws pictures by the low frequencies of their blocks.
+"""Train the embedded image generator: a U-Net that denoises the low frequencies of pixel blocks.
 
-Linear heads that are thrown away say of every cell which thing the caption wants there, in which colour: captions alone
-teach what belongs to what long before pictures would.
+Linear heads, discarded after training, predict from each cell token the object and color that the caption puts in that
+cell. Captions alone teach their meaning much earlier than the image loss would.
 """
 
 import shutil
@@ -31,11 +31,11 @@ from .spectrum import to_spectrum
 
 _LABEL_WEIGHT = 0.5
 _LEAST_SIGMA = 0.05
-"""Below it the loss of v weighs no more: there is hardly any noise left to tell."""
+"""The weight of the v loss is constant below this noise level, where almost no noise is left to predict."""
 
 
 def generator_task(recipe: Pretraining) -> PretrainingTask:
-    """Draw what captions say."""
+    """Return the task that trains the image generator."""
     torch.manual_seed(recipe.seed)
     pipeline = build_generator()
     parts = {"painter": r"network\.", "labels": r"labels\."}
@@ -45,10 +45,10 @@ def generator_task(recipe: Pretraining) -> PretrainingTask:
 
 
 def _load_init(pipeline: PainterPipeline, recipe: Pretraining) -> None:
-    """Load what the painter that a recipe begins with, if it names one, has learnt.
+    """Load the weights of the image generator in `init_from`, if a recipe has one.
 
     Raises:
-        RecipeError: There is no such painter, or it is of another kind or size.
+        RecipeError: the image generator is missing, or has another architecture or other sizes.
     """
     if recipe.init_from is None:
         return
@@ -61,12 +61,12 @@ def _load_init(pipeline: PainterPipeline, recipe: Pretraining) -> None:
             getattr(pipeline, name).load_state_dict(source.components[name].state_dict())
     except RuntimeError:
         raise RecipeError(
-            f"{recipe.name}: {recipe.init_from} is no painter of this size; give init_from=none"
+            f"{recipe.name}: {recipe.init_from} is no image generator of this size; set init_from=none"
         ) from None
 
 
 class CellHeads(nn.Module):
-    """Say of every cell which thing the caption wants there, and in which colour, from so many features."""
+    """Predict the object and color of every cell from `width` features of its token."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class CellHeads(nn.Module):
         self.linear = nn.Linear(width, sum(self.classes))
 
     def forward(self, texts: Tensor, names: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of the captions' features (B, L, C), and the share of right names among cells that show a thing."""
+        """Return the loss of caption features (B, L, C), and the share of right names among cells with an object."""
         name_logits, color_logits = self.linear(texts[:, : names.shape[1]].flatten(0, 1)).split(self.classes, dim=-1)
         names, colors = names.flatten(), colors.flatten()
         loss = cross_entropy(name_logits, names) + cross_entropy(color_logits, colors)
@@ -82,7 +82,7 @@ class CellHeads(nn.Module):
 
 
 class GeneratorTrainModule(nn.Module):
-    """The painter as training sees it: a batch of samples in, its loss out."""
+    """The image generator with its training loss."""
 
     def __init__(self, pipeline: PainterPipeline) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class GeneratorTrainModule(nn.Module):
         names: Tensor,
         colors: Tensor,
     ) -> dict[str, Tensor]:
-        """Loss of a batch, and what it consists of; arguments as `sample` gives them, stacked."""
+        """Return the loss of a batch and its parts; arguments are stacked samples of `network.sample`."""
         captions = input_ids.shape[1]
         mask = attention_mask.flatten(0, 1)
         longest = int(mask.sum(1).max())
@@ -112,7 +112,7 @@ class GeneratorTrainModule(nn.Module):
         noisy = (1 - share) * clean + share * noise
         own, own_mask = texts[::captions], mask[::captions]
         predicted = denoise(self.network["unet"], noisy, 1000 * sigma, own, own_mask)
-        # The loss of v, as it follows from what is said about the picture.
+        # The loss of v, derived from the prediction of x.
         image_loss = ((predicted - clean).square().mean((1, 2, 3)) / sigma.clamp(min=_LEAST_SIGMA) ** 2).mean()
         return {
             "loss": image_loss + _LABEL_WEIGHT * label_loss,
@@ -123,12 +123,12 @@ class GeneratorTrainModule(nn.Module):
 
 
 def scaled(image: Tensor) -> Tensor:
-    """Bytes (B, px, px, 3) to (B, 3, px, px) in [-1, 1]."""
+    """Convert uint8 images (B, px, px, 3) to (B, 3, px, px) in [-1, 1]."""
     return rearrange(image, "b h w c -> b c h w").float() / 127.5 - 1
 
 
 def export(weights: Mapping[str, Tensor], folder: Path, size: GeneratorSize | None = None) -> None:
-    """Write a painter of these weights, named as in the lesson, as a folder in float16; whole or not at all."""
+    """Save the pipeline atomically as a folder in float16; `weights` are named as in `GeneratorTrainModule`."""
     module = GeneratorTrainModule(build_generator(size))
     module.load_state_dict({name: tensor.detach().cpu() for name, tensor in weights.items()}, strict=False)
     shutil.rmtree(folder, ignore_errors=True)

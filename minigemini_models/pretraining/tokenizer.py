@@ -1,4 +1,4 @@
-"""Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital and digit by itself."""
+"""Nano's tokenizer: byte-level BPE trained on synthetic conversations, with single capitals and digits."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,10 +18,10 @@ _DIALOGS = 6000
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Learn the tokenizer; the same every time.
+    """Train the tokenizer; the result is deterministic.
 
-    Capitals and digits are never merged, so that a word on a sign is spelt character by character; any text can be
-    written in bytes.
+    Capitals and digits are never merged, so that text on signs is spelled character by character. Other text falls back
+    to bytes.
     """
     return PreTrainedTokenizerFast(
         tokenizer_object=_train_tokenizer(),
