@@ -104,7 +104,7 @@ def again(ran, tmp_path, monkeypatch):
     monkeypatch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
     folder = tmp_path / "again"
     shutil.copytree(ran[0], folder)
-    jobs = [job for jobs in ablation_run.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
+    jobs = [job for jobs in ablation_run.plan_jobs(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
     moved = [
         replace(job, steps=tuple((recipe, folder / home.relative_to(ran[0])) for recipe, home in job.steps))
         for job in jobs
@@ -221,7 +221,11 @@ def test_a_finding_shows_if_every_seed_says_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seed": "1"}, "there are seeds, questions"), ({"seeds": "0"}, "more than 0"), ({"share": "x"}, "a number")],
+    [
+        ({"seed": "1"}, "choose from seeds, questions"),
+        ({"seeds": "0"}, "greater than 0, got 0"),
+        ({"share": "x"}, "a number"),
+    ],
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(RecipeError, match=message):

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from minigemini_models.samples.conversations import conversation, possible_exchanges
+from minigemini_models.samples.conversations import conversation, possible_turn_groups
 from minigemini_models.samples.dialogs import (
     PAIR_KINDS,
     sample_caption,
     sample_dialog,
-    sample_page,
+    sample_document,
     sample_pair,
     sample_quiz,
 )
@@ -175,8 +175,8 @@ def test_every_answer_is_right_about_the_scene(kind, domain):
     asked = 0
     for seed in range(SEEDS):
         scene = sample_scene(seed, kind, domain)
-        for exchange in possible_exchanges(scene, np.random.default_rng(seed)):
-            *before, turn = exchange
+        for group in possible_turn_groups(scene, np.random.default_rng(seed)):
+            *before, turn = group
             where = (seed, turn)
             if turn.skill == "describe":
                 continue
@@ -221,8 +221,8 @@ def test_captions_of_counts_signs_and_pages_hold_what_there_is():
 @pytest.mark.parametrize("kind", PAIR_KINDS)
 def test_comparisons_of_two_pictures_are_right(kind):
     for seed in range(SEEDS):
-        (one, other), exchanges = sample_pair(seed, kind)
-        for (turn,) in exchanges:
+        (one, other), groups = sample_pair(seed, kind)
+        for (turn,) in groups:
             here, there = len(one.objects), len(other.objects)
             looks = [{(obj.name, obj.color_name) for obj in scene.objects} for scene in (one, other)]
             match turn.skill:
@@ -261,7 +261,7 @@ def test_what_is_not_there_is_often_like_what_is():
     near = total = 0
     for seed in range(SEEDS):
         scene = sample_scene(seed, "few")
-        for (turn,) in [e for e in possible_exchanges(scene, np.random.default_rng(seed)) if len(e) == 1]:
+        for (turn,) in [e for e in possible_turn_groups(scene, np.random.default_rng(seed)) if len(e) == 1]:
             if turn.skill == "exists" and turn.answer == "No.":
                 total += 1
                 near += any(t.color_name and f" {t.color_name} " in turn.question for t in scene.objects) or any(
@@ -306,7 +306,7 @@ def listed_on_page(scene, turn):
 def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
     orders = Counter()
     for seed in range(SEEDS):
-        dialog = sample_page(seed, kind)
+        dialog = sample_document(seed, kind)
         (scene,) = dialog.scenes
         if dialog.turns[0].skill == "describe":
             assert dialog.turns[0].answer == sample_caption(seed, kind).turns[0].answer
@@ -327,7 +327,7 @@ def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
 @pytest.mark.parametrize("kind", PAGE_KINDS)
 def test_a_page_is_asked_about_in_short_rounds_and_nothing_twice(kind):
     for seed in range(SEEDS):
-        dialog = sample_page(seed, kind, asked=True)
+        dialog = sample_document(seed, kind, asked=True)
         (scene,) = dialog.scenes
         cells = max(len(scene.cells) - 1, 0) * (len(scene.cells[0]) - 1 if scene.cells else 0)
         assert len(dialog.turns) == (len(scene.lines) or len(scene.bars) or cells) > 0

@@ -6,9 +6,9 @@ from PIL import Image
 from scripted import script
 
 from minigemini.inference import Engine, GeneratedImage
-from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, table
-from minigemini_models.samples.image_plans import KINDS, compose, draw_plan, sample_planned_image
-from minigemini_models.samples.image_requests import answered, sample_plain_request
+from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, results_table
+from minigemini_models.samples.image_plans import KINDS, compose_plan, image_array, sample_planned_image
+from minigemini_models.samples.image_requests import generation_answer, sample_plain_request
 from minigemini_models.scenes.splits import EVALUATION_STREAM, evaluation
 
 
@@ -22,20 +22,20 @@ class TruePainter:
                 plan, scene = sample_planned_image(seed, kind, EVALUATION_STREAM)
                 self.truths[plan.caption()] = scene
                 wished, _ = sample_plain_request(seed, kind, evaluation())
-                self.truths[wished.caption()] = compose(np.random.default_rng(seed), wished)
+                self.truths[wished.caption()] = compose_plan(np.random.default_rng(seed), wished)
 
-    def draw(self, caption, drawing=None, image=None, progress=None):
-        image = Image.new("RGB", (64, 64), "grey") if self.gray else Image.fromarray(draw_plan(self.truths[caption]))
+    def draw(self, caption, settings=None, image=None, progress=None):
+        image = Image.new("RGB", (64, 64), "grey") if self.gray else Image.fromarray(image_array(self.truths[caption]))
         return [GeneratedImage(image, caption, "true", 0, 1, 1.0)]
 
 
 def test_a_true_painter_is_right_and_a_grey_one_wrong():
     true, gray = draw_captions(TruePainter(), 14), draw_captions(TruePainter(gray=True), 14)
-    assert sum(one.verdict.right for one in true) >= 13
-    assert not any(one.verdict.right for one in gray)
-    assert [one.kind for one in true] == list(KINDS) * 2
-    rows = table(true).splitlines()
-    assert rows[0] == "| kind | objects | colours | count | position | all of it |"
+    assert sum(result.verdict.right for result in true) >= 13
+    assert not any(result.verdict.right for result in gray)
+    assert [result.kind for result in true] == list(KINDS) * 2
+    rows = results_table(true).splitlines()
+    assert rows[0] == "| kind | objects | colors | count | position | all of it |"
     assert len(rows) == 2 + len(KINDS) + 1
     assert rows[-1].startswith("| all, n=14 | ")
 
@@ -45,20 +45,20 @@ def test_the_whole_way_from_a_request_and_back(tells, tiny_checkpoint, monkeypat
     plans = [sample_plain_request(0, kind, evaluation()) for kind in KINDS]
     answers = []
     for plan, _ in plans:
-        said = " and ".join(item.phrase().removesuffix(item.place or "").strip() for item in plan.items)
-        answers += [answered(plan), f"{said.capitalize()}." if tells else "Nothing."]
+        answer = " and ".join(item.phrase().removesuffix(item.place or "").strip() for item in plan.items)
+        answers += [generation_answer(plan), f"{answer.capitalize()}." if tells else "Nothing."]
     engine = Engine.load(tiny_checkpoint, device="cpu")
     prompts = script(engine, answers, monkeypatch)
-    drawn = draw_requests(engine, TruePainter(), len(KINDS))
-    assert sum(one.verdict.right for one in drawn) >= len(KINDS) - 1
-    assert all(one.told == tells for one in drawn)
+    results = draw_requests(engine, TruePainter(), len(KINDS))
+    assert sum(result.verdict.right for result in results) >= len(KINDS) - 1
+    assert all(result.recognized == tells for result in results)
     assert all(asked in prompt for (_, asked), prompt in zip(plans, prompts[::2], strict=True))
     assert all(prompt.count("<image>") == engine.processor.num_image_tokens for prompt in prompts[1::2])
-    assert table(drawn).splitlines()[0].endswith("| all of it | and told |")
+    assert results_table(results).splitlines()[0].endswith("| all of it | and told |")
 
 
 def test_a_request_that_is_not_drawn_is_wrong(tiny_checkpoint, monkeypatch):
     engine = Engine.load(tiny_checkpoint, device="cpu")
     script(engine, ["I cannot draw a dragon."], monkeypatch)
-    (drawn,) = draw_requests(engine, TruePainter(), 1)
-    assert (drawn.caption, drawn.image, drawn.verdict.right, drawn.told) == (None, None, False, False)
+    (results,) = draw_requests(engine, TruePainter(), 1)
+    assert (results.caption, results.image, results.verdict.right, results.recognized) == (None, None, False, False)

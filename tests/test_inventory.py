@@ -9,12 +9,12 @@ from minigemini_models.samples.dialogs import PAIR_KINDS, sample_object_list
 from minigemini_models.scenes.composition import sample_scene
 from minigemini_models.scenes.concepts import NAMES, confusable, plural
 from minigemini_models.scenes.scene import Scene
-from minigemini_models.scenes.splits import TINTED_DOMAIN, evaluation
+from minigemini_models.scenes.splits import COLORED_DOMAIN, evaluation
 
 SEEDS = 150
 
 
-@pytest.mark.parametrize(("kind", "domain"), [("few", evaluation()), ("many", evaluation()), ("few", TINTED_DOMAIN)])
+@pytest.mark.parametrize(("kind", "domain"), [("few", evaluation()), ("many", evaluation()), ("few", COLORED_DOMAIN)])
 def test_every_clause_about_one_picture_is_true(kind: str, domain):
     skills = set()
     for seed in range(SEEDS):

@@ -10,8 +10,8 @@ from clauses import clauses
 from minigemini_models.samples.attribute_lookup import LOOKUP_KINDS
 from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
 from minigemini_models.samples.dialogs import Dialog, sample_lookup
-from minigemini_models.samples.image_pairs import PAIR_KINDS_BY_NAME
-from minigemini_models.samples.object_qa import RELATIONS, stands
+from minigemini_models.samples.image_pairs import PAIR_LOOKUP_KINDS
+from minigemini_models.samples.object_qa import RELATIONS, has_relation
 from minigemini_models.samples.spatial_relations import RELATION_KINDS
 from minigemini_models.samples.turns import CANNOT_TELL, Turn
 from minigemini_models.scenes.colors import COLORS
@@ -22,7 +22,7 @@ from minigemini_models.scenes.scene import SCENE_PX, Scene, SceneObject
 SEEDS = 150
 BEFORE_YES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
 PLACE_WORDS = (("left", "right"), ("above", "below"))
-KINDS = [*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_KINDS_BY_NAME]
+KINDS = [*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_LOOKUP_KINDS]
 
 
 def named(turn: Turn) -> list[str]:
@@ -57,7 +57,7 @@ def place_is_true(dialog: Dialog, turn: Turn) -> bool:
     middle = center(objects[names.pop()].box)[axis] if seen_from else SCENE_PX / 2
     if relation := re.search(r"are (left of|right of|above|below) the", turn.question):
         other = objects[seen_from[1]]
-        said = {name: "yes" if stands(objects[name], relation[1], other) else "no" for name in names}
+        said = {name: "yes" if has_relation(objects[name], relation[1], other) else "no" for name in names}
         if "and how" in turn.question:
             words, here = PLACE_WORDS[axis], center(other.box)[axis]
             said = {name: f"{words[center(objects[name].box)[axis] > here]} {yes}" for name, yes in said.items()}
@@ -71,7 +71,7 @@ def relation_is_true(dialog: Dialog, turn: Turn) -> bool:
     objects = {obj.name: obj for obj in dialog.scenes[0].objects}
     one, other = (objects[name] for name in named(turn))
     (relation,) = (relation for relation in RELATIONS if relation in turn.question)
-    yes = "yes" if stands(one, relation, other) else "no"
+    yes = "yes" if has_relation(one, relation, other) else "no"
     before = [said for asked, said in BEFORE_YES.items() if re.search(asked, turn.question)]
     if not before:
         return turn.answer == f"{yes.capitalize()}."

@@ -7,7 +7,7 @@ from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.runner import Batch
 from minigemini.inference import Engine
 from minigemini.modeling import MiniGeminiForConditionalGeneration
-from minigemini_models.evaluation.skills import FIRST_SKILLS, SKILLS, Skill
+from minigemini_models.evaluation.skills import BASIC_SKILLS, SKILLS, Skill
 from minigemini_models.evaluation.synthetic_tasks import questions
 
 SAMPLES = 100
@@ -37,7 +37,7 @@ GROWN_MARKS = {
     "says that it cannot tell, about things": 0.74,
     "says that it cannot tell, about a sign": 0.88,
 }
-BY_NAME = {skill.name: skill for skill in FIRST_SKILLS}
+BY_NAME = {skill.name: skill for skill in BASIC_SKILLS}
 MARKS = [(BY_NAME[name], mark) for name, mark in FIRST_MARKS.items()]
 MARKS += [(skill, GROWN_MARKS[skill.name]) for skill in SKILLS if skill.name in GROWN_MARKS]
 WRITTEN = BY_NAME["its letters, each in its place"]

@@ -33,7 +33,7 @@ from minigemini_models.samples.image_plans import (
     PLACES,
     ImagePlan,
     PlanItem,
-    draw_plan,
+    image_array,
     place_of,
     sample_planned_image,
 )
@@ -73,7 +73,7 @@ def test_a_seed_gives_one_painting_in_words_the_painter_knows(kind):
         assert len(scene.objects) == len(plan.units)
         captions.add(plan.caption())
     assert len(captions) > 30
-    with pytest.raises(ValueError, match="unknown kind of painting 'castle'"):
+    with pytest.raises(ValueError, match="unknown kind of plan 'castle'"):
         sample_planned_image(0, "castle")
 
 
@@ -115,7 +115,7 @@ def test_cells_are_labelled_with_what_they_show():
 def test_the_detector_finds_what_was_drawn():
     """Without any network: on true drawings it must be right, or it could measure nothing."""
     right = [
-        judge(plan, detect_objects(Image.fromarray(draw_plan(scene)))).right
+        judge(plan, detect_objects(Image.fromarray(image_array(scene)))).right
         for kind in KINDS
         for plan, scene in (sample_planned_image(seed, kind, EVALUATION_STREAM) for seed in range(20))
     ]
@@ -124,7 +124,7 @@ def test_the_detector_finds_what_was_drawn():
 
 def test_the_detector_tells_what_is_wrong():
     plan, scene = sample_planned_image(3, "several", EVALUATION_STREAM)
-    seen = detect_objects(Image.fromarray(draw_plan(scene)))
+    seen = detect_objects(Image.fromarray(image_array(scene)))
     first, *others = plan.items
     other_place = next(place for place in PLACES if place not in {item.place for item in plan.items})
 
@@ -139,7 +139,7 @@ def test_the_detector_tells_what_is_wrong():
     assert not verdict(PlanItem(first.name, first.color, 1, other_place)).position
     assert not judge(ImagePlan((*plan.items, first)), seen).count
     related, drawn = sample_planned_image(3, "related", EVALUATION_STREAM)
-    seen = detect_objects(Image.fromarray(draw_plan(drawn)))
+    seen = detect_objects(Image.fromarray(image_array(drawn)))
     opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}[related.relation]
     assert judge(related, seen).position
     assert not judge(ImagePlan(related.items, opposite), seen).position
@@ -191,7 +191,7 @@ def test_the_loss_falls_and_every_weight_has_a_gradient(module):
 
 def test_frequencies_are_the_pictures_but_for_the_finest():
     paintings = [sample_planned_image(seed, kind, EVALUATION_STREAM) for kind in KINDS for seed in range(10)]
-    images = scaled(torch.stack([torch.tensor(draw_plan(scene)) for _, scene in paintings]))
+    images = scaled(torch.stack([torch.tensor(image_array(scene)) for _, scene in paintings]))
     spectrum = to_spectrum(images)
     assert spectrum.shape == (len(paintings), CHANNELS, 8, 8)
     assert 0.7 < spectrum.std() < 1.1  # 0.86 over two hundred
@@ -223,15 +223,18 @@ def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
         began, theirs = task.module.network[name].state_dict(), learnt.components[name].state_dict()
         assert all(torch.equal(began[key], theirs[key]) for key in theirs)
     monkeypatch.undo()
-    for init_from, reason in (("nowhere", "painter 'nowhere' is unknown"), (str(there), "no painter of this size")):
+    for init_from, reason in (
+        ("nowhere", "painter 'nowhere' is unknown"),
+        (str(there), "no image generator of this size"),
+    ):
         with pytest.raises(RecipeError, match=reason):
             TASKS["painter"](replace(recipe(), init_from=init_from)).start()
 
 
 def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    for module in ("painter", "painter_parts"):
-        monkeypatch.delitem(sys.modules, f"minigemini_models.pretraining.{module}", raising=False)
+    for module in ("training", "network", "diffusion_pipeline"):
+        monkeypatch.delitem(sys.modules, f"minigemini_models.image_generator.{module}", raising=False)
     with pytest.raises(RecipeError, match=r"nano-painter needs diffusers: pip install 'minigemini\[draw\]'"):
         train(recipe(), tmp_path / "run")
 
@@ -256,7 +259,7 @@ def test_an_exported_lesson_draws_what_it_drew(module, tmp_path):
     drawn = (
         ImageGenerator.load(tmp_path / "painter", device="cpu").draw("a red star", GenerationSettings(seed=1))[0].image
     )
-    straight = module.painter("a red star", generator=torch.Generator().manual_seed(1)).images[0]
+    straight = module.pipeline("a red star", generator=torch.Generator().manual_seed(1)).images[0]
     assert np.abs(np.asarray(drawn, dtype=int) - np.asarray(straight, dtype=int)).max() <= 3
 
 

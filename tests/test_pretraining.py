@@ -25,7 +25,7 @@ from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, tra
 from minigemini_models.pretraining import TASKS, tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
 from minigemini_models.pretraining.tokenizer import build_tokenizer
-from minigemini_models.pretraining.warm_start import spelt
+from minigemini_models.pretraining.warm_start import initialize_embeddings
 
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
@@ -194,10 +194,10 @@ def test_the_language_model_goes_on_from_the_checkpoint(trained, embedded):
 
 def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
     monkeypatch.setattr(tokenizer, "VOCAB_SIZE", 300)
-    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._learnt.__wrapped__())
+    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._train_tokenizer.__wrapped__())
     larger = build_tokenizer()
     rows = torch.randn(len(smaller), 4)
-    ours = spelt(rows, smaller, larger)
+    ours = initialize_embeddings(rows, smaller, larger)
     assert ours.shape == (len(larger), 4)
     (word,) = larger(" umbrella", add_special_tokens=False).input_ids
     letters = smaller(" umbrella", add_special_tokens=False).input_ids
@@ -209,7 +209,7 @@ def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
 
 def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
     for changes, reason in (
-        ({"text_layers": 2}, "language_model of nano is of another size; give its own"),
+        ({"text_layers": 2}, "language_model of nano has another size; set its own"),
         ({"init_from": "nowhere"}, "init_from nowhere: no such folder"),
     ):
         with pytest.raises(RecipeError, match=reason):
@@ -226,7 +226,7 @@ def test_steps_are_named_in_errors(tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="nano-instruct first"):
         train_pipeline("nano", tmp_path, {}, (EXPORT,))
     with pytest.raises(
-        RecipeError, match=r"encoder.safetensors: no such file; make it with `minigemini train nano-low"
+        RecipeError, match=r"encoder.safetensors: no such file; create it with `minigemini train nano-low"
     ):
         train_pipeline("nano", tmp_path, TOY, ("nano-mining",))
     with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
@@ -238,7 +238,7 @@ def test_steps_are_named_in_errors(tmp_path, monkeypatch):
 
 def test_a_part_of_another_kind_is_named(trained, tmp_path):
     wrong = str(trained / "nano-language" / "language_model.safetensors")
-    with pytest.raises(RecipeError, match="is not what it starts from") as raised:
+    with pytest.raises(RecipeError, match="does not fit this recipe") as raised:
         train(toy("nano-mining", trained, low_res_encoder=wrong), tmp_path / "run")
     assert "\n" not in str(raised.value)
 

@@ -18,19 +18,11 @@ from minigemini_models.samples.image_plans import (
     RELATIONS,
     ImagePlan,
     PlanItem,
-    compose,
+    compose_plan,
     sample_planned_image,
 )
-from minigemini_models.samples.image_requests import (
-    KINDS,
-    _add,
-    _move,
-    _one_more,
-    _recolor,
-    _remove,
-    _rename,
-    sample_request,
-)
+from minigemini_models.samples.image_requests import KINDS, sample_request
+from minigemini_models.samples.plan_edits import add, add_copy, move, recolor, remove, rename
 from minigemini_models.samples.turns import messages
 from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.concepts import COLORED_NAMES
@@ -60,8 +52,8 @@ def test_the_wish_is_spelt_as_the_model_does():
     assert request_phrases.DRAW == model_messages.DRAW
     assert set(request_phrases.PLACE_WORDS) == set(PLACES)
     assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
-    assert set(request_phrases.LIKE) == set(COLORS)
-    assert set(request_phrases.HINTS) <= set(COLORED_NAMES)
+    assert set(request_phrases.COLOR_COMPARISONS) == set(COLORS)
+    assert set(request_phrases.PURPOSES) <= set(COLORED_NAMES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "painted"])
@@ -92,8 +84,12 @@ def test_what_a_request_asks_is_what_its_caption_says():
         question = turn.question.lower()
         for item in plan.items:
             named = item.name if item.count == 1 else request_phrases.plural(item.name)
-            assert named in question or request_phrases.HINTS[item.name] in question
-            assert item.color is None or item.color in question or request_phrases.LIKE[item.color] in question
+            assert named in question or request_phrases.PURPOSES[item.name] in question
+            assert (
+                item.color is None
+                or item.color in question
+                or request_phrases.COLOR_COMPARISONS[item.color] in question
+            )
             assert item.count == 1 or str(item.count) in question or request_phrases.NUMBERS[item.count] in question
             assert item.place is None or any(words in question for words in request_phrases.PLACE_WORDS[item.place])
         assert plan.relation is None or any(
@@ -106,20 +102,20 @@ def test_changes_change_one_thing():
         np.random.default_rng(0),
         ImagePlan((PlanItem("star", "red"), PlanItem("house", "blue"), PlanItem("star", "green"))),
     )
-    for change in (_recolor, _rename, _add, _remove):
+    for change in (recolor, rename, add, remove):
         for _ in range(60):
             result = change(rng, plan)
             if result is None:
                 continue
             words, changed = result
             kept = [item for item in plan.items if item in changed.items]
-            assert len(kept) == (3 if change is _add else 2)
-            assert len(changed.items) == len(plan.items) + {_add: 1, _remove: -1}.get(change, 0)
+            assert len(kept) == (3 if change is add else 2)
+            assert len(changed.items) == len(plan.items) + {add: 1, remove: -1}.get(change, 0)
             for item in {*plan.items} - {*kept}:
                 assert item.name in words
                 assert item.name != "star" or item.color in words, "two stars are told apart by their colour"
             for item in {*changed.items} - {*kept}:
-                told = (item.name,) if change is _rename else (item.color, request_phrases.LIKE[item.color])
+                told = (item.name,) if change is rename else (item.color, request_phrases.COLOR_COMPARISONS[item.color])
                 assert any(word in words for word in told)
             assert len({(item.name, item.color) for item in changed.items}) == len(changed.items)
 
@@ -130,24 +126,24 @@ def test_what_cannot_be_changed_so_is_left():
         ImagePlan((PlanItem("star", "red"),)),
         ImagePlan((PlanItem("star", "red"), PlanItem("cup", "blue")), "above"),
     )
-    assert _remove(rng, one) is None
-    assert _move(rng, related) is None
-    assert _add(rng, related) is None
-    assert _one_more(rng, related) is None
-    assert _one_more(rng, ImagePlan((PlanItem("star", "red", 4),))) is None
-    assert _one_more(rng, one)[1] == ImagePlan((PlanItem("star", "red", 2),))
-    assert _move(rng, one)[1].items[0].place in PLACES
+    assert remove(rng, one) is None
+    assert move(rng, related) is None
+    assert add(rng, related) is None
+    assert add_copy(rng, related) is None
+    assert add_copy(rng, ImagePlan((PlanItem("star", "red", 4),))) is None
+    assert add_copy(rng, one)[1] == ImagePlan((PlanItem("star", "red", 2),))
+    assert move(rng, one)[1].items[0].place in PLACES
     full = ImagePlan(
         tuple(PlanItem(name, "red", 1, place) for name, place in zip(COLORED_NAMES, list(PLACES)[:4], strict=False))
     )
-    assert _add(rng, full) is None
+    assert add(rng, full) is None
 
 
 def test_every_changed_plan_finds_room():
     rng = np.random.default_rng(0)
     for seed in range(80):
         for caption in captions(sample_request(seed, "refine")):
-            assert compose(rng, understood(caption)) is not None
+            assert compose_plan(rng, understood(caption)) is not None
 
 
 def test_paintings_are_talked_about_as_they_were_asked_for():

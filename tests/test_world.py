@@ -27,14 +27,14 @@ from minigemini_models.scenes.documents import ONE_LINE, PAGE_KINDS
 from minigemini_models.scenes.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
 from minigemini_models.scenes.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
 from minigemini_models.scenes.icons import render as render_icon
-from minigemini_models.scenes.labeled_scenes import label, labeled_scene
+from minigemini_models.scenes.labeled_scenes import label_scene, labeled_scene
 from minigemini_models.scenes.layouts import center, is_clear, overlap
 from minigemini_models.scenes.lettering import CAP_HEIGHTS_PX
 from minigemini_models.scenes.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
 from minigemini_models.scenes.scene import PAGE_PX, SCENE_PX
 from minigemini_models.scenes.shapes import render
 from minigemini_models.scenes.splits import AXES, BASIC_DOMAIN, SMALL_DOMAIN, TRAINING, evaluation
-from minigemini_models.scenes.text_crops import CROP_PX, draw_lettered_crop, lettered_crop
+from minigemini_models.scenes.text_crops import CROP_PX, draw_text_crop, text_crop
 
 EVERY_KIND = (*KINDS, *CROWDED_KINDS, ONE_LINE, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
@@ -50,12 +50,12 @@ def test_a_seed_gives_one_picture(kind):
 FINGERPRINT = """
 import hashlib
 from minigemini_models.scenes.composition import KINDS, sample_scene
-from minigemini_models.samples.dialogs import sample_lesson
+from minigemini_models.samples.dialogs import sample_dialog
 from minigemini_models.scenes.documents import PAGE_KINDS
 digest = hashlib.sha256()
 for kind in KINDS + PAGE_KINDS:
-    lesson = sample_lesson(5, kind)
-    digest.update(lesson.scenes[0].draw()[0].tobytes() + repr(lesson.turns).encode())
+    dialog = sample_dialog(5, kind)
+    digest.update(dialog.scenes[0].draw()[0].tobytes() + repr(dialog.turns).encode())
 print(digest.hexdigest())
 """
 
@@ -104,7 +104,7 @@ def test_every_axis_is_held_out_by_itself_and_all_at_once():
         same = [field for field in AXES if getattr(one, field) == getattr(TRAINING, field)]
         assert {*same, axis} == set(AXES)
     layouts = (TRAINING.layouts, EVERY_AXIS.layouts)
-    for part in ("things", "signs", "charts", "tables"):
+    for part in ("objects", "signs", "charts", "tables"):
         assert not set(getattr(layouts[0], part)) & set(getattr(layouts[1], part))
 
 
@@ -133,7 +133,7 @@ def test_the_first_world_has_capitals_and_coloured_drawings_only():
 
 
 def test_concepts_are_many_and_have_one_name_each():
-    assert len(ICON_NAMES) == len(set(ICON_NAMES)) == len({concept.label for concept in CONCEPTS}) >= 400
+    assert len(ICON_NAMES) == len(set(ICON_NAMES)) == len({concept.label_scene for concept in CONCEPTS}) >= 400
     assert len(NAMES) == len(set(NAMES))
     assert set(SHAPE_NAMES).isdisjoint(ICON_NAMES)
     plurals = [plural(name) for name in NAMES]
@@ -195,8 +195,8 @@ def test_capitals_have_the_height_asked_for(name):
 
 
 def test_letters_lie_where_their_labels_say():
-    image, letters = draw_lettered_crop(np.random.default_rng([1, 3]))
-    sample = lettered_crop(3)
+    image, letters = draw_text_crop(np.random.default_rng([1, 3]))
+    sample = text_crop(3)
     assert np.array_equal(sample["image"], np.asarray(image))
     inside = [letter for letter in letters if all(0 <= c < CROP_PX for c in letter.center)]
     assert len(inside) > 10
@@ -210,7 +210,7 @@ def test_letters_lie_where_their_labels_say():
 def test_letters_of_pages_have_slots_too():
     for kind in (*CROWDED_KINDS, *PAGE_KINDS):
         scene = sample_scene(2, kind)
-        slots = label(scene)["slots"]
+        slots = label_scene(scene)["slots"]
         assert slots.shape[:2] == (scene.size_px // PATCH_PX,) * 2
         letters = sum(len(text.word.replace(" ", "")) for text in scene.written)
         assert letters * 0.9 <= (slots > 0).sum() <= letters  # two narrow letters may share a slot
@@ -225,7 +225,7 @@ def test_a_page_of_one_line_has_two_words():
 def test_patch_labels_name_what_covers_the_patch():
     for seed in range(40):
         scene = sample_scene(seed, "single")
-        (obj,), labels = scene.objects, label(scene)
+        (obj,), labels = scene.objects, label_scene(scene)
         named = labels["names"] > 0
         assert set(labels["names"][named]) == {NAMES.index(obj.name) + 1}
         color = list(COLORS).index(obj.color_name) + 1 if obj.color_name else 0
@@ -265,7 +265,7 @@ def test_the_small_world_writes_short_numbers_black_on_white(domain):
             assert set(sign.word) <= set(DIGITS)
             assert (sign.ink, sign.panel, sign.font) == ((0, 0, 0), (255, 255, 255), TRAINING_FONTS[0])
             assert 12 <= sign.cap_height_px <= 16
-        image, letters = draw_lettered_crop(np.random.default_rng(seed), domain=domain)
+        image, letters = draw_text_crop(np.random.default_rng(seed), domain=domain)
         assert {letter.character for letter in letters} <= set(DIGITS)
         assert np.median(np.asarray(image)) > 200
 

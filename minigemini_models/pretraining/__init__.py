@@ -1,6 +1,6 @@
-"""The steps before the stages: encoders, language model and mining of a model that is trained from nothing.
+"""Pretraining from random weights, before stages 1 and 2: encoders, language model, alignment and image generator.
 
-Each is a `Task`: a module whose forward gives its loss, what of it trains, its samples by number, and what it leaves.
+Each is a `PretrainingTask`: a module whose forward returns the loss, its trainable parts, its samples and its output.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from .pretraining_recipe import Pretraining
 from .pretraining_task import PretrainingTask
 
 
-def _painter(recipe: Pretraining) -> PretrainingTask:
-    """The painter's. Raises `RecipeError` without diffusers."""
+def _image_generator(recipe: Pretraining) -> PretrainingTask:
+    """Return the image generator's task; raises `RecipeError` if diffusers is missing."""
     try:
         from ..image_generator.training import generator_task
     except ModuleNotFoundError as error:
@@ -30,8 +30,8 @@ TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
     "high-res-encoder": high_res_encoder,
     "language": language,
     "mining": mining,
-    "generator_task": _painter,
+    "painter": _image_generator,
 }
-"""What makes a recipe's task, by its name."""
+"""Functions that build the task of a recipe, by `Pretraining.task`."""
 
 __all__ = ["TASKS", "PretrainingTask"]

@@ -1,4 +1,4 @@
-"""`minigemini scene`: a fresh picture of the drawn world to ask about."""
+"""`minigemini scene`: draw a synthetic scene to ask about."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +13,13 @@ def scene(
     output: Annotated[Path, typer.Argument(help="PNG file to write.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
     kind: Annotated[
-        str | None, typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: the seed's]")
+        str | None,
+        typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: chosen by the seed]"),
     ] = None,
 ) -> None:
-    """Draw a scene for nano, and print questions about it.
+    """Draw a synthetic scene, and print questions about it with their answers.
 
-    Prints their answers, too. Neither the scene nor what is written in it is ever shown in training.
+    Neither the scene nor its text is part of the training data.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """
