@@ -1,7 +1,7 @@
 """Hooks of the documentation site: links to files outside `docs/` become links to the repository.
 
-The pages use relative links, which also work when they are read on GitHub. The site contains only `docs/`, so a link such
-as `../benchmarks/results/mining.md` needs an address there.
+The pages use relative links, which also work on GitHub. The site contains only `docs/`, so a link such as
+`../benchmarks/results/mining.md` needs an address.
 """
 
 import re
