@@ -232,7 +232,7 @@ def test_plain_captions_of_pictures():
 
 
 def test_nanos_checkpoint_keeps_its_template():
-    kept = Path(minigemini.__file__).parent / "nano" / "checkpoint" / "chat_template.jinja"
+    kept = minigemini.model_folder("nano") / "chat_template.jinja"
     assert kept.read_text() == CHAT_TEMPLATES["nano"]
 
 

@@ -26,8 +26,8 @@ from minigemini_models.image_generator.network import (
 from minigemini_models.image_generator.spectrum import CHANNELS, to_images, to_spectrum
 from minigemini_models.image_generator.training import GeneratorTrainModule, export, scaled
 from minigemini_models.nano.nano_recipes import image_generator as recipe
-from minigemini_models.pretraining import TASKS
 from minigemini_models.pretraining.pretraining_task import stack
+from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.samples.image_plans import (
     KINDS,
     PLACES,

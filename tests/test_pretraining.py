@@ -22,8 +22,9 @@ from minigemini.training.trainer import StageTrainer
 from minigemini.training.trainer_arguments import arguments
 from minigemini_models.nano.nano_recipes import PIPELINES, TWIN, nano_recipes
 from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, train_pipeline
-from minigemini_models.pretraining import TASKS, tokenizer
+from minigemini_models.pretraining import tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
+from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.pretraining.tokenizer import build_tokenizer
 from minigemini_models.pretraining.warm_start import initialize_embeddings
 

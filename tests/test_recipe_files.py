@@ -137,7 +137,7 @@ def test_print_config_goes_in_again(tmp_path):
     [
         (["no.yaml"], "no.yaml: no such file"),
         (["nano", "--print-config"], "nano is several recipes; name one of them, e.g. nano-hd"),
-        (["ablation", "--print-config"], "leave --plan, --step and --print-config out"),
+        (["ablation", "--print-config"], "ablation is several recipes"),
         (["MGM-7B-align", "step=3", "--print-config"], "did you mean steps"),
     ],
 )

@@ -14,15 +14,9 @@ from minigemini.conversion import PUBLISHED
 from minigemini.io.connector import save_connector
 from minigemini.training.batches import steps_of
 from minigemini.training.build_model import build, configure
-from minigemini.training.published_recipes import (
-    FIGURES,
-    PUBLISHED_RECIPES,
-    RECIPES,
-    default_folder,
-    find_recipe,
-    how_to_obtain,
-)
+from minigemini.training.published_recipes import FIGURES, PUBLISHED_RECIPES
 from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.recipe_registry import all_recipes, default_folder, find_recipe, how_to_obtain
 from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError, parse_settings
 from minigemini_models.nano.nano_recipes import PIPELINES
@@ -51,13 +45,13 @@ def bases(make_model, make_processor, tmp_path_factory):
 def test_the_published_models_have_recipes():
     instructed = {name.removesuffix("-instruct") for name in PUBLISHED_RECIPES if name.endswith("-instruct")}
     assert instructed == set(PUBLISHED)
-    assert {f"MGM-{size}-align" for size in FIGURES} <= set(RECIPES)
+    assert {f"MGM-{size}-align" for size in FIGURES} <= set(all_recipes())
 
 
 @pytest.mark.parametrize("name", PUBLISHED_RECIPES)
 def test_every_recipe_builds(name, bases):
     size = name.split("-")[1]
-    recipe = RECIPES[name]
+    recipe = all_recipes()[name]
     base = bases[size] / "stage1.safetensors" if recipe.base.startswith("runs/") else bases[size]
     built = build(replace(recipe, base=str(base), lora_rank=2), CPU)
     parts = {"mining", "projector"}
@@ -82,28 +76,32 @@ def test_every_recipe_builds(name, bases):
 
 
 def test_figures_are_the_papers():
-    first, second = RECIPES["MGM-7B-align"], RECIPES["MGM-7B-instruct"]
+    first, second = all_recipes()["MGM-7B-align"], all_recipes()["MGM-7B-instruct"]
     assert (first.learning_rate, first.global_batch, first.max_length, first.crop) == (1e-3, 256, 2048, True)
     assert (second.learning_rate, second.global_batch, second.max_length, second.crop) == (2e-5, 128, 2048, False)
-    assert RECIPES["MGM-34B-HD-instruct"].learning_rate == RECIPES["MGM-8x7B-instruct"].learning_rate == 1e-5
-    assert RECIPES["MGM-13B-HD-instruct"].max_length == 4096
+    assert (
+        all_recipes()["MGM-34B-HD-instruct"].learning_rate == all_recipes()["MGM-8x7B-instruct"].learning_rate == 1e-5
+    )
+    assert all_recipes()["MGM-13B-HD-instruct"].max_length == 4096
     for recipe in PUBLISHED_RECIPES.values():
         assert (recipe.schedule, recipe.warmup_ratio, recipe.weight_decay, recipe.epochs) == ("cosine", 0.03, 0, 1)
-    assert RECIPES["MGM-7B-HD-instruct"].base == RECIPES["MGM-7B-instruct"].base  # of the normal model's stage 1
+    assert (
+        all_recipes()["MGM-7B-HD-instruct"].base == all_recipes()["MGM-7B-instruct"].base
+    )  # of the normal model's stage 1
 
 
 def test_the_geometry_of_an_hd_recipe_is_the_published_one():
-    config = configure(RECIPES["MGM-7B-HD-instruct"], PUBLISHED["MGM-7B"].config())
+    config = configure(all_recipes()["MGM-7B-HD-instruct"], PUBLISHED["MGM-7B"].config())
     assert config.num_image_tokens == PUBLISHED["MGM-7B-HD"].config().num_image_tokens == 2880
     assert config.high_res_size == PUBLISHED["MGM-7B-HD"].config().high_res_size
-    again = configure(RECIPES["MGM-7B-HD-instruct"], config)
+    again = configure(all_recipes()["MGM-7B-HD-instruct"], config)
     assert again.high_res_size == 1536  # it is HD already
-    normal = configure(replace(RECIPES["MGM-7B-instruct"], tiling="normal"), again)
+    normal = configure(replace(all_recipes()["MGM-7B-instruct"], tiling="normal"), again)
     assert (normal.high_res_size, normal.num_image_tokens) == (768, 576)
 
 
 def test_settings_are_typed():
-    recipe = RECIPES["MGM-7B-instruct"]
+    recipe = all_recipes()["MGM-7B-instruct"]
     words = ["learning_rate=1e-5", "steps=7", "crop=true", "data=a.json@pictures*0.5,b.tar", "batching=grouped"]
     changed = recipe.changed(parse_settings(words))
     assert (changed.learning_rate, changed.steps, changed.crop, changed.batching) == (1e-5, 7, True, "grouped")
@@ -112,7 +110,7 @@ def test_settings_are_typed():
 
 
 def test_what_is_given_says_how_long_a_run_is():
-    stepped = RECIPES["nano-instruct"]
+    stepped = all_recipes()["nano-instruct"]
     assert stepped.steps == 5000
     for words, extent, steps in (
         (["epochs=4"], "epochs=4", 16),
@@ -153,7 +151,7 @@ def test_what_is_given_says_how_long_a_run_is():
 )
 def test_a_wrong_setting_is_one_line(word, message):
     with pytest.raises(RecipeError, match=message) as raised:
-        RECIPES["MGM-7B-instruct"].changed(parse_settings([word]))
+        all_recipes()["MGM-7B-instruct"].changed(parse_settings([word]))
     assert "\n" not in str(raised.value)
 
 
@@ -161,23 +159,23 @@ def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(
         RecipeError, match="a global_batch of 128 does not divide into passes of 8 samples on 3 devices"
     ):
-        RECIPES["MGM-7B-instruct"].accumulation(3)
-    assert RECIPES["MGM-7B-instruct"].accumulation(8) == 2
+        all_recipes()["MGM-7B-instruct"].accumulation(3)
+    assert all_recipes()["MGM-7B-instruct"].accumulation(8) == 2
 
 
 def test_a_missing_base_says_how_to_make_it():
     assert how_to_obtain("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
     assert how_to_obtain("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
     assert how_to_obtain("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
-    assert how_to_obtain(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
+    assert how_to_obtain(all_recipes()["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
     assert how_to_obtain("elsewhere") is None
     with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
-        build(RECIPES["MGM-7B-align"], CPU)
+        build(all_recipes()["MGM-7B-align"], CPU)
 
 
 def test_a_recipe_has_its_usual_folder():
     assert str(default_folder("MGM-7B-align")) == "runs/MGM-7B-align"
-    assert RECIPES["nano-align"].base == f"{default_folder('nano-mining')}/model"
+    assert all_recipes()["nano-align"].base == f"{default_folder('nano-mining')}/model"
 
 
 def test_an_unknown_recipe_names_the_nearest():
@@ -219,7 +217,7 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
 def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PIPELINES, "ablation", *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PIPELINES, "ablation", *all_recipes()]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
     assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout

@@ -10,8 +10,8 @@ from minigemini.training.batches import MicroBatchCollator
 from minigemini.training.estimate.parameter_counts import ParameterCounts, count_module
 from minigemini.training.run_setup import RunSetup, rank_of
 
-from . import TASKS
 from .pretraining_recipe import Pretraining
+from .tasks import TASKS
 
 
 def set_up(recipe: Pretraining, state: Any) -> RunSetup:
