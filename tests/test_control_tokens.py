@@ -289,7 +289,7 @@ def test_a_template_that_writes_two_ends_is_refused(end):
         "{% endfor %}"
     )
     said = [{"role": "assistant", "content": [{"type": "text", "text": "A"}]}]
-    with pytest.raises(ValueError, match=r"conversation 0: 2 ends are learned in 1 assistant turns"):
+    with pytest.raises(ValueError, match=r"conversation 0: 1 assistant turns have 2 end tokens to learn"):
         encode(processor, said)
 
 
@@ -319,8 +319,8 @@ def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
     found = validate(
         open_reader(tmp_path / "x.json", tmp_path), counters={"nano": TemplateTokens(nano)}, workers=2, quiet=True
     )
-    assert [find.row for find in found.finds] == list(range(len(TYPED)))
-    assert found.finds[0].reason == "message 2 has '<eos>'; they are read as text"
+    assert [issue.row for issue in found.issues] == list(range(len(TYPED)))
+    assert found.issues[0].reason == "message 2 has '<eos>'; they are read as text"
     assert found.excluded == []
 
 
@@ -328,6 +328,6 @@ def test_the_doctor_knows_a_familys_own(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded(image(1)))
     (tmp_path / "x.json").write_text(json.dumps([record(0, "a.jpg", "<image>\nHi", "an <extra_id_7>")]))
     reader = open_reader(tmp_path / "x.json", tmp_path)
-    assert validate(reader, quiet=True).finds == []
+    assert validate(reader, quiet=True).issues == []
     found = validate(reader, counters={"t5": TemplateTokens(processor_of("slow", "vicuna"))}, quiet=True)
-    assert [find.reason for find in found.finds] == ["message 2 has '<extra_id_7>'; they are read as text"]
+    assert [issue.reason for issue in found.issues] == ["message 2 has '<extra_id_7>'; they are read as text"]
