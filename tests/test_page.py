@@ -223,7 +223,7 @@ def test_after_what_is_no_picture_the_conversation_goes_on(address, visit, said,
     page.locator("input[type=file]").first.set_input_files([tmp_path / "bad.png"])
     page.wait_for_selector(".thumbnail-item")
     send(page, "What is it?")
-    refused(page, "not a picture in JPEG")
+    refused(page, "not an image in JPEG")
     photograph(page, "web-refused.png")
     page.locator("input[type=file]").first.set_input_files([tmp_path / "large.png"])
     page.wait_for_selector("text=exceed the maximum allowed size")

@@ -135,7 +135,7 @@ def test_what_was_refused_is_no_part_of_the_conversation(tmp_path, image):
         shown("good.png", "What?"),
         {"role": "assistant", "content": "A ball."},
         shown("bad.png", "And this?"),
-        *with_refusal("", "picture 2: not a picture"),
+        *with_refusal("", "picture 2: not an image"),
         {"role": "user", "content": "Once more?"},
         *with_refusal("It is", "the server failed"),
     ]
