@@ -96,7 +96,7 @@ def bad_pictures(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
         sides[width] = whole.getvalue()
     return {
         "cut.png": (noise.getvalue()[:1000], "cut off after 1,000 bytes"),
-        "notes.png": (b"shopping list", "not a picture in JPEG, PNG, WEBP, GIF"),
+        "notes.png": (b"shopping list", "not an image in JPEG, PNG, WEBP, GIF"),
         "thread.png": (sides[60_000], "60000 x 1 pixels"),
         "bomb.png": (sides[30_000], "30000 x 30000 pixels"),
     }
@@ -107,7 +107,7 @@ def test_bad_pictures_are_one_line(minigemini, tmp_path):
         (tmp_path / name).write_bytes(data)
         assert is_one_line(minigemini("ask", tmp_path / name, "What?"), message), name
     assert is_one_line(minigemini("ask", tmp_path / "no.png", "What?"), "no.png: no such file")
-    assert is_one_line(minigemini("ask", tmp_path, "What?"), "a folder, not a picture")
+    assert is_one_line(minigemini("ask", tmp_path, "What?"), "is a directory; pass")
 
 
 def test_slips_of_the_command_line_are_one_line(minigemini, photo, tmp_path):

@@ -289,7 +289,7 @@ def test_a_template_that_writes_two_ends_is_refused(end):
         "{% endfor %}"
     )
     said = [{"role": "assistant", "content": [{"type": "text", "text": "A"}]}]
-    with pytest.raises(ValueError, match=r"conversation 0: 2 ends are learned in 1 assistant turns"):
+    with pytest.raises(ValueError, match=r"conversation 0: 1 assistant turns have 2 end tokens to learn"):
         encode(processor, said)
 
 

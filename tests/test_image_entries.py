@@ -93,7 +93,7 @@ def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_process
     seen = check_image(tmp_path / "a.png")
     assert (seen.kind, seen.reason) == (
         ImageProblem.UNREADABLE.value,
-        "a.png: not a regular file; copy the picture into one",
+        "a.png: not a regular file; copy the image into one",
     )
     turns = (
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
@@ -131,7 +131,7 @@ def test_the_server_reads_base64_as_programs_write_it(served):
     assert [answer.status_code for answer in answers] == [200] * 5, answers[-1].text
     assert len({answer.json()["choices"][0]["message"]["content"] for answer in answers}) == 1
     refused = asked(served, "data:image/png,AAAA").json()["error"]["message"]
-    assert refused == "image 1: a data URI without ;base64; send data:image/png;base64,…"
+    assert refused == "image 1: data URI is not base64; send data:image/png;base64,…"
 
 
 def test_a_client_that_leaves_while_its_image_is_decoded_frees_slot_and_decoder(served):
@@ -167,7 +167,7 @@ def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
 
 
 def test_what_goes_wrong_in_a_thread_is_raised():
-    with pytest.raises(ApiError, match="image 1: not a picture"):
+    with pytest.raises(ApiError, match="image 1: not an image"):
         asyncio.run(run_stoppable(lambda stop: open_images([b"text"], ServerSettings(), stop)))
 
     def stopped(stop) -> None:

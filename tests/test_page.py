@@ -223,7 +223,7 @@ def test_a_conversation_continues_after_an_invalid_image(address, visit, expecte
     page.locator("input[type=file]").first.set_input_files([tmp_path / "bad.png"])
     page.wait_for_selector(".thumbnail-item")
     send(page, "What is it?")
-    assert_failed(page, "not a picture in JPEG")
+    assert_failed(page, "not an image in JPEG")
     screenshot(page, "web-refused.png")
     page.locator("input[type=file]").first.set_input_files([tmp_path / "large.png"])
     page.wait_for_selector("text=exceed the maximum allowed size")

@@ -56,15 +56,15 @@ def test_requests_end_user_turns(processor, messages, arguments, endings):
 @pytest.mark.parametrize(
     ("messages", "arguments", "message"),
     [
-        (TWO, {"draw": [True]}, "draw is for 1 user turns, but the conversation has 2"),
-        (TWO, {"draw": []}, "draw is for 0 user turns, but the conversation has 2"),
-        (ONE, {"ocr": [["a"], ["b"]]}, "ocr is for 2 user turns, but the conversation has 1"),
-        ([HO], {"draw": True}, "draw is for 1 user turns, but the conversation has 0"),
-        ([HO], {"ocr": ["a"]}, "ocr is for 1 user turns, but the conversation has 0"),
-        (ONE, {"ocr": "Stop"}, "a list of strings, or one such list for each user turn, but got 'Stop'"),
-        (TWO, {"ocr": ["Stop", ["Go"]]}, r"a list of strings, or one such list .* but got \['Stop', \['Go'\]\]"),
-        ([ONE, TWO], {"draw": True}, "for one conversation, but got a batch of 2"),
-        ([ONE], {"ocr": ["a"]}, "for one conversation, but got a batch of 1"),
+        (TWO, {"draw": [True]}, "draw has 1 entries, but the conversation has 2 user turns"),
+        (TWO, {"draw": []}, "draw has 0 entries, but the conversation has 2 user turns"),
+        (ONE, {"ocr": [["a"], ["b"]]}, "ocr has 2 entries, but the conversation has 1 user turns"),
+        ([HO], {"draw": True}, "draw has 1 entries, but the conversation has 0 user turns"),
+        ([HO], {"ocr": ["a"]}, "ocr has 1 entries, but the conversation has 0 user turns"),
+        (ONE, {"ocr": "Stop"}, "ocr is 'Stop': pass a list of strings, or one such list for each user turn"),
+        (TWO, {"ocr": ["Stop", ["Go"]]}, r"ocr is \['Stop', \['Go'\]\]: pass a list of strings, or one such list"),
+        ([ONE, TWO], {"draw": True}, "apply to one conversation, but got a batch of 2"),
+        ([ONE], {"ocr": ["a"]}, "apply to one conversation, but got a batch of 1"),
     ],
 )
 def test_mismatched_requests_are_rejected(processor, messages, arguments, message):
@@ -88,9 +88,9 @@ def cut_to(max_length: int) -> dict:
 @pytest.mark.parametrize(
     ("side", "max_length", "enough", "message"),
     [
-        ("right", 24, 54, "conversation 0: 0 of 2 assistant turns have tokens to learn, turn 1 none: raise max_length"),
-        ("right", 53, 54, "conversation 0: 1 of 2 assistant turns have tokens to learn, turn 2 none: raise max_length"),
-        ("left", 29, 30, "conversation 0: 1 of 2 assistant turns have tokens to learn, turn 1 none: raise max_length"),
+        ("right", 24, 54, "conversation 0: 0 of 2 assistant turns have tokens to learn, but turn 1 has none"),
+        ("right", 53, 54, "conversation 0: 1 of 2 assistant turns have tokens to learn, but turn 2 has none"),
+        ("left", 29, 30, "conversation 0: 1 of 2 assistant turns have tokens to learn, but turn 1 has none"),
     ],
 )
 def test_truncation_that_drops_a_label_is_an_error(

@@ -224,7 +224,7 @@ def test_images_in_answers_count_toward_the_limits(served):
     images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(openai.BadRequestError, match="at most 8"):
         complete(served, ask("Draw"), {**answer, "images": images * 9}, ask("x"))
-    with pytest.raises(openai.BadRequestError, match="image 1: not a picture"):
+    with pytest.raises(openai.BadRequestError, match="image 1: not an image"):
         complete(served, ask("Draw"), {**answer, "images": images}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="characters"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["x" * 200_000]}}, ask("x"))

@@ -135,7 +135,7 @@ def test_failed_turns_are_not_part_of_the_conversation(tmp_path, image):
         shown("good.png", "What?"),
         {"role": "assistant", "content": "A ball."},
         shown("bad.png", "And this?"),
-        *with_error("", "image 2: not a picture"),
+        *with_error("", "image 2: not an image"),
         {"role": "user", "content": "Once more?"},
         *with_error("It is", "internal server error"),
     ]
