@@ -1,4 +1,4 @@
-"""Painters by name, and what a diffusers pipeline may consist of. Nothing outside these tables is loaded."""
+"""Presets of the image generator, and the classes that a pipeline may contain. Nothing else is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ _VAE = ("diffusers.AutoencoderKL",)
 
 @dataclass(frozen=True)
 class PipelineKind:
-    """A pipeline class that may be loaded.
+    """A supported pipeline class.
 
     Attributes:
-        from_picture: the class that starts from a picture, with the same parts.
-        parts: by name, the classes each may be of, as `library.Class`.
-        optional: parts that it may lack.
-        steps, guidance, native_px: where the user names a folder and none of the presets.
-        multiple_px: of which sides must be.
-        negative: whether a negative prompt has an effect, given guidance.
-        fixed: whether `native_px` is the one side there is.
+        from_image: Image-to-image class with the same parts.
+        parts: Supported classes of each part by name, as `library.Class`.
+        optional: Parts that may be absent.
+        steps, guidance, native_px: Defaults for a pipeline without a preset.
+        multiple_px: Sides must be multiples of this, pixels.
+        negative: Whether a negative prompt has an effect with guidance.
+        fixed: Whether `native_px` is the only supported side.
     """
 
     from_image: str
@@ -151,19 +151,19 @@ KINDS: dict[str, PipelineKind] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A published pipeline and how it is used, by its model card.
+    """A published pipeline with the settings from its model card.
 
     Attributes:
-        hub_id: where it lies; of the embedded painter, its folder.
-        kind: one of `KINDS`.
-        steps: of denoising.
-        guidance: how closely the prompt is followed; up to 1 there is no negative prompt, and half the work.
-        native_px: side of the pictures that it was made for.
-        variant: of its weight files; smaller to fetch.
-        lora: hub id of a LoRA that is merged into it.
-        scheduler: takes the place of its own.
-        dtype: where it does not run on a CPU.
-        settings: further arguments of the pipeline's call.
+        hub_id: Hub id; for the embedded image generator, its folder.
+        kind: A class in `KINDS`.
+        steps: Denoising steps.
+        guidance: Guidance scale; up to 1 turns guidance and the negative prompt off, and halves the work.
+        native_px: Side of the images that the pipeline was trained for, pixels.
+        variant: Variant of the weight files; smaller to download.
+        lora: Hub id of a LoRA to merge into the pipeline.
+        scheduler: Class that replaces the pipeline's scheduler.
+        dtype: Default dtype on devices other than a CPU.
+        settings: Further arguments of the pipeline's call.
     """
 
     hub_id: str
@@ -182,7 +182,7 @@ _OWN = KINDS["PainterPipeline"]
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 NANO = "nano"
-"""The embedded painter, and the embedded model, which knows its words."""
+"""Name of the embedded image generator and of the embedded model, which writes captions for it."""
 PRESETS: dict[str, Preset] = {
     NANO: Preset(
         str(GENERATOR_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
@@ -218,28 +218,28 @@ PRESETS: dict[str, Preset] = {
     "flux-dev": Preset("black-forest-labs/FLUX.1-dev", "FluxPipeline", 50, 3.5),
     "z-image-turbo": Preset("Tongyi-MAI/Z-Image-Turbo", "ZImagePipeline", 9, 0.0),
 }
-"""`sdxl` is what the published models were shown with, in 50 steps."""
+"""`sdxl` is the generator used with the published models, with 50 steps."""
 
 NEGATIVE_PROMPT = "blurry, low quality, jpeg artefacts, deformed, extra limbs, bad hands, cropped, watermark, signature"
-"""Where a painter takes one and the user gives none."""
+"""Default for pipelines that support a negative prompt."""
 
 
 def need_diffusers() -> None:
-    """Raises `RequestError`, with the line that installs it, where it is missing; does not import it."""
+    """Raise `RequestError` with the pip command if diffusers is not installed. Does not import it."""
     if find_spec("diffusers") is None:
-        raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
+        raise RequestError("image generation needs diffusers: pip install 'minigemini[draw]'")
 
 
 def default_generator(model: str) -> str:
-    """The preset that draws what a model writes, where none is named."""
+    """Return the default preset for a model."""
     return NANO if model == NANO else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of a name; None where it must be a folder or a hub id.
+    """Return a preset by name; None for a folder or a hub id.
 
     Raises:
-        RequestError: it is none of the three.
+        RequestError: The name is none of the three.
     """
     if name in PRESETS or "/" in name or "\\" in name:
         return PRESETS.get(name)
@@ -247,4 +247,6 @@ def find_preset(name: str) -> Preset | None:
 
     if Path(name).exists():
         return None
-    raise RequestError(f"painter {name!r} is unknown; use {', '.join(PRESETS)}, a folder or a hub id (owner/name)")
+    raise RequestError(
+        f"image generator {name!r} is unknown; use {', '.join(PRESETS)}, a folder or a hub id (owner/name)"
+    )

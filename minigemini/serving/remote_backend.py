@@ -71,7 +71,7 @@ class RemoteBackend:
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """See `Backend.answer`."""
         body = await asyncio.to_thread(self._body, job)
-        untagged = [] if job.draw else [CaptionParser(asked=False) for _ in range(job.choices)]
+        untagged = [] if job.draw else [CaptionParser(requested=False) for _ in range(job.choices)]
         async with self._asked(body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
