@@ -117,7 +117,7 @@ def test_nano_is_the_embedded_model_despite_a_file_of_that_name(tmp_path, monkey
     assert report_model("nano").folder == NANO_DIR
 
 
-def test_packed_weights_are_notreport_json(tiny_checkpoint, tmp_path):
+def test_packed_weights_are_refused(tiny_checkpoint, tmp_path):
     Engine.load(tiny_checkpoint, device="cpu", quantize="8bit").model.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="contains packed 8bit weights"):
         report_model(tmp_path)

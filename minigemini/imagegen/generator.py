@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from ..images.safe_images import ImageSource as ImageInput
 from ..images.safe_images import open_image
-from ..io.argument_checks import check_path, check_picture, check_text, check_type
+from ..io.argument_checks import check_image, check_path, check_text, check_type
 from ..io.errors import RequestError, one_line
 from ..io.placement import DTYPES, choose_device, choose_dtype
 from .generated_image import GeneratedImage, GenerationSettings
-from .pipeline_loading import FoundPipeline, apply_preset, find_pipeline, load_pipeline, pipeline_class
-from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers
+from .pipeline_loading import FoundPipeline, apply_preset, find_pipeline, load_pipeline
+from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers, pipeline_class
 
 Offload = Literal["none", "parts", "layers"]
 OFFLOADS: tuple[Offload, ...] = ("none", "parts", "layers")
@@ -33,7 +33,7 @@ class ImageGenerator:
     """A loaded diffusers pipeline.
 
     Args:
-        pipeline: An instance of a class in `presets.KINDS`, on its device.
+        pipeline: An instance of a class in `presets.pipeline_kinds`, on its device.
         found: Files that the pipeline was loaded from.
         preset: How to use the pipeline; one without a preset uses the defaults of its class.
         name: Name that the user gave.
@@ -109,7 +109,7 @@ class ImageGenerator:
         if settings is not None:
             check_type("settings", settings, GenerationSettings, "a GenerationSettings")
         if image is not None:
-            check_picture(image)
+            check_image(image)
         settings = self._with_defaults(settings or GenerationSettings(), image is not None)
         if not caption.strip():
             raise RequestError("the caption is empty; describe the image")

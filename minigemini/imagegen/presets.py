@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from minigemini_models.image_generator import GENERATOR_DIR
-
 from ..io.errors import RequestError
+from ..plugins import plugins
 
 _CLIP = ("transformers.CLIPTokenizer", "transformers.CLIPTokenizerFast")
 _T5 = ("transformers.T5Tokenizer", "transformers.T5TokenizerFast")
 _QWEN2 = ("transformers.Qwen2Tokenizer", "transformers.Qwen2TokenizerFast")
-_SCHEDULERS = tuple(
+SCHEDULERS = tuple(
     f"diffusers.{name}Scheduler"
     for name in (
         *("DDIM", "DPMSolverMultistep", "EulerAncestralDiscrete", "EulerDiscrete", "FlowMatchEulerDiscrete"),
@@ -47,22 +48,7 @@ class PipelineKind:
     fixed: bool = False
 
 
-KINDS: dict[str, PipelineKind] = {
-    "PainterPipeline": PipelineKind(  # ours
-        from_image="PainterPipeline",
-        parts={
-            "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
-            "text_encoder": ("transformers.DistilBertModel",),
-            "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
-        },
-        steps=20,
-        guidance=1.5,
-        native_px=64,
-        multiple_px=64,
-        negative=False,
-        fixed=True,
-    ),
+_KINDS: dict[str, PipelineKind] = {
     "StableDiffusionPipeline": PipelineKind(
         from_image="StableDiffusionImg2ImgPipeline",
         parts={
@@ -70,7 +56,7 @@ KINDS: dict[str, PipelineKind] = {
             "text_encoder": ("transformers.CLIPTextModel",),
             "tokenizer": _CLIP,
             "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
             "safety_checker": ("stable_diffusion.StableDiffusionSafetyChecker",),
             "feature_extractor": ("transformers.CLIPImageProcessor", "transformers.CLIPFeatureExtractor"),
         },
@@ -89,7 +75,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer": _CLIP,
             "tokenizer_2": _CLIP,
             "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=50,
         guidance=5.0,
@@ -107,7 +93,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer_2": _CLIP,
             "tokenizer_3": _T5,
             "transformer": ("diffusers.SD3Transformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         optional=frozenset({"text_encoder_3", "tokenizer_3"}),  # T5, by far its largest part
         steps=28,
@@ -124,7 +110,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer": _CLIP,
             "tokenizer_2": _T5,
             "transformer": ("diffusers.FluxTransformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=28,
         guidance=3.5,
@@ -139,7 +125,7 @@ KINDS: dict[str, PipelineKind] = {
             "text_encoder": ("transformers.Qwen3Model",),
             "tokenizer": _QWEN2,
             "transformer": ("diffusers.ZImageTransformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=50,
         guidance=5.0,
@@ -155,7 +141,7 @@ class Preset:
 
     Attributes:
         hub_id: Hub id; for the embedded image generator, its folder.
-        kind: A class in `KINDS`.
+        kind: A class in `pipeline_kinds`.
         steps: Denoising steps.
         guidance: Guidance scale; up to 1 turns guidance and the negative prompt off, and halves the work.
         native_px: Side of the images that the pipeline was trained for, pixels.
@@ -178,15 +164,9 @@ class Preset:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-_OWN = KINDS["PainterPipeline"]
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
-NANO = "nano"
-"""Name of the embedded image generator and of the embedded model, which writes captions for it."""
-PRESETS: dict[str, Preset] = {
-    NANO: Preset(
-        str(GENERATOR_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
-    ),
+_PRESETS: dict[str, Preset] = {
     "sdxl": Preset(
         _SDXL,
         "StableDiffusionXLPipeline",
@@ -230,9 +210,52 @@ def need_diffusers() -> None:
         raise RequestError("image generation needs diffusers: pip install 'minigemini[draw]'")
 
 
+@dataclass(frozen=True)
+class GeneratorPlugin:
+    """An image generator that a package adds by an entry point in the group `minigemini.image_generators`.
+
+    Attributes:
+        preset: Settings; `hub_id` may be a folder.
+        kind: Supported parts of the pipeline.
+        pipeline: Pipeline class as `package.module:Class`; `preset.kind` is the name of the class.
+    """
+
+    preset: Preset
+    kind: PipelineKind
+    pipeline: str
+
+
+@cache
+def _plugins() -> dict[str, GeneratorPlugin]:
+    return {name: entry.load() for name, entry in plugins("image_generators").items()}
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Return all presets by name, those of plugins first."""
+    return {name: plugin.preset for name, plugin in _plugins().items()} | _PRESETS
+
+
+@cache
+def pipeline_kinds() -> Mapping[str, PipelineKind]:
+    """Return the supported pipeline classes by name."""
+    return {plugin.preset.kind: plugin.kind for plugin in _plugins().values()} | _KINDS
+
+
+def pipeline_class(name: str) -> Any:
+    """Import a class of `pipeline_kinds`, or its image-to-image class."""
+    for plugin in _plugins().values():
+        if plugin.preset.kind == name:
+            module, _, attribute = plugin.pipeline.partition(":")
+            return getattr(import_module(module), attribute)
+    import diffusers
+
+    return getattr(diffusers, name)
+
+
 def default_generator(model: str) -> str:
-    """Return the default preset for a model."""
-    return NANO if model == NANO else "sdxl"
+    """Return the default preset for a model: a plugin of the same name, else SDXL."""
+    return model if model in _plugins() else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:
@@ -241,12 +264,12 @@ def find_preset(name: str) -> Preset | None:
     Raises:
         RequestError: The name is none of the three.
     """
-    if name in PRESETS or "/" in name or "\\" in name:
-        return PRESETS.get(name)
+    if name in presets() or "/" in name or "\\" in name:
+        return presets().get(name)
     from pathlib import Path
 
     if Path(name).exists():
         return None
     raise RequestError(
-        f"image generator {name!r} is unknown; use {', '.join(PRESETS)}, a folder or a hub id (owner/name)"
+        f"image generator {name!r} is unknown; use {', '.join(presets())}, a folder or a hub id (owner/name)"
     )

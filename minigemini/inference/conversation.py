@@ -9,7 +9,7 @@ from PIL import Image
 from ..imagegen.captions import CaptionParser
 from ..imagegen.generated_image import GeneratedImage, GenerationSettings
 from ..images.safe_images import open_image
-from ..io.argument_checks import check_picture, check_text, check_type, listed_pictures, shown
+from ..io.argument_checks import as_image_list, check_image, check_text, check_type, shown
 from ..io.errors import RequestError
 from .engine import Engine, ImageInput
 from .prompts import Message
@@ -54,7 +54,7 @@ class Conversation:
         check_type("engine", engine, Engine, "an Engine")
         self.engine, self.reader = engine, reader
         self.reset()
-        for image in listed_pictures(images):
+        for image in as_image_list(images):
             self.add_image(image)
 
     def add_image(self, image: ImageInput) -> None:
@@ -64,7 +64,7 @@ class Conversation:
             ImageError: The image cannot be read.
             RequestError: The argument has the wrong type.
         """
-        check_picture(image)
+        check_image(image)
         self._pending_images.append(open_image(image))
 
     def reset(self) -> None:

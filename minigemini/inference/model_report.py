@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..io.checkpoint import StoredTensor
 from ..io.errors import CheckpointError
-from ..io.free_memory import Verdict, fit_report, in_gb
+from ..io.free_memory import FitVerdict, fit_report, in_gb
 from ..io.quantization import NF4_BLOCK, NF4_ROWS, QUANTIZATIONS, stored_quantization
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ModelReport:
         """Size of the weight files, bytes."""
         return sum(count * STORED_BYTES[dtype] for dtype, count in self.stored_as.items())
 
-    def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, Verdict]]:
+    def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, FitVerdict]]:
         """Whether each way of loading fits on each device; see `io.free_memory.fit_report`.
 
         Args:
@@ -102,8 +102,8 @@ class ModelReport:
         if download_bytes > disk:
             download = in_gb(download_bytes)
             reason = f"downloading and converting its files takes {download}, and the disk has {in_gb(disk)} free"
-            return {way: {device: Verdict("no", reason) for device in free} for way in LOADED_AS}
-        verdicts: dict[str, dict[str, Verdict]] = {}
+            return {way: {device: FitVerdict("no", reason) for device in free} for way in LOADED_AS}
+        verdicts: dict[str, dict[str, FitVerdict]] = {}
         for way in LOADED_AS:
             weights = (self.weights_bytes | self.quantized_bytes)[way]
             cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
@@ -118,7 +118,7 @@ class ModelReport:
         if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
             # See `io.quantization`.
             multiples = f"channels in multiples of {NF4_BLOCK} and {NF4_ROWS}"
-            verdicts["4bit"]["cpu"] = Verdict(
+            verdicts["4bit"]["cpu"] = FitVerdict(
                 "no", f"4bit on a CPU needs {multiples}, which some Linears lack; use 8bit"
             )
         return verdicts

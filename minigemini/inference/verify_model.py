@@ -15,14 +15,14 @@ from ..imagegen.pipeline_loading import find_pipeline
 from ..io.adapters import open_adapter
 from ..io.checkpoint import PICKLES, check_loaded, find_checkpoint, open_checkpoint, read_header
 from ..io.errors import CheckpointError, one_line
-from ..io.hashes import SUMS, Watch, check_sums, check_tensors, files_of, hash_files, read_sums
+from ..io.hashes import SUMS, OnProgress, check_sums, check_tensors, files_of, hash_files, read_sums
 from ..io.loading import load_config, load_processor, stored_layout
 from ..io.quantization import stored_quantization
 from ..io.untrusted import check_files, read_json
 
 _GIT_HASH, _LFS_HASH = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
-Progress = Callable[[str, int], Watch]
+Progress = Callable[[str, int], OnProgress]
 """Called with a label and the total bytes; returns a callback for the bytes processed since its last call."""
 
 
@@ -83,7 +83,7 @@ def _verify_hashes(report: VerificationReport, progress: Progress) -> set[Path]:
     sums, folder = read_sums(report.folder), report.folder
     if sums is not None:
         files = {folder / name for name in sums}
-        check_sums(folder, sums, watch=progress("hashes", _bytes(files)))
+        check_sums(folder, sums, on_progress=progress("hashes", _bytes(files)))
         report.checked.append(f"{SUMS}: {len(sums)} files match")
         if unlisted := sorted(set(files_of(folder)) - sums.keys()):
             report.unknown.append(f"{len(unlisted)} files that {SUMS} does not list: {unlisted[0]}")
