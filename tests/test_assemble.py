@@ -1,4 +1,4 @@
-"""New models from parts: any language model, any of three ways to store a ConvNeXt, with and without stage 1."""
+"""Assembled models: any language model, three formats of ConvNeXt, with and without stage 1."""
 
 import json
 import shutil
@@ -98,7 +98,7 @@ def test_any_language_model(name, tmp_path, image):
     assert engine.ask(image(0), "What is in the picture?").new_tokens
 
 
-def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
+def test_the_connector_is_initialized_by_the_seed(llm, tmp_path):
     parts = []
     for seed in (0, 0, 1):
         folder = tmp_path / f"new{len(parts)}"
@@ -111,7 +111,7 @@ def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
 
 
 def stage1_file(folder: Path, kind: str) -> Path:
-    """What stage 1 trained, in each of the ways it is stored, for a language model of 64 channels."""
+    """Connector weights from stage 1 in each file format, for a language model of 64 channels."""
     published = load_file(copy_published(folder / "published") / "model.safetensors")
     small = {key: tensor for key, tensor in published.items() if "vlm_uni" in key or "mm_projector" in key}
     if kind == "published":
@@ -158,7 +158,7 @@ CONVNEXT = ConvNextConfig(hidden_sizes=[8, 16, 32, 64], depths=[1, 1, 2, 1])
 
 
 @pytest.mark.parametrize("layout", ["openclip", "timm", "transformers", "transformers with a head"])
-def test_any_way_to_store_a_convnext(layout, llm, tmp_path):
+def test_any_convnext_format(layout, llm, tmp_path):
     torch.manual_seed(0)
     original = ConvNextModel(CONVNEXT)
     folder = tmp_path / "convnext"
@@ -178,7 +178,7 @@ def test_any_way_to_store_a_convnext(layout, llm, tmp_path):
 
 
 def as_timm(key: str) -> str:
-    """The timm name of a tensor of Transformers' ConvNeXt, longhand."""
+    """Return the timm name of a tensor of Transformers' ConvNeXt."""
     for ours, theirs in (
         ("embeddings.patch_embeddings.", "stem.0."),
         ("embeddings.layernorm.", "stem.1."),
@@ -238,15 +238,15 @@ def refused(message: str, *parts: str, **options) -> None:
 def test_parts_that_are_refused(llm, tmp_path):
     vit, convnext, layers = str(LOW_RES), str(HIGH_RES), tmp_path / "layers.safetensors"
     refused("not a language model of Transformers", convnext, vit, convnext)
-    refused("a 'clip' is no causal language model", vit, vit, convnext)
+    refused("a 'clip' is not a causal language model", vit, vit, convnext)
     refused("config.json is not that of a CLIP model", llm, llm, convnext)
-    refused("tensors are not those of the high-resolution encoder", llm, vit, llm)
+    refused("tensors do not belong to the high-resolution encoder", llm, vit, llm)
     refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, tiling=Tiling(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")
     refused("dtype 'int3' is unknown", llm, vit, convnext, dtype="int3")
     refused("4 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
     save_file({"model.layers.0.weight": torch.ones(1)}, layers)
-    refused("1 tensors are not those of the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
+    refused("1 tensors do not belong to the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
     refused("nowhere.bin: no such file", llm, vit, convnext, stage1=tmp_path / "nowhere.bin")
     (tmp_path / "llm" / "model.safetensors").write_bytes(b"\x17" * 99)
     refused("model.safetensors: corrupt or cut off", llm, vit, convnext)

@@ -1,6 +1,6 @@
 """Every published model at its real size: names, shapes, counts and tokens, from headers alone.
 
-The checkpoints are sparse files (tests/sparse_checkpoints.py) in a layout that is written independently of our tables.
+The checkpoints are sparse files (tests/fabricate.py) in a layout that is written independently of our tables.
 """
 
 import json

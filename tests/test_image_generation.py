@@ -209,7 +209,7 @@ def test_settings_out_of_range(settings, message):
 def test_unsupported_settings_are_refused(generator, image):
     with pytest.raises(RequestError, match=r"size 40 x 32: .* multiples of 16"):
         generator.draw("a cat", GenerationSettings(size_px=(40, 32)))
-    with pytest.raises(RequestError, match=r"no negative prompt at guidance 1"):
+    with pytest.raises(RequestError, match=r"not support a negative prompt at guidance 1"):
         generator.draw("a cat", GenerationSettings(guidance=1.0, negative_prompt="a dog"))
     with pytest.raises(RequestError, match=r"strength 0\.3 of 2 steps is less than one step; use at least 4 steps"):
         generator.draw("a cat", GenerationSettings(steps=2, strength=0.3), image=image(0))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fabricate_pipelines import TINY_PAINTER as TINY
+from fabricate_pipelines import TINY_GENERATOR as TINY
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 
@@ -223,7 +223,10 @@ def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
         began, theirs = task.module.network[name].state_dict(), learnt.components[name].state_dict()
         assert all(torch.equal(began[key], theirs[key]) for key in theirs)
     monkeypatch.undo()
-    for init_from, reason in (("nowhere", "painter 'nowhere' is unknown"), (str(there), "no painter of this size")):
+    for init_from, reason in (
+        ("nowhere", "image generator 'nowhere' is unknown"),
+        (str(there), "no painter of this size"),
+    ):
         with pytest.raises(RecipeError, match=reason):
             TASKS["painter"](replace(recipe(), init_from=init_from)).start()
 

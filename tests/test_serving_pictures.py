@@ -228,7 +228,7 @@ def test_pictures_of_answers_keep_to_the_limits(served):
         complete(served, ask("Draw"), {**answer, "images": images}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="characters"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["x" * 200_000]}}, ask("x"))
-    with pytest.raises(openai.BadRequestError, match="stands for a picture"):
+    with pytest.raises(openai.BadRequestError, match="the placeholder for an image"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["<image>"]}}, ask("x"))
 
 
@@ -374,10 +374,10 @@ def test_the_example_talks_to_a_server_of_its_own(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["serve", "--painter", "nobody"], "painter 'nobody' is unknown"),
+        (["serve", "--painter", "nobody"], "image generator 'nobody' is unknown"),
         (["serve", "--ocr"], "pip install 'minigemini[ocr]'"),
         (["serve", "--backend", "http://127.0.0.1:9/v1", "--device", "cpu"], "the model runs elsewhere"),
-        (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start it with --painter and --ocr"),
+        (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start the server with --generator and --ocr"),
     ],
 )
 def test_slips_are_told_before_anything_is_loaded(words, message, monkeypatch):

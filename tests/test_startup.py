@@ -72,7 +72,7 @@ EXTRAS = [
     ("diffusers", ["draw", "a boat"], "draw"),
     ("diffusers", ["chat", "--draw"], "draw"),
     ("bitsandbytes", ["ask", SIGN, "What?", "--quantize", "8bit"], "quantize"),
-    ("accelerate", ["eval", "nano", "--device-map", "auto"], "accelerate"),
+    ("accelerate", ["eval", "synthetic-basic", "--device-map", "auto"], "accelerate"),
     ("accelerate", ["train", "nano-align"], "train"),
 ]
 BARE_IMPORTS = "import torch; from transformers import LlamaForCausalLM, CLIPVisionModel, ConvNextModel, AutoTokenizer"

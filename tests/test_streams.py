@@ -56,7 +56,9 @@ def test_answers_are_printed_in_any_encoding(minigemini, photo, tiny_checkpoint,
 
 @pytest.mark.slow
 def test_an_evaluation_prints_its_table(minigemini, tmp_path):
-    code, stdout, stderr = minigemini("eval", "grown", "--limit", 1, "--workers", 0, "-o", tmp_path / "run")
+    code, stdout, stderr = minigemini(
+        "eval", "synthetic-documents", "--limit", 1, "--workers", 0, "-o", tmp_path / "run"
+    )
     assert (code, "Traceback" in stderr) == (0, False)
     assert "| nano |" in stdout.replace("  ", " ")
 

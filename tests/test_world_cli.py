@@ -27,7 +27,7 @@ def test_scene_is_reproducible_and_prints_questions(tmp_path):
 def test_eval_measures_every_skill_and_writes_a_report(tiny_checkpoint, tmp_path):
     words = [
         "eval",
-        "nano",
+        "synthetic-basic",
         "--model",
         str(tiny_checkpoint),
         "--limit",
@@ -57,13 +57,19 @@ def test_eval_measures_every_skill_and_writes_a_report(tiny_checkpoint, tmp_path
         (["train", "nano", "--step", "polish"], "unknown step 'polish'; choose from nano-low-res-encoder"),
         (["train", "nano", "--step", "nano-mining"], "nano-low-res-encoder/encoder.safetensors: no such file"),
         (["eval"], "name a task; `minigemini eval --list` lists them"),
-        (["eval", "vqa9"], "unknown task 'vqa9'; choose from nano, grown"),
-        (["eval", "nano", "--limit", "1", "--model", "no-such-folder"], "no-such-folder"),
+        (["eval", "vqa9"], "unknown task 'vqa9'; choose from synthetic, synthetic-basic"),
+        (["eval", "synthetic-basic", "--limit", "1", "--model", "no-such-folder"], "no-such-folder"),
         (["eval", "mme"], "mme reads official files; name their folder with --data"),
         (["eval", "mme", "--data", "nowhere"], "nowhere: no such folder"),
-        (["eval", "nano", "--limit", "1", "--backend", "localhost:1"], "localhost:1: no address; give one like http"),
-        (["eval", "nano", "--limit", "1", "--backend", "http://127.0.0.1:9"], "lists no models (connection refused)"),
-        (["eval", "nano", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
+        (
+            ["eval", "synthetic-basic", "--limit", "1", "--backend", "localhost:1"],
+            "localhost:1: no address; give one like http",
+        ),
+        (
+            ["eval", "synthetic-basic", "--limit", "1", "--backend", "http://127.0.0.1:9"],
+            "lists no models (connection refused)",
+        ),
+        (["eval", "synthetic-basic", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, message, tmp_path, monkeypatch):
