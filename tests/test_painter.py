@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fabricate_pipelines import TINY_PAINTER as TINY
+from fabricate_pipelines import TINY_GENERATOR as TINY
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 
@@ -224,7 +224,7 @@ def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
         assert all(torch.equal(began[key], theirs[key]) for key in theirs)
     monkeypatch.undo()
     for init_from, reason in (
-        ("nowhere", "painter 'nowhere' is unknown"),
+        ("nowhere", "image generator 'nowhere' is unknown"),
         (str(there), "no image generator of this size"),
     ):
         with pytest.raises(RecipeError, match=reason):

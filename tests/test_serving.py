@@ -160,7 +160,7 @@ def test_models_health_and_metrics(served):
         ({"ocr": True}, 400, "no OCR"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "empty"),
-        ({"messages": [{"role": "user", "content": "<image>"}]}, 400, "stands for a picture"),
+        ({"messages": [{"role": "user", "content": "<image>"}]}, 400, "the placeholder for an image"),
         ({"messages": [{"role": "user", "content": "long " * 500}]}, 400, "the context holds"),
         ({"messages": [{"role": "user", "content": "long " * 5000}]}, 400, "characters"),
         ({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]}, 400, "chat format"),

@@ -228,7 +228,7 @@ def test_images_in_answers_count_toward_the_limits(served):
         complete(served, ask("Draw"), {**answer, "images": images}, ask("x"))
     with pytest.raises(openai.BadRequestError, match="characters"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["x" * 200_000]}}, ask("x"))
-    with pytest.raises(openai.BadRequestError, match="stands for a picture"):
+    with pytest.raises(openai.BadRequestError, match="the placeholder for an image"):
         complete(served, ask("Draw"), {**answer, "drawing": {"captions": ["<image>"]}}, ask("x"))
 
 
@@ -376,10 +376,10 @@ def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["serve", "--painter", "nobody"], "painter 'nobody' is unknown"),
+        (["serve", "--painter", "nobody"], "image generator 'nobody' is unknown"),
         (["serve", "--ocr"], "pip install 'minigemini[ocr]'"),
         (["serve", "--backend", "http://127.0.0.1:9/v1", "--device", "cpu"], "the model runs elsewhere"),
-        (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start it with --painter and --ocr"),
+        (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start the server with --generator and --ocr"),
     ],
 )
 def test_invalid_options_are_reported_before_loading(words, message, monkeypatch):

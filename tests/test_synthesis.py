@@ -268,7 +268,7 @@ def test_slips_of_the_command_line_are_one_line(settings, tmp_path, monkeypatch)
         ([tmp_path / "out.txt"], "ends in .json"),
         ([tmp_path / "no" / "out.json"], "in a folder that is there"),
         ([settings.output], "nothing to ask about"),
-        ([settings.output, "--re-caption", settings.re_caption], "name the --endpoint"),
+        ([settings.output, "--re-caption", settings.re_caption], "give --endpoint and --model"),
         ([settings.output, "--re-caption", settings.re_caption, "--endpoint", "x", "--model", "y"], "http://"),
     ]:
         result = run(*words)

@@ -71,7 +71,7 @@ class RemoteBackend:
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """Implement `Backend.answer`."""
         body = await asyncio.to_thread(self._request_body, job)
-        parsers = [] if job.draw else [CaptionParser(asked=False) for _ in range(job.choices)]
+        parsers = [] if job.draw else [CaptionParser(requested=False) for _ in range(job.choices)]
         async with self._send(body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":

@@ -1,4 +1,4 @@
-"""`minigemini scene`: draw a synthetic scene to ask about."""
+"""`minigemini scene`: draw a synthetic scene to try a model on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,16 +10,18 @@ from minigemini.cli.common import fail, one_line_errors
 
 @one_line_errors
 def scene(
-    output: Annotated[Path, typer.Argument(help="PNG file to write.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
+    output: Annotated[Path, typer.Argument(help="PNG to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same scene.")] = 0,
     kind: Annotated[
         str | None,
-        typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: chosen by the seed]"),
+        typer.Option(
+            help="Kind of scene: single, few, count, sign, words, lines, chart or table.  [default: chosen by the seed]"
+        ),
     ] = None,
 ) -> None:
-    """Draw a synthetic scene, and print questions about it with their answers.
+    """Draw a synthetic scene, and print questions about it.
 
-    Neither the scene nor its text is part of the training data.
+    Prints the answers, too. The scene and the text in it come from the evaluation split, which is never trained on.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """
