@@ -38,7 +38,7 @@ def damaged(tmp_path_factory):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_damage_is_found_with_its_row_and_id(damaged, workers):
     folder, kinds = damaged
-    reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
+    reader = open_reader(folder / "set.json", folder / "pictures", skip_broken=True)
     found = validate(reader, workers=workers, quiet=True)
     assert set(kinds.values()) == set(DAMAGES)
     assert {issue.row: issue.kind for issue in found.issues} == kinds
@@ -170,7 +170,7 @@ def test_tokens_are_those_of_training(damaged):
 
     folder, kinds = damaged
     processor = find_processor("nano")
-    reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
+    reader = open_reader(folder / "set.json", folder / "pictures", skip_broken=True)
     found = validate(reader, counters={"nano": TemplateTokens(processor)}, quiet=True)
     encode, rows = SampleEncoder(processor), [row for row in range(30) if row not in kinds]
     assert found.tokens["nano"][rows].tolist() == [len(encode(reader[row])) for row in rows]

@@ -38,7 +38,7 @@ def show(
     check_outputs(page, sheet)
     check_name(model)
     try:
-        reader = open_reader(path, images, mend=True)
+        reader = open_reader(path, images, skip_broken=True)
 
         from ..dataprep.preview import pick, preview_page, write_sheet  # this and the next import torch
         from ..io.loading import find_processor

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...data.readers.built import INDEX, VERSION
+from ...data.readers.shard_folder import INDEX, VERSION
 from ...io.folder_lock import folder_lock
 from ..parallel import run_tasks
 from .build_recipe import BuildError, BuildRecipe

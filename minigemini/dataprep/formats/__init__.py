@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ...data.readers import Chosen, Reader, SourceError
+from ...data.readers import Reader, SourceError, SubsetReader
 from ..source_spec import SourceSpec
 from .document_qa import open_ai2d, open_chartqa, open_docvqa, open_dvqa
 from .laion import open_laion_gpt4v
@@ -45,4 +45,4 @@ def open_source(source: SourceSpec, data: Path, seed: int = 0) -> Reader:
     reader = FORMATS[source.form](source, data, seed)
     if source.take is None or len(reader) <= source.take:
         return reader
-    return Chosen(reader, seeded_choice(len(reader), source.take, seed, source.name))
+    return SubsetReader(reader, seeded_choice(len(reader), source.take, seed, source.name))

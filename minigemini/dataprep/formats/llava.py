@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ...data.readers import Chained, JsonListReader, Reader
+from ...data.readers import ConcatReader, JsonListReader, Reader
 from ..source_spec import SourceSpec
 
 TEXTCAPS = "textvqa/"
@@ -21,7 +21,7 @@ def open_llava(source: SourceSpec, data: Path, seed: int) -> Reader:
         JsonListReader(data / file.path, root, source.name, licence=source.licence, keep=_no_textcaps)
         for file in source.records
     ]
-    return readers[0] if len(readers) == 1 else Chained(readers, source.name)
+    return readers[0] if len(readers) == 1 else ConcatReader(readers, source.name)
 
 
 def _no_textcaps(record: Any) -> bool:
