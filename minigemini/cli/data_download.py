@@ -39,7 +39,7 @@ def download(
     except ValueError as error:
         fail(str(error))
     outcome = download(chosen, data, mirror=mirror, workers=workers, unpacked=unpack)
-    print(f"{len(outcome.fetched)} files fetched, {len(outcome.there)} were there")
+    print(f"{len(outcome.fetched)} files fetched, {len(outcome.present)} were there")
     for file in outcome.by_hand:
         print(f"by hand: {file.path}: {file.by_hand}")
     for line in outcome.failed:

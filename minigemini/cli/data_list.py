@@ -64,7 +64,7 @@ def _record(source: "SourceSpec") -> str:
         f"  stage     {source.stage}",
         f"  page      {source.page}",
         f"  licence   {source.licence}",
-        f"  format    {source.form}",
+        f"  format    {source.format}",
         f"  pictures  {source.images or 'none'}",
         f"  samples   {count}; the paper says {source.paper}",
         f"  rule      {source.rule}",

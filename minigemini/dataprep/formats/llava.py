@@ -1,4 +1,4 @@
-"""Lists in LLaVA's format: LLaVA's own, ShareGPT4V's, ALLaVA's, and the authors' merged ones."""
+"""Lists in LLaVA's format: LLaVA, ShareGPT4V, ALLaVA, and the merged lists of the paper's authors."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ from ...data.readers import ConcatReader, JsonListReader, Reader
 from ..source_spec import SourceSpec
 
 TEXTCAPS = "textvqa/"
-"""Where the mix keeps TextCaps, whose pictures are TextVQA's: the paper leaves it out."""
+"""Prefix of TextCaps images in the mix. They are TextVQA's images, so the paper excludes them."""
 
 
 def open_llava(source: SourceSpec, data: Path, seed: int) -> Reader:
-    """All records of all lists of a source, without TextCaps.
+    """Open all lists of a source, without TextCaps.
 
     Raises:
         SourceError: A file is not such a list.
