@@ -55,7 +55,7 @@ def synthesize(
     if output.suffix != ".json" or not output.parent.is_dir():
         fail(f"{output}: give a name that ends in .json, in a folder that is there")
     try:
-        print(synthesize.estimate(settings, synthesize.jobs_of(settings)[0]).text(), flush=True)
+        print(synthesize.estimate(settings, synthesize.build_requests(settings)[0]).text(), flush=True)
         if only_estimate:
             return
         if endpoint is None or model is None:
