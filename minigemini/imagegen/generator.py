@@ -19,8 +19,8 @@ from ..io.argument_checks import check_image, check_path, check_text, check_type
 from ..io.errors import RequestError, one_line
 from ..io.placement import DTYPES, choose_device, choose_dtype
 from .generated_image import GeneratedImage, GenerationSettings
-from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, pipeline_class
-from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers
+from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline
+from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers, pipeline_class
 
 Offload = Literal["none", "parts", "layers"]
 OFFLOADS: tuple[Offload, ...] = ("none", "parts", "layers")

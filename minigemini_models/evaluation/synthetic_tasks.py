@@ -55,15 +55,15 @@ class SyntheticTask(Task):
 
 
 class SyntheticBasic(SyntheticTask):
-    name, title, skills = "nano", "What the first nano learnt", FIRST_SKILLS
+    name, title, skills = "synthetic-basic", "Words, colours, counts and questions of yes and no", FIRST_SKILLS
 
 
 class Synthetic(SyntheticTask):
-    name, title, skills = "grown", "The whole drawn world, by held-out axis", SKILLS
+    name, title, skills = "synthetic", "Every skill, by what training never shows", SKILLS
 
 
 class SyntheticDocuments(SyntheticTask):
-    name, title, skills = "pages", "Texts, charts and tables of 512 pixels", PAGE_SKILLS
+    name, title, skills = "synthetic-documents", "Texts, charts and tables of 512 pixels", PAGE_SKILLS
 
 
 def questions(skill: Skill, samples: int) -> list[Question]:

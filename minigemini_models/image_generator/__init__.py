@@ -1,6 +1,37 @@
-"""The embedded painter: a small text-conditioned diffusion model of the drawn world, as a diffusers pipeline."""
+"""The embedded image generator: a small diffusion model of synthetic scenes, as a diffusers pipeline."""
 
 from pathlib import Path
 
+from minigemini.imagegen.presets import SCHEDULERS, GeneratorPlugin, PipelineKind, Preset
+
 GENERATOR_DIR = Path(__file__).parent / "checkpoint"
 """The pipeline's folder, in the ordinary diffusers layout."""
+
+_KIND = PipelineKind(
+    from_image="PainterPipeline",
+    parts={
+        "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
+        "text_encoder": ("transformers.DistilBertModel",),
+        "unet": ("diffusers.UNet2DConditionModel",),
+        "scheduler": SCHEDULERS,
+    },
+    steps=20,
+    guidance=1.5,
+    native_px=64,
+    multiple_px=64,
+    negative=False,
+    fixed=True,
+)
+PLUGIN = GeneratorPlugin(
+    preset=Preset(
+        str(GENERATOR_DIR),
+        "PainterPipeline",
+        _KIND.steps,
+        _KIND.guidance,
+        native_px=_KIND.native_px,
+        dtype="float16",
+    ),
+    kind=_KIND,
+    pipeline="minigemini_models.image_generator.diffusion_pipeline:PainterPipeline",
+)
+"""What `minigemini.image_generators` names."""

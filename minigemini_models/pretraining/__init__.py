@@ -5,12 +5,12 @@ Each is a `Task`: a module whose forward gives its loss, what of it trains, its 
 
 from collections.abc import Callable
 
-from minigemini.training.recipe import Pretraining
 from minigemini.training.settings import RecipeError
 
 from .alignment import mining
 from .encoders import high_res_encoder, low_res_encoder
 from .language import language
+from .pretraining_recipe import Pretraining
 from .pretraining_task import PretrainingTask
 
 
