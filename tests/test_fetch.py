@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from misbehaving import Misbehaviour, served
+from misbehaving import Misbehavior, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -26,7 +26,7 @@ DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()
 
 
-def get(way: Misbehaviour, target, **known) -> None:
+def get(way: Misbehavior, target, **known) -> None:
     with served(way) as address:
         Transfer(HttpOrigin(f"{address}/file.bin"), target, pause=0.001, **known).run()
 
@@ -52,7 +52,7 @@ def left(folder) -> list[str]:
     ids=str,
 )
 def test_it_comes_whole(way, known, tmp_path):
-    way = Misbehaviour(DATA, **way)
+    way = Misbehavior(DATA, **way)
     get(way, tmp_path / "file.bin", **known)
     assert (tmp_path / "file.bin").read_bytes() == DATA
     assert left(tmp_path) == ["file.bin"]
@@ -90,13 +90,13 @@ LIES = {
 def test_wrong_replies_leave_no_final_file(name, tmp_path):
     way, known, words = LIES[name]
     with pytest.raises(DownloadError, match=words):
-        get(Misbehaviour(DATA, **way), tmp_path / "file.bin", **known)
+        get(Misbehavior(DATA, **way), tmp_path / "file.bin", **known)
     assert not (tmp_path / "file.bin").exists()
     assert not any(name.endswith(".lock") for name in left(tmp_path))
 
 
 def test_transfer_resumes_after_a_failure(tmp_path):
-    target, way = tmp_path / "file.bin", Misbehaviour(DATA, drop_after=300_000, drops=1, status=500)
+    target, way = tmp_path / "file.bin", Misbehavior(DATA, drop_after=300_000, drops=1, status=500)
 
     def go_down(count: int) -> None:
         way.refusals = 99
@@ -122,12 +122,12 @@ def test_concurrent_transfers_are_refused(tmp_path):
         FileLock(tmp_path / ".file.bin.lock"),
         pytest.raises(DownloadError, match="is writing there; wait until it ends"),
     ):
-        get(Misbehaviour(DATA), tmp_path / "file.bin")
+        get(Misbehavior(DATA), tmp_path / "file.bin")
 
 
 def test_hub_checksums_are_verified(tmp_path, monkeypatch):
     for etag, words in ((SHA256, None), ("1" * 64, "its sha256 is")):
-        way = Misbehaviour(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
+        way = Misbehavior(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
         with served(way) as address:
             monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
             monkeypatch.setattr(
@@ -223,7 +223,7 @@ def test_damaged_archives(tmp_path):
 
 
 def test_ctrl_c_ends_what_runs_and_begins_no_more(tmp_path):
-    way = Misbehaviour(DATA, pause=0.1)  # four seconds a file
+    way = Misbehavior(DATA, pause=0.1)  # four seconds a file
     with served(way) as address:
         files = tuple(RemoteFile(f"{n}.bin", f"{address}/{n}.bin") for n in range(5))
         source = replace(SOURCES["lima"], files=files)
