@@ -19,7 +19,7 @@ from waiting import wait_until
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers.base import bytes_of
 from minigemini.data.schema import Sample, SampleError, SampleIssue
-from minigemini.dataprep.export.ocr_strings import with_strings
+from minigemini.dataprep.export.shards import with_ocr_text
 from minigemini.dataprep.page_elements import thumbnail
 from minigemini.dataprep.validate.image_checks import check_image
 from minigemini.evaluation.task import open_image_input
@@ -69,7 +69,7 @@ def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
     messages = ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},)
     read = []
     for image in (lying, lying.read_bytes(), Image.open(lying)):
-        with_strings(Sample("1", "s", messages, (image,)), lambda image: read.append(image.tobytes()) or [])
+        with_ocr_text(Sample("1", "s", messages, (image,)), lambda image: read.append(image.tobytes()) or [])
     assert set(read) == {expected.tobytes()}
 
 

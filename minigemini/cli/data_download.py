@@ -43,7 +43,7 @@ def download(
     except ValueError as error:
         fail(str(error))
     outcome = download(chosen, data, mirror=mirror, workers=workers, unpacked=unpack)
-    print(f"{len(outcome.fetched)} files downloaded, {len(outcome.there)} already present")
+    print(f"{len(outcome.fetched)} files downloaded, {len(outcome.present)} already present")
     for file in outcome.by_hand:
         print(f"download by hand: {file.path}: {file.by_hand}")
     for line in outcome.failed:

@@ -67,7 +67,7 @@ def _record(source: "SourceSpec") -> str:
         f"  stage     {source.stage}",
         f"  page      {source.page}",
         f"  license   {source.licence}",
-        f"  format    {source.form}",
+        f"  format    {source.format}",
         f"  images    {source.images or 'none'}",
         f"  samples   {count}; the paper says {source.paper}",
         f"  rule      {source.rule}",

@@ -40,7 +40,7 @@ def preview(
     check_outputs(page, sheet)
     check_name(model)
     try:
-        reader = open_reader(path, images, mend=True)
+        reader = open_reader(path, images, skip_broken=True)
 
         from ..dataprep.preview import pick, preview_page, write_sheet  # imports torch, as the next line does
         from ..io.loading import find_processor

@@ -57,7 +57,7 @@ def synthesize(
     if output.suffix != ".json" or not output.parent.is_dir():
         fail(f"{output}: the name must end in .json and its folder must exist")
     try:
-        print(synthesize.estimate(settings, synthesize.jobs_of(settings)[0]).text(), flush=True)
+        print(synthesize.estimate(settings, synthesize.build_requests(settings)[0]).text(), flush=True)
         if only_estimate:
             return
         if endpoint is None or model is None:

@@ -68,7 +68,7 @@ def validate(
     for name in model or ():
         check_name(name)
     try:
-        reader = open_reader(path, images, mend=True)
+        reader = open_reader(path, images, skip_broken=True)
         sets = [read_evaluation_set(one, workers) for one in evaluation or ()]
         counters = {}
         if model:
