@@ -52,7 +52,7 @@ def state(tiny_checkpoint, tmp_path_factory) -> ServerState:
     settings = ServerSettings(
         api_keys=(KEY,), max_new_tokens=8, max_drawn_pixels=2**14, images=ImageLimits(max_bytes=2**20)
     )
-    folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("painters") / "tiny-painter")
+    folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("generators") / "tiny-generator")
     generator = ImageGenerator.load(folder, device="cpu")
     generator.preset = replace(generator.preset, steps=1, native_px=32)
     return ServerState(

@@ -113,9 +113,9 @@ def test_cross_origin_requests_are_rejected(url, folder):
         ):
             assert upload(client, 10, headers={"Origin": origin}).status_code == 403, origin
             assert client.get("/config", headers={"Origin": origin}).status_code == 403, origin
-            asked = client.options(UPLOAD, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
-            assert asked.status_code == 403
-            assert "access-control-allow-origin" not in asked.headers
+            preflight = client.options(UPLOAD, headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+            assert preflight.status_code == 403
+            assert "access-control-allow-origin" not in preflight.headers
         assert stored(folder) == []
         assert upload(client, 10, headers={"Origin": url}).status_code == 200
         assert len(stored(folder)) == 1
