@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import openai
 import pytest
-from served import KEY, data_uri, serving, user
+from api_server import KEY, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling

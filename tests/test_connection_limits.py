@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import KEY, Served, serving
+from api_server import KEY, Served, serving
 from waiting import wait_until
 
 from minigemini.inference import RequestError

@@ -7,10 +7,11 @@ from dataclasses import replace
 import httpx
 import pytest
 import schemathesis
+from api_server import KEY, data_uri, serving, user
 from fabricate_pipelines import save_pipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from malformed import BROKEN, malformed
+from malformed_images import BROKEN, malformed
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -19,7 +20,6 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from served import KEY, data_uri, serving, user
 
 from minigemini.images.safe_images import ImageLimits
 from minigemini.inference import Engine, ImageGenerator

@@ -9,7 +9,7 @@ import time
 import httpx
 import openai
 import pytest
-from served import KEY, Served, data_uri, serving, user
+from api_server import KEY, Served, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
