@@ -76,7 +76,7 @@ $(VENV)-vllm/.done:
 fuzz: EXAMPLES ?= 1000
 fuzz: COUNT ?= 2000
 fuzz: $(VENV)/.dev
-	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_api_document.py
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_openapi.py
 	$(BIN)/python benchmarks/serving.py pictures --count $(COUNT)
 
 $(VENV)/bin/python:

@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from api_server import KEY, data_uri, serving, user
 from PIL import Image
-from served import KEY, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.data.encoding import SampleEncoder

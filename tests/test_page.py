@@ -33,7 +33,7 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
 
 ROOT = Path(__file__).parent.parent
-SIGN, THINGS = (ROOT / "examples" / name for name in ("sign.png", "things.png"))
+SIGN, OBJECTS = (ROOT / "examples" / name for name in ("sign.png", "things.png"))
 READ = "What does the sign say?"
 DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 ANSWERED = "[...document.querySelectorAll('#chat .bot .message')].map(e => e.innerText.trim()).filter(t => t)"
@@ -184,10 +184,10 @@ def test_images_can_be_pasted_and_dropped(address, visit):
     }"""
     import base64
 
-    for number, (kind, file) in enumerate([("paste", SIGN), ("drop", THINGS)], start=1):
+    for number, (kind, file) in enumerate([("paste", SIGN), ("drop", OBJECTS)], start=1):
         page.evaluate(bring, [kind, base64.b64encode(file.read_bytes()).decode()])
         until(page, f"document.querySelectorAll('.thumbnail-item').length == {number}")
-    assert len(ask(page, "What does the sign in the first picture say?")) == 1
+    assert len(ask(page, "What does the sign in the first image say?")) == 1
     assert page.locator("#chat .user img").count() == 2
 
 
@@ -224,7 +224,7 @@ def test_a_conversation_continues_after_an_invalid_image(address, visit, expecte
     page.wait_for_selector(".thumbnail-item")
     send(page, "What is it?")
     assert_failed(page, "not an image in JPEG")
-    screenshot(page, "web-refused.png")
+    screenshot(page, "web-error.png")
     page.locator("input[type=file]").first.set_input_files([tmp_path / "large.png"])
     page.wait_for_selector("text=exceed the maximum allowed size")
     assert ask(page, READ, SIGN)[-1] == expected

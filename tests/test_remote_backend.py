@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import openai
 import pytest
-from served import KEY, data_uri, serving, user
+from api_server import KEY, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
@@ -30,29 +30,33 @@ def engine(tiny_checkpoint) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def behind(engine):
+def backend_server(engine):
     with serving(ServerState(ServerSettings(api_keys=(KEY,)), EngineBackend(engine, "tiny"))) as running:
         yield running
 
 
 @pytest.fixture
-def front(behind):
-    backend = RemoteBackend([UNREACHABLE, f"{behind.url}/v1"], "tiny", prompts=None, api_key=KEY)
+def front(backend_server):
+    backend = RemoteBackend([UNREACHABLE, f"{backend_server.url}/v1"], "tiny", prompts=None, api_key=KEY)
     with serving(ServerState(ServerSettings(concurrency=8), backend)) as running:
         yield running
 
 
-def ask(running, *messages, **wanted):
-    wanted = {"model": "tiny", "max_completion_tokens": 12, **wanted}
-    return running.client().chat.completions.create(messages=list(messages), **wanted)
+def ask(running, *messages, **options):
+    options = {"model": "tiny", "max_completion_tokens": 12, **options}
+    return running.client().chat.completions.create(messages=list(messages), **options)
 
 
-def test_answers_pass_through(front, behind, image):
+def test_answers_pass_through(front, backend_server, image):
     message = user("What is it?", data_uri(image(4), "webp"))
-    wanted = {"temperature": 1.0, "seed": 2, "n": 2, "stop": ["q"]}
-    theirs, ours = (ask(running, user("What is it?", data_uri(image(4))), **wanted) for running in (behind, front))
-    assert [choice.message.content for choice in ours.choices] == [choice.message.content for choice in theirs.choices]
-    assert ours.usage == theirs.usage
+    options = {"temperature": 1.0, "seed": 2, "n": 2, "stop": ["q"]}
+    direct, forwarded = (
+        ask(running, user("What is it?", data_uri(image(4))), **options) for running in (backend_server, front)
+    )
+    assert [choice.message.content for choice in forwarded.choices] == [
+        choice.message.content for choice in direct.choices
+    ]
+    assert forwarded.usage == direct.usage
     assert ask(front, message).choices[0].message.content  # any format is forwarded as PNG
     text = "".join(chunk.choices[0].delta.content or "" for chunk in ask(front, message, stream=True) if chunk.choices)
     assert text == ask(front, message).choices[0].message.content
@@ -63,11 +67,11 @@ def test_client_errors_of_a_backend_are_passed_on(front):
         ask(front, {"role": "user", "content": "long " * 500})
 
 
-def test_a_disconnect_stops_the_answer_of_the_backend(front, behind):
+def test_a_disconnect_stops_the_answer_of_the_backend(front, backend_server):
     with ask(front, {"role": "user", "content": "On"}, max_completion_tokens=1000, stream=True) as stream:
         next(iter(stream))
-        assert behind.state.queue.running == 1
-    wait_until(lambda: not (behind.state.queue.running or front.state.queue.running), seconds=10)
+        assert backend_server.state.queue.running == 1
+    wait_until(lambda: not (backend_server.state.queue.running or front.state.queue.running), seconds=10)
 
 
 def test_no_backend_is_reachable():

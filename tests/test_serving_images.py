@@ -20,10 +20,10 @@ from unittest.mock import patch
 import httpx
 import openai
 import pytest
+from api_server import KEY, Served, data_uri, serving, user
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 from scripted import script
-from served import KEY, Served, data_uri, serving, user
 from typer.testing import CliRunner
 from waiting import wait_until
 
@@ -73,7 +73,7 @@ def served(engine, generator):
 
 
 @pytest.fixture(scope="module")
-def behind(engine):
+def backend_server(engine):
     """A server that returns answers with caption tags, as vLLM does."""
 
     class Verbatim(Engine):
@@ -89,7 +89,7 @@ def behind(engine):
 
 
 @pytest.fixture(scope="module")
-def front(served, behind, engine):
+def front(served, backend_server, engine):
     """A server in front of another, as in front of vLLM, with its own image generator and OCR engine."""
 
     class ToOurServer(RemoteBackend):
@@ -99,7 +99,7 @@ def front(served, behind, engine):
             return body
 
     prompts = Prompts(engine.processor, engine.model.config)
-    backend = ToOurServer([f"{behind.url}/v1"], "tiny", prompts, KEY)
+    backend = ToOurServer([f"{backend_server.url}/v1"], "tiny", prompts, KEY)
     state = ServerState(
         replace(served.state.settings, concurrency=4), backend, served.state.image_generator, served.state.ocr_engine
     )
@@ -107,10 +107,10 @@ def front(served, behind, engine):
         yield running
 
 
-def complete(served: Served, *messages, draw: bool = True, ocr: bool = False, **wanted):
+def complete(served: Served, *messages, draw: bool = True, ocr: bool = False, **options):
     extra = {name: True for name, enabled in (("draw", draw), ("ocr", ocr)) if enabled}
     return served.client().chat.completions.create(
-        model="tiny", messages=list(messages), extra_body=extra, **{"max_completion_tokens": 200, **wanted}
+        model="tiny", messages=list(messages), extra_body=extra, **{"max_completion_tokens": 200, **options}
     )
 
 
@@ -152,21 +152,21 @@ def test_an_image_comes_next_to_the_text(request, which, engine, generator, monk
 def test_a_stream_equals_the_complete_response(request, which, engine, monkeypatch):
     running = request.getfixturevalue(which)
     answers = ["As you like. <h>a red house</h> There!", "<h>a blue house"]
-    wanted = {"n": 2, "seed": 3, "max_completion_tokens": 100}
+    options = {"n": 2, "seed": 3, "max_completion_tokens": 100}
     script(engine, answers * 2, monkeypatch)
-    whole = complete(running, ask("Draw"), **wanted)
-    chunks = list(complete(running, ask("Draw"), stream=True, stream_options={"include_usage": True}, **wanted))
+    whole = complete(running, ask("Draw"), **options)
+    chunks = list(complete(running, ask("Draw"), stream=True, stream_options={"include_usage": True}, **options))
     assert chunks[-1].usage == whole.usage
-    for said in whole.choices:
-        deltas = [choice for chunk in chunks for choice in chunk.choices if choice.index == said.index]
+    for expected_choice in whole.choices:
+        deltas = [choice for chunk in chunks for choice in chunk.choices if choice.index == expected_choice.index]
         pieces = [choice.delta.content for choice in deltas if choice.delta.content]
-        assert "".join(pieces) == said.message.content
+        assert "".join(pieces) == expected_choice.message.content
         assert not any(tag in "".join(pieces) for tag in ("<", "house"))
         *_, captioned, drawn, end = deltas
-        assert captioned.delta.drawing == {"captions": said.message.drawing["captions"]}
-        assert {**captioned.delta.drawing, **drawn.delta.drawing} == said.message.drawing
-        assert drawn.delta.images == said.message.images
-        assert end.finish_reason == said.finish_reason
+        assert captioned.delta.drawing == {"captions": expected_choice.message.drawing["captions"]}
+        assert {**captioned.delta.drawing, **drawn.delta.drawing} == expected_choice.message.drawing
+        assert drawn.delta.images == expected_choice.message.images
+        assert end.finish_reason == expected_choice.finish_reason
     assert len([piece for piece in pieces if piece]) == 0, "the second answer is a caption alone"
     assert len({opened(choice.message.images[0]).tobytes() for choice in whole.choices}) == 2
 
@@ -187,16 +187,16 @@ def test_openai_s_stream_accumulation_keeps_images(served, engine, monkeypatch):
 def test_a_conversation_equals_the_engine_s(request, which, engine, generator, monkeypatch):
     """Answers are sent back unchanged; the prompts equal those of `Conversation`."""
     running = request.getfixturevalue(which)
-    answers = [HOUSE, "A house.", "Gladly. <h>a unicorn</h>", "I would rather not.", "As you said."]
-    asked = [("Draw a house", True), ("What is it?", False), ("A unicorn", True), ("Now!", True), ("Why?", False)]
+    answers = [HOUSE, "A house.", "Gladly. <h>a unicorn</h>", "I would rather not.", "As you expected_choice."]
+    requests = [("Draw a house", True), ("What is it?", False), ("A unicorn", True), ("Now!", True), ("Why?", False)]
     prompts = script(engine, answers, monkeypatch)
     messages = []
-    for text, draw in asked:
+    for text, draw in requests:
         messages.append(ask(text))
         messages.append(complete(running, *messages, draw=draw, seed=1).choices[0].message)
     talk = Conversation(engine)
     expected = script(engine, answers, monkeypatch)
-    for text, draw in asked:
+    for text, draw in requests:
         with talk.request(text) if draw else talk.stream(text) as stream:
             list(stream)
         if text == "Draw a house":
@@ -243,7 +243,7 @@ def test_images_from_a_prompt(served, generator):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "word"),
+    ("options", "expected"),
     [
         ({"prompt": "a unicorn"}, "no word for unicorn"),
         ({"prompt": " "}, "caption is empty"),
@@ -254,11 +254,11 @@ def test_images_from_a_prompt(served, generator):
         ({"n": 11}, "n: "),
     ],
 )
-def test_invalid_image_requests_are_rejected(served, wanted, word):
+def test_invalid_image_requests_are_rejected(served, options, expected):
     with pytest.raises(openai.APIStatusError) as caught:
-        served.client().images.generate(**{"prompt": "a red house", **wanted})
+        served.client().images.generate(**{"prompt": "a red house", **options})
     assert caught.value.status_code in (400, 404)
-    assert word in caught.value.body["message"]
+    assert expected in caught.value.body["message"]
 
 
 BODIES = {
@@ -365,8 +365,8 @@ def test_ocr_texts_cannot_contain_control_tokens(request, which, engine, image, 
 
 def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
     generator = save_pipeline("PainterPipeline", tmp_path / "my-painter")
-    words = [sys.executable, str(EXAMPLES / "openai_client.py"), "--painter", str(generator), "--save", str(tmp_path)]
-    done = subprocess.run([*words, "--model", str(tiny_checkpoint)], capture_output=True, text=True, check=True)
+    command = [sys.executable, str(EXAMPLES / "openai_client.py"), "--painter", str(generator), "--save", str(tmp_path)]
+    done = subprocess.run([*command, "--model", str(tiny_checkpoint)], capture_output=True, text=True, check=True)
     assert "“a red star” drawn by itself, 64 x 64 pixels" in done.stdout
     assert Image.open(tmp_path / "0.png").size == (64, 64)
     assert done.stdout.count("user") == 6
@@ -374,7 +374,7 @@ def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["serve", "--painter", "nobody"], "image generator 'nobody' is unknown"),
         (["serve", "--ocr"], "pip install 'minigemini[ocr]'"),
@@ -382,11 +382,11 @@ def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
         (["web", "--server", "http://127.0.0.1:9/v1", "--ocr"], "start the server with --generator and --ocr"),
     ],
 )
-def test_invalid_options_are_reported_before_loading(words, message, monkeypatch):
+def test_invalid_options_are_reported_before_loading(arguments, message, monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     monkeypatch.setattr(Engine, "load", lambda *_, **__: pytest.fail("loaded"))
-    port = [] if words[0] == "web" else ["--port", "0"]
-    result = CliRunner().invoke(app, [*words, *port], catch_exceptions=False)
+    port = [] if arguments[0] == "web" else ["--port", "0"]
+    result = CliRunner().invoke(app, [*arguments, *port], catch_exceptions=False)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ import time
 import httpx
 import openai
 import pytest
-from served import KEY, Served, data_uri, serving, user
+from api_server import KEY, Served, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.inference import Engine, RequestError, Sampling
@@ -35,9 +35,9 @@ def served(engine):
         yield running
 
 
-def complete(served: Served, *messages, **wanted):
-    wanted = {"model": "tiny", "max_completion_tokens": 12, **wanted}
-    return served.client().chat.completions.create(messages=list(messages), **wanted)
+def complete(served: Served, *messages, **options):
+    options = {"model": "tiny", "max_completion_tokens": 12, **options}
+    return served.client().chat.completions.create(messages=list(messages), **options)
 
 
 def joined(stream) -> tuple[dict[int, str], dict[int, str], object]:
@@ -71,7 +71,7 @@ def test_an_answer_equals_the_engine_s(served, engine, image):
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "options",
     [
         {},
         {"temperature": 1.0, "seed": 3, "n": 3, "max_completion_tokens": 30},
@@ -79,17 +79,17 @@ def test_an_answer_equals_the_engine_s(served, engine, image):
         {"stop": ["a", "\n"], "temperature": 1.0, "seed": 5, "max_completion_tokens": 80},
     ],
 )
-def test_a_stream_equals_the_complete_response(served, image, wanted):
+def test_a_stream_equals_the_complete_response(served, image, options):
     message = user("What is it?", data_uri(image(2)), data_uri(image(3), "gif"))
-    whole = complete(served, message, **wanted)
+    whole = complete(served, message, **options)
     texts, reasons, usage = joined(
-        complete(served, message, stream=True, stream_options={"include_usage": True}, **wanted)
+        complete(served, message, stream=True, stream_options={"include_usage": True}, **options)
     )
     assert texts == {choice.index: choice.message.content for choice in whole.choices}
     assert reasons == {choice.index: choice.finish_reason for choice in whole.choices}
     assert usage == whole.usage
-    assert len(texts) == wanted.get("n", 1)
-    if "seed" in wanted:
+    assert len(texts) == options.get("n", 1)
+    if "seed" in options:
         assert len(set(texts.values())) == len(texts)
 
 
@@ -106,10 +106,10 @@ def test_a_conversation_continues(served, engine, image):
 
 def test_an_answer_ends_before_a_stop_string(served):
     message = {"role": "user", "content": "Say much."}
-    wanted = {"temperature": 1.0, "seed": 8, "max_completion_tokens": 60}
-    text = complete(served, message, **wanted).choices[0].message.content
+    options = {"temperature": 1.0, "seed": 8, "max_completion_tokens": 60}
+    text = complete(served, message, **options).choices[0].message.content
     stop = text[40:43]
-    stopped = complete(served, message, stop=stop, **wanted).choices[0]
+    stopped = complete(served, message, stop=stop, **options).choices[0]
     assert stopped.message.content == text[: text.index(stop)]
     assert stopped.finish_reason == "stop"
 
@@ -145,7 +145,7 @@ def test_models_health_and_metrics(served):
 
 
 @pytest.mark.parametrize(
-    ("changes", "status", "word"),
+    ("changes", "status", "expected"),
     [
         ({"model": "gpt"}, 404, "tiny"),
         ({"logprobs": True}, 400, "log probabilities"),
@@ -181,11 +181,11 @@ def test_models_health_and_metrics(served):
         ({"headers": {"Authorization": "Bearer wrong"}}, 401, "invalid API key"),
     ],
 )
-def test_errors_have_openai_s_envelope(served, changes, status, word):
+def test_errors_have_openai_s_envelope(served, changes, status, expected):
     response = post(served, **changes)
     error = response.json()["error"]
     assert (response.status_code, set(error)) == (status, {"message", "type", "param", "code"})
-    assert word in error["message"]
+    assert expected in error["message"]
     assert "\n" not in error["message"]
 
 
@@ -263,18 +263,18 @@ def test_no_request_data_is_logged(served, caplog, monkeypatch):
 
 
 def test_a_full_queue_rejects_one_request_and_answers_the_others(served):
-    wanted = {"temperature": 1.0, "max_completion_tokens": 60}
+    options = {"temperature": 1.0, "max_completion_tokens": 60}
     with served.client() as client:
-        streams, refused = [], []
+        streams, rejected = [], []
 
         def ask(seed: int) -> None:
             message = [{"role": "user", "content": f"Number {seed}"}]
             try:
                 streams.append(
-                    (seed, client.chat.completions.create(model="tiny", messages=message, seed=seed, **wanted))
+                    (seed, client.chat.completions.create(model="tiny", messages=message, seed=seed, **options))
                 )
             except openai.RateLimitError as error:
-                refused.append(error)
+                rejected.append(error)
 
         threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(14)]
         for thread in threads:
@@ -282,11 +282,11 @@ def test_a_full_queue_rejects_one_request_and_answers_the_others(served):
         for thread in threads:
             thread.join()
     assert len(streams) >= 9  # one slot and eight waiting; one may finish before another arrives
-    assert len(streams) + len(refused) == 14
-    assert refused
-    assert all(int(error.response.headers["retry-after"]) >= 1 for error in refused)
+    assert len(streams) + len(rejected) == 14
+    assert rejected
+    assert all(int(error.response.headers["retry-after"]) >= 1 for error in rejected)
     for seed, answer in streams[:3]:
-        alone = complete(served, {"role": "user", "content": f"Number {seed}"}, seed=seed, **wanted)
+        alone = complete(served, {"role": "user", "content": f"Number {seed}"}, seed=seed, **options)
         assert answer.choices[0].message.content == alone.choices[0].message.content
 
 
@@ -334,8 +334,8 @@ def test_accepted_requests_are_finished(engine):
     answers = []
 
     def ask(seed: int) -> None:
-        wanted = {"max_completion_tokens": 100, "temperature": 1.0, "seed": seed, "stream": seed % 2 == 0}
-        answer = complete(running, {"role": "user", "content": "Much"}, **wanted)
+        options = {"max_completion_tokens": 100, "temperature": 1.0, "seed": seed, "stream": seed % 2 == 0}
+        answer = complete(running, {"role": "user", "content": "Much"}, **options)
         answers.append(joined(answer)[1][0] if seed % 2 == 0 else answer.choices[0].finish_reason)
 
     with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as running:

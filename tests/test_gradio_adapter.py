@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from api_server import serving
 from fabricate_pipelines import save_pipeline
 from PIL import Image
 from scripted import script
-from served import serving
 
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, Sampling
 from minigemini.serving.api_errors import ApiError
@@ -72,14 +72,14 @@ def test_generated_images_are_part_of_the_conversation(tiny_checkpoint, tmp_path
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     answers = ["Here. <h>a red house</h>", "A house.", "<h>a unicorn</h>", "I cannot.", "Bye."]
-    asked = [("A house", True), ("What is it?", False), ("A unicorn", True), ("Do!", True), ("Why?", False)]
+    requests = [("A house", True), ("What is it?", False), ("A unicorn", True), ("Do!", True), ("Why?", False)]
     prompts = script(engine, answers, monkeypatch)
     local = EngineBackend(engine, "tiny")
     histories, history = [], []
 
     async def talk(pipeline: ChatPipeline) -> None:
         assert await pipeline.capabilities() == Capabilities(draw=True)
-        for text, draw in asked:
+        for text, draw in requests:
             sampling = Sampling(max_new_tokens=100, seed=2)
             job = build_job({"text": text, "files": []}, history, sampling, ServerSettings(), uploads, draw)
             shown = [piece async for piece in render_answer(pipeline, job, UploadStore(uploads).writer(SESSION))]
@@ -101,7 +101,7 @@ def test_generated_images_are_part_of_the_conversation(tiny_checkpoint, tmp_path
         asyncio.run(talk(ChatPipeline(local, generator)))
     conversation = Conversation(engine)
     expected = script(engine, answers, monkeypatch)
-    for text, draw in asked:
+    for text, draw in requests:
         with conversation.request(text) if draw else conversation.stream(text) as stream:
             list(stream)
         if text == "A house":

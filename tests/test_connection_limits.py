@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import KEY, Served, serving
+from api_server import KEY, Served, serving
 from waiting import wait_until
 
 from minigemini.inference import RequestError
@@ -81,7 +81,7 @@ def connect(served: Served, data: bytes = b"", receive_bytes: int | None = None)
     return sock
 
 
-def is_refused(sock: socket.socket, data: bytes) -> bool:
+def is_closed(sock: socket.socket, data: bytes) -> bool:
     """Return whether the server has closed a connection, or rejects further data."""
     sock.settimeout(0.05)
     try:
@@ -201,7 +201,7 @@ def test_active_connections_are_not_closed_for_new_ones():
 @pytest.mark.parametrize("drop", [b"", b"x"])
 def test_incomplete_headers_time_out(drop):
     with running(header_seconds=0.5) as served, connect(served, HALF) as sock:
-        wait_until(lambda: is_refused(sock, drop), seconds=5)
+        wait_until(lambda: is_closed(sock, drop), seconds=5)
 
 
 def test_idle_keep_alive_connections_time_out():
@@ -226,9 +226,9 @@ def test_a_client_that_does_not_read_is_closed_and_frees_its_slot():
 
 def test_a_client_that_does_not_read_small_responses_is_closed():
     with running(send_seconds=0.5, header_seconds=60) as served, connect(served, receive_bytes=4096) as sock:
-        asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000
+        request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000
         sock.settimeout(0.2)
-        wait_until(lambda: not is_open_after(sock, asked), seconds=10)
+        wait_until(lambda: not is_open_after(sock, request), seconds=10)
 
 
 def test_a_slow_reader_gets_the_whole_response():
@@ -453,8 +453,8 @@ def test_requests_are_answered_when_the_disk_is_full(limited_server):
     served, process, _ = limited_server
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
     for stream in (True, False):
-        asked = {"model": "nano", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, "stream": stream}
-        assert httpx.post(f"{served.url}/v1/chat/completions", json=asked, timeout=60).status_code == 200
+        request = {"model": "nano", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, "stream": stream}
+        assert httpx.post(f"{served.url}/v1/chat/completions", json=request, timeout=60).status_code == 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")

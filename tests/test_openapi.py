@@ -7,10 +7,11 @@ from dataclasses import replace
 import httpx
 import pytest
 import schemathesis
+from api_server import KEY, data_uri, serving, user
 from fabricate_pipelines import save_pipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from malformed import BROKEN, malformed
+from malformed_images import BROKEN, malformed
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -19,7 +20,6 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from served import KEY, data_uri, serving, user
 
 from minigemini.images.safe_images import ImageLimits
 from minigemini.inference import Engine, ImageGenerator
@@ -52,7 +52,7 @@ def state(tiny_checkpoint, tmp_path_factory) -> ServerState:
     settings = ServerSettings(
         api_keys=(KEY,), max_new_tokens=8, max_drawn_pixels=2**14, images=ImageLimits(max_bytes=2**20)
     )
-    folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("painters") / "tiny-painter")
+    folder = save_pipeline("StableDiffusionPipeline", tmp_path_factory.mktemp("generators") / "tiny-generator")
     generator = ImageGenerator.load(folder, device="cpu")
     generator.preset = replace(generator.preset, steps=1, native_px=32)
     return ServerState(
