@@ -18,8 +18,7 @@ from minigemini.training.batches import MicroBatchStream
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
-from minigemini.training.trainer import StageTrainer
-from minigemini.training.trainer_arguments import arguments
+from minigemini.training.trainer import StageTrainer, training_arguments
 from minigemini_models.nano.nano_recipes import PIPELINES, TWIN, nano_recipes
 from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, train_pipeline
 from minigemini_models.pretraining import tokenizer
@@ -317,7 +316,7 @@ def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
     logs = []
     for passes in (1, 4):
         recipe = toy("nano-low-res-encoder", tmp_path, global_batch=8, micro_batch=8 // passes, learning_rate=0.1)
-        args = arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
+        args = training_arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
         trainer = StageTrainer(Line(), MicroBatchStream(Same(passes)), recipe, args)
         trainer.train()
         logs.append([entry for entry in trainer.state.log_history if "loss" in entry])

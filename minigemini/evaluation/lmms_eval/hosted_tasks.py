@@ -89,9 +89,11 @@ class HostedTask(ConfigurableMessagesTask):
 
 
 def _hosted_task(name: str) -> type[HostedTask]:
-    return type(name.title().replace("_", ""), (HostedTask,), {"task_name": name})
+    return type(name.title().replace("_", "").replace("-", ""), (HostedTask,), {"task_name": name})
 
 
-Nano, Grown, Pages = (_hosted_task(name) for name in ("nano", "grown", "pages"))
+SyntheticBasic, Synthetic, SyntheticDocuments = (
+    _hosted_task(name) for name in ("synthetic-basic", "synthetic", "synthetic-documents")
+)
 TextVQA, TextVQAWithOCR, MMBench, MME = (_hosted_task(name) for name in ("textvqa", "textvqa_ocr", "mmbench", "mme"))
 MMVet, MMMUVal, MathVista = (_hosted_task(name) for name in ("mmvet", "mmmu_val", "mathvista"))
