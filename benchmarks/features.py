@@ -52,7 +52,7 @@ def measure(stage: str, args: argparse.Namespace, root: Path) -> None:
         name=f"nano-{stage}",
         stage=stage,
         base=args.base,
-        data=(DataPart(f"drawn:{DRAWN[stage]}#{(args.steps + WARM_UP) * args.batch}"),),
+        data=(DataPart(f"synthetic:{DRAWN[stage]}#{(args.steps + WARM_UP) * args.batch}"),),
         learning_rate=1e-3,
         global_batch=args.batch,
         micro_batch=args.batch,

@@ -5,7 +5,7 @@
     python benchmarks/images.py mutated --count 6000 --served 600 --paged 600 --asked 60
 
 `mutated` damages sound files (JPEG, PNG, WEBP, GIF; flips, cuts, splices, repeats and size fields) by seed. Most go
-through `open_picture` in one process; shares of them go to a server by HTTP, through the page's handler and to
+through `open_image` in one process; shares of them go to a server by HTTP, through the page's handler and to
 `Engine.ask`. Every process has a cap on its memory. Right is: read, or refused in one line, within two seconds.
 """
 
@@ -60,10 +60,10 @@ print(f"{time.process_time() - started:.2f} s, {said}")
 
 
 def costs(args: argparse.Namespace) -> None:
-    """Processor time with Pillow alone and with `open_picture`; a row a file."""
+    """Processor time with Pillow alone and with `open_image`; a row a file."""
     from minigemini.images.safe_images import ImageError, open_image
 
-    print("| file | bytes | Pillow alone | `open_picture` |\n|---|---|---|---|")
+    print("| file | bytes | Pillow alone | `open_image` |\n|---|---|---|---|")
     for name, make in COSTLY.items():
         data = make()
         with tempfile.NamedTemporaryFile() as file:
@@ -129,7 +129,7 @@ def _peak_mb(pid: int | str = "self") -> float:
 
 
 def _opened(args: argparse.Namespace) -> None:
-    from minigemini.images.decoders import open_apart
+    from minigemini.images.decoders import open_isolated
     from minigemini.images.safe_images import ImageError, open_image
 
     def take(opener: Callable[[bytes], object], data: bytes) -> str:
@@ -141,8 +141,8 @@ def _opened(args: argparse.Namespace) -> None:
 
     cap()
     for name, opener, count in (
-        ("`open_picture`, in its process", open_image, args.count),
-        ("`open_apart`, as training and data doctor do", open_apart, args.count // 4),
+        ("`open_image`, in its process", open_image, args.count),
+        ("`open_isolated`, as training and data doctor do", open_isolated, args.count // 4),
     ):
         outcomes, slowest = _try(mutated(count, args.seed), lambda data, opener=opener: take(opener, data))
         _row(name, outcomes, slowest, _peak_mb())

@@ -34,7 +34,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from minigemini.training.estimate import make_plan
-from minigemini.training.recipe import DataPart, Pretraining, Recipe
+from minigemini.training.recipe import DataPart, Recipe
+from minigemini_models.pretraining.pretraining_recipe import Pretraining
 from minigemini.training.run import train
 what, data, folder, settings = sys.argv[1:]
 settings = json.loads(settings)

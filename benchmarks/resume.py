@@ -31,12 +31,12 @@ from typing import Any
 import torch
 
 from minigemini.training import checkpointing
-from minigemini.training.published_recipes import find_recipe
+from minigemini.training.recipe_registry import find_recipe
 from minigemini.training.run import train
 from minigemini.training.settings import parse_settings
 
 RECIPE = (
-    *("nano-instruct", "base=nano", "data=drawn:lessons#96", "adapter=lora", "lora_rank=8", "lora_dropout=0.3"),
+    *("nano-instruct", "base=nano", "data=synthetic:lessons#96", "adapter=lora", "lora_rank=8", "lora_dropout=0.3"),
     *("steps=24", "global_batch=4", "micro_batch=2", "workers=1", "save_steps=2", "report_to=none"),
 )
 PATIENCE_S = 600

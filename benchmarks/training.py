@@ -39,7 +39,7 @@ from minigemini.data.packing import PackedCollator, PaddedCollator
 from minigemini.modeling.patch_info_mining import PatchInfoMining
 from minigemini.training import trainable
 from minigemini.training.build_model import TrainModule, recompute
-from minigemini.training.published_recipes import RECIPES
+from minigemini.training.recipe_registry import all_recipes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference_mining import mine_by_formula
@@ -119,7 +119,7 @@ def make_step(
 
 def measure(stage: str, repetitions: int) -> None:
     model = make_model()
-    trainable.apply(model, parts := trainable.declared(RECIPES[f"MGM-7B-{stage}"], model.config))
+    trainable.apply(model, parts := trainable.declared(all_recipes()[f"MGM-7B-{stage}"], model.config))
     trainable.check(model, parts)
     trainable.freeze_encoders(model)
     recompute(model.model.language_model)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MiniGeminiPreTrainedModel,
         MiniGeminiProcessor,
     )
+    from .plugins import model_folder
 
 __all__ = [
     "MiniGeminiConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "MiniGeminiModel",
     "MiniGeminiPreTrainedModel",
     "MiniGeminiProcessor",
+    "model_folder",
     "modeling",
 ]
 
@@ -36,6 +38,8 @@ register_with_transformers()
 
 
 def __getattr__(name: str) -> Any:
+    if name == "model_folder":
+        return import_module(f"{__name__}.plugins").model_folder
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.modeling")

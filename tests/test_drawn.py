@@ -27,7 +27,7 @@ def same(ours, theirs):
 
 @pytest.mark.parametrize("what", SYNTHETIC)
 def test_a_row_follows_from_its_number(what):
-    reader, longer = (open_part(DataPart(f"drawn:{what}#{rows}")) for rows in (20, 40))
+    reader, longer = (open_part(DataPart(f"synthetic:{what}#{rows}")) for rows in (20, 40))
     assert len(reader) == len(reader.images) == len(reader.text_bytes) == 20
     for row in range(3):
         same(reader[row], longer[row])
@@ -59,10 +59,10 @@ def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("drawn:poems#3", "nothing is drawn by that name; use captions, lessons, signs, crowded, pages"),
-        ("drawn:lessons", "say how many, e.g. drawn:lessons#1000"),
-        ("drawn:lessons#0", "say how many"),
-        ("drawn:lessons#many", "say how many"),
+        ("synthetic:poems#3", "nothing is drawn by that name; use captions, lessons, signs, crowded, pages"),
+        ("synthetic:lessons", "say how many, e.g. synthetic:lessons#1000"),
+        ("synthetic:lessons#0", "say how many"),
+        ("synthetic:lessons#many", "say how many"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(source, message):
@@ -71,9 +71,9 @@ def test_what_cannot_be_drawn_is_one_line(source, message):
 
 
 def test_a_part_is_written_as_it_is_read():
-    part = DataPart.parse("drawn:lessons#100*0.5")
-    assert (part.file, part.weight) == ("drawn:lessons#100", 0.5)
-    assert str(part) == "drawn:lessons#100*0.5"
+    part = DataPart.parse("synthetic:lessons#100*0.5")
+    assert (part.file, part.weight) == ("synthetic:lessons#100", 0.5)
+    assert str(part) == "synthetic:lessons#100*0.5"
 
 
 # Samples by their number

@@ -42,7 +42,7 @@ with locks.folder_lock(Path(sys.argv[2])):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT_SECONDS", 0.2)
 
 
 def test_a_second_process_is_refused_and_a_killed_one_keeps_nobody_out(tmp_path):

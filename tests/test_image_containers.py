@@ -21,7 +21,7 @@ from costly_images import (
 from mutated_images import mutated
 from PIL import Image, PngImagePlugin
 
-from minigemini.images.containers import TooCostlyError, essentials
+from minigemini.images.containers import TooCostlyError, strip_unused
 from minigemini.images.safe_images import ImageError, ImageProblem, open_image
 
 PHOTO = Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.effect_noise((256, 256), 60)])
@@ -189,10 +189,10 @@ def test_a_progressive_photograph_of_64_megapixels_is_not_too_costly(subsampling
     data = encoded("JPEG", PHOTO, progressive=True, subsampling=subsampling)
     frame = data.index(b"\xff\xc2")
     data = data[: frame + 5] + struct.pack(">HH", 8000, 8000) + data[frame + 9 :]
-    essentials("JPEG", data)
+    strip_unused("JPEG", data)
     scans = data.index(b"\xff\xda")
     with pytest.raises(TooCostlyError):
-        essentials("JPEG", data[:-2] + data[scans:-2] * 2 + data[-2:])
+        strip_unused("JPEG", data[:-2] + data[scans:-2] * 2 + data[-2:])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

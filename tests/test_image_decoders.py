@@ -14,7 +14,7 @@ from costly_images import encoded
 from PIL import Image
 
 from minigemini.images import decoder_program, decoders
-from minigemini.images.decoders import DecodingStoppedError, Stop, open_apart
+from minigemini.images.decoders import DecodingStoppedError, Stop, open_isolated
 from minigemini.images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem, open_image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -34,7 +34,7 @@ def test_pixels_are_the_same(kind, tmp_path):
     (tmp_path / "a").write_bytes(data)
     expected = open_image(data)
     for source in (data, tmp_path / "a", str(tmp_path / "a"), (tmp_path / "a").open("rb"), image.copy()):
-        seen = open_apart(source)
+        seen = open_isolated(source)
         assert (seen.mode, seen.size, seen.info) == ("RGB", expected.size, {})
         assert seen.tobytes() == (image if isinstance(source, Image.Image) else expected).tobytes()
 
@@ -42,13 +42,13 @@ def test_pixels_are_the_same(kind, tmp_path):
 def test_a_picture_of_several_bands_is_whole():
     image = Image.effect_noise((3001, 2003), 90).convert("RGB")
     assert 2 * decoder_program.BAND_BYTES < 3 * 3001 * 2003
-    assert open_apart(encoded("PNG", image)).tobytes() == image.tobytes()
+    assert open_isolated(encoded("PNG", image)).tobytes() == image.tobytes()
 
 
 def test_a_smaller_decoding_is_the_same():
     for shorter in (False, True):
         expected = open_image(LARGE, at_least_px=500, shorter=shorter)
-        seen = open_apart(LARGE, at_least_px=500, shorter=shorter)
+        seen = open_isolated(LARGE, at_least_px=500, shorter=shorter)
         assert (seen.size, seen.tobytes()) == (expected.size, expected.tobytes())
         assert max(seen.size) < 1000
 
@@ -61,18 +61,18 @@ def test_errors_are_the_same(source):
     with pytest.raises(ImageError) as expected:
         open_image(source, name="a.png")
     with pytest.raises(ImageError) as caught:
-        open_apart(source, name="a.png")
+        open_isolated(source, name="a.png")
     assert str(caught.value) == str(expected.value)
     assert caught.value.problem is expected.value.problem
     with pytest.raises(ImageError, match=r"65,536, more than the 100 that are read"):
-        open_apart(EXAMPLES / "sign.png", ImageLimits(max_pixels=100))
+        open_isolated(EXAMPLES / "sign.png", ImageLimits(max_pixels=100))
 
 
 def test_the_program_is_ready_soon_and_imports_neither_torch_nor_numpy():
     program = Path(decoder_program.__file__)
     code = f"""
 import json, runpy, sys
-runpy.run_path({str(program)!r})["load_pictures"]().open_picture({str(EXAMPLES / "sign.png")!r})
+runpy.run_path({str(program)!r})["load_safe_images"]().open_image({str(EXAMPLES / "sign.png")!r})
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
     started = time.monotonic()
@@ -94,9 +94,9 @@ def test_a_decoder_knows_no_keys(monkeypatch):
 
 def test_decoders_are_used_again_and_never_more_than_there_are_slots():
     sign = (EXAMPLES / "sign.png").read_bytes()
-    open_apart(sign)
+    open_isolated(sign)
     before = decoder_pids()
-    threads = [threading.Thread(target=open_apart, args=(sign,)) for _ in range(24)]
+    threads = [threading.Thread(target=open_isolated, args=(sign,)) for _ in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -109,10 +109,10 @@ def test_decoders_are_used_again_and_never_more_than_there_are_slots():
 def test_what_takes_too_long_is_ended_and_said_so():
     started = time.monotonic()
     with pytest.raises(ImageError, match=r"^a\.jpg: takes more than 0\.05 s to decode; scale it down") as caught:
-        open_apart(LARGE, ImageLimits(decode_seconds=0.05), "a.jpg")
+        open_isolated(LARGE, ImageLimits(decode_seconds=0.05), "a.jpg")
     assert caught.value.problem is ImageProblem.TOO_LARGE
     assert time.monotonic() - started < 10
-    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+    assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
 def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
@@ -121,16 +121,16 @@ def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
     os.kill(decoder.process.pid, signal.SIGSTOP)  # it never answers
     decoders._POOL._idle.append(decoder)
     with pytest.raises(ImageError, match=r"takes more than 0\.2 s to decode"):
-        open_apart(EXAMPLES / "sign.png", ImageLimits(decode_seconds=0.2))
-    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+        open_isolated(EXAMPLES / "sign.png", ImageLimits(decode_seconds=0.2))
+    assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
 def test_a_decoder_that_crashes_is_replaced():
-    open_apart(EXAMPLES / "sign.png")
+    open_isolated(EXAMPLES / "sign.png")
     for decoder in decoders._POOL._idle:
         os.kill(decoder.process.pid, signal.SIGKILL)
         decoder.process.wait()
-    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+    assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
     def crash() -> None:
         while not (running := busy()):
@@ -143,7 +143,7 @@ def test_a_decoder_that_crashes_is_replaced():
     thread = threading.Thread(target=crash)
     thread.start()
     with pytest.raises(ImageError, match=r"its decoder ran out of memory or crashed") as caught:
-        open_apart(LARGE)
+        open_isolated(LARGE)
     thread.join()
     assert caught.value.problem is ImageProblem.BROKEN
 
@@ -161,11 +161,11 @@ def test_who_has_gone_frees_the_decoder():
     timer = threading.Timer(0.1, stop.set)
     timer.start()
     with pytest.raises(DecodingStoppedError):
-        open_apart(LARGE, stop=stop)
+        open_isolated(LARGE, stop=stop)
     assert time.monotonic() - before < 5
     with pytest.raises(DecodingStoppedError):
-        open_apart(EXAMPLES / "sign.png", stop=stop)
-    assert open_apart(EXAMPLES / "sign.png", stop=Stop()).size == (256, 256)
+        open_isolated(EXAMPLES / "sign.png", stop=stop)
+    assert open_isolated(EXAMPLES / "sign.png", stop=Stop()).size == (256, 256)
 
 
 def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
@@ -174,20 +174,20 @@ def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
     assert pool._slots.acquire()
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(DecodingStoppedError):
-        open_apart(EXAMPLES / "sign.png", stop=stop)
+        open_isolated(EXAMPLES / "sign.png", stop=stop)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_process_that_is_forked_off_has_decoders_of_its_own():
-    expected = open_apart(EXAMPLES / "sign.png").tobytes()
+    expected = open_isolated(EXAMPLES / "sign.png").tobytes()
     mine = decoder_pids()
     child = os.fork()
     if child == 0:
-        same = open_apart(EXAMPLES / "sign.png").tobytes() == expected
+        same = open_isolated(EXAMPLES / "sign.png").tobytes() == expected
         os._exit(0 if same and not mine & decoder_pids() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert open_apart(EXAMPLES / "sign.png").tobytes() == expected
+    assert open_isolated(EXAMPLES / "sign.png").tobytes() == expected
     assert mine <= decoder_pids(), "the child has not ended the parent's"
 
 
@@ -195,7 +195,7 @@ def test_decoders_end_with_the_process_that_started_them(tmp_path):
     code = f"""
 import os
 from minigemini.images import decoders
-decoders.open_apart({str(EXAMPLES / "sign.png")!r})
+decoders.open_isolated({str(EXAMPLES / "sign.png")!r})
 print(*(decoder.process.pid for decoder in decoders._POOL._all), flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -219,6 +219,6 @@ def test_nonsense_from_a_decoder_ends_it(answer):
         decoder._answers = answers
         decoders._POOL._idle.append(decoder)
         with pytest.raises(ImageError, match="its decoder ran out of memory or crashed"):
-            open_apart(EXAMPLES / "sign.png")
+            open_isolated(EXAMPLES / "sign.png")
     assert decoder.process.poll() is not None
-    assert open_apart(EXAMPLES / "sign.png").size == (256, 256)
+    assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)

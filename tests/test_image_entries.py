@@ -24,7 +24,7 @@ from minigemini.dataprep.html import thumbnail
 from minigemini.dataprep.validate.image_checks import examine
 from minigemini.evaluation.task import open_one
 from minigemini.images import decoders
-from minigemini.images.decoders import DecodingStoppedError, open_apart
+from minigemini.images.decoders import DecodingStoppedError, open_isolated
 from minigemini.images.safe_images import ImageProblem, open_image
 from minigemini.inference import Engine, Sampling
 from minigemini.serving.api_errors import ApiError
@@ -51,7 +51,7 @@ def lying(tmp_path) -> Path:
 @contextmanager
 def stuck():
     """The next image is never decoded."""
-    open_apart(SIGN)
+    open_isolated(SIGN)
     decoder = decoders._POOL._idle[-1]
     os.kill(decoder.process.pid, signal.SIGSTOP)
     yield

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from minigemini.imagegen import pipeline_loading as loading
 from minigemini.imagegen.generated_image import GenerationSettings
 from minigemini.imagegen.generator import ImageGenerator, choose_offload
-from minigemini.imagegen.presets import KINDS, NANO, NEGATIVE_PROMPT, PRESETS, Preset, default_generator
+from minigemini.imagegen.presets import NEGATIVE_PROMPT, Preset, default_generator, pipeline_kinds, presets
 from minigemini.inference import CheckpointError, RequestError
 
-PUBLISHED = {name: preset for name, preset in PRESETS.items() if name != NANO}
+PUBLISHED = {name: preset for name, preset in presets().items() if name != "nano"}
 """The embedded painter is there, and has tests of its own."""
 TINY = GenerationSettings(size_px=32, steps=2, seed=5)
 
@@ -73,12 +73,14 @@ def change_json(path, **changes):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_preset_draws_with_its_own_settings(name, fetched):
-    preset = PRESETS[name]
+    preset = presets()[name]
     painter = ImageGenerator.load(name, device="cpu")
     (drawn,) = painter.draw("a red house", GenerationSettings(size_px=32, seed=3, steps=min(preset.steps, 4)))
     assert type(painter.pipeline).__name__ == preset.kind
     assert (drawn.painter, drawn.guidance, drawn.image.size) == (name, preset.guidance, (32, 32))
-    assert (drawn.negative_prompt == NEGATIVE_PROMPT) == (preset.guidance > 1 and KINDS[preset.kind].negative)
+    assert (drawn.negative_prompt == NEGATIVE_PROMPT) == (
+        preset.guidance > 1 and pipeline_kinds()[preset.kind].negative
+    )
     if preset.scheduler:
         assert type(painter.pipeline.scheduler).__name__ == preset.scheduler
     (from_image,) = painter.draw(
@@ -93,7 +95,7 @@ def test_every_preset_draws_with_its_own_settings(name, fetched):
 
 def test_each_model_has_its_usual_painter():
     assert [default_generator(model) for model in ("nano", "models/mgm-7b")] == ["nano", "sdxl"]
-    assert PRESETS["nano"].native_px == KINDS["PainterPipeline"].native_px
+    assert presets()["nano"].native_px == pipeline_kinds()["PainterPipeline"].native_px
 
 
 def test_a_preset_fetches_one_set_of_weights(fetched):
@@ -317,8 +319,8 @@ def test_a_pipeline_without_its_optional_part_draws(broken):
 
 
 def test_every_class_that_may_be_loaded_is_tried_here():
-    assert set(PIPELINES) == set(KINDS)
-    assert {preset.kind for preset in PRESETS.values()} == set(KINDS)
+    assert set(PIPELINES) == set(pipeline_kinds())
+    assert {preset.kind for preset in presets().values()} == set(pipeline_kinds())
 
 
 def test_offloading_is_as_little_as_fits():

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.inference import Conversation, Engine, RequestError
 from minigemini.inference.ocr import RapidOcrEngine
-from minigemini.modeling.messages import harmless
+from minigemini.modeling.messages import sanitize_ocr
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 
@@ -79,7 +79,7 @@ def test_without_a_reader_nothing_is_added(engine, sign, monkeypatch):
     ],
 )
 def test_what_is_more_than_text_becomes_a_space(string, left):
-    assert harmless([string]) == left
+    assert sanitize_ocr([string]) == left
 
 
 def test_the_command_line_reads_and_says_what_is_missing(tiny_checkpoint, monkeypatch):

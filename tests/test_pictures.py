@@ -169,7 +169,7 @@ def test_a_text_file_object_is_a_mistake_of_the_caller():
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", LIMITS.formats)
 def test_damaged_files_never_raise_anything_else(kind):
-    """Seeded damage: every flip or cut gives a picture or a `PictureError`. 40,000 more a format were tried by hand."""
+    """Seeded damage: every flip or cut gives a picture or a `ImageError`. 40,000 more a format were tried by hand."""
     dice = random.Random(0)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -6,10 +6,10 @@ import pytest
 from training_world import tiny_recipe, write_data
 
 from minigemini.training.estimate import make_plan
-from minigemini.training.published_recipes import RECIPES
-from minigemini.training.recipe import Pretraining
+from minigemini.training.recipe_registry import all_recipes
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
+from minigemini_models.pretraining.pretraining_recipe import Pretraining
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_a_plan_knows_what_the_run_then_takes(tiny_checkpoint, data, tmp_path, c
 
 
 def test_without_base_and_data_a_published_recipe_is_planned_from_its_figures():
-    plan = make_plan(RECIPES["MGM-7B-instruct"].changed({"micro_batch": "16"}))
+    plan = make_plan(all_recipes()["MGM-7B-instruct"].changed({"micro_batch": "16"}))
     assert plan.measured is None
     assert plan.samples == 1_500_000
     assert plan.steps == 11_719
     assert plan.counted.trained["language model"] + plan.counted.trained["head"] == 6_738_415_616
     assert plan.counted.bytes > 16 * 6.7e9
     assert "not measured: data/MGM-Finetune/mgm_instruction.json is not here" in plan.text()
-    smaller = [make_plan(RECIPES[f"MGM-7B-instruct-{way}"]).counted.bytes for way in ("lora", "qlora")]
+    smaller = [make_plan(all_recipes()[f"MGM-7B-instruct-{way}"]).counted.bytes for way in ("lora", "qlora")]
     assert smaller[1] < smaller[0] < plan.counted.bytes / 3
 
 

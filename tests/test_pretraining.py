@@ -17,7 +17,6 @@ from minigemini.training import checkpointing, trainable
 from minigemini.training.batches import MicroBatchStream
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import train
-from minigemini.training.run_outputs import result_path
 from minigemini.training.settings import RecipeError
 from minigemini.training.trainer import StageTrainer
 from minigemini.training.trainer_arguments import arguments
@@ -66,7 +65,7 @@ def same(ours, theirs) -> bool:
 def test_every_step_leaves_its_result_and_a_report(trained):
     recipes = nano_recipes(str(trained))
     for name in {step for steps in PIPELINES.values() for step in steps}:
-        assert result_path(recipes[name], trained / name).exists(), name
+        assert recipes[name].result_path(trained / name).exists(), name
         assert "| commit |" in (trained / name / "report.md").read_text()
         assert [step for step, _ in losses(trained / name)] == [1, 2]
 

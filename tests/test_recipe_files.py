@@ -10,8 +10,8 @@ from training_world import tiny_recipe, write_data
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
-from minigemini.training.published_recipes import RECIPES
 from minigemini.training.recipe import DataPart
+from minigemini.training.recipe_registry import all_recipes
 from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError
 from minigemini.training.yaml_recipes import as_yaml, read_recipe
@@ -24,18 +24,18 @@ def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 
 def test_every_recipe_comes_back_equal(tmp_path):
-    for recipe in RECIPES.values():
+    for recipe in all_recipes().values():
         assert read_recipe(written(tmp_path, as_yaml(recipe))) == recipe
 
 
 def test_what_is_printed_is_everything(tmp_path):
-    recipe = RECIPES["MGM-7B-instruct"]
+    recipe = all_recipes()["MGM-7B-instruct"]
     printed = yaml.safe_load(as_yaml(recipe))
     assert printed.keys() == recipe.as_dict().keys()
     odd = replace(
         recipe,
         name="odd",
-        data=(DataPart("a,b*2@c.json", "of: pictures"), DataPart("drawn:signs#3", weight=1 / 3)),
+        data=(DataPart("a,b*2@c.json", "of: pictures"), DataPart("synthetic:signs#3", weight=1 / 3)),
         learning_rate=1.1e-7,
         base="no",
         features="null",
@@ -44,7 +44,7 @@ def test_what_is_printed_is_everything(tmp_path):
 
 
 def test_a_saved_run_is_a_recipe_file(tmp_path):
-    recipe = RECIPES["nano-mining"]
+    recipe = all_recipes()["nano-mining"]
     assert read_recipe(written(tmp_path, json.dumps(recipe.as_dict()), "recipe.json")) == recipe
 
 
@@ -60,14 +60,14 @@ def test_a_file_derives_from_a_recipe(tmp_path):
       - {file: b.tar, weight: 2}
     """
     assert read_recipe(written(tmp_path, text)) == replace(
-        RECIPES["MGM-7B-instruct"].changed({"steps": "7"}),
+        all_recipes()["MGM-7B-instruct"].changed({"steps": "7"}),
         name="mine",
         learning_rate=1e-5,
         crop=True,
         data=(DataPart("a.json", "pictures", 0.5), DataPart("b.tar", weight=2.0)),
     )
     both = read_recipe(written(tmp_path, "recipe: nano-language\nname: other\nsteps: 3"))
-    assert both == replace(RECIPES["nano-language"], name="other", steps=3)
+    assert both == replace(all_recipes()["nano-language"], name="other", steps=3)
 
 
 def test_a_file_may_say_all(tmp_path):
@@ -161,5 +161,5 @@ def test_a_file_is_trained(tiny_checkpoint, image, tmp_path, monkeypatch):
 
 def test_a_run_says_how_to_run_it_again(tmp_path):
     recipe = tiny_recipe(tmp_path, tmp_path)
-    assert command(RECIPES["MGM-7B-align"], tmp_path) == "minigemini train MGM-7B-align"
+    assert command(all_recipes()["MGM-7B-align"], tmp_path) == "minigemini train MGM-7B-align"
     assert command(replace(recipe, name="mine"), tmp_path) == f"minigemini train {tmp_path}/recipe.json"

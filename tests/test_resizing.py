@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minigemini.modeling.resizing import fit, shrink, to_normalized
+from minigemini.modeling.resizing import downsample, pad_and_resize, to_normalized
 
 SHAPES = [(97, 61), (61, 97), (40, 40), (64, 9), (9, 64), (2, 1), (1, 90), (200, 64), (64, 200)]
 COLOUR = (122, 116, 104)
@@ -26,17 +26,17 @@ def padded(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_and_resizing(shape, resample):
     image = noise(*shape)
-    assert fit(image, None, COLOUR, resample) == padded(image)
+    assert pad_and_resize(image, None, COLOUR, resample) == padded(image)
     for side_px in (7, 64, 150):
         expected = padded(image).resize((side_px, side_px), resample)
-        assert fit(image, side_px, COLOUR, resample).tobytes() == expected.tobytes()
+        assert pad_and_resize(image, side_px, COLOUR, resample).tobytes() == expected.tobytes()
 
 
 def test_without_padding_the_shorter_side_is_resized():
-    assert fit(noise(97, 61), 30, None, Image.Resampling.BICUBIC).size == (47, 30)
-    assert fit(noise(61, 97), 30, None, Image.Resampling.BICUBIC).size == (30, 47)
+    assert pad_and_resize(noise(97, 61), 30, None, Image.Resampling.BICUBIC).size == (47, 30)
+    assert pad_and_resize(noise(61, 97), 30, None, Image.Resampling.BICUBIC).size == (30, 47)
     image = noise(20, 10)
-    assert fit(image, None, None, Image.Resampling.BICUBIC) is image
+    assert pad_and_resize(image, None, None, Image.Resampling.BICUBIC) is image
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
@@ -52,4 +52,4 @@ def test_looking_up(dtype):
 def test_shrinking_is_torchs_own(high, low):
     image = np.random.default_rng(high).normal(size=(3, high, high)).astype(np.float32)
     plain = torch.nn.functional.interpolate(torch.from_numpy(image)[None], size=(low, low), mode="bilinear")[0]
-    assert np.array_equal(shrink(image, low), plain.numpy())
+    assert np.array_equal(downsample(image, low), plain.numpy())

@@ -168,7 +168,7 @@ def test_another_error_stops_the_run_and_is_not_called_a_full_disk(recipe, tmp_p
 
 
 def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_lock, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(folder_lock, "LOCK_TIMEOUT_SECONDS", 0.1)
     changes = {"steps": 24, "save_steps": 1, "workers": 1}
     train(recipe(**changes), tmp_path / "alone")
     folder = tmp_path / "run"

@@ -23,7 +23,7 @@ from minigemini.inference.verify_model import verify
 from minigemini.io.adapters import find_model_source
 from minigemini.io.loading import find_processor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
-from minigemini.modeling.chat_templates.template_limits import SECONDS, limit
+from minigemini.modeling.chat_templates.template_limits import SECONDS, limit_template
 from minigemini_models.image_generator import GENERATOR_DIR
 
 MOST_SECONDS, MOST_BYTES = 10.0, 500e6
@@ -270,7 +270,7 @@ GREEDY = {
 
 
 def limited(template: str) -> str:
-    limit(template)
+    limit_template(template)
     return render_jinja_template([CHAT], chat_template=template)[0][0]
 
 
@@ -306,7 +306,7 @@ def test_limits_change_nothing_in_what_is_rendered(name):
     ]
     chat = [chat[0], chat[1]] if name == "plain" else chat
     limited = CHAT_TEMPLATES[name] + "{# of somebody else #}"
-    limit(limited)
+    limit_template(limited)
     for arguments in ({"add_generation_prompt": True}, {"return_assistant_tokens_mask": True}):
         theirs, ours = (
             render_jinja_template([chat], chat_template=template, bos_token="<s>", eos_token="</s>", **arguments)
@@ -329,7 +329,7 @@ def test_a_template_as_others_write_them_is_rendered():
     )
     arguments = {"bos_token": "<s>", "add_generation_prompt": True}
     theirs = render_jinja_template([CHAT], chat_template=template, **arguments)
-    limit(template)
+    limit_template(template)
     assert render_jinja_template([CHAT], chat_template=template, **arguments) == theirs
 
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from minigemini_models.scenes import scene_command
-
+from ..plugins import plugins
 from . import ask, assemble, chat, convert, data, draw, eval, info, merge, serve, train, verify, web
 
 app = typer.Typer(
@@ -46,7 +45,8 @@ app.command("merge")(merge.merge)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
-app.command("scene")(scene_command.scene)
 app.command("serve")(serve.serve)
 app.command("web")(web.web)
 app.add_typer(data.data, name="data")
+for verb, entry in plugins("commands").items():
+    app.command(verb)(entry.load())

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from ..plugins import model_folder
 from .option_groups import expand
 from .streams import drop_output
 
@@ -142,7 +143,7 @@ def be_quiet(model: str) -> None:
 
     A download keeps its bars where somebody watches: it can take an hour.
     """
-    downloads = model != "nano" and not Path(model).exists()
+    downloads = model_folder(model) is None and not Path(model).exists()
     bars = downloads and sys.stderr.isatty()
     settings = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
     settings |= {"DIFFUSERS_VERBOSITY": "error"}

@@ -103,7 +103,9 @@ def evaluate(
 def _list() -> None:
     from ..evaluation.registry import tasks
 
-    for name, task in tasks().items():
-        print(f"{name:14}{task.title}" + (f"; reads {task.files}" if task.files else ""))
+    known = tasks()
+    width = max(map(len, known)) + 2
+    for name, task in known.items():
+        print(f"{name:{width}}{task.title}" + (f"; reads {task.files}" if task.files else ""))
         if task.judge_role:
-            print(f"{'':14}a judge {task.judge_role}")
+            print(f"{'':{width}}a judge {task.judge_role}")

@@ -10,15 +10,11 @@ from .common import be_quiet, fail, need, one_line_errors
 if TYPE_CHECKING:
     from ..training.settings import RunSettings
 
-ABLATION = "ablation"
-
 
 def _complete(incomplete: str) -> list[str]:
-    from minigemini_models.nano.nano_recipes import PIPELINES
+    from ..training.recipe_registry import all_recipes, pipelines
 
-    from ..training.published_recipes import RECIPES
-
-    return [name for name in (*PIPELINES, ABLATION, *RECIPES) if name.startswith(incomplete)]
+    return [name for name in (*pipelines(), *all_recipes()) if name.startswith(incomplete)]
 
 
 @one_line_errors
@@ -55,10 +51,6 @@ def train(
         _list()
     elif recipe is None:
         fail("name a recipe; `minigemini train --list` shows them")
-    elif recipe == ABLATION:
-        if plan or step or print_config:
-            fail(f"{ABLATION} is many runs; leave --plan, --step and --print-config out")
-        _ablate(settings or [], folder or Path("runs") / ABLATION)
     elif print_config:
         _print_config(recipe, settings or [])
     else:
@@ -66,13 +58,10 @@ def train(
 
 
 def _list() -> None:
-    from minigemini_models.nano.nano_recipes import PIPELINES
+    from ..training.recipe_registry import all_recipes, pipelines
 
-    from ..training.published_recipes import RECIPES
-
-    listed = {name: ", ".join(steps) for name, steps in PIPELINES.items()}
-    listed[ABLATION] = "small twins of the paper's ablation, trained, measured and compared"
-    listed |= {name: recipe.summary() for name, recipe in RECIPES.items()}
+    listed = {name: pipeline.summary for name, pipeline in pipelines().items()}
+    listed |= {name: recipe.summary() for name, recipe in all_recipes().items()}
     width = max(map(len, listed)) + 2
     for name, what in listed.items():
         print(f"{name:{width}}{what}")
@@ -90,38 +79,33 @@ def _print_config(name: str, words: list[str]) -> None:
 
 def _find(name: str) -> "RunSettings":
     """The recipe of a name or of a file. Raises `RecipeError` where there is none, or several."""
-    from minigemini_models.nano.nano_recipes import PIPELINES
-
-    from ..training.published_recipes import find_recipe
+    from ..training.recipe_registry import find_recipe, pipelines
     from ..training.settings import RecipeError
     from ..training.yaml_recipes import is_recipe_file, read_recipe
 
-    if name in PIPELINES:
-        raise RecipeError(f"{name} is several recipes; name one of them, e.g. {PIPELINES[name][-1]}")
+    if pipeline := pipelines().get(name):
+        raise RecipeError(f"{name} is several recipes{pipeline.example()}")
     return read_recipe(Path(name)) if is_recipe_file(name) else find_recipe(name)
 
 
 def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: list[str], threads: int) -> None:
     be_quiet("nano")
 
-    from minigemini_models.nano.nano_recipes import PIPELINES, ROOT
-
-    from ..training.published_recipes import default_folder
+    from ..training.recipe_registry import default_folder, pipelines
     from ..training.settings import RecipeError, parse_settings
 
     try:
         settings = parse_settings(words)
-        recipe = None if name in PIPELINES else _find(name).changed(settings)
+        pipeline = None if plan else pipelines().get(name)
+        recipe = None if pipeline else _find(name).changed(settings)
+        if pipeline:
+            pipeline.check(settings)
     except RecipeError as error:
         fail(str(error))
-    if recipe is None and plan:
-        fail(f"{name} is several recipes; plan one of them, e.g. {PIPELINES[name][-1]}")
-    if recipe is not None and steps:
-        fail(f"{name} is one step; leave --step out")
+    if steps and not (pipeline and pipeline.steps):
+        fail(f"{name} is not run by steps; leave --step out")
     need("train", "accelerate")
     import torch
-
-    from minigemini_models.nano.training_pipeline import train_pipeline
 
     from ..data.bad_samples import TooManyBadSamplesError
     from ..training.checkpointing import DamagedFileError
@@ -130,32 +114,11 @@ def _run(name: str, words: list[str], folder: Path | None, plan: bool, steps: li
 
     torch.set_num_threads(threads)
     try:
-        if recipe is None:
-            print(train_pipeline(name, folder or Path(ROOT), settings, steps))
-        elif plan:
+        if pipeline is not None:
+            print(pipeline.run(folder or pipeline.folder, settings, steps))
+        elif recipe is not None and plan:
             print(make_plan(recipe).text())
-        else:
+        elif recipe is not None:
             print(train(recipe, folder or default_folder(recipe.name)))
     except (RecipeError, DamagedFileError, TooManyBadSamplesError, FloatingPointError, ModuleNotFoundError) as error:
-        fail(str(error))
-
-
-def _ablate(words: list[str], folder: Path) -> None:
-    be_quiet("nano")
-
-    from minigemini_models.ablation.ablation_settings import Ablation
-
-    from ..training.settings import RecipeError, parse_settings
-
-    try:
-        ablation = Ablation.of(parse_settings(words))
-    except RecipeError as error:
-        fail(str(error))
-    need("train", "accelerate")
-
-    from minigemini_models.ablation.ablation_run import run_ablation
-
-    try:
-        print(run_ablation(ablation, folder))
-    except (RecipeError, FloatingPointError, ModuleNotFoundError) as error:
         fail(str(error))

@@ -30,11 +30,11 @@ def verify(
     from tqdm import tqdm
 
     from ..inference.verify_model import verify
-    from ..io.hashes import DamagedFileError, Watch, write_sums
+    from ..io.hashes import DamagedFileError, OnProgress, write_sums
 
     bars: list[tqdm] = []
 
-    def progress(what: str, total: int) -> Watch:
+    def progress(what: str, total: int) -> OnProgress:
         bars.append(tqdm(desc=what, total=total, unit="B", unit_scale=True, disable=None, delay=2, leave=False))
         return bars[-1].update
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from ..io.errors import CheckpointError, one_line
-from ..io.integrity import check_one_file
+from ..io.integrity import check_tensor_file
 from ..io.loading import stored_layout
 from ..io.untrusted import bounded_build, check_numbers, read_json
 from ..modeling import MiniGeminiConfig
@@ -75,7 +75,7 @@ def assemble(
     if stage1 is not None and not stage1.is_file():
         raise CheckpointError(f"{stage1}: no such file; name what stage 1 trained, e.g. mm_projector.bin")
     if stage1 is not None and stage1.suffix == ".safetensors":
-        check_one_file(stage1)
+        check_tensor_file(stage1)
     llm_folder, vit, convnext = locate(llm), locate(low_res_encoder), locate(high_res_encoder)
     text_config, vision = _text_config(llm_folder), vision_fields(vit)
     stored_as = choose_dtype(dtype or str(text_config.dtype or "float32").removeprefix("torch."))

@@ -9,7 +9,7 @@ from jinja2.exceptions import TemplateError
 from PIL import Image
 from torch import Tensor
 
-from ..images.decoders import open_apart
+from ..images.decoders import open_isolated
 from ..images.safe_images import LIMITS, ImageError, ImageLimits
 from ..modeling import MiniGeminiProcessor
 from ..modeling.generation import IGNORED as IGNORED
@@ -102,7 +102,7 @@ class SampleEncoder:
         at_least_px = processor.high_res_size["height"] if self.scaled else None
         name = str(image) if isinstance(image, Path) else "a picture"
         try:
-            return open_apart(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
+            return open_isolated(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
         except ImageError as error:
             raise SampleError(SampleIssue.IMAGE, str(error)) from None
 

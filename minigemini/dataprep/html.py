@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.schema import ImageInput
-from ..images.decoders import open_apart
+from ..images.decoders import open_isolated
 from ..images.safe_images import ImageError
 
 _HEAD = """<!doctype html>
@@ -61,7 +61,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
 def thumbnail(image: ImageInput, side_px: int = 240) -> Image.Image | None:
     """A small copy of a picture; None of one that cannot be read."""
     try:
-        small = open_apart(image, at_least_px=side_px).copy()
+        small = open_isolated(image, at_least_px=side_px).copy()
     except ImageError:
         return None
     small.thumbnail((side_px, side_px))

@@ -172,7 +172,7 @@ class HttpAnswerer:
 def openai_messages(
     question: Question, as_text: Callable[[Sequence[Message]], Sequence[Message]] = list
 ) -> list[dict[str, Any]]:
-    """The messages, `as_text`, with pictures as PNG in data URLs. Raises `PictureError`."""
+    """The messages, `as_text`, with pictures as PNG in data URLs. Raises `ImageError`."""
     opened = {image: {"url": _data_url(open_one(image))} for image in dict.fromkeys(question.images)}
     return [
         {

@@ -1,15 +1,18 @@
-"""Every task by its name."""
+"""Every evaluation task by its name: the paper's benchmarks, and what packages add by entry points."""
 
+import sys
 from collections.abc import Sequence
 
 from ..io.errors import RequestError, listed
+from ..plugins import plugins
 from .task import Task
+
+RENAMED = {"nano": "synthetic-basic", "grown": "synthetic", "pages": "synthetic-documents"}
+"""Names of 0.1, which work for one release."""
 
 
 def tasks() -> dict[str, Task]:
-    """The tasks that need no other suite; drawing needs the fonts, so they are imported when somebody asks."""
-    from minigemini_models.evaluation.synthetic_tasks import Synthetic, SyntheticBasic, SyntheticDocuments
-
+    """All tasks, those of plugins first."""
     from .benchmarks.mathvista import MathVista
     from .benchmarks.mmbench import MMBench
     from .benchmarks.mme import MME
@@ -17,29 +20,24 @@ def tasks() -> dict[str, Task]:
     from .benchmarks.mmvet import MMVet
     from .benchmarks.textvqa import TextVQA, TextVQAWithOCR
 
-    kinds: list[type[Task]] = [
-        SyntheticBasic,
-        Synthetic,
-        SyntheticDocuments,
-        TextVQA,
-        TextVQAWithOCR,
-        MMBench,
-        MME,
-        MMVet,
-        MMMUVal,
-        MMMUTest,
-    ]
-    kinds.append(MathVista)
-    return {kind.name: kind() for kind in kinds}
+    benchmarks: list[type[Task]] = [TextVQA, TextVQAWithOCR, MMBench, MME, MMVet, MMMUVal, MMMUTest, MathVista]
+    return {kind.name: kind() for kind in (*(entry.load() for entry in plugins("tasks").values()), *benchmarks)}
 
 
 def find_tasks(names: Sequence[str]) -> list[Task]:
     """The tasks of these names, each once.
 
     Raises:
-        RequestError: there is no such task.
+        RequestError: There is no such task.
     """
-    known = tasks()
-    if unknown := [name for name in names if name not in known]:
-        raise RequestError(f"unknown task {unknown[0]!r}; choose from {listed(list(known))}")
-    return [known[name] for name in dict.fromkeys(names)]
+    known, found = tasks(), dict[str, Task]()
+    for name in names:
+        current = RENAMED.get(name, name)
+        if current not in known:
+            raise RequestError(f"unknown task {name!r}; choose from {listed(list(known))}")
+        if current != name and current not in found:
+            print(
+                f"minigemini: task {name!r} is now called {current!r}; the old name works in 0.2 only", file=sys.stderr
+            )
+        found[current] = known[current]
+    return list(found.values())

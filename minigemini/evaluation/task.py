@@ -211,5 +211,5 @@ def _text(message: Message) -> str:
 
 
 def open_one(image: ImageInput) -> Image.Image:
-    """Read or draw it. Raises `PictureError`."""
+    """Read or draw it. Raises `ImageError`."""
     return open_image(image() if callable(image) else image)

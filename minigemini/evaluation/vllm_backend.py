@@ -103,7 +103,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    leash = [sys.executable, "-I", str(Path(__file__).with_name("leash.py"))]
+    leash = [sys.executable, "-I", str(Path(__file__).with_name("process_supervisor.py"))]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..io.argument_checks import check_number, check_path, check_text, check_whole, shown
+from ..io.argument_checks import check_integer, check_number, check_path, check_text, shown
 from ..io.errors import RequestError
 from ..io.png import write_png
 
@@ -40,16 +40,16 @@ class GenerationSettings:
         if isinstance(self.size_px, tuple) and len(self.size_px) != 2:
             raise RequestError(f"size_px is {shown(self.size_px)}; it is a side, or width and height")
         for side in self.size:
-            check_whole("size_px", side, 16, _MOST_PX)
+            check_integer("size_px", side, 16, _MOST_PX)
         if self.steps is not None:
-            check_whole("steps", self.steps, 1, _MOST_STEPS)
+            check_integer("steps", self.steps, 1, _MOST_STEPS)
         if self.guidance is not None:
             check_number("guidance", self.guidance, 0, 100)
         if self.negative_prompt is not None:
             check_text("negative_prompt", self.negative_prompt)
-        check_whole("count", self.count, 1, _MOST_IMAGES)
+        check_integer("count", self.count, 1, _MOST_IMAGES)
         if self.seed is not None:
-            check_whole("seed", self.seed, 0, 2**63 - _MOST_IMAGES - 1)
+            check_integer("seed", self.seed, 0, 2**63 - _MOST_IMAGES - 1)
         check_number("strength", self.strength, 0, 1)
         if self.strength == 0:
             raise RequestError("strength is 0; it is above 0 and at most 1")

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from ..images.safe_images import ImageSource as ImageInput
 from ..images.safe_images import open_image
-from ..io.argument_checks import check_path, check_picture, check_text, check_type
+from ..io.argument_checks import check_image, check_path, check_text, check_type
 from ..io.errors import RequestError, one_line
 from ..io.placement import DTYPES, choose_device, choose_dtype
 from .generated_image import GeneratedImage, GenerationSettings
-from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline, pipeline_class
-from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers
+from .pipeline_loading import FoundPipeline, add_to, find_pipeline, load_pipeline
+from .presets import NEGATIVE_PROMPT, Preset, find_preset, need_diffusers, pipeline_class
 
 Offload = Literal["none", "parts", "layers"]
 OFFLOADS: tuple[Offload, ...] = ("none", "parts", "layers")
@@ -103,14 +103,14 @@ class ImageGenerator:
             on_step: called after each step of denoising; what it raises ends the drawing.
 
         Raises:
-            PictureError: the picture is not read.
+            ImageError: the picture is not read.
             RequestError: an empty caption, or a setting that this painter does not take.
         """
         check_text("caption", caption)
         if drawing is not None:
             check_type("drawing", drawing, GenerationSettings, "a GenerationSettings")
         if image is not None:
-            check_picture(image)
+            check_image(image)
         drawing = self._complete(drawing or GenerationSettings(), image is not None)
         if not caption.strip():
             raise RequestError("the caption is empty; say what to draw")

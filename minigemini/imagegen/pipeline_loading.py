@@ -18,7 +18,7 @@ from ..io.hashes import SUMS
 from ..io.hub import fetch, is_hub_id
 from ..io.integrity import check_descriptions, weights_checked
 from ..io.untrusted import bounded_build, check_files, check_numbers, read_json
-from .presets import KINDS, PipelineKind, Preset
+from .presets import PipelineKind, Preset, pipeline_class, pipeline_kinds
 
 INDEX = "model_index.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -52,7 +52,7 @@ class FoundPipeline:
 
     @property
     def kind(self) -> PipelineKind:
-        return KINDS[self.class_name]
+        return pipeline_kinds()[self.class_name]
 
 
 def find_pipeline(name: str, variant: str | None = None) -> FoundPipeline:
@@ -85,9 +85,11 @@ def read_index(folder: Path, name: str) -> tuple[str, dict[str, str]]:
     """
     index = read_json(folder / INDEX, f"{name} is no pipeline")
     class_name = index.get("_class_name")
-    if not isinstance(class_name, str) or class_name not in KINDS:
-        raise CheckpointError(f"{name}: {INDEX} asks for {class_name!r}, which is not loaded; use {', '.join(KINDS)}")
-    kind, parts = KINDS[class_name], dict[str, str]()
+    if not isinstance(class_name, str) or class_name not in pipeline_kinds():
+        raise CheckpointError(
+            f"{name}: {INDEX} asks for {class_name!r}, which is not loaded; use {', '.join(pipeline_kinds())}"
+        )
+    kind, parts = pipeline_kinds()[class_name], dict[str, str]()
     for part, given in index.items():
         if not isinstance(given, list) or given == [None, None]:
             continue  # a setting, or a part that is not there
@@ -129,17 +131,6 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
         raise CheckpointError(f"{found.folder}: the pipeline cannot be loaded ({one_line(error)})") from None
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def pipeline_class(name: str) -> Any:
-    """A class of `pipelines.KINDS`, or one that starts from a picture."""
-    if name == "PainterPipeline":
-        from minigemini_models.image_generator.diffusion_pipeline import PainterPipeline
-
-        return PainterPipeline
-    import diffusers
-
-    return getattr(diffusers, name)
 
 
 def add_to(pipeline: Any, preset: Preset) -> None:

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from minigemini_models.image_generator import GENERATOR_DIR
-
 from ..io.errors import RequestError
+from ..plugins import plugins
 
 _CLIP = ("transformers.CLIPTokenizer", "transformers.CLIPTokenizerFast")
 _T5 = ("transformers.T5Tokenizer", "transformers.T5TokenizerFast")
 _QWEN2 = ("transformers.Qwen2Tokenizer", "transformers.Qwen2TokenizerFast")
-_SCHEDULERS = tuple(
+SCHEDULERS = tuple(
     f"diffusers.{name}Scheduler"
     for name in (
         *("DDIM", "DPMSolverMultistep", "EulerAncestralDiscrete", "EulerDiscrete", "FlowMatchEulerDiscrete"),
@@ -47,22 +48,7 @@ class PipelineKind:
     fixed: bool = False
 
 
-KINDS: dict[str, PipelineKind] = {
-    "PainterPipeline": PipelineKind(  # ours
-        from_image="PainterPipeline",
-        parts={
-            "tokenizer": ("transformers.TokenizersBackend", "transformers.PreTrainedTokenizerFast"),
-            "text_encoder": ("transformers.DistilBertModel",),
-            "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
-        },
-        steps=20,
-        guidance=1.5,
-        native_px=64,
-        multiple_px=64,
-        negative=False,
-        fixed=True,
-    ),
+_KINDS: dict[str, PipelineKind] = {
     "StableDiffusionPipeline": PipelineKind(
         from_image="StableDiffusionImg2ImgPipeline",
         parts={
@@ -70,7 +56,7 @@ KINDS: dict[str, PipelineKind] = {
             "text_encoder": ("transformers.CLIPTextModel",),
             "tokenizer": _CLIP,
             "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
             "safety_checker": ("stable_diffusion.StableDiffusionSafetyChecker",),
             "feature_extractor": ("transformers.CLIPImageProcessor", "transformers.CLIPFeatureExtractor"),
         },
@@ -89,7 +75,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer": _CLIP,
             "tokenizer_2": _CLIP,
             "unet": ("diffusers.UNet2DConditionModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=50,
         guidance=5.0,
@@ -107,7 +93,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer_2": _CLIP,
             "tokenizer_3": _T5,
             "transformer": ("diffusers.SD3Transformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         optional=frozenset({"text_encoder_3", "tokenizer_3"}),  # T5, by far its largest part
         steps=28,
@@ -124,7 +110,7 @@ KINDS: dict[str, PipelineKind] = {
             "tokenizer": _CLIP,
             "tokenizer_2": _T5,
             "transformer": ("diffusers.FluxTransformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=28,
         guidance=3.5,
@@ -139,7 +125,7 @@ KINDS: dict[str, PipelineKind] = {
             "text_encoder": ("transformers.Qwen3Model",),
             "tokenizer": _QWEN2,
             "transformer": ("diffusers.ZImageTransformer2DModel",),
-            "scheduler": _SCHEDULERS,
+            "scheduler": SCHEDULERS,
         },
         steps=50,
         guidance=5.0,
@@ -155,7 +141,7 @@ class Preset:
 
     Attributes:
         hub_id: where it lies; of the embedded painter, its folder.
-        kind: one of `KINDS`.
+        kind: one of `pipeline_kinds`.
         steps: of denoising.
         guidance: how closely the prompt is followed; up to 1 there is no negative prompt, and half the work.
         native_px: side of the pictures that it was made for.
@@ -178,15 +164,9 @@ class Preset:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-_OWN = KINDS["PainterPipeline"]
 _SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
-NANO = "nano"
-"""The embedded painter, and the embedded model, which knows its words."""
-PRESETS: dict[str, Preset] = {
-    NANO: Preset(
-        str(GENERATOR_DIR), "PainterPipeline", _OWN.steps, _OWN.guidance, native_px=_OWN.native_px, dtype="float16"
-    ),
+_PRESETS: dict[str, Preset] = {
     "sdxl": Preset(
         _SDXL,
         "StableDiffusionXLPipeline",
@@ -230,9 +210,52 @@ def need_diffusers() -> None:
         raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
 
 
+@dataclass(frozen=True)
+class GeneratorPlugin:
+    """An image generator that a package adds by an entry point of the group `minigemini.image_generators`.
+
+    Attributes:
+        preset: how it is used; `hub_id` may be a folder.
+        kind: what its pipeline consists of.
+        pipeline: its class, as `package.module:Class`; `preset.kind` is the class's name.
+    """
+
+    preset: Preset
+    kind: PipelineKind
+    pipeline: str
+
+
+@cache
+def _plugins() -> dict[str, GeneratorPlugin]:
+    return {name: entry.load() for name, entry in plugins("image_generators").items()}
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Image generators by name, those of plugins first."""
+    return {name: plugin.preset for name, plugin in _plugins().items()} | _PRESETS
+
+
+@cache
+def pipeline_kinds() -> Mapping[str, PipelineKind]:
+    """Pipeline classes that may be loaded, by name."""
+    return {plugin.preset.kind: plugin.kind for plugin in _plugins().values()} | _KINDS
+
+
+def pipeline_class(name: str) -> Any:
+    """A class of `pipeline_kinds`, or one of diffusers that starts from an image."""
+    for plugin in _plugins().values():
+        if plugin.preset.kind == name:
+            module, _, attribute = plugin.pipeline.partition(":")
+            return getattr(import_module(module), attribute)
+    import diffusers
+
+    return getattr(diffusers, name)
+
+
 def default_generator(model: str) -> str:
-    """The preset that draws what a model writes, where none is named."""
-    return NANO if model == NANO else "sdxl"
+    """The preset that draws what a model writes, where none is named: its own, or SDXL."""
+    return model if model in _plugins() else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:
@@ -241,10 +264,10 @@ def find_preset(name: str) -> Preset | None:
     Raises:
         RequestError: it is none of the three.
     """
-    if name in PRESETS or "/" in name or "\\" in name:
-        return PRESETS.get(name)
+    if name in presets() or "/" in name or "\\" in name:
+        return presets().get(name)
     from pathlib import Path
 
     if Path(name).exists():
         return None
-    raise RequestError(f"painter {name!r} is unknown; use {', '.join(PRESETS)}, a folder or a hub id (owner/name)")
+    raise RequestError(f"painter {name!r} is unknown; use {', '.join(presets())}, a folder or a hub id (owner/name)")

@@ -31,7 +31,7 @@ class TooCostlyError(ValueError):
 
 
 @dataclass(frozen=True)
-class Essentials:
+class StrippedFile:
     """What a decoder is given.
 
     Attributes:
@@ -43,7 +43,7 @@ class Essentials:
     size: tuple[int, int] | None = None
 
 
-def essentials(kind: str, data: bytes) -> Essentials:
+def strip_unused(kind: str, data: bytes) -> StrippedFile:
     """Cut a file down.
 
     Args:
@@ -55,15 +55,15 @@ def essentials(kind: str, data: bytes) -> Essentials:
     """
     match kind:
         case "JPEG":
-            return Essentials(_jpeg(data))
+            return StrippedFile(_jpeg(data))
         case "PNG":
-            return Essentials(_png(data))
+            return StrippedFile(_png(data))
         case "GIF":
             return _gif(data)
         case "WEBP":
-            return Essentials(data, _webp_size(data))
+            return StrippedFile(data, _webp_size(data))
         case _:
-            return Essentials(data)
+            return StrippedFile(data)
 
 
 # JPEG. Names of markers as in the standard.
@@ -216,14 +216,14 @@ _GIF_LEADS = re.compile(rb"[!,;]")
 _EXTENSION, _IMAGE, _GRAPHIC_CONTROL = b"!", b",", 0xF9
 
 
-def _gif(data: bytes) -> Essentials:
+def _gif(data: bytes) -> StrippedFile:
     """The first frame without comments and other extensions, and the size of the canvas that holds it."""
     position = 13 + _palette_bytes(data[10:11])
     kept, blocks = [data[:position]], 0
     while found := _GIF_LEADS.search(data, position):
         start = found.start()
         if found.group() == _IMAGE:
-            return Essentials(b"".join([*kept, data[start:]]), _canvas(data, start))
+            return StrippedFile(b"".join([*kept, data[start:]]), _canvas(data, start))
         if found.group() != _EXTENSION:
             break
         position = start + 2
@@ -235,7 +235,7 @@ def _gif(data: bytes) -> Essentials:
         position += 1
         if data[start + 1 : start + 2] == bytes([_GRAPHIC_CONTROL]):
             kept.append(data[start:position])
-    return Essentials(b"".join(kept))
+    return StrippedFile(b"".join(kept))
 
 
 def _palette_bytes(flags: bytes) -> int:

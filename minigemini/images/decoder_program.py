@@ -1,4 +1,4 @@
-"""The program that decodes images in a process of its own; `image_decoders` starts it and talks to it.
+"""The program that decodes images in a process of its own; `decoders` starts it and talks to it.
 
 It is run by its path, and finds its neighbors by theirs, so that it imports Pillow and neither torch nor Transformers:
 it is ready in 0.2 s, and takes 20 MB. What goes over its pipes is JSON and pixels, nothing that could
@@ -32,7 +32,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
         os.dup2(nothing.fileno(), 1)
     _limit_process()
-    images = load_pictures()
+    images = load_safe_images()
     write_all(answers, READY)
     while (message := read_message(requests)) is not None:
         asked, size = message
@@ -40,22 +40,22 @@ def main() -> None:
             _answer(images, asked, bytes(data), answers)
 
 
-def load_pictures() -> Any:
+def load_safe_images() -> Any:
     """The module `pictures`, without the packages that it lies in, which import torch."""
-    package = types.ModuleType("minigemini_pictures")
+    package = types.ModuleType("minigemini_images")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[package.__name__] = package
-    return importlib.import_module(f"{package.__name__}.pictures")
+    return importlib.import_module(f"{package.__name__}.safe_images")
 
 
 def _answer(images: Any, asked: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
-    limits = images.PictureLimits(**{**asked["limits"], "formats": tuple(asked["limits"]["formats"])})
+    limits = images.ImageLimits(**{**asked["limits"], "formats": tuple(asked["limits"]["formats"])})
     _limit_time(limits.decode_seconds)
     try:
-        image = images.open_picture(
+        image = images.open_image(
             data, limits, asked["name"], at_least_px=asked["at_least_px"], shorter=asked["shorter"]
         )
-    except images.PictureError as error:
+    except images.ImageError as error:
         write_message(answers, {"error": str(error), "problem": error.problem.value})
         return
     finally:

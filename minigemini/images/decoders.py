@@ -1,8 +1,8 @@
-"""Decodes images from strangers in processes that can be ended: by the clock, or because nobody waits any more.
+"""Decodes untrusted images in worker processes that can be killed, on timeout or when the client disconnects.
 
-`open_apart` takes and gives what `pictures.open_picture` does. Checks on the header bound what decoding may cost, but a
-decoder is C code that reads what somebody may have made to harm it: here it runs without our memory and our keys,
-within limits of memory and processor time. Processes are kept for the next image, and replaced when they end.
+`open_isolated` has the interface of `safe_images.open_image`. Checks on the header bound the cost of decoding, but
+decoders are C code and their input may be malicious. Here they run without access to this process's memory and
+secrets, under limits on memory and CPU time. Workers are reused, and replaced when they exit.
 """
 
 import atexit
@@ -31,7 +31,7 @@ from .safe_images import (
     read_encoded,
 )
 
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "image_decoder.py")
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "decoder_program.py")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """All that a decoder gets of ours: there are keys in what is left out."""
 _COUNTS_PROCESSOR_TIME = hasattr(signal, "setitimer")
@@ -74,7 +74,7 @@ class Stop:
                 self._running = None
 
 
-def open_apart(
+def open_isolated(
     source: ImageSource,
     limits: ImageLimits = LIMITS,
     name: str | None = None,
@@ -83,14 +83,14 @@ def open_apart(
     shorter: bool = False,
     stop: Stop | None = None,
 ) -> Image.Image:
-    """Read one picture as `open_picture` does, and decode it in another process. Blocking.
+    """Read one picture as `open_image` does, and decode it in another process. Blocking.
 
     Args:
-        source, limits, name, at_least_px, shorter: see `open_picture`; pixels, which need no decoder, stay here.
+        source, limits, name, at_least_px, shorter: see `open_image`; pixels, which need no decoder, stay here.
         stop: ends it.
 
     Raises:
-        PictureError: as `open_picture`, or decoding took too much time or memory.
+        ImageError: as `open_image`, or decoding took too much time or memory.
         DecodingStoppedError: `stop` was set.
     """
     if not is_encoded(source):
@@ -126,7 +126,7 @@ class _Decoder:
         """Decode one image.
 
         Raises:
-            PictureError: the image is not read; the process waits for the next one.
+            ImageError: the image is not read; the process waits for the next one.
             _EndedError: the process is of no more use.
         """
         seconds = asked["limits"]["decode_seconds"]
@@ -196,7 +196,7 @@ class _Pool:
         self._all: set[_Decoder] = set()
 
     def decode(self, data: bytes, asked: dict[str, Any], stop: Stop) -> Image.Image:
-        """Decode one image once a process is free. Errors as `open_apart`."""
+        """Decode one image once a process is free. Errors as `open_isolated`."""
         while not self._slots.acquire(timeout=_POLL_SECONDS):
             if stop.is_set:
                 raise DecodingStoppedError

@@ -1,7 +1,7 @@
 """Opens images from any source that nobody vouches for. All limits on them are in this file, and nowhere else.
 
 A picture of 504 KB can decode to 1.35 GB, and 254 bytes of 60000 x 1 pixels to 10 GB once padded to a square. So bytes,
-format, size and shape are checked on the header, before a single pixel is decoded; `image_containers` leaves out what
+format, size and shape are checked on the header, before a single pixel is decoded; `containers` leaves out what
 is not shown, and refuses what would take too long to decode.
 
 What a person sees is what the model gets, whether an image comes as a path, bytes, a file, a data URI, a `PIL.Image`, a
@@ -9,7 +9,7 @@ numpy array or a torch tensor: EXIF rotation is applied, 16-bit grey is scaled t
 animation shows its first frame. `MiniGeminiImageProcessor` by itself turns pictures upright and does no more: it treats
 them as the published models' code did (alpha dropped, 16-bit clipped); golden vectors pin that.
 
-This file decodes in its own process. Where images come from strangers, `image_decoders` does so in others, which import
+This file decodes in its own process. Where images come from strangers, `decoders` does so in others, which import
 this file without the rest of the package: so it imports neither torch nor Transformers, and numpy only when needed.
 """
 
@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, Union
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from .containers import MAX_METADATA_BYTES, TooCostlyError, essentials
+from .containers import MAX_METADATA_BYTES, TooCostlyError, strip_unused
 from .data_uris import base64_of, decode_base64, is_data_uri
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def open_image(
 
     Args:
         source: path, data URI, encoded bytes, a binary file that is read from where it stands, a `PIL.Image` (its
-            current frame, turned as its EXIF says), or an array (see `image_arrays`). An address is refused.
+            current frame, turned as its EXIF says), or an array (see `arrays`). An address is refused.
         limits: what is accepted.
         name: what error messages call the picture; the path or the file's name by default.
         at_least_px: a JPEG may be decoded to a half, a quarter or an eighth, which takes a fraction of the time, as
@@ -130,7 +130,7 @@ def open_image(
         The decoded picture, mode RGB; `source` itself only where that is one already.
 
     Raises:
-        PictureError: no such file, no picture, broken, or over a limit.
+        ImageError: no such file, no picture, broken, or over a limit.
     """
     name = display_name(source, name)
     if not is_encoded(source):
@@ -150,11 +150,11 @@ def open_stored(
     """Read one picture within the limits, but leave mode and orientation as they are in its file.
 
     Args:
-        source: as `open_picture` takes it, without pixels.
+        source: as `open_image` takes it, without pixels.
         limits, name, at_least_px, shorter: see there.
 
     Raises:
-        PictureError: as there.
+        ImageError: as there.
     """
     name = display_name(source, name)
     data = read_encoded(source, limits, name)
@@ -222,7 +222,7 @@ def read_encoded(source: Any, limits: ImageLimits, name: str) -> bytes:
     """All bytes of a source that is encoded, never more than one over the limit: a pipe has no size to ask for.
 
     Raises:
-        PictureError: it cannot be read, is empty or over the limit.
+        ImageError: it cannot be read, is empty or over the limit.
     """
     try:
         data = _encoded_bytes(source, limits.max_bytes + 1, name)
@@ -285,7 +285,7 @@ def _open_header(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
             f"{name}: not a picture in {', '.join(limits.formats)}; convert it to one of these", ImageProblem.NO_IMAGE
         )
     try:
-        needed = essentials(known, data)
+        needed = strip_unused(known, data)
     except TooCostlyError as error:
         raise ImageError(f"{name}: {error}", ImageProblem.TOO_LARGE) from None
     if needed.size is not None:

@@ -9,7 +9,7 @@ from PIL import Image
 from ..imagegen.captions import CaptionParser
 from ..imagegen.generated_image import GeneratedImage, GenerationSettings
 from ..images.safe_images import open_image
-from ..io.argument_checks import check_picture, check_text, check_type, listed_pictures, shown
+from ..io.argument_checks import as_image_list, check_image, check_text, check_type, shown
 from ..io.errors import RequestError
 from .engine import Engine, ImageInput
 from .prompts import Message
@@ -44,7 +44,7 @@ class Conversation:
         reader: reads the strings in pictures, which go into the prompt beside them; None leaves them to the model.
 
     Raises:
-        PictureError: a picture that is not read.
+        ImageError: a picture that is not read.
         RequestError: an argument of another type.
     """
 
@@ -54,12 +54,12 @@ class Conversation:
         check_type("engine", engine, Engine, "an Engine")
         self.engine, self.reader = engine, reader
         self.reset()
-        for image in listed_pictures(images):
+        for image in as_image_list(images):
             self.add_image(image)
 
     def add_image(self, image: ImageInput) -> None:
-        """Show a picture with the next question. Raises `PictureError`, and `RequestError` for what can be none."""
-        check_picture(image)
+        """Show a picture with the next question. Raises `ImageError`, and `RequestError` for what can be none."""
+        check_image(image)
         self._shown.append(open_image(image))
 
     def reset(self) -> None:
@@ -124,7 +124,7 @@ class Conversation:
             start: a picture to start from instead of from nothing.
 
         Raises:
-            PictureError: `start` is not read.
+            ImageError: `start` is not read.
             RequestError: nothing is asked for, or a setting that the painter does not take.
         """
         with self.request(request, sampling) as stream:

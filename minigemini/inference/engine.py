@@ -89,7 +89,7 @@ class Engine:
         """Answer one question about one picture, or several (paths, data URIs, bytes, files, `PIL.Image`s, arrays).
 
         Raises:
-            PictureError: a picture that is not read.
+            ImageError: a picture that is not read.
             RequestError: an argument of another type, an empty question, or one that does not fit into the model's
                 context.
         """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..io.checkpoint import StoredTensor
 from ..io.errors import CheckpointError
-from ..io.free_memory import Verdict, fit_report, in_gb
+from ..io.free_memory import FitVerdict, fit_report, in_gb
 from ..io.quantization import NF4_BLOCK, NF4_ROWS, QUANTIZATIONS, stored_quantization
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ModelReport:
         """Size of the files that hold the weights."""
         return sum(count * STORED_BYTES[dtype] for dtype, count in self.stored_as.items())
 
-    def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, Verdict]]:
+    def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, FitVerdict]]:
         """Whether each way of loading fits, by device; see `memory.verdict`.
 
         Args:
@@ -101,8 +101,8 @@ class ModelReport:
         to_come = 0 if self.folder is not None else 2 * self.stored_bytes
         if to_come > disk:
             what = f"its files, fetched and converted, take {in_gb(to_come)}, and the disk has {in_gb(disk)} free"
-            return {way: {device: Verdict("no", what) for device in free} for way in LOADED_AS}
-        found: dict[str, dict[str, Verdict]] = {}
+            return {way: {device: FitVerdict("no", what) for device in free} for way in LOADED_AS}
+        found: dict[str, dict[str, FitVerdict]] = {}
         for way in LOADED_AS:
             weights = (self.weights_bytes | self.quantized_bytes)[way]
             cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
@@ -115,7 +115,9 @@ class ModelReport:
         if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
             # See `quantising.check_4bit_on_cpu`.
             multiples = f"channels in multiples of {NF4_BLOCK} and {NF4_ROWS}"
-            found["4bit"]["cpu"] = Verdict("no", f"4bit on a CPU needs {multiples}, which some Linears lack; use 8bit")
+            found["4bit"]["cpu"] = FitVerdict(
+                "no", f"4bit on a CPU needs {multiples}, which some Linears lack; use 8bit"
+            )
         return found
 
 

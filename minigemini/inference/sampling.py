@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ..io.argument_checks import check_number, check_whole
+from ..io.argument_checks import check_integer, check_number
 from ..io.errors import RequestError
 
 MIN_TEMPERATURE = 1e-4
@@ -28,10 +28,10 @@ class Sampling:
     """Draws among the likeliest tokens alone that have this share of the probability together."""
 
     def __post_init__(self) -> None:
-        check_whole("max_new_tokens", self.max_new_tokens, 1)
+        check_integer("max_new_tokens", self.max_new_tokens, 1)
         check_number("temperature", self.temperature, 0, 100, ", and 0 always takes the likeliest token")
         if self.seed is not None:
-            check_whole("seed", self.seed, 0, 2**63 - 1)
+            check_integer("seed", self.seed, 0, 2**63 - 1)
         check_number("top_p", self.top_p, 0, 1)
         if self.top_p == 0:
             raise RequestError("top_p is 0; it is above 0 and at most 1")

@@ -15,14 +15,14 @@ from ..imagegen.pipeline_loading import find_pipeline
 from ..io.adapters import open_adapter
 from ..io.checkpoint import PICKLES, check_loaded, find_checkpoint, open_checkpoint, read_header
 from ..io.errors import CheckpointError, one_line
-from ..io.hashes import SUMS, Watch, check_sums, check_tensors, files_of, hash_files, read_sums
+from ..io.hashes import SUMS, OnProgress, check_sums, check_tensors, files_of, hash_files, read_sums
 from ..io.loading import load_config, load_processor, stored_layout
 from ..io.quantization import stored_quantization
 from ..io.untrusted import check_files, read_json
 
 _GIT_HASH, _LFS_HASH = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
-Progress = Callable[[str, int], Watch]
+Progress = Callable[[str, int], OnProgress]
 """Called with what begins and its bytes; gives what is called with those that are done."""
 
 
@@ -46,7 +46,7 @@ def verify(model: str, progress: Progress = lambda what, total: lambda count: No
 
     Raises:
         CheckpointError: It is not whole; the message names the first file or tensor.
-        DamagedError: A file has other bytes than its hash says.
+        DamagedFileError: A file has other bytes than its hash says.
     """
     path = Path(model).expanduser()
     if path.is_file():
@@ -83,7 +83,7 @@ def _verify_hashes(found: Verified, progress: Progress) -> set[Path]:
     sums, folder = read_sums(found.folder), found.folder
     if sums is not None:
         files = {folder / name for name in sums}
-        check_sums(folder, sums, watch=progress("hashes", _bytes(files)))
+        check_sums(folder, sums, on_progress=progress("hashes", _bytes(files)))
         found.checked.append(f"{SUMS}: {len(sums)} files agree")
         if unlisted := sorted(set(files_of(folder)) - sums.keys()):
             found.unknown.append(f"{len(unlisted)} files that {SUMS} does not list: {unlisted[0]}")

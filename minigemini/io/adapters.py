@@ -20,7 +20,7 @@ from ..modeling import MiniGeminiForConditionalGeneration
 from .checkpoint import PICKLES, Checkpoint, check_loaded, find_checkpoint, open_checkpoint, read_header
 from .connector import CONNECTOR_PARTS, connector_parameters
 from .errors import CheckpointError, RequestError
-from .integrity import check_all, check_one_file
+from .integrity import check_folder, check_tensor_file
 from .quantization import stored_quantization
 from .untrusted import check_files, read_json
 
@@ -154,8 +154,8 @@ class Adapter:
             missing=wanted.keys() - self.shapes.keys(),
             unexpected=self.shapes.keys() - wanted.keys(),
             mismatched=[(k, self.shapes[k], wanted[k]) for k in wanted if self.shapes.get(k, wanted[k]) != wanted[k]],
-            wrong="does not fit its base",
-            mend="name the model it was trained over as base (--base)",
+            problem="does not fit its base",
+            fix="name the model it was trained over as base (--base)",
         )
 
 
@@ -226,7 +226,7 @@ def open_connector(file: Path) -> Adapter:
         CheckpointError: it is broken, or holds something else.
     """
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
-    check_one_file(file)
+    check_tensor_file(file)
     strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in CONNECTOR_PARTS))]
     if strange or not shapes:
         raise CheckpointError(
@@ -244,7 +244,7 @@ def open_adapter(folder: Path) -> Adapter:
         CheckpointError: another kind of adapter, a pickle, or broken files.
     """
     check_files(folder)
-    check_all(folder)
+    check_folder(folder)
     config = read_json(folder / "adapter_config.json", f"{folder} is no adapter")
     lora = _check_config(config, folder)
     file = folder / "adapter_model.safetensors"
@@ -280,8 +280,8 @@ def _check_config(config: dict[str, Any], folder: Path) -> Lora:
         "target_modules": not isinstance(targets, str) and not _are_names(targets or []),
         "modules_to_save": not _are_names(whole) or not set(whole) <= set(CONNECTOR_PARTS),
     }
-    for name, wrong in issues.items():
-        if wrong:
+    for name, is_invalid in issues.items():
+        if is_invalid:
             raise CheckpointError(f"{folder}: adapter_config.json has {name} {config.get(name)!r}, which is not valid")
     listed = None if partial or not targets or isinstance(targets, str) else tuple(targets)
     return Lora(None if config.get("rank_pattern") else rank, float(alpha or 0), stabilised, listed, tuple(whole))

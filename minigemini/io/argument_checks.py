@@ -21,7 +21,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"a {type(value).__name__} ({text[:_MOST_SHOWN]}…)"
 
 
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
     """Refuse what is no whole number from `least` to `most`."""
     right = isinstance(value, Integral) and not isinstance(value, bool)
     if not right or value < least or (most is not None and value > most):  # type: ignore[operator]
@@ -60,15 +60,15 @@ def check_path(name: str, value: object) -> None:
         raise RequestError(f"{name} is {shown(value)}; it is a name or a path")
 
 
-def listed_pictures(images: Any) -> Sequence[Any]:
+def as_image_list(images: Any) -> Sequence[Any]:
     """Several pictures, or one by itself, each of a kind that can be read."""
     several = images if isinstance(images, list | tuple) else [images]
     for number, image in enumerate(several, start=1):
-        check_picture(image, f"picture {number}")
+        check_image(image, f"picture {number}")
     return several
 
 
-def check_picture(image: object, name: str = "picture") -> None:
+def check_image(image: object, name: str = "picture") -> None:
     """Refuse what can be no picture: neither a path nor bytes, nor a file, nor an image or an array."""
     if isinstance(image, TextIOBase):
         raise RequestError(f"{name} is a file of text; open it with mode 'rb'")

@@ -12,8 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from minigemini_models.nano import NANO_DIR
-
+from ..plugins import model_folder
 from .errors import CheckpointError, one_line
 from .hub import DESCRIPTIONS, fetch, is_hub_id
 from .integrity import check_descriptions
@@ -56,8 +55,8 @@ def find_checkpoint(model: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: there is no such thing, or it cannot be fetched.
     """
-    if model == "nano":
-        return NANO_DIR
+    if (registered := model_folder(model)) is not None:
+        return registered
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
@@ -78,7 +77,7 @@ def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
     Raises:
         CheckpointError: it is neither `nano` nor a folder, and has not the form of a hub id.
     """
-    if model == "nano":
+    if model_folder(model) is not None:
         return
     path = Path(model).expanduser()
     if path.is_file() and not (adapters and path.suffix == ".safetensors"):
@@ -163,8 +162,8 @@ def check_loaded(
     missing: Iterable[str],
     unexpected: Iterable[str],
     mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
-    wrong: str = "tensors and config.json do not fit",
-    mend: str = "use the config.json saved with them",
+    problem: str = "tensors and config.json do not fit",
+    fix: str = "use the config.json saved with them",
 ) -> None:
     """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
 
@@ -178,7 +177,7 @@ def check_loaded(
         if names
     ]
     if issues:
-        raise CheckpointError(f"{folder}: {wrong} ({'; '.join(issues)}); {mend}")
+        raise CheckpointError(f"{folder}: {problem} ({'; '.join(issues)}); {fix}")
 
 
 def weight_files(folder: Path) -> list[Path]:

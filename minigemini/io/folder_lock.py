@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 LOCK = ".lock"
-PATIENCE_SECONDS = 3.0
+LOCK_TIMEOUT_SECONDS = 3.0
 """How long a lock is waited for: processes that a killed one had started may hold it for a moment."""
 
 
@@ -53,10 +53,10 @@ def _held(file: Path, what: Path) -> Iterator[None]:
     # Beside the lock, not in it: Windows lets nobody read a locked file.
     holder, lock = file.with_name(f"{file.name}.holder"), FileLock(file)
     try:
-        lock.acquire(timeout=PATIENCE_SECONDS)
+        lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
         while not file.exists():  # removed as we came in, by the one who held it: others would lock another file
             lock.release()
-            lock.acquire(timeout=PATIENCE_SECONDS)
+            lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
     except Timeout:
         raise FolderInUseError(
             f"{what}: {_said(holder)} is writing there; wait until it ends, or name another place"

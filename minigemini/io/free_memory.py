@@ -37,7 +37,7 @@ def free_disk(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FitVerdict:
     """Whether a model can be loaded in one way on one device."""
 
     answer: Literal["yes", "with --device-map auto", "no"]
@@ -45,12 +45,12 @@ class Verdict:
     """Why not."""
 
 
-YES, SPREAD = Verdict("yes"), Verdict("with --device-map auto")
+YES, SPREAD = FitVerdict("yes"), FitVerdict("with --device-map auto")
 
 
 def fit_report(
     need: int, device: str, free: dict[str, int], quantized: bool, *, disk: int, rewritten: bool = False
-) -> Verdict:
+) -> FitVerdict:
     """Whether `need` bytes fit on a device.
 
     What is not quantised can be spread: over all devices, memory, and the disk, from which it is read again for every
@@ -71,11 +71,11 @@ def fit_report(
         gpus = sum(size for name, size in free.items() if name.startswith("cuda"))
         if device.startswith("cuda") and need <= gpus:
             return SPREAD
-        return Verdict("no", f"{lacking}, and quantized weights are spread over GPUs alone")
+        return FitVerdict("no", f"{lacking}, and quantized weights are spread over GPUs alone")
     on_disk = need - sum(free.values()) if rewritten else 0
     if on_disk <= disk:
         return SPREAD
-    return Verdict("no", f"{lacking}, and of the rest {in_gb(on_disk)} go to the disk, which has {in_gb(disk)} free")
+    return FitVerdict("no", f"{lacking}, and of the rest {in_gb(on_disk)} go to the disk, which has {in_gb(disk)} free")
 
 
 def in_gb(size: int) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUMS = "SHA256SUMS"
-READ = (".safetensors", ".json", ".jinja", ".model", ".txt")
+MODEL_FILE_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """Endings of the files that loading a model reads."""
 _UNLISTED = (SUMS, "README.md", ".cache", ".git", ".gitattributes")
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -29,7 +29,7 @@ _CHUNK = 2**22
 _THREADS = min(4, os.cpu_count() or 1)
 """Hashing releases Python's lock; more threads than this wait for the disk."""
 
-Watch = Callable[[int], object]
+OnProgress = Callable[[int], object]
 """Called with the number of bytes that were just hashed."""
 
 
@@ -61,7 +61,7 @@ def read_sums(folder: Path) -> dict[str, str] | None:
     """The hashes by file name; None where the folder has no list.
 
     Raises:
-        DamagedError: The list cannot be read, or names a file outside the folder.
+        DamagedFileError: The list cannot be read, or names a file outside the folder.
     """
     path = folder / SUMS
     if not path.exists() and not path.is_symlink():
@@ -89,7 +89,7 @@ def check_sums(
     folder: Path,
     sums: Mapping[str, str],
     wanted: Callable[[str], bool] = lambda name: True,
-    watch: Watch | None = None,
+    on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> None:
     """Compare the files of a folder with their hashes.
@@ -98,28 +98,28 @@ def check_sums(
         folder: holds the files.
         sums: from `read_sums`.
         wanted: which of the listed files to compare.
-        watch: told of progress.
+        on_progress: told of progress.
         stop: gives up early.
 
     Raises:
-        DamagedError: A file is missing or has other bytes.
+        DamagedFileError: A file is missing or has other bytes.
     """
     names = [name for name in sums if wanted(name)]
     for name in names:
         if not (folder / name).is_file():
             raise DamagedFileError(f"{folder}: {name} is missing, though {SUMS} lists it")
-    for file, digest in hash_files([folder / name for name in names], watch, stop).items():
+    for file, digest in hash_files([folder / name for name in names], on_progress, stop).items():
         name = file.relative_to(folder).as_posix()
         if digest != sums[name] and not (stop is not None and stop.is_set()):
             raise DamagedFileError(f"{folder}: {name} has other bytes than {SUMS} lists")
 
 
 @contextmanager
-def sums_checked_meanwhile(folder: Path, sums: Mapping[str, str], wanted: Callable[[str], bool]) -> Iterator[None]:
+def sums_checked_concurrently(folder: Path, sums: Mapping[str, str], wanted: Callable[[str], bool]) -> Iterator[None]:
     """Compare hashes in threads while the body reads the same files, which is faster than one after the other.
 
     Raises:
-        DamagedError: As `check_sums`; it replaces an error of the body, of which the damage is the cause.
+        DamagedFileError: As `check_sums`; it replaces an error of the body, of which the damage is the cause.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -136,7 +136,7 @@ def sums_checked_meanwhile(folder: Path, sums: Mapping[str, str], wanted: Callab
 
 
 def hash_files(
-    files: Iterable[Path], watch: Watch | None = None, stop: threading.Event | None = None
+    files: Iterable[Path], on_progress: OnProgress | None = None, stop: threading.Event | None = None
 ) -> dict[Path, str]:
     """SHA-256 of each file's bytes, in hex, several files at a time."""
 
@@ -146,8 +146,8 @@ def hash_files(
         with file.open("rb", buffering=0) as opened:
             while (count := opened.readinto(buffer)) and not (stop is not None and stop.is_set()):
                 digest.update(view[:count])
-                if watch is not None:
-                    watch(count)
+                if on_progress is not None:
+                    on_progress(count)
         return digest.hexdigest()
 
     listed = list(files)
@@ -175,7 +175,7 @@ def check_tensors(path: Path) -> bool:
     """Compare a safetensors file with the hash in its header; False where it has none.
 
     Raises:
-        DamagedError: It cannot be read, or holds something else.
+        DamagedFileError: It cannot be read, or holds something else.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -6,7 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import CheckpointError
-from .hashes import READ, SUMS, DamagedFileError, check_sums, check_tensors, files_of, read_sums, sums_checked_meanwhile
+from .hashes import (
+    MODEL_FILE_SUFFIXES,
+    SUMS,
+    DamagedFileError,
+    check_sums,
+    check_tensors,
+    files_of,
+    read_sums,
+    sums_checked_concurrently,
+)
 
 SWITCH = "MINIGEMINI_VERIFY"
 """Environment variable that switches the comparison off where it is 0."""
@@ -24,7 +33,9 @@ def check_descriptions(folder: Path) -> None:
     if (sums := _sums(folder)) is None:
         return
     with _told():
-        if unlisted := sorted(name for name in files_of(folder) if name.endswith(READ) and name not in sums):
+        if unlisted := sorted(
+            name for name in files_of(folder) if name.endswith(MODEL_FILE_SUFFIXES) and name not in sums
+        ):
             raise DamagedFileError(f"{folder}: {unlisted[0]} was added, {SUMS} does not list it")
         check_sums(folder, sums, lambda name: not _is_weights(name))
 
@@ -39,35 +50,35 @@ def weights_checked(folder: Path) -> Iterator[None]:
     if (sums := _sums(folder)) is None:
         yield
         return
-    with _told(), sums_checked_meanwhile(folder, sums, _is_weights):
+    with _told(), sums_checked_concurrently(folder, sums, _is_weights):
         yield
 
 
-def check_all(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Compare all files with their hashes, for folders so small that nothing is gained by less."""
     check_descriptions(folder)
     with weights_checked(folder):
         pass
 
 
-def check_one_file(path: Path) -> None:
+def check_tensor_file(path: Path) -> None:
     """Compare a safetensors file with the hash in its header, if it has one.
 
     Raises:
         CheckpointError: It is not what was written.
     """
-    if is_on():
+    if hashes_enabled():
         with _told("copy or make it again"):
             check_tensors(path)
 
 
-def is_on() -> bool:
+def hashes_enabled() -> bool:
     """Whether hashes are compared."""
     return os.environ.get(SWITCH, "1") != "0"
 
 
 def _sums(folder: Path) -> dict[str, str] | None:
-    if not is_on():
+    if not hashes_enabled():
         return None
     with _told():
         return read_sums(folder)

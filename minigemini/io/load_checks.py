@@ -8,7 +8,7 @@ from typing import Any
 
 from .argument_checks import check_path, check_type
 from .errors import RequestError
-from .quantization import check_way
+from .quantization import check_quantization
 
 DTYPE_NAMES = ("float32", "bfloat16", "float16")
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -34,7 +34,7 @@ def check_load_options(
     if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPE_NAMES:
         raise RequestError(f"dtype {dtype!s} is unknown; use {', '.join(DTYPE_NAMES)}")
     if quantize is not None:
-        check_way(quantize)
+        check_quantization(quantize)
     if offload_folder is not None:
         check_path("offload_folder", offload_folder)
     if max_memory is not None:

@@ -10,6 +10,7 @@ import torch
 from transformers.core_model_loading import revert_weight_conversion
 
 from ..modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from ..plugins import model_folder
 from .checkpoint import check_config, check_loaded, find_checkpoint, stored_tensors
 from .checkpoint_settings import check_generation, check_processor
 from .errors import CheckpointError, RequestError, one_line
@@ -63,7 +64,7 @@ def find_processor(model: str) -> MiniGeminiProcessor:
     Raises:
         CheckpointError: there is no such thing, or its processor cannot be loaded.
     """
-    known = model == "nano" or Path(model).expanduser().exists() or not is_hub_id(model)
+    known = model_folder(model) is not None or Path(model).expanduser().exists() or not is_hub_id(model)
     folder = find_checkpoint(model) if known else fetch(model, DESCRIPTIONS)
     check_files(folder)
     check_descriptions(folder)

@@ -44,7 +44,7 @@ def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "B
     Raises:
         RequestError: another way, or bitsandbytes is not installed.
     """
-    check_way(way)
+    check_quantization(way)
     _import_bitsandbytes()
     from transformers import BitsAndBytesConfig
 
@@ -55,7 +55,7 @@ def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "B
     )
 
 
-def check_way(way: str) -> None:
+def check_quantization(way: str) -> None:
     """Refuse an unknown way, or one whose libraries are not installed, without importing them.
 
     Raises:

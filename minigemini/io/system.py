@@ -20,7 +20,7 @@ def is_windows() -> bool:
 
 
 def peak_resident_bytes() -> int | None:
-    """Most memory that this process held at one time, since `forget_peak` where the system can; None if unknown."""
+    """Peak resident memory of this process, since `reset_peak_resident` where supported; None if unknown."""
     try:
         status = (PROC / "self/status").read_text()
     except OSError:  # not Linux, or a container without it
@@ -37,7 +37,7 @@ def _peak_by_getrusage() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def forget_peak() -> None:
+def reset_peak_resident() -> None:
     """Begin to count the peak anew. Only Linux can; elsewhere it stays that of the whole process."""
     try:
         (PROC / "self/clear_refs").write_text("5")

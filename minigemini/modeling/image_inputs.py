@@ -1,4 +1,4 @@
-"""Images in the arguments of Transformers' processors, opened by `pictures.open_picture` before they get there.
+"""Images in the arguments of Transformers' processors, opened by `safe_images.open_image` before they get there.
 
 Transformers would open them in ways of its own, which differ by source, and would fetch addresses.
 """
@@ -18,11 +18,11 @@ def open_images(images: Any, *, leave_arrays: bool = False) -> Any:
     """Open one image, or all in nested lists.
 
     Args:
-        images: Sources, see `open_picture`; None stays None. Arrays with one dimension more hold several images.
+        images: Sources, see `open_image`; None stays None. Arrays with one dimension more hold several images.
         leave_arrays: Do not open arrays and tensors.
 
     Raises:
-        PictureError: An image is not read.
+        ImageError: An image is not read.
     """
     if images is None:
         return None
@@ -40,7 +40,7 @@ def with_opened_images(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     """Copy a conversation, each image in it opened.
 
     Raises:
-        PictureError: An image is not read.
+        ImageError: An image is not read.
     """
     return [{**message, "content": _with_opened(message.get("content"))} for message in messages]
 

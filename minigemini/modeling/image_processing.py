@@ -21,7 +21,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
 from ..images.safe_images import open_stored, upright
-from .resizing import fit, shrink, to_normalized
+from .resizing import downsample, pad_and_resize, to_normalized
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -74,7 +74,7 @@ class MiniGeminiImageProcessor(PilBackend):
         """Open what is given by its path or data URI, within the limits of `pictures`. An address is refused.
 
         Raises:
-            PictureError: A picture is not read.
+            ImageError: A picture is not read.
         """
         if isinstance(image_url_or_urls, str):
             return open_stored(image_url_or_urls)
@@ -144,7 +144,7 @@ class MiniGeminiImageProcessor(PilBackend):
         low_res, high_res = [], []
         for pixels in images:
             if isinstance(pixels, Image.Image):
-                image = rearrange(np.asarray(fit(pixels, side_px, color, resample)), "h w c -> c h w")
+                image = rearrange(np.asarray(pad_and_resize(pixels, side_px, color, resample)), "h w c -> c h w")
             else:
                 image = pixels if color is None else self.pad_to_square(pixels, color)
                 image = self.resize(image, SizeDict(shortest_edge=side_px), resample) if do_resize else image
@@ -152,7 +152,7 @@ class MiniGeminiImageProcessor(PilBackend):
                 image = self.center_crop(image, high_res_size)
             image = to_normalized(image, table) if image.dtype == np.uint8 else to_values(image)
             high_res.append(image)
-            low_res.append(shrink(image, size.height))
+            low_res.append(downsample(image, size.height))
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
         if len(images) == 1:  # stacking would copy them
             return BatchFeature({name: of[0][None] for name, of in values.items()}, tensor_type=return_tensors)

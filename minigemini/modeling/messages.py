@@ -36,7 +36,7 @@ def with_requests(
     ocrs = _per_user_turn("ocr", ocr, kinds <= {True}, len(users))
     draws = _per_user_turn("draw", draw, isinstance(draw, bool), len(users))
     for message, read, image in zip(users, ocrs, draws, strict=True):
-        strings = harmless(read or ())
+        strings = sanitize_ocr(read or ())
         ending = f"\nReference OCR Token: {', '.join(strings)}\n" if strings else ""
         ending += f" {DRAW}" if image else ""
         if ending:
@@ -44,7 +44,7 @@ def with_requests(
     return copied
 
 
-def harmless(strings: Iterable[str]) -> list[str]:
+def sanitize_ocr(strings: Iterable[str]) -> list[str]:
     """Strings read from a picture as text and nothing more: whoever made the picture may have meant them for a prompt.
 
     Control and format characters, line ends among them, become spaces, and so do the tags around drawing. What is left

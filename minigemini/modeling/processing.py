@@ -9,7 +9,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs, Proc
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from .chat_templates import CHAT_TEMPLATES, END_TOKENS
-from .chat_templates.template_limits import limit
+from .chat_templates.template_limits import limit_template
 from .configuration import MiniGeminiConfig
 from .control_tokens import ControlTokens
 from .image_inputs import open_images, with_opened_images
@@ -113,14 +113,14 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Make model inputs.
 
         Args:
-            images: What `pictures.open_picture` takes, single, in a list or in nested lists: paths, data URIs, bytes,
+            images: What `safe_images.open_image` takes, single, in a list or in nested lists: paths, data URIs, bytes,
                 files, `PIL.Image`s, arrays; addresses are refused. Arrays stay as they are where `do_rescale=False` or
                 `input_data_format` says that they are prepared.
             text: Prompts with a placeholder per picture.
             **kwargs: As `ProcessorMixin` takes them.
 
         Raises:
-            PictureError: A picture that is not read.
+            ImageError: A picture that is not read.
             ValueError: Pictures and placeholders are not of the same number.
         """
         prepared = kwargs.get("do_rescale") is False or kwargs.get("input_data_format") is not None
@@ -165,7 +165,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
 
         Raises:
-            PictureError: A picture that is not read.
+            ImageError: A picture that is not read.
             ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
                 leaves an assistant turn without a token to learn, or has it learn more than one end.
             TemplateError: If the template is not ours and goes beyond the limits of such ones, see
@@ -173,7 +173,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         """
         template = chat_template or self.chat_template
         if isinstance(template, str) and template not in CHAT_TEMPLATES.values():
-            limit(template)
+            limit_template(template)
         batched = isinstance(conversation[0], (list, tuple))
         conversations: Any = conversation if batched else [conversation]
         if batched and (draw or ocr):

@@ -5,7 +5,9 @@ import torch
 from PIL import Image
 
 
-def fit(image: Image.Image, side_px: int | None, color: tuple[int, ...] | None, resample: int) -> Image.Image:
+def pad_and_resize(
+    image: Image.Image, side_px: int | None, color: tuple[int, ...] | None, resample: int
+) -> Image.Image:
     """Pad a picture and resize it.
 
     Args:
@@ -40,7 +42,7 @@ def to_normalized(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     return values.numpy()
 
 
-def shrink(image: np.ndarray, size_px: int) -> np.ndarray:
+def downsample(image: np.ndarray, size_px: int) -> np.ndarray:
     """Make the low-resolution picture (3, size, size) from the normalised high-resolution one (3, H, W).
 
     Bilinear and not antialiased: a cleaner resize would change what published checkpoints answer.

@@ -9,7 +9,7 @@ from typing import TypeVar
 from PIL import Image
 
 from ..images.data_uris import base64_of, decode_base64
-from ..images.decoders import Stop, open_apart
+from ..images.decoders import Stop, open_isolated
 from ..images.safe_images import ImageError
 from .api_errors import ApiError
 from .server_settings import ServerSettings
@@ -55,7 +55,7 @@ def open_all(files: Sequence[bytes], settings: ServerSettings, stop: Stop | None
     for number, data in enumerate(files, start=1):
         limits = replace(settings.images, max_pixels=min(settings.images.max_pixels, left))
         try:
-            opened.append(open_apart(data, limits, name=f"picture {number}", stop=stop))
+            opened.append(open_isolated(data, limits, name=f"picture {number}", stop=stop))
         except ImageError as error:
             raise ApiError(400, str(error), "invalid_image", "messages") from None
         left -= opened[-1].width * opened[-1].height

@@ -14,10 +14,9 @@ from ..data.packing import Batch, PackedCollator, PaddedCollator
 from ..data.readers import Reader, SourceError, lacks_images, open_reader
 from ..data.seed_loader import SeedLoader
 from ..modeling import MiniGeminiProcessor
+from ..plugins import plugins
 from .recipe import DataPart, Recipe
 from .settings import RecipeError
-
-SYNTHETIC_PREFIX = "drawn:"
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class MicroBatchStream:
 
 
 def is_synthetic(part: DataPart) -> bool:
-    """Whether samples are drawn, and in no file."""
-    return part.file.startswith(SYNTHETIC_PREFIX)
+    """Whether a plugin makes the samples, and no file holds them."""
+    return part.file.partition(":")[0] in plugins("datasets")
 
 
 def open_part(part: DataPart) -> Reader:
@@ -57,9 +56,8 @@ def open_part(part: DataPart) -> Reader:
         RecipeError: It is not there, or not a source of samples.
     """
     if is_synthetic(part):
-        from minigemini_models.samples.dataset import SyntheticReader  # brings the world with it
-
-        return SyntheticReader.open(part.file)
+        open_dataset: Callable[[str], Reader] = plugins("datasets")[part.file.partition(":")[0]].load()
+        return open_dataset(part.file)
     try:
         reader = open_reader(Path(part.file), Path(part.images) if part.images else None)
     except (SourceError, ImportError) as error:

@@ -16,8 +16,8 @@ from ..modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, Min
 from ..modeling.chat_templates import CHAT_TEMPLATES
 from . import trainable
 from .feature_cache import cache_features
-from .published_recipes import how_to_obtain
 from .recipe import Recipe
+from .recipe_registry import how_to_obtain
 from .settings import RecipeError
 
 

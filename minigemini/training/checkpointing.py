@@ -40,7 +40,7 @@ def verify(checkpoint: Path) -> None:
     """Compare a checkpoint with its list of hashes.
 
     Raises:
-        DamagedError: A file is missing, too many, or has other bytes.
+        DamagedFileError: A file is missing, too many, or has other bytes.
     """
     sums = read_sums(checkpoint)
     if sums is None:
@@ -67,7 +67,7 @@ def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint that is whole, and what is wrong with those after it.
 
     Raises:
-        DamagedError: There are checkpoints, but none is whole.
+        DamagedFileError: There are checkpoints, but none is whole.
     """
     wrong = []
     for checkpoint in checkpoints(folder):

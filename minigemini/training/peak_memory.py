@@ -2,7 +2,7 @@
 
 import torch
 
-from ..io.system import forget_peak, peak_resident_bytes
+from ..io.system import peak_resident_bytes, reset_peak_resident
 
 
 def peak_bytes(device: torch.device) -> int | None:
@@ -23,7 +23,7 @@ def peak_bytes(device: torch.device) -> int | None:
 def reset_peak(device: torch.device) -> None:
     """Forget what was held before, where that can be forgotten."""
     if device.type == "cpu":
-        forget_peak()
+        reset_peak_resident()
     elif device.type != "mps":
         try:
             torch.accelerator.reset_peak_memory_stats(device)

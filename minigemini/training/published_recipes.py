@@ -1,16 +1,12 @@
-"""Every recipe by its name; those of the published models, from a table, each function deriving from the one above.
+"""The recipes of the published models, from a table, each function deriving from the one above.
 
 Figures are the paper's (arXiv 2403.18814, section 4.1 and appendix) and those of the scripts that its authors published
 (github.com/dvlab-research/MGM, `scripts/*/train/*.sh`); where only the scripts say it, the comment says so.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-
-from minigemini_models.nano.nano_recipes import ROOT, nano_recipes
 
 from .recipe import STAGE_1_FILE, DataPart, Recipe
-from .settings import RecipeError, RunSettings
 
 CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
 """558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
@@ -112,43 +108,3 @@ def _published() -> dict[str, Recipe]:
 
 
 PUBLISHED_RECIPES = _published()
-RECIPES: dict[str, RunSettings] = PUBLISHED_RECIPES | nano_recipes()
-"""Every recipe by its name."""
-
-
-def default_folder(name: str) -> Path:
-    """Where a run of this recipe keeps its work unless told otherwise."""
-    return Path(ROOT if name in nano_recipes() else "runs") / name
-
-
-def find_recipe(name: str) -> RunSettings:
-    """The recipe of a name.
-
-    Raises:
-        RecipeError: There is none.
-    """
-    if name not in RECIPES:
-        import difflib
-
-        near = difflib.get_close_matches(name, RECIPES, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`minigemini train --list` names them"
-        raise RecipeError(f"unknown recipe {name!r}; {hint}")
-    return RECIPES[name]
-
-
-def how_to_obtain(base: str) -> str | None:
-    """The command that makes what a recipe starts from; None for what no recipe does."""
-    from ..conversion.published_models import ENCODERS, LANGUAGE_MODELS
-
-    for name in PurePosixPath(base).parts:
-        if name in RECIPES:
-            return f"minigemini train {name}"
-    name = base.removeprefix("models/")
-    size = name.removeprefix("MGM-").removesuffix("-start").removesuffix("-aligned").removesuffix("-HD")
-    if size not in LANGUAGE_MODELS or not name.endswith(("-start", "-aligned")):
-        return None
-    low_res, high_res = (encoder.hub_id for encoder in ENCODERS.values())
-    words = ["minigemini assemble", base, "--llm", LANGUAGE_MODELS[size].hub_id]
-    words += ["--low-res-encoder", low_res, "--high-res-encoder", high_res]
-    words += ["--stage1", f"runs/MGM-{size}-align/{STAGE_1_FILE}"] if name.endswith("-aligned") else []
-    return " ".join(words + ["--hd"] * ("-HD-" in name))

@@ -1,10 +1,15 @@
 """What a run does, in one frozen object of plain values: printed, compared, saved, changed by `key=value`."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..modeling.chat_templates import CHAT_TEMPLATES
 from .settings import RecipeError, RunSettings, parse_number
+
+if TYPE_CHECKING:
+    from .estimate.parameter_counts import ParameterCounts
+    from .run_setup import RunSetup
 
 STAGE_1_FILE = "stage1.safetensors"
 """What stage 1 leaves in its folder."""
@@ -18,7 +23,7 @@ class DataPart:
 
     Attributes:
         file: JSON list, JSON lines, Parquet or tar, by its ending; or so many samples of the drawn world, as
-            `drawn:lessons#1000`.
+            `synthetic:lessons#1000`.
         images: folder that its pictures' paths start from; None where a shard holds the pictures.
         weight: how often an epoch goes through it.
         published_samples: how many the published file has, for a plan made before it is there.
@@ -95,6 +100,7 @@ class Recipe(RunSettings):
     scaled_decoding: bool = False
     max_bad_sample_ratio: float = 0.01
 
+    KIND_KEY: ClassVar = "stage"
     ABOVE_ZERO: ClassVar = (
         *RunSettings.ABOVE_ZERO,
         *("epochs", "steps", "max_length", "row_length", "lora_rank", "lora_alpha", "features_gb"),
@@ -150,6 +156,30 @@ class Recipe(RunSettings):
         """How long it trains, as the setting that says so."""
         return f"epochs={self.epochs:g}" if self.steps is None else f"steps={self.steps}"
 
+    def result_path(self, folder: Path) -> Path:
+        """What a run in a folder leaves: a file of some parts, an adapter's folder or a checkpoint's."""
+        if self.stage == "align":
+            return folder / STAGE_1_FILE
+        return folder / (CHECKPOINT if self.adapter == "none" else ADAPTER)
+
+    def set_up(self, folder: Path, state: Any) -> "RunSetup":
+        """See `RunSettings.set_up`."""
+        from .run_setup import set_up_stage
+
+        return set_up_stage(self, folder, state)
+
+    def count_parameters(self, device: Any) -> "ParameterCounts":
+        """See `RunSettings.count_parameters`."""
+        from .estimate.parameter_counts import count_stage
+
+        return count_stage(self, device)
+
+    def run_length(self) -> tuple[int | None, int, str]:
+        """See `RunSettings.run_length`."""
+        from .estimate.plan import length_of_stage
+
+        return length_of_stage(self)
+
     def summary(self) -> str:
         """One line for a list of recipes."""
         adapter = "" if self.adapter == "none" else f", {self.adapter} of rank {self.lora_rank}"
@@ -157,65 +187,3 @@ class Recipe(RunSettings):
             f"{self.stage}{adapter}: rate {self.learning_rate:g}, batch {self.global_batch}, "
             f"{self.max_length} tokens, from {self.base}"
         )
-
-
-PRETRAINED_FILE = {
-    "low-res-encoder": "encoder.safetensors",
-    "high-res-encoder": "encoder.safetensors",
-    "language": "language_model.safetensors",
-}
-"""What a step before the stages leaves in its folder; `mining` leaves a checkpoint
-in `CHECKPOINT`, `painter` a pipeline."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretraining(RunSettings):
-    """A step before the stages, for a model that is trained from nothing on the drawn world.
-
-    Sample i is drawn from seed i. What it learns from is dense labels, and linear heads that are thrown away; of
-    `language`, text.
-
-    Attributes:
-        task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
-            `mining` teaches mining and the projector to hand on what both frozen encoders see;
-            `painter` trains the embedded painter.
-        steps: optimiser steps.
-        init_from: a checkpoint, or for `painter` a painter, named as anywhere; its parts go on learning, in place of
-            random ones.
-        world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
-        low_res_width, low_res_layers: of the ViT.
-        high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
-        high_res_size: pixels a side of what the ConvNeXt sees of a picture.
-        text_width, text_layers: of the language model.
-        low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
-            without a high-resolution encoder the model is the paper's baseline, which has no mining.
-    """
-
-    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
-    steps: int
-    init_from: str | None = None
-    world: Literal["whole", "small"] = "whole"
-    low_res_width: int = 192
-    low_res_layers: int = 6
-    high_res_width: int = 40
-    high_res_size: int = 256
-    text_width: int = 256
-    text_layers: int = 6
-    low_res_encoder: str | None = None
-    high_res_encoder: str | None = None
-    language: str | None = None
-
-    ABOVE_ZERO: ClassVar = (
-        *RunSettings.ABOVE_ZERO,
-        *("steps", "low_res_width", "low_res_layers", "high_res_width", "high_res_size", "text_width", "text_layers"),
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
-            raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
-
-    def summary(self) -> str:
-        """One line for a list of recipes."""
-        start = self.init_from or "nothing"
-        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from {start}"

@@ -19,9 +19,9 @@ from .batches import MicroBatchStream
 from .callbacks import LogCallback, ProgressCallback, report_to
 from .checkpointing import step_of
 from .peak_memory import peak_bytes
-from .run_outputs import full_weights, result_path
+from .run_outputs import full_weights
 from .run_report import write_report
-from .run_setup import RunSetup, prepare
+from .run_setup import RunSetup
 from .settings import RecipeError, RunSettings
 from .trainer import StageTrainer
 from .trainer_arguments import arguments
@@ -40,7 +40,7 @@ def train(recipe: RunSettings, folder: Path) -> Path:
     Raises:
         RecipeError: It cannot run; nothing was done.
         FolderInUseError: Another process trains in that folder.
-        DamagedError: There are checkpoints, but none is whole.
+        DamagedFileError: There are checkpoints, but none is whole.
         KeyboardInterrupt: It was asked to stop, and has saved.
         TooManyFaultsError: More of the data are broken than the recipe puts up with.
     """
@@ -54,18 +54,18 @@ def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
     if state.is_main_process:
         _claim(recipe, folder)
     state.wait_for_everyone()
-    prepared = prepare(recipe, folder, state)
-    steps, world_size = prepared.steps, state.num_processes
-    path = result_path(recipe, folder)
+    setup = recipe.set_up(folder, state)
+    steps, world_size = setup.steps, state.num_processes
+    path = recipe.result_path(folder)
     args = arguments(recipe, folder, steps, world_size, report_to(recipe), use_cpu=state.device.type == "cpu")
     trainer = StageTrainer(
-        prepared.module,
-        MicroBatchStream(prepared.loader),
+        setup.module,
+        MicroBatchStream(setup.loader),
         recipe,
         args,
         [LogCallback(folder), ProgressCallback(recipe)],
     )
-    trainer.check_optimizer(sum(prepared.trained.values()))
+    trainer.check_optimizer(sum(setup.trained.values()))
     checkpoint = trainer.resume()
     done = 0 if checkpoint is None else step_of(checkpoint)
     seconds = 0.0
@@ -81,9 +81,9 @@ def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
     peak = peak_bytes(state.device)
-    weights = full_weights(trainer, prepared.module)
+    weights = full_weights(trainer, setup.module)
     if state.is_main_process:
-        _save(prepared, weights, path)
+        _save(setup, weights, path)
         taken = trainer.state.global_step - done
         figures: dict[str, Any] = {
             "steps": steps,
@@ -96,22 +96,22 @@ def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
             "seconds in all": round(time.monotonic() - began, 1),
         }
         (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
-        answers = prepared.answers() if not trainer.is_sharded else []
-        write_report(folder, recipe, prepared, trainer.state.log_history, figures, answers)
+        answers = setup.answers() if not trainer.is_sharded else []
+        write_report(folder, recipe, setup, trainer.state.log_history, figures, answers)
     state.wait_for_everyone()
     if world_size > 1:
         state.destroy_process_group()  # or a rank that ends first can take another down with it
     return path
 
 
-def _save(prepared: RunSetup, weights: Mapping[str, Tensor], path: Path) -> None:
+def _save(setup: RunSetup, weights: Mapping[str, Tensor], path: Path) -> None:
     """Write what a run leaves.
 
     Raises:
         RecipeError: The disk is full.
     """
     try:
-        prepared.save(weights, path)
+        setup.save(weights, path)
     except (OSError, SafetensorError, RuntimeError) as error:
         if not is_full_disk(error, path.parent):
             raise

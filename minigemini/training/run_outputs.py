@@ -15,19 +15,8 @@ from ..io.connector import save_connector
 from ..io.hashes import write_sums
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .build_model import BuiltModel
-from .recipe import ADAPTER, CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, Pretraining, Recipe
-from .settings import RunSettings
+from .recipe import Recipe
 from .trainer import StageTrainer
-
-
-def result_path(recipe: RunSettings, folder: Path) -> Path:
-    """Where the result of a run lies: a file of some parts, an adapter's folder, or a checkpoint's."""
-    if isinstance(recipe, Pretraining):
-        return folder / PRETRAINED_FILE.get(recipe.task, CHECKPOINT)
-    assert isinstance(recipe, Recipe)
-    if recipe.stage == "align":
-        return folder / STAGE_1_FILE
-    return folder / (CHECKPOINT if recipe.adapter == "none" else ADAPTER)
 
 
 def full_weights(trainer: StageTrainer, module: nn.Module) -> dict[str, Tensor]:

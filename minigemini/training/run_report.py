@@ -57,12 +57,12 @@ def write_report(
 
 def command(recipe: RunSettings, folder: Path) -> str:
     """The command line that gives this very recipe: from its name, or from the file of it in the run's folder."""
-    from .published_recipes import RECIPES
+    from .recipe_registry import all_recipes
     from .yaml_recipes import SAVED
 
-    if recipe.name not in RECIPES:
+    if recipe.name not in all_recipes():
         return f"minigemini train {folder / SAVED}"
-    usual = RECIPES[recipe.name].words()
+    usual = all_recipes()[recipe.name].words()
     words = [f"{name}={value}" for (name, value), same in zip(recipe.words(), usual, strict=True) if value != same[1]]
     return " ".join(["minigemini train", recipe.name, *words])
 

@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from ..data.loader import Loader
 from ..data.schema import Sample
 from ..data.seed_loader import SeedLoader
-from . import trainable
-from .batches import MicroBatchCollator, global_batches, make_loader, open_mixture, steps_of
+from .batches import global_batches, make_loader, open_mixture, steps_of
 from .build_model import build
-from .recipe import Pretraining, Recipe
+from .recipe import Recipe
 from .run_outputs import save
 from .sample_answers import some_answers
-from .settings import RunSettings
 
 BAD_SAMPLES = "faults.jsonl"
 Answers = Sequence[tuple[Sample, str]]
@@ -45,28 +43,25 @@ class RunSetup:
     issues: Mapping[str, int] = field(default_factory=dict)
 
 
-def prepare(recipe: RunSettings, folder: Path, state: Any) -> RunSetup:
-    """Build and open all that a run needs, on the rank that `state` is of.
-
-    Raises:
-        RecipeError: It cannot run.
-    """
-    of_rank = {
+def rank_of(state: Any) -> dict[str, Any]:
+    """What a loader is told of the rank that Accelerate's `state` is of."""
+    return {
         "rank": state.process_index,
         "world_size": state.num_processes,
         "pin_memory": state.device.type == "cuda",
     }
-    if isinstance(recipe, Pretraining):
-        return _pretraining(recipe, of_rank)
-    assert isinstance(recipe, Recipe)
-    return _stage(recipe, folder, state.device, of_rank)
 
 
-def _stage(recipe: Recipe, folder: Path, device: Any, of_rank: dict[str, Any]) -> RunSetup:
-    built = build(recipe, device)
+def set_up_stage(recipe: Recipe, folder: Path, state: Any) -> RunSetup:
+    """Build the model of a stage and open its data.
+
+    Raises:
+        RecipeError: It cannot run.
+    """
+    built = build(recipe, state.device)
     mixture = open_mixture(recipe)
     batches = global_batches(recipe, mixture, built.model.config.num_image_tokens)
-    loader = make_loader(recipe, batches, built.processor, folder / BAD_SAMPLES, **of_rank)
+    loader = make_loader(recipe, batches, built.processor, folder / BAD_SAMPLES, **rank_of(state))
     return RunSetup(
         built.module,
         built.trained,
@@ -76,22 +71,3 @@ def _stage(recipe: Recipe, folder: Path, device: Any, of_rank: dict[str, Any]) -
         answers=lambda: some_answers(built, recipe, mixture),
         issues=loader.issues.counts,
     )
-
-
-def _pretraining(recipe: Pretraining, of_rank: dict[str, Any]) -> RunSetup:
-    from minigemini_models.pretraining import TASKS  # brings the drawn world with it
-
-    passes = recipe.accumulation(of_rank["world_size"])
-    task = TASKS[recipe.task](recipe)
-    task.start()
-    trainable.apply(task.module, task.parts)
-    loader = SeedLoader(
-        task.sample,
-        MicroBatchCollator(task.collate, passes),
-        steps=recipe.steps,
-        size=recipe.global_batch,
-        seed=recipe.seed,
-        workers=recipe.workers,
-        **of_rank,
-    )
-    return RunSetup(task.module, trainable.check(task.module, task.parts), loader, recipe.steps, task.save)

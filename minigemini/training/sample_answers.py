@@ -8,7 +8,7 @@ import torch
 
 from ..data.mixture import Mixture
 from ..data.schema import Sample, SampleError
-from ..images.decoders import open_apart
+from ..images.decoders import open_isolated
 from .build_model import BuiltModel
 from .recipe import Recipe
 
@@ -25,7 +25,7 @@ def some_answers(built: BuiltModel, recipe: Recipe, mixture: Mixture) -> list[tu
     for sample in islice(_readable(mixture), SHOWN_SAMPLES):
         images = iter(sample.images)
         parts = [
-            {"type": "image", "image": open_apart(next(images))} if part["type"] == "image" else dict(part)
+            {"type": "image", "image": open_isolated(next(images))} if part["type"] == "image" else dict(part)
             for message in sample.messages[:1]
             for part in message["content"]
             if recipe.chat_format != "plain" or part["type"] == "image"
@@ -49,7 +49,7 @@ def _readable(mixture: Mixture) -> Iterator[Sample]:
         try:
             sample = mixture[int(number)]
             for image in sample.images:
-                open_apart(image)
+                open_isolated(image)
         except (SampleError, ValueError):
             continue
         if sample.messages[0]["role"] == "user":

@@ -125,7 +125,7 @@ class SavingTrainer(Trainer):
         """The checkpoint to go on from, on all ranks; the stream is put where it stood.
 
         Raises:
-            DamagedError: There are checkpoints, but none is whole.
+            DamagedFileError: There are checkpoints, but none is whole.
             RecipeError: The data have changed since, or these ranks cannot read it.
         """
         from accelerate.utils import broadcast_object_list

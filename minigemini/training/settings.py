@@ -2,9 +2,31 @@
 
 import difflib
 import json
+import sys
 import types
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from .estimate.parameter_counts import ParameterCounts
+    from .run_setup import RunSetup
+
+
+T = TypeVar("T")
+RENAMED = {
+    "optimiser": "optimizer",
+    "small_parts_rate": "connector_lr_multiplier",
+    "begin_with": "init_from",
+    "watch": "report_to",
+    "keep": "keep_checkpoints",
+    "checkpoint_every": "save_steps",
+    "warmup_share": "warmup_ratio",
+    "max_faulty_share": "max_bad_sample_ratio",
+    "geometry": "tiling",
+}
+"""Settings by their names of 0.1, which work for one release."""
 
 
 class RecipeError(ValueError):
@@ -54,6 +76,8 @@ class RunSettings:
     keep_checkpoints: int = 2
     report_to: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
 
+    KIND_KEY: ClassVar[str]
+    """The field that tells this kind of recipe from the others."""
     # Names of fields, for the checks; a kind of run adds those of its own.
     ABOVE_ZERO: ClassVar[tuple[str, ...]] = (
         *("learning_rate", "connector_lr_multiplier", "max_grad_norm", "global_batch", "micro_batch", "adam_beta2"),
@@ -97,7 +121,7 @@ class RunSettings:
         of_all = get_type_hints(type(self))
         hints = {field.name: of_all[field.name] for field in fields(self)}
         values: dict[str, Any] = {}
-        for name, text in settings.items():
+        for name, text in current_names(settings).items():
             if name not in hints or name == "name":
                 near = difflib.get_close_matches(name, hints, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(hints))}"
@@ -109,13 +133,41 @@ class RunSettings:
         """One line for a list of recipes."""
         raise NotImplementedError
 
+    def result_path(self, folder: Path) -> Path:
+        """What a run in a folder leaves: a file of some parts, an adapter's folder or a checkpoint's."""
+        raise NotImplementedError
+
+    def set_up(self, folder: Path, state: Any) -> "RunSetup":
+        """Build and open all that a run needs, on the rank that Accelerate's `state` is of.
+
+        Raises:
+            RecipeError: It cannot run.
+        """
+        raise NotImplementedError
+
+    def count_parameters(self, device: Any) -> "ParameterCounts":
+        """Count what is built on a device, without reading weights.
+
+        Raises:
+            RecipeError: What it starts from is not here.
+        """
+        raise NotImplementedError
+
+    def run_length(self) -> tuple[int | None, int, str]:
+        """Samples of an epoch, None where each is made anew; steps of the run; and why its data cannot be read, if so.
+
+        Raises:
+            RecipeError: A file of samples is not here, and its size is not known.
+        """
+        raise NotImplementedError
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they are saved with a run."""
         return asdict(self)
 
     def differences(self, saved: dict[str, Any]) -> list[str]:
         """Settings in which a saved recipe differs from this one, by name and both values."""
-        ours = json.loads(json.dumps(self.as_dict()))
+        ours, saved = json.loads(json.dumps(self.as_dict())), current_names(saved, warn=False)
         return [
             f"{name} was {saved.get(name)!r} and is {ours.get(name)!r}"
             for name in sorted(ours.keys() | saved.keys())
@@ -144,6 +196,21 @@ def parse_settings(words: list[str]) -> dict[str, str]:
             raise RecipeError(f"{key} is given twice; give it once")
         settings[key] = value
     return settings
+
+
+def current_names(settings: Mapping[str, T], warn: bool = True) -> dict[str, T]:
+    """Settings whose names are those of 0.1 under their current ones, with one line of warning for each."""
+    renamed: dict[str, T] = {}
+    for name, value in settings.items():
+        current = RENAMED.get(name, name)
+        if current in renamed or (current != name and current in settings):
+            raise RecipeError(f"{name} and {current} are the same setting; give {current} alone")
+        if warn and current != name:
+            print(
+                f"minigemini: setting {name} is now called {current}; the old name works in 0.2 only", file=sys.stderr
+            )
+        renamed[current] = value
+    return renamed
 
 
 def parse_value(name: str, hint: Any, text: str) -> Any:

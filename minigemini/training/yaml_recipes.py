@@ -13,11 +13,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from minigemini_models.nano.nano_recipes import PIPELINES
-
-from .published_recipes import find_recipe
-from .recipe import DataPart, Pretraining, Recipe
-from .settings import RecipeError, RunSettings, parse_value
+from .recipe import DataPart, Recipe
+from .recipe_registry import all_recipes, find_recipe, pipelines
+from .settings import RecipeError, RunSettings, current_names, parse_value
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SAVED = "recipe.json"
@@ -76,14 +74,15 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _recipe(values: dict[str, Any], usual_name: str) -> RunSettings:
+    values = current_names(values)
     name = values.pop("name", usual_name)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RecipeError(f"name is {name!r}; give letters, digits and -, which the run's folder is named by")
     derived = values.pop(_FROM, None)
     if derived is not None:
         return _changed(_named(derived), name, values)
-    kinds = {"stage": Recipe, "task": Pretraining}
-    kind = next((kind for key, kind in kinds.items() if key in values), None)
+    kinds: dict[type[RunSettings], None] = dict.fromkeys((Recipe, *map(type, all_recipes().values())))
+    kind = next((kind for kind in kinds if kind.KIND_KEY in values), None)
     if kind is None:
         raise RecipeError(f"give {_FROM}: NAME, the recipe that it derives from, or all settings of a recipe")
     hints = _hints(kind)
@@ -94,10 +93,8 @@ def _recipe(values: dict[str, Any], usual_name: str) -> RunSettings:
 
 
 def _named(name: Any) -> RunSettings:
-    if name in PIPELINES:
-        raise RecipeError(
-            f"{_FROM} is {name!r}, which is several recipes; name one of them, e.g. {PIPELINES[name][-1]}"
-        )
+    if pipeline := pipelines().get(name):
+        raise RecipeError(f"{_FROM} is {name!r}, which is several recipes{pipeline.example()}")
     return find_recipe(str(name))
 
 

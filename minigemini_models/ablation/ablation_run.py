@@ -16,7 +16,6 @@ from tqdm import tqdm
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import folder_lock
 from minigemini.training.run import check_same_recipe, train
-from minigemini.training.run_outputs import result_path
 from minigemini.training.settings import RunSettings
 
 from .ablation_report import write_report
@@ -74,19 +73,19 @@ class AblationJob:
         """
         for recipe, home in self.steps:
             check_same_recipe(recipe, home)
-        trained = all(result_path(recipe, home).exists() for recipe, home in self.steps)
+        trained = all(recipe.result_path(home).exists() for recipe, home in self.steps)
         return trained and (self.questions is None or self._is_measured())
 
     def run(self) -> None:
         """Run everything that is not finished; output goes to log files."""
         for recipe, home in self.steps:
-            if not result_path(recipe, home).exists():
+            if not recipe.result_path(home).exists():
                 with _logging(home):
                     train(recipe, home)
         if self.questions is not None and not self._is_measured():
             recipe, home = self.steps[-1]
             with _logging(home):
-                measured = measure(result_path(recipe, home), self.questions, home)
+                measured = measure(recipe.result_path(home), self.questions, home)
             with atomic_write(home / SCORES) as temporary:
                 temporary.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
 

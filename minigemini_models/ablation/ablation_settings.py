@@ -1,8 +1,11 @@
 """Settings of the ablation. Imports no torch, so that invalid settings fail fast."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from minigemini.training.recipe_registry import Pipeline
 from minigemini.training.settings import RecipeError, parse_number
 
 
@@ -37,3 +40,18 @@ class Ablation:
             if not value > 0:
                 raise RecipeError(f"ablation: {name} must be greater than 0, got {value}")
         return cls(**values)
+
+
+def _run(folder: Path, settings: Mapping[str, str], only: Sequence[str]) -> object:
+    from .ablation_run import run_ablation
+
+    return run_ablation(Ablation.of(dict(settings)), folder)
+
+
+ABLATION = Pipeline(
+    "small twins of the paper's ablation, trained, measured and compared",
+    (),
+    Path("runs/ablation"),
+    lambda settings: Ablation.of(dict(settings)),
+    _run,
+)

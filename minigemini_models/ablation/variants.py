@@ -8,10 +8,11 @@ descriptions, colors, counts and positions.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from minigemini.training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
+from minigemini.training.recipe import CHECKPOINT, STAGE_1_FILE, DataPart, Recipe
 from minigemini.training.settings import RunSettings
 
 from ..nano.nano_recipes import SMALL, STAGE_1_RATE
+from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 Encoder = Literal["narrow", "wide"]
 WIDTHS: dict[Encoder, int] = {"narrow": 12, "wide": 24}
@@ -204,4 +205,4 @@ def _steps(steps: int, share: float) -> int:
 
 
 def _part(what: str, count: int, share: float) -> DataPart:
-    return DataPart(f"drawn:{what}#{max(1, round(count * share))}")
+    return DataPart(f"synthetic:{what}#{max(1, round(count * share))}")

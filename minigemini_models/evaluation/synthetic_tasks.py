@@ -55,15 +55,19 @@ class SyntheticTask(Task):
 
 
 class SyntheticBasic(SyntheticTask):
-    name, title, skills = "nano", "Simple scenes: capital letters and colored objects", BASIC_SKILLS
+    name, title, skills = (
+        "synthetic-basic",
+        "Simple scenes: words, colors, counts, yes-or-no questions",
+        BASIC_SKILLS,
+    )
 
 
 class Synthetic(SyntheticTask):
-    name, title, skills = "grown", "Synthetic scenes, by held-out axis", SKILLS
+    name, title, skills = "synthetic", "All skills, by held-out assets", SKILLS
 
 
 class SyntheticDocuments(SyntheticTask):
-    name, title, skills = "pages", "Texts, charts and tables of 512 pixels", DOCUMENT_SKILLS
+    name, title, skills = "synthetic-documents", "Texts, charts and tables of 512 pixels", DOCUMENT_SKILLS
 
 
 def questions(skill: Skill, samples: int) -> list[Question]:

@@ -18,10 +18,10 @@ from minigemini.imagegen.generator import ImageGenerator
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.errors import CheckpointError, RequestError
 from minigemini.io.hashes import write_sums
-from minigemini.training.recipe import Pretraining
 from minigemini.training.settings import RecipeError
 
 from ..pretraining.label_heads import recall
+from ..pretraining.pretraining_recipe import Pretraining
 from ..pretraining.pretraining_task import PretrainingTask, stack
 from ..scenes.colors import COLORS
 from ..scenes.concepts import COLORED_NAMES

@@ -5,12 +5,16 @@ Each nano grows out of the one before: its encoders, its mining and its language
 The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from minigemini.training.recipe import CHECKPOINT, PRETRAINED_FILE, STAGE_1_FILE, DataPart, Pretraining, Recipe
+from minigemini.training.recipe import CHECKPOINT, STAGE_1_FILE, DataPart, Recipe
+from minigemini.training.recipe_registry import Pipeline
 from minigemini.training.settings import RunSettings
+
+from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 ROOT = "runs/nano"
 """Where each step keeps a folder of its own, by its name."""
@@ -141,7 +145,7 @@ def align(root: str) -> Recipe:
         name="nano-align",
         stage="align",
         base=f"{root}/nano-mining/{CHECKPOINT}",
-        data=(DataPart("drawn:captions#4000"),),
+        data=(DataPart("synthetic:captions#4000"),),
         learning_rate=STAGE_1_RATE,
         global_batch=16,
         micro_batch=16,
@@ -160,7 +164,7 @@ def signs(root: str) -> Recipe:
         name="nano-signs",
         stage="instruct",
         base=f"{root}/nano-align/{STAGE_1_FILE}",
-        data=(DataPart("drawn:signs#8000"),),
+        data=(DataPart("synthetic:signs#8000"),),
         **STAGE_2_RATES,
     )
 
@@ -231,4 +235,27 @@ def _one_after_another(root: str, name: str, first: Recipe, learnt: Mapping[str,
 
 
 def _drawn(parts: Mapping[str, int]) -> tuple[DataPart, ...]:
-    return tuple(DataPart(f"drawn:{part}#{samples}") for part, samples in parts.items())
+    return tuple(DataPart(f"synthetic:{part}#{samples}") for part, samples in parts.items())
+
+
+EXPORT = "export"
+"""The step that copies the finished checkpoint to where it is looked for."""
+
+
+def pipeline_steps(name: str) -> tuple[str, ...]:
+    """Steps in order; the checkpoint is exported before it is tuned for HD."""
+    steps = PIPELINES[name]
+    last = steps.index(f"{name}-instruct") + 1
+    return (*steps[:last], EXPORT, *steps[last:])
+
+
+def _pipeline(name: str) -> Pipeline:
+    def run(folder: Path, settings: Mapping[str, str], only: Sequence[str]) -> Path:
+        from .training_pipeline import train_pipeline
+
+        return train_pipeline(name, folder, settings, only)
+
+    return Pipeline(", ".join(PIPELINES[name]), pipeline_steps(name), Path(ROOT), lambda settings: None, run)
+
+
+NANO, NANO_WITHOUT_MINING = _pipeline("nano"), _pipeline(TWIN)

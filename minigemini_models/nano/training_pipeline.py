@@ -10,19 +10,9 @@ from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import check_same_recipe, train
-from minigemini.training.run_outputs import result_path
 from minigemini.training.settings import RecipeError, RunSettings
 
-from .nano_recipes import PIPELINES, nano_recipes
-
-EXPORT = "export"
-
-
-def pipeline_steps(name: str) -> tuple[str, ...]:
-    """Its steps in order; the checkpoint is exported before it is tuned for HD."""
-    steps = PIPELINES[name]
-    last = steps.index(f"{name}-instruct") + 1
-    return (*steps[:last], EXPORT, *steps[last:])
+from .nano_recipes import EXPORT, nano_recipes, pipeline_steps
 
 
 def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
@@ -55,7 +45,7 @@ def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: S
 
 def _step(recipe: RunSettings, folder: Path) -> None:
     check_same_recipe(recipe, folder)
-    result = result_path(recipe, folder)
+    result = recipe.result_path(folder)
     if result.exists():
         print(f"{recipe.name}: finished, {result}", file=sys.stderr)
     else:

@@ -5,12 +5,12 @@ Each is a `PretrainingTask`: a module whose forward returns the loss, its traina
 
 from collections.abc import Callable
 
-from minigemini.training.recipe import Pretraining
 from minigemini.training.settings import RecipeError
 
 from .alignment import mining
 from .encoders import high_res_encoder, low_res_encoder
 from .language import language
+from .pretraining_recipe import Pretraining
 from .pretraining_task import PretrainingTask
 
 

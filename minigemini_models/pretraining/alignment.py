@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from minigemini.io.connector import CONNECTOR_PARTS
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor
 from minigemini.training import trainable
-from minigemini.training.recipe import Pretraining
 from minigemini.training.run_outputs import save_checkpoint
 
 from ..scenes.labeled_scenes import labeled_scene, text_scene
 from .encoders import DOMAINS, normalize, resized, shrink
 from .init_model import init_model
 from .label_heads import PatchHeads
+from .pretraining_recipe import Pretraining
 from .pretraining_task import Arrays, PretrainingTask, load_part, stack
 from .warm_start import warm_start
 

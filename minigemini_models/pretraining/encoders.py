@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
-from minigemini.training.recipe import Pretraining
-
 from ..scenes.crops import sample_crop
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 from ..scenes.labeled_scenes import labeled_scene
 from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
 from .label_heads import PatchHeads, balanced_cross_entropy, recall
+from .pretraining_recipe import Pretraining
 from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 from .warm_start import warm_start
 

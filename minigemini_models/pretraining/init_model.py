@@ -5,9 +5,9 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase
 
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
-from minigemini.training.recipe import Pretraining
 
 from .encoders import high_res_config, low_res_config
+from .pretraining_recipe import Pretraining
 from .tokenizer import IMAGE, build_tokenizer
 
 ANSWER_TOKENS = 64

@@ -9,11 +9,11 @@ from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import PackedCollator
 from minigemini.modeling import MiniGeminiProcessor
 from minigemini.training.build_model import TrainModule
-from minigemini.training.recipe import Pretraining
 
 from ..samples.dataset import synthetic_dialog
 from ..samples.turns import messages
 from .init_model import init_model
+from .pretraining_recipe import Pretraining
 from .pretraining_task import PretrainingTask, SavePart
 from .warm_start import warm_start
 

@@ -69,7 +69,7 @@ def load_part(module: nn.Module, path: str, recipe_name: str) -> None:
     Raises:
         RecipeError: the file is missing or belongs to another module.
     """
-    from minigemini.training.published_recipes import how_to_obtain
+    from minigemini.training.recipe_registry import how_to_obtain
 
     if not Path(path).is_file():
         command = how_to_obtain(path)

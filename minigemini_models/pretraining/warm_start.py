@@ -11,8 +11,9 @@ from minigemini.io.errors import CheckpointError, RequestError
 from minigemini.io.loading import load_config, load_model, load_processor
 from minigemini.io.placement import Placement
 from minigemini.modeling import MiniGeminiForConditionalGeneration
-from minigemini.training.recipe import Pretraining
 from minigemini.training.settings import RecipeError
+
+from .pretraining_recipe import Pretraining
 
 _ROWS = "embed_tokens.weight"
 

@@ -1,12 +1,12 @@
 """The drawn world as a source of samples: row i is drawn from seed i, when it is asked for."""
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
 
 from minigemini.data.schema import Sample
-from minigemini.training.batches import SYNTHETIC_PREFIX
 from minigemini.training.settings import RecipeError
 
 from ..scenes.composition import CROWDED_KINDS
@@ -63,6 +63,7 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "small-questions": (_in_short, ("single", "few", "count")),
 }
 """What can be drawn: how a row's lesson comes from its number and kind, and the kinds of rows in turn."""
+PREFIX = "synthetic:"
 _PROBES = 8
 
 
@@ -75,7 +76,7 @@ class SyntheticReader:
     """
 
     def __init__(self, what: str, rows: int) -> None:
-        self.name, self.what, self.rows = SYNTHETIC_PREFIX + what, what, rows
+        self.name, self.what, self.rows = PREFIX + what, what, rows
         kinds = SYNTHETIC[what][1]
         kind_of_row = np.arange(rows) % len(kinds)
         self.text_bytes = np.array([_usual_bytes(what, kind) for kind in kinds], dtype=np.int32)[kind_of_row]
@@ -83,16 +84,16 @@ class SyntheticReader:
 
     @classmethod
     def open(cls, source: str) -> "SyntheticReader":
-        """Read a recipe's form, as `drawn:lessons#1000`.
+        """Read a recipe's form, as `synthetic:lessons#1000`.
 
         Raises:
             RecipeError: It is none.
         """
-        what, _, count = source.removeprefix(SYNTHETIC_PREFIX).partition("#")
+        what, _, count = source.partition(":")[2].partition("#")
         if what not in SYNTHETIC:
             raise RecipeError(f"data {source}: nothing is drawn by that name; use {', '.join(SYNTHETIC)}")
         if not count.isdecimal() or not int(count):
-            raise RecipeError(f"data {source}: say how many, e.g. {SYNTHETIC_PREFIX}{what}#1000")
+            raise RecipeError(f"data {source}: say how many, e.g. {PREFIX}{what}#1000")
         return cls(what, int(count))
 
     def __len__(self) -> int:
@@ -109,6 +110,17 @@ class SyntheticReader:
                 {"role": "assistant", "content": [{"type": "text", "text": turn.answer}]},
             ]
         return Sample(str(row), self.name, tuple(messages), tuple(scene.draw()[0] for scene in dialog.scenes))
+
+
+def open_renamed(source: str) -> SyntheticReader:
+    """Read the form of 0.1, as `drawn:lessons#1000`, with a warning; it works for one release.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    current = PREFIX + source.partition(":")[2]
+    print(f"minigemini: data {source} is now called {current}; the old name works in 0.2 only", file=sys.stderr)
+    return SyntheticReader.open(current)
 
 
 def synthetic_dialog(what: str, row: int) -> Dialog:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from PIL.Image import Image
 
 from ...data.schema import IMAGE_TAG, Sample
-from ...images.decoders import open_apart
+from ...images.decoders import open_isolated
 from ...modeling.messages import with_requests
 
 ReadStrings = Callable[[Image], list[str]]
@@ -24,9 +24,9 @@ def with_strings(sample: Sample, read: ReadStrings) -> Sample:
         read: reads a picture.
 
     Raises:
-        PictureError: A picture cannot be read.
+        ImageError: A picture cannot be read.
     """
-    strings = [string for image in sample.images for string in read(open_apart(image))]
+    strings = [string for image in sample.images for string in read(open_isolated(image))]
     # A picture may say what stands for a picture; whoever made it is nobody's guess.
     strings = [kept for string in strings if (kept := string.replace(IMAGE_TAG, "").strip())]
     if not strings:

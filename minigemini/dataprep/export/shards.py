@@ -17,7 +17,7 @@ import numpy as np
 from ...data.mixture import Mixture
 from ...data.readers import write_parquet, write_tar
 from ...data.schema import ImageInput, Sample, SampleError, SampleIssue
-from ...images.decoders import open_apart
+from ...images.decoders import open_isolated
 from ...images.safe_images import ImageError
 from .ocr_strings import ReadStrings, with_strings
 from .target import Target
@@ -148,7 +148,7 @@ def _wrong_file(image: Path, trusted: bool) -> str | None:
 
 def _read(image: Path | bytes) -> str | None:
     try:
-        open_apart(image, at_least_px=_CHECK_PX)
+        open_isolated(image, at_least_px=_CHECK_PX)
     except ImageError as error:
         return str(error)
     return None

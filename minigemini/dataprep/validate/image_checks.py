@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...images.decoders import open_apart
+from ...images.decoders import open_isolated
 from ...images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem, format_of, read_encoded
 from .issues import IssueKind
 
@@ -54,7 +54,7 @@ def examine(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedImage:
 
 def _seen(data: bytes, ending: str, name: str, limits: ImageLimits) -> CheckedImage:
     try:
-        seen = open_apart(data, limits, name, at_least_px=_DECODED_PX)
+        seen = open_isolated(data, limits, name, at_least_px=_DECODED_PX)
     except ImageError as error:
         return CheckedImage(error.problem.value, str(error))
     fingerprint = difference_hash(seen)

@@ -242,7 +242,7 @@ class LimitedTemplate(Template):
             budget.end()
 
 
-def limit(template: str) -> None:
+def limit_template(template: str) -> None:
     """Have Transformers render a template within limits from now on, wherever it does so in this process.
 
     Raises:

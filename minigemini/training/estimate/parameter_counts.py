@@ -16,7 +16,7 @@ from ...io.quantization import NF4_BLOCK
 from ...modeling import MiniGeminiForConditionalGeneration
 from .. import trainable
 from ..build_model import configure, find_base
-from ..recipe import Pretraining, Recipe
+from ..recipe import Recipe
 from ..settings import RecipeError, RunSettings
 
 MOMENT_BYTES = {"adamw": 8, "adamw-8bit": 2}
@@ -37,29 +37,29 @@ class ParameterCounts:
     bytes: int
 
 
-def count(recipe: RunSettings, device: torch.device) -> ParameterCounts:
-    """Count what a recipe of either kind builds on a device.
+def count_stage(recipe: Recipe, device: torch.device) -> ParameterCounts:
+    """Count what a stage builds on a device.
 
     Raises:
-        RecipeError: There is neither what a stage starts from nor what was published under that name.
+        RecipeError: There is neither what it starts from nor what was published under that name.
     """
-    if isinstance(recipe, Pretraining):
-        return _task(recipe)
-    assert isinstance(recipe, Recipe)
-    return _stage(recipe, _on_meta(recipe), device)
+    return _count(recipe, _on_meta(recipe), device)
 
 
-def _task(recipe: Pretraining) -> ParameterCounts:
-    from minigemini_models.pretraining import TASKS  # brings the drawn world with it
+def count_module(recipe: RunSettings, module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> ParameterCounts:
+    """Count a module on the meta device, all in float32, of which declared parts train.
 
-    with torch.device("meta"):
-        task = TASKS[recipe.task](recipe)
-    trained, frozen = _by_part(task.module, task.parts, "model.")
-    held = 4 * frozen.total()  # all in float32
-    return ParameterCounts(trained, frozen, held + _trained_bytes(recipe, trained))
+    Args:
+        recipe: says which optimizer.
+        module: what is trained.
+        parts: patterns of parameter names, by part; see `trainable`.
+        prefix: what stands before the names of the model's own parameters.
+    """
+    trained, frozen = _by_part(module, parts, prefix)
+    return ParameterCounts(trained, frozen, 4 * frozen.total() + _trained_bytes(recipe, trained))
 
 
-def _stage(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: torch.device) -> ParameterCounts:
+def _count(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: torch.device) -> ParameterCounts:
     plain = recipe if recipe.adapter == "none" else replace(recipe, adapter="none", stage="align")
     trained, frozen = _by_part(model, trainable.declared(plain, model.config))
     layers: Any = model.model.language_model.layers

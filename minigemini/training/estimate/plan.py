@@ -7,10 +7,9 @@ import torch
 
 from ...io.free_memory import free_memory
 from ..batches import is_synthetic, open_mixture, steps_of
-from ..recipe import Pretraining, Recipe
+from ..recipe import Recipe
 from ..run import processes
 from ..settings import RecipeError, RunSettings
-from .parameter_counts import count
 from .plan_text import RunPlan
 from .probe_steps import measure
 
@@ -22,10 +21,10 @@ def make_plan(recipe: RunSettings) -> RunPlan:
         RecipeError: There is neither what the recipe names nor what was published under that name.
     """
     state = processes()
-    counted = count(recipe, state.device)
+    counted = recipe.count_parameters(state.device)
     free = free_memory()
     free_bytes = free[f"cuda:{state.device.index or 0}" if state.device.type == "cuda" else "cpu"]
-    samples, steps, why_not = _extent(recipe)
+    samples, steps, why_not = recipe.run_length()
     measured = None
     if not why_not and counted.bytes > free_bytes:
         why_not = "it does not fit here"
@@ -42,15 +41,12 @@ def make_plan(recipe: RunSettings) -> RunPlan:
     )
 
 
-def _extent(recipe: RunSettings) -> tuple[int | None, int, str]:
-    """Samples of an epoch, None where each is drawn anew; steps of the run; and why its data cannot be read, if so.
+def length_of_stage(recipe: Recipe) -> tuple[int, int, str]:
+    """Samples of an epoch; steps of the run; and why its data cannot be read, if so.
 
     Raises:
         RecipeError: A file of samples is not here, and it is none of the published.
     """
-    if isinstance(recipe, Pretraining):
-        return None, recipe.steps, ""
-    assert isinstance(recipe, Recipe)
     missing = [part.file for part in recipe.data if not (is_synthetic(part) or Path(part.file).exists())]
     if not missing:
         samples, why_not = len(open_mixture(recipe)), ""

@@ -16,7 +16,6 @@ from ..batches import MicroBatchStream
 from ..peak_memory import peak_bytes, reset_peak
 from ..recipe import Recipe
 from ..run import processes
-from ..run_setup import prepare
 from ..settings import RunSettings
 from ..trainer import StageTrainer
 from ..trainer_arguments import arguments
@@ -56,12 +55,12 @@ def measure(recipe: RunSettings) -> ProbeResult:
     alone: dict[str, Any] = {"workers": 0} | ({"max_bad_sample_ratio": 1.0} if isinstance(recipe, Recipe) else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepared = prepare(replace(recipe, **alone), folder, state)
-        chosen = _choose(prepared.loader)
+        setup = replace(recipe, **alone).set_up(folder, state)
+        chosen = _choose(setup.loader)
         args = arguments(recipe, folder, len(chosen), state.num_processes, [], state.device.type == "cpu")
         args.save_steps = len(chosen)
-        stream, clock = _Probes(prepared.loader, chosen, recipe.global_batch), _Clock()
-        StageTrainer(prepared.module, stream, recipe, args, [clock]).train()
+        stream, clock = _Probes(setup.loader, chosen, recipe.global_batch), _Clock()
+        StageTrainer(setup.module, stream, recipe, args, [clock]).train()
     pairs = list(zip(clock.steps[WARM_UP:], stream.reads[WARM_UP:], strict=True))
     each = [max(step, read / recipe.workers) if recipe.workers else step + read for step, read in pairs]
     return ProbeResult(sum(each) / len(each), clock.save, peak_bytes(state.device), stream.tokens / stream.samples)
