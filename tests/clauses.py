@@ -1,8 +1,8 @@
-"""Answers that say one thing after the other, taken apart."""
+"""Split answers that are lists into their clauses."""
 
 import re
 
 
 def clauses(answer: str) -> list[str]:
-    """ "the hat red" and "the star blue", of "The hat red and the star blue."."""
+    """Return "the hat red" and "the star blue" for "The hat red and the star blue."."""
     return re.split(r"(?:, | and )(?=the )", answer[0].lower() + answer[1:].rstrip("."))
