@@ -1,7 +1,7 @@
 """Lists of objects by name: every clause is true of the scene."""
 
 import pytest
-from clauses import clauses
+from answer_clauses import clauses
 
 from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
 from minigemini_models.samples.descriptions import NUMBERS

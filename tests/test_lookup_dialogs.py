@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from clauses import clauses
+from answer_clauses import clauses
 
 from minigemini_models.samples.attribute_lookup import LOOKUP_KINDS
 from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
