@@ -315,7 +315,7 @@ def test_the_page_fits_a_phone(address, visit):
     page = visit(address, PHONE)
     ask(page, READ, SIGN)
     page.get_by_text("About the model").click()
-    page.wait_for_selector("text=What it cannot do")
+    page.wait_for_selector("text=Limitations")
     page.get_by_text("About the model").click()
     page.wait_for_timeout(500)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]

@@ -55,11 +55,15 @@ class SyntheticTask(Task):
 
 
 class SyntheticBasic(SyntheticTask):
-    name, title, skills = "synthetic-basic", "Simple scenes: capital letters and colored objects", BASIC_SKILLS
+    name, title, skills = (
+        "synthetic-basic",
+        "Simple scenes: words, colors, counts, yes-or-no questions",
+        BASIC_SKILLS,
+    )
 
 
 class Synthetic(SyntheticTask):
-    name, title, skills = "synthetic", "Synthetic scenes, by held-out axis", SKILLS
+    name, title, skills = "synthetic", "All skills, by held-out assets", SKILLS
 
 
 class SyntheticDocuments(SyntheticTask):

@@ -34,4 +34,4 @@ PLUGIN = GeneratorPlugin(
     kind=_KIND,
     pipeline="minigemini_models.image_generator.diffusion_pipeline:PainterPipeline",
 )
-"""What `minigemini.image_generators` names."""
+"""Registered in the entry points `minigemini.image_generators`."""

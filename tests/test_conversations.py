@@ -1,4 +1,4 @@
-"""Every question about the drawn world has one right answer: worked out again, from the scene and the words alone."""
+"""Answers in conversations are right: each is derived a second time, from the scene and the question's words alone."""
 
 import re
 from collections import Counter
@@ -30,8 +30,8 @@ SINGULAR = {plural(name): name for name in NAMES}
 WHERE = r"(left of|right of|above|below)"
 
 
-def called(scene, words):
-    """All things that somebody may call so."""
+def referents(scene, words):
+    """Return all objects that the words may refer to."""
     words = re.sub(r"^(an?|the) ", "", words)
     return [t for t in scene.objects if words in (t.name, f"{t.color_name} {t.name}")]
 
@@ -44,16 +44,16 @@ def middle(obj):
 def holds(one, where, other):
     (x, y), (a, b) = middle(one), middle(other)
     gap = {"left of": a - x, "right of": x - a, "above": b - y, "below": y - b}[where]
-    assert gap >= 20 or gap <= 8, "nobody could say"
+    assert gap >= 20 or gap <= 8, "ambiguous"
     return gap >= 20
 
 
-def an(words):
+def sentence_with_article(words):
     return f"{'An' if re.match(r'[aeio]|u(?!nicorn)|hour', words) else 'A'} {words}."
 
 
-def say(obj):
-    return an(f"{obj.color_name} {obj.name}" if obj.color_name else obj.name)
+def phrase(obj):
+    return sentence_with_article(f"{obj.color_name} {obj.name}" if obj.color_name else obj.name)
 
 
 def beside(scene, obj, where):
@@ -67,16 +67,16 @@ def only(found):
     return next(iter(found))
 
 
-def answer_about_things(scene, skill, question):
+def object_answer(scene, skill, question):
     match skill:
         case "name" if "object" in question or "shape" in question:
-            return an(only(scene.objects).name)
+            return sentence_with_article(only(scene.objects).name)
         case "name" | "object":
-            return say(only(scene.objects))
+            return phrase(only(scene.objects))
         case "colour":
             name = re.search(r"(?:colour is|colour does|colour of) the (.*?)( have)?\?$", question)[1]
             assert name in NAMES
-            return f"{only({t.color_name for t in called(scene, name)})}.".capitalize()
+            return f"{only({t.color_name for t in referents(scene, name)})}.".capitalize()
         case "find" | "shape":
             color = only([c for c in COLORS if re.search(rf"\b{c}\b", question)])
             pool = [t for t in scene.objects if t.color_name == color]
@@ -84,15 +84,15 @@ def answer_about_things(scene, skill, question):
                 assert all(t.color_name for t in scene.objects)
             shapes = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring")
             pool = pool if skill == "find" else [t for t in pool if t.name in shapes]
-            return an(only(pool).name)
+            return sentence_with_article(only(pool).name)
         case "count":
             words = re.sub(r"^(How many|Count the) | (are there|do you see)\?$|\.$", "", question)
             if words == "things":
                 return DIGITS[len(scene.objects)]
-            return DIGITS[len(called(scene, SINGULAR[words]))]
+            return DIGITS[len(referents(scene, SINGULAR[words]))]
         case "exists":
             words = re.search(r"(?:there|see) (.*?)( in the picture)?\?$", question)[1]
-            found = called(scene, words)
+            found = referents(scene, words)
             if not found:
                 color, _, name = re.sub(r"^an? ", "", words).partition(" ")
                 color, name = (color, name) if color in COLORS else ("", f"{color} {name}".strip())
@@ -102,14 +102,14 @@ def answer_about_things(scene, skill, question):
             return "Yes." if found else "No."
         case "beside":
             where, name = re.search(rf"{WHERE} the (.*)\?$", question).groups()
-            found = beside(scene, only(called(scene, name)), where)
-            return say(found) if found else "Nothing."
+            found = beside(scene, only(referents(scene, name)), where)
+            return phrase(found) if found else "Nothing."
         case "related":
             one, where, other = re.match(rf"Is the (.*) {WHERE} the (.*)\?$", question).groups()
-            return "Yes." if holds(only(called(scene, one)), where, only(called(scene, other))) else "No."
+            return "Yes." if holds(only(referents(scene, one)), where, only(referents(scene, other))) else "No."
 
 
-def answer_about_text(scene, skill, question):
+def text_answer(scene, skill, question):
     words = [sign.word for sign in (*scene.signs, *scene.lines)]
     values = {bar.label.word: bar.value.word for bar in scene.bars}
     assert len(values) == len(set(values.values())) == len(scene.bars)
@@ -141,20 +141,20 @@ def answer_about_text(scene, skill, question):
             return " ".join(table[re.search(r"row (\w+)", question)[1]].values())
 
 
-def answer_to_follow_up(scene, before, question):
-    """What "it" and "the other" stand for is in the round before."""
+def follow_up_answer(scene, before, question):
+    """Resolve "it" and "the other" from the turn before."""
     if onward := re.search(rf"{WHERE} it\?$", question):
         where, name = re.search(rf"{WHERE} the (.*)\?$", before.question).groups()
-        return say(beside(scene, beside(scene, only(called(scene, name)), where), onward[1]))
+        return phrase(beside(scene, beside(scene, only(referents(scene, name)), where), onward[1]))
     if row := re.search(r"row (\w+)\?$", question):
         column = re.search(r"column (\w+)", before.question)[1]
-        return answer_about_text(scene, "cell", f"What is in row {row[1]}, column {column}?")
+        return text_answer(scene, "cell", f"What is in row {row[1]}, column {column}?")
     what = re.search(r"(?:And|about) the (.*)\?$", question)[1]
     if what.startswith("value of "):
-        return answer_about_text(scene, "value", f"What is the {what}?")
+        return text_answer(scene, "value", f"What is the {what}?")
     if before.skill == "colour":
-        return answer_about_things(scene, "colour", f"What colour is the {what}?")
-    return answer_about_things(scene, "count", f"How many {what} are there?")
+        return object_answer(scene, "colour", f"What colour is the {what}?")
+    return object_answer(scene, "count", f"How many {what} are there?")
 
 
 def check_unanswerable(scene, question):
@@ -164,14 +164,14 @@ def check_unanswerable(scene, question):
         assert value[1] not in [bar.label.word for bar in scene.bars]
     elif re.match(r"Which (word|colour)|What colour|What is the colour|What (does the sign|is written)|Read", question):
         name = re.search(r"the ([a-z -]+?)( have)?\?$", question)
-        assert not scene.written or (name and not called(scene, name[1]))
+        assert not scene.written or (name and not referents(scene, name[1]))
     elif name := re.search(rf"{WHERE} the (.*)\?$", question):
-        assert not called(scene, name[2])
+        assert not referents(scene, name[2])
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *CROWDED_KINDS, *PAGE_KINDS])
 @pytest.mark.parametrize("domain", [TRAINING, evaluation(*AXES), BASIC_DOMAIN], ids=["training", "unseen", "first"])
-def test_every_answer_is_right_about_the_scene(kind, domain):
+def test_every_answer_is_right(kind, domain):
     asked = 0
     for seed in range(SEEDS):
         scene = sample_scene(seed, kind, domain)
@@ -185,22 +185,22 @@ def test_every_answer_is_right_about_the_scene(kind, domain):
                 check_unanswerable(scene, turn.question)
                 continue
             if turn.skill == "follow_up":
-                right = answer_to_follow_up(scene, before[-1], turn.question)
+                right = follow_up_answer(scene, before[-1], turn.question)
             else:
-                right = answer_about_things(scene, turn.skill, turn.question)
-                right = right or answer_about_text(scene, turn.skill, turn.question)
+                right = object_answer(scene, turn.skill, turn.question)
+                right = right or text_answer(scene, turn.skill, turn.question)
             assert turn.answer == right, where
             asked += 1
     assert asked > SEEDS
 
 
-def test_a_description_names_everything_from_left_to_right():
+def test_descriptions_name_objects_from_left_to_right():
     for seed in range(SEEDS):
         scene = sample_scene(seed, "few")
         text = sample_caption(seed, "few").turns[0].answer
         parts = re.split(", | and ", re.sub(r"\b(fork|bow) and (knife|arrow)", r"\1 & \2", text.rstrip(".")))
         parts = [part.replace("&", "and") for part in parts]
-        found = [called(scene, part[0].lower() + part[1:]) for part in parts]
+        found = [referents(scene, part[0].lower() + part[1:]) for part in parts]
         objects = [only(named) if len(named) == 1 else named[0] for named in found]
         assert len(objects) == len(scene.objects)
         for one, other in pairwise(objects):
@@ -208,7 +208,7 @@ def test_a_description_names_everything_from_left_to_right():
             assert a - x >= 20 or (abs(a - x) <= 8 and b > y), (seed, text)
 
 
-def test_captions_of_counts_signs_and_pages_hold_what_there_is():
+def test_captions_name_all_objects_and_text():
     for seed in range(100):
         for kind in (*KINDS, *CROWDED_KINDS, *PAGE_KINDS):
             dialog = sample_caption(seed, kind)
@@ -219,7 +219,7 @@ def test_captions_of_counts_signs_and_pages_hold_what_there_is():
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)
-def test_comparisons_of_two_pictures_are_right(kind):
+def test_answers_about_image_pairs_are_right(kind):
     for seed in range(SEEDS):
         (one, other), groups = sample_pair(seed, kind)
         for (turn,) in groups:
@@ -236,8 +236,8 @@ def test_comparisons_of_two_pictures_are_right(kind):
                     right = f"The {only({name for name, _ in looks[0] ^ looks[1]})}."
                 case _:
                     words = re.search(r"(?:shows|is) (.*)\?$", turn.question)[1]
-                    assert bool(called(one, words)) != bool(called(other, words))
-                    right = "The first." if called(one, words) else "The second."
+                    assert bool(referents(one, words)) != bool(referents(other, words))
+                    right = "The first." if referents(one, words) else "The second."
             assert turn.answer == right, (seed, turn)
 
 
@@ -245,7 +245,7 @@ def test_comparisons_of_two_pictures_are_right(kind):
     ("kind", "skill"),
     [("few", "exists"), ("single", "exists"), ("few", "related"), ("more", "as_many"), ("changed", "same")],
 )
-def test_yes_and_no_are_even(kind, skill):
+def test_yes_and_no_are_balanced(kind, skill):
     said = Counter(
         turn.answer
         for seed in range(1000)
@@ -256,8 +256,8 @@ def test_yes_and_no_are_even(kind, skill):
     assert abs(said["Yes."] / said.total() - 0.5) < 3 * 0.5 / said.total() ** 0.5
 
 
-def test_what_is_not_there_is_often_like_what_is():
-    """Half of the absent things share kind of thing, colour or shape with one that is there."""
+def test_absent_objects_are_often_similar_to_present_ones():
+    """Absent objects often share the kin or color of a present one."""
     near = total = 0
     for seed in range(SEEDS):
         scene = sample_scene(seed, "few")
@@ -275,7 +275,7 @@ def test_counts_go_to_eight():
     assert set(counts) == set(range(1, 9))
 
 
-def test_a_conversation_never_lets_a_reading_be_copied():
+def test_no_reading_can_be_copied_from_an_earlier_answer():
     for kind in ("sign", "words", *CROWDED_KINDS, *PAGE_KINDS):
         for seed in range(100):
             turns = sample_dialog(seed, kind).turns
@@ -286,7 +286,7 @@ def test_a_conversation_never_lets_a_reading_be_copied():
 
 
 def listed_on_page(scene, turn):
-    """What a list about a page has to say: each name and what belongs to it."""
+    """Return the expected names and texts of a list about a document."""
     heads, *rows = [[cell.word for cell in row] for row in scene.cells] or [[]]
     match turn.skill:
         case "read_all":
@@ -303,7 +303,7 @@ def listed_on_page(scene, turn):
 
 
 @pytest.mark.parametrize("kind", PAGE_KINDS)
-def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
+def test_documents_are_listed_completely_in_any_order(kind):
     orders = Counter()
     for seed in range(SEEDS):
         dialog = sample_document(seed, kind)
@@ -311,7 +311,7 @@ def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
         if dialog.turns[0].skill == "describe":
             assert dialog.turns[0].answer == sample_caption(seed, kind).turns[0].answer
             continue
-        told = []
+        texts = []
         for turn in dialog.turns:
             right = {name.lower(): text for name, text in listed_on_page(scene, turn).items()}
             said = dict(clause.split(" ", 1) for clause in re.split(", | and ", turn.answer.rstrip(".")))
@@ -319,43 +319,43 @@ def test_a_page_is_told_by_name_in_any_order_and_nothing_twice(kind):
             assert {name.lower(): text for name, text in said.items()} == right
             assert [word for word in asked if word in right] == [name.lower() for name in said]
             orders[list(right) == [name.lower() for name in said]] += 1
-            told += said.values()
-        assert len(told) == len(set(told))
+            texts += said.values()
+        assert len(texts) == len(set(texts))
     assert orders[False] > SEEDS / 10
 
 
 @pytest.mark.parametrize("kind", PAGE_KINDS)
-def test_a_page_is_asked_about_in_short_rounds_and_nothing_twice(kind):
+def test_document_questions_cover_everything_once(kind):
     for seed in range(SEEDS):
-        dialog = sample_document(seed, kind, asked=True)
+        dialog = sample_document(seed, kind, qa=True)
         (scene,) = dialog.scenes
         cells = max(len(scene.cells) - 1, 0) * (len(scene.cells[0]) - 1 if scene.cells else 0)
         assert len(dialog.turns) == (len(scene.lines) or len(scene.bars) or cells) > 0
         assert len({turn.answer for turn in dialog.turns}) == len(dialog.turns)
         for turn in dialog.turns:
-            assert turn.answer == answer_about_text(scene, turn.skill, turn.question)
+            assert turn.answer == text_answer(scene, turn.skill, turn.question)
 
 
-def test_where_many_things_are_one_round_names_them_all():
+def test_one_turn_names_all_of_many_objects():
     for seed in range(60):
         dialog = sample_dialog(seed, "many")
         (scene,) = dialog.scenes
         assert 5 <= len(scene.objects) <= 8
-        (told,) = [turn.answer for turn in dialog.turns if turn.skill == "describe"]
-        assert all(obj.name in told.lower() for obj in scene.objects)
+        (texts,) = [turn.answer for turn in dialog.turns if turn.skill == "describe"]
+        assert all(obj.name in texts.lower() for obj in scene.objects)
 
 
-def test_a_conversation_asks_nothing_twice_and_keeps_exchanges_together():
+def test_conversations_repeat_nothing_and_keep_groups_together():
     for seed in range(SEEDS):
         scene = sample_scene(seed, "few")
         turns = conversation(scene, np.random.default_rng(seed), max_turns=6)
         assert len(turns) == len({(turn.question, turn.answer) for turn in turns}) <= 6
         for before, turn in zip([None, *turns], turns, strict=False):
             if turn.skill == "follow_up":
-                assert turn.answer == answer_to_follow_up(scene, before, turn.question)
+                assert turn.answer == follow_up_answer(scene, before, turn.question)
 
 
-def test_a_quiz_asks_much_nothing_twice_and_keeps_exchanges_together():
+def test_quizzes_repeat_nothing_and_keep_groups_together():
     asked = []
     for seed in range(SEEDS):
         dialog = sample_quiz(seed, "few")
@@ -365,11 +365,11 @@ def test_a_quiz_asks_much_nothing_twice_and_keeps_exchanges_together():
         assert "describe" not in {turn.skill for turn in turns}
         for before, turn in zip([None, *turns], turns, strict=False):
             if turn.skill == "follow_up":
-                assert turn.answer == answer_to_follow_up(dialog.scenes[0], before, turn.question)
+                assert turn.answer == follow_up_answer(dialog.scenes[0], before, turn.question)
         asked.append(len(turns))
     assert np.mean(asked) > 8
 
 
-def test_unknown_pairs_are_named():
+def test_unknown_pair_kinds_raise_an_error():
     with pytest.raises(ValueError, match=r"unknown kind of pair 'twins': choose from more"):
         sample_pair(0, "twins")

@@ -1,4 +1,4 @@
-"""Cycle accuracy, measured on pictures of which it is known what is in them."""
+"""Cycle accuracy, measured on images whose contents are known."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from minigemini_models.samples.image_requests import generation_answer, sample_p
 from minigemini_models.scenes.splits import EVALUATION_STREAM, evaluation
 
 
-class TruePainter:
-    """Draws each caption as the world does, or always the same grey."""
+class ExactGenerator:
+    """Renders the plan of each caption exactly, or always the same gray image."""
 
     def __init__(self, gray=False):
         self.gray, self.truths = gray, {}
@@ -21,16 +21,16 @@ class TruePainter:
             for seed in range(2):
                 plan, scene = sample_planned_image(seed, kind, EVALUATION_STREAM)
                 self.truths[plan.caption()] = scene
-                wished, _ = sample_plain_request(seed, kind, evaluation())
-                self.truths[wished.caption()] = compose_plan(np.random.default_rng(seed), wished)
+                requested, _ = sample_plain_request(seed, kind, evaluation())
+                self.truths[requested.caption()] = compose_plan(np.random.default_rng(seed), requested)
 
     def draw(self, caption, settings=None, image=None, progress=None):
         image = Image.new("RGB", (64, 64), "grey") if self.gray else Image.fromarray(image_array(self.truths[caption]))
-        return [GeneratedImage(image, caption, "true", 0, 1, 1.0)]
+        return [GeneratedImage(image, caption, "exact", 0, 1, 1.0)]
 
 
-def test_a_true_painter_is_right_and_a_grey_one_wrong():
-    true, gray = draw_captions(TruePainter(), 14), draw_captions(TruePainter(gray=True), 14)
+def test_exact_images_are_right_and_gray_ones_wrong():
+    true, gray = draw_captions(ExactGenerator(), 14), draw_captions(ExactGenerator(gray=True), 14)
     assert sum(result.verdict.right for result in true) >= 13
     assert not any(result.verdict.right for result in gray)
     assert [result.kind for result in true] == list(KINDS) * 2
@@ -40,25 +40,25 @@ def test_a_true_painter_is_right_and_a_grey_one_wrong():
     assert rows[-1].startswith("| all, n=14 | ")
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_the_whole_way_from_a_request_and_back(tells, tiny_checkpoint, monkeypatch):
+@pytest.mark.parametrize("recognizes", [True, False])
+def test_cycle_from_request_to_description(recognizes, tiny_checkpoint, monkeypatch):
     plans = [sample_plain_request(0, kind, evaluation()) for kind in KINDS]
     answers = []
     for plan, _ in plans:
         answer = " and ".join(item.phrase().removesuffix(item.place or "").strip() for item in plan.items)
-        answers += [generation_answer(plan), f"{answer.capitalize()}." if tells else "Nothing."]
+        answers += [generation_answer(plan), f"{answer.capitalize()}." if recognizes else "Nothing."]
     engine = Engine.load(tiny_checkpoint, device="cpu")
     prompts = script(engine, answers, monkeypatch)
-    results = draw_requests(engine, TruePainter(), len(KINDS))
+    results = draw_requests(engine, ExactGenerator(), len(KINDS))
     assert sum(result.verdict.right for result in results) >= len(KINDS) - 1
-    assert all(result.recognized == tells for result in results)
+    assert all(result.recognized == recognizes for result in results)
     assert all(asked in prompt for (_, asked), prompt in zip(plans, prompts[::2], strict=True))
     assert all(prompt.count("<image>") == engine.processor.num_image_tokens for prompt in prompts[1::2])
-    assert results_table(results).splitlines()[0].endswith("| all of it | and told |")
+    assert results_table(results).splitlines()[0].endswith("| all of it | and recognized |")
 
 
-def test_a_request_that_is_not_drawn_is_wrong(tiny_checkpoint, monkeypatch):
+def test_a_request_without_an_image_is_wrong(tiny_checkpoint, monkeypatch):
     engine = Engine.load(tiny_checkpoint, device="cpu")
     script(engine, ["I cannot draw a dragon."], monkeypatch)
-    (results,) = draw_requests(engine, TruePainter(), 1)
-    assert (results.caption, results.image, results.verdict.right, results.recognized) == (None, None, False, False)
+    (result,) = draw_requests(engine, ExactGenerator(), 1)
+    assert (result.caption, result.image, result.verdict.right, result.recognized) == (None, None, False, False)

@@ -1,4 +1,4 @@
-"""The embedded painter: its pictures and captions, how it learns, is saved, loaded and drawn with."""
+"""The embedded image generator: its plans and captions, training, saving, loading and generation."""
 
 import sys
 from dataclasses import replace
@@ -41,10 +41,10 @@ from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.concepts import COLORED_NAMES
 from minigemini_models.scenes.splits import EVALUATION_STREAM
 
-# What it learns from
+# Training data
 
 
-def test_captions_say_what_is_there():
+def test_captions_of_plans():
     assert ImagePlan((PlanItem("star", "red"),)).caption() == "a red star"
     assert (
         ImagePlan((PlanItem("star", "orange"), PlanItem("house")), "left of").caption()
@@ -63,7 +63,7 @@ def test_captions_say_what_is_there():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_gives_one_painting_in_words_the_painter_knows(kind):
+def test_a_seed_gives_one_image_with_a_caption_in_the_vocabulary(kind):
     painter, captions = build_generator(TINY), set()
     for seed in range(40):
         plan, scene = sample_planned_image(seed, kind)
@@ -77,7 +77,7 @@ def test_a_seed_gives_one_painting_in_words_the_painter_knows(kind):
         sample_planned_image(0, "castle")
 
 
-def test_things_stand_where_the_plan_says():
+def test_objects_have_the_places_of_the_plan():
     for seed in range(120):
         plan, scene = sample_planned_image(seed, "several")
         places = {place_of((t.box[0] + t.box[2]) / 2, (t.box[1] + t.box[3]) / 2, scene.size_px) for t in scene.objects}
@@ -85,8 +85,8 @@ def test_things_stand_where_the_plan_says():
         assert places <= set(PLACES)
 
 
-def test_what_a_caption_leaves_open_is_settled_alike():
-    """Cells column by row: a relation through the middle, other things as dots on dice."""
+def test_objects_without_a_place_have_a_fixed_arrangement():
+    """Cells are (column, row): relations go through the middle, other objects stand like dots on dice."""
     star, cup = PlanItem("star", "red"), PlanItem("cup", "blue")
     assert ImagePlan((star, cup), "left of").cells == ((0, 1), (2, 1))
     assert ImagePlan((star, cup), "below").cells == ((1, 2), (1, 0))
@@ -101,19 +101,19 @@ def test_what_a_caption_leaves_open_is_settled_alike():
             assert {PLACES[place_of(*middle, scene.size_px)] for middle in middles} == set(plan.cells)
 
 
-def test_cells_are_labelled_with_what_they_show():
+def test_cell_labels_match_the_plan():
     names, colors = cell_labels(ImagePlan((PlanItem("star", "red"), PlanItem("cup")), "above"))
     assert [COLORED_NAMES[name - 1] for name in names[[1, 7]]] == ["star", "cup"]
     assert (names[[0, 2, 3, 4, 5, 6, 8]] == 0).all()
     assert tuple(COLORS)[colors[1] - 1] == "red"
     assert colors[7] < 0, "left open"
     names, _ = cell_labels(ImagePlan((PlanItem("hat"),)))
-    assert {COLORED_NAMES[name - 1] for name in names} == {"hat"}, "it has the picture for itself"
+    assert {COLORED_NAMES[name - 1] for name in names} == {"hat"}, "a single object fills all cells"
     assert (cell_labels(None)[0] < 0).all()
 
 
-def test_the_detector_finds_what_was_drawn():
-    """Without any network: on true drawings it must be right, or it could measure nothing."""
+def test_the_detector_is_right_about_exact_images():
+    """It must be right about exact renderings to measure generated images."""
     right = [
         judge(plan, detect_objects(Image.fromarray(image_array(scene)))).right
         for kind in KINDS
@@ -122,7 +122,7 @@ def test_the_detector_finds_what_was_drawn():
     assert np.mean(right) >= 0.98  # 414 of 420 measured
 
 
-def test_the_detector_tells_what_is_wrong():
+def test_the_detector_finds_every_kind_of_error():
     plan, scene = sample_planned_image(3, "several", EVALUATION_STREAM)
     seen = detect_objects(Image.fromarray(image_array(scene)))
     first, *others = plan.items
@@ -147,9 +147,9 @@ def test_the_detector_tells_what_is_wrong():
     assert not judge(plan, detect_objects(Image.fromarray(noise))).right
 
 
-def test_samples_come_from_their_index():
-    first, again, other = (sample(index) for index in (7, 7, 8))
-    assert all(np.array_equal(first[name], again[name]) for name in first)
+def test_samples_depend_on_their_index_only():
+    first, restored, other = (sample(index) for index in (7, 7, 8))
+    assert all(np.array_equal(first[name], restored[name]) for name in first)
     assert not np.array_equal(first["noise"], other["noise"])
     drawn = [sample(index) for index in range(300)]
     alone = np.mean([one["attention_mask"][0].sum() == len(CELL_TOKENS) for one in drawn])
@@ -161,7 +161,7 @@ def test_samples_come_from_their_index():
     assert all((one["names"] > 0).any() for one in drawn)
 
 
-# How it learns
+# Training
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def module() -> GeneratorTrainModule:
 
 
 def steps(module, batch, count):
-    """So many steps on one batch; gives what came out at the first and at the last."""
+    """Train `count` steps on one batch; return the outputs of the first and the last step."""
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=3e-3)
     outs = []
     for _ in range(count):
@@ -189,49 +189,49 @@ def test_the_loss_falls_and_every_weight_has_a_gradient(module):
     assert set(last) == {"loss", "image_loss", "label_loss", "label_accuracy"}
 
 
-def test_frequencies_are_the_pictures_but_for_the_finest():
-    paintings = [sample_planned_image(seed, kind, EVALUATION_STREAM) for kind in KINDS for seed in range(10)]
-    images = scaled(torch.stack([torch.tensor(image_array(scene)) for _, scene in paintings]))
+def test_the_spectrum_loses_only_high_frequencies():
+    samples = [sample_planned_image(seed, kind, EVALUATION_STREAM) for kind in KINDS for seed in range(10)]
+    images = scaled(torch.stack([torch.tensor(image_array(scene)) for _, scene in samples]))
     spectrum = to_spectrum(images)
-    assert spectrum.shape == (len(paintings), CHANNELS, 8, 8)
+    assert spectrum.shape == (len(samples), CHANNELS, 8, 8)
     assert 0.7 < spectrum.std() < 1.1  # 0.86 over two hundred
-    again = to_images(spectrum)
-    assert (to_spectrum(again) - spectrum).abs().max() < 1e-4  # a projection: nothing more is lost the second time
-    assert (again - images).square().mean() < 0.01 * images.var()
-    drawn = ((again.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
-    pairs = zip(paintings, drawn, strict=True)
+    restored = to_images(spectrum)
+    assert (to_spectrum(restored) - spectrum).abs().max() < 1e-4  # a projection: nothing more is lost the second time
+    assert (restored - images).square().mean() < 0.01 * images.var()
+    drawn = ((restored.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
+    pairs = zip(samples, drawn, strict=True)
     right = [judge(plan, detect_objects(Image.fromarray(one))).right for (plan, _), one in pairs]
     assert np.mean(right) >= 0.9  # 406 of 420 measured
 
 
-def test_its_recipe_leaves_a_painter(tmp_path, monkeypatch):
+def test_the_recipe_writes_an_image_generator(tmp_path, monkeypatch):
     monkeypatch.setattr(network, "GeneratorSize", lambda: TINY)
     short = replace(recipe(), steps=2, global_batch=2, micro_batch=2, workers=0, report_to="none")
-    left = train(short, tmp_path / "run")
-    (drawn,) = ImageGenerator.load(left, device="cpu").draw("a red star", GenerationSettings(seed=1, steps=2))
+    folder = train(short, tmp_path / "run")
+    (drawn,) = ImageGenerator.load(folder, device="cpu").draw("a red star", GenerationSettings(seed=1, steps=2))
     assert drawn.image.size == (64, 64)
     assert "label_accuracy" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-def test_it_goes_on_from_a_painter(tmp_path, monkeypatch):
-    there = save_pipeline("PainterPipeline", tmp_path / "there")
-    learnt = ImageGenerator.load(there, device="cpu").pipeline
+def test_training_continues_from_an_image_generator(tmp_path, monkeypatch):
+    source = save_pipeline("PainterPipeline", tmp_path / "source")
+    source_pipeline = ImageGenerator.load(source, device="cpu").pipeline
     monkeypatch.setattr(network, "GeneratorSize", lambda: TINY)
-    task = TASKS["painter"](replace(recipe(), init_from=str(there)))
+    task = TASKS["painter"](replace(recipe(), init_from=str(source)))
     task.start()
     for name in ("text_encoder", "unet"):
-        began, theirs = task.module.network[name].state_dict(), learnt.components[name].state_dict()
-        assert all(torch.equal(began[key], theirs[key]) for key in theirs)
+        initial, expected = task.module.network[name].state_dict(), source_pipeline.components[name].state_dict()
+        assert all(torch.equal(initial[key], expected[key]) for key in expected)
     monkeypatch.undo()
     for init_from, reason in (
         ("nowhere", "image generator 'nowhere' is unknown"),
-        (str(there), "no image generator of this size"),
+        (str(source), "no image generator of this size"),
     ):
         with pytest.raises(RecipeError, match=reason):
             TASKS["painter"](replace(recipe(), init_from=init_from)).start()
 
 
-def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
+def test_missing_diffusers_is_an_error_with_the_install_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     for module in ("training", "network", "diffusion_pipeline"):
         monkeypatch.delitem(sys.modules, f"minigemini_models.image_generator.{module}", raising=False)
@@ -239,7 +239,7 @@ def test_without_diffusers_it_says_what_to_install(tmp_path, monkeypatch):
         train(recipe(), tmp_path / "run")
 
 
-# How it draws
+# Generation
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def painter(tmp_path_factory) -> ImageGenerator:
     )
 
 
-def test_an_exported_lesson_draws_what_it_drew(module, tmp_path):
+def test_an_exported_pipeline_generates_the_same_image(module, tmp_path):
     with torch.no_grad():
         for parameter in module.network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -263,7 +263,7 @@ def test_an_exported_lesson_draws_what_it_drew(module, tmp_path):
     assert np.abs(np.asarray(drawn, dtype=int) - np.asarray(straight, dtype=int)).max() <= 3
 
 
-def test_it_draws_one_size_from_its_own_words(painter, image):
+def test_only_one_size_and_known_words_are_accepted(painter, image):
     (drawn,) = painter.draw("A red star.", GenerationSettings(seed=1, steps=2))
     assert (drawn.image.size, drawn.steps, drawn.guidance) == ((64, 64), 2, 1.5)
     with pytest.raises(RequestError, match="no word for dragon, castle; a caption is like"):
@@ -278,7 +278,7 @@ def test_it_draws_one_size_from_its_own_words(painter, image):
     assert np.abs(np.asarray(changed.image, dtype=int) - kept).mean() < np.abs(128 - kept).mean() * 2
 
 
-def test_captions_are_drawn_together_as_one_by_one(painter):
+def test_batched_captions_give_the_same_images(painter):
     captions = ["a red star", "two blue fish and a hat"]
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
     together = painter.pipeline(captions, 3, generator=generators, output_type="np").images
@@ -288,18 +288,18 @@ def test_captions_are_drawn_together_as_one_by_one(painter):
         assert np.abs(together[number] - alone[0]).max() < 1e-4
 
 
-# The embedded one
+# The embedded checkpoint
 
 
 @pytest.mark.parametrize("token", ["<pad>", "<unknown>", "<cell 1>"])
-def test_the_painters_own_tokens_are_no_words(token):
+def test_special_tokens_in_captions_are_unknown_words(token):
     painter = ImageGenerator.load("nano", device="cpu")
     with pytest.raises(RequestError, match="no word for <, "):
         painter.draw(f"a red {token} star")
 
 
-def test_the_embedded_painter_draws_what_it_is_told():
-    """Captions of all kinds, all of it right: 443 of 500 measured; the mark is three standard errors below."""
+def test_the_embedded_generator_follows_captions():
+    """Images right in every aspect: 443 of 500 measured; the minimum is three standard errors below."""
     painter = ImageGenerator.load("nano", device="cpu")
     plans = [sample_planned_image(seed, kind, EVALUATION_STREAM)[0] for seed in range(5) for kind in KINDS]
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(plans))]
@@ -307,6 +307,6 @@ def test_the_embedded_painter_draws_what_it_is_told():
     assert sum(judge(plan, detect_objects(image)).right for plan, image in zip(plans, drawn, strict=True)) >= 26
 
 
-def test_the_embedded_painter_is_small_and_has_a_card():
+def test_the_embedded_generator_is_small_and_has_a_card():
     assert sum(file.stat().st_size for file in GENERATOR_DIR.rglob("*") if file.is_file()) <= 40e6
-    assert "What it cannot do" in (GENERATOR_DIR / "README.md").read_text()
+    assert "## Limitations" in (GENERATOR_DIR / "README.md").read_text()

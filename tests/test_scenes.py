@@ -1,4 +1,4 @@
-"""The drawn world: same seed same scene, labels where the drawing is, streams that share nothing."""
+"""Synthetic scenes: they depend on the seed only, labels match the image, and training and evaluation share nothing."""
 
 import hashlib
 import subprocess
@@ -41,7 +41,7 @@ EVERY_AXIS = evaluation(*AXES)
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
-def test_a_seed_gives_one_picture(kind):
+def test_a_seed_always_gives_the_same_image(kind):
     first, again, other = (labeled_scene(seed, kind) for seed in (7, 7, 8))
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["image"], other["image"])
@@ -61,13 +61,13 @@ print(digest.hexdigest())
 
 
 def test_processes_agree_on_pixels_and_words(monkeypatch):
-    """Whatever the seed of Python's hashes."""
-    said = set()
+    """Independently of Python's hash seed."""
+    digests = set()
     for hash_seed in ("0", "1"):
         monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
         done = subprocess.run([sys.executable, "-c", FINGERPRINT], capture_output=True, text=True, check=True)
-        said.add(done.stdout)
-    assert len(said) == 1
+        digests.add(done.stdout)
+    assert len(digests) == 1
 
 
 def fingerprints(domain, seeds):
@@ -86,7 +86,7 @@ def scenes(domain, seeds=40):
     return [sample_scene(seed, kind, domain) for kind in EVERY_KIND for seed in range(seeds)]
 
 
-def test_every_axis_is_held_out_by_itself_and_all_at_once():
+def test_every_axis_can_be_held_out_alone_and_with_all_others():
     def seen(domain):
         drawn = scenes(domain)
         signs = [sign for scene in drawn for sign in scene.written]
@@ -108,7 +108,7 @@ def test_every_axis_is_held_out_by_itself_and_all_at_once():
         assert not set(getattr(layouts[0], part)) & set(getattr(layouts[1], part))
 
 
-def test_what_training_never_shows():
+def test_held_out_assets_are_disjoint_from_training_assets():
     assert not set(TRAINING_WORDS) & set(HELD_OUT_WORDS)
     assert not set(TRAINING_FONTS) & set(HELD_OUT_FONTS)
     assert not {name.split("-")[0] for name in TRAINING_FONTS} & {name.split("-")[0] for name in HELD_OUT_FONTS}
@@ -118,14 +118,14 @@ def test_what_training_never_shows():
     assert set("".join(words)) == set(CHARACTERS)
 
 
-def test_unknown_kinds_and_axes_are_named():
+def test_unknown_kinds_and_axes_raise_an_error():
     with pytest.raises(ValueError, match=r"unknown kind of scene 'castle': choose from single"):
         sample_scene(0, "castle")
     with pytest.raises(ValueError, match=r"unknown axis weather: choose from texts"):
         evaluation("weather")
 
 
-def test_the_first_world_has_capitals_and_coloured_drawings_only():
+def test_the_basic_domain_has_capitals_and_colored_objects_only():
     for scene in (sample_scene(seed, kind, BASIC_DOMAIN) for kind in KINDS for seed in range(40)):
         assert len(scene.objects) <= 5
         assert all(obj.style is None and obj.name in COLORED_NAMES for obj in scene.objects)
@@ -133,19 +133,19 @@ def test_the_first_world_has_capitals_and_coloured_drawings_only():
 
 
 def test_concepts_are_many_and_have_one_name_each():
-    assert len(ICON_NAMES) == len(set(ICON_NAMES)) == len({concept.label_scene for concept in CONCEPTS}) >= 400
+    assert len(ICON_NAMES) == len(set(ICON_NAMES)) == len({concept.label for concept in CONCEPTS}) >= 400
     assert len(NAMES) == len(set(NAMES))
     assert set(SHAPE_NAMES).isdisjoint(ICON_NAMES)
     plurals = [plural(name) for name in NAMES]
     assert len(set(plurals)) == len(plurals)
 
 
-def test_what_passes_for_a_shape_exists():
+def test_confusable_names_are_concepts():
     named = {name for names in CONFUSABLE.values() for name in names.split("|")}
     assert {*named, *CONFUSABLE} <= set(NAMES)
 
 
-def test_words_for_concepts():
+def test_articles_plurals_and_confusable_names():
     assert [with_article(name) for name in ("owl", "unicorn", "hourglass", "cat")] == [
         "an owl", "a unicorn", "an hourglass", "a cat",
     ]  # fmt: skip
@@ -166,14 +166,14 @@ def test_icons_fill_their_tile_differ_by_style_and_are_small_to_ship():
     assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 6e6
 
 
-def test_nothing_in_a_picture_passes_for_something_else_in_it():
+def test_scenes_have_no_confusable_objects():
     for scene in scenes(TRAINING, 60):
         names = sorted({obj.name for obj in scene.objects})
         assert not [(a, b) for a in names for b in names if a < b and confusable(a, b)]
 
 
 @pytest.mark.parametrize("domain", [TRAINING, EVERY_AXIS], ids=["training", "unseen"])
-def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(domain):
+def test_objects_and_text_stay_inside_the_image_without_overlap(domain):
     for scene in scenes(domain):
         boxes = [obj.box for obj in scene.objects]
         boxes += [text.box for text in scene.written] if scene.kind != "words" and scene.kind != "sign" else [
@@ -188,13 +188,13 @@ def test_scenes_stay_inside_the_picture_and_nothing_covers_anything(domain):
 
 
 @pytest.mark.parametrize("name", TRAINING_FONTS + HELD_OUT_FONTS)
-def test_capitals_have_the_height_asked_for(name):
+def test_capitals_have_the_requested_height(name):
     for height in CAP_HEIGHTS_PX:
         _, top, _, bottom = load_font(name, height).getbbox("H", anchor="ls")
         assert abs(bottom - top - height) <= 1
 
 
-def test_letters_lie_where_their_labels_say():
+def test_letter_labels_match_the_image():
     image, letters = draw_text_crop(np.random.default_rng([1, 3]))
     sample = text_crop(3)
     assert np.array_equal(sample["image"], np.asarray(image))
@@ -207,7 +207,7 @@ def test_letters_lie_where_their_labels_say():
     assert (sample["cells"] > 0).sum() * CELL_PX**2 < CROP_PX**2
 
 
-def test_letters_of_pages_have_slots_too():
+def test_letters_of_documents_have_slots():
     for kind in (*CROWDED_KINDS, *PAGE_KINDS):
         scene = sample_scene(2, kind)
         slots = label_scene(scene)["slots"]
@@ -235,7 +235,7 @@ def test_patch_labels_name_what_covers_the_patch():
         assert (rows[0], columns[0]) == (int(y) // PATCH_PX, int(x) // PATCH_PX)
 
 
-def test_things_are_smooth_edged_and_inside_their_tile():
+def test_shapes_are_anti_aliased_and_inside_their_tile():
     for name in COLORED_NAMES:
         alpha = np.asarray(render(name, (200, 30, 30), 48, tilt_degrees=12))[..., 3]
         assert (alpha == 255).any()
@@ -243,14 +243,14 @@ def test_things_are_smooth_edged_and_inside_their_tile():
         assert ((alpha > 0) & (alpha < 255)).any()
 
 
-def test_no_icon_theme_is_empty_and_kin_are_never_alone():
+def test_every_concept_has_a_theme_and_every_kin_two_members():
     kin = [concept.kin for concept in CONCEPTS if concept.kin]
     assert all(concept.theme for concept in CONCEPTS)
     assert not [name for name in set(kin) if kin.count(name) == 1 and name not in COLORED_NAMES]
-    assert all(name in BY_NAME for name in ("tree", "house", "car")), "tinted drawings and icons share their names"
+    assert all(name in BY_NAME for name in ("tree", "house", "car")), "colored objects and icons share names"
 
 
-def test_layouts_are_used_as_they_are_named():
+def test_the_row_layout_places_objects_in_a_row():
     row = replace(TRAINING, layouts=replace(TRAINING.layouts, objects=("row",)))
     for seed in range(30):
         middles = [center(obj.box) for obj in sample_scene(seed, "few", row).objects]
@@ -258,7 +258,7 @@ def test_layouts_are_used_as_they_are_named():
 
 
 @pytest.mark.parametrize("domain", [SMALL_DOMAIN, evaluation("texts", base=SMALL_DOMAIN)])
-def test_the_small_world_writes_short_numbers_black_on_white(domain):
+def test_the_small_domain_has_short_numbers_black_on_white(domain):
     for seed in range(20):
         for sign in sample_scene(seed, "words", domain).signs:
             assert 2 <= len(sign.word) <= 3
@@ -270,7 +270,7 @@ def test_the_small_world_writes_short_numbers_black_on_white(domain):
         assert np.median(np.asarray(image)) > 200
 
 
-def test_texts_are_full_of_words_and_stay_inside():
+def test_text_scenes_are_full_of_words_inside_the_image():
     letters = []
     for seed in range(60):
         scene = sample_scene(seed, "text")

@@ -1,7 +1,7 @@
-"""Rounds that go through things by name: every clause is true of the scene."""
+"""Lists of objects by name: every clause is true of the scene."""
 
 import pytest
-from clauses import clauses
+from answer_clauses import clauses
 
 from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
 from minigemini_models.samples.descriptions import NUMBERS
@@ -15,7 +15,7 @@ SEEDS = 150
 
 
 @pytest.mark.parametrize(("kind", "domain"), [("few", evaluation()), ("many", evaluation()), ("few", COLORED_DOMAIN)])
-def test_every_clause_about_one_picture_is_true(kind: str, domain):
+def test_every_clause_about_one_image_is_true(kind: str, domain):
     skills = set()
     for seed in range(SEEDS):
         dialog = sample_object_list(seed, kind, domain)
@@ -23,19 +23,19 @@ def test_every_clause_about_one_picture_is_true(kind: str, domain):
         assert scene == sample_scene(seed, kind, domain)
         for turn in dialog.turns:
             skills.add(turn.skill)
-            assert set(clauses(turn.answer)) <= told(scene, turn.skill), (turn, scene.objects)
+            assert set(clauses(turn.answer)) <= true_clauses(scene, turn.skill), (turn, scene.objects)
     assert skills == {"presence", "colours"}
 
 
-def told(scene: Scene, skill: str) -> set[str]:
-    """Every true clause about one picture."""
+def true_clauses(scene: Scene, skill: str) -> set[str]:
+    """Return every true clause about one image."""
     names = [obj.name for obj in scene.objects]
     if skill == "presence":
         return {f"the {name} {'yes' if name in names else 'no'}" for name in NAMES}
     return {f"the {obj.name} {obj.color_name}" for obj in scene.objects if names.count(obj.name) == 1}
 
 
-def test_what_is_absent_could_not_be_taken_for_what_is_there_and_is_half():
+def test_half_of_the_names_are_absent_and_not_confusable():
     said: list[bool] = []
     for seed in range(SEEDS):
         dialog = sample_object_list(seed, "many")
@@ -47,24 +47,24 @@ def test_what_is_absent_could_not_be_taken_for_what_is_there_and_is_half():
 
 
 @pytest.mark.parametrize("kind", PAIR_KINDS)
-def test_every_clause_about_two_pictures_is_true(kind: str):
+def test_every_clause_about_two_images_is_true(kind: str):
     count = 0
     for seed in range(SEEDS):
         dialog = sample_object_list(seed, kind)
         for turn in dialog.turns:
             for clause in clauses(turn.answer):
-                assert clause in expected(dialog.scenes, turn.skill), (turn, dialog.scenes)
+                assert clause in true_pair_clauses(dialog.scenes, turn.skill), (turn, dialog.scenes)
                 count += 1
     assert count >= SEEDS
 
 
-def expected(scenes: tuple[Scene, ...], skill: str) -> set[str]:
-    """Every true clause of the kind."""
+def true_pair_clauses(scenes: tuple[Scene, ...], skill: str) -> set[str]:
+    """Return every true clause of a skill about two images."""
     names = {obj.name for scene in scenes for obj in scene.objects}
     here, there = (scene.objects for scene in scenes)
     match skill:
         case "which_picture":
-            return {f"the {name} {which}" for name in names for which in pictures_of(scenes, name)}
+            return {f"the {name} {which}" for name in names for which in images_showing(scenes, name)}
         case "colours":
             return {
                 f"the {one.name} {one.color_name} in the first, {other.color_name} in the second"
@@ -76,12 +76,12 @@ def expected(scenes: tuple[Scene, ...], skill: str) -> set[str]:
     return {f"the {plural(name)} {one} in the first, {other} in the second" for name, (one, other) in counts.items()}
 
 
-def pictures_of(scenes: tuple[Scene, ...], name: str) -> list[str]:
+def images_showing(scenes: tuple[Scene, ...], name: str) -> list[str]:
     shown = [name in {obj.name for obj in scene.objects} for scene in scenes]
     return [] if all(shown) else ["first" if shown[0] else "second"]
 
 
 @pytest.mark.parametrize("what", ["inventories", "tinted-inventories", "colours", "tinted-quizzes", "pairs"])
-def test_no_row_of_training_is_without_a_round(what: str):
+def test_every_training_row_has_a_turn(what: str):
     for row in range(len(SYNTHETIC[what][1]) * 60):
         assert synthetic_dialog(what, row).turns

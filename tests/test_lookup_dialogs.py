@@ -1,11 +1,11 @@
-"""Rounds that look things up by name: every answer is true of the picture, or of the two, in each of its forms."""
+"""Lookups of attributes, relations and image pairs by name: every answer is true, in each of its forms."""
 
 import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from clauses import clauses
+from answer_clauses import clauses
 
 from minigemini_models.samples.attribute_lookup import LOOKUP_KINDS
 from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
@@ -20,19 +20,19 @@ from minigemini_models.scenes.layouts import center
 from minigemini_models.scenes.scene import SCENE_PX, Scene, SceneObject
 
 SEEDS = 150
-BEFORE_YES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
+YES_NO_PREFIXES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
 PLACE_WORDS = (("left", "right"), ("above", "below"))
 KINDS = [*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_LOOKUP_KINDS]
 
 
-def named(turn: Turn) -> list[str]:
-    """The names in a question, in their order."""
+def names_in_question(turn: Turn) -> list[str]:
+    """Return the object names in a question, in order."""
     return re.findall(rf"\b({'|'.join(COLORED_NAMES)})\b", turn.question)
 
 
-def colour_is_true(dialog: Dialog, turn: Turn) -> bool:
+def color_is_true(dialog: Dialog, turn: Turn) -> bool:
     colors = {obj.name: obj.color_name for obj in dialog.scenes[0].objects}
-    asked = {name: colors.get(name, "none") for name in named(turn)}
+    asked = {name: colors.get(name, "none") for name in names_in_question(turn)}
     if len(asked) > 1 or ": " in turn.answer or re.match(r"The \w+ (?!is)", turn.answer):
         return {re.sub(r"^the |:| is", "", clause) for clause in clauses(turn.answer)} == {
             f"{name} {color}" for name, color in asked.items()
@@ -44,14 +44,14 @@ def colour_is_true(dialog: Dialog, turn: Turn) -> bool:
 
 def presence_is_true(dialog: Dialog, turn: Turn) -> bool:
     colors = {obj.name: obj.color_name for obj in dialog.scenes[0].objects}
-    (name,) = named(turn)
+    (name,) = names_in_question(turn)
     yes, color = ("yes", colors[name]) if name in colors else ("no", "none")
     return turn.answer.lower() in (f"{yes}.", f"{color}, {yes}.", f"{color}.")
 
 
-def place_is_true(dialog: Dialog, turn: Turn) -> bool:
+def position_is_true(dialog: Dialog, turn: Turn) -> bool:
     objects = {obj.name: obj for obj in dialog.scenes[0].objects}
-    names = named(turn)
+    names = names_in_question(turn)
     axis = 0 if re.search("left|right", turn.question) else 1
     seen_from = re.search(rf"(?:left of|right of|above|below) the ({'|'.join(COLORED_NAMES)})[,?]", turn.question)
     middle = center(objects[names.pop()].box)[axis] if seen_from else SCENE_PX / 2
@@ -69,10 +69,10 @@ def place_is_true(dialog: Dialog, turn: Turn) -> bool:
 
 def relation_is_true(dialog: Dialog, turn: Turn) -> bool:
     objects = {obj.name: obj for obj in dialog.scenes[0].objects}
-    one, other = (objects[name] for name in named(turn))
+    one, other = (objects[name] for name in names_in_question(turn))
     (relation,) = (relation for relation in RELATIONS if relation in turn.question)
     yes = "yes" if has_relation(one, relation, other) else "no"
-    before = [said for asked, said in BEFORE_YES.items() if re.search(asked, turn.question)]
+    before = [said for asked, said in YES_NO_PREFIXES.items() if re.search(asked, turn.question)]
     if not before:
         return turn.answer == f"{yes.capitalize()}."
     return turn.answer == f"{before[0].format(one.name)}{yes}."
@@ -80,7 +80,7 @@ def relation_is_true(dialog: Dialog, turn: Turn) -> bool:
 
 def which_is_true(dialog: Dialog, turn: Turn) -> bool:
     first, second = ({obj.name for obj in scene.objects} for scene in dialog.scenes)
-    shown = {name: ("second", "first")[name in first] for name in named(turn)}
+    shown = {name: ("second", "first")[name in first] for name in names_in_question(turn)}
     assert all((name in first) != (name in second) for name in shown)
     if len(shown) == 1 and not turn.question.startswith(("Which picture shows the", "In which pictures", "Where are")):
         ((name, which),) = shown.items()
@@ -93,11 +93,11 @@ def which_is_true(dialog: Dialog, turn: Turn) -> bool:
 
 def change_is_true(dialog: Dialog, turn: Turn) -> bool:
     one, other = ({obj.name: obj.color_name for obj in scene.objects} for scene in dialog.scenes)
-    names = named(turn) or [name for name in one if one[name] != other[name]]
+    names = names_in_question(turn) or [name for name in one if one[name] != other[name]]
     same = {name: one[name] == other[name] for name in names}
     if turn.skill == "same":
         return turn.answer == ("Yes." if all(same.values()) else "No.")
-    if not named(turn):
+    if not names_in_question(turn):
         return turn.answer == f"The {names[0]}."
     verdict = {name: "again" if same[name] else "another" for name in names}
     if "first and then" in turn.question:
@@ -110,10 +110,10 @@ def change_is_true(dialog: Dialog, turn: Turn) -> bool:
 
 
 TRUE: dict[str, Callable[[Dialog, Turn], bool]] = {
-    "colours": colour_is_true,
-    "colour": colour_is_true,
+    "colours": color_is_true,
+    "colour": color_is_true,
     "exists": presence_is_true,
-    "places": place_is_true,
+    "places": position_is_true,
     "related": relation_is_true,
     "which_picture": which_is_true,
     "changed": change_is_true,
@@ -156,7 +156,7 @@ def test_every_answer_is_true(kind: str):
     assert skills == SKILLS[kind]
 
 
-def test_where_each_colour_is_asked_once_none_can_be_copied():
+def test_color_questions_ask_for_each_color_once():
     for seed in range(SEEDS):
         dialog = sample_lookup(seed, "colours-asked")
         assert len(dialog.turns) == len(dialog.scenes[0].objects)
@@ -173,20 +173,20 @@ def test_where_each_colour_is_asked_once_none_can_be_copied():
         ("changes-asked", "yes", "no"),
     ],
 )
-def test_about_half_of_what_could_be_either_is(kind: str, one: str, other: str):
+def test_binary_answers_are_balanced(kind: str, one: str, other: str):
     said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in sample_lookup(seed, kind).turns)
     ones, others = (len(re.findall(rf"\b(?:{words})\b", said)) for words in (one, other))
     assert 0.4 < ones / (ones + others) < 0.65
 
 
-def test_what_nothing_can_be_asked_about_is_drawn_again():
+def test_scenes_without_a_question_are_resampled():
     alone = Scene("few", (255, 255, 255), (SceneObject("hat", (100, 100, 156, 156), "red"),))
     assert RELATION_KINDS["halves-told"](alone, np.random.default_rng(0)) == []
     assert all(sample_lookup(seed, "halves-told").turns for seed in range(SEEDS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_draws_them(kind: str):
+def test_every_kind_is_a_training_dataset(kind: str):
     for row in range(20):
         assert synthetic_dialog(kind, row).turns
     assert set(SYNTHETIC[kind][1]) <= set(KINDS)

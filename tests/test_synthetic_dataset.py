@@ -1,4 +1,4 @@
-"""The drawn world as training data: rows that follow from their number, and shards that hold the same."""
+"""Synthetic training data: rows depend on their number only, shards keep them, and the seed loader batches them."""
 
 from itertools import islice
 
@@ -26,7 +26,7 @@ def same(ours, theirs):
 
 
 @pytest.mark.parametrize("what", SYNTHETIC)
-def test_a_row_follows_from_its_number(what):
+def test_rows_depend_on_their_number_only(what):
     reader, longer = (open_part(DataPart(f"synthetic:{what}#{rows}")) for rows in (20, 40))
     assert len(reader) == len(reader.images) == len(reader.text_bytes) == 20
     for row in range(3):
@@ -34,7 +34,7 @@ def test_a_row_follows_from_its_number(what):
     assert text_of(reader[0].messages[1]) == synthetic_dialog(what, 0).turns[0].answer
 
 
-def test_kinds_have_their_pictures():
+def test_kinds_have_the_right_number_of_images():
     reader = SyntheticReader("lessons", 16)
     sizes = [len(reader[row].images) for row in range(16)]
     assert sizes == reader.images.tolist()
@@ -47,7 +47,7 @@ def test_kinds_have_their_pictures():
 
 
 @pytest.mark.parametrize(("write", "name"), [(write_tar, "s.tar"), (write_parquet, "s.parquet")])
-def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
+def test_synthetic_samples_survive_a_round_trip_through_shards(write, name, tmp_path):
     drawn = SyntheticReader("lessons", 8)
     rows = [drawn[row] for row in (0, 7)]
     write(rows, tmp_path / name)
@@ -65,12 +65,12 @@ def test_drawn_samples_can_be_kept_in_shards(write, name, tmp_path):
         ("synthetic:lessons#many", "say how many"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line(source, message):
+def test_invalid_sources_raise_an_error(source, message):
     with pytest.raises(RecipeError, match=message):
         open_part(DataPart(source))
 
 
-def test_a_part_is_written_as_it_is_read():
+def test_data_parts_round_trip_as_text():
     part = DataPart.parse("synthetic:lessons#100*0.5")
     assert (part.file, part.weight) == ("synthetic:lessons#100", 0.5)
     assert str(part) == "synthetic:lessons#100*0.5"
@@ -88,7 +88,7 @@ def loader(**changes):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_count_on_with_any_number_of_workers(workers):
+def test_batches_continue_with_any_number_of_workers(workers):
     ours = loader(workers=workers)
     assert list(islice(ours, 3)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert (ours.batch, len(ours)) == (3, 10)

@@ -1,4 +1,4 @@
-"""How answers about the drawn world are graded, and what is asked."""
+"""Skills of the synthetic tasks: their scoring rules and questions."""
 
 import pytest
 
@@ -34,13 +34,13 @@ TABLES = (BASIC_SKILLS, SKILLS, DOCUMENT_SKILLS)
 
 
 @pytest.mark.parametrize("skill", [skill for table in TABLES for skill in table], ids=lambda skill: skill.name)
-def test_every_skill_can_be_asked_on_scenes_of_its_own(skill):
+def test_every_skill_has_questions_on_evaluation_scenes(skill):
     dialogs = list(sample_skill_dialogs(skill, 5))
     assert [dialog.turns[-1].skill for dialog in dialogs] == [skill.turn_skill] * 5
     assert skill.domain.stream == EVALUATION_STREAM
     assert all(skill.grade(dialog.turns[-1].answer, dialog.turns[-1].answer)[0] > 0 for dialog in dialogs)
 
 
-def test_rows_of_a_table_have_names_of_their_own():
+def test_skill_names_are_unique():
     for table in TABLES:
         assert len({skill.name for skill in table}) == len(table)

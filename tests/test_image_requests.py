@@ -1,4 +1,4 @@
-"""Requests for pictures in the drawn world: captions that can be painted, and changes that change what they say."""
+"""Requests for images: captions the generator knows, and edits that change exactly what they say."""
 
 import re
 from collections import Counter
@@ -33,8 +33,8 @@ def captions(dialog):
     return [caption for turn in dialog.turns for caption in read_captions(turn.answer)[1]]
 
 
-def understood(caption: str) -> ImagePlan:
-    """A caption read back by rules of its own, to hold what is said to what was asked."""
+def parse_caption(caption: str) -> ImagePlan:
+    """Parse a caption with independent rules."""
     relation = next((word for word in RELATIONS if f" {word} " in caption), None)
     parts = caption.split(f" {relation} ") if relation else re.split(r", | and (?=an? |two |three |four )", caption)
     items = []
@@ -48,7 +48,7 @@ def understood(caption: str) -> ImagePlan:
     return ImagePlan(tuple(items), relation)
 
 
-def test_the_wish_is_spelt_as_the_model_does():
+def test_phrases_cover_the_marker_places_relations_and_colors():
     assert request_phrases.DRAW == model_messages.DRAW
     assert set(request_phrases.PLACE_WORDS) == set(PLACES)
     assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
@@ -57,7 +57,7 @@ def test_the_wish_is_spelt_as_the_model_does():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "painted"])
-def test_every_caption_can_be_painted(kind):
+def test_every_caption_is_in_the_vocabulary(kind):
     tokenizer, seen = build_tokenizer(), set()
     for seed in range(150):
         dialog = sample_request(seed, kind)
@@ -68,7 +68,7 @@ def test_every_caption_can_be_painted(kind):
         ]
         for caption in captions(dialog):
             assert tokenizer.unk_token_id not in tokenizer(caption).input_ids
-            plan = understood(caption)
+            plan = parse_caption(caption)
             assert plan.caption() == caption
             assert len(plan.units) <= 4
         seen |= {turn.question for turn in dialog.turns}
@@ -76,11 +76,11 @@ def test_every_caption_can_be_painted(kind):
     assert len(messages(list(dialog.turns), [])) == 2 * len(dialog.turns)
 
 
-def test_what_a_request_asks_is_what_its_caption_says():
-    """Colours and counts that are named, and names that are, by looking for the words."""
+def test_captions_agree_with_their_requests():
+    """Every attribute in the caption occurs in the request, in some wording."""
     for seed in range(300):
         (turn,) = sample_request(seed, "request").turns
-        plan = understood(captions(sample_request(seed, "request"))[0])
+        plan = parse_caption(captions(sample_request(seed, "request"))[0])
         question = turn.question.lower()
         for item in plan.items:
             named = item.name if item.count == 1 else request_phrases.plural(item.name)
@@ -97,7 +97,7 @@ def test_what_a_request_asks_is_what_its_caption_says():
         )
 
 
-def test_changes_change_one_thing():
+def test_edits_change_one_item():
     rng, plan = (
         np.random.default_rng(0),
         ImagePlan((PlanItem("star", "red"), PlanItem("house", "blue"), PlanItem("star", "green"))),
@@ -113,14 +113,16 @@ def test_changes_change_one_thing():
             assert len(changed.items) == len(plan.items) + {add: 1, remove: -1}.get(change, 0)
             for item in {*plan.items} - {*kept}:
                 assert item.name in words
-                assert item.name != "star" or item.color in words, "two stars are told apart by their colour"
+                assert item.name != "star" or item.color in words, "the color tells two stars apart"
             for item in {*changed.items} - {*kept}:
-                told = (item.name,) if change is rename else (item.color, request_phrases.COLOR_COMPARISONS[item.color])
-                assert any(word in words for word in told)
+                mentioned = (
+                    (item.name,) if change is rename else (item.color, request_phrases.COLOR_COMPARISONS[item.color])
+                )
+                assert any(word in words for word in mentioned)
             assert len({(item.name, item.color) for item in changed.items}) == len(changed.items)
 
 
-def test_what_cannot_be_changed_so_is_left():
+def test_impossible_edits_return_none():
     rng = np.random.default_rng(0)
     one, related = (
         ImagePlan((PlanItem("star", "red"),)),
@@ -139,14 +141,14 @@ def test_what_cannot_be_changed_so_is_left():
     assert add(rng, full) is None
 
 
-def test_every_changed_plan_finds_room():
+def test_every_edited_plan_can_be_composed():
     rng = np.random.default_rng(0)
     for seed in range(80):
         for caption in captions(sample_request(seed, "refine")):
-            assert compose_plan(rng, understood(caption)) is not None
+            assert compose_plan(rng, parse_caption(caption)) is not None
 
 
-def test_paintings_are_talked_about_as_they_were_asked_for():
+def test_descriptions_of_generated_images_agree_with_their_plans():
     for seed in range(60):
         dialog = sample_request(seed, "painted")
         plan, scene = sample_planned_image(seed)
@@ -156,7 +158,7 @@ def test_paintings_are_talked_about_as_they_were_asked_for():
         assert all(item.color is None or f" {replace(item, place=None).phrase()} " in answer for item in plan.items)
 
 
-def test_what_was_drawn_is_shown_with_the_next_round():
+def test_generated_images_are_shown_with_the_next_turn():
     for seed in range(60):
         dialog = sample_request(seed, "drawn")
         said = captions(dialog)
@@ -164,7 +166,7 @@ def test_what_was_drawn_is_shown_with_the_next_round():
             assert f"<h>{caption}</h>" in dialog.turns[turn - 1].answer
             assert dialog.shows(turn) == 1
             assert Counter(obj.name for obj in scene.objects) == Counter(
-                unit.name for unit in understood(caption).units
+                unit.name for unit in parse_caption(caption).units
             )
         assert (len(dialog.scenes), len(said), dialog.shows(0)) == (2, 3, 0)
     row = next(row for row in range(10) if synthetic_dialog("requests", row).shown)
@@ -173,11 +175,11 @@ def test_what_was_drawn_is_shown_with_the_next_round():
     assert with_pictures == [2 * turn for turn in synthetic_dialog("requests", row).shown]
 
 
-def test_what_is_seen_is_drawn_and_what_is_unknown_is_not():
+def test_shown_objects_are_requested_and_unknown_ones_refused():
     for seed in range(40):
         dialog = sample_request(seed, "seen")
         (obj,) = dialog.scenes[0].objects
-        (item,) = understood(captions(dialog)[0]).items
+        (item,) = parse_caption(captions(dialog)[0]).items
         assert item.name == obj.name
         assert (item.color == obj.color_name) == ("in " not in dialog.turns[-1].question)
         (turn,) = sample_request(seed, "unknown").turns
