@@ -1,6 +1,6 @@
 """Copies what `minigemini eval` measured: its tables into docs/results.md, its report into benchmarks/results.
 
-minigemini eval nano --model nano --model runs/nano/export-without-mining -o runs/eval/nano
+minigemini eval synthetic synthetic-basic --model nano --limit 150 -o runs/eval/nano
 python tools/readme_results.py runs/eval/nano/report.md
 """
 
