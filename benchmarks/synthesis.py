@@ -25,7 +25,7 @@ from minigemini_models.samples.descriptions import describe
 from minigemini_models.scenes.composition import sample_scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from misbehaving_server import Behaviour, Server, serving
+from misbehaving_server import Behavior, Server, serving
 from native_files import published, write_list
 
 FAILURES = ("too many", "down", "half", "half json", "no choices", "no text", "hang", "drip")
@@ -34,7 +34,7 @@ FAIL_SHARE, USELESS_SHARE = 0.1, 0.05
 TIMEOUT_S, CONCURRENCY = 2, 16
 
 
-def behave(prompt: str, seen: int) -> Behaviour:
+def behave(prompt: str, seen: int) -> Behavior:
     """By a number that each prompt has: some fail the first time, some replies are never of use."""
     number = zlib.crc32(prompt.encode())
     chance = number % 1000 / 1000

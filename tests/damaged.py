@@ -1,4 +1,4 @@
-"""A set with known damage: which row has what, so that what is found can be held to it."""
+"""Writes a dataset with known damage by row, to compare with the issues that validation reports."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ from minigemini.images.safe_images import ImageProblem
 
 
 def image(seed: int, width: int = 96, height: int = 72) -> Image.Image:
-    """Blots of colour, others for each seed."""
+    """Random blots of color, determined by the seed."""
     blots = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -35,9 +35,9 @@ def bomb() -> bytes:
     return data
 
 
-def record(number: int, image: str | None, *said: str) -> dict:
-    said = said or (f"<image>\nWhat is it, {number}?", f"It is number {number}.")
-    turns = [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(said)]
+def record(number: int, image: str | None, *texts: str) -> dict:
+    texts = texts or (f"<image>\nWhat is it, {number}?", f"It is number {number}.")
+    turns = [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(texts)]
     return {"id": f"s{number}", **({"image": image} if image else {}), "conversations": turns}
 
 
@@ -68,14 +68,14 @@ DAMAGES: dict[str, Damage] = {
     SampleIssue.UNSAFE_PATH.value: lambda n, _, whole: {**whole, "image": "../" + whole["image"]},
     "picture of an evaluation set": _file(lambda number: encoded(image(number)), "textvqa"),
 }
-"""What makes a sample useless, by the kind that it is found as."""
+"""Damage that excludes a sample, by the kind of issue reported for it."""
 
 
 def fabricate(folder: Path, records: int, images: int, share: float, seed: int = 0) -> dict[int, str]:
     """Write `set.json` and `pictures/` with a share of the records damaged, the kinds in turn.
 
     Returns:
-        The damaged rows, each with the kind that it is to be found as.
+        The kind of issue expected for each damaged row.
     """
     image_folder = folder / "pictures"
     for sub in ("good", "broken", "textvqa"):

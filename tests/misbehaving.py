@@ -1,4 +1,4 @@
-"""A server of one file that misbehaves in a chosen way, as servers do."""
+"""An HTTP server of one file that misbehaves in a chosen way."""
 
 import threading
 import time
@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Misbehaviour:
-    """How a server answers.
+class Misbehavior:
+    """Settings of the server.
 
     Attributes:
         data: the file.
-        drop_after: bytes after which each connection ends, as long as `drops` are left.
-        ranges: "good", "ignored" (the whole, 200), "shifted" (other bytes under a right header), "elsewhere" (a range
-            that nobody asked for).
-        length: what the header says in place of the true length.
+        drop_after: bytes after which a connection is closed; `drops` limits how often.
+        ranges: "good", "ignored" (the whole file, 200), "shifted" (other bytes under a correct header), "elsewhere" (a
+            range that was not requested).
+        length: Content-Length to send instead of the true one.
         pause: seconds between pieces of 10,000 bytes.
-        status: answered, with a web page, as long as `refusals` are left.
-        etags: one per answer, the last from then on.
-        headers: more of them.
+        status: status of refusals, sent with a web page; `refusals` limits how often.
+        etags: one per reply; the last one repeats.
+        headers: additional headers.
     """
 
     def __init__(self, data: bytes, **ways) -> None:
@@ -31,8 +31,8 @@ class Misbehaviour:
 
 
 @contextmanager
-def served(way: Misbehaviour) -> Iterator[str]:
-    """The address of a server that behaves in that way."""
+def served(way: Misbehavior) -> Iterator[str]:
+    """Run the server and yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

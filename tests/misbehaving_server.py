@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint that answers as it is told, rightly or in any wrong way, and counts what it gets."""
+"""An OpenAI-compatible endpoint with scripted replies and failures, which counts its requests."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ from typing import Any
 
 GOOD_RE_CAPTION = '1. "Draw me a cat, please."\n2. "a cat on a sofa, photograph"'
 
-Behaviour = str | tuple[str, str]
-"""What is done with a request: a way to fail, or ("say", a reply)."""
+Behavior = str | tuple[str, str]
+"""Response to a request: a kind of failure, or ("say", reply)."""
 
 
 class Server:
-    """Attributes: url; asked: how often each prompt came; most_at_once: requests under way together; keys: seen."""
+    """Attributes: url; asked: requests per prompt; most_at_once: peak concurrency; keys: API keys received."""
 
-    def __init__(self, behave: Callable[[str, int], Behaviour]) -> None:
+    def __init__(self, behave: Callable[[str, int], Behavior]) -> None:
         self.behave, self.asked, self.keys = behave, Counter[str](), set[str]()
         self.now = self.most_at_once = 0
         self.lock = threading.Lock()
@@ -30,14 +30,14 @@ class _Patient(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *request: Any) -> None:
-        """A client that was killed amid its request is no news."""
+        """Ignore clients that were killed during a request."""
         if not isinstance(sys.exception(), ConnectionError | json.JSONDecodeError):
             super().handle_error(*request)
 
 
 @contextmanager
-def serving(behave: Callable[[str, int], Behaviour]) -> Iterator[Server]:
-    """Serve on a free port; `behave` gets the prompt, and how often it came before."""
+def serving(behave: Callable[[str, int], Behavior]) -> Iterator[Server]:
+    """Serve on a free port; `behave` receives the prompt and the number of earlier requests with it."""
     server = Server(behave)
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,7 +75,7 @@ def serving(behave: Callable[[str, int], Behaviour]) -> Iterator[Server]:
         thread.join()
 
 
-def _respond(handler: BaseHTTPRequestHandler, behaviour: Behaviour) -> None:
+def _respond(handler: BaseHTTPRequestHandler, behaviour: Behavior) -> None:
     match behaviour:
         case ("say", text):
             _send(handler, 200, _completion(text))

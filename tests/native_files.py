@@ -1,4 +1,4 @@
-"""Files in the native format of each source, at any size: what readers and counts are held to."""
+"""Writes files in the native format of each source, at any size."""
 
 import csv
 import gzip
@@ -10,12 +10,12 @@ from minigemini.dataprep.sources import SOURCES
 
 MIX = {"coco/train2017": 364_100, "gqa/images": 72_140, "ocr_vqa/images": 80_000, "textvqa/train_images": 21_953}
 MIX |= {"vg/VG_100K": 86_417, "": 40_688}
-"""What LLaVA-1.5's mix is made of, by folders of pictures; the last is text alone."""
+"""Samples of LLaVA-1.5's mix by image folder; the last is text only."""
 
 
-def published(id: str, image: str | None, *said: str) -> dict:
+def published(id: str, image: str | None, *texts: str) -> dict:
     tag = "<image>\n" if image else ""
-    turns = [{"from": ("human", "gpt")[n % 2], "value": (tag if not n else "") + text} for n, text in enumerate(said)]
+    turns = [{"from": ("human", "gpt")[n % 2], "value": (tag if not n else "") + text} for n, text in enumerate(texts)]
     return {"id": id, **({"image": image} if image else {}), "conversations": turns}
 
 

@@ -75,9 +75,9 @@ def main(folder: Path) -> None:
         flush=True,
     )
 
-    reader = open_reader(folder / "set.json", folder / "pictures", mend=True)
+    reader = open_reader(folder / "set.json", folder / "pictures", skip_broken=True)
     found = validate(reader, ray=cluster.address, quiet=True)
-    assert {find.row: find.kind for find in found.finds} == kinds
+    assert {issue.row: issue.kind for issue in found.issues} == kinds
     print(f"{len(kinds)} damaged records of {len(reader)}, each found on the cluster", flush=True)
     ray.shutdown()
     cluster.shutdown()

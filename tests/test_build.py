@@ -176,13 +176,13 @@ def test_a_damaged_build_is_refused_when_opened(damaged, tmp_path):
     build(recipe_of(folder), str(tmp_path / "out"), shard_samples=50, quiet=True)
     shard = tmp_path / "out/shard-00001.parquet"
     shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(SourceError, match=r"shard-00001.parquet: .* bytes, where index.json has"):
+    with pytest.raises(SourceError, match=r"shard-00001.parquet has .* bytes, but index.json lists"):
         open_reader(tmp_path / "out")
     shard.unlink()
-    with pytest.raises(SourceError, match=r"shard-00001.parquet: missing"):
+    with pytest.raises(SourceError, match=r"shard-00001.parquet is missing"):
         open_reader(tmp_path / "out")
     (tmp_path / "out/index.json").write_text("[]")
-    with pytest.raises(SourceError, match="is no index"):
+    with pytest.raises(SourceError, match="is not an index"):
         open_reader(tmp_path / "out")
 
 
@@ -314,22 +314,22 @@ def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
 
 
 WRONG = {
-    "no recipe": ("nothing.toml", None, "no such file, and no mixture; there is MGM-Pretrain"),
+    "no recipe": ("nothing.toml", None, "neither a file nor a mixture; mixtures are MGM-Pretrain"),
     "no TOML": ("x.toml", "= 3", "is not TOML"),
     "no part": ("x.toml", 'name = "x"', "at least one"),
     "unknown": ("x.toml", "sede = 3", "unknown sede"),
     "unknown in a part": ("x.toml", "[[part]]\nfil = 'x'", "part 1 has unknown fil"),
-    "wrong type": ("x.toml", "[[part]]\nfile = 'x'\nsamples = 'many'", "samples = 'many' is of the wrong type"),
+    "wrong type": ("x.toml", "[[part]]\nfile = 'x'\nsamples = 'many'", "samples = 'many' has the wrong type"),
     "both": ("x.toml", "[[part]]\nfile = 'x'\nsource = 'lima'", "either a source or a file"),
     "no list": ("x.toml", "part = 3", "at least one"),
-    "none of it": ("x.toml", "[[part]]\nfile = 'x'\nsamples = -1", "samples = -1: give one above 0"),
-    "weightless": ("x.toml", "[[part]]\nfile = 'x'\nweight = nan", "weight = nan: give one above 0"),
-    "no source": ("x.toml", "[[part]]\nsource = 'limma'", "no source is called 'limma'"),
+    "none of it": ("x.toml", "[[part]]\nfile = 'x'\nsamples = -1", "samples = -1: must be above 0"),
+    "weightless": ("x.toml", "[[part]]\nfile = 'x'\nweight = nan", "weight = nan: must be above 0"),
+    "no source": ("x.toml", "[[part]]\nsource = 'limma'", "unknown source 'limma'"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_recipes_that_are_wrong(name, tmp_path):
+def test_invalid_recipes_are_refused(name, tmp_path):
     path, content, words = WRONG[name]
     if content is not None:
         (tmp_path / path).write_text(content)
@@ -337,7 +337,7 @@ def test_recipes_that_are_wrong(name, tmp_path):
         read_recipe(str(tmp_path / path))
 
 
-def test_bad_wishes_end_with_one_line(damaged, tmp_path):
+def test_invalid_options_are_one_line_errors(damaged, tmp_path):
     folder, _ = damaged
     path, images = str(folder / "set.jsonl"), ["--images", str(folder / "pictures")]
     (tmp_path / "full").mkdir()
@@ -345,33 +345,33 @@ def test_bad_wishes_end_with_one_line(damaged, tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/shard-00000.parquet").touch()
     (tmp_path / "bad.jsonl").write_text("{}")
-    for words, said in (
-        ([path, str(tmp_path / "full"), *images], "has thesis.txt in it, and no build"),
+    for words, message in (
+        ([path, str(tmp_path / "full"), *images], "contains thesis.txt, but no build"),
         ([path, str(tmp_path / "x"), *images, "--form", "zip"], "give parquet or webdataset"),
-        ([path, str(tmp_path / "x"), *images, "--form", "webdataset", "--reference"], "pictures inside"),
+        ([path, str(tmp_path / "x"), *images, "--form", "webdataset", "--reference"], "contain their images"),
         ([path, str(tmp_path / "x"), *images, "--without", "lima"], "has no part 'lima'"),
         ([path, str(tmp_path / "x"), *images, "--without", "set"], "has no part left"),
         ([path, str(tmp_path / "x"), "--images", str(tmp_path / "gone")], "gone: no such folder"),
-        ([path, str(tmp_path / "theirs"), *images], "has shard-00000.parquet in it, and no build"),
+        ([path, str(tmp_path / "theirs"), *images], "contains shard-00000.parquet, but no build"),
         ([path, path, *images], "Not a directory"),
-        ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no sample of it is good"),
+        ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no valid samples"),
         (["MGM-Pretrain", str(tmp_path / "x"), "--data", str(tmp_path)], "minigemini data fetch llava-pretrain"),
         ([path, "what://x", *images], "Protocol not known"),
         ([path, str(tmp_path / "x")], "give --images FOLDER"),
     ):
         done = CliRunner().invoke(app, ["data", "build", *words])
-        assert (done.exit_code, said in done.stderr) == (2, True), (words, done.stderr)
+        assert (done.exit_code, message in done.stderr) == (2, True), (words, done.stderr)
     build(recipe_of(folder), str(tmp_path / "x"), quiet=True)
     with pytest.raises(BuildError, match="has another build"):
         build(replace(recipe_of(folder), seed=6), str(tmp_path / "x"), quiet=True)
 
 
-def test_half_a_surrogate_pair_is_a_fault_and_no_crash(tmp_path):
+def test_lone_surrogate_is_an_issue(tmp_path):
     (tmp_path / "x.jsonl").write_text(
         json.dumps(record(0, None, "What?", "\ud83d")) + "\n" + json.dumps(record(1, None, "A?", "B"))
     )
     reader = open_reader(tmp_path / "x.jsonl")
-    with pytest.raises(SampleError, match="half a surrogate pair"):
+    with pytest.raises(SampleError, match="a lone surrogate"):
         reader[0]
     built = build(
         BuildRecipe("x", (BuildPart(file=str(tmp_path / "x.jsonl"), name="x"),)), str(tmp_path / "out"), quiet=True

@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from misbehaving import Misbehaviour, served
+from misbehaving import Misbehavior, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -26,7 +26,7 @@ DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()
 
 
-def get(way: Misbehaviour, target, **known) -> None:
+def get(way: Misbehavior, target, **known) -> None:
     with served(way) as address:
         Transfer(HttpOrigin(f"{address}/file.bin"), target, pause=0.001, **known).run()
 
@@ -52,54 +52,58 @@ def left(folder) -> list[str]:
     ids=str,
 )
 def test_it_comes_whole(way, known, tmp_path):
-    way = Misbehaviour(DATA, **way)
+    way = Misbehavior(DATA, **way)
     get(way, tmp_path / "file.bin", **known)
     assert (tmp_path / "file.bin").read_bytes() == DATA
     assert left(tmp_path) == ["file.bin"]
 
 
 LIES = {
-    "fewer bytes than declared": ({}, {"size": 500_000}, "the server has 400,000 bytes, the source declares 500,000"),
-    "another file": ({}, {"sha256": "0" * 64}, "its sha256 is .* where it should be 000"),
+    "fewer bytes than declared": (
+        {},
+        {"size": 500_000},
+        "the server has 400,000 bytes, but the source declares 500,000",
+    ),
+    "another file": ({}, {"sha256": "0" * 64}, "its sha256 is .* expected 000"),
     "another file, sha1": ({}, {"sha1": "0" * 40}, "its sha1 is"),
-    "a length too long": ({"length": 500_000}, {}, "another version of it than before; 0 bytes"),
+    "a length too long": ({"length": 500_000}, {}, "another version than before; received 0 bytes"),
     "a length too short": ({"length": 300_000}, {"sha256": SHA256}, "its sha256 is"),
     "always dropping, no ranges": (
         {"drop_after": 1000, "drops": 99, "ranges": "ignored"},
         {},
-        "1,000 of 400,000 bytes are here",
+        "received 1,000 of 400,000 bytes",
     ),
     "always other bytes": (
         {"drop_after": 90_000, "drops": 99, "ranges": "shifted"},
         {},
-        "other bytes than those asked for",
+        "other bytes than requested",
     ),
     "no such file": ({"status": 404, "refusals": 99}, {}, "the server answers 404"),
     "no access": ({"status": 403, "refusals": 99}, {}, "a login is needed"),
-    "down": ({"status": 500, "refusals": 99}, {}, "the server answers 500; 0 bytes are here"),
-    "a web page": ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, {}, "a web page in its place"),
-    "compressed": ({"headers": {"Content-Encoding": "gzip"}}, {}, "compressed, though asked not to"),
+    "down": ({"status": 500, "refusals": 99}, {}, "the server answers 500; received 0 bytes"),
+    "a web page": ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, {}, "a web page instead"),
+    "compressed": ({"headers": {"Content-Encoding": "gzip"}}, {}, "compressed content, though identity encoding"),
 }
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_lies_are_told_and_nothing_has_the_final_name(name, tmp_path):
+def test_wrong_replies_leave_no_final_file(name, tmp_path):
     way, known, words = LIES[name]
     with pytest.raises(DownloadError, match=words):
-        get(Misbehaviour(DATA, **way), tmp_path / "file.bin", **known)
+        get(Misbehavior(DATA, **way), tmp_path / "file.bin", **known)
     assert not (tmp_path / "file.bin").exists()
     assert not any(name.endswith(".lock") for name in left(tmp_path))
 
 
-def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
-    target, way = tmp_path / "file.bin", Misbehaviour(DATA, drop_after=300_000, drops=1, status=500)
+def test_transfer_resumes_after_a_failure(tmp_path):
+    target, way = tmp_path / "file.bin", Misbehavior(DATA, drop_after=300_000, drops=1, status=500)
 
     def go_down(count: int) -> None:
         way.refusals = 99
 
     with served(way) as address:
         origin = HttpOrigin(f"{address}/file.bin")
-        with pytest.raises(DownloadError, match=r"300,000 of 400,000 bytes are here: run again later"):
+        with pytest.raises(DownloadError, match=r"received 300,000 of 400,000 bytes: run again later"):
             Transfer(origin, target, sha256=SHA256, progress=go_down, pause=0.001).run()
         assert left(tmp_path) == [".file.bin.partial", ".file.bin.partial.json"]
         way.refusals, way.asked = 0, []
@@ -111,19 +115,19 @@ def test_a_transfer_goes_on_where_it_broke_off(tmp_path):
     assert target.read_bytes() == DATA
 
 
-def test_two_at_once_do_not_mix(tmp_path):
+def test_concurrent_transfers_are_refused(tmp_path):
     from filelock import FileLock
 
     with (
         FileLock(tmp_path / ".file.bin.lock"),
         pytest.raises(DownloadError, match="is writing there; wait until it ends"),
     ):
-        get(Misbehaviour(DATA), tmp_path / "file.bin")
+        get(Misbehavior(DATA), tmp_path / "file.bin")
 
 
-def test_the_hub_vouches_for_its_files(tmp_path, monkeypatch):
+def test_hub_checksums_are_verified(tmp_path, monkeypatch):
     for etag, words in ((SHA256, None), ("1" * 64, "its sha256 is")):
-        way = Misbehaviour(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
+        way = Misbehavior(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
         with served(way) as address:
             monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
             monkeypatch.setattr(
@@ -192,7 +196,7 @@ def test_a_source_from_a_mirror(tmp_path):
     (mirror / "pictures.zip").write_bytes(zipped(images__1=b"one", images__sub__2=b"two"))
     for fetched, there in ((["a/list.json", "a/pictures.zip"], []), ([], ["a/list.json", "a/pictures.zip"])):
         outcome = download([SOURCE, SOURCE], tmp_path / "data", mirror=str(tmp_path / "mirror"), pause=0.0, quiet=True)
-        assert (outcome.fetched, outcome.there) == (fetched, there)
+        assert (outcome.fetched, outcome.present) == (fetched, there)
         assert [file.path for file in outcome.by_hand] == ["a/asked.json", "a/hand/"]
         assert len(outcome.failed) == 1
         assert "gone.json" in outcome.failed[0]
@@ -204,7 +208,7 @@ def test_a_source_from_a_mirror(tmp_path):
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "..\\out"])
 def test_members_that_lead_out(name, tmp_path):
     (tmp_path / "x.zip").write_bytes(zipped(**{"good": b"", name: b"bad"}))
-    with pytest.raises(DownloadError, match="leads out of its folder"):
+    with pytest.raises(DownloadError, match="outside its folder"):
         unpack(tmp_path / "x.zip", tmp_path / "images")
     assert not (tmp_path / "images").exists()
 
@@ -213,13 +217,13 @@ def test_damaged_archives(tmp_path):
     data = bytearray(zipped(a=DATA[:5000], b=DATA[5000:9000]))
     for damage in (data[:3000], data[:100] + b"x" * 50 + data[150:]):
         (tmp_path / "x.zip").write_bytes(damage)
-        with pytest.raises(DownloadError, match=r"damaged, or no zip archive"):
+        with pytest.raises(DownloadError, match=r"damaged or not a zip archive"):
             unpack(tmp_path / "x.zip", tmp_path / "images")
         assert not any(path.name.startswith((".a", "a")) for path in (tmp_path / "images").glob("*"))
 
 
 def test_ctrl_c_ends_what_runs_and_begins_no_more(tmp_path):
-    way = Misbehaviour(DATA, pause=0.1)  # four seconds a file
+    way = Misbehavior(DATA, pause=0.1)  # four seconds a file
     with served(way) as address:
         files = tuple(RemoteFile(f"{n}.bin", f"{address}/{n}.bin") for n in range(5))
         source = replace(SOURCES["lima"], files=files)
@@ -252,7 +256,7 @@ def test_data_fetch(tmp_path):
     words = ["data", "fetch", "--data", str(tmp_path / "data"), "--mirror", str(tmp_path / "mirror")]
     done = CliRunner().invoke(app, [*words, "lima"])
     assert done.exit_code == 0, done.output
-    assert "1 files fetched" in done.stdout
+    assert "1 files downloaded" in done.stdout
     done = CliRunner().invoke(app, [*words, "lima", "docvqa"])
     assert done.exit_code == 0
     assert "by hand: MGM-Finetune/docvqa/images/" in done.stdout

@@ -1,4 +1,4 @@
-"""The stream of batches: the same with any workers and ranks, exact on resume, honest about what is broken."""
+"""Batches do not depend on workers or ranks, resume is exact, and bad samples are logged."""
 
 import json
 import pickle
@@ -15,14 +15,13 @@ from minigemini.data.loader import Loader
 from minigemini.data.mixture import GlobalBatches, Mixture, Part
 from minigemini.data.packing import PackedCollator, PaddedCollator
 from minigemini.data.readers import JsonLinesReader, ParquetReader, TarReader, write_parquet, write_tar
-from minigemini.data.row_loader import RowLoader
 
 ROWS = {"chat": 53, "captions": 40}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, image):
-    """Two sources, and their pictures. Two records in the first are broken, one each way."""
+    """Two sources with images."""
     folder = tmp_path_factory.mktemp("sources")
     for seed in range(3):
         image(seed).save(folder / f"{seed}.png")
@@ -45,14 +44,12 @@ def encoder(tiny_model, make_processor):
 
 @pytest.fixture
 def make(folder, encoder, tmp_path):
-    """Build a loader; each one as if in a new process."""
+    """Build loaders that share nothing, as in new processes."""
 
     def build(kind="packed", size=8, folder=folder, seed=0, encoder=encoder, share=0.0, **kwargs):
         parts = [Part(JsonLinesReader(folder / f"{source}.jsonl", folder), 0.7) for source in ROWS]
         issues = BadSampleLog(tmp_path / "faults.jsonl", share)
         batches = GlobalBatches(Mixture(parts, seed), size, 4, by_length=kind == "padded", megabatch=2)
-        if kind == "rows":
-            return RowLoader(batches, encoder, issues, rows=2, row_length=250, pad_token_id=0, **kwargs)
         collator = PackedCollator(90, 0) if kind == "packed" else PaddedCollator(0)
         return Loader(batches, encoder, collator, issues, **kwargs)
 
@@ -60,7 +57,7 @@ def make(folder, encoder, tmp_path):
 
 
 def endless(loader):
-    """Epoch after epoch, as training goes through them."""
+    """Iterate over epochs, as training does."""
     while True:
         yield from loader
 
@@ -77,7 +74,7 @@ def same(ours, theirs):
             assert torch.equal(value, other[name]), name
 
 
-KINDS = ["packed", "padded", "rows"]
+KINDS = ["packed", "padded"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,16 +107,16 @@ def test_workers_change_nothing(kind, make):
 
 @pytest.fixture
 def answers(encoder):
-    """The samples of each batch by their answers, which are their ids."""
+    """Read the ids of the samples in each batch from their answers."""
 
     def read(batches) -> list[list[str]]:
-        learnt = (batch["labels"][batch["labels"] != -100] for batch in batches)
-        return [sorted(encoder.processor.tokenizer.decode(ids).split("<eos>")[:-1]) for ids in learnt]
+        trained = (batch["labels"][batch["labels"] != -100] for batch in batches)
+        return [sorted(encoder.processor.tokenizer.decode(ids).split("<eos>")[:-1]) for ids in trained]
 
     return read
 
 
-def test_ranks_together_see_what_one_sees(make, answers):
+def test_ranks_split_the_batches_of_one_rank(make, answers):
     alone = make()
     expected = answers(take(alone, 2 * len(alone)))
     for world in (2, 3):
@@ -130,7 +127,7 @@ def test_ranks_together_see_what_one_sees(make, answers):
     assert len(first) == len(set(first)) == round(0.7 * 53) + 28
 
 
-def test_a_run_goes_on_with_another_number_of_ranks(make, answers):
+def test_resume_with_another_number_of_ranks(make, answers):
     loader = make()
     take(loader, 5)
     ranks = []
@@ -141,30 +138,9 @@ def test_a_run_goes_on_with_another_number_of_ranks(make, answers):
     assert [sorted(a + b) for a, b in zip(*ranks, strict=True)] == answers(take(loader, 3))
 
 
-def test_ranks_of_rows_share_the_order(make, answers):
-    """Ranks move on at their own pace: together they take each position once."""
-    batches = make("rows").batches
-    order = [batches.mixture[int(number)].id for epoch in range(9) for number in batches.epoch(epoch)]
-    for rank in range(2):
-        loader = make("rows", rank=rank, world_size=2)
-        seen = list(chain(*answers(take(loader, 12))))
-        assert sorted(seen + [order[p] for p in loader.waiting]) == sorted(order[rank : loader.next : 2])
-        assert len(seen) > len(batches.mixture)
-    with pytest.raises(ValueError, match="the state is of rank 1 of 2, but this is rank 0 of 2"):
-        make("rows", rank=0, world_size=2).load_state_dict(loader.state_dict())
-
-
-def test_rows_are_full(make):
-    batches = take(make("rows"), 40)
-    assert {batch["input_ids"].shape[0] for batch in batches} == {2}
-    assert max(batch["input_ids"].shape[1] for batch in batches) <= 250
-    tokens = sum(int((batch["input_ids"] != 0).sum()) for batch in batches)
-    assert tokens / (40 * 2 * 250) > 0.9
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_random_numbers_of_training_are_left_alone(kind, workers, make):
+def test_loading_leaves_the_global_generator_unchanged(kind, workers, make):
     torch.manual_seed(3)
     take(make(kind, workers=workers), 3)
     drawn = torch.rand(1)
@@ -173,21 +149,21 @@ def test_the_random_numbers_of_training_are_left_alone(kind, workers, make):
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"size": 4}])
-def test_a_state_of_other_data_is_refused(change, make):
+def test_state_of_other_data_is_refused(change, make):
     loader = make()
     take(loader, 1)
-    with pytest.raises(ValueError, match="the state is of the data"):
+    with pytest.raises(ValueError, match="the state belongs to data"):
         make(**change).load_state_dict(loader.state_dict())
 
 
 def test_ranks_count_from_zero(make):
-    with pytest.raises(ValueError, match="rank is 2 of 2"):
+    with pytest.raises(ValueError, match="rank 2 is out of range for world_size=2"):
         make(rank=2, world_size=2)
 
 
 @pytest.fixture
 def broken(folder, tmp_path):
-    """The same sources with faults in five of the captions' rows, which keep their lengths and with them the order."""
+    """The same sources with five invalid captions of unchanged length, so that the order is the same."""
     copy = tmp_path / "broken"
     copy.mkdir()
     for path in folder.iterdir():
@@ -203,7 +179,7 @@ def broken(folder, tmp_path):
     return copy
 
 
-FAULTS = {
+ISSUES = {
     "captions 3": "unreadable picture",
     "captions 7": "unreadable picture",
     "captions 11": "empty answer",
@@ -214,7 +190,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("kind", ["packed", "padded"])
-def test_faulty_samples_are_listed_and_nothing_takes_their_place(kind, workers, make, broken, answers, tmp_path):
+def test_bad_samples_are_logged_and_not_replaced(kind, workers, make, broken, answers, tmp_path):
     whole, loader = make(kind), make(kind, folder=broken, share=1.0, workers=workers)
     assert len(loader) == 9
     epochs = 3  # at weight 0.7, each sample is in some epoch of three
@@ -223,7 +199,7 @@ def test_faulty_samples_are_listed_and_nothing_takes_their_place(kind, workers, 
         for theirs, ours in zip(answers(take(whole, 9 * epochs)), answers(take(loader, 9 * epochs)), strict=True)
     ]
     listed = [json.loads(line) for line in (tmp_path / "faults.jsonl").read_text().splitlines()]
-    assert {entry["id"]: entry["fault"] for entry in listed} == FAULTS
+    assert {entry["id"]: entry["fault"] for entry in listed} == ISSUES
     assert all(entry["source"] == "captions.jsonl" and entry["reason"] for entry in listed)
     names = [entry["id"].replace("row", "captions") for entry in listed]
     assert sorted(names) == sorted(chain(*missing))
@@ -234,7 +210,7 @@ def test_faulty_samples_are_listed_and_nothing_takes_their_place(kind, workers, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_faults_are_counted_once_over_a_resume(kind, make, broken):
+def test_resume_does_not_count_bad_samples_twice(kind, make, broken):
     loader = make(kind, folder=broken, share=1.0)
     take(loader, 9)
     state = loader.state_dict()
@@ -246,39 +222,39 @@ def test_faults_are_counted_once_over_a_resume(kind, make, broken):
     assert sum(state["faults"].values()) >= 3
 
 
-def test_a_batch_of_faulty_samples_keeps_ranks_in_step(make, broken):
+def test_a_batch_of_bad_samples_is_empty_but_delivered(make, broken):
     loader = make(size=1, folder=broken, share=1.0)
     empty = [batch for batch in take(loader, 65) if "pixel_values" not in batch and (batch["labels"] == -100).all()]
     assert len(empty) == sum(loader.state_dict()["faults"].values()) >= 3
     assert all(batch["input_ids"].shape == (1, 1) for batch in empty)
 
 
-def test_too_many_faults_stop_the_run(make, broken, tmp_path):
+def test_too_many_bad_samples_stop_the_run(make, broken, tmp_path):
     message = (
-        r"4 of \d+ samples are faulty, more than max_bad_sample_ratio=0.003 allows: .* \(\d\), .*\. "
-        r"Each is named in .*faults.jsonl; mend them"
+        r"4 of \d+ samples are bad, more than max_bad_sample_ratio=0.003 allows: .* \(\d\), .*\. "
+        r"All are listed in .*faults.jsonl; correct or remove them"
     )
     with pytest.raises(TooManyBadSamplesError, match=message):
         take(make(folder=broken, share=0.003), 100)
     assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 4
     with pytest.raises(TooManyBadSamplesError, match="1 of"):
         take(make(folder=broken, share=0.0), 100)
-    with pytest.raises(ValueError, match="give a share, 0 to 1"):
+    with pytest.raises(ValueError, match="give a ratio from 0 to 1"):
         make(share=2)
 
 
-def test_a_share_is_of_all_that_was_seen(tmp_path):
+def test_the_ratio_counts_at_least_1000_samples(tmp_path):
     log = BadSampleLog(tmp_path / "x", 0.01)
     log.counts["not JSON"] = 10
-    log.check(5)  # of 1000 that a share is of at least
+    log.check(5)  # 10 of 1000, the minimum
     log.counts["not JSON"] = 11
     log.check(1100)
     with pytest.raises(TooManyBadSamplesError):
         log.check(1099)
 
 
-def test_workers_read_any_format(folder, encoder, tmp_path):
-    """What the parent has opened, Arrow's threads included, is of no use to a worker, forked or not."""
+def test_workers_read_every_format(folder, encoder, tmp_path):
+    """Workers cannot use what the parent opened, such as Arrow's threads, whether they are forked or spawned."""
     source = JsonLinesReader(folder / "captions.jsonl", folder)
     samples = [source[row] for row in range(24)]
     write_parquet(samples, tmp_path / "0.parquet")
@@ -297,8 +273,8 @@ def test_workers_read_any_format(folder, encoder, tmp_path):
     same(take(loaders[1], 9), take(loaders[0], 9))
 
 
-def test_trainer_goes_through_epochs(make, make_model, tmp_path):
-    """Packed rows, micro-batches and epochs as Transformers' Trainer takes them: no sample twice, none left out."""
+def test_trainer_iterates_over_epochs(make, make_model, tmp_path):
+    """Transformers' Trainer sees every sample once per epoch."""
     loader, steps = make(), []
 
     class Plain(Trainer):
@@ -320,7 +296,7 @@ def test_trainer_goes_through_epochs(make, make_model, tmp_path):
     )
     trainer = Plain(make_model(), arguments, train_dataset=[None])
     trainer.train()
-    assert trainer.state.global_step == 2 * 5  # nine batches, two a step
+    assert trainer.state.global_step == 2 * 5  # nine batches, two per step
     assert len(steps) == 2 * 9
     assert (loader.epoch, loader.batch) == (2, 0)
     assert loader.state_dict()["seen"] == 2 * len(loader.batches.mixture)

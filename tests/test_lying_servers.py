@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from minigemini.dataprep.download import DownloadError, transfer
-from minigemini.dataprep.download.origins import HttpOrigin, OriginError
+from minigemini.dataprep.download.origins import HttpOrigin, OriginError, refuse_downgrade
 from minigemini.dataprep.download.transfer import Transfer
 
 DATA = random.Random(0).randbytes(200_000)
@@ -99,13 +99,13 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a length of thousands of digits": (whole("Content-Length: " + "9" * 5000), "bad Content-Length"),
     "a length that is no digit": (whole("Content-Length: \xb2"), "bad Content-Length"),
     "two lengths": (whole("Content-Length: 5", f"Content-Length: {len(DATA)}"), "conflicting Content-Length"),
-    "more than any disk": (whole(f"Content-Length: {10**17}"), "bytes are to come, and the disk has room for"),
+    "more than any disk": (whole(f"Content-Length: {10**17}"), "bytes to receive, but the disk has"),
     "a range of thousands of digits": (
         whole("Content-Range: bytes 0-5/" + "9" * 5000, status="206 Partial Content"),
-        "other bytes than those asked for",
+        "other bytes than requested",
     ),
     "a range of pages": (whole("Content-Range: pages 1/2", status="206 Partial Content"), "other bytes than"),
-    "cut off, then no more": (cut_off_and_then_no_more, "other bytes than those asked for"),
+    "cut off, then no more": (cut_off_and_then_no_more, "other bytes than requested"),
     "another version each time": (another_version_each_time, "run again later"),
     "no HTTP": (raw(b"\x00\xff" * 5000), "illegal"),
     "a header of a megabyte": (raw(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 10**6), "too long"),
@@ -118,7 +118,7 @@ LIES: dict[str, tuple[Lie, str]] = {
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_a_lie_is_one_line(name, tmp_path):
+def test_invalid_replies_are_one_line_errors(name, tmp_path):
     lie, words = LIES[name]
     with telling(lie) as address, pytest.raises(DownloadError, match=words) as raised:
         Transfer(HttpOrigin(address), tmp_path / "file.bin", pause=0.001).run()
@@ -126,20 +126,20 @@ def test_a_lie_is_one_line(name, tmp_path):
     assert not (tmp_path / "file.bin").exists()
 
 
-def test_a_body_without_end_leaves_room_on_the_disk(tmp_path, monkeypatch):
-    """As if the disk had 64 MB more than are kept free."""
+def test_endless_body_leaves_disk_space(tmp_path, monkeypatch):
+    """The simulated disk has 64 MB more than are kept free."""
     room = transfer.RESERVE_BYTES + 64 * 2**20
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(transfer, "RESERVE_BYTES", 2**25)
     monkeypatch.setattr(
         shutil, "disk_usage", lambda folder: usage(room - 2**30 - sum(f.stat().st_size for f in tmp_path.iterdir()))
     )
-    with telling(without_end) as address, pytest.raises(DownloadError, match="unknown number of bytes are to come"):
+    with telling(without_end) as address, pytest.raises(DownloadError, match="unknown number of bytes to receive"):
         Transfer(HttpOrigin(address), tmp_path / "file.bin", pause=0.001).run()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 64 * 2**20
 
 
-def test_a_drip_is_given_up(tmp_path, monkeypatch):
+def test_slow_drip_is_abandoned(tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 0.2)
     begun = time.monotonic()
     with telling(a_byte_now_and_then) as address, pytest.raises(DownloadError, match=r"only \d+ bytes in 0 seconds"):
@@ -147,14 +147,14 @@ def test_a_drip_is_given_up(tmp_path, monkeypatch):
     assert time.monotonic() - begun < 10
 
 
-def test_https_is_not_left_for_http():
+def test_redirects_from_https_to_http_are_refused():
     class Reply:
         def __init__(self, url: str, *history: "Reply") -> None:
             self.url, self.history = url, history
 
-    asked, plain, secure = "https://example.org/x", "http://example.org/x", "https://cdn.example.org/x"
-    HttpOrigin(asked)._check_way(Reply(secure, Reply(asked)))
-    HttpOrigin(plain)._check_way(Reply(plain))
-    for reply in (Reply(plain, Reply(asked)), Reply(secure, Reply(asked), Reply(plain))):
+    requested, plain, secure = "https://example.org/x", "http://example.org/x", "https://cdn.example.org/x"
+    refuse_downgrade(requested, Reply(secure, Reply(requested)))
+    refuse_downgrade(plain, Reply(plain))
+    for reply in (Reply(plain, Reply(requested)), Reply(secure, Reply(requested), Reply(plain))):
         with pytest.raises(OriginError, match="redirects from https to http"):
-            HttpOrigin(asked)._check_way(reply)
+            refuse_downgrade(requested, reply)

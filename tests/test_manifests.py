@@ -1,11 +1,19 @@
-"""Readers made of readers, lists with broken records in them, and manifests of what is not used."""
+"""Composed readers, lists with broken records, and manifests of excluded samples."""
 
 import json
 import pickle
 
 import pytest
 
-from minigemini.data.readers import Chained, Chosen, JsonListReader, MemoryReader, SourceError, json_files, open_reader
+from minigemini.data.readers import (
+    ConcatReader,
+    JsonListReader,
+    MemoryReader,
+    SourceError,
+    SubsetReader,
+    json_files,
+    open_reader,
+)
 from minigemini.data.readers.manifest import write_manifest
 from minigemini.data.schema import SampleError, SampleIssue
 
@@ -27,13 +35,13 @@ def issues(reader) -> dict[int, SampleIssue]:
 
 GOOD = [json.dumps(record(n)) for n in range(5)]
 BROKEN = {
-    "a quote too few": (f'[{GOOD[0]}, {{"id": "x, "conversations": []}}, {GOOD[1]}]', 3, [1]),
+    "missing quote": (f'[{GOOD[0]}, {{"id": "x, "conversations": []}}, {GOOD[1]}]', 3, [1]),
     "no value": (f'[{GOOD[0]}, {{"id": }}, {GOOD[1]}, {{"id": 1 "image": 2}}, {GOOD[2]}]', 5, [1, 3]),
-    "a comma too few": (f"[{GOOD[0]} {GOOD[1]}, {GOOD[2]}]", 3, []),
-    "words between": (f"[{GOOD[0]}, oops, {GOOD[1]}]", 3, [1]),
-    "words behind": (f"[{GOOD[0]} oops, {GOOD[1]}]", 3, [1]),
-    "cut off in a text": (f"[{GOOD[0]}, {GOOD[1][:60]}", 2, [1]),
-    "cut off behind a record": (f"[{GOOD[0]}, {GOOD[1]}", 3, [2]),
+    "missing comma": (f"[{GOOD[0]} {GOOD[1]}, {GOOD[2]}]", 3, []),
+    "text between records": (f"[{GOOD[0]}, oops, {GOOD[1]}]", 3, [1]),
+    "text after a record": (f"[{GOOD[0]} oops, {GOOD[1]}]", 3, [1]),
+    "truncated in a text": (f"[{GOOD[0]}, {GOOD[1][:60]}", 2, [1]),
+    "truncated after a record": (f"[{GOOD[0]}, {GOOD[1]}", 3, [2]),
     "the first": (f'[{{"id": 01}}, {GOOD[1]}]', 2, [0]),
     "a number": (f"[{GOOD[0]}, 17, {GOOD[1]}]", 3, [1]),
 }
@@ -41,40 +49,40 @@ BROKEN = {
 
 @pytest.mark.parametrize("block", [5, 100, 2**20])
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_record_costs_itself_alone(name, block, tmp_path, monkeypatch):
+def test_broken_record_does_not_affect_others(name, block, tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
     content, rows, broken = BROKEN[name]
     (tmp_path / "x.json").write_text(content)
-    reader = JsonListReader(tmp_path / "x.json", tmp_path, mend=True)
+    reader = JsonListReader(tmp_path / "x.json", tmp_path, skip_broken=True)
     assert len(reader) == rows
     assert list(issues(reader)) == broken
-    if not name.startswith(("a comma", "a number")):
+    if not name.startswith(("missing comma", "a number")):
         assert set(issues(reader).values()) == {SampleIssue.NOT_JSON}
 
 
-def test_what_is_mended_is_no_other_than_what_is_whole(tmp_path):
+def test_skip_broken_reads_a_valid_list_unchanged(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(50)], indent=1))
-    plain, mended = (JsonListReader(tmp_path / "x.json", tmp_path, mend=mend) for mend in (False, True))
-    assert [plain[row] for row in range(50)] == [mended[row] for row in range(50)]
+    strict, lenient = (JsonListReader(tmp_path / "x.json", tmp_path, skip_broken=skip) for skip in (False, True))
+    assert [strict[row] for row in range(50)] == [lenient[row] for row in range(50)]
 
 
 def memory(name: str, count: int) -> MemoryReader:
-    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!" * 9}]
-    return MemoryReader(({"id": f"{name}{n}", "messages": said, "images": []} for n in range(count)), None, name)
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!" * 9}]
+    return MemoryReader(({"id": f"{name}{n}", "messages": messages, "images": []} for n in range(count)), None, name)
 
 
-def test_chained_and_chosen():
-    chained = pickle.loads(pickle.dumps(Chained([memory("a", 2), memory("b", 3)], "both")))
-    assert [chained[row].id for row in range(len(chained))] == ["a0", "a1", "b0", "b1", "b2"]
-    assert chained[4].source == "b"
-    assert len(chained.text_bytes) == len(chained.images) == 5
-    chosen = Chosen(chained, [3, 0])
-    assert [chosen[row].id for row in range(2)] == ["b1", "a0"]
-    for reader in (chained, chosen):
+def test_concatenation_and_subset():
+    joined = pickle.loads(pickle.dumps(ConcatReader([memory("a", 2), memory("b", 3)], "both")))
+    assert [joined[row].id for row in range(len(joined))] == ["a0", "a1", "b0", "b1", "b2"]
+    assert joined[4].source == "b"
+    assert len(joined.text_bytes) == len(joined.images) == 5
+    subset = SubsetReader(joined, [3, 0])
+    assert [subset[row].id for row in range(2)] == ["b1", "a0"]
+    for reader in (joined, subset):
         with pytest.raises(IndexError):
             reader[len(reader)]
-    with pytest.raises(SourceError, match="none of its 5 samples is left"):
-        Chosen(chained, [])
+    with pytest.raises(SourceError, match="none of its 5 samples is selected"):
+        SubsetReader(joined, [])
     with pytest.raises(SourceError, match="has no samples"):
         memory("none", 0)
 
@@ -93,7 +101,7 @@ def manifest(tmp_path):
     return path
 
 
-def test_a_manifest_is_a_source(manifest, tmp_path):
+def test_manifest_excludes_and_moves(manifest, tmp_path):
     reader = open_reader(manifest)
     assert [reader[row].id for row in range(len(reader))] == ["r0", "r2", "r3", "r4"]
     assert [reader[row].images[0].resolve() for row in (1, 2)] == [
@@ -103,28 +111,28 @@ def test_a_manifest_is_a_source(manifest, tmp_path):
     assert not list(manifest.parent.glob(".*"))
 
 
-def test_a_manifest_of_a_file_that_changed(manifest, tmp_path):
+def test_manifest_of_a_changed_file_is_refused(manifest, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(6)]))
-    with pytest.raises(SourceError, match=r"with 5 records in .* which now has 6"):
+    with pytest.raises(SourceError, match=r"with 5 records in .* but the file has 6"):
         open_reader(manifest)
 
 
 @pytest.mark.parametrize(
     "line", ['{"row": 9, "fault": "x"}', '{"row": 1, "moved": {"1.jpg": "../x.png"}}', "{", '{"fault": "x"}']
 )
-def test_lines_that_are_of_no_manifest(line, manifest):
+def test_invalid_manifest_lines_are_refused(line, manifest):
     with manifest.open("a") as file:
         file.write(line)
-    with pytest.raises(SourceError, match="not of a manifest"):
+    with pytest.raises(SourceError, match="has an invalid line"):
         open_reader(manifest)
 
 
-def test_what_is_no_source(tmp_path):
+def test_invalid_sources_are_refused(tmp_path):
     (tmp_path / "x.manifest").write_text('{"a": 1}')
     for path, words in (
-        ("x.manifest", "is no manifest"),
+        ("x.manifest", "is not a manifest"),
         ("y.json", "no such file"),
-        ("y.zip", "unknown ending"),
+        ("y.zip", "unknown suffix"),
         (".", "has no index"),
     ):
         with pytest.raises(SourceError, match=words):

@@ -1,4 +1,4 @@
-"""Images under every key that is read, and what is not read: named, never learnt as text alone."""
+"""Images under every supported key; unsupported media is reported, never trained on as text only."""
 
 import base64
 import io
@@ -25,8 +25,8 @@ PNG = encoded()
 URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
 
-def said(question="What is it?", **more):
-    """A record whose question is a text or parts."""
+def conversation(question="What is it?", **more):
+    """A published record; the question is a text or content parts."""
     turns = [{"from": "human", "value": question}, {"from": "gpt", "value": "A sign."}]
     return {"id": "7", "conversations": turns, **more}
 
@@ -42,72 +42,78 @@ def url(value):
 
 TEXT = {"type": "text", "text": "What is it?"}
 IMAGE = {"type": "image"}
-READ = {
-    "image": (said("<image>\nWhat is it?", image="a.png"), ["a.png"]),
-    "image, a list": (said("<image>\nWhat is it?", image=["a.png"]), ["a.png"]),
-    "images": (said("<image>\nWhat is it?", images=["a.png"]), ["a.png"]),
-    "images, one path": (said("<image>\nWhat is it?", images="a.png"), ["a.png"]),
-    "both, the same": (said("<image>\nWhat is it?", image="a.png", images=["a.png"]), ["a.png"]),
-    "two": (said("<image><image>\nWhat is it?", images=["a.png", "b.png"]), ["a.png", "b.png"]),
+SUPPORTED = {
+    "image": (conversation("<image>\nWhat is it?", image="a.png"), ["a.png"]),
+    "image, a list": (conversation("<image>\nWhat is it?", image=["a.png"]), ["a.png"]),
+    "images": (conversation("<image>\nWhat is it?", images=["a.png"]), ["a.png"]),
+    "images, one path": (conversation("<image>\nWhat is it?", images="a.png"), ["a.png"]),
+    "both, the same": (conversation("<image>\nWhat is it?", image="a.png", images=["a.png"]), ["a.png"]),
+    "two": (conversation("<image><image>\nWhat is it?", images=["a.png", "b.png"]), ["a.png", "b.png"]),
     "messages": (chat("<image>What is it?", images=["a.png"]), ["a.png"]),
     "messages, parts": (chat([IMAGE, TEXT], images=["a.png"]), ["a.png"]),
     "a part with its path": (chat([{"type": "image", "image": "a.png"}, TEXT]), ["a.png"]),
     "the path named twice": (chat([{"type": "image", "image": "a.png"}, TEXT], images=["a.png"]), ["a.png"]),
     "OpenAI's parts": (chat([url({"url": "a.png"}), TEXT]), ["a.png"]),
-    "OpenAI's parts in a conversation": (said([url({"url": "a.png"}), TEXT]), ["a.png"]),
+    "OpenAI's parts in a conversation": (conversation([url({"url": "a.png"}), TEXT]), ["a.png"]),
     "a plain image_url": (chat([url("a.png"), TEXT]), ["a.png"]),
     "a data URI": (chat([url({"url": URI}), TEXT]), [PNG]),
     "a data URI in lines, unpadded": (
-        said("<image>\nWhat is it?", image=URI[:60] + "\n" + URI[60:].rstrip("=")),
+        conversation("<image>\nWhat is it?", image=URI[:60] + "\n" + URI[60:].rstrip("=")),
         [PNG],
     ),
     "in order": (chat([url("b.png"), IMAGE, TEXT], images=["a.png"]), ["b.png", "a.png"]),
     "where it comes from": (
-        said("<image>\nWhat is it?", image="a.png", url="https://example.org/a.png", image_url="x"),
+        conversation("<image>\nWhat is it?", image="a.png", url="https://example.org/a.png", image_url="x"),
         ["a.png"],
     ),
-    "numbers about images": (said(image_id=4, image_size=[3, 4], width=3), []),
-    "nothing": (said(image="", images=[], video=None, videos=[]), []),
-    "HTML": (said("<video>\n<source src='a.mp4'>\n</video>\nWhat is it?"), []),
-    "a tag amid a text": (said("What does the <video> tag do?"), []),
+    "numbers about images": (conversation(image_id=4, image_size=[3, 4], width=3), []),
+    "nothing": (conversation(image="", images=[], video=None, videos=[]), []),
+    "HTML": (conversation("<video>\n<source src='a.mp4'>\n</video>\nWhat is it?"), []),
+    "tag within text": (conversation("What does the <video> tag do?"), []),
 }
 
 
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", SUPPORTED)
 def test_images_are_read(name, tmp_path):
-    record, expected = READ[name]
+    record, expected = SUPPORTED[name]
     sample = from_published(record, "mix", tmp_path)
     assert list(sample.images) == [one if isinstance(one, bytes) else tmp_path / one for one in expected]
     assert image_count(record) == len(expected)
     parts = [part for message in sample.messages for part in message["content"]]
     assert [part["type"] for part in parts] == ["image"] * len(expected) + ["text", "text"]
-    assert all(part == IMAGE for part in parts[:-2])  # what a part names is in the sample's pictures alone
+    assert all(part == IMAGE for part in parts[:-2])  # only the sample's images keep the names
 
 
-UNREAD = {
-    "video": (said("What happens?", video="a.mp4"), "video is 'a.mp4': only images are read"),
-    "videos": (said("What happens?", videos=["a.mp4"]), "videos is"),
-    "video beside an image": (said("<image>\nWhat is it?", image="a.png", video="a.mp4"), "video is"),
+UNSUPPORTED = {
+    "video": (conversation("What happens?", video="a.mp4"), "video is 'a.mp4': only images are supported"),
+    "videos": (conversation("What happens?", videos=["a.mp4"]), "videos is"),
+    "video beside an image": (conversation("<image>\nWhat is it?", image="a.png", video="a.mp4"), "video is"),
     "audio": (chat(audio={"path": "a.wav"}), "audio is"),
-    "a video's path": (said(video_path="a"), "video_path is 'a'"),
-    "a tag": (said("<video>\nWhat happens?"), "turn 1 has <video>: only images are read"),
+    "a video's path": (conversation(video_path="a"), "video_path is 'a'"),
+    "a tag": (conversation("<video>\nWhat happens?"), "turn 1 has <video>: only images are supported"),
     "a tag at the end": (chat("What happens?\n<audio>"), "turn 1 has <audio>"),
-    "image_url": (said(image_url="a.png"), "image_url is 'a.png': images are read under image or images"),
-    "image_paths": (said(image_paths=["a.png"]), "image_paths is"),
-    "img": (said(img={"bytes": "aaaa"}), "img is"),
-    "any name": (said(shown="pictures/a.JPG"), "shown is 'pictures/a.JPG'"),
-    "any name, a list": (said(frames=[{"path": "a.png"}]), "frames is"),
-    "any name, a data URI": (said(shown=URI), "shown is 'data:image/png;base64,"),
-    "a URL": (said("<image>\nWhat is it?", image="https://example.org/a.png"), "is a URL: fetch it, and name the file"),
+    "image_url": (conversation(image_url="a.png"), "image_url is 'a.png': name images under image or images"),
+    "image_paths": (conversation(image_paths=["a.png"]), "image_paths is"),
+    "img": (conversation(img={"bytes": "aaaa"}), "img is"),
+    "any name": (conversation(shown="pictures/a.JPG"), "shown is 'pictures/a.JPG'"),
+    "any name, a list": (conversation(frames=[{"path": "a.png"}]), "frames is"),
+    "any name, a data URI": (conversation(shown=URI), "shown is 'data:image/png;base64,"),
+    "a URL": (
+        conversation("<image>\nWhat is it?", image="https://example.org/a.png"),
+        "is a URL: download it and name the file",
+    ),
     "a URL in a part": (chat([url({"url": "https://example.org/a.png"}), TEXT]), "is a URL"),
     "a video part": (chat([{"type": "video_url", "video_url": {"url": "a.mp4"}}, TEXT]), "a part of type video_url"),
-    "an audio part": (said([{"type": "input_audio", "input_audio": {"data": ""}}, TEXT]), "a part of type input_audio"),
+    "an audio part": (
+        conversation([{"type": "input_audio", "input_audio": {"data": ""}}, TEXT]),
+        "a part of type input_audio",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", UNREAD)
-def test_what_is_not_read_is_named(name, tmp_path):
-    record, words = UNREAD[name]
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_media_is_reported(name, tmp_path):
+    record, words = UNSUPPORTED[name]
     with pytest.raises(SampleError) as caught:
         from_published(record, "mix", tmp_path)
     assert (caught.value.issue, caught.value.id, caught.value.source) == (SampleIssue.UNREAD_MEDIA, "7", "mix")
@@ -116,39 +122,39 @@ def test_what_is_not_read_is_named(name, tmp_path):
     assert len(str(caught.value)) < 300
 
 
-WRONG = {
+INVALID = {
     "different ones": (
-        said("<image>\nx", image="a.png", images=["b.png"]),
+        conversation("<image>\nx", image="a.png", images=["b.png"]),
         SampleIssue.MALFORMED,
         "image and images name different",
     ),
-    "images without tags": (said(images=["a.png"]), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 pictures"),
+    "images without tags": (conversation(images=["a.png"]), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 images"),
     "a part that names nothing": (chat([url({}), TEXT]), SampleIssue.DANGLING_TAG, "1 image tags, but 0"),
-    "a number": (said("<image>\nx", images=7), SampleIssue.MALFORMED, "images is 7"),
-    "a part with a number": (chat([{"type": "image", "image": 7}, TEXT]), SampleIssue.MALFORMED, "a picture is 7"),
+    "a number": (conversation("<image>\nx", images=7), SampleIssue.MALFORMED, "images is 7"),
+    "a part with a number": (chat([{"type": "image", "image": 7}, TEXT]), SampleIssue.MALFORMED, "an image is 7"),
     "a path upwards": (chat([url("../a.png"), TEXT]), SampleIssue.UNSAFE_PATH, "'../a.png'"),
-    "broken base64": (chat([url("data:image/png;base64,@@@"), TEXT]), SampleIssue.IMAGE, "base64 is broken"),
+    "broken base64": (chat([url("data:image/png;base64,@@@"), TEXT]), SampleIssue.IMAGE, "invalid base64"),
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_images(name, tmp_path):
-    record, issue, words = WRONG[name]
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_images(name, tmp_path):
+    record, issue, words = INVALID[name]
     with pytest.raises(SampleError, match=words) as caught:
         from_published(record, "mix", tmp_path)
     assert caught.value.issue is issue
 
 
-def test_a_shard_that_names_images_and_has_none():
+def test_shard_without_its_named_images_is_refused():
     record = {**chat(), "source": "mix", "images": ["a.png"]}
-    with pytest.raises(SampleError, match="names 1 images, and none is in the shard") as caught:
+    with pytest.raises(SampleError, match="1 images are named, but none is in the shard") as caught:
         from_record(record, [], None)
     assert caught.value.issue is SampleIssue.UNREAD_MEDIA
     with pytest.raises(SampleError, match="video is"):
         from_record({**chat(), "source": "mix", "video": "a.mp4"}, [], None)
 
 
-def test_a_column_that_is_not_read(tmp_path):
+def test_unsupported_column_is_reported(tmp_path):
     import pyarrow.parquet
 
     sample = from_record({**chat(), "source": "mix"}, [], None)
@@ -161,16 +167,16 @@ def test_a_column_that_is_not_read(tmp_path):
     assert reader[1].messages == sample.messages
 
 
-def test_doctor_names_them_and_reads_the_others(tmp_path):
+def test_validation_reports_unsupported_media(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
-    records = [{**record, "id": name} for name, (record, _) in UNREAD.items()]
-    records += [said("<image>\nWhat is it?", images=["a.png"]), chat([url({"url": URI}), TEXT], more=1)]
+    records = [{**record, "id": name} for name, (record, _) in UNSUPPORTED.items()]
+    records += [conversation("<image>\nWhat is it?", images=["a.png"]), chat([url({"url": URI}), TEXT], more=1)]
     (tmp_path / "x.json").write_text(json.dumps(records))
     words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path), "--json", str(tmp_path / "f.json")]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert f"{len(UNREAD)}  media that is not read" in done.stdout
+    assert f"{len(UNSUPPORTED)}  media that is not read" in done.stdout
     found = json.loads((tmp_path / "f.json").read_text())
-    assert {find["id"] for find in found["finds"] if find["kind"] == "media that is not read"} == UNREAD.keys()
+    assert {issue["id"] for issue in found["issues"] if issue["kind"] == "media that is not read"} == UNSUPPORTED.keys()
     assert found["references"] == 2
     reader = open_reader(tmp_path / "x.json", tmp_path)
     assert reader.images[-2:].tolist() == [1, 1]

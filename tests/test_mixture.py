@@ -1,4 +1,4 @@
-"""The order of samples: every one in its place, known without those before it."""
+"""The order of samples is a function of seed and epoch, and every sample is in exactly one batch."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from minigemini.data.schema import Sample
 
 @dataclass
 class Numbers:
-    """A source of numbered samples; every third is text alone."""
+    """A source of numbered samples; every third has no image."""
 
     name: str
     rows: int
@@ -33,8 +33,8 @@ def make(seed=0, **weights):
     return Mixture([Part(Numbers(name, sources[name]), weights.get(name, 1.0)) for name in sources], seed)
 
 
-def test_a_permutation_that_never_changes():
-    """Pinned: with another order, a run could not be resumed."""
+def test_permutation_is_pinned():
+    """With another order, a run could not be resumed."""
     assert shuffled(8, 3, 1).tolist() == [3, 6, 4, 0, 1, 7, 2, 5]
     for count in (0, 1, 1000):
         assert sorted(shuffled(count, 5)) == list(range(count))
@@ -50,7 +50,7 @@ def test_weights_are_passes():
     assert set(epochs[0].values()) == {1, 2}
     assert all(epoch[f"b{row}"] == 2 for epoch in epochs for row in range(7))
     together = sum(epochs, Counter())
-    assert all(together[f"a{row}"] == 1 for row in range(100))  # four quarters are the whole
+    assert all(together[f"a{row}"] == 1 for row in range(100))  # four quarters
     assert (
         sum(together[f"c{row}"] for row in range(1000))
         == 400
@@ -58,7 +58,7 @@ def test_weights_are_passes():
     )
 
 
-def test_a_number_of_samples_in_place_of_a_weight():
+def test_samples_instead_of_weight():
     mixture = Mixture([Part(Numbers("a", 10), samples=25)])
     counts = [Counter(mixture.epoch(n).tolist()) for n in range(2)]
     assert [sorted(set(count.values())) for count in counts] == [[2, 3], [2, 3]]
@@ -66,12 +66,12 @@ def test_a_number_of_samples_in_place_of_a_weight():
 
 
 @pytest.mark.parametrize("weights", [{"a": -1}, {"a": 0, "b": 0, "c": 0}])
-def test_no_samples_are_refused(weights):
+def test_empty_epochs_are_refused(weights):
     with pytest.raises(ValueError, match="give weights above 0"):
         make(**weights)
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_order_depends_only_on_seed_and_epoch():
     assert (make().epoch(5) == make().epoch(5)).all()
     assert (make().epoch(5) != make().epoch(6)).any()
     assert (make(1).epoch(5) != make().epoch(5)).any()
@@ -79,14 +79,14 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert make().fingerprint() == make().fingerprint()
 
 
-def test_batches_hold_every_sample_once_alike_in_modality_and_length():
+def test_batches_hold_every_sample_once_and_group_them():
     mixture = make()
     batches = GlobalBatches(mixture, 16, tokens_per_image=576, megabatch=10)
     order = batches.epoch(2)
     assert sorted(order) == sorted(mixture.epoch(2))
     whole = order[: len(order) // 16 * 16].reshape(-1, 16)
     modalities = mixture.images[whole] > 0
-    assert np.count_nonzero(modalities.any(1) & ~modalities.all(1)) <= 1  # what is left of both
+    assert np.count_nonzero(modalities.any(1) & ~modalities.all(1)) <= 1  # remainders of both
     lengths = mixture.lengths(576)[whole]
     assert np.median(np.ptp(lengths, axis=1)) < np.ptp(lengths) / 10
     first = modalities[:, 0]
@@ -97,7 +97,7 @@ def test_batches_hold_every_sample_once_alike_in_modality_and_length():
 @pytest.mark.parametrize("by_modality", [True, False])
 @pytest.mark.parametrize("by_length", [True, False])
 @pytest.mark.parametrize("size", [1, 5, 2000])
-def test_grouping_is_a_choice(by_modality, by_length, size):
+def test_grouping_is_optional(by_modality, by_length, size):
     mixture = make()
     orders = {n: GlobalBatches(mixture, size, 4, by_modality=by_modality, by_length=by_length).epoch(n) for n in (0, 1)}
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(1107))
@@ -111,6 +111,6 @@ def test_fingerprints_of_batches():
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 1, "megabatch": 0}])
-def test_batches_of_nothing_are_refused(wrong):
-    with pytest.raises(ValueError, match="give 1 or more"):
+def test_sizes_below_one_are_refused(wrong):
+    with pytest.raises(ValueError, match="must be at least 1"):
         GlobalBatches(make(), tokens_per_image=1, **wrong)

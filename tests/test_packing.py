@@ -1,4 +1,4 @@
-"""Packed samples against the same samples alone: logits, loss and gradients."""
+"""Packed samples have the logits, loss and gradients of the same samples alone."""
 
 import itertools
 import pickle
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minigemini.data.encoding import IGNORED, Encoded, SampleEncoder
-from minigemini.data.packing import PackedCollator, PaddedCollator, pack, packed
+from minigemini.data.packing import PackedCollator, PaddedCollator, pack, pack_rows
 from minigemini.data.schema import Sample
 
 TEXTS = {
@@ -18,13 +18,13 @@ TEXTS = {
     "mixtral": {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
     "mixtral, sliding": {"model_type": "mixtral", "num_local_experts": 4, "sliding_window": 9},
 }
-GEOMETRIES = {"normal": {}, "hd": {"grid_size": 2, "use_global_tile": True, "high_res_size": 64}}
+TILINGS = {"normal": {}, "hd": {"grid_size": 2, "use_global_tile": True, "high_res_size": 64}}
 PAD = 0
 
 
 @pytest.fixture
 def samples(make_processor, image, tmp_path):
-    """Encoded samples of a model: none, one or two pictures each, of several lengths."""
+    """Encode samples of several lengths with no, one or two images each."""
 
     def make(config, images=(1, 0, 2, 1, 0)) -> list[Encoded]:
         encoder = SampleEncoder(make_processor(config))
@@ -64,14 +64,14 @@ def worst(ours: Tensor, theirs: Tensor) -> float:
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("tiling", TILINGS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_packed_is_unpacked(text, geometry, attention, make_model, samples):
-    model = make_model(text_config=TEXTS[text], **GEOMETRIES[geometry])
+def test_packed_equals_unpacked(text, tiling, attention, make_model, samples):
+    model = make_model(text_config=TEXTS[text], **TILINGS[tiling])
     model.model.language_model.set_attn_implementation(attention)
     encoded = samples(model.config)
     rows = [[encoded[2], encoded[0], encoded[4]], [encoded[1], encoded[3]]]  # the second row is padded
-    batch = packed(rows, PAD)
+    batch = pack_rows(rows, PAD)
     logits = model(**without(batch, "labels"), use_cache=False).logits
     for row, group in enumerate(rows):
         ends = list(itertools.accumulate(map(len, group)))
@@ -94,16 +94,16 @@ def test_packed_is_unpacked(text, geometry, attention, make_model, samples):
 
 
 @pytest.mark.parametrize("text", ["llama", "mixtral, sliding"])
-def test_flex_attention_is_eager(text, make_model, samples):
+def test_flex_attention_equals_eager(text, make_model, samples):
     model = make_model(text_config=TEXTS[text])
-    batch = packed([samples(model.config)], PAD)
+    batch = pack_rows([samples(model.config)], PAD)
     with torch.no_grad():
         theirs = model(**batch).logits
         model.model.language_model.set_attn_implementation("flex_attention")
         assert worst(model(**batch).logits, theirs) < 5e-5
 
 
-def test_padded_is_unpacked(make_model, samples):
+def test_padded_equals_unpacked(make_model, samples):
     model = make_model()
     encoded = samples(model.config)
     batch = PaddedCollator(PAD)(encoded)
@@ -117,10 +117,10 @@ def test_padded_is_unpacked(make_model, samples):
     assert worst(model(**PackedCollator(longest, PAD)(encoded)).loss, expected) < 1e-5
 
 
-def test_a_cache_would_hide_that_rows_are_packed(tiny_model, samples):
-    """Why the model makes none beside labels: Transformers then attends across samples without a word."""
+def test_a_cache_would_attend_across_packed_samples(tiny_model, samples):
+    """Why the model creates no cache with labels: Transformers would silently attend across samples."""
     first, second = samples(tiny_model.config, (1, 1))
-    batch = packed([[first, second]], PAD)
+    batch = pack_rows([[first, second]], PAD)
     theirs = tiny_model(**without(alone(second), "labels")).logits[0]
     assert worst(tiny_model(**batch).logits[0, len(first) :], theirs) < 5e-5
     assert worst(tiny_model(**batch, use_cache=True).logits[0, len(first) :], theirs) > 0.1
@@ -131,8 +131,8 @@ def toy(length: int, image: int | None = None) -> Encoded:
     return Encoded(torch.arange(length) + 10, torch.full((length,), length), pixels)
 
 
-def test_what_a_packed_batch_holds():
-    batch = packed([[toy(2, 5), toy(1)], [toy(4, 6)]], PAD, cu_seq_lens=True)
+def test_contents_of_a_packed_batch():
+    batch = pack_rows([[toy(2, 5), toy(1)], [toy(4, 6)]], PAD, cu_seq_lens=True)
     assert batch["input_ids"].tolist() == [[10, 11, 10, PAD], [10, 11, 12, 13]]
     assert batch["labels"].tolist() == [[2, 2, 1, IGNORED], [4] * 4]
     assert batch["position_ids"].tolist() == [[0, 1, 0, 0], [0, 1, 2, 3]]
@@ -144,17 +144,17 @@ def test_what_a_packed_batch_holds():
     assert "attention_mask" not in batch
 
 
-def test_flash_arguments_are_what_transformers_derives(make_model, samples):
-    """For one row, where it can: `prepare_fa_kwargs_from_position_ids`."""
+def test_flash_arguments_match_transformers(make_model, samples):
+    """Transformers derives them for one row, in `prepare_fa_kwargs_from_position_ids`."""
     from transformers.modeling_flash_attention_utils import prepare_fa_kwargs_from_position_ids
 
-    batch = packed([samples(make_model().config)], PAD, cu_seq_lens=True)
+    batch = pack_rows([samples(make_model().config)], PAD, cu_seq_lens=True)
     (ends, _), (longest, _) = prepare_fa_kwargs_from_position_ids(batch["position_ids"])
     assert torch.equal(batch["cu_seq_lens_q"], ends)
     assert batch["max_length_q"] == int(longest)
 
 
-def test_nothing_makes_a_batch_that_teaches_nothing(make_model):
+def test_no_samples_make_a_batch_without_gradient(make_model):
     model = make_model()
     for collator in (PackedCollator(100, PAD), PaddedCollator(PAD), PackedCollator(100, PAD, cu_seq_lens=True)):
         batch = pickle.loads(pickle.dumps(collator))([])
@@ -165,10 +165,10 @@ def test_nothing_makes_a_batch_that_teaches_nothing(make_model):
 
 
 def test_packing_fills_few_rows_evenly():
-    chance = random.Random(0)
+    rng = random.Random(0)
     shares = []
     for _ in range(300):
-        lengths = [chance.randint(1, 100) for _ in range(chance.randint(0, 40))]
+        lengths = [rng.randint(1, 100) for _ in range(rng.randint(0, 40))]
         rows = pack(lengths, 300)
         assert sorted(n for row in rows for n in row) == list(range(len(lengths)))
         assert rows == pack(lengths, 300) == sorted(sorted(row) for row in rows)
@@ -180,6 +180,6 @@ def test_packing_fills_few_rows_evenly():
     assert sum(shares) / len(shares) > 0.97  # measured 0.982
 
 
-def test_a_sample_longer_than_a_row_is_refused():
-    with pytest.raises(ValueError, match="a sample of 101 tokens in rows of 100: give the encoder that max_length"):
+def test_sample_longer_than_a_row_is_refused():
+    with pytest.raises(ValueError, match="sample of 101 tokens exceeds row_length=100"):
         pack([3, 101], 100)

@@ -1,4 +1,4 @@
-"""Every format gives the samples that went in, by row; what is broken is named."""
+"""Every format returns the samples that were written, by row, and reports what is broken."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def encoded(seed: int, kind: str) -> bytes:
 
 
 def record(number: int) -> dict:
-    """Without a picture, with one, or with two; with everything in its text that JSON writes in its own way."""
+    """A record with no, one or two images, and text with characters that JSON escapes."""
     tags = number % 3
     images = [f"part {n}/{number}.{n}.{kind}" for n, kind in zip(range(tags), ("jpg", "png"), strict=False)]
     question = "<image>\n" * tags + f'“{number}” [{{"\\' + "\u2028é" * (number % 5)
@@ -49,7 +49,7 @@ RECORDS = [record(number) for number in range(41)]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """A folder with all pictures."""
+    """Folder of all images."""
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(len(RECORDS)):
         for n, (suffix, kind) in enumerate((("jpg", "JPEG"), ("png", "PNG"))):
@@ -64,8 +64,8 @@ def samples(root):
     return [from_published(record, "all", root) for record in RECORDS]
 
 
-def inlined(sample):
-    """A sample with its pictures as bytes."""
+def image_bytes(sample):
+    """The images of a sample as bytes."""
     return [p if isinstance(p, bytes) else p.read_bytes() for p in sample.images]
 
 
@@ -104,7 +104,7 @@ READERS = {
 @pytest.mark.parametrize(
     ("kind", "block"), [*((kind, 2**20) for kind in READERS), *(("list", n) for n in (7, 100)), ("indented list", 31)]
 )
-def test_any_row_in_any_order(kind, block, root, samples, tmp_path, monkeypatch):
+def test_rows_can_be_read_in_any_order(kind, block, root, samples, tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
     reader = pickle.loads(pickle.dumps(READERS[kind](tmp_path, root, samples)))
     assert len(reader) == len(samples)
@@ -114,7 +114,7 @@ def test_any_row_in_any_order(kind, block, root, samples, tmp_path, monkeypatch)
     for row in rows:
         ours, theirs = reader[row], samples[row]
         assert (ours.id, ours.source, ours.messages) == (theirs.id, theirs.source, theirs.messages)
-        assert inlined(ours) == inlined(theirs)
+        assert image_bytes(ours) == image_bytes(theirs)
         assert isinstance(next(iter(ours.images), b""), bytes) is (kind in ("parquet", "tar") or not ours.images)
         text = sum(len(part.get("text", "")) for message in ours.messages for part in message["content"])
         assert text < reader.text_bytes[row] < 6 * text + 900
@@ -123,7 +123,7 @@ def test_any_row_in_any_order(kind, block, root, samples, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tar"])
-def test_shards_that_are_none(kind, tmp_path, samples):
+def test_invalid_shards_are_refused(kind, tmp_path, samples):
     reader, write = {"parquet": (ParquetReader, write_parquet), "tar": (TarReader, write_tar)}[kind]
     path = tmp_path / "shard"
     path.write_bytes(b"something else" * 100)
@@ -138,15 +138,15 @@ def test_shards_that_are_none(kind, tmp_path, samples):
         reader([path])
 
 
-def test_parquet_of_others(tmp_path):
+def test_parquet_with_other_columns_is_refused(tmp_path):
     import pyarrow
 
     pyarrow.parquet.write_table(pyarrow.table({"id": ["a"], "messages": ["x"]}), tmp_path / "x.parquet")
-    with pytest.raises(SourceError, match="no column images, pictures, source, text_bytes"):
+    with pytest.raises(SourceError, match="lacks the columns images, pictures, source, text_bytes"):
         ParquetReader([tmp_path / "x.parquet"])
 
 
-def test_tar_of_others(tmp_path):
+def test_tar_with_incomplete_samples_is_refused(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("a.json"))
         tar.addfile(tarfile.TarInfo("a.1.jpg"))
@@ -154,8 +154,8 @@ def test_tar_of_others(tmp_path):
         TarReader([tmp_path / "x.tar"])
 
 
-def test_a_damaged_tar_is_refused_or_its_samples_are(tmp_path, samples):
-    """Never fewer samples in silence, whichever byte of a header, of padding or of the end is another."""
+def test_damaged_tar_never_loses_samples_silently(tmp_path, samples):
+    """Any changed byte of a header, padding or the end is an error of the file or of a sample."""
     path = tmp_path / "x.tar"
     write_tar(samples[:4], path)
     whole = path.read_bytes()
@@ -172,7 +172,7 @@ def test_a_damaged_tar_is_refused_or_its_samples_are(tmp_path, samples):
         except SourceError:
             continue
         assert len(reader) == 4
-    path.write_bytes(whole + whole)  # as `cat` joins two, of which tar reads the first
+    path.write_bytes(whole + whole)  # concatenated with `cat`: tarfile reads only the first
     with pytest.raises(SourceError, match="or later is lost"):
         TarReader([path])
     record = whole.find(b'"messages"')
@@ -181,7 +181,7 @@ def test_a_damaged_tar_is_refused_or_its_samples_are(tmp_path, samples):
         TarReader([path])[0]
 
 
-def test_media_of_others_in_a_tar_are_not_left_out_in_silence(tmp_path):
+def test_tar_members_with_unsupported_names_are_reported(tmp_path):
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for name, data in (
@@ -194,25 +194,25 @@ def test_media_of_others_in_a_tar_are_not_left_out_in_silence(tmp_path):
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     reader = TarReader([tmp_path / "x.tar"])
-    with pytest.raises(SampleError, match=r"a/0\.jpg: pictures are called KEY\.0\.jpg") as caught:
+    with pytest.raises(SampleError, match=r"a/0\.jpg: images must be named KEY\.0\.jpg") as caught:
         reader[0]
     assert (caught.value.issue, caught.value.id) == (SampleIssue.UNREAD_MEDIA, "0")
     assert reader[1].id == "1"
 
 
-def test_without_pyarrow(monkeypatch, tmp_path):
+def test_missing_pyarrow_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'minigemini\[data\]'"):
         parquet.ParquetReader([tmp_path / "x"])
 
 
 BROKEN = {
-    "an object": ('{"a": 1}', r"has '\{' at byte 0, where a JSON list has '\['"),
+    "an object": ('{"a": 1}', r"has '\{' at byte 0, expected '\['"),
     "nothing": ("  ", "ends at byte 2"),
-    "cut off between records": ('[{"id": 1}, ', "ends at byte 12"),
-    "cut off in a record": ('[{"id": 1}, {"id', "the record at byte 12 is not JSON"),
-    "a comma too few": ('[{"id": 1} {"id": 2}]', "has '{' at byte 11, where a JSON list has ','"),
-    "a comma too many": ('[{"id": 1},]', "the record at byte 11 is not JSON"),
+    "truncated between records": ('[{"id": 1}, ', "ends at byte 12"),
+    "truncated in a record": ('[{"id": 1}, {"id', "the record at byte 12 is not JSON"),
+    "missing comma": ('[{"id": 1} {"id": 2}]', "has '{' at byte 11, expected ','"),
+    "surplus comma": ('[{"id": 1},]', "the record at byte 11 is not JSON"),
     "not JSON": (
         '[{"é": 1},\n {"id": 01}]',
         r"the record at byte 13 is not JSON \(Expecting ',' delimiter at byte 21\)",
@@ -224,7 +224,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("block", [3, 2**20])
 @pytest.mark.parametrize("name", BROKEN)
-def test_lists_that_are_none(name, block, tmp_path, monkeypatch):
+def test_invalid_lists_are_refused(name, block, tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
     content, message = BROKEN[name]
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
@@ -237,48 +237,48 @@ AS_LIST, AS_LINES = json.dumps(RECORDS), "\n".join(map(json.dumps, RECORDS))
 BY_CONTENT = {
     "a list": AS_LIST,
     "an indented list": json.dumps(RECORDS, indent=1),
-    "a list behind a byte order mark": BOM + AS_LIST,
-    "a list behind blank lines": "\n \n" + AS_LIST,
+    "a list after a byte order mark": BOM + AS_LIST,
+    "a list after blank lines": "\n \n" + AS_LIST,
     "lines": AS_LINES,
-    "lines behind a byte order mark": BOM + AS_LINES,
-    "lines behind blank lines": "\n\n" + AS_LINES + "\n",
+    "lines after a byte order mark": BOM + AS_LINES,
+    "lines after blank lines": "\n\n" + AS_LINES + "\n",
 }
 
 
 @pytest.mark.parametrize("block", [7, 2**20])
-@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
 @pytest.mark.parametrize("name", BY_CONTENT)
-def test_json_is_read_by_what_it_holds(name, ending, block, root, samples, tmp_path, monkeypatch):
+def test_json_is_read_by_content(name, suffix, block, root, samples, tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", block)
-    path = tmp_path / f"x{ending}"
+    path = tmp_path / f"x{suffix}"
     path.write_text(BY_CONTENT[name], encoding="utf-8")
-    for mend in (False, True):
-        reader = open_reader(path, root, "all", mend=mend)
+    for skip_broken in (False, True):
+        reader = open_reader(path, root, "all", skip_broken=skip_broken)
         assert [reader[row].messages for row in range(len(reader))] == [sample.messages for sample in samples]
-    assert [reader[row].origin for row in (0, 40)] == [f"x{ending}#0", f"x{ending}#40"]
+    assert [reader[row].origin for row in (0, 40)] == [f"x{suffix}#0", f"x{suffix}#40"]
 
 
-def test_json_that_is_neither_is_named(tmp_path):
+def test_json_of_other_forms_is_refused(tmp_path):
     path = tmp_path / "x.json"
     for encoding in ("utf-16", "utf-16-be", "utf-32"):
         path.write_text(BOM * ("be" in encoding) + AS_LIST, encoding=encoding)
-        with pytest.raises(SourceError, match="in UTF-16 or UTF-32: save it as UTF-8"):
+        with pytest.raises(SourceError, match="encoded as UTF-16 or UTF-32: save it as UTF-8"):
             open_reader(path)
     path.write_text(json.dumps({"data": RECORDS}, indent=1))
-    with pytest.raises(SourceError, match="begins with a JSON object over several lines"):
+    with pytest.raises(SourceError, match="starts with a JSON object on several lines"):
         open_reader(path)
-    (tmp_path / "x.jsonl").write_text('{"id": \n' + AS_LINES)  # only a broken line
+    (tmp_path / "x.jsonl").write_text('{"id": \n' + AS_LINES)  # one broken line
     assert len(open_reader(tmp_path / "x.jsonl")) == 1 + len(RECORDS)
 
 
-def test_pictures_without_their_folder_are_noticed(root, tmp_path):
+def test_missing_image_folder_is_detected(root, tmp_path):
     assert lacks_images(open_reader(write_lines(tmp_path / "x.jsonl")))
     assert not lacks_images(open_reader(tmp_path / "x.jsonl", root))
     (tmp_path / "text.json").write_text(json.dumps([RECORDS[0]]))
     assert not lacks_images(open_reader(tmp_path / "text.json"))
 
 
-def test_a_broken_list_is_not_read_to_its_end(tmp_path, monkeypatch):
+def test_broken_list_is_not_read_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", 100)
     monkeypatch.setattr(json_files, "MAX_RECORD_BYTES", 1000)
     (tmp_path / "x.json").write_text('[{"id": 1}, {"text": "' + "x" * 10**6)
@@ -286,7 +286,7 @@ def test_a_broken_list_is_not_read_to_its_end(tmp_path, monkeypatch):
         JsonListReader(tmp_path / "x.json")
 
 
-def test_faulty_records_keep_their_rows(tmp_path):
+def test_invalid_records_keep_their_rows(tmp_path):
     good = json.dumps(RECORDS[0])
     (tmp_path / "x.jsonl").write_text(f'{good}\n{{"id": \n[1]\n{good}')
     reader = JsonLinesReader(tmp_path / "x.jsonl")
@@ -298,7 +298,7 @@ def test_faulty_records_keep_their_rows(tmp_path):
         assert (caught.value.issue, caught.value.id, caught.value.source) == (issue, f"row {row}", "x.jsonl")
 
 
-def test_a_long_list_is_not_held_in_memory(tmp_path, monkeypatch):
+def test_long_list_is_not_held_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(json_files, "BLOCK_BYTES", 2**18)
     path = tmp_path / "x.json"
     with path.open("w") as file:

@@ -1,4 +1,4 @@
-"""Records to samples, and the name of everything that can be wrong with one."""
+"""Conversion of records to samples, and the issues of invalid records."""
 
 import pickle
 from pathlib import Path
@@ -21,7 +21,7 @@ def published(*values, image="a/b.jpg", speakers=("human", "gpt"), **fields):
     return {name: value for name, value in record.items() if value is not None}
 
 
-def test_a_published_record():
+def test_published_record():
     sample = from_published(published("What?\n<image>", "A cat.", " And? ", " A dog. "), "coco", ROOT)
     assert (sample.id, sample.source, sample.images) == ("7", "coco", (ROOT / "a/b.jpg",))
     assert [(m["role"], m["content"]) for m in sample.messages] == [
@@ -32,7 +32,7 @@ def test_a_published_record():
     ]
 
 
-def test_pictures_of_a_list_stand_in_the_order_of_their_tags():
+def test_listed_images_follow_the_order_of_tags():
     record = published("<image>\n<image> Which?", "This.", "<image>", "No.", image=["1.png", "2.png", "3.png"])
     sample = from_published(record, "s", ROOT)
     assert [path.name for path in sample.images] == ["1.png", "2.png", "3.png"]
@@ -40,15 +40,15 @@ def test_pictures_of_a_list_stand_in_the_order_of_their_tags():
 
 
 @pytest.mark.parametrize("image", [None, [], ""])
-def test_text_alone_needs_no_folder(image):
+def test_text_only_needs_no_folder(image):
     sample = from_published(published("Hello", "Hi.", image=image, id=12), "s", None)
     assert (sample.id, sample.images) == ("12", ())
 
 
-FAULTY = {
+PUBLISHED_ISSUES = {
     "no record": ("text", SampleIssue.MALFORMED, "object with an id"),
     "no id": (published("<image>", "a", id=""), SampleIssue.MALFORMED, "object with an id"),
-    "no turns": (published(), SampleIssue.MALFORMED, "conversations is not a list of at least one"),
+    "no turns": (published(), SampleIssue.MALFORMED, "conversations must be a list of at least one"),
     "a turn without text": (published("<image>", None), SampleIssue.MALFORMED, "turn 2"),
     "an unknown speaker": (
         published("<image>", "a", speakers=("human", "bot")),
@@ -63,24 +63,28 @@ FAULTY = {
     "no last answer": (published("<image>", "a", "b"), SampleIssue.ROLE_ORDER, "user, assistant, user"),
     "an empty answer": (published("<image>", " \n"), SampleIssue.EMPTY_ANSWER, "message 2"),
     "an empty question": (published(" ", "a", image=None), SampleIssue.EMPTY_QUESTION, "message 1"),
-    "a dangling tag": (published("<image>", "a", image=None), SampleIssue.DANGLING_TAG, "1 image tags, but 0 pictures"),
-    "two tags": (published("<image>", "a", "<image>", "b"), SampleIssue.DANGLING_TAG, "2 image tags, but 1 pictures"),
-    "no tag": (published("q", "a"), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 pictures"),
+    "tag without image": (
+        published("<image>", "a", image=None),
+        SampleIssue.DANGLING_TAG,
+        "1 image tags, but 0 images",
+    ),
+    "two tags": (published("<image>", "a", "<image>", "b"), SampleIssue.DANGLING_TAG, "2 image tags, but 1 images"),
+    "image without tag": (published("q", "a"), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 images"),
     "a tag in an answer": (
         published("<image>", "an <image>"),
         SampleIssue.TAG_IN_ANSWER,
-        "message 2 is the assistant's",
+        "message 2 is from assistant",
     ),
     "an image that is a number": (published("<image>", "a", image=3), SampleIssue.MALFORMED, "image is 3"),
-    "a path that is a number": (published("<image>", "a", image=[3]), SampleIssue.MALFORMED, "a picture is 3"),
+    "a path that is a number": (published("<image>", "a", image=[3]), SampleIssue.MALFORMED, "an image is 3"),
     "a path upwards": (published("<image>", "a", image="a/../../b"), SampleIssue.UNSAFE_PATH, "'a/../../b'"),
     "a path from the root": (published("<image>", "a", image="/etc/passwd"), SampleIssue.UNSAFE_PATH, "'/etc/passwd'"),
 }
 
 
-@pytest.mark.parametrize("name", FAULTY)
-def test_faults_of_published_records(name):
-    record, issue, message = FAULTY[name]
+@pytest.mark.parametrize("name", PUBLISHED_ISSUES)
+def test_issues_of_published_records(name):
+    record, issue, message = PUBLISHED_ISSUES[name]
     with pytest.raises(SampleError, match=message) as caught:
         from_published(record, "mix", ROOT)
     assert caught.value.issue is issue
@@ -99,7 +103,7 @@ def message(role, content):
     return {"role": role, "content": content}
 
 
-def test_a_record_of_ours():
+def test_our_record():
     record = ours(
         message("system", "Be brief."),
         message("user", [{**IMAGE, "text": None}, {**text("What?"), "more": 1}]),
@@ -111,7 +115,7 @@ def test_a_record_of_ours():
     assert from_record(record, ["x.png"], ROOT).images == (ROOT / "x.png",)
 
 
-OUR_FAULTS = {
+OUR_ISSUES = {
     "no source": (ours(source=""), [], SampleIssue.MALFORMED, "source is ''"),
     "a message that is a text": (ours("hello"), [], SampleIssue.MALFORMED, "message 1"),
     "an unknown role": (ours(message("tool", "x")), [], SampleIssue.UNKNOWN_SPEAKER, "from 'tool'"),
@@ -120,14 +124,14 @@ OUR_FAULTS = {
         ours(message("user", [{"type": "table"}])),
         [],
         SampleIssue.MALFORMED,
-        "neither an image nor a text",
+        "neither text nor image",
     ),
     "a system message alone": (ours(message("system", "x")), [], SampleIssue.ROLE_ORDER, "none"),
     "a tag in the text": (
         ours(message("user", "<image>"), message("assistant", "x")),
         [],
         SampleIssue.MALFORMED,
-        "as a part",
+        "image part",
     ),
     "a path without a folder": (
         ours(message("user", [IMAGE])),
@@ -139,14 +143,14 @@ OUR_FAULTS = {
         ours(message("system", [IMAGE]), message("user", "q"), message("assistant", "a")),
         [b"png"],
         SampleIssue.TAG_IN_ANSWER,
-        "the system's",
+        "is from system",
     ),
 }
 
 
-@pytest.mark.parametrize("name", OUR_FAULTS)
-def test_faults_of_our_records(name):
-    record, images, issue, words = OUR_FAULTS[name]
+@pytest.mark.parametrize("name", OUR_ISSUES)
+def test_issues_of_our_records(name):
+    record, images, issue, words = OUR_ISSUES[name]
     with pytest.raises(SampleError, match=words) as caught:
         from_record(record, images, None)
     assert (caught.value.issue, caught.value.id) == (issue, "7")

@@ -1,4 +1,4 @@
-"""What is shown of samples is what training makes of them."""
+"""Previews show samples as training tokenizes them."""
 
 import html
 import json
@@ -23,27 +23,27 @@ def folder(tmp_path_factory):
         (folder / f"{n}.jpg").write_bytes(encoded(image(n)))
     (folder / "7.jpg").write_bytes(b"")
     records = [record(n, f"{n}.jpg", "<image>\nWhat is <b>it</b>?", f"Café № {n} \U0001f600.") for n in range(8)]
-    records += [record(8, None, "No picture?", "None."), record(9, None, "Broken?", "")]
+    records += [record(8, None, "No image?", "None."), record(9, None, "Broken?", "")]
     (folder / "x.json").write_text(json.dumps(records))
     return folder
 
 
-def test_tokens_are_shown_as_they_are_trained_on(folder):
+def test_tokens_match_training(folder):
     reader, encoder = open_reader(folder / "x.json", folder), SampleEncoder(find_processor("nano"))
     pieces = list(tokens(reader[3], encoder))
-    made = encoder(reader[3])
+    encoded_sample = encoder(reader[3])
     visual = encoder.processor.num_image_tokens
-    assert len(pieces) == len(made) - visual + 1
+    assert len(pieces) == len(encoded_sample) - visual + 1
     assert f"<i>{visual} visual tokens</i>" in "".join(pieces)
-    learnt = "".join(re.findall(r'<span class="learnt">(.*?)</span>', "".join(pieces), re.DOTALL))
-    wanted = encoder.processor.tokenizer.decode(made.input_ids[made.labels != -100])
-    assert html.unescape(learnt) == wanted
-    assert sum("learnt" in piece for piece in pieces) == int((made.labels != -100).sum())
+    learned = "".join(re.findall(r'<span class="learned">(.*?)</span>', "".join(pieces), re.DOTALL))
+    wanted = encoder.processor.tokenizer.decode(encoded_sample.input_ids[encoded_sample.labels != -100])
+    assert html.unescape(learned) == wanted
+    assert sum("learned" in piece for piece in pieces) == int((encoded_sample.labels != -100).sum())
     rest = html.unescape(re.sub(r"<[^>]*>", "", "".join(pieces)))
     assert "What is <b>it</b>?" in rest
 
 
-def test_the_page_and_the_sheet(folder, tmp_path):
+def test_page_and_contact_sheet(folder, tmp_path):
     words = ["data", "show", str(folder / "x.json"), "--images", str(folder), "--first"]
     files = ["--page", str(tmp_path / "p.html"), "--sheet", str(tmp_path / "s.png")]
     done = CliRunner().invoke(app, [*words, *files])
@@ -59,7 +59,7 @@ def test_the_page_and_the_sheet(folder, tmp_path):
     assert len(sheet.getcolors(2**24)) > 1000
 
 
-def test_what_is_picked(folder):
+def test_picked_samples(folder):
     reader = open_reader(folder / "x.json", folder)
     assert [one.row for one in pick(reader, 3, None)] == [0, 1, 2]
     drawn = [one.row for one in pick(reader, 4)]
@@ -68,15 +68,15 @@ def test_what_is_picked(folder):
     assert contact_sheet([]).size == contact_sheet(pick(reader, 2, None)).size
 
 
-def test_bad_wishes_end_with_one_line(folder):
+def test_invalid_options_are_one_line_errors(folder):
     path = str(folder / "x.json")
-    for words, said in (
-        ([path, "--sheet", "x.bmp"], "give an X.png or X.jpg"),
+    for words, message in (
+        ([path, "--sheet", "x.bmp"], "must end in .png or .jpg"),
         ([path, "--model", "no/"], "no such folder"),
         ([str(folder / "none.json")], "no such file"),
         ([path, "--images", str(folder / "none")], "--images is"),
-        ([path, "--page", str(folder / "none/x.html")], "is no folder that can be written to"),
-        ([path, "--sheet", str(folder / "none/x.png")], "is no folder that can be written to"),
+        ([path, "--page", str(folder / "none/x.html")], "is not a writable folder"),
+        ([path, "--sheet", str(folder / "none/x.png")], "is not a writable folder"),
     ):
         done = CliRunner().invoke(app, ["data", "show", *words])
-        assert (done.exit_code, said in done.stderr) == (2, True), (words, done.stderr)
+        assert (done.exit_code, message in done.stderr) == (2, True), (words, done.stderr)

@@ -1,4 +1,4 @@
-"""The declared sources: whole as records, and each native format into the one schema, field by field."""
+"""Declared sources are complete, and each native format is converted field by field."""
 
 import json
 import re
@@ -11,20 +11,20 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.data.readers import SourceError
 from minigemini.dataprep.formats import FORMATS, open_source
-from minigemini.dataprep.formats.qa_records import LETTER_ANSWER, SHORT_ANSWER
+from minigemini.dataprep.formats.records import LETTER_ANSWER, SHORT_ANSWER
 from minigemini.dataprep.sources import MIXTURES, SOURCES
 
 IMAGE = {"type": "image"}
 
 
-def said(sample) -> list[str]:
+def texts_of(sample) -> list[str]:
     return ["".join(part.get("text", "<image>") for part in message["content"]) for message in sample.messages]
 
 
 def test_the_table_is_whole():
     assert {name for parts in MIXTURES.values() for name in parts} <= set(SOURCES)
     for source in SOURCES.values():
-        assert source.form in FORMATS or source.stage == "evaluation"
+        assert source.format in FORMATS or source.stage == "evaluation"
         assert source.records, f"{source.name} has no file that holds records"
         assert source.page.startswith("https://")
         for file in source.files:
@@ -60,7 +60,7 @@ def test_llava_pretrain(tmp_path):
         "role": "user",
         "content": [IMAGE, {"type": "text", "text": "Give a brief description."}],
     }
-    assert said(sample)[1] == "thing 000000002"
+    assert texts_of(sample)[1] == "thing 000000002"
     assert sample.images == (tmp_path / "MGM-Pretrain/llava/LLaVA-Pretrain/images/00000/000000002.jpg",)
 
 
@@ -75,7 +75,7 @@ def test_the_mix_has_no_textcaps_and_says_which_records_it_has(tmp_path):
     assert reader[first_after].images == (tmp_path / "MGM-Finetune/vg/VG_100K/000000000000.jpg",)
     text = reader[len(reader) - 1]
     assert text.images == ()
-    assert said(text) == ["What is 3?", "3", "And now?", "The same."]
+    assert texts_of(text) == ["What is 3?", "3", "And now?", "The same."]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("allava-captions", "cap"), ("allava-instruct", "inst")])
@@ -94,7 +94,7 @@ def test_sharegpt4v(tmp_path):
     reader = open_source(SOURCES["sharegpt4v"], tmp_path)
     assert len(reader) == 8
     assert reader[3].images == (tmp_path / "MGM-Finetune/share_textvqa/images/0000003.jpg",)
-    assert said(reader[1]) == ["<image>Describe it.", "In it: 0000001."]
+    assert texts_of(reader[1]) == ["<image>Describe it.", "In it: 0000001."]
 
 
 def test_laion_leaves_out_rows_whose_picture_is_gone(tmp_path):
@@ -104,17 +104,17 @@ def test_laion_leaves_out_rows_whose_picture_is_gone(tmp_path):
     sample = reader[1]
     assert sample.images == (tmp_path / "MGM-Finetune/gpt4v-dataset/images/2.png",)
     assert sample.origin == "train.parquet#2"
-    assert said(sample)[1] == "A caption of 2."
-    asked = {said(reader[row])[0] for row in range(len(reader))}
+    assert texts_of(sample)[1] == "A caption of 2."
+    asked = {texts_of(reader[row])[0] for row in range(len(reader))}
     assert len(asked) > 1
     again = open_source(SOURCES["laion-gpt4v"], tmp_path)
-    assert {said(again[row])[0] for row in range(len(again))} == asked
+    assert {texts_of(again[row])[0] for row in range(len(again))} == asked
 
 
 def test_lima_has_pairs_alone(tmp_path):
     native_files.lima(tmp_path, 4)
     reader = open_source(SOURCES["lima"], tmp_path)
-    assert [said(reader[row]) for row in range(4)] == [
+    assert [texts_of(reader[row]) for row in range(4)] == [
         ["question 0", "answer 0"],
         ["question 1", "answer 1"],
         ["question 2", "answer 2", "and?", "more 2"],
@@ -128,25 +128,25 @@ def test_oasst2_takes_the_best_path_of_english_trees(tmp_path):
     reader = open_source(SOURCES["oasst2"], tmp_path)
     assert len(reader) == 2
     assert (reader[1].id, reader[1].licence) == ("oasst2-tree-1", "Apache-2.0")
-    assert said(reader[1]) == ["said 1.q", "said 1.b", "said 1.c", "said 1.d"]
+    assert texts_of(reader[1]) == ["said 1.q", "said 1.b", "said 1.c", "said 1.d"]
 
 
 def test_docvqa_is_a_conversation_a_page(tmp_path):
     native_files.docvqa(tmp_path, 3, questions=2)
     reader = open_source(SOURCES["docvqa"], tmp_path)
     assert [reader[row].id for row in range(len(reader))] == ["docvqa-p0_1", "docvqa-p1_1", "docvqa-p2_1"]
-    assert said(reader[1]) == [f"<image>What is line 1?\n{SHORT_ANSWER}", "1/8/93", "What is line 4?", "4/8/93"]
+    assert texts_of(reader[1]) == [f"<image>What is line 1?\n{SHORT_ANSWER}", "1/8/93", "What is line 4?", "4/8/93"]
     assert reader[1].images == (tmp_path / "MGM-Finetune/docvqa/images/p1_1.png",)
 
 
 def test_chartqa_and_dvqa(tmp_path):
     native_files.chartqa(tmp_path, 2)
     reader = open_source(SOURCES["chartqa"], tmp_path)
-    assert said(reader[1]) == [f"<image>How high is 2?\n{SHORT_ANSWER}", "2.5", "How high is 3?", "3.5"]
+    assert texts_of(reader[1]) == [f"<image>How high is 2?\n{SHORT_ANSWER}", "2.5", "How high is 3?", "3.5"]
     assert reader[1].images == (tmp_path / "MGM-Finetune/chartqa/ChartQA Dataset/train/png/1.png",)
     native_files.dvqa(tmp_path, 3)
     reader = open_source(SOURCES["dvqa"], tmp_path)
-    assert said(reader[2]) == [f"<image>How many bars 0?\n{SHORT_ANSWER}", "2", "How many bars 1?", "2"]
+    assert texts_of(reader[2]) == [f"<image>How many bars 0?\n{SHORT_ANSWER}", "2", "How many bars 1?", "2"]
     assert reader[2].images == (tmp_path / "MGM-Finetune/dvqa/images/bar_train_00000002.png",)
 
 
@@ -156,7 +156,7 @@ def test_ai2d_has_no_test_diagrams(tmp_path):
     samples = {reader[row].id: reader[row] for row in range(len(reader))}
     assert list(samples) == [f"ai2d-{n}" for n in range(4, 12)]
     choices = "A. leaf\nB. stem\nC. root\nD. eye"
-    assert said(samples["ai2d-6"]) == [f"<image>What is 6?\n{choices}\n{LETTER_ANSWER}", "C"]
+    assert texts_of(samples["ai2d-6"]) == [f"<image>What is 6?\n{choices}\n{LETTER_ANSWER}", "C"]
     root = tmp_path / "MGM-Finetune/ai2d"
     assert samples["ai2d-6"].images == (root / "images/6.png",)
     assert samples["ai2d-5"].images == (root / "abc_images/5.png",)  # it has questions about letters alone
@@ -178,17 +178,17 @@ def test_what_is_drawn_depends_on_the_seed_alone(tmp_path, monkeypatch):
 
 
 BROKEN = {
-    "docvqa": ('{"data": [{"image": "a.png", "question": "?"}]}', "record 0 is of another form"),
-    "chartqa": ('[{"imgname": "a"}]', "record 0 is of another form"),
-    "lima": ('{"conversations": ["a", "b"]}\n{"conv', "cut off or not JSON lines"),
-    "oasst2": ("no gzip", "cut off or not JSON lines"),
-    "laion-gpt4v": ("no parquet", "has no columns caption and link"),
-    "llava-pretrain": ("{}", "where a JSON list has"),
+    "docvqa": ('{"data": [{"image": "a.png", "question": "?"}]}', "record 0 has another format"),
+    "chartqa": ('[{"imgname": "a"}]', "record 0 has another format"),
+    "lima": ('{"conversations": ["a", "b"]}\n{"conv', "truncated or not JSON Lines"),
+    "oasst2": ("no gzip", "truncated or not JSON Lines"),
+    "laion-gpt4v": ("no parquet", "lacks columns caption and link"),
+    "llava-pretrain": ("{}", "is not a JSON list"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_files_of_another_form_end_with_one_line(name, tmp_path):
+def test_files_of_another_format_are_one_line_errors(name, tmp_path):
     content, words = BROKEN[name]
     path = tmp_path / SOURCES[name].records[0].path
     path.parent.mkdir(parents=True)
@@ -197,12 +197,12 @@ def test_files_of_another_form_end_with_one_line(name, tmp_path):
         open_source(SOURCES[name], tmp_path)
 
 
-def test_a_missing_file_says_how_to_get_it(tmp_path):
+def test_missing_file_names_how_to_get_it(tmp_path):
     with pytest.raises(SourceError, match="minigemini data fetch lima"):
         open_source(SOURCES["lima"], tmp_path)
     with pytest.raises(SourceError, match="after registration"):
         open_source(SOURCES["docvqa"], tmp_path)
-    with pytest.raises(SourceError, match="for comparison alone"):
+    with pytest.raises(SourceError, match="is an evaluation set"):
         open_source(SOURCES["textvqa-val"], tmp_path)
 
 
@@ -217,4 +217,4 @@ def test_data_list():
     assert {record["name"] for record in records} == set(SOURCES)
     wrong = run(app, ["data", "list", "alava"])
     assert wrong.exit_code == 2
-    assert "there is allava" in wrong.stderr
+    assert "did you mean allava" in wrong.stderr

@@ -19,8 +19,8 @@ from minigemini.dataprep.synthesize import (
     JournalError,
     SynthesisError,
     SynthesisSettings,
+    build_requests,
     estimate,
-    jobs_of,
     synthesize,
 )
 from minigemini.dataprep.synthesize.synthesis_tasks import CAPTIONS, RejectedReplyError, SynthesisRequest, read_reply
@@ -67,14 +67,14 @@ def number_of(prompt: str) -> int | None:
 
 
 def test_prompts_show_five_captions_and_three_queries_of_their_own(settings):
-    jobs, bad = jobs_of(settings)
+    jobs, bad = build_requests(settings)
     assert (len(jobs), bad) == (16, Counter())
     shown = [tuple(line for line in job.prompt[-1]["content"].splitlines() if line.startswith("- ")) for job in jobs]
     assert {len(lines) for lines in shown} == {8, 5}
     assert len(set(shown)) == 16
     assert all(line[2:] in CAPTIONS for lines in shown for line in lines[-5:])
-    assert [job.key for job in jobs] == [job.key for job in jobs_of(settings)[0]]
-    assert [job.key for job in jobs] != [job.key for job in jobs_of(replace(settings, seed=1))[0]]
+    assert [job.key for job in jobs] == [job.key for job in build_requests(settings)[0]]
+    assert [job.key for job in jobs] != [job.key for job in build_requests(replace(settings, seed=1))[0]]
 
 
 RE_CAPTION = SynthesisRequest("re-caption", "s", "1", ())
@@ -175,12 +175,12 @@ def test_no_more_than_so_many_at_once(settings):
 
 def test_a_run_that_was_killed_asks_nothing_twice(settings):
     with serving(lambda prompt, seen: good(prompt) if (number_of(prompt) or 0) < 5 else "no key") as server:
-        with pytest.raises(EndpointError, match="answers 401 to 'strong'; check key"):
+        with pytest.raises(EndpointError, match="answers 401 for model 'strong'; check key"):
             synthesize(settings, endpoint(server, concurrency=1))
         first = Counter(server.asked)
     journal = settings.journal.read_bytes()
     settings.journal.write_bytes(journal + b'{"key": "cut off by a ki')
-    assert estimate(settings, jobs_of(settings)[0]).done == 5
+    assert estimate(settings, build_requests(settings)[0]).done == 5
     with serving(good) as server:
         report = synthesize(settings, endpoint(server))
         assert (report.asked, sum(report.kept.values())) == (11, 16)
@@ -194,7 +194,7 @@ def test_what_cannot_be_had_now_is_had_later(settings):
     with serving(lambda prompt, seen: "down" if number_of(prompt) == 3 else good(prompt)) as server:
         report = synthesize(settings, endpoint(server, tries=2))
     assert (report.given_up, sum(report.kept.values())) == (1, 15)
-    assert "given up for now: 1; run again to go on" in report.text()
+    assert "failed: 1; run again to retry" in report.text()
     with serving(good) as server:
         assert synthesize(settings, endpoint(server)).asked == 1
 
@@ -211,33 +211,33 @@ def test_an_endpoint_that_is_down_ends_the_run_soon(settings):
 
 def test_the_budget_ends_asking_and_what_is_under_way_is_kept(settings):
     priced = replace(settings, price_in=10.0, price_out=50.0, budget=0.006)  # 0.002 a reply
-    assert estimate(priced, jobs_of(priced)[0]).cost > 0.02
+    assert estimate(priced, build_requests(priced)[0]).cost > 0.02
     with serving(good) as server:
         report = synthesize(priced, endpoint(server, concurrency=1))
         assert (report.asked, report.left, round(report.cost, 4)) == (3, 13, 0.006)
         assert synthesize(priced, endpoint(server)).asked == 0
-    assert "not asked: 13; the budget is spent" in report.text()
+    assert "not requested: 13; the budget is spent" in report.text()
 
 
 def test_a_broken_journal_and_missing_files_are_named(settings, tmp_path):
     settings.journal.write_text('{"key": "a"}\n{"key": "b"}\n')
-    with pytest.raises(JournalError, match="line 1 is no entry"):
-        estimate(settings, jobs_of(settings)[0])
-    with pytest.raises(SynthesisError, match="nothing to ask about"):
-        jobs_of(SynthesisSettings(tmp_path / "x.json"))
+    with pytest.raises(JournalError, match="line 1 is not an entry"):
+        estimate(settings, build_requests(settings)[0])
+    with pytest.raises(SynthesisError, match="no input files"):
+        build_requests(SynthesisSettings(tmp_path / "x.json"))
     with pytest.raises(SynthesisError, match=r"no\.json: no such file"):
-        jobs_of(SynthesisSettings(tmp_path / "x.json", tmp_path / "no.json"))
+        build_requests(SynthesisSettings(tmp_path / "x.json", tmp_path / "no.json"))
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(SynthesisError, match="no captions in it"):
-        jobs_of(replace(settings, pool=tmp_path / "empty.txt"))
+    with pytest.raises(SynthesisError, match="contains no captions"):
+        build_requests(replace(settings, pool=tmp_path / "empty.txt"))
 
 
-def test_faulty_samples_are_counted_and_the_pool_is_the_users(settings, tmp_path):
+def test_bad_samples_are_counted_and_the_pool_is_used(settings, tmp_path):
     records = json.loads(settings.in_context.read_text())
     records[0]["conversations"].pop()
     settings.in_context.write_text(json.dumps(records))
     (tmp_path / "pool.txt").write_text("\n".join(f"my caption {n}" for n in range(6)))
-    jobs, bad = jobs_of(replace(settings, pool=tmp_path / "pool.txt", limit=2))
+    jobs, bad = build_requests(replace(settings, pool=tmp_path / "pool.txt", limit=2))
     assert (len(jobs), bad) == (3, {"wrong order of roles": 1})
     assert all(job.prompt[-1]["content"].count("my caption") == 5 for job in jobs)
 
@@ -253,22 +253,22 @@ def test_the_command_estimates_asks_and_reports(settings, monkeypatch):
     monkeypatch.setenv("MY_KEY", "secret")
     words = [settings.output, "--re-caption", settings.re_caption, "--price-in", 1, "--price-out", 2]
     told = run(*words, "--estimate")
-    assert (told.exit_code, told.stdout.startswith("12 of 12 to ask (0 in the journal)")) == (0, True)
+    assert (told.exit_code, told.stdout.startswith("12 of 12 requests to send (0 in the journal)")) == (0, True)
     assert not settings.journal.exists()
     with serving(good) as server:
         done = run(*words, "--endpoint", server.url, "--model", "strong", "--api-key-env", "MY_KEY")
     assert done.exit_code == 0, done.stderr
-    assert "12 of 12 kept, 12 asked now, by strong" in done.stdout
+    assert "12 of 12 kept, 12 requested in this run, by strong" in done.stdout
     assert server.keys == {"Bearer secret"}
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_slips_of_the_command_line_are_one_line(settings, tmp_path, monkeypatch):
+def test_invalid_options_are_one_line_errors(settings, tmp_path, monkeypatch):
     for words, message in [
         ([tmp_path / "out.txt"], "ends in .json"),
         ([tmp_path / "no" / "out.json"], "in a folder that is there"),
-        ([settings.output], "nothing to ask about"),
-        ([settings.output, "--re-caption", settings.re_caption], "name the --endpoint"),
+        ([settings.output], "no input files"),
+        ([settings.output, "--re-caption", settings.re_caption], "give --endpoint and --model"),
         ([settings.output, "--re-caption", settings.re_caption, "--endpoint", "x", "--model", "y"], "http://"),
     ]:
         result = run(*words)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from tiny_training import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from minigemini.conversion import Geometry, assemble
+from minigemini.conversion import Tiling, assemble
 from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyBadSamplesError
 from minigemini.inference import Engine
 from minigemini.io import folder_lock
@@ -336,10 +336,10 @@ def test_stage_1_result_can_be_assembled(recipe, tmp_path):
     LlamaForCausalLM(text).save_pretrained(tmp_path / "llm")
     shutil.copytree(TOKENIZERS / "tok_llama_fast", tmp_path / "llm", dirs_exist_ok=True)
     parts = (str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES))
-    geometry = Geometry(high_res_size=128)
-    assemble(*parts, tmp_path / "start", geometry=geometry)
+    tiling = Tiling(high_res_size=128)
+    assemble(*parts, tmp_path / "start", tiling=tiling)
     path = train(recipe(stage="align", base=tmp_path / "start", steps=2), tmp_path / "align")
-    assemble(*parts, tmp_path / "aligned", geometry=geometry, stage1=path)
+    assemble(*parts, tmp_path / "aligned", tiling=tiling, stage1=path)
     ours, theirs = (dict(Engine.load(name).model.named_parameters()) for name in (path, tmp_path / "aligned"))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from api_server import data_uri, serving, user
 from PIL import Image
 from published import TOKENIZERS
-from served import data_uri, serving, user
 from transformers import AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor

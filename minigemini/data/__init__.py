@@ -1,1 +1,1 @@
-"""From files of samples to batches for training."""
+"""Training data: from files of samples to batches."""

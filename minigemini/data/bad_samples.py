@@ -1,4 +1,4 @@
-"""Samples that are not used: recorded and counted, never replaced; too many of them stop the run."""
+"""A log of invalid samples. They are recorded and counted, never replaced; too many of them stop the run."""
 
 import json
 import os
@@ -7,55 +7,57 @@ from pathlib import Path
 
 from .schema import SampleError
 
-FEWEST_SAMPLES = 1000
-"""A share is one of at least so many samples: the first sample of a run may be broken."""
+MIN_SAMPLES = 1000
+"""The ratio of bad samples is computed over at least this many: a bad sample early in a run must not stop it."""
 
 
 class TooManyBadSamplesError(RuntimeError):
-    """More samples are faulty than a run puts up with."""
+    """The ratio of bad samples exceeds the limit of the run."""
 
 
 class BadSampleLog:
-    """A file of JSON lines, one per faulty sample, that is only ever appended to; and how many there were of each kind.
+    """Append-only JSON Lines file with one entry per bad sample, and the number of samples with each issue.
 
-    A run that is resumed goes through some samples again, so a sample may be recorded twice; its position tells.
+    A resumed run reads some samples a second time, so an entry may be repeated; entries with the same position are the
+    same sample.
 
     Args:
-        path: the file; several processes may append to one.
-        max_bad_sample_ratio: of the samples that may be faulty, of those seen so far and at least `FEWEST_SAMPLES`.
+        path: the file; several processes may append to it.
+        max_bad_sample_ratio: limit on bad samples, relative to the samples seen so far or to `MIN_SAMPLES`, whichever
+            is larger.
     """
 
     def __init__(self, path: Path, max_bad_sample_ratio: float = 0.01) -> None:
         if not 0 <= max_bad_sample_ratio <= 1:
-            raise ValueError(f"max_bad_sample_ratio is {max_bad_sample_ratio}: give a share, 0 to 1.")
+            raise ValueError(f"max_bad_sample_ratio={max_bad_sample_ratio}: give a ratio from 0 to 1")
         self.path, self.max_bad_sample_ratio = path, max_bad_sample_ratio
         self.counts: Counter[str] = Counter()
 
     def record(self, position: int, error: SampleError) -> None:
-        """Note a faulty sample and its position in the order of training."""
+        """Append a bad sample with its position in the training order."""
         entry = {"position": position, "id": error.id, "source": error.source, "fault": error.issue.value}
         line = json.dumps({**entry, "reason": error.detail}, ensure_ascii=False) + "\n"
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(file, line.encode("utf-8", "backslashreplace"))  # one write: lines of two processes do not mix
+            os.write(file, line.encode("utf-8", "backslashreplace"))  # one write, so lines of processes do not mix
         finally:
             os.close(file)
         self.counts[error.issue.value] += 1
 
     def check(self, seen: int) -> None:
-        """Stop a run of which too much is faulty.
+        """Stop the run if too many samples are bad.
 
         Args:
-            seen: samples gone through so far, faulty ones included.
+            seen: samples read so far, including bad ones.
 
         Raises:
-            TooManyFaultsError: More than the set share of them are.
+            TooManyBadSamplesError: The ratio exceeds `max_bad_sample_ratio`.
         """
         bad = self.counts.total()
-        if bad > self.max_bad_sample_ratio * max(seen, FEWEST_SAMPLES):
-            commonest = ", ".join(f"{kind} ({count})" for kind, count in self.counts.most_common(3))
+        if bad > self.max_bad_sample_ratio * max(seen, MIN_SAMPLES):
+            most_common = ", ".join(f"{kind} ({count})" for kind, count in self.counts.most_common(3))
             raise TooManyBadSamplesError(
-                f"{bad} of {seen} samples are faulty, more than max_bad_sample_ratio={self.max_bad_sample_ratio:g} "
-                f"allows: {commonest}. Each is named in {self.path}; correct them, leave them out, or raise "
+                f"{bad} of {seen} samples are bad, more than max_bad_sample_ratio={self.max_bad_sample_ratio:g} "
+                f"allows: {most_common}. All are listed in {self.path}; correct or remove them, or raise "
                 "max_bad_sample_ratio."
             )

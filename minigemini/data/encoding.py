@@ -1,4 +1,4 @@
-"""A sample to tensors, by the processor alone: tokens, labels, pixels. One by one, so that one can fail alone."""
+"""Encodes samples for training, with the processor that inference uses: tokens, labels and pixels of one sample."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,18 @@ from torch import Tensor
 from ..images.decoders import open_isolated
 from ..images.safe_images import LIMITS, ImageError, ImageLimits
 from ..modeling import MiniGeminiProcessor
-from ..modeling.generation import IGNORED as IGNORED
+from ..modeling.losses import IGNORED as IGNORED
 from .schema import ImageInput, Sample, SampleError, SampleIssue, text_of
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the model is given of one sample.
+    """Model inputs of one sample.
 
     Attributes:
-        input_ids: (n,) int64, the image token once per visual token.
-        labels: (n,) int64, `input_ids` where they are learnt, `IGNORED` elsewhere and at the front.
-        pixels: by the names that the model takes them by, (pictures, 3, px, px) each; empty without a picture.
+        input_ids: (n,) int64, with the image token repeated once per visual token.
+        labels: (n,) int64, `input_ids` of trained tokens, `IGNORED` elsewhere and for the first token.
+        pixels: by model input name, (images, 3, px, px) each; empty without an image.
     """
 
     input_ids: Tensor
@@ -36,17 +36,17 @@ class Encoded:
 
 @dataclass(frozen=True)
 class SampleEncoder:
-    """Encode samples for training.
+    """Encodes samples for training.
 
     Attributes:
-        processor: the model's own, with the chat template to train in.
-        plain: for stage 1: of each sample one picture and its caption, without the question, as the `plain` template
-            was trained. A sample of another form is a fault.
-        max_length: most tokens of a sample.
-        too_long: what becomes of a longer one: it is a fault, or its text is cut off at the end; never a picture.
-        limits: which pictures are read.
-        scaled: decode JPEGs that are at least twice as large as the high-resolution picture to a half, a quarter or an
-            eighth, and resize from there: some three times as fast, and not quite the same pixels.
+        processor: the model's processor, with the chat template to train with.
+        plain: for stage 1, train on one image and its caption without the question, as the `plain` template was
+            trained. A sample of another form is invalid.
+        max_length: maximum tokens of a sample.
+        too_long: whether a longer sample is invalid (`fault`) or its text is cut off (`truncate`); images never are.
+        limits: limits on images.
+        scaled: decode JPEGs that are at least twice as large as the high-resolution input at 1/2, 1/4 or 1/8 scale
+            before resizing: about three times as fast, with slightly different pixels.
     """
 
     processor: MiniGeminiProcessor
@@ -60,7 +60,7 @@ class SampleEncoder:
         """Encode a sample.
 
         Raises:
-            SampleError: A picture is missing or broken, it is too long, or nothing of it is to be learnt.
+            SampleError: An image is missing or unreadable, the sample is too long, or it has no trained tokens.
         """
         try:
             return self._encode(_as_caption(sample) if self.plain else sample)
@@ -75,55 +75,55 @@ class SampleEncoder:
             )
         except TemplateError as error:
             raise SampleError(SampleIssue.REFUSED, str(error)) from None
-        ids, said = torch.from_numpy(inputs["input_ids"][0]), torch.as_tensor(inputs["assistant_masks"][0])
-        # The first token has nothing before it that it could be learnt from; in a packed row it would have.
-        said[0] = 0
-        kept = self._kept(ids)
-        labels = torch.where(said == 1, ids, IGNORED)[:kept]
+        ids, trained = torch.from_numpy(inputs["input_ids"][0]), torch.as_tensor(inputs["assistant_masks"][0])
+        # Nothing predicts the first token; in a packed row, the previous sample would.
+        trained[0] = 0
+        kept = self._kept_length(ids)
+        labels = torch.where(trained == 1, ids, IGNORED)[:kept]
         if not (labels != IGNORED).any():
-            raise SampleError(SampleIssue.NOTHING_TO_LEARN, f"no answer begins in the first {kept} tokens")
+            raise SampleError(SampleIssue.NOTHING_TO_LEARN, f"no answer starts within the first {kept} tokens")
         names = self.processor.image_processor.model_input_names
         return Encoded(ids[:kept], labels, {name: torch.from_numpy(inputs[name]) for name in names if name in inputs})
 
     def _with_images(self, sample: Sample) -> list[dict[str, Any]]:
-        """Messages as the processor takes them, each picture opened in its place."""
+        """Convert to the processor's messages, with each image opened."""
         images = iter(sample.images)
         messages = []
         for message in sample.messages:
             parts = [dict(part) for part in message["content"]]
             for part in parts:
                 if part["type"] == "image":
-                    part["image"] = self._opened(next(images))
+                    part["image"] = self._open(next(images))
             messages.append({"role": message["role"], "content": parts})
         return messages
 
-    def _opened(self, image: ImageInput) -> Image.Image:
+    def _open(self, image: ImageInput) -> Image.Image:
         processor = self.processor.image_processor
         at_least_px = processor.high_res_size["height"] if self.scaled else None
-        name = str(image) if isinstance(image, Path) else "a picture"
+        name = str(image) if isinstance(image, Path) else "an image"
         try:
             return open_isolated(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
         except ImageError as error:
             raise SampleError(SampleIssue.IMAGE, str(error)) from None
 
-    def _kept(self, ids: Tensor) -> int:
-        """How many tokens of a text stay."""
+    def _kept_length(self, ids: Tensor) -> int:
+        """Number of tokens to keep."""
         length = len(ids)
         if self.max_length is None or length <= self.max_length:
             return length
         if self.too_long == "fault":
-            raise SampleError(SampleIssue.TOO_LONG, f"{length} tokens, more than {self.max_length}")
+            raise SampleError(SampleIssue.TOO_LONG, f"{length} tokens exceed max_length={self.max_length}")
         if (ids[self.max_length :] == self.processor.image_token_id).any():
             raise SampleError(
-                SampleIssue.TOO_LONG, f"{length} tokens, of which {self.max_length} would cut off a picture"
+                SampleIssue.TOO_LONG, f"{length} tokens: truncating to max_length={self.max_length} would cut an image"
             )
         return self.max_length
 
 
 def _as_caption(sample: Sample) -> Sample:
-    """A picture and its caption alone."""
+    """Reduce a sample to one image and its caption."""
     if len(sample.messages) != 2 or len(sample.images) != 1:
         turns, images = len(sample.messages), len(sample.images)
-        raise SampleError(SampleIssue.NOT_A_CAPTION, f"{turns} turns and {images} pictures")
+        raise SampleError(SampleIssue.NOT_A_CAPTION, f"{turns} messages and {images} images, expected 2 and 1")
     answer = {"role": "assistant", "content": [{"type": "text", "text": text_of(sample.messages[1])}]}
     return Sample(sample.id, sample.source, ({"role": "user", "content": [{"type": "image"}]}, answer), sample.images)

@@ -1,11 +1,12 @@
-"""Batches for training: workers read, encode and collate ahead; where one stands is a few numbers.
+"""Data loader for training with exact resume.
 
-A loader gives the same batches in the same order with any number of workers, and goes on exactly from a saved state, in
-the middle of an epoch too, without going through what was before. The state counts what was handed out, not what
-workers have ready. A faulty sample is missing from its batch; no other takes its place.
+Workers read, encode and collate samples ahead of training. Batches and their order do not depend on the number of
+workers. A loader resumes from a saved state, also in the middle of an epoch, without reading earlier samples. The state
+counts batches that were delivered, not batches that workers have prefetched. A bad sample is left out of its batch and
+is not replaced.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,139 +19,69 @@ from .packing import Batch
 from .schema import Sample, SampleError
 
 Encoder = Callable[[Sample], Encoded]
-Place = tuple[int, int]
-"""Position in the order of training, number of the sample in the mixture."""
-Placed = tuple[int, Encoded | SampleError]
-"""Position in the order of training, and what became of the sample there."""
+Slot = tuple[int, int]
+"""Position in the training order, index of the sample in the mixture."""
+Result = tuple[int, Encoded | SampleError]
+"""Position in the training order, and the encoded sample or its error."""
 
 
 class OtherDataError(ValueError):
-    """A state that is of other data, or of another order; the message is one line that says what to do."""
+    """The state belongs to other data or another order; the message is one line with the fix."""
 
 
-class _Samples(Dataset[Any]):
-    """A mixture's samples, encoded, or why they are not."""
+class _EncodedSamples(Dataset[Any]):
+    """Encoded samples of a mixture, or their errors."""
 
     def __init__(self, mixture: Mixture, encoder: Encoder) -> None:
         self.mixture, self.encoder = mixture, encoder
 
-    def __getitem__(self, place: Place) -> Placed:
-        position, number = place
+    def __getitem__(self, slot: Slot) -> Result:
+        position, index = slot
         try:
-            return position, self.encoder(self.mixture[number])
+            return position, self.encoder(self.mixture[index])
         except SampleError as error:
             return position, error
 
 
-class StatefulLoader:
-    """What loaders share: the workers, the count of faults, and a state that fits one order of samples only."""
-
-    def __init__(
-        self,
-        batches: GlobalBatches,
-        encoder: Encoder,
-        issues: BadSampleLog,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-        workers: int = 0,
-    ) -> None:
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank is {rank} of {world_size}: ranks count from 0.")
-        self.batches, self.encoder, self.issues = batches, encoder, issues
-        self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, False
-        self._seen = 0
-        self._fingerprint = batches.fingerprint()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where this rank stands, as plain numbers: save it, and hand it to `load_state_dict`."""
-        return {
-            "fingerprint": self._fingerprint,
-            "seen": self._seen,
-            "faults": dict(self.issues.counts),
-            **self._position(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a state was taken.
-
-        Raises:
-            OtherDataError: It belongs to other data or another order.
-        """
-        if state["fingerprint"] != self._fingerprint:
-            raise OtherDataError(
-                f"the state is of the data {state['fingerprint']}, but this is {self._fingerprint}: resume with the "
-                "sources, weights, seed and batch size that the run began with."
-            )
-        self._seen = state["seen"]
-        self.issues.counts.clear()
-        self.issues.counts.update(state["faults"])
-        self._restore(state)
-
-    def _position(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-    def _load(self, places: Iterable[list[Place]], collate: Callable[[list[Placed]], Any]) -> Iterator[Any]:
-        """Have samples encoded and put together, in the order given."""
-        return iter(
-            DataLoader(
-                _Samples(self.batches.mixture, self.encoder),
-                batch_sampler=places,
-                collate_fn=collate,
-                num_workers=self.workers,
-                pin_memory=self.pin_memory,
-                # Of its own, or making workers would take a number from the run's generator, which resume must meet.
-                generator=torch.Generator(),
-            )
-        )
-
-    def _account(self, seen: int, issues: Iterable[tuple[int, SampleError]]) -> None:
-        """Note samples as gone through, and which of them were faulty."""
-        for position, error in issues:
-            self.issues.record(position, error)
-        self._seen += seen
-        self.issues.check(self._seen)
-
-
-class _Delivery(NamedTuple):
-    """A batch, the samples that are missing from it, and how many it would have had."""
+class _CollatedBatch(NamedTuple):
+    """A batch, the samples left out of it, and the number of samples read for it."""
 
     batch: Batch
-    issues: list[tuple[int, SampleError]]
+    bad: list[tuple[int, SampleError]]
     seen: int
 
 
 class _Collate:
-    """In a worker: collates good samples, and sets faulty ones apart."""
+    """Collates valid samples in a worker and passes errors on."""
 
     def __init__(self, collator: Callable[[Sequence[Encoded]], Batch]) -> None:
         self.collator = collator
 
-    def __call__(self, samples: list[Placed]) -> _Delivery:
-        issues = [(position, found) for position, found in samples if isinstance(found, SampleError)]
-        good = [found for _, found in samples if isinstance(found, Encoded)]
-        return _Delivery(self.collator(good), issues, len(samples))
+    def __call__(self, results: list[Result]) -> _CollatedBatch:
+        bad = [(position, result) for position, result in results if isinstance(result, SampleError)]
+        valid = [result for _, result in results if isinstance(result, Encoded)]
+        return _CollatedBatch(self.collator(valid), bad, len(results))
 
 
-class Loader(StatefulLoader):
-    """A rank's share of each global batch, an epoch per iteration; the first goes on from the state.
+class Loader:
+    """Loads one rank's part of each global batch; each iteration is one epoch, and the first starts at the state.
 
-    Its state is `epoch` and `batch`, the same for all ranks, and the rank's own counts of samples and faults. Rank r of
-    W has samples r, r + W, … of each global batch, so that W ranks together see what one would, and a run may go on
-    with another number of ranks.
+    Rank r of W takes samples r, r + W, ... of each global batch, so that W ranks together see the samples that one rank
+    would see, and a run can resume with another number of ranks. The state holds `epoch` and `batch`, equal on all
+    ranks, and the rank's own counts of samples and bad samples.
 
     Args:
-        batches: the order of samples, in global batches.
-        encoder: a sample to tensors, as `SampleEncoder`.
-        collator: samples to a batch, as `PackedCollator` or `PaddedCollator`. Where all samples are faulty it is given
-            none, and makes a batch that teaches nothing, so that ranks stay in step.
-        faults: where faulty samples are recorded.
-        rank, world_size: which share.
-        workers: processes that work ahead; 0 works in the training process.
-        pin_memory: whether batches lie in pinned memory, for a GPU.
+        batches: order of the samples, in global batches.
+        encoder: encodes a sample, e.g. `SampleEncoder`.
+        collator: collates samples, e.g. `PackedCollator` or `PaddedCollator`. If all samples of a batch are bad, it is
+            called without samples and returns a batch without labels, so that ranks stay in step.
+        issues: log of bad samples.
+        rank, world_size: the part of each global batch to load.
+        workers: number of worker processes; 0 loads in the training process.
+        pin_memory: allocate batches in pinned memory, for a GPU.
+
+    Raises:
+        ValueError: `rank` is not in `range(world_size)`.
     """
 
     def __init__(
@@ -160,32 +91,70 @@ class Loader(StatefulLoader):
         collator: Callable[[Sequence[Encoded]], Batch],
         issues: BadSampleLog,
         *,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
         pin_memory: bool = False,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(batches, encoder, issues, **kwargs)
-        self.collator, self.pin_memory = collator, pin_memory
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is out of range for world_size={world_size}: ranks count from 0")
+        self.batches, self.encoder, self.collator, self.issues = batches, encoder, collator, issues
+        self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, pin_memory
         self.epoch = self.batch = 0
+        self._seen = 0
+        self._fingerprint = batches.fingerprint()
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Batches per epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        for delivery in self._load(self._places(self.epoch, self.batch), _Collate(self.collator)):
-            self._account(delivery.seen, delivery.issues)
-            ended, following = divmod(self.batch + 1, len(self))
-            self.epoch, self.batch = self.epoch + ended, following
-            yield delivery.batch
+        loaded = DataLoader(
+            _EncodedSamples(self.batches.mixture, self.encoder),
+            batch_sampler=self._slots(self.epoch, self.batch),
+            collate_fn=_Collate(self.collator),
+            num_workers=self.workers,
+            pin_memory=self.pin_memory,
+            # Without its own generator, DataLoader would draw a worker seed from the run's, and resume would differ.
+            generator=torch.Generator(),
+        )
+        for collated in loaded:
+            for position, error in collated.bad:
+                self.issues.record(position, error)
+            self._seen += collated.seen
+            self.issues.check(self._seen)
+            finished, following = divmod(self.batch + 1, len(self))
+            self.epoch, self.batch = self.epoch + finished, following
+            yield collated.batch
 
-    def _places(self, epoch: int, first: int) -> Iterator[list[Place]]:
+    def state_dict(self) -> dict[str, Any]:
+        """Position of this rank, as plain numbers."""
+        return {
+            "fingerprint": self._fingerprint,
+            "seen": self._seen,
+            "faults": dict(self.issues.counts),
+            "epoch": self.epoch,
+            "batch": self.batch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a state.
+
+        Raises:
+            OtherDataError: The state belongs to other data or another order.
+        """
+        if state["fingerprint"] != self._fingerprint:
+            raise OtherDataError(
+                f"the state belongs to data {state['fingerprint']}, but the configured data is {self._fingerprint}: "
+                "resume with the sources, weights, seed and batch size that the run started with"
+            )
+        self._seen = state["seen"]
+        self.issues.counts.clear()
+        self.issues.counts.update(state["faults"])
+        self.epoch, self.batch = state["epoch"], state["batch"]
+
+    def _slots(self, epoch: int, first: int) -> Iterator[list[Slot]]:
         order, size = self.batches.epoch(epoch), self.batches.size
         for start in range(first * size, len(order), size):
             places = range(start + self.rank, min(start + size, len(order)), self.world_size)
             yield [(epoch * len(order) + place, int(order[place])) for place in places]
-
-    def _position(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "batch": self.batch}
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.epoch, self.batch = state["epoch"], state["batch"]

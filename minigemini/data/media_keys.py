@@ -1,7 +1,7 @@
-"""Where a record names its images, and what in it is media that nobody reads: such a record must not be learnt as text.
+"""Finds the images that a record names, and media that is not supported: such a record must not be trained on as text.
 
-Images stand under `image` or `images`, or in the parts of a turn, as OpenAI's API has them: `{"type": "image_url",
-"image_url": {"url": …}}`, `{"type": "image", "image": …}`. What they name is a path or a data URI.
+Images are named under `image` or `images`, or in content parts as in OpenAI's API: `{"type": "image_url", "image_url":
+{"url": ...}}`, `{"type": "image", "image": ...}`. An image is named by a path or a data URI.
 """
 
 import base64
@@ -13,11 +13,11 @@ from typing import Any
 IMAGE_KEYS = ("image", "images")
 IMAGE_PARTS = ("image", "image_url")
 OTHER_PARTS = ("video", "video_url", "audio", "audio_url", "input_audio", "file")
-"""Parts of a turn that hold media of another kind."""
-_NO_MEDIA = frozenset({*IMAGE_KEYS, "id", "source", "origin", "licence", "license", "conversations", "messages"})
-_PLACE = r"(?:_?(?:path|file|filename|name|url|uri|list|data|bytes|base64)s?)?"
-_IMAGE_KEY = re.compile(rf"(?:image|img|picture|photo|pic)s?{_PLACE}", re.IGNORECASE)
-_OTHER_KEY = re.compile(rf"(?:video|audio)s?{_PLACE}", re.IGNORECASE)
+"""Types of content parts with unsupported media."""
+_NON_MEDIA_KEYS = frozenset({*IMAGE_KEYS, "id", "source", "origin", "licence", "license", "conversations", "messages"})
+_LOCATION = r"(?:_?(?:path|file|filename|name|url|uri|list|data|bytes|base64)s?)?"
+_IMAGE_KEY = re.compile(rf"(?:image|img|picture|photo|pic)s?{_LOCATION}", re.IGNORECASE)
+_OTHER_KEY = re.compile(rf"(?:video|audio)s?{_LOCATION}", re.IGNORECASE)
 _MEDIA_VALUE = re.compile(
     r"data:(?:image|video|audio)/|\S.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|mp4|webm|avi|mov|mkv|wav|mp3|flac|ogg)(?:\?\S*)?$",
     re.IGNORECASE,
@@ -28,15 +28,15 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def images_under(record: Mapping[str, Any]) -> list[Any]:
-    """What a record's own keys name, as they name it.
+    """List the images under a record's own keys, unchanged.
 
     Raises:
-        ValueError: It is neither a path nor a list of paths, or two keys name different images.
+        ValueError: A value is neither a path nor a list of paths, or two keys name different images.
     """
     named = {key: record[key] for key in IMAGE_KEYS if record.get(key)}
     for key, value in named.items():
         if not isinstance(value, str | list):
-            raise ValueError(f"{key} is {value!r}: a path or a list of paths")
+            raise ValueError(f"{key} is {value!r}, expected a path or a list of paths")
     lists = [[value] if isinstance(value, str) else value for value in named.values()]
     if len(lists) > 1 and lists[0] != lists[1]:
         raise ValueError(f"{' and '.join(named)} name different images: keep one of them")
@@ -44,7 +44,7 @@ def images_under(record: Mapping[str, Any]) -> list[Any]:
 
 
 def image_in(part: Mapping[str, Any]) -> Any:
-    """What an image part names: a path, a URL or a data URI; None where it only says that an image stands there."""
+    """Path, URL or data URI of an image part; None if the part is only a placeholder."""
     for key in ("image", "image_url", "url", "path"):
         value = part.get(key)
         if isinstance(value, Mapping):
@@ -55,7 +55,7 @@ def image_in(part: Mapping[str, Any]) -> Any:
 
 
 def image_count(record: Any) -> int:
-    """How many images a record names, of whatever form; cheap, and never an error."""
+    """Count the images that a record of any form names; cheap, and never raises."""
     if not isinstance(record, Mapping):
         return 0
     under: Any = next((record[key] for key in IMAGE_KEYS if record.get(key)), [])
@@ -66,39 +66,39 @@ def image_count(record: Any) -> int:
     return inside if named == listed else inside + len(listed)
 
 
-def unread(record: Mapping[str, Any], has_images: bool) -> str | None:
-    """Why something in a record is media that is not read; None if nothing is.
+def unsupported_media(record: Mapping[str, Any], has_images: bool) -> str | None:
+    """Describe media in a record that is not supported; None if there is none.
 
     Args:
-        record: whose keys and turns are looked at.
-        has_images: images of it are read; other keys may then say where these come from.
+        record: the record, searched by its keys and turns.
+        has_images: whether images of the record are read; other keys may then describe them.
     """
     for key, value in record.items():
-        if key in _NO_MEDIA or not isinstance(value, str | list | Mapping) or not value:
+        if key in _NON_MEDIA_KEYS or not isinstance(value, str | list | Mapping) or not value:
             continue
         if _OTHER_KEY.fullmatch(str(key)):
-            return f"{key} is {_shown(value)}: only images are read"
+            return f"{key} is {_shown(value)}: only images are supported"
         if not has_images and (_IMAGE_KEY.fullmatch(str(key)) or _names_media(value)):
-            return f"{key} is {_shown(value)}: images are read under {' or '.join(IMAGE_KEYS)}"
+            return f"{key} is {_shown(value)}: name images under {' or '.join(IMAGE_KEYS)}"
     for number, (role, content) in enumerate(_turns(record), 1):
         if role in ("human", "user") and isinstance(content, str):
             found = _OTHER_TAG.search(content)
             name = (found[1] or found[2]) if found else ""
-            if found and f"</{name}>" not in content:  # else it is a text about HTML
-                return f"turn {number} has <{name}>: only images are read"
+            if found and f"</{name}>" not in content:  # otherwise the text is about HTML
+                return f"turn {number} has <{name}>: only images are supported"
     return None
 
 
 def is_media_key(key: str) -> bool:
-    """Whether a key, or a column, is called as if it held media that are not read."""
+    """Whether a key or column has a name for media that is not supported."""
     return key not in IMAGE_KEYS and (_IMAGE_KEY.fullmatch(key) or _OTHER_KEY.fullmatch(key)) is not None
 
 
-def decoded(reference: str) -> bytes | None:
-    """The bytes of a data URI; None if it is none.
+def decode_data_uri(reference: str) -> bytes | None:
+    """Bytes of a data URI; None if the reference is not one.
 
     Raises:
-        ValueError: Its base64 is broken.
+        ValueError: The base64 is invalid.
     """
     found = _DATA_URI.match(reference)
     if found is None:
@@ -107,21 +107,21 @@ def decoded(reference: str) -> bytes | None:
     try:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except binascii.Error as error:
-        raise ValueError(f"a data URI whose base64 is broken ({error})") from None
+        raise ValueError(f"data URI with invalid base64 ({error})") from None
 
 
 def is_url(reference: str) -> bool:
-    """Whether it would have to be fetched."""
+    """Whether a reference would have to be downloaded."""
     return _URL.match(reference) is not None
 
 
 def _turns(record: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Who speaks, and what, of every turn that is one."""
-    for key, speaker, said in (("conversations", "from", "value"), ("messages", "role", "content")):
+    """Yield speaker and content of each well-formed turn."""
+    for key, speaker, text in (("conversations", "from", "value"), ("messages", "role", "content")):
         turns = record.get(key)
         for turn in turns if isinstance(turns, Sequence) else ():
             if isinstance(turn, Mapping):
-                yield turn.get(speaker), turn.get(said)
+                yield turn.get(speaker), turn.get(text)
 
 
 def _names_media(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""In which order samples are seen: a function of seed and epoch, so that any position is known without those before it.
+"""The order of samples, a function of seed and epoch: any position can be computed without the earlier ones.
 
-Letters: S samples of an epoch · G samples of a global batch, those of all ranks together.
+Letters: S samples per epoch · G samples per global batch, over all ranks.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from .readers import Reader
 from .schema import Sample
 
 CHARACTERS_PER_TOKEN = 4
-"""Of English in the tokenizers of the published models; lengths are estimated with it, for grouping only."""
+"""For English text in the tokenizers of the published models; used to estimate lengths, for grouping only."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A source's share of an epoch.
+    """A source and its share of an epoch.
 
     Attributes:
-        reader: where samples come from.
-        weight: how often an epoch goes through the source: 1 is each sample once, 0.5 half of them (the other half in
-            the next epoch), 2 each twice.
-        samples: how many samples an epoch takes, in place of a weight.
+        reader: the source.
+        weight: passes over the source per epoch: 1 takes each sample once, 0.5 takes half of them (the next epoch takes
+            the other half), 2 takes each twice.
+        samples: samples per epoch, instead of a weight.
     """
 
     reader: Reader
@@ -33,52 +33,52 @@ class Part:
 
     @property
     def count(self) -> int:
-        """Samples in an epoch."""
+        """Samples per epoch."""
         return round(self.weight * len(self.reader)) if self.samples is None else self.samples
 
 
 class Mixture:
-    """Samples of several sources under one numbering, and the order of each epoch.
+    """Samples of several sources with a common index, and their order in each epoch.
 
     Args:
         parts: sources and their shares.
-        seed: another seed is another order, and of a source that is not taken whole another choice.
+        seed: determines the order, and which samples are taken of a source whose weight is not an integer.
 
     Raises:
-        ValueError: A share is negative, or there is no sample in an epoch.
+        ValueError: A share is negative, or an epoch has no samples.
     """
 
     def __init__(self, parts: Sequence[Part], seed: int = 0) -> None:
         self.parts, self.seed = list(parts), seed
         counts = [part.count for part in self.parts]
         if min(counts, default=0) < 0 or not sum(counts):
-            raise ValueError(f"an epoch takes {counts} samples of its sources: give weights above 0.")
+            raise ValueError(f"an epoch would take {counts} samples of its sources: give weights above 0")
         self._bases = np.cumsum([0, *(len(part.reader) for part in self.parts)])
         self.text_bytes = np.concatenate([part.reader.text_bytes for part in self.parts])
         self.images = np.concatenate([part.reader.images for part in self.parts])
 
     def __len__(self) -> int:
-        """Samples in an epoch."""
+        """Samples per epoch."""
         return sum(part.count for part in self.parts)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read the sample of one number, of those that `epoch` gives.
+        """Read the sample at an index that `epoch` returns.
 
         Raises:
-            SampleError: It is faulty.
+            SampleError: The sample is invalid.
         """
         part = self.part_of(index)
         return self.parts[part].reader[index - int(self._bases[part])]
 
     def part_of(self, index: int) -> int:
-        """Of which part the sample of one number is."""
+        """Number of the part that contains the sample at an index."""
         return int(np.searchsorted(self._bases, index, side="right")) - 1
 
     def epoch(self, number: int) -> np.ndarray:
-        """The order of an epoch: (S,) int64, numbers of samples."""
+        """Order of the samples in an epoch: (S,) int64, indices."""
         chosen = []
         for n, part in enumerate(self.parts):
-            # A source is gone through in passes, each in an order of its own; epochs take up where the last one ended.
+            # Each pass over a source has its own order; an epoch continues the pass where the previous epoch ended.
             first, rows = number * part.count, len(part.reader)
             passes = range(first // rows, -(-(first + part.count) // rows))
             order = [self._bases[n] + shuffled(rows, self.seed, 1 + n, p) for p in passes if part.count]
@@ -86,28 +86,31 @@ class Mixture:
         return np.concatenate(chosen)[shuffled(len(self), self.seed, 0, number)]
 
     def lengths(self, tokens_per_image: int) -> np.ndarray:
-        """Estimate tokens by the number of a sample: (all samples of all sources,) int64."""
+        """Estimated tokens of each sample: (samples of all sources,) int64."""
         return self.text_bytes // CHARACTERS_PER_TOKEN + self.images.astype(np.int64) * tokens_per_image
 
     def fingerprint(self) -> str:
-        """What the order depends on, in short: a position means nothing in another mixture."""
+        """Hash of everything that determines the order: positions are only valid for an equal fingerprint."""
         of = [self.seed, *((part.reader.name, len(part.reader), part.count) for part in self.parts)]
         return hashlib.sha256(repr(of).encode() + self.text_bytes.tobytes() + self.images.tobytes()).hexdigest()[:16]
 
 
 class GlobalBatches:
-    """An epoch's samples as global batches, alike in modality and length where asked for.
+    """Groups the samples of an epoch into global batches, optionally by modality and length.
 
-    As the paper did, samples are gathered by modality, sorted by length within megabatches and cut into batches, which
-    are shuffled. What is left of each modality comes last, mixed. Every sample is in exactly one batch.
+    As in the paper, samples are separated by modality, sorted by length within megabatches and cut into batches, which
+    are shuffled. The remainders of both modalities are mixed and come last. Every sample is in exactly one batch.
 
     Args:
-        mixture: of which samples.
-        size: G, samples per batch; only an epoch's last batch is smaller.
-        tokens_per_picture: what a picture adds to a sample's length.
-        by_modality: samples with and without pictures apart, so that all ranks do the same work in a step.
-        by_length: samples of similar length together, so that padding is little. Packed rows do not need it.
-        megabatch: batches among which samples are sorted; more are more alike, and less random.
+        mixture: the samples.
+        size: G, samples per batch; only the last batch of an epoch may be smaller.
+        tokens_per_image: tokens that an image adds to the length of a sample.
+        by_modality: separate samples with and without images, so that all ranks do the same work in a step.
+        by_length: put samples of similar length together to reduce padding. Packed rows do not need it.
+        megabatch: number of batches within which samples are sorted; a larger one sorts better and shuffles less.
+
+    Raises:
+        ValueError: `size` or `megabatch` is below 1.
     """
 
     def __init__(
@@ -121,21 +124,21 @@ class GlobalBatches:
         megabatch: int = 50,
     ) -> None:
         if size < 1 or megabatch < 1:
-            raise ValueError(f"size is {size} and megabatch {megabatch}: give 1 or more.")
+            raise ValueError(f"size={size}, megabatch={megabatch}: both must be at least 1")
         self.mixture, self.size, self.megabatch = mixture, size, megabatch
         self.tokens_per_image, self.by_modality, self.by_length = tokens_per_image, by_modality, by_length
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Batches per epoch."""
         return -(-len(self.mixture) // self.size)
 
     def epoch(self, number: int) -> np.ndarray:
-        """The samples of an epoch's batches, one batch behind the other: (S,) int64, numbers of samples."""
+        """Indices of the samples of an epoch, batch after batch: (S,) int64."""
         order = self.mixture.epoch(number)
         groups = [order]
         if self.by_modality:
-            seen = self.mixture.images[order] > 0
-            groups = [order[seen], order[~seen]]
+            has_image = self.mixture.images[order] > 0
+            groups = [order[has_image], order[~has_image]]
         whole = [group[: len(group) // self.size * self.size] for group in groups]
         rest = np.concatenate([group[len(part) :] for group, part in zip(groups, whole, strict=True)])
         if self.by_length:
@@ -148,16 +151,16 @@ class GlobalBatches:
         return np.concatenate([batches.reshape(-1), rest[shuffled(len(rest), self.mixture.seed, 0, number, 2)]])
 
     def fingerprint(self) -> str:
-        """As the mixture's, and how it is cut."""
+        """Hash of the mixture's fingerprint and the grouping."""
         of = [self.size, self.megabatch, self.tokens_per_image, self.by_modality, self.by_length]
         return hashlib.sha256(repr([self.mixture.fingerprint(), *of]).encode()).hexdigest()[:16]
 
 
 def shuffled(count: int, *key: int) -> np.ndarray:
-    """A permutation of `count` numbers that depends on the key alone.
+    """Permutation of `range(count)` that depends only on the key.
 
-    Ranks of a hash, not NumPy's generators: those may change with NumPy's version, and with them the rest of a run that
-    is resumed.
+    It sorts by a hash instead of using NumPy's generators, which may change between NumPy versions and with them the
+    order of a resumed run.
     """
     state = np.frombuffer(hashlib.sha256(repr([int(part) for part in key]).encode()).digest()[:8], dtype="<u8")[0]
     with np.errstate(over="ignore"):

@@ -1,18 +1,18 @@
-"""One sample: chat messages in Transformers' form, their pictures by reference, and where it comes from.
+"""A sample: chat messages in Transformers' format, references to their images, and provenance.
 
-Two records describe one. The published one, of the paper's JSON files:
+Samples are read from two record formats. The published one, of the paper's JSON files:
 
     {"id", "image": path or list or absent, "conversations": [{"from": "human" | "gpt", "value"}, …]}
 
-with `<image>` in a human turn for each picture (`images` for `image`, `messages` with `role` and `content` for the
-turns, and parts for a turn's text will do: `media`), and ours, of shards:
+with `<image>` in a human turn for each image, and the variants that `media_keys` accepts (`images` for `image`,
+`messages` with `role` and `content` for the turns, content parts for text). And the format of our shards:
 
     {"id", "source", "messages": [{"role", "content": [{"type": "image"}, {"type": "text", "text"}]}, …], "images": […]}
 
-and, where they are known, "origin" and "licence".
+and, if known, "origin" and "licence".
 
-Both are checked alike and strictly: what is wrong has a name (`Fault`), so that faults can be counted, and a message
-that says which sample it is and what is wrong with it.
+Both are validated strictly. Each issue has a name (`SampleIssue`), so that issues can be counted, and a message that
+says which sample is invalid and why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _ROLES = {"human": "user", "gpt": "assistant"}
 
 
 class SampleIssue(StrEnum):
-    """What can be wrong with a sample; the names by which faults are counted."""
+    """Issues of samples, by the names under which they are counted."""
 
     NOT_JSON = "not JSON"
     MALFORMED = "malformed record"
@@ -53,27 +53,28 @@ class SampleIssue(StrEnum):
 
 
 class SampleError(ValueError):
-    """A sample that is not used.
+    """A sample is invalid.
 
     Attributes:
-        fault: what kind of fault it is.
-        id, source: which sample it is; of a record without an id, its row.
+        issue: kind of issue.
+        detail: what exactly is wrong.
+        id, source: the sample; a record without an id is named by its row.
     """
 
     def __init__(self, issue: SampleIssue, detail: str, id: str = "", source: str = "") -> None:
-        super().__init__(issue, detail, id, source)  # all arguments, so that it survives pickling between processes
+        super().__init__(issue, detail, id, source)  # all arguments, so that it can be pickled
         self.issue, self.detail, self.id, self.source = issue, detail, id, source
 
     def __str__(self) -> str:
         return f"{self.source}: sample {self.id!r}: {self.issue}: {self.detail}"
 
     def of(self, id: str, source: str) -> "SampleError":
-        """The same fault of a sample whose name is known now."""
+        """Copy of the error with id and source, unless it has them."""
         return SampleError(self.issue, self.detail, self.id or id, self.source or source)
 
 
 ImageInput = Path | bytes | Image.Image
-"""Where a picture's file lies, the file's bytes, or a picture of our own making, which nobody needs to check."""
+"""Path of an image file, the bytes of one, or a generated image, which needs no validation."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ class Sample:
     """One conversation.
 
     Attributes:
-        id, source: its name, and that of what it comes from.
-        messages: as chat templates take them; `{"type": "image"}` stands where a picture does.
-        pictures: what stands there, in the order of the text.
-        origin: the record that it was made of, `file#row`, where that is known.
-        licence: under which it was published, where that is known.
+        id, source: name of the sample and of its source.
+        messages: input of chat templates, with `{"type": "image"}` for each image.
+        images: the images, in the order of the messages.
+        origin: record that it was made from, `file#row`; empty if unknown.
+        licence: license under which it was published; empty if unknown.
     """
 
     id: str
@@ -97,13 +98,18 @@ class Sample:
 
 
 def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
-    """Check a record of the paper's JSON files and make a sample of it. Pictures lie under `image_root`.
+    """Validate a record of the paper's JSON files and convert it to a sample.
 
-    As the published models saw them, the pictures of a turn come before its text, which loses the space around it;
-    turns without a picture stay as they are.
+    As in the training of the published models, the images of a turn come before its text, which is stripped; turns
+    without an image are unchanged.
+
+    Args:
+        record: the parsed record.
+        source: name of its source.
+        image_root: folder that the paths of images are relative to.
 
     Raises:
-        SampleError: It is not such a record.
+        SampleError: The record is invalid.
     """
     id = _id_of(record)
     try:
@@ -117,19 +123,24 @@ def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
 
 
 def from_record(record: Any, images: Sequence[Any], image_root: Path | None) -> Sample:
-    """Check a record of ours and make a sample of it, with pictures as bytes or as paths under `image_root`.
+    """Validate a record of our shards and convert it to a sample.
+
+    Args:
+        record: the parsed record.
+        images: its images, as bytes or as paths.
+        image_root: folder that the paths are relative to.
 
     Raises:
-        SampleError: It is not such a record.
+        SampleError: The record is invalid.
     """
     id = _id_of(record)
     source = record.get("source")
     try:
         if not isinstance(source, str) or not source:
-            raise SampleError(SampleIssue.MALFORMED, f"source is {source!r}: the name of what it comes from")
+            raise SampleError(SampleIssue.MALFORMED, f"source is {source!r}, expected the name of the source")
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
         if not images and (named := _images_under(record)):
-            raise SampleError(SampleIssue.UNREAD_MEDIA, f"it names {len(named)} images, and none is in the shard")
+            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{len(named)} images are named, but none is in the shard")
         origin, licence = (str(record.get(name) or "") for name in ("origin", "licence"))
         sample = _with_images(id, source, record, messages, images, image_root)
         return replace(sample, origin=origin, licence=licence)
@@ -138,26 +149,24 @@ def from_record(record: Any, images: Sequence[Any], image_root: Path | None) -> 
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """All text of a message."""
+    """Text of a message, without its images."""
     content = message["content"]
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def resolve(path: Any, root: Path | None) -> Path:
-    """Where a picture lies. A record may come from anywhere, so its paths stay inside the folder of pictures.
+    """Resolve the path of an image. Records are untrusted, so paths must not leave the folder of images.
 
     Raises:
-        SampleError: It is no path, or one that leaves the folder.
+        SampleError: It is not a path, leaves the folder, or there is no folder.
     """
     if not isinstance(path, str) or not path:
-        raise SampleError(SampleIssue.MALFORMED, f"a picture is {path!r}: a path or bytes")
+        raise SampleError(SampleIssue.MALFORMED, f"an image is {path!r}, expected a path or bytes")
     if root is None:
-        raise SampleError(
-            SampleIssue.NO_FOLDER, f"{path[:200]!r}: name the folder that the paths of pictures start from"
-        )
+        raise SampleError(SampleIssue.NO_FOLDER, f"{path[:200]!r}: give the folder that image paths are relative to")
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or "\0" in path:
-        raise SampleError(SampleIssue.UNSAFE_PATH, f"{path!r}: paths are relative to the folder of pictures")
+        raise SampleError(SampleIssue.UNSAFE_PATH, f"{path!r}: image paths must be relative and stay in the folder")
     return root / relative
 
 
@@ -171,28 +180,30 @@ def _is_text(text: str) -> bool:
 
 def _id_of(record: Any) -> str:
     id = record.get("id") if isinstance(record, Mapping) else None
-    if not isinstance(id, str | int) or isinstance(id, bool) or id == "":  # some published parts number their samples
-        raise SampleError(SampleIssue.MALFORMED, "a record is an object with an id, a string or a number")
+    if not isinstance(id, str | int) or isinstance(id, bool) or id == "":  # some published sources use numbers as ids
+        raise SampleError(SampleIssue.MALFORMED, "a record must be an object with an id, a string or an integer")
     return str(id)
 
 
 def _list_of(record: Mapping[str, Any], name: str) -> list[Any]:
     turns = record.get(name)
     if not isinstance(turns, list) or not turns:
-        raise SampleError(SampleIssue.MALFORMED, f"{name} is not a list of at least one turn")
+        raise SampleError(SampleIssue.MALFORMED, f"{name} must be a list of at least one turn")
     return turns
 
 
 def _published_turn(turn: Any, number: int) -> Mapping[str, Any]:
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str | list):
-        raise SampleError(SampleIssue.MALFORMED, f'turn {number} is not {{"from", "value"}} with a text')
+        raise SampleError(SampleIssue.MALFORMED, f'turn {number} must be {{"from", "value"}} with a text')
     if turn.get("from") not in _ROLES:
-        raise SampleError(SampleIssue.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}: human or gpt")
+        raise SampleError(
+            SampleIssue.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}, expected human or gpt"
+        )
     return _tagged_turn({"role": _ROLES[turn["from"]], "content": turn["value"]}, number)
 
 
 def _tagged_turn(message: Any, number: int) -> Mapping[str, Any]:
-    """A message whose text has a tag for each picture, which comes before it; parts have none."""
+    """Replace image tags in a message's text with image parts before the text; content parts have no tags."""
     message = _turn(message, number)
     if message["role"] != "user" or len(message["content"]) != 1:
         return message
@@ -206,16 +217,18 @@ def _tagged_turn(message: Any, number: int) -> Mapping[str, Any]:
 
 def _turn(message: Any, number: int) -> Mapping[str, Any]:
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), str | list):
-        raise SampleError(SampleIssue.MALFORMED, f'message {number} is not {{"role", "content"}}')
+        raise SampleError(SampleIssue.MALFORMED, f'message {number} must be {{"role", "content"}}')
     role, content = message.get("role"), message["content"]
     if role not in ("system", "user", "assistant"):
-        raise SampleError(SampleIssue.UNKNOWN_SPEAKER, f"message {number} is from {role!r}: system, user or assistant")
+        raise SampleError(
+            SampleIssue.UNKNOWN_SPEAKER, f"message {number} is from {role!r}, expected system, user or assistant"
+        )
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return {"role": role, "content": [_part(part, number) for part in parts]}
 
 
 def _part(part: Any, number: int) -> dict[str, Any]:
-    """A text, or an image, with what it names where it names something."""
+    """Validate a text part or an image part; an image part keeps the path or data URI that it names."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return {"type": "text", "text": part["text"]}
@@ -223,8 +236,10 @@ def _part(part: Any, number: int) -> dict[str, Any]:
         named = media_keys.image_in(part)
         return {"type": "image"} | ({} if named is None else {"image": named})
     if kind in media_keys.OTHER_PARTS:
-        raise SampleError(SampleIssue.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are read")
-    raise SampleError(SampleIssue.MALFORMED, f"message {number} has a part that is neither an image nor a text")
+        raise SampleError(
+            SampleIssue.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are supported"
+        )
+    raise SampleError(SampleIssue.MALFORMED, f"message {number} has a part that is neither text nor image")
 
 
 def _images_under(record: Mapping[str, Any]) -> list[Any]:
@@ -242,60 +257,62 @@ def _with_images(
     listed: Sequence[Any],
     root: Path | None,
 ) -> Sample:
-    """The sample of these messages: images that parts name stand there, those that are listed in the other places."""
+    """Build a sample; images that parts name stay in place, listed images fill the other parts in order."""
     parts = [part for message in messages for part in message["content"] if part["type"] == "image"]
     named = [part.pop("image", None) for part in parts]
-    rest = iter(() if list(listed) == named else listed)  # some records name them twice
+    rest = iter(() if list(listed) == named else listed)  # some records name them in both ways
     placed = [next(rest, None) if image is None else image for image in named]
     images = [_image(image, root) for image in (*placed, *rest) if image is not None]
-    if reason := media_keys.unread(record, bool(images)):
+    if reason := media_keys.unsupported_media(record, bool(images)):
         raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
     return _checked(id, source, messages, images)
 
 
 def _image(image: Any, root: Path | None) -> ImageInput:
-    """What a record names, or holds.
+    """Resolve an image to bytes or a path.
 
     Raises:
-        SampleError: It is none, or has to be fetched.
+        SampleError: It is neither, or a URL.
     """
     if isinstance(image, bytes):
         return image
     if isinstance(image, str):
         try:
-            data = media_keys.decoded(image)
+            data = media_keys.decode_data_uri(image)
         except ValueError as error:
             raise SampleError(SampleIssue.IMAGE, str(error)) from None
         if data is not None:
             return data
         if media_keys.is_url(image):
-            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{image[:200]!r} is a URL: fetch it, and name the file")
+            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{image[:200]!r} is a URL: download it and name the file")
     return resolve(image, root)
 
 
 def _checked(id: str, source: str, messages: list[Mapping[str, Any]], images: Sequence[ImageInput]) -> Sample:
-    """Hold what both records have in common to the rules."""
+    """Apply the rules that both record formats share."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]
     if not roles or len(roles) % 2 or roles != ["user", "assistant"] * (len(roles) // 2):
         raise SampleError(
-            SampleIssue.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant take turns, in pairs"
+            SampleIssue.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant must alternate, in pairs"
         )
     for number, message in enumerate(messages, 1):
         shows_image = any(part["type"] == "image" for part in message["content"])
         if message["role"] != "user" and (shows_image or IMAGE_TAG in text_of(message)):
-            raise SampleError(SampleIssue.TAG_IN_ANSWER, f"message {number} is the {message['role']}'s")
+            raise SampleError(SampleIssue.TAG_IN_ANSWER, f"message {number} is from {message['role']}")
         if message["role"] == "user" and IMAGE_TAG in text_of(message):
-            raise SampleError(SampleIssue.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give it as a part")
+            raise SampleError(
+                SampleIssue.MALFORMED, f"message {number} has {IMAGE_TAG} in its text: give an image part instead"
+            )
         if not _is_text(text_of(message)):
             raise SampleError(
-                SampleIssue.MALFORMED, f"message {number} has half a surrogate pair, which no encoding writes"
+                SampleIssue.MALFORMED, f"message {number} has a lone surrogate, which UTF-8 cannot encode"
             )
         if not shows_image and not text_of(message).strip():
             issue = SampleIssue.EMPTY_ANSWER if message["role"] == "assistant" else SampleIssue.EMPTY_QUESTION
-            raise SampleError(issue, f"message {number}")
+            raise SampleError(issue, f"message {number} has no text")
     tags = sum(part["type"] == "image" for part in chain.from_iterable(message["content"] for message in messages))
     if tags != len(images):
         issue = SampleIssue.DANGLING_TAG if tags > len(images) else SampleIssue.SURPLUS_IMAGE
-        raise SampleError(issue, f"{tags} image tags, but {len(images)} pictures")
+        raise SampleError(issue, f"{tags} image tags, but {len(images)} images")
     return Sample(id, source, tuple(messages), tuple(images))

@@ -1,4 +1,4 @@
-"""Samples by their number, without end: sample i is drawn from seed i, so where one stands is one number."""
+"""Data loader for generated samples: sample i is drawn from seed i, so its state is one number."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-_APART = 2**40
-"""Between the first samples of two seeds: more than any run sees."""
+_SAMPLES_PER_SEED = 2**40
+"""Distance between the first samples of two seeds; more than any run takes."""
 
 
-class _Numbered(Dataset[Any]):
+class _GeneratedSamples(Dataset[Any]):
     def __init__(self, sample: Callable[[int], Any]) -> None:
         self.sample = sample
 
@@ -20,20 +20,24 @@ class _Numbered(Dataset[Any]):
 
 
 class SeedLoader:
-    """A rank's share of each global batch, like `loader.Loader`, of samples that never end.
+    """Loads one rank's part of each global batch, like `loader.Loader`, from an endless sequence of samples.
 
-    Step s of global batch G has samples F + s·G to F + s·G + G - 1, where F is far from that of every other seed. Of
-    them rank r of W has those at r, r + W, …; a run goes on with another number of ranks or workers.
+    With global batches of G samples, step s has samples F + s·G to F + s·G + G - 1, where F differs by 2^40 between
+    consecutive seeds. Rank r of W takes those at r, r + W, ...; a run can resume with another number of ranks or
+    workers.
 
     Args:
-        sample: the sample of a number.
-        collate: samples to what a step is given.
-        steps: of the run.
+        sample: generates the sample of a number.
+        collate: collates samples into the input of a step.
+        steps: steps of the run.
         size: G.
-        seed: of the run; another has other samples.
-        rank, world_size: which share.
-        workers: processes that draw ahead; 0 draws in the training process.
-        pin_memory: whether batches lie in pinned memory, for a GPU.
+        seed: seed of the run; determines the samples.
+        rank, world_size: the part of each global batch to load.
+        workers: number of worker processes; 0 generates in the training process.
+        pin_memory: allocate batches in pinned memory, for a GPU.
+
+    Raises:
+        ValueError: `rank` is not in `range(world_size)`.
     """
 
     epoch = 0
@@ -52,23 +56,23 @@ class SeedLoader:
         pin_memory: bool = False,
     ) -> None:
         if not 0 <= rank < world_size:
-            raise ValueError(f"rank is {rank} of {world_size}: ranks count from 0.")
+            raise ValueError(f"rank {rank} is out of range for world_size={world_size}: ranks count from 0")
         self.sample, self.collate, self.steps, self.size = sample, collate, steps, size
         self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, pin_memory
-        self.first, self.batch = seed * _APART, 0
+        self.first, self.batch = seed * _SAMPLES_PER_SEED, 0
 
     def __len__(self) -> int:
-        """Batches of the run, which is all there is of an epoch."""
+        """Batches of the run; the run is one epoch."""
         return self.steps
 
     def __iter__(self) -> Iterator[Any]:
         for batch in DataLoader(
-            _Numbered(self.sample),
+            _GeneratedSamples(self.sample),
             batch_sampler=self._numbers(self.batch),
             collate_fn=self.collate,
             num_workers=self.workers,
             pin_memory=self.pin_memory,
-            # Of its own, or making workers would take a number from the run's generator, which resume must meet.
+            # Without its own generator, DataLoader would draw a worker seed from the run's, and resume would differ.
             generator=torch.Generator(),
         ):
             self.batch += 1
@@ -79,15 +83,17 @@ class SeedLoader:
             yield list(range(start + self.rank, start + self.size, self.world_size))
 
     def state_dict(self) -> dict[str, int]:
-        """Where the run stands."""
+        """Position of the run."""
         return {"size": self.size, "batch": self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where a state was taken.
+        """Resume from a state.
 
         Raises:
-            ValueError: It counts batches of another size.
+            ValueError: The state counts batches of another size.
         """
         if state["size"] != self.size:
-            raise ValueError(f"the state counts batches of {state['size']} samples, but these have {self.size}.")
+            raise ValueError(
+                f"the state counts batches of {state['size']} samples, but the batch size is {self.size}: use the same"
+            )
         self.batch = state["batch"]

@@ -1,1 +1,1 @@
-"""Assembling training data: declared sources, fetching, examining, building and showing."""
+"""Preparation of training data: declared sources, download, validation, export to shards, preview and synthesis."""

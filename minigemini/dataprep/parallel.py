@@ -1,7 +1,7 @@
-"""The same work on one machine or on many: a function over tasks, its results in the order of the tasks.
+"""Parallel map over tasks with ordered results, on local processes or a Ray cluster.
 
-A task is a few plain values, and its result depends on nothing else, so that it may run anywhere and run again: on
-processes of this machine, or as a Ray Data job, where a worker that dies costs no more than what it was doing.
+A task is a few plain values that determine its result, so it can run anywhere and be repeated. If a Ray worker dies,
+only its current task is lost and runs again.
 """
 
 import multiprocessing
@@ -18,30 +18,30 @@ from ..io.system import signal_blocked, start_method
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _AHEAD = 3
-"""Tasks per process that are handed out ahead: what waits as results in memory is bounded by it."""
+"""Tasks submitted ahead per process; bounds the results that wait in memory."""
 
 
 class ParallelError(RuntimeError):
-    """Work that cannot be done as asked for; the message says what to do."""
+    """Tasks cannot run or a worker was killed; the message says what to do."""
 
 
 def run_tasks(
     work: Callable[[Task], Result], tasks: Iterable[Task], workers: int = 1, ray: str | None = None
 ) -> Iterator[Result]:
-    """Do all tasks.
+    """Apply a function to all tasks.
 
     Args:
-        work: what is done; it is sent to each process once.
-        tasks: what it is done with.
-        workers: processes; 1 works in this one.
-        ray: address of a Ray cluster, `auto` for the one this machine belongs to; its workers read and write the
+        work: the function; it is sent to each process once.
+        tasks: its arguments.
+        workers: number of processes; 1 runs in the current process.
+        ray: address of a Ray cluster, or `auto` for the one that this machine belongs to. Its workers must see the
             same paths.
 
     Yields:
         Results, in the order of the tasks.
 
     Raises:
-        TasksError: A process was killed, or there is no such cluster.
+        ParallelError: A worker was killed, or the cluster cannot be reached.
     """
     if ray is not None:
         yield from _on_ray(work, tasks, ray)
@@ -54,31 +54,31 @@ def run_tasks(
 _work: Callable[[Any], Any]
 
 
-def _remember(work: Callable[[Any], Any]) -> None:
+def _set_work(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
 
 
-def _do(task: Any) -> Any:
+def _run(task: Any) -> Any:
     return _work(task)
 
 
 def _on_processes(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
     context, rest = multiprocessing.get_context(start_method()), iter(tasks)
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, initializer=_remember, initargs=(work,)) as pool:
-        # Processes begin at the first task. A terminal's Ctrl-C goes to all, and the one that asked ends the others.
+    with ProcessPoolExecutor(workers, context, initializer=_set_work, initargs=(work,)) as pool:
+        # Processes start with the first task. Ctrl-C signals all of them; workers ignore it, and this one ends them.
         with signal_blocked(signal.SIGINT):
-            waiting: deque[Future[Result]] = deque(pool.submit(_do, task) for task in islice(rest, _AHEAD * workers))
+            waiting: deque[Future[Result]] = deque(pool.submit(_run, task) for task in islice(rest, _AHEAD * workers))
         try:
             while waiting:
                 yield waiting.popleft().result()
-                waiting.extend(pool.submit(_do, task) for task in islice(rest, 1))
+                waiting.extend(pool.submit(_run, task) for task in islice(rest, 1))
         except BrokenProcessPool:
             raise ParallelError(
-                "a worker was killed, most likely for want of memory: run again with fewer --workers"
+                "a worker was killed, most likely because memory ran out: run again with fewer --workers"
             ) from None
-        except BaseException:  # Ctrl-C, or nobody wants the rest: what runs is not waited for
+        except BaseException:  # Ctrl-C, or the caller stopped: do not wait for running tasks
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
@@ -89,11 +89,11 @@ def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str)
         import ray
         import ray.data
     except ModuleNotFoundError:
-        raise ParallelError("a cluster needs Ray: pip install 'minigemini[ray]'") from None
+        raise ParallelError("running on a cluster needs Ray: pip install 'minigemini[ray]'") from None
     try:
         ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
     except ConnectionError as error:
-        raise ParallelError(f"no Ray cluster at {address!r} ({error}): start one by `ray start --head`") from None
+        raise ParallelError(f"no Ray cluster at {address!r} ({error}): start one with `ray start --head`") from None
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     ray.data.DataContext.get_current().enable_progress_bars = False
     shared = ray.put(work)
@@ -104,7 +104,7 @@ def _on_ray(work: Callable[[Task], Result], tasks: Iterable[Task], address: str)
 
 
 def _blocks(tasks: Iterable[Any]) -> int | None:
-    """A block a task: a task is some seconds of work, and what is lost with a worker is its block."""
+    """One block per task: a task takes seconds, and a worker that dies loses one block."""
     return len(tasks) or None if isinstance(tasks, list | tuple | range) else None
 
 

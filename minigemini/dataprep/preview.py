@@ -1,4 +1,4 @@
-"""Looking at samples: a contact sheet, and a page of conversations with tokens coloured where they are learnt."""
+"""Previews of samples: a contact sheet, and a page of conversations with the tokens that are trained on highlighted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,27 +6,45 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from PIL import Image, ImageDraw
 
 from ..data.encoding import IGNORED, SampleEncoder
 from ..data.mixture import shuffled
 from ..data.readers import Reader
 from ..data.schema import Sample, SampleError
+from ..io.html_pages import html_template, render
 from ..modeling import MiniGeminiProcessor
-from .html import escape, page, shown, thumbnail
+from .page_elements import inline_image, page, thumbnail
 
 CELL_PX, GAP_PX, COLUMNS = 180, 8, 6
-_PAPER, _FAINT = (255, 255, 255), (225, 225, 225)
+_BACKGROUND, _PLACEHOLDER = (255, 255, 255), (225, 225, 225)
+_MAX_CHARACTER_TOKENS = 16
+
+_HEADER = html_template("""\
+<h1>{{ name }}</h1>
+<p>{{ count }} samples, tokenized as {{ family }} is trained on them. Tokens that are trained on are \
+<span class="tokens"><span class="learned">highlighted</span></span>; a line starts each token.</p>""")
+_SAMPLE = html_template("""\
+<div class="sample"><div>{% for image in images %}{{ image }}{% else %}<div class="none faint">text only</div>\
+{% endfor %}</div><div><p class="faint">{{ details }}</p>\
+{% if error %}<div class="bad">{{ error }}</div>\
+{% else %}<div class="tokens">{% for token in tokens %}{{ token }}{% endfor %}</div>{% endif %}</div></div>""")
+_INVALID = html_template(
+    '<div class="sample"><div class="none faint">invalid</div><div class="bad">{{ error }}</div></div>'
+)
+_TOKEN = html_template('<span{% if learned %} class="learned"{% endif %}>{{ text }}</span>')
+_VISUAL_TOKENS = html_template("<span><i>{{ count }} visual tokens</i></span>")
 
 
 @dataclass(frozen=True)
 class PreviewedSample:
-    """A sample to look at.
+    """A row of a source and its sample.
 
     Attributes:
-        row: where it lies.
-        sample: what it is; None where it is faulty.
-        error: what is wrong with it.
+        row: number of the row.
+        sample: None if the record is invalid.
+        error: what is wrong with the record.
     """
 
     row: int
@@ -35,12 +53,12 @@ class PreviewedSample:
 
 
 def pick(reader: Reader, count: int, seed: int | None = 0) -> list[PreviewedSample]:
-    """Take samples to look at: drawn by a seed and in the order of their rows, or the first ones.
+    """Choose samples to preview, ordered by row.
 
     Args:
-        reader: of what.
-        count: how many.
-        seed: another seed is another choice; None takes the first.
+        reader: source of the samples.
+        count: number of samples; fewer if the source has fewer.
+        seed: seed of a random choice; None takes the first rows.
     """
     rows = range(min(count, len(reader)))
     if seed is not None:
@@ -55,81 +73,72 @@ def pick(reader: Reader, count: int, seed: int | None = 0) -> list[PreviewedSamp
 
 
 def contact_sheet(picked: Sequence[PreviewedSample]) -> Image.Image:
-    """The pictures of samples in a grid; grey where one cannot be read."""
+    """Arrange the images of samples in a grid, with a gray cell for an image that cannot be read."""
     images = [image for one in picked if one.sample for image in one.sample.images]
     rows = max(1, -(-len(images) // COLUMNS))
     step = CELL_PX + GAP_PX
-    sheet = Image.new("RGB", (COLUMNS * step + GAP_PX, rows * step + GAP_PX), _PAPER)
+    sheet = Image.new("RGB", (COLUMNS * step + GAP_PX, rows * step + GAP_PX), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, image in enumerate(images):
         left, top = GAP_PX + number % COLUMNS * step, GAP_PX + number // COLUMNS * step
         small = thumbnail(image, CELL_PX)
         if small is None:
-            draw.rectangle((left, top, left + CELL_PX, top + CELL_PX), fill=_FAINT)
+            draw.rectangle((left, top, left + CELL_PX, top + CELL_PX), fill=_PLACEHOLDER)
         else:
             sheet.paste(small, (left + (CELL_PX - small.width) // 2, top + (CELL_PX - small.height) // 2))
     return sheet
 
 
-def browsable(picked: Sequence[PreviewedSample], name: str, processor: MiniGeminiProcessor, family: str) -> str:
-    """A page: each sample's pictures, and its tokens as one family's template makes them.
+def preview_page(picked: Sequence[PreviewedSample], name: str, processor: MiniGeminiProcessor, family: str) -> str:
+    """Render a page with each sample's images and its tokens, formatted by one family's chat template.
 
     Args:
-        picked: what is shown.
-        name: of the source.
-        processor: the family's.
-        family: what it is called.
+        picked: the samples.
+        name: name of the source.
+        processor: processor of the model family.
+        family: name of the model family.
     """
     encoder = SampleEncoder(processor)
-    parts = [
-        f"<h1>{escape(name)}</h1>",
-        f"<p>{len(picked)} samples as {escape(family)} is trained on them. A token that is learnt is "
-        '<span class="tokens"><span class="learnt">coloured</span></span>; a line begins each token.</p>',
-        *(_sample(one, encoder) for one in picked),
-    ]
-    return page(f"{name}: samples", parts)
+    header = render(_HEADER, name=name, count=len(picked), family=family)
+    return page(f"{name}: samples", [header, *(_sample_html(one, encoder) for one in picked)])
 
 
-def _sample(one: PreviewedSample, encoder: SampleEncoder) -> str:
+def _sample_html(one: PreviewedSample, encoder: SampleEncoder) -> Markup:
     if one.sample is None:
-        return (
-            f'<div class="sample"><div class="none faint">faulty</div><div class="bad">{escape(one.error)}</div></div>'
-        )
-    sample = one.sample
-    images = "".join(shown(image) for image in sample.images) or '<div class="none faint">text alone</div>'
-    about = " · ".join(filter(None, (sample.id, f"row {one.row:,}", sample.source, sample.origin, sample.licence)))
+        return render(_INVALID, error=one.error)
+    sample, error, pieces = one.sample, "", list[Markup]()
+    details = " · ".join(filter(None, (sample.id, f"row {one.row:,}", sample.source, sample.origin, sample.licence)))
     try:
-        text = f'<div class="tokens">{"".join(tokens(sample, encoder))}</div>'
-    except SampleError as error:
-        text = f'<div class="bad">{escape(str(error))}</div>'
-    return f'<div class="sample"><div>{images}</div><div><p class="faint">{escape(about)}</p>{text}</div></div>'
+        pieces = list(tokens(sample, encoder))
+    except SampleError as failure:
+        error = str(failure)
+    return render(_SAMPLE, images=map(inline_image, sample.images), details=details, tokens=pieces, error=error)
 
 
-def tokens(sample: Sample, encoder: SampleEncoder) -> Iterator[str]:
-    """The tokens of a sample as HTML, those that are learnt marked; a picture's are counted, not listed.
+def tokens(sample: Sample, encoder: SampleEncoder) -> Iterator[Markup]:
+    """Render the tokens of a sample as HTML, with those that are trained on marked; visual tokens are only counted.
 
     Raises:
-        SampleError: It cannot be encoded.
+        SampleError: The sample cannot be encoded.
     """
     encoded, tokenizer = encoder(sample), encoder.processor.tokenizer
     image = encoder.processor.image_token_id
-    learnt = (encoded.labels != IGNORED).tolist()
-    pairs = list(zip(encoded.input_ids.tolist(), learnt, strict=True))
-    for of_image, run in groupby(pairs, key=lambda pair: pair[0] == image):
-        if of_image:
-            yield f"<span><i>{len(list(run))} visual tokens</i></span>"
-            continue
+    learned = (encoded.labels != IGNORED).tolist()
+    pairs = list(zip(encoded.input_ids.tolist(), learned, strict=True))
+    for is_image, run in groupby(pairs, key=lambda pair: pair[0] == image):
         pieces = list(run)
-        for text, (_, is_learnt) in zip(_texts(tokenizer, [id for id, _ in pieces]), pieces, strict=True):
-            mark = ' class="learnt"' if is_learnt else ""
-            yield f"<span{mark}>{escape(text)}</span>"
+        if is_image:
+            yield render(_VISUAL_TOKENS, count=len(pieces))
+            continue
+        for text, (_, is_learned) in zip(_texts(tokenizer, [id for id, _ in pieces]), pieces, strict=True):
+            yield render(_TOKEN, text=text, learned=is_learned)
 
 
 def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """What each token adds to the text: a token may be a part of a character, which its last part then shows."""
+    """Decode the text that each token adds; a character split over several tokens appears with its last token."""
     texts, before = [], ""
     for end in range(1, len(ids) + 1):
-        begin = max(0, end - 16)  # decoding looks back no further than a character's few bytes
+        begin = max(0, end - _MAX_CHARACTER_TOKENS)  # a character spans a few tokens at most
         before = tokenizer.decode(ids[begin : end - 1], skip_special_tokens=False)
         now = tokenizer.decode(ids[begin:end], skip_special_tokens=False)
         common = before.rstrip("\N{REPLACEMENT CHARACTER}")
@@ -138,5 +147,5 @@ def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 
 
 def write_sheet(path: Path, picked: Sequence[PreviewedSample]) -> None:
-    """Write a contact sheet as PNG or JPEG, by the path's ending."""
+    """Write a contact sheet as PNG or JPEG, chosen by the suffix of the path."""
     contact_sheet(picked).save(path)

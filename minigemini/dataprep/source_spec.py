@@ -1,4 +1,4 @@
-"""What a source of data is, as plain values: where it comes from, what it holds, how much of it the paper took."""
+"""Declaration of a data source: its files, format and license, and the part of it that the paper used."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,13 @@ class RemoteFile:
     """One file of a source.
 
     Attributes:
-        path: where it goes, under the folder of data.
-        url: where it officially comes from: `https://…`, or `hf://datasets/OWNER/NAME[@REVISION]/FILE`; None where a
-            person must ask for it.
-        by_hand: for such a file, what to do.
-        size: bytes, where known.
-        sha256, sha1: where known. Files on the hub bring theirs along.
-        unpack: folder into which it is unpacked, under the folder of data.
+        path: local path, relative to the data folder.
+        url: official location, `https://...` or `hf://datasets/OWNER/NAME[@REVISION]/FILE`; None if the file must be
+            obtained manually.
+        by_hand: instructions to obtain such a file.
+        size: size in bytes, if known.
+        sha256, sha1: checksums, if known. The hub reports checksums of its files.
+        unpack: folder to unpack it into, relative to the data folder.
     """
 
     path: str
@@ -31,22 +31,22 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One source.
+    """A data source.
 
     Attributes:
-        name: by which it is called.
-        title: what it is, in a line.
-        stage: what the paper used it for; `merged` are its authors' own lists, `evaluation` is never trained on.
-        page: where it is described.
-        licence: under which it is published.
-        files: what it consists of. The first ones that are not unpacked hold the records.
-        form: the native format, a name in `native.FORMATS`.
-        images: what its pictures' paths start from, under the folder of data.
-        available: samples of its files at full size, after `rule`'s exclusions; None where nobody says.
-        take: most samples that are taken, drawn by the seed; None takes all.
-        rule: how samples are chosen, in words.
-        paper: how many the paper says, in its own rounding.
-        decay: what is known to be lost, renamed or broken, and the mend.
+        name: identifier.
+        title: description, one line.
+        stage: use in the paper; `merged` are lists published by its authors, `evaluation` is never trained on.
+        page: web page that describes it.
+        licence: license under which it is published.
+        files: its files. Files that are not unpacked hold the records.
+        format: native format, a key of `formats.FORMATS`.
+        images: folder that image paths are relative to, under the data folder.
+        available: number of samples after the exclusions of `rule`; None if unknown.
+        take: maximum number of samples, drawn by the seed; None takes all.
+        rule: selection of samples, in words.
+        paper: number of samples in the paper, as printed.
+        decay: files or images known to be lost, renamed or broken, and the fix.
     """
 
     name: str
@@ -55,7 +55,7 @@ class SourceSpec:
     page: str
     licence: str
     files: tuple[RemoteFile, ...]
-    form: str
+    format: str
     images: str | None
     available: int | None
     rule: str
@@ -65,11 +65,11 @@ class SourceSpec:
 
     @property
     def samples(self) -> int | None:
-        """How many samples the whole source gives."""
+        """Number of samples that are used; None if unknown."""
         counts = [count for count in (self.available, self.take) if count is not None]
         return min(counts, default=None)
 
     @property
     def records(self) -> tuple[RemoteFile, ...]:
-        """Files that hold records."""
+        """Files that contain records."""
         return tuple(file for file in self.files if file.unpack is None and not file.path.endswith("/"))

@@ -1,8 +1,8 @@
-"""The sources of the paper (arXiv 2403.18814, section 4.1), one declared record each.
+"""The data sources of the paper (arXiv 2403.18814, section 4.1).
 
-`paper` is what the paper says; `available` is what the publishers of a source say its files hold, or what follows from
-its published splits. Where the paper gives no rule of choice the rule is ours, and says so. Checksums are those that
-third parties published (COCO: GluonCV; AI2D and ChartQA: records of archives on the hub).
+`paper` is the number in the paper; `available` is the number that a source's publishers state or that follows from its
+published splits. If the paper gives no selection rule, the rule is ours and says so. Checksums were published by third
+parties (COCO: GluonCV; AI2D and ChartQA: records of archives on the hub).
 """
 
 import difflib
@@ -16,11 +16,11 @@ _COCO = RemoteFile(
     sha1="10ad623668ab00c62c096f0ed636d6aff41faca5",
     unpack=f"{_FINE}/coco/train2017",
 )
-# In May 2024 the hub's ALLaVA files lost samples (469K and 195K are left); this revision is of the paper's time.
+# In May 2024 samples were removed from ALLaVA's files (469K and 195K remain); this revision predates that.
 _ALLAVA = "hf://datasets/FreedomIntelligence/ALLaVA-4V@ece3d9145a227e4769b6dc3326dd19f04ece7752"
 _ALLAVA_DECAY = (
-    "Today's files on the hub have a tenth fewer samples; the declared revision is of the paper's time. Pictures were "
-    "renamed between releases (.jpeg, .jpg, .png): `data doctor --fix` finds a picture whose ending alone changed."
+    "Current files on the hub have a tenth fewer samples; the declared revision is from the time of the paper. Images "
+    "were renamed between releases (.jpeg, .jpg, .png): `data doctor --fix` finds images whose suffix changed."
 )
 _SHARED_DRIVE = "on the page, a Google Drive folder; unpack it to {}"
 
@@ -58,7 +58,7 @@ _ALIGNMENT = (
         title="LLaVA's selection of LAION, CC3M and SBU, captioned by BLIP",
         stage="alignment",
         page="https://huggingface.co/datasets/liuhaotian/LLaVA-Pretrain",
-        licence="that of CC3M and of BLIP's captions; pictures belong to their owners",
+        licence="that of CC3M and of BLIP's captions; images belong to their owners",
         files=(
             RemoteFile(
                 f"{_PRE}/llava/LLaVA-Pretrain/blip_laion_cc_sbu_558k.json",
@@ -70,7 +70,7 @@ _ALIGNMENT = (
                 unpack=f"{_PRE}/llava/LLaVA-Pretrain/images",
             ),
         ),
-        form="llava",
+        format="llava",
         images=f"{_PRE}/llava/LLaVA-Pretrain/images",
         available=558_128,
         rule="all",
@@ -78,16 +78,16 @@ _ALIGNMENT = (
     ),
     SourceSpec(
         name="allava-captions",
-        title="ALLaVA-4V captions of LAION and Vision-FLAN pictures, by GPT-4V",
+        title="ALLaVA-4V captions of LAION and Vision-FLAN images, by GPT-4V",
         stage="alignment",
         page="https://huggingface.co/datasets/FreedomIntelligence/ALLaVA-4V",
-        licence="Apache-2.0; OpenAI's terms for its answers; pictures belong to their owners",
+        licence="Apache-2.0; OpenAI's terms for its answers; images belong to their owners",
         files=_allava(f"{_PRE}/ALLaVA-4V", "Caption"),
-        form="llava",
+        format="llava",
         images=f"{_PRE}/ALLaVA-4V",
         available=708_140,
         take=695_000,
-        rule="695,000 drawn by the seed (the paper says sampled, and not how)",
+        rule="695,000 drawn by the seed (the paper only says sampled)",
         paper="695K",
         decay=_ALLAVA_DECAY,
     ),
@@ -96,10 +96,10 @@ _ALIGNMENT = (
 _INSTRUCTION = (
     SourceSpec(
         name="llava-mix665k",
-        title="LLaVA-1.5's mix: COCO, GQA, OCR-VQA, VisualGenome, text alone",
+        title="LLaVA-1.5's mix: COCO, GQA, OCR-VQA, VisualGenome, text only",
         stage="instruction",
         page="https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K",
-        licence="CC-BY-4.0; OpenAI's terms for its answers; pictures under the terms of their sets",
+        licence="CC-BY-4.0; OpenAI's terms for its answers; images under the terms of their sets",
         files=(
             RemoteFile(
                 f"{_FINE}/llava_v1_5_mix665k.json",
@@ -126,12 +126,12 @@ _INSTRUCTION = (
                 unpack=f"{_FINE}/vg/VG_100K_2",
             ),
         ),
-        form="llava",
+        format="llava",
         images=_FINE,
         available=643_345,
-        rule="all but TextCaps: pictures under textvqa/, 21,953 of 665,298",
+        rule="all but TextCaps: images under textvqa/, 21,953 of 665,298",
         paper="643K",
-        decay="OCR-VQA covers are gif or png under a .jpg name, and some are gone: the reader goes by content, and "
+        decay="OCR-VQA covers are gif or png under a .jpg name, and some are gone: images are read by content, and "
         "`data doctor --fix` leaves out what is gone.",
     ),
     SourceSpec(
@@ -139,7 +139,7 @@ _INSTRUCTION = (
         title="ShareGPT4V's captions by GPT-4V",
         stage="instruction",
         page="https://huggingface.co/datasets/Lin-Chen/ShareGPT4V",
-        licence="CC-BY-NC-4.0; OpenAI's terms for its answers; pictures under the terms of their sets",
+        licence="CC-BY-NC-4.0; OpenAI's terms for its answers; images under the terms of their sets",
         files=(
             RemoteFile(
                 f"{_FINE}/sharegpt4v_instruct_gpt4-vision_cap100k.json",
@@ -151,12 +151,12 @@ _INSTRUCTION = (
                 for name in ("sam", "wikiart", "web-celebrity", "web-landmark", "share_textvqa")
             ),
         ),
-        form="llava",
+        format="llava",
         images=_FINE,
         available=102_025,
         rule="all",
         paper="100K",
-        decay="Pictures of llava/llava_pretrain are LLaVA-Pretrain's: link that folder. share_textvqa holds TextVQA's "
+        decay="Images of llava/llava_pretrain are LLaVA-Pretrain's: link that folder. share_textvqa holds TextVQA's "
         "training pictures: `data doctor --evaluation` shows what of an evaluation set is among them.",
     ),
     SourceSpec(
@@ -164,7 +164,7 @@ _INSTRUCTION = (
         title="LAION's captions by GPT-4V",
         stage="instruction",
         page="https://huggingface.co/datasets/laion/gpt4v-dataset",
-        licence="see its page; OpenAI's terms for its answers; pictures belong to their owners",
+        licence="see its page; OpenAI's terms for its answers; images belong to their owners",
         files=(
             RemoteFile(
                 f"{_FINE}/gpt4v-dataset/train.parquet",
@@ -175,22 +175,22 @@ _INSTRUCTION = (
                 by_hand="each row's `link`, saved as the row's number and the link's ending (7.png is row 7)",
             ),
         ),
-        form="laion-gpt4v",
+        format="laion-gpt4v",
         images=f"{_FINE}/gpt4v-dataset/images",
         available=12_356,
         take=10_000,
-        rule="rows whose picture is there, at most 10,000 of them, drawn by the seed (the rule is ours)",
+        rule="at most 10,000 rows whose image exists, drawn by the seed (the rule is ours)",
         paper="10K",
-        decay="Most links are dead (Discord's expire). Rows without a picture are left out before the drawing.",
+        decay="Most links are dead (Discord's expire). Rows without an image are excluded before drawing.",
     ),
     SourceSpec(
         name="allava-instruct",
         title="ALLaVA-4V instructions over LAION and Vision-FLAN pictures, by GPT-4V",
         stage="instruction",
         page="https://huggingface.co/datasets/FreedomIntelligence/ALLaVA-4V",
-        licence="Apache-2.0; OpenAI's terms for its answers; pictures belong to their owners",
+        licence="Apache-2.0; OpenAI's terms for its answers; images belong to their owners",
         files=_allava(f"{_FINE}/ALLaVA-4V", "Instruct"),
-        form="llava",
+        format="llava",
         images=f"{_FINE}/ALLaVA-4V",
         available=708_653,
         take=700_000,
@@ -203,14 +203,14 @@ _INSTRUCTION = (
         title="LIMA: a thousand curated answers",
         stage="instruction",
         page="https://huggingface.co/datasets/GAIR/lima",
-        licence="CC-BY-NC-SA, or what its own sources ask for where that is stricter",
+        licence="CC-BY-NC-SA, or the terms of its own sources if stricter",
         files=(RemoteFile(f"{_FINE}/lima/train.jsonl", "hf://datasets/GAIR/lima/train.jsonl"),),
-        form="lima",
+        format="lima",
         images=None,
         available=1_030,
         rule="all",
         paper="6K with OpenAssistant2",
-        decay="The hub asks to accept its terms first; then `hf auth login`.",
+        decay="Accept its terms on the hub, then run `hf auth login`.",
     ),
     SourceSpec(
         name="oasst2",
@@ -224,11 +224,11 @@ _INSTRUCTION = (
                 "hf://datasets/OpenAssistant/oasst2/2023-11-05_oasst2_ready.trees.jsonl.gz",
             ),
         ),
-        form="oasst2",
+        format="oasst2",
         images=None,
         available=None,
         take=5_000,
-        rule="of each English tree the path of best-ranked replies, at most 5,000 drawn by the seed (the rule is ours)",
+        rule="the best-ranked path of each English tree, at most 5,000 drawn by the seed (the rule is ours)",
         paper="6K with LIMA",
     ),
     SourceSpec(
@@ -246,10 +246,10 @@ _INSTRUCTION = (
                 by_hand=f"on the page, after registration: Task 1, images; put them into {_FINE}/docvqa/images",
             ),
         ),
-        form="docvqa",
+        format="docvqa",
         images=f"{_FINE}/docvqa/images",
         available=10_194,
-        rule="a conversation of each page of the training part, with all its questions (the rule is ours)",
+        rule="one conversation per page of the training split, with all its questions (the rule is ours)",
         paper="10K",
     ),
     SourceSpec(
@@ -270,15 +270,15 @@ _INSTRUCTION = (
                 unpack=f"{_FINE}/chartqa",
             ),
         ),
-        form="chartqa",
+        format="chartqa",
         images=f"{_FINE}/chartqa/ChartQA Dataset/train/png",
         available=3_699,
-        rule="a conversation of each chart of the training part that people asked about (the rule is ours)",
+        rule="one conversation per chart of the training split with human questions (the rule is ours)",
         paper="4K",
     ),
     SourceSpec(
         name="dvqa",
-        title="DVQA: questions about drawn bar charts",
+        title="DVQA: questions about synthetic bar charts",
         stage="instruction",
         page="https://github.com/kushalkafle/DVQA_dataset",
         licence="CC-BY-NC-4.0",
@@ -286,11 +286,11 @@ _INSTRUCTION = (
             RemoteFile(f"{_FINE}/dvqa/train_qa.json", by_hand="on the page, in qa.tar.gz"),
             RemoteFile(f"{_FINE}/dvqa/images/", by_hand=f"on the page, images.tar.gz; unpack it to {_FINE}/dvqa"),
         ),
-        form="dvqa",
+        format="dvqa",
         images=f"{_FINE}/dvqa/images",
         available=200_000,
         take=10_000,
-        rule="10,000 charts of the training part drawn by the seed, a conversation of each (the rule is ours)",
+        rule="10,000 charts of the training split drawn by the seed, one conversation each (the rule is ours)",
         paper="10K",
     ),
     SourceSpec(
@@ -312,10 +312,10 @@ _INSTRUCTION = (
                 unpack=f"{_FINE}/ai2d",
             ),
         ),
-        form="ai2d",
+        format="ai2d",
         images=f"{_FINE}/ai2d",
         available=3_921,
-        rule="a conversation of each diagram that is not in ai2d_test_ids.csv: 982 of 4,903 are (the rule is ours)",
+        rule="one conversation per diagram, except the 982 of 4,903 in ai2d_test_ids.csv (the rule is ours)",
         paper="4K",
     ),
 )
@@ -333,10 +333,10 @@ _OTHERS = (
                 "hf://datasets/YanweiLi/MGM-Instruction/mgm_generation_pure_text.json",
             ),
         ),
-        form="llava",
+        format="llava",
         images=None,
         available=13_000,
-        rule="all. The authors say that mgm_instruction.json has these already: not to be added to it",
+        rule="all. According to the authors, mgm_instruction.json already contains these: do not add them to it",
         paper="13K (8K and 5K)",
     ),
     SourceSpec(
@@ -346,12 +346,12 @@ _OTHERS = (
         page="https://huggingface.co/datasets/YanweiLi/MGM-Pretrain",
         licence="those of its sources",
         files=(RemoteFile(f"{_PRE}/mgm_pretrain.json", "hf://datasets/YanweiLi/MGM-Pretrain/mgm_pretrain.json"),),
-        form="llava",
+        format="llava",
         images=_PRE,
         available=None,
         rule="all",
         paper="1.2M",
-        decay="It has no pictures: fetch those of llava-pretrain and allava-captions.",
+        decay="It contains no images: fetch those of llava-pretrain and allava-captions.",
     ),
     SourceSpec(
         name="mgm-instruction",
@@ -362,12 +362,12 @@ _OTHERS = (
         files=(
             RemoteFile(f"{_FINE}/mgm_instruction.json", "hf://datasets/YanweiLi/MGM-Instruction/mgm_instruction.json"),
         ),
-        form="llava",
+        format="llava",
         images=_FINE,
         available=None,
         rule="all",
         paper="1.5M",
-        decay="It has no pictures: fetch those of the instruction sources.",
+        decay="It contains no images: fetch those of the instruction sources.",
     ),
     SourceSpec(
         name="textvqa-val",
@@ -386,31 +386,31 @@ _OTHERS = (
                 unpack=f"{_EVAL}/textvqa/train_images",
             ),
         ),
-        form="textvqa",
+        format="textvqa",
         images=f"{_EVAL}/textvqa/train_images",
         available=5_000,
-        rule="all, for comparison alone",
+        rule="all, for comparison only",
         paper="evaluation",
     ),
 )
 
 SOURCES = {source.name: source for source in (*_ALIGNMENT, *_INSTRUCTION, *_OTHERS)}
-"""By name."""
+"""All sources by name."""
 
 MIXTURES = {
     "MGM-Pretrain": tuple(source.name for source in _ALIGNMENT),
     "MGM-Instruction": (*(source.name for source in _INSTRUCTION), "mgm-generation"),
 }
-"""What the paper trains each stage on."""
+"""Sources of each training stage of the paper."""
 
 
 def find_source(name: str) -> SourceSpec:
-    """A source by its name.
+    """Find a source by name.
 
     Raises:
-        ValueError: There is none; the message names the nearest.
+        ValueError: There is no such source; the message lists similar names.
     """
     if name not in SOURCES:
         near = difflib.get_close_matches(name, SOURCES, n=3, cutoff=0.5) or list(SOURCES)
-        raise ValueError(f"no source is called {name!r}; there is {', '.join(near)}")
+        raise ValueError(f"unknown source {name!r}; did you mean {', '.join(near)}?")
     return SOURCES[name]

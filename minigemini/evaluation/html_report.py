@@ -1,12 +1,11 @@
-"""`index.html`: scores, plots by category, and a gallery with filters; one file and a folder of images.
+"""`index.html`: scores, plots by category, a gallery filtered by right and wrong; images are files beside it."""
 
-Text from datasets and models is escaped; the page loads no external resources.
-"""
-
-import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
+from ..io.html_pages import html_template, render, render_page
 from .evaluate import Result, write_atomically
 from .gallery import Card
 from .paper_results import PAPER, row_of
@@ -16,7 +15,7 @@ from .task import Measure
 
 PAGE = "index.html"
 BAR_PX, LABEL_PX, ROW_PX = 420, 380, 20
-COLOURS = ("#285abe", "#d6722c", "#4a8f4a", "#8a56a8", "#7d7d7d")
+COLORS = ("#285abe", "#d6722c", "#4a8f4a", "#8a56a8", "#7d7d7d")
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #222228 }
@@ -37,114 +36,135 @@ document.querySelectorAll("button").forEach(button => button.onclick = () => {
 });
 """
 
+_SCORES = html_template("""\
+<h2>{{ title }}</h2>
+<table><tr><th>measure</th>{% for label in labels %}<th>{{ label }}</th>{% endfor %}\
+{% if has_paper %}<th>paper</th>{% endif %}</tr>
+{% for name, scores, paper in rows %}
+<tr><td>{{ name }}</td>{% for score in scores %}<td>{{ score }}</td>{% endfor %}\
+{% if has_paper %}<td>{{ paper or "-" }}</td>{% endif %}</tr>
+{% endfor %}
+</table>
+{% if ungraded %}
+<p><b>{{ ungraded }} questions have no grade and are left out; report.md names them.</b></p>
+{% endif %}
+{% for name, plot in plots %}
+{% if name %}<h3>By {{ name }}</h3>{% endif %}{{ plot }}
+{% endfor %}""")
+_GALLERY = html_template("""\
+<h2>Samples</h2>
+<p><button value="all" class="on">all</button><button value="right">right</button>\
+<button value="wrong">wrong</button></p>
+<div class="cards">
+{% for card in cards %}
+{{ card }}
+{% endfor %}
+</div>""")
+_CARD = html_template("""\
+<div class="card {{ kind }}">{% if image %}<img loading="lazy" src="{{ image }}" alt="what the model saw">{% endif %}\
+<dl>{% for name, text in rows.items() if text %}<dt>{{ name }}</dt><dd><pre>{{ text }}</pre></dd>{% endfor %}</dl>\
+<small>{{ where }}: {{ value }}</small></div>""")
+_PLOT = html_template("""\
+<svg width="{{ width }}" height="{{ height }}" role="img">\
+{% for x, y, text in labels %}<text x="{{ x }}" y="{{ y }}" text-anchor="end">{{ text }}</text>{% endfor %}\
+{% for bar in bars %}{{ bar }}{% endfor %}\
+{% for x, y, color, text in legend %}<rect x="{{ x }}" y="{{ y }}" width="10" height="10" fill="{{ color }}"/>\
+<text x="{{ x + 14 }}" y="{{ y + 9 }}">{{ text }}</text>{% endfor %}</svg>""")
+_BAR = html_template("""\
+<rect x="{{ left }}" y="{{ top }}" width="{{ length }}" height="{{ height }}" fill="{{ color }}"/>\
+<path d="{{ interval }}" stroke="#222" stroke-width="1.5"/>\
+<text x="{{ text_x }}" y="{{ text_y }}">{{ score }}</text>""")
+
 
 def write_page(folder: Path, results: Sequence[Result], others: Sequence[Result], cards: Sequence[Card]) -> Path:
-    """Write or replace the page."""
-    parts = ["<h1>Evaluation</h1>"]
+    """Write the page atomically, replacing an earlier one."""
+    parts = []
     for task in dict.fromkeys(result.task for result in results):
-        shown = [result for result in (*results, *others) if result.task == task]
-        parts += [f"<h2>{_text(shown[0].title)}</h2>", _scores(shown), *_plots(shown)]
-    parts += ["<h2>Samples</h2>", '<p><button value="all" class="on">all</button><button value="right">right</button>']
-    parts += ['<button value="wrong">wrong</button></p><div class="cards">', *map(_card, cards), "</div>"]
-    policy = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-    head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>Evaluation</title>'
-    )
-    page = f"<!doctype html><html lang='en'><head>{head}<style>{STYLE}</style></head><body>"
+        parts.append(_scores([result for result in (*results, *others) if result.task == task]))
+    gallery = render(_GALLERY, cards=map(_card, cards))
+    body = [Markup("<h1>Evaluation</h1>"), *parts, gallery]
     path = folder / PAGE
-    write_atomically(path, "\n".join([page, *parts, f"<script>{SCRIPT}</script></body></html>\n"]))
+    write_atomically(path, render_page("Evaluation", body, style=STYLE, script=SCRIPT, images="'self'"))
     return path
 
 
-def _scores(results: Sequence[Result]) -> str:
-    rows = [
-        "<tr><th>measure</th>"
-        + "".join(f"<th>{_text(label)}</th>" for label in labels(results))
-        + ("<th>paper</th></tr>" if any(row_of(result.model) for result in results) else "</tr>")
-    ]
+def _scores(results: Sequence[Result]) -> Markup:
+    rows = []
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         found = [next((m for m in result.measures if m.name == name), None) for result in results]
-        cells = "".join(f"<td>{points(measure)}</td>" for measure in found)
-        rows.append(f"<tr><td>{_text(name)}</td>{cells}{_paper(results, found)}</tr>")
-    issues = sum(len(result.issues) for result in results)
-    note = f"<p><b>{issues} questions have no grade and are left out; report.md names them.</b></p>" if issues else ""
-    return f"<table>{''.join(rows)}</table>{note}"
+        rows.append((name, [points(measure) for measure in found], _paper(results, found)))
+    return render(
+        _SCORES,
+        title=results[0].title,
+        labels=labels(results),
+        has_paper=any(row_of(result.model) for result in results),
+        rows=rows,
+        ungraded=sum(len(result.issues) for result in results),
+        plots=_plots(results),
+    )
 
 
 def _paper(results: Sequence[Result], found: Sequence[Measure | None]) -> str:
-    said = []
+    """The paper's results for one measure, by row of its tables."""
+    published = []
     for result, measure in zip(results, found, strict=True):
         row = row_of(result.model)
         value = PAPER[row].get((measure and measure.paper) or "") if row else None
         if value is not None:
-            said.append(f"{row}: {value:g}")
-    return f"<td>{'; '.join(said) or '-'}</td>" if any(row_of(result.model) for result in results) else ""
+            published.append(f"{row}: {value:g}")
+    return "; ".join(published)
 
 
-def _plots(results: Sequence[Result]) -> list[str]:
-    """One plot per breakdown; a task without breakdowns but with more than two measures plots those."""
+def _plots(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
+    """Plot each breakdown by its name; a task without breakdowns but with more than two measures gets one plot."""
     names = dict.fromkeys(name for result in results for name in result.breakdowns)
+    labeled = list(zip(labels(results), results, strict=True))
     if not names and len(results[0].measures) > 2:
-        return [_plot([(label, r.measures) for label, r in zip(labels(results), results, strict=True)])]
-    return [
-        f"<h3>By {_text(name)}</h3>"
-        + _plot(
-            [
-                (label, r.breakdowns[name])
-                for label, r in zip(labels(results), results, strict=True)
-                if name in r.breakdowns
-            ]
-        )
-        for name in names
-    ]
+        yield "", _plot([(label, result.measures) for label, result in labeled])
+    for name in names:
+        yield name, _plot([(label, r.breakdowns[name]) for label, r in labeled if name in r.breakdowns])
 
 
-def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> str:
-    """SVG bars with intervals: a group per category, a color per run."""
-    labels = list(dict.fromkeys(measure.name for _, measures in runs for measure in measures))
+def _plot(runs: Sequence[tuple[str, Sequence[Measure]]]) -> Markup:
+    """Plot bars with their intervals as SVG, one group per category and one color per run."""
+    categories = list(dict.fromkeys(measure.name for _, measures in runs for measure in measures))
     figures = [{measure.name: figure(measure) for measure in measures} for _, measures in runs]
     top = max([100.0, *(found.high for run in figures for found in run.values())])
-    height = len(labels) * (ROW_PX * len(runs) + 6) + 24
-    parts = [f'<svg width="{LABEL_PX + BAR_PX + 70}" height="{height}" role="img">']
-    y = 4
-    for label in labels:
+    names, bars, y = [], [], 4
+    for category in categories:
         middle = y + ROW_PX * len(runs) / 2 + 4
-        parts.append(f'<text x="{LABEL_PX - 8}" y="{middle:.1f}" text-anchor="end">{_text(label[:60])}</text>')
+        names.append((LABEL_PX - 8, f"{middle:.1f}", category[:60]))
         for number, run in enumerate(figures):
-            if label in run:
-                parts.append(_bar(run[label].score, run[label].low, run[label].high, top, y, number))
+            if category in run:
+                bars.append(_bar(run[category].score, run[category].low, run[category].high, top, y, number))
             y += ROW_PX
         y += 6
-    for number, (model, _) in enumerate(runs):
-        x = LABEL_PX + number * 180
-        parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>')
-        parts.append(f'<text x="{x + 14}" y="{y + 9}">{_text(model[:24])}</text>')
-    return "".join([*parts, "</svg>"])
+    legend = [(LABEL_PX + n * 180, y, COLORS[n % len(COLORS)], model[:24]) for n, (model, _) in enumerate(runs)]
+    return render(_PLOT, width=LABEL_PX + BAR_PX + 70, height=y + 20, labels=names, bars=bars, legend=legend)
 
 
-def _bar(score: float, low: float, high: float, top: float, y: float, color: int) -> str:
+def _bar(score: float, low: float, high: float, top: float, y: float, color: int) -> Markup:
     length, left, right = (value / top * BAR_PX for value in (score, low, high))
     middle = y + ROW_PX / 2
-    return (
-        f'<rect x="{LABEL_PX}" y="{y + 2:.1f}" width="{length:.1f}" height="{ROW_PX - 4}" '
-        f'fill="{COLOURS[color % len(COLOURS)]}"/>'
-        f'<path d="M{LABEL_PX + left:.1f} {middle:.1f}H{LABEL_PX + right:.1f}" stroke="#222" stroke-width="1.5"/>'
-        f'<text x="{LABEL_PX + max(length, right) + 6:.1f}" y="{middle + 4:.1f}">{score:.1f}</text>'
+    return render(
+        _BAR,
+        left=LABEL_PX,
+        top=f"{y + 2:.1f}",
+        length=f"{length:.1f}",
+        height=ROW_PX - 4,
+        color=COLORS[color % len(COLORS)],
+        interval=f"M{LABEL_PX + left:.1f} {middle:.1f}H{LABEL_PX + right:.1f}",
+        text_x=f"{LABEL_PX + max(length, right) + 6:.1f}",
+        text_y=f"{middle + 4:.1f}",
+        score=f"{score:.1f}",
     )
 
 
-def _card(card: Card) -> str:
-    image = f'<img loading="lazy" src="{_text(card.image)}" alt="what the model saw">' if card.image else ""
-    asked = card.prompt.removeprefix("user: ") if "\nassistant: " not in card.prompt else card.prompt
+def _card(card: Card) -> Markup:
+    question = card.prompt.removeprefix("user: ") if "\nassistant: " not in card.prompt else card.prompt
     read_as = card.read_as if card.read_as != card.said else ""
-    rows = {"question": asked, "answer": card.said or "(nothing)", "read as": read_as, "truth": card.truth}
-    told = "".join(f"<dt>{name}</dt><dd><pre>{_text(value)}</pre></dd>" for name, value in rows.items() if value)
+    rows = {"question": question, "answer": card.said or "(nothing)", "read as": read_as, "truth": card.truth}
     category = "" if card.id.startswith(card.category) else card.category
     where = " · ".join(part for part in (card.task, category, card.id, card.model) if part)
     kind = "right" if card.value >= 1 else "wrong"
-    return f'<div class="card {kind}">{image}<dl>{told}</dl><small>{_text(where)}: {card.value:g}</small></div>'
-
-
-def _text(value: str) -> str:
-    """Escaped, and without control characters, which HTML does not take."""
-    return html.escape("".join(char for char in value if char in "\n\t" or char.isprintable()))
+    return render(_CARD, kind=kind, image=card.image or "", rows=rows, where=where, value=f"{card.value:g}")

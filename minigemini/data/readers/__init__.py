@@ -1,7 +1,7 @@
-"""Samples of any source by their row: each format in a file of its own, with what writes it where that is ours."""
+"""Readers give samples of a source by row. Each format has a module, which also writes the format if it is ours."""
 
 from .base import Reader, SourceError
-from .composed import Chained, Chosen
+from .composed import ConcatReader, SubsetReader
 from .in_memory import MemoryReader
 from .json_files import JsonLinesReader, JsonListReader, open_json
 from .opening import lacks_images, open_reader
@@ -9,14 +9,14 @@ from .parquet import ParquetReader, write_parquet
 from .tar import TarReader, write_tar
 
 __all__ = [
-    "Chained",
-    "Chosen",
+    "ConcatReader",
     "JsonLinesReader",
     "JsonListReader",
     "MemoryReader",
     "ParquetReader",
     "Reader",
     "SourceError",
+    "SubsetReader",
     "TarReader",
     "lacks_images",
     "open_json",

@@ -1,4 +1,4 @@
-"""What all readers are: samples by row, of a number that does not change, and how long each is at a glance."""
+"""The `Reader` protocol: random access to samples by row, and their approximate lengths without reading them."""
 
 import json
 from io import BytesIO
@@ -13,17 +13,16 @@ from ..schema import ImageInput, Sample, SampleError, SampleIssue
 
 
 class SourceError(ValueError):
-    """A file that is not a source of samples; the message names it, what is wrong and the mend."""
+    """A file is not a valid source of samples; the message names it, what is wrong and the fix."""
 
 
 class Reader(Protocol):
-    """Samples by row. Readers are picklable, hold no open file, and may be read by several processes at once.
+    """Samples by row. Readers are picklable, hold no open files, and can be read by several processes at once.
 
     Attributes:
-        name: what faults call the source.
-        text_bytes: (rows,) int32, the size of each record's text, keys and quotes included: what lengths are estimated
-            from, so that grouping needs no tokenising.
-        pictures: (rows,) int32, pictures of each record.
+        name: name of the source in errors.
+        text_bytes: (rows,) int32, size of each record's JSON, from which lengths are estimated without tokenizing.
+        images: (rows,) int32, number of images of each record.
     """
 
     name: str
@@ -36,13 +35,13 @@ class Reader(Protocol):
         """Read one sample.
 
         Raises:
-            SampleError: The record is not one.
+            SampleError: The record is invalid.
         """
         ...
 
 
 def read_at(path: Path, offset: int, size: int) -> bytes:
-    """Read a part of a file. Opening it anew takes microseconds, and leaves no handle for forked workers to share."""
+    """Read a part of a file. Opening it each time takes microseconds, and forked workers share no handle."""
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(size)
@@ -52,7 +51,7 @@ def parse(data: bytes) -> Any:
     """Parse one JSON record.
 
     Raises:
-        SampleError: It is not JSON.
+        SampleError: The data is not JSON.
     """
     try:
         return json.loads(data)
@@ -61,7 +60,7 @@ def parse(data: bytes) -> Any:
 
 
 def bytes_of(image: ImageInput) -> bytes:
-    """A picture as the bytes of a file; one that is none as PNG, as it is seen."""
+    """Bytes of an image file; a PIL image is encoded as PNG after applying its EXIF orientation."""
     if isinstance(image, Image.Image):
         file = BytesIO()
         open_image(image).save(file, "PNG")
@@ -70,11 +69,11 @@ def bytes_of(image: ImageInput) -> bytes:
 
 
 def record_of(sample: Sample) -> dict[str, Any]:
-    """A sample as a record of ours, pictures apart."""
+    """Convert a sample to a record of our shards, without its images."""
     known = {name: value for name in ("origin", "licence") if (value := getattr(sample, name))}
     return {"id": sample.id, "source": sample.source, "messages": [dict(m) for m in sample.messages], **known}
 
 
 def text_size(record: dict[str, Any]) -> int:
-    """Bytes of a record as JSON."""
+    """Size of a record as JSON, in bytes."""
     return len(json.dumps(record, ensure_ascii=False).encode())

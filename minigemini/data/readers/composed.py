@@ -1,4 +1,4 @@
-"""Readers made of readers: several one behind the other, and some rows of one."""
+"""Readers composed of other readers: a concatenation of readers, and a subset of rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,12 +10,12 @@ from ..schema import ImageInput, Sample
 from .base import Reader, SourceError
 
 
-class Chained:
-    """The rows of several readers, one behind the other.
+class ConcatReader:
+    """Concatenates the rows of several readers.
 
     Args:
-        readers: at least one.
-        name: what the whole is called.
+        readers: at least one reader.
+        name: name of the source.
     """
 
     def __init__(self, readers: Sequence[Reader], name: str) -> None:
@@ -34,23 +34,23 @@ class Chained:
         return self.readers[number][row - int(self._starts[number])]
 
 
-class Chosen:
-    """Some rows of a reader, in the order given.
+class SubsetReader:
+    """Selects rows of a reader, in the given order.
 
     Args:
-        reader: of which.
-        rows: (n,) int, its rows.
-        moved: where pictures lie that moved, by row and by where the row says.
+        reader: the full source.
+        rows: (n,) int, the selected rows.
+        moved: new paths of images that moved, by row and old path.
 
     Raises:
-        SourceError: No row is left.
+        SourceError: `rows` is empty.
     """
 
     def __init__(
         self, reader: Reader, rows: np.ndarray, moved: Mapping[int, Mapping[Path, Path]] | None = None
     ) -> None:
         if not len(rows):
-            raise SourceError(f"{reader.name}: none of its {len(reader):,} samples is left.")
+            raise SourceError(f"{reader.name}: none of its {len(reader):,} samples is selected")
         self.reader, self.rows, self.moved, self.name = reader, rows, dict(moved or {}), reader.name
         self.text_bytes, self.images = reader.text_bytes[rows], reader.images[rows]
 
@@ -60,11 +60,11 @@ class Chosen:
     def __getitem__(self, row: int) -> Sample:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} in {self.name}")
-        of = int(self.rows[row])
-        sample = self.reader[of]
-        if of not in self.moved:
+        original = int(self.rows[row])
+        sample = self.reader[original]
+        if original not in self.moved:
             return sample
-        return replace(sample, images=tuple(self._place(of, image) for image in sample.images))
+        return replace(sample, images=tuple(self._current(original, image) for image in sample.images))
 
-    def _place(self, of: int, image: ImageInput) -> ImageInput:
-        return self.moved[of].get(image, image) if isinstance(image, Path) else image
+    def _current(self, row: int, image: ImageInput) -> ImageInput:
+        return self.moved[row].get(image, image) if isinstance(image, Path) else image

@@ -1,4 +1,4 @@
-"""Samples that are kept in memory: what sources give that are small, or small once they have been chosen from."""
+"""A reader of records in memory, for sources that are small or from which few records are selected."""
 
 import json
 from collections.abc import Iterable
@@ -12,16 +12,16 @@ from .base import SourceError, parse
 
 
 class MemoryReader:
-    """Records of ours (`schema`), with `images` a list of paths under `image_root`.
+    """Reads records in our format (see `schema`), with `images` a list of paths.
 
     Args:
-        records: what there is; each is kept as JSON, which takes a third of what Python's objects do.
-        image_root: what their paths start from.
-        name: what the source is called.
-        licence: of every sample in it.
+        records: the records; each is kept as JSON, which takes a third of the memory of Python objects.
+        image_root: folder that the paths are relative to.
+        name: name of the source.
+        licence: license of all samples.
 
     Raises:
-        SourceError: There are none.
+        SourceError: There are no records.
     """
 
     def __init__(
@@ -29,13 +29,13 @@ class MemoryReader:
     ) -> None:
         self.image_root, self.name = image_root, name
         own = {"source": name, "licence": licence}
-        # Half a surrogate pair is the reader's to refuse, sample by sample.
+        # A lone surrogate invalidates one sample, when it is read.
         kept = [
             (json.dumps({**own, **record}, ensure_ascii=False).encode("utf-8", "surrogatepass"), len(record["images"]))
             for record in records
         ]
         if not kept:
-            raise SourceError(f"{name} has no samples: see that its files are whole.")
+            raise SourceError(f"{name} has no samples: check that its files are complete")
         self._records = [data for data, _ in kept]
         self.text_bytes = np.array([len(data) for data, _ in kept], dtype=np.int32)
         self.images = np.array([images for _, images in kept], dtype=np.int32)

@@ -1,9 +1,9 @@
-"""The paper's records, in one JSON list or in JSON lines; which of the two a file is, its first bytes tell.
+"""Readers of the paper's records in a JSON list or in JSON Lines, told apart by the first bytes of the file.
 
-A list of 1.5M records has gigabytes, and several times that as Python objects. It is read through once, a block at a
-time, for where each record begins and ends: 16 bytes a record stay in memory, and a record is parsed when asked for.
-The standard library is enough: `raw_decode` tells where a value ends at 130 MB/s, which neither `orjson` (whole
-documents only) nor `ijson` (events without offsets) does.
+A list of 1.5M records takes gigabytes, and several times that as Python objects. It is scanned once, block by block,
+for the offset of each record: 16 bytes per record stay in memory, and a record is parsed when it is read. `raw_decode`
+of the standard library finds the end of a value at 130 MB/s; `orjson` only parses whole documents, and `ijson` reports
+no offsets.
 """
 
 import json
@@ -22,29 +22,29 @@ from .base import SourceError, parse, read_at
 
 BLOCK_BYTES = 8 * 2**20
 MAX_RECORD_BYTES = 64 * 2**20
-"""A longer record is no conversation, but a list with something broken in it."""
+"""A longer record is not a conversation: the list is broken."""
 BOM = b"\xef\xbb\xbf"
-"""Some programs write it in front of UTF-8; it is no part of JSON."""
+"""Some programs write it at the start of UTF-8 files; JSON does not allow it."""
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-LONGEST_BEGINNING = 64
-"""Characters, of a record's first key, or of a literal that the window cuts off."""
+_MAX_LOOKAHEAD = 64
+"""Maximum characters up to a record's first key, or of a literal at the end of the window."""
 
 
 Keep = Callable[[Any], bool]
-"""Whether a record is one of those wanted."""
+"""Predicate that selects records."""
 
 
-class _Place(NamedTuple):
+class _Span(NamedTuple):
     offset: int
     size: int
     record: Any = None
-    """What lies there; None where it is not JSON."""
+    """The parsed record; None if it is not JSON."""
     tags: int = 0
-    """Image tags of what is not JSON: counted, so that all others stay in their order."""
+    """Image tags in text that is not JSON; they count as images, so that the order of other samples is unchanged."""
 
 
 class _RecordFile:
-    """Records at known places of one file. What is not JSON is kept: it is a faulty sample, which has a name."""
+    """Records at known offsets of one file. Text that is not JSON is kept as an invalid sample with its row."""
 
     def __init__(
         self,
@@ -53,18 +53,18 @@ class _RecordFile:
         name: str | None,
         licence: str,
         keep: Keep | None,
-        places: Iterable[_Place],
+        spans: Iterable[_Span],
     ) -> None:
         self.path, self.image_root, self.name, self.licence = path, image_root, name or path.name, licence
         offsets, sizes, images, numbers = array("q"), array("i"), array("i"), array("i")
-        for number, (offset, size, record, tags) in enumerate(places):
+        for number, (offset, size, record, tags) in enumerate(spans):
             if keep is None or record is None or keep(record):
                 offsets.append(offset)
                 sizes.append(size)
                 images.append(tags if record is None else image_count(record))
                 numbers.append(number)
         if not offsets:
-            raise SourceError(f"{path} has no records: name a file that has some.")
+            raise SourceError(f"{path} has no records: give a file that has some")
         self._offsets, self._numbers = np.array(offsets), np.array(numbers)
         self.text_bytes, self.images = np.array(sizes), np.array(images)
 
@@ -81,18 +81,18 @@ class _RecordFile:
 
 
 class JsonListReader(_RecordFile):
-    """One JSON list of published records, with pictures under `image_root`.
+    """Reads a JSON list of published records.
 
     Args:
         path: the file.
-        image_root: what the records' paths start from.
-        name: what the source is called.
-        licence: of every sample in it.
-        keep: which records are wanted; rows count these alone. It sees their text as Latin-1.
-        mend: step over what is not JSON to the next record, and keep the place as a faulty sample.
+        image_root: folder that image paths are relative to.
+        name: name of the source; the file name by default.
+        licence: license of all samples.
+        keep: selects records; others have no row. It sees text decoded as Latin-1.
+        skip_broken: skip text that is not JSON up to the next record, and keep it as an invalid sample.
 
     Raises:
-        SourceError: The file is not a JSON list (nor, without `mend`, one throughout), or has no records.
+        SourceError: The file is not a JSON list (without `skip_broken`, not one throughout), or has no records.
     """
 
     def __init__(
@@ -103,16 +103,16 @@ class JsonListReader(_RecordFile):
         *,
         licence: str = "",
         keep: Keep | None = None,
-        mend: bool = False,
+        skip_broken: bool = False,
     ) -> None:
         with path.open("rb") as file:
-            super().__init__(path, image_root, name, licence, keep, _list_places(file, path, mend))
+            super().__init__(path, image_root, name, licence, keep, _list_spans(file, path, skip_broken))
 
 
 class JsonLinesReader(_RecordFile):
-    """One published record a line, with pictures under `image_root`. A line that is not JSON is a faulty sample.
+    """Reads published records from JSON Lines. A line that is not JSON is an invalid sample.
 
-    Arguments are those of `JsonListReader`.
+    The arguments are those of `JsonListReader`.
 
     Raises:
         SourceError: The file has no records.
@@ -128,15 +128,15 @@ class JsonLinesReader(_RecordFile):
         keep: Keep | None = None,
     ) -> None:
         with path.open("rb") as file:
-            super().__init__(path, image_root, name, licence, keep, _line_places(file))
+            super().__init__(path, image_root, name, licence, keep, _line_spans(file))
 
 
 def open_json(
-    path: Path, image_root: Path | None = None, name: str | None = None, *, mend: bool = False
+    path: Path, image_root: Path | None = None, name: str | None = None, *, skip_broken: bool = False
 ) -> JsonListReader | JsonLinesReader:
-    """Open a JSON list or JSON lines by what the file holds; its ending counts only where that does not tell.
+    """Open a JSON list or JSON Lines by the content of the file; its suffix decides only if the content is ambiguous.
 
-    Arguments are those of `JsonListReader`; lines need no `mend`.
+    The arguments are those of `JsonListReader`; JSON Lines need no `skip_broken`.
 
     Raises:
         SourceError: The file is neither, or has no records.
@@ -144,17 +144,17 @@ def open_json(
     with path.open("rb") as file:
         first = file.read(len(BOM))
         if first.startswith(_OTHER_BOMS):
-            raise SourceError(f"{path} is written in UTF-16 or UTF-32: save it as UTF-8.")
+            raise SourceError(f"{path} is encoded as UTF-16 or UTF-32: save it as UTF-8")
         file.seek(len(BOM) if first == BOM else 0)
         line = b""
         while not line.strip() and (line := file.readline(MAX_RECORD_BYTES)):
             pass
     line = line.strip()
     if line.startswith(b"[") or (path.suffix == ".json" and not line.startswith(b"{")):
-        return JsonListReader(path, image_root, name, mend=mend)
+        return JsonListReader(path, image_root, name, skip_broken=skip_broken)
     if path.suffix == ".json" and _is_broken(line):
         raise SourceError(
-            f"{path} begins with a JSON object over several lines: write a list of records, or one a line."
+            f"{path} starts with a JSON object on several lines: write a list of records, or one record per line"
         )
     return JsonLinesReader(path, image_root, name)
 
@@ -168,29 +168,29 @@ def _is_broken(line: bytes) -> bool:
 
 
 def iterate_list(path: Path) -> Iterator[Any]:
-    """The values of a JSON list one by one, in memory that does not grow with the list.
+    """Yield the values of a JSON list in constant memory.
 
     Raises:
         SourceError: The file is not a JSON list.
     """
     with path.open("rb") as file, path.open("rb") as values:
-        for place in _list_places(file, path, mend=False):
-            values.seek(place.offset)
-            yield json.loads(values.read(place.size))
+        for span in _list_spans(file, path, skip_broken=False):
+            values.seek(span.offset)
+            yield json.loads(values.read(span.size))
 
 
-def _line_places(file: IO[bytes]) -> Iterator[_Place]:
+def _line_spans(file: IO[bytes]) -> Iterator[_Span]:
     offset = 0
     for line in file:
         if line.strip():
             try:
-                yield _Place(offset, len(line), json.loads(line))
+                yield _Span(offset, len(line), json.loads(line))
             except (ValueError, RecursionError):
-                yield _Place(offset, len(line), tags=line.count(IMAGE_TAG.encode()))
+                yield _Span(offset, len(line), tags=line.count(IMAGE_TAG.encode()))
         offset += len(line)
 
 
-def _list_places(file: IO[bytes], path: Path, mend: bool) -> Iterator[_Place]:
+def _list_spans(file: IO[bytes], path: Path, skip_broken: bool) -> Iterator[_Span]:
     text = _Window(file, path)
     text.expect("[")
     if text.skip("]"):
@@ -202,32 +202,32 @@ def _list_places(file: IO[bytes], path: Path, mend: bool) -> Iterator[_Place]:
                 return
             text.expect(",")
         except SourceError:
-            if not mend:
+            if not skip_broken:
                 raise
-            place, more = text.broken(after=0 if text.between_records else 1)
-            if place.size or not more:
-                yield place
+            span, more = text.skip_broken(after=0 if text.between_records else 1)
+            if span.size or not more:
+                yield span
             if not more:
                 return
 
 
 class _Window:
-    """A part of a file that moves on. Read as Latin-1, a character is a byte, and JSON's own signs stay themselves."""
+    """A moving window of a file. Decoded as Latin-1, each byte is one character and JSON's syntax is unchanged."""
 
     _decode = staticmethod(json.JSONDecoder().raw_decode)
     _blank = re.compile(r"[ \t\r\n]*")
-    _begins = re.compile(r'\{\s*"(?:id|image|conversations)"\s*:')
+    _record_start = re.compile(r'\{\s*"(?:id|image|conversations)"\s*:')
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self.file, self.path = file, path
         begin = len(BOM) if file.read(len(BOM)) == BOM else 0
         file.seek(begin)
-        self.text, self.base, self.at = "", begin, 0  # the file from byte `base` on, and where in it we are
+        self.text, self.base, self.at = "", begin, 0  # text of the file from byte `base`, and the position in it
         self.between_records = True
 
-    def record(self) -> _Place:
-        """Step over one value."""
-        self._sign()
+    def record(self) -> _Span:
+        """Parse the next value and move past it."""
+        self._peek()
         self.between_records = False
         while True:
             start = self.at
@@ -237,59 +237,60 @@ class _Window:
                 reason, cut_off = str(error), False
                 if isinstance(error, json.JSONDecodeError):
                     reason = f"{error.msg} at byte {self.base + error.pos:,}"
-                    # Where the window ends a string may, a literal, or an escape.
-                    cut_off = error.msg.startswith("Unterminated") or error.pos > len(self.text) - LONGEST_BEGINNING
-                # Cut off by the window, unless nothing more comes or the record is longer than any.
+                    # A string, a literal or an escape may be cut off at the end of the window.
+                    cut_off = error.msg.startswith("Unterminated") or error.pos > len(self.text) - _MAX_LOOKAHEAD
+                # Read on, unless the file ends or the record exceeds the limit.
                 if cut_off and len(self.text) - start < MAX_RECORD_BYTES and self._read_on():
                     continue
                 raise SourceError(
-                    f"{self.path}: the record at byte {self.base + self.at:,} is not JSON ({reason}): mend it."
+                    f"{self.path}: the record at byte {self.base + self.at:,} is not JSON ({reason}): correct it"
                 ) from None
             self.between_records = True
-            return _Place(self.base + start, self.at - start, record)
+            return _Span(self.base + start, self.at - start, record)
 
-    def broken(self, after: int) -> tuple[_Place, bool]:
-        """Step over what is no record, from here to where one begins; `after` is where to look for that.
+    def skip_broken(self, after: int) -> tuple[_Span, bool]:
+        """Skip text up to the start of the next record, searching from `after` characters ahead.
 
-        A record is told by its first key. Turns have other keys, so that no part of a broken record is taken for one.
+        A record is recognized by its first key. Turns have other keys, so no part of a broken record is mistaken for
+        one.
 
         Returns:
-            The place stepped over, and whether a record comes after it.
+            The skipped span, and whether a record follows it.
         """
         start = self.base + self.at
         self.at += after
-        while (found := self._begins.search(self.text, self.at)) is None:
-            self.at = max(self.at, len(self.text) - LONGEST_BEGINNING)
+        while (found := self._record_start.search(self.text, self.at)) is None:
+            self.at = max(self.at, len(self.text) - _MAX_LOOKAHEAD)
             if not self._read_on():
                 self.at = len(self.text)
-                return _Place(start, self.base + self.at - start), False
+                return _Span(start, self.base + self.at - start), False
         self.at = found.start()
-        return _Place(start, self.base + self.at - start), True
+        return _Span(start, self.base + self.at - start), True
 
-    def skip(self, sign: str) -> bool:
-        """Step over a sign if it is the next."""
-        found = self._sign() == sign
+    def skip(self, char: str) -> bool:
+        """Move past a character if it comes next."""
+        found = self._peek() == char
         self.at += found
         return found
 
-    def expect(self, sign: str) -> None:
-        if not self.skip(sign):
+    def expect(self, char: str) -> None:
+        if not self.skip(char):
             raise SourceError(
-                f"{self.path} has {self._sign()!r} at byte {self.base + self.at:,}, where a JSON list has {sign!r}: "
-                "it is no such list, or broken there."
+                f"{self.path} has {self._peek()!r} at byte {self.base + self.at:,}, expected {char!r}: "
+                "it is not a JSON list, or is broken there"
             )
 
-    def _sign(self) -> str:
-        """The next character that is not blank, without stepping over it."""
+    def _peek(self) -> str:
+        """Return the next character that is not whitespace, without moving past it."""
         while True:
             self.at = self._blank.match(self.text, self.at).end()  # type: ignore[union-attr]
             if self.at < len(self.text):
                 return self.text[self.at]
             if not self._read_on():
-                raise SourceError(f"{self.path} ends at byte {self.base:,}, before its list does: copy it again.")
+                raise SourceError(f"{self.path} ends at byte {self.base:,} inside its list: copy it again")
 
     def _read_on(self) -> bool:
-        """Drop what lies behind, and take in as much as is left again: a long record is not parsed block by block."""
+        """Drop text before the position and read on, doubling the rest: a long record is not parsed once per block."""
         left = self.text[self.at :]
         block = self.file.read(max(BLOCK_BYTES, len(left)))
         self.text, self.base, self.at = left + block.decode("latin-1"), self.base + self.at, 0

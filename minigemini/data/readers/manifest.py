@@ -1,12 +1,12 @@
-"""Manifests: which records of a file are not used, each with its reason, and where pictures that moved lie now.
+"""Manifests list the excluded records of a file with reasons, and new paths of images that moved.
 
-JSON lines. The first names the file, what its pictures' paths start from, how many records it has and its size:
+A manifest is JSON Lines. The first line names the file, its folder of images, its number of records and its size:
 
     {"manifest": 1, "file": "mix.json", "images": "pictures", "rows": 665298, "bytes": 1029814226}
     {"row": 12, "id": "000000033471", "fault": "unreadable picture", "reason": "coco/train2017/…: no such file"}
     {"row": 40, "id": "000000052846", "moved": {"ocr_vqa/images/7.jpg": "ocr_vqa/images/7.png"}}
 
-Paths are relative to the manifest. Rows without a line are used as they are, in their order.
+Paths are relative to the manifest. Rows without a line are used unchanged, in their order.
 """
 
 import json
@@ -20,21 +20,21 @@ import numpy as np
 from ...io.atomic_write import atomic_write
 from ..schema import SampleError, resolve
 from .base import Reader, SourceError
-from .composed import Chosen
+from .composed import SubsetReader
 
 SUFFIX = ".manifest"
 VERSION = 1
 
 
 def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) -> Reader:
-    """The samples that a manifest leaves.
+    """Open the samples of a file that a manifest does not exclude.
 
     Args:
         path: the manifest.
-        open_file: from a file and what its pictures start from to a reader.
+        open_file: opens the file, given its path and its folder of images.
 
     Raises:
-        SourceError: It is none, or its file has changed since.
+        SourceError: It is not a manifest, or its file has changed since.
     """
     lines = _lines(path)
     try:
@@ -44,47 +44,47 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
         file, rows, size = path.parent / head["file"], int(head["rows"]), int(head["bytes"])
         images = None if head["images"] is None else Path(os.path.normpath(path.parent / head["images"]))
     except (StopIteration, KeyError, TypeError, ValueError):
-        raise SourceError(f"{path} is no manifest: write it by `minigemini data doctor --fix`.") from None
+        raise SourceError(f"{path} is not a manifest: write one with `minigemini data doctor --fix`") from None
     reader = open_file(file, images)
     if (len(reader), file.stat().st_size) != (rows, size):
         raise SourceError(
-            f"{path} is of {file.name} with {rows:,} records in {size:,} bytes, which now has {len(reader):,} in "
-            f"{file.stat().st_size:,}: examine it again."
+            f"{path} describes {file.name} with {rows:,} records in {size:,} bytes, but the file has {len(reader):,} "
+            f"records in {file.stat().st_size:,} bytes: run `minigemini data doctor --fix` again"
         )
-    left, moved = np.ones(rows, dtype=bool), {}
+    used, moved = np.ones(rows, dtype=bool), {}
     try:
         for line in lines:
             if "moved" in line:
                 places = {resolve(old, images): resolve(new, images) for old, new in line["moved"].items()}
                 moved[int(line["row"])] = places
             else:
-                left[int(line["row"])] = False
+                used[int(line["row"])] = False
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, SampleError) as error:
-        raise SourceError(f"{path} has a line that is not of a manifest ({error}): write it anew.") from None
-    return Chosen(reader, np.flatnonzero(left), moved)
+        raise SourceError(f"{path} has an invalid line ({error}): run `minigemini data doctor --fix` again") from None
+    return SubsetReader(reader, np.flatnonzero(used), moved)
 
 
-def images_of(path: Path) -> Path | None:
-    """What the pictures' paths of a manifest's file start from.
+def manifest_image_root(path: Path) -> Path | None:
+    """Folder that image paths in a manifest's file are relative to.
 
     Raises:
-        SourceError: It is no manifest.
+        SourceError: It is not a manifest.
     """
     try:
         images = next(_lines(path))["images"]
     except (StopIteration, KeyError, TypeError, ValueError):
-        raise SourceError(f"{path} is no manifest: write it by `minigemini data doctor --fix`.") from None
+        raise SourceError(f"{path} is not a manifest: write one with `minigemini data doctor --fix`") from None
     return None if images is None else Path(os.path.normpath(path.parent / images))
 
 
 def write_manifest(path: Path, file: Path, images: Path | None, rows: int, lines: Iterable[dict[str, Any]]) -> None:
-    """Write a manifest, whole or not at all.
+    """Write a manifest atomically.
 
     Args:
-        path: what to write.
-        file, images: what it is of, and what the pictures' paths start from.
-        rows: records of the file.
-        lines: what is not used or has moved, by row.
+        path: file to write.
+        file, images: the file described, and the folder of its images.
+        rows: number of records in the file.
+        lines: excluded records and moved images, by row.
     """
     head = {
         "manifest": VERSION,

@@ -1,4 +1,4 @@
-"""From a path to its reader, by what it is called; JSON by what is in it."""
+"""Opens the reader for a path by its suffix; JSON by its content."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ..schema import SampleError, SampleIssue
-from . import built, manifest
 from .base import Reader, SourceError
-from .built import INDEX, read_built
 from .json_files import open_json
-from .manifest import SUFFIX, read_manifest
+from .manifest import SUFFIX, manifest_image_root, read_manifest
 from .parquet import ParquetReader
+from .shard_folder import INDEX, open_shard_folder, shard_image_root
 from .tar import TarReader
 
 _READERS: dict[str, Callable[[Path, Path | None, str], Reader]] = {
@@ -21,41 +20,45 @@ _READERS: dict[str, Callable[[Path, Path | None, str], Reader]] = {
     ".parquet": lambda path, images, name: ParquetReader([path], images, name),
     ".tar": lambda path, images, name: TarReader([path], name),
 }
-ENDINGS = (*_READERS, SUFFIX)
-_LOOKED_AT = 100
-"""Records with pictures: others than the first may be broken in their own ways."""
+SUFFIXES = (*_READERS, SUFFIX)
+_MAX_SAMPLED = 100
+"""Records with images to try: the first ones may be invalid for other reasons."""
 
 
-def open_reader(path: Path, image_root: Path | None = None, name: str | None = None, *, mend: bool = False) -> Reader:
-    """Open a file of samples, a manifest, or a folder that `minigemini data build` made.
+def open_reader(
+    path: Path, image_root: Path | None = None, name: str | None = None, *, skip_broken: bool = False
+) -> Reader:
+    """Open a file of samples, a manifest, or a folder of shards.
 
     Args:
         path: what to open.
-        image_root: what its pictures' paths start from; a manifest says so itself.
-        name: what the source is called; the path's last part by default.
-        mend: step over what is not JSON in a list, as over faulty samples, where the list would be refused.
+        image_root: folder that image paths are relative to; a manifest names its own.
+        name: name of the source; the last part of the path by default.
+        skip_broken: treat text in a JSON list that is not JSON as an invalid sample, instead of refusing the list.
 
     Raises:
-        SourceError: It is not there, or not a source of samples.
-        ModuleNotFoundError: What reads it is not installed.
+        SourceError: The path does not exist or is not a source of samples.
+        ModuleNotFoundError: The package that reads the format is not installed.
     """
     name = name or path.name
     if path.is_dir():
-        return read_built(path, image_root, name)
-    if path.suffix not in ENDINGS:
-        raise SourceError(f"{path}: unknown ending; give one of {', '.join(ENDINGS)}, or a folder with {INDEX}")
+        return open_shard_folder(path, image_root, name)
+    if path.suffix not in SUFFIXES:
+        raise SourceError(
+            f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(SUFFIXES)}, or a folder with {INDEX}"
+        )
     if not path.is_file():
-        raise SourceError(f"{path}: no such file; name the one that holds the samples")
+        raise SourceError(f"{path}: no such file; give the file of samples")
     if path.suffix == SUFFIX:
-        return read_manifest(path, partial(open_reader, name=name, mend=True))
+        return read_manifest(path, partial(open_reader, name=name, skip_broken=True))
     if _READERS[path.suffix] is open_json:
-        return open_json(path, image_root, name, mend=mend)
+        return open_json(path, image_root, name, skip_broken=skip_broken)
     return _READERS[path.suffix](path, image_root, name)
 
 
 def lacks_images(reader: Reader) -> bool:
-    """Whether a reader was not told what its pictures' paths start from, though its records name some."""
-    for row in np.flatnonzero(reader.images)[:_LOOKED_AT].tolist():
+    """Whether records name images by path, but the reader was opened without a folder of images."""
+    for row in np.flatnonzero(reader.images)[:_MAX_SAMPLED].tolist():
         try:
             reader[row]
         except SampleError as error:
@@ -67,11 +70,11 @@ def lacks_images(reader: Reader) -> bool:
 
 
 def image_root_of(path: Path) -> Path | None:
-    """What pictures' paths start from, of a manifest or a folder of shards, which know it themselves.
+    """Folder that image paths are relative to, as a manifest or a folder of shards records it; None for other files.
 
     Raises:
-        SourceError: It is neither whole nor one.
+        SourceError: The manifest or the folder of shards is invalid.
     """
     if path.is_dir():
-        return built.images_of(path)
-    return manifest.images_of(path) if path.suffix == SUFFIX and path.is_file() else None
+        return shard_image_root(path)
+    return manifest_image_root(path) if path.suffix == SUFFIX and path.is_file() else None

@@ -1,7 +1,7 @@
-"""Parquet shards, in the columns that `datasets` and its users know: `messages`, and `images` as bytes or paths.
+"""Parquet shards with the columns that `datasets` uses: `messages`, and `images` as bytes or paths.
 
-Two small columns beside them, `text_bytes` and `pictures`, are what the reader keeps in memory. Rows are read at
-random, so groups of rows are small: reading one row decodes its whole group.
+Two more columns, `text_bytes` and `pictures`, are kept in memory by the reader. Row groups are small for random access,
+because reading one row decodes its whole group.
 """
 
 import json
@@ -19,7 +19,7 @@ from .base import SourceError, bytes_of, record_of, text_size
 ROWS_PER_GROUP = 16
 _SAMPLE_COLUMNS = ["id", "source", "messages", "images"]
 _KNOWN_COLUMNS = ["origin", "licence"]
-"""What shards of others may lack."""
+"""Columns that shards written by other programs may lack."""
 
 
 def _value(dtype: str) -> dict[str, str]:
@@ -38,32 +38,32 @@ _FEATURES = {
     "images": _list_of({"_type": "Image"}),
     **{name: _value("int32") for name in ("text_bytes", "pictures")},
 }
-"""The columns as `datasets` (4 or newer) describes them: by it `load_dataset` knows that `images` are pictures."""
+"""Feature metadata of `datasets` 4 or newer, by which `load_dataset` decodes the column `images`."""
 
 
 def need_pyarrow() -> Any:
-    """Import pyarrow, with its Parquet part.
+    """Import pyarrow with `pyarrow.parquet`.
 
     Raises:
-        ModuleNotFoundError: It is not installed; the message has the line that does.
+        ModuleNotFoundError: It is not installed; the message has the command to install it.
     """
     try:
         import pyarrow.parquet
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("Parquet shards need pyarrow: pip install 'minigemini[data]'") from None
+        raise ModuleNotFoundError("reading Parquet needs pyarrow: pip install 'minigemini[data]'") from None
     return pyarrow
 
 
 class ParquetReader:
-    """Rows of Parquet shards as `write_parquet` makes them, numbered through in the order given.
+    """Reads Parquet shards written by `write_parquet`, with rows numbered across shards.
 
     Args:
-        paths: the shards.
-        image_root: where pictures lie that are given by their paths.
-        name: what the whole is called.
+        paths: the shards, in order.
+        image_root: folder that image paths are relative to.
+        name: name of the source; the first file name by default.
 
     Raises:
-        SourceError: A file is no such shard, or there is no row in any.
+        SourceError: A file is not such a shard, or no shard has rows.
     """
 
     def __init__(self, paths: Sequence[Path], image_root: Path | None = None, name: str | None = None) -> None:
@@ -74,7 +74,7 @@ class ParquetReader:
         groups = [(file, n) for file, data in enumerate(self._metadata) for n in range(data.num_row_groups)]
         rows = [self._metadata[file].row_group(n).num_rows for file, n in groups]
         if not sum(rows):
-            raise SourceError(f"no rows in {len(self.paths)} Parquet shards: name shards that have some.")
+            raise SourceError(f"no rows in {len(self.paths)} Parquet shards: give shards that have some")
         self._groups, self._starts = groups, np.cumsum([0, *rows])
         self.text_bytes = np.concatenate([sizes for _, sizes, _ in parts])
         self.images = np.concatenate([images for _, _, images in parts])
@@ -87,7 +87,7 @@ class ParquetReader:
             raise IndexError(f"row {row} of {len(self)} in {self.name}")
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         file, group = self._groups[number]
-        # Without Arrow's threads, which a forked worker does not have.
+        # No Arrow threads: they do not survive a fork into a worker.
         with need_pyarrow().parquet.ParquetFile(
             self.paths[file], metadata=self._metadata[file], pre_buffer=False
         ) as parquet:
@@ -107,23 +107,25 @@ class ParquetReader:
         try:
             with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
                 if missing := {*_SAMPLE_COLUMNS, "text_bytes", "pictures"} - set(file.schema_arrow.names):
-                    raise SourceError(f"{path} has no column {', '.join(sorted(missing))}: write it by write_parquet.")
+                    raise SourceError(
+                        f"{path} lacks the columns {', '.join(sorted(missing))}: write it with write_parquet"
+                    )
                 table = file.read(columns=["text_bytes", "pictures"], use_threads=False)
                 return file.metadata, table["text_bytes"].to_numpy(), table["pictures"].to_numpy()
         except (OSError, pyarrow.ArrowException) as error:
-            raise SourceError(f"{path} is not a Parquet file, or damaged ({error}): copy it again.") from None
+            raise SourceError(f"{path} is not a Parquet file or is damaged ({error}): copy it again") from None
 
 
 def write_parquet(samples: Iterable[Sample], path: Path, image_root: Path | None = None) -> int:
     """Write one shard.
 
     Args:
-        samples: what to write; pictures given as bytes go into the shard.
-        path: the file to make.
-        image_root: keep pictures that are files by their paths relative to it; without it their bytes go in too.
+        samples: samples to write; images given as bytes are stored in the shard.
+        path: file to write.
+        image_root: store image files as paths relative to it; None stores their bytes.
 
     Returns:
-        How many samples there were.
+        Number of samples.
     """
     pyarrow = need_pyarrow()
     part = pyarrow.struct([("type", pyarrow.string()), ("text", pyarrow.string())])

@@ -1,8 +1,8 @@
-"""WebDataset shards: tar files in which members of one name are one sample, `<key>.json` and `<key>.<n>.jpg`.
+"""WebDataset shards: tar files in which members with one key form a sample, `<key>.json` and `<key>.<n>.jpg`.
 
-The `webdataset` library reads shards from front to back and shuffles what it has in memory, which is right for object
-stores and leaves no position to resume from. Here the members' places are read off the tar headers once, with the
-standard library; a sample is then a few reads at known offsets.
+The `webdataset` library reads shards sequentially and shuffles a buffer, which suits object stores but has no position
+to resume from. This reader scans the tar headers once with the standard library; a sample is then a few reads at known
+offsets.
 """
 
 import io
@@ -21,38 +21,38 @@ from .base import SourceError, bytes_of, parse, read_at, record_of
 
 _MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>[0-9]{1,9})\.\w+)")
 _MEDIA = re.compile(r"jpe?g|png|webp|gif|bmp|tiff?|mp4|webm|avi|mov|mkv|wav|mp3|flac|ogg", re.IGNORECASE)
-_MOST_BYTES = 2**31 - 1
-"""Of a member: no picture or record is longer, and lengths are kept in 32 bits."""
+_MAX_MEMBER_BYTES = 2**31 - 1
+"""No image or record is larger, and sizes are kept in 32 bits."""
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
 
 
 class TarReader:
-    """Samples of tar shards as `write_tar` makes them, numbered through in the order given.
+    """Reads tar shards written by `write_tar`, with rows numbered across shards.
 
     Args:
-        paths: the shards, not compressed.
-        name: what the whole is called.
+        paths: the shards, uncompressed and in order.
+        name: name of the source; the first file name by default.
 
     Raises:
-        SourceError: A file is no such shard, or there is no sample in any.
+        SourceError: A file is not such a shard, or no shard has samples.
     """
 
     def __init__(self, paths: Sequence[Path], name: str | None = None) -> None:
         self.paths = list(paths)
         self.name = name or (self.paths[0].name if self.paths else "tar")
-        # Member m lies at _offsets[m] and has _sizes[m] bytes. Those of a row begin with its record, at _firsts[row].
+        # Member m is at _offsets[m] and has _sizes[m] bytes. Member _firsts[row] is a row's record; its images follow.
         offsets, sizes, firsts, files = array("q"), array("q"), array("q"), array("i")
-        self._unread: dict[int, str] = {}
+        self._unsupported: dict[int, str] = {}
         for number, path in enumerate(self.paths):
-            for members, unread in _groups(path):
-                if unread:
-                    self._unread[len(firsts)] = unread
+            for members, unsupported in _groups(path):
+                if unsupported:
+                    self._unsupported[len(firsts)] = unsupported
                 firsts.append(len(offsets))
                 files.append(number)
                 offsets.extend(member.offset_data for member in members)
                 sizes.extend(member.size for member in members)
         if not firsts:
-            raise SourceError(f"no samples in {len(self.paths)} tar shards: name shards that have some.")
+            raise SourceError(f"no samples in {len(self.paths)} tar shards: give shards that have some")
         self._offsets, self._sizes, self._files = np.array(offsets), np.array(sizes), np.array(files)
         self._firsts = np.array([*firsts, len(offsets)])
         self.text_bytes = self._sizes[self._firsts[:-1]].astype(np.int32)
@@ -71,10 +71,10 @@ class TarReader:
         )
         try:
             sample = from_record(parse(record), images, None)
-            if row in self._unread:
+            if row in self._unsupported:
                 raise SampleError(
                     SampleIssue.UNREAD_MEDIA,
-                    f"{self._unread[row]}: pictures are called KEY.0.jpg, KEY.1.jpg, …",
+                    f"{self._unsupported[row]}: images must be named KEY.0.jpg, KEY.1.jpg, ...",
                     sample.id,
                 )
             return sample
@@ -83,7 +83,7 @@ class TarReader:
 
 
 def write_tar(samples: Iterable[Sample], path: Path) -> int:
-    """Write one shard, pictures inside. Gives how many samples there were."""
+    """Write one shard with its images inside, and return the number of samples."""
     written = 0
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
@@ -104,51 +104,49 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _groups(path: Path) -> Iterator[tuple[list[tarfile.TarInfo], str]]:
-    """The members of each sample of a shard: its record, then its pictures in the order of their numbers.
+    """Yield the members of each sample of a shard: its record, then its images ordered by number.
 
-    With them goes the name of a member that is media of the same sample and is not read; most have none.
+    The second value is the name of a member with unsupported media of the same sample, or empty.
     """
     groups: dict[str, list[tuple[int, tarfile.TarInfo]]] = {}
-    unread: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
     for member in _members(path):
         if found := _MEMBER.fullmatch(member.name):
             number = -1 if found["number"] is None else int(found["number"])
             groups.setdefault(found["key"], []).append((number, member))
         elif _MEDIA.fullmatch(member.name.rpartition(".")[2]):
             folder, _, name = member.name.rpartition("/")
-            unread[f"{folder}/{name.partition('.')[0]}".lstrip("/")] = member.name
+            unsupported[f"{folder}/{name.partition('.')[0]}".lstrip("/")] = member.name
     for key, members in groups.items():
         members.sort(key=lambda numbered: numbered[0])
         if [number for number, _ in members] != list(range(-1, len(members) - 1)):
             raise SourceError(
-                f"{path}: the members {key}.* are not one .json and pictures .0.…, .1.…, …: write it by write_tar."
+                f"{path}: the members {key}.* are not one .json and images .0.*, .1.*, ...: write it with write_tar"
             )
-        yield [member for _, member in members], unread.get(key.lstrip("/"), "")
+        yield [member for _, member in members], unsupported.get(key.lstrip("/"), "")
 
 
 def _members(path: Path) -> list[tarfile.TarInfo]:
-    """The files in a tar file, up to the zeros that end it.
+    """List the files in a tar file, up to the zeros at its end.
 
     Raises:
-        SourceError: It is none, or damaged: the headers before its end are not all whole.
+        SourceError: It is not a tar file, or a header before its end is damaged.
     """
     size = path.stat().st_size
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
         end = members[-1].offset_data + -(-members[-1].size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if members else 0
-        # Behind a damaged header tarfile sees the end of the archive, and would leave out the rest in silence.
+        # tarfile takes a damaged header for the end of the archive, and would silently drop the rest.
         with path.open("rb") as file:
             file.seek(end)
             if any(block.strip(b"\0") for block in iter(partial(file.read, 2**20), b"")):
-                raise SourceError(
-                    f"{path} is damaged: a member that begins at byte {end:,} or later is lost: copy it again."
-                )
+                raise SourceError(f"{path} is damaged: a member at byte {end:,} or later is lost; copy it again")
     except (OSError, tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"{path} is not a tar file, is compressed or damaged ({error}): write it anew.") from None
+        raise SourceError(f"{path} is not a tar file, or is compressed or damaged ({error}): write it again") from None
     for member in members:
-        if not 0 <= member.size <= min(_MOST_BYTES, size - member.offset_data):
-            raise SourceError(f"{path} is damaged: {member.name} would have {member.size:,} bytes: copy it again.")
+        if not 0 <= member.size <= min(_MAX_MEMBER_BYTES, size - member.offset_data):
+            raise SourceError(f"{path} is damaged: {member.name} claims {member.size:,} bytes; copy it again")
     return [member for member in members if member.isfile()]

@@ -1,4 +1,4 @@
-"""Bringing files here: resumed where they broke off, checked, under their final names only when whole."""
+"""Downloads with resume and checksums; a file gets its final name only when it is complete."""
 
 from .download import DownloadOutcome, download
 from .transfer import DownloadError

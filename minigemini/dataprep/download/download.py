@@ -1,4 +1,4 @@
-"""All files of some sources, several at a time; what cannot be had is said at the end and costs nothing else."""
+"""Downloads all files of sources concurrently; failures are reported at the end and do not affect other files."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +17,16 @@ from .unpacking import unpack
 
 @dataclass
 class DownloadOutcome:
-    """What became of the files.
+    """Result of a download.
 
     Attributes:
-        fetched, there: paths that came in, and that were there already.
-        by_hand: files that a person must ask for.
-        failed: what went wrong, a line each.
+        fetched, present: paths of files that were downloaded, and that already existed.
+        by_hand: files that must be obtained manually.
+        failed: one line per error.
     """
 
     fetched: list[str] = field(default_factory=list)
-    there: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
     by_hand: list[RemoteFile] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -41,19 +41,19 @@ def download(
     pause: float = 1.0,
     quiet: bool = False,
 ) -> DownloadOutcome:
-    """Fetch the files of sources into the folder of data.
+    """Download the files of sources into the data folder.
 
     Args:
-        sources: which; files that several share come once.
-        data: where to.
-        mirror: a folder or URL that has the files under the same paths, asked in place of their official origins.
-        workers: how many files at a time.
+        sources: the sources; files that several of them share are downloaded once.
+        data: the data folder.
+        mirror: folder or URL with the same paths, used instead of the official locations.
+        workers: number of files to download at a time.
         unpacked: also unpack archives.
-        pause: seconds before an origin that failed is asked again.
-        quiet: show no progress.
+        pause: seconds before the first retry of a failed origin.
+        quiet: hide progress bars.
 
     Returns:
-        What became of them; a file that fails keeps no other from coming.
+        The result; a failed file does not stop others.
     """
     files = list({file.path: file for source in sources for file in source.files}.values())
     outcome = DownloadOutcome()
@@ -70,10 +70,10 @@ def download(
                 except OSError as error:
                     outcome.failed.append(_line(error))
                     continue
-                {"fetched": outcome.fetched, "there": outcome.there}.get(kept, []).append(file.path)
+                {"fetched": outcome.fetched, "present": outcome.present}.get(kept, []).append(file.path)
                 if kept == "by hand":
                     outcome.by_hand.append(file)
-        except BaseException:  # Ctrl-C: threads would bring in the rest before anybody could leave
+        except BaseException:  # Ctrl-C: otherwise the threads would finish their downloads first
             progress.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -87,11 +87,11 @@ def download(
 
 
 class _StoppedError(Exception):
-    """Nobody wants the files any more; what came in stays."""
+    """The download was interrupted; partial files are kept."""
 
 
 class _Progress:
-    """Counts what comes in, and ends whoever brings more once it is stopped."""
+    """Counts received bytes; once stopped, it raises in the downloading threads."""
 
     def __init__(self, bar: Any) -> None:
         self.bar, self.stopped = bar, Event()
@@ -103,21 +103,21 @@ class _Progress:
 
 
 def _line(error: OSError) -> str:
-    said = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
-    return " ".join(said.split())
+    text = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+    return " ".join(text.split())
 
 
 def _fetch_one(file: RemoteFile, data: Path, mirror: str | None, progress: _Progress, pause: float) -> str:
     target = data / file.path
     if file.path.endswith("/"):
-        return "there" if target.is_dir() and any(target.iterdir()) else "by hand"
+        return "present" if target.is_dir() and any(target.iterdir()) else "by hand"
     if target.is_file():
         if file.size is not None and target.stat().st_size != file.size:
             raise DownloadError(
-                f"{target}: {target.stat().st_size:,} bytes, where the source declares {file.size:,}: remove or rename "
-                "it, and fetch again"
+                f"{target} has {target.stat().st_size:,} bytes, but the source declares {file.size:,}: remove or "
+                "rename it, then fetch again"
             )
-        return "there"
+        return "present"
     if mirror is None and file.url is None:
         return "by hand"
     url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.path}"

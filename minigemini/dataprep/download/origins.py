@@ -1,4 +1,4 @@
-"""Where bytes come from: a server, the hub, or whatever fsspec opens. An origin gives bytes from a position on."""
+"""Origins of files: HTTP servers, the hub, and fsspec. An origin streams a file from a byte offset."""
 
 import re
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class OriginError(OSError):
-    """An origin that does not give the file; asking again may help or not.
+    """An origin does not provide the file.
 
     Attributes:
-        passing: whether asking again may help.
+        transient: whether a retry may succeed.
     """
 
-    def __init__(self, message: str, passing: bool) -> None:
+    def __init__(self, message: str, transient: bool) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an origin gives.
+    """Response of an origin.
 
     Attributes:
-        start: position of the first byte, which may be another than was asked for.
-        total: size of the whole file, where the origin says.
-        tag: what stands for this version of the file, where the origin says.
+        start: offset of the first byte, which may differ from the requested one.
+        total: size of the whole file, if known.
+        tag: identifier of this version of the file, if known.
         chunks: the bytes.
     """
 
@@ -47,28 +47,28 @@ class Reply:
 
 
 class Origin(Protocol):
-    """One file somewhere."""
+    """Location of one file."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def sha256(self) -> str | None:
-        """Its checksum, where the origin vouches for one."""
+        """SHA-256 that the origin reports, if any."""
         ...
 
     def open(self, start: int) -> Any:
-        """A context that gives a `Reply` with the bytes from `start` on.
+        """Context manager that yields a `Reply` with the bytes from `start`.
 
         Raises:
-            OriginError: It does not.
+            OriginError: The file is not provided.
         """
         ...
 
 
 @dataclass(frozen=True)
 class HttpOrigin:
-    """A file on a server, through the session of `huggingface_hub`: its proxies and certificates are set there."""
+    """A file on a server, requested through `huggingface_hub`'s session with its proxy and certificate settings."""
 
     name: str
     headers: tuple[tuple[str, str], ...] = ()
@@ -79,44 +79,50 @@ class HttpOrigin:
         from huggingface_hub import get_session
 
         session = get_session()
-        # httpx, or what the hub's client has in its place.
+        # httpx or requests, depending on the version of huggingface_hub.
         failures: Any = import_module(type(session).__module__.partition(".")[0]).HTTPError
-        # Chunks as they come off the wire: what is gathered into larger ones is lost when the connection is.
+        # Chunks as received: larger buffers would be lost with the connection.
         headers = {**dict(self.headers), "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         try:
             with session.stream("GET", self.name, headers=headers, timeout=_SECONDS, follow_redirects=True) as response:
-                self._check_way(response)
+                refuse_downgrade(self.name, response)
                 yield self._reply(response, start)
         except failures as error:
-            raise OriginError(f"{type(error).__name__}: {error}", passing=True) from None
-
-    def _check_way(self, response: Any) -> None:
-        """Whoever asks by https is not led to where anybody on the way can change the file."""
-        if self.name.startswith("https:") and any(
-            str(reply.url).startswith("http:") for reply in (*response.history, response)
-        ):
-            raise OriginError("the server redirects from https to http", passing=False)
+            raise OriginError(f"{type(error).__name__}: {error}", transient=True) from None
 
     def _reply(self, response: Any, start: int) -> Reply:
         status, headers = response.status_code, response.headers
         tag = headers.get("ETag") or headers.get("Last-Modified")
-        if status == 416 and start:  # we ask for what we have, too: the file there ends before it
+        if status == 416 and start:  # the file on the server ends before our offset, so it is another file
             return Reply(-1, None, tag, iter(()))
         if status in (401, 403):
-            raise OriginError(f"{status}: access to it must be asked for, or a login is needed", passing=False)
+            raise OriginError(f"{status}: access must be requested, or a login is needed", transient=False)
         if status not in (200, 206):
-            raise OriginError(f"the server answers {status}", passing=status >= 500 or status in (408, 429))
+            raise OriginError(f"the server answers {status}", transient=status >= 500 or status in (408, 429))
         if "html" in headers.get("Content-Type", "") and PurePosixPath(self.name.partition("?")[0]).suffix != ".html":
-            raise OriginError("the server gives a web page in its place", passing=False)
+            raise OriginError("the server returns a web page instead", transient=False)
         if headers.get("Content-Encoding", "identity") != "identity":
-            raise OriginError("the server gives it compressed, though asked not to", passing=False)
+            raise OriginError(
+                "the server returns compressed content, though identity encoding was requested", transient=False
+            )
         if status == 206:
             first, total = _range(headers)
             return Reply(-1 if first is None else first, total, tag, response.iter_raw())
         length = headers.get("Content-Length", "")
         return Reply(0, int(length) if _LENGTH.fullmatch(length) else None, tag, response.iter_raw())
+
+
+def refuse_downgrade(url: str, response: Any) -> None:
+    """Refuse redirects from https to http, where the file could be changed in transit.
+
+    Raises:
+        OriginError: `url` is https, and the response or a redirect is http.
+    """
+    urls = [str(reply.url) for reply in (*response.history, response)]
+    if url.startswith("https:") and any(visited.startswith("http:") for visited in urls):
+        raise OriginError("the server redirects from https to http", transient=False)
 
 
 def _range(headers: Any) -> tuple[int | None, int | None]:
@@ -127,7 +133,7 @@ def _range(headers: Any) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True)
 class HubOrigin:
-    """A file of a data set on the hub, which vouches for its checksum."""
+    """A file of a dataset on the hub, which reports its checksum."""
 
     name: str
 
@@ -147,29 +153,27 @@ class HubOrigin:
         from huggingface_hub.utils import build_hf_headers
 
         found = _HUB.fullmatch(self.name)
-        assert found, self.name  # the table of sources is ours
+        assert found, self.name  # URLs come from our table of sources
         repo, revision, path = found.groups()
         url = hf_hub_url(repo, path, repo_type="dataset", revision=revision)
         try:
             etag = get_hf_file_metadata(url).etag or ""
         except GatedRepoError:
-            raise OriginError(
-                "access to it must be asked for on the hub; then `hf auth login`", passing=False
-            ) from None
+            raise OriginError("request access on the hub, then run `hf auth login`", transient=False) from None
         except HfHubHTTPError as error:
             status = getattr(error.response, "status_code", None)
-            raise OriginError(f"the hub answers {status}", passing=status is None or status >= 500) from None
+            raise OriginError(f"the hub answers {status}", transient=status is None or status >= 500) from None
         except Exception as error:
             if not isinstance(error, OSError) and "http" not in type(error).__module__:
                 raise
-            raise OriginError(f"the hub does not answer ({type(error).__name__})", passing=True) from None
+            raise OriginError(f"the hub does not answer ({type(error).__name__})", transient=True) from None
         headers = tuple(build_hf_headers().items())
         return HttpOrigin(url, headers, etag if _SHA256.fullmatch(etag) else None)
 
 
 @dataclass(frozen=True)
 class FileOrigin:
-    """A file that fsspec opens: on a local disk, S3, GCS, and others."""
+    """A file that fsspec can open: local, S3, GCS and others."""
 
     name: str
     sha256: str | None = None
@@ -182,23 +186,23 @@ class FileOrigin:
             system, path = fsspec.core.url_to_fs(self.name)
             info = system.info(path)
             if info["type"] != "file":
-                raise OriginError("not a file", passing=False)
+                raise OriginError("not a file", transient=False)
             with system.open(path, "rb") as file:
                 file.seek(min(start, info["size"]))
                 tag = str(info.get("ETag") or info.get("mtime") or "") or None
                 yield Reply(min(start, info["size"]), info["size"], tag, iter(lambda: file.read(CHUNK_BYTES), b""))
         except FileNotFoundError:
-            raise OriginError("no such file", passing=False) from None
+            raise OriginError("no such file", transient=False) from None
         except ImportError as error:
-            raise OriginError(str(error), passing=False) from None
+            raise OriginError(str(error), transient=False) from None
         except (OSError, ValueError) as error:
             if isinstance(error, OriginError):
                 raise
-            raise OriginError(f"{type(error).__name__}: {error}", passing=True) from None
+            raise OriginError(f"{type(error).__name__}: {error}", transient=True) from None
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of a URL or of a local path."""
+    """Choose the origin for a URL or a local path."""
     if url.startswith("hf://"):
         return HubOrigin(url)
     return HttpOrigin(url) if url.startswith(("http://", "https://")) else FileOrigin(url)

@@ -1,4 +1,4 @@
-"""Unpack archives of pictures: every member stays inside its folder, and is whole once it has its name."""
+"""Unpacks zip archives of images; members cannot leave the folder and are written atomically."""
 
 import os
 import shutil
@@ -14,22 +14,22 @@ from .transfer import DownloadError
 
 
 def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:
-    """Unpack a zip archive; members that are there with their size are left alone.
+    """Unpack a zip archive; members that exist with the right size are skipped.
 
-    Folders that the archive's names share with the end of `folder` are not made twice: `images/7.jpg` goes to
-    `…/images/7.jpg`, whether or not `folder` ends in `images`.
+    Leading folders of the archive that equal the end of `folder` are not repeated: `images/7.jpg` is written to
+    `.../images/7.jpg`, whether or not `folder` ends in `images`.
 
     Args:
-        archive: what to unpack.
-        folder: where to.
-        quiet: show no progress.
+        archive: the archive.
+        folder: folder to unpack into.
+        quiet: hide the progress bar.
 
     Returns:
-        How many members were written.
+        Number of members written.
 
     Raises:
-        FetchError: It is damaged, has names that lead out of the folder, the disk has no room for it, or another
-            process unpacks it.
+        DownloadError: The archive is damaged, a member would leave the folder, the disk is too full, or another
+            process unpacks the archive.
     """
     try:
         with output_lock(archive):
@@ -54,7 +54,7 @@ def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
                     _write(source, member, places[member])
                     written += 1
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # RuntimeError: encrypted
-        raise DownloadError(f"{archive}: damaged, or no zip archive ({error}): remove it and fetch again") from None
+        raise DownloadError(f"{archive} is damaged or not a zip archive ({error}): remove it and fetch again") from None
     done.write_text(stamp)
     return written
 
@@ -62,9 +62,7 @@ def _unpack(archive: Path, folder: Path, quiet: bool) -> int:
 def _place(member: zipfile.ZipInfo, archive: Path, folder: Path) -> Path:
     name = PurePosixPath(member.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
-        raise DownloadError(
-            f"{archive} has a member {member.filename!r} that leads out of its folder: it is not unpacked"
-        )
+        raise DownloadError(f"{archive} has a member {member.filename!r} outside its folder: refusing to unpack it")
     own = folder.parts
     shared = next((n for n in range(len(name.parts) - 1, 0, -1) if own[-n:] == name.parts[:n]), 0)
     return folder.joinpath(*name.parts[shared:])
@@ -78,7 +76,9 @@ def _check_room(needed: int, archive: Path, folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
-        raise DownloadError(f"{archive}: {needed:,} bytes unpacked, but {folder} has room for {free:,}: make room")
+        raise DownloadError(
+            f"{archive} needs {needed:,} bytes, but the disk of {folder} has {free:,} free: free disk space"
+        )
 
 
 def _write(source: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""From a recipe to shards: every sample in its place, or listed with why it is not."""
+"""Builds shards from a recipe; samples that are excluded are listed with their reasons."""
 
 from .build import ExportedData, build
 from .build_recipe import BuildError, BuildPart, BuildRecipe, read_recipe

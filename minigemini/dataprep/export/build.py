@@ -1,6 +1,6 @@
-"""Building: all shards, in any order and on any machines; then the index, the list of faults and the card.
+"""Builds all shards in parallel, then writes the index, the list of excluded samples and the dataset card.
 
-A build that was stopped goes on: shards that are whole are kept, and what comes out is byte for byte the same.
+An interrupted build can be resumed: complete shards are kept, and the result is identical byte for byte.
 """
 
 import hashlib
@@ -15,27 +15,26 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...data.readers.built import INDEX, VERSION
+from ...data.readers.shard_folder import INDEX, VERSION
 from ...io.folder_lock import folder_lock
 from ..parallel import run_tasks
 from .build_recipe import BuildError, BuildRecipe
 from .dataset_card import card
-from .ocr_strings import OCR_SOURCES, ReadStrings
-from .shards import DONE, ShardWork
+from .shards import DONE, OCR_SOURCES, ReadText, ShardWriter
 from .target import Target
 
-FAULTS, CARD = "faults.jsonl", "README.md"
+EXCLUDED, CARD = "faults.jsonl", "README.md"
 STARTED = f"{DONE}/plan"
-"""Which build was begun here: its shards are kept, and those of any other are not mixed with them."""
+"""Fingerprint of the build in progress, so that shards of different builds are not mixed."""
 
 
 @dataclass(frozen=True)
 class ExportedData:
-    """What was built.
+    """Result of a build.
 
     Attributes:
-        index: as `index.json` has it.
-        faults: samples left out, by kind.
+        index: content of `index.json`.
+        issues: number of excluded samples by kind of issue.
     """
 
     index: Mapping[str, Any]
@@ -51,7 +50,7 @@ def build(
     inside: bool = True,
     trusted: bool = False,
     shard_samples: int = 5000,
-    readers: Callable[[], ReadStrings] | None = None,
+    readers: Callable[[], ReadText] | None = None,
     workers: int = 1,
     ray: str | None = None,
     quiet: bool = False,
@@ -59,26 +58,26 @@ def build(
     """Build a recipe.
 
     Args:
-        recipe: what.
-        url: where to: a folder, or a URL that fsspec writes to.
-        data: the folder of data, for declared sources.
-        form: `parquet`, or `webdataset` tar files.
-        inside: put pictures inside the shards; else keep them by their paths.
-        trusted: do not decode pictures to see whether they are whole.
-        shard_samples: samples of a shard.
-        readers: makes what reads strings in pictures, in each process; questions of the paper's OCR sources get them.
-            A stopped build goes on with one of the same name, or of the same `repr` where it has none.
-        workers: processes.
+        recipe: the recipe.
+        url: a folder, or a URL that fsspec can write to.
+        data: the data folder, for declared sources.
+        form: `parquet`, or `webdataset` for tar files.
+        inside: store images in the shards instead of their paths.
+        trusted: do not decode images to check them.
+        shard_samples: samples per shard.
+        readers: creates an OCR function in each process, whose text is added to questions of the paper's OCR sources.
+            An interrupted build resumes only with a factory of the same name, or the same `repr` if it has none.
+        workers: number of processes.
         ray: address of a Ray cluster whose workers see the same paths.
-        quiet: show no progress.
+        quiet: hide the progress bar.
 
     Raises:
-        BuildError: The recipe cannot be built so, or another build lies there.
-        FolderInUseError: Another process builds there; of a URL nobody knows.
-        TasksError: Workers were killed, or there is no cluster.
+        BuildError: The recipe or the options are invalid, or the target contains something else.
+        FolderInUseError: Another process builds into the folder; not detected for URLs.
+        ParallelError: A worker was killed, or the cluster cannot be reached.
     """
     if form == "webdataset" and not inside:
-        raise BuildError("webdataset shards have their pictures inside; give --form parquet, or leave --reference out")
+        raise BuildError("webdataset shards always contain their images; give --form parquet, or omit --reference")
     _check_target(url)
     work, root = _work(recipe, url, data, form, inside, trusted, shard_samples, readers)
     with folder_lock(Path(work.target.url)) if work.target.is_local else nullcontext():
@@ -101,23 +100,23 @@ def _work(
     inside: bool,
     trusted: bool,
     shard_samples: int,
-    readers: Callable[[], ReadStrings] | None,
-) -> tuple[ShardWork, Path]:
+    readers: Callable[[], ReadText] | None,
+) -> tuple[ShardWriter, Path]:
     mixture, root = recipe.open(data)
     read = frozenset(n for n, part in enumerate(recipe.parts) if readers and part.source in OCR_SOURCES)
     by = getattr(readers, "__qualname__", None) or repr(readers) if read else None
     of = [recipe.name, recipe.seed, mixture.fingerprint(), form, inside, trusted, shard_samples, sorted(read), VERSION]
     plan = hashlib.sha256(repr([*of, by]).encode()).hexdigest()[:16]
-    # Paths that every process understands, whatever its working directory.
+    # Absolute, because workers may have another working directory.
     target = Target(url if "://" in url else os.path.abspath(url))
     licences = tuple(part.licence for part in recipe.parts)
     order, kept = mixture.epoch(0), None if inside else root
-    work = ShardWork(mixture, order, licences, shard_samples, form, kept, trusted, target, plan, readers, read)
+    work = ShardWriter(mixture, order, licences, shard_samples, form, kept, trusted, target, plan, readers, read)
     return work, root
 
 
 def _check_target(url: str) -> None:
-    """Ask for what writes there before anything is read."""
+    """Check that fsspec can write to a URL before reading anything."""
     if "://" not in url:
         return
     import fsspec
@@ -128,37 +127,39 @@ def _check_target(url: str) -> None:
         raise BuildError(f"{url}: {error}") from None
 
 
-def _finished(work: ShardWork) -> ExportedData | None:
-    """What lies there, if it is this build and whole.
+def _finished(work: ShardWriter) -> ExportedData | None:
+    """Return the result if this build is already complete.
 
     Raises:
-        BuildError: Something else lies there, with which these shards would be mixed.
+        BuildError: The target contains another build or other files.
     """
     written = work.target.read(INDEX)
     if written is None:
         begun = work.target.read(STARTED)
         if begun is None and (foreign := [name for name in work.target.names() if not name.startswith(".")]):
-            raise BuildError(f"{work.target.url} has {foreign[0]} in it, and no build; name an empty place")
+            raise BuildError(f"{work.target.url} contains {foreign[0]}, but no build; give an empty folder")
         if begun not in (None, work.plan.encode()):
             raise BuildError(
-                f"{work.target.url} has another build, begun and not finished; name another place, or remove it"
+                f"{work.target.url} has another build, begun and not finished; give another folder, or remove it"
             )
         return None
     try:
         index = json.loads(written)
         theirs, shards = index["fingerprint"], index["shards"]
     except (ValueError, KeyError, TypeError):
-        raise BuildError(f"{work.target.url}/{INDEX} is no index of shards; name another place, or remove it") from None
+        raise BuildError(
+            f"{work.target.url}/{INDEX} is not an index of shards; give another folder, or remove it"
+        ) from None
     if theirs != work.plan:
-        raise BuildError(f"{work.target.url} has another build ({theirs}); name another place, or remove it")
+        raise BuildError(f"{work.target.url} has another build ({theirs}); give another folder, or remove it")
     if any(work.target.size(shard["file"]) != shard["bytes"] for shard in shards):
         return None
-    lines = (work.target.read(FAULTS) or b"").splitlines()
+    lines = (work.target.read(EXCLUDED) or b"").splitlines()
     return ExportedData(index, Counter(json.loads(line)["fault"] for line in lines))
 
 
 def _finish(
-    recipe: BuildRecipe, work: ShardWork, notes: Sequence[Mapping[str, Any]], root: Path | None
+    recipe: BuildRecipe, work: ShardWriter, notes: Sequence[Mapping[str, Any]], root: Path | None
 ) -> ExportedData:
     counts: Counter[tuple[str, str]] = Counter()
     for note in notes:
@@ -180,12 +181,12 @@ def _finish(
     }
     by_kind = Counter(issue["fault"] for issue in issues)
     lines = "".join(json.dumps(issue, ensure_ascii=False) + "\n" for issue in issues)
-    work.target.write_text(FAULTS, lines)
+    work.target.write_text(EXCLUDED, lines)
     work.target.write_text(CARD, card(index, by_kind))
     work.target.write_text(INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     work.target.remove(DONE)
     for name in work.target.names():
-        if name.startswith(".shard-") and name.endswith(".partial"):  # of a process that was killed
+        if name.startswith(".shard-") and name.endswith(".partial"):  # left by a killed process
             work.target.remove(name)
     return ExportedData(index, by_kind)
 

@@ -1,15 +1,15 @@
-"""What is built, as plain values: one of the paper's mixtures, a file of samples, or a TOML file.
+"""Build recipes: a mixture of the paper, a file of samples, or a TOML file.
 
 name = "my-mix"
 seed = 3
 
 [[part]]
-source = "docvqa"                # a declared source, by its rule
+source = "docvqa"                # a declared source
 
 [[part]]
-file = "mine.json"               # or anything that training reads; paths start from the TOML file's folder
+file = "mine.json"               # or any format that training reads; relative to the TOML file
 images = "pictures"
-weight = 2.0                     # how often it is gone through; or `samples = 5000`
+weight = 2.0                     # passes over the part; or `samples = 5000`
 licence = "CC-BY-4.0"
 """
 
@@ -28,20 +28,20 @@ from ..sources import MIXTURES, SOURCES, find_source
 
 
 class BuildError(ValueError):
-    """A recipe that cannot be built; the message is one line and says what to do."""
+    """A recipe cannot be built; the message is one line with the fix."""
 
 
 @dataclass(frozen=True)
 class BuildPart:
-    """One part of what is built; either `source` or `file` is given.
+    """A part of a recipe, with either `source` or `file`.
 
     Attributes:
-        source: a declared source.
-        file, images: a file of samples, and what its pictures' paths start from.
-        weight: how often the part is gone through.
-        samples: how many are taken, in place of a weight.
-        licence: of samples that name none themselves.
-        name: what it is called in the card.
+        source: name of a declared source.
+        file, images: a file of samples, and the folder that image paths are relative to.
+        weight: passes over the part.
+        samples: number of samples, instead of a weight.
+        licence: license of samples that have none.
+        name: name in the dataset card.
     """
 
     source: str = ""
@@ -55,12 +55,12 @@ class BuildPart:
 
 @dataclass(frozen=True)
 class BuildRecipe:
-    """What is built.
+    """A recipe of a dataset.
 
     Attributes:
-        name: what it is called.
-        parts: what it is made of.
-        seed: of the order, and of what is drawn.
+        name: name of the dataset.
+        parts: its parts.
+        seed: seed of the order and of random selections.
     """
 
     name: str
@@ -68,13 +68,13 @@ class BuildRecipe:
     seed: int = 0
 
     def open(self, data: Path) -> tuple[Mixture, Path]:
-        """Open all parts: the mixture, and the folder under which all pictures lie.
+        """Open all parts, and return the mixture and the common folder of all images.
 
         Args:
-            data: the folder of data, for declared sources.
+            data: the data folder, for declared sources.
 
         Raises:
-            BuildError: A part cannot be read; the message names all that cannot.
+            BuildError: Parts cannot be read; the message names all of them.
         """
         parts, wrong, roots = [], [], []
         data = Path(os.path.abspath(data))
@@ -85,17 +85,17 @@ class BuildRecipe:
             except (SourceError, ModuleNotFoundError) as error:
                 wrong.append(str(error))
         if wrong:
-            raise BuildError("; ".join(wrong) + (" (or leave parts out by --without)" if len(self.parts) > 1 else ""))
+            raise BuildError("; ".join(wrong) + (" (or exclude parts with --without)" if len(self.parts) > 1 else ""))
         try:
             return Mixture(parts, self.seed), Path(os.path.commonpath(roots) if roots else data)
         except ValueError as error:
             raise BuildError(f"{self.name}: {error}") from None
 
     def without(self, names: Sequence[str]) -> "BuildRecipe":
-        """The same without some parts.
+        """Copy of the recipe without some parts.
 
         Raises:
-            BuildError: It has no such part, or no other.
+            BuildError: A part does not exist, or no part remains.
         """
         own = {part.source or part.name for part in self.parts}
         if unknown := sorted(set(names) - own):
@@ -108,13 +108,13 @@ class BuildRecipe:
     def _reader(self, part: BuildPart, data: Path) -> Reader:
         if part.source:
             return open_source(find_source(part.source), data, self.seed)
-        # Absolute, so that every process understands them and paths can be told from one another.
+        # Absolute, because workers may have another working directory.
         images = None if part.images is None else Path(os.path.abspath(part.images))
         reader = open_reader(Path(os.path.abspath(part.file)), images, part.name)
         if images is None and lacks_images(reader):
             raise SourceError(
-                f"{part.file} names pictures by their paths, but not the folder that these start from: give --images "
-                "FOLDER (in TOML, images of the part)"
+                f"{part.file} names images by relative paths: give --images FOLDER, the folder that they are relative "
+                "to (in TOML, images of the part)"
             )
         return reader
 
@@ -126,21 +126,21 @@ class BuildRecipe:
 
 
 def read_recipe(name: str, images: Path | None = None, seed: int = 0) -> BuildRecipe:
-    """The recipe of a mixture's name, of a TOML file, or of a file of samples.
+    """Read a recipe from the name of a mixture, a TOML file, or a file of samples.
 
     Args:
-        name: which.
-        images: what the pictures of a file of samples start from.
-        seed: of a mixture or of a file of samples; a TOML file has its own.
+        name: name or path.
+        images: folder of images, for a file of samples.
+        seed: seed, for a mixture or a file of samples; a TOML file has its own.
 
     Raises:
-        BuildError: There is none, or it is wrong.
+        BuildError: The recipe does not exist or is invalid.
     """
     if name in MIXTURES:
         return BuildRecipe(name, tuple(BuildPart(source=source) for source in MIXTURES[name]), seed)
     path = Path(name)
     if not path.exists():
-        raise BuildError(f"{name}: no such file, and no mixture; there is {', '.join(MIXTURES)}")
+        raise BuildError(f"{name}: neither a file nor a mixture; mixtures are {', '.join(MIXTURES)}")
     if path.suffix != ".toml":
         part = BuildPart(file=name, images=str(images) if images else None, name=path.stem)
         return BuildRecipe(path.stem, (part,), seed)
@@ -149,28 +149,28 @@ def read_recipe(name: str, images: Path | None = None, seed: int = 0) -> BuildRe
     except (OSError, ValueError) as error:
         raise BuildError(f"{path} is not TOML: {error}") from None
     if unknown := set(written) - {"name", "seed", "part"}:
-        raise BuildError(f"{path}: unknown {', '.join(sorted(unknown))}; give name, seed and [[part]]")
+        raise BuildError(f"{path}: unknown {', '.join(sorted(unknown))}; expected name, seed and [[part]]")
     listed = written.get("part")
     parts = tuple(_part(path, n, values) for n, values in enumerate(listed, 1)) if isinstance(listed, list) else ()
     if not parts or not isinstance(written.get("seed", 0), int):
-        raise BuildError(f"{path}: give at least one [[part]], and as a seed a whole number")
+        raise BuildError(f"{path}: give at least one [[part]], and an integer as seed")
     return BuildRecipe(str(written.get("name", path.stem)), parts, written.get("seed", seed))
 
 
 def _part(path: Path, number: int, values: Any) -> BuildPart:
     kinds = {field.name: field.type for field in fields(BuildPart)}
     if not isinstance(values, dict) or (unknown := set(values) - set(kinds)):
-        raise BuildError(f"{path}: part {number} has unknown {', '.join(sorted(unknown))}; there is {', '.join(kinds)}")
+        raise BuildError(f"{path}: part {number} has unknown {', '.join(sorted(unknown))}; expected {', '.join(kinds)}")
     number_kinds = {"weight": (int, float), "samples": int}
     for name, value in values.items():
         if not isinstance(value, number_kinds.get(name, str)) or isinstance(value, bool):  # type: ignore[arg-type]
-            raise BuildError(f"{path}: part {number}: {name} = {value!r} is of the wrong type")
+            raise BuildError(f"{path}: part {number}: {name} = {value!r} has the wrong type")
         if name in number_kinds and not 0 < value < float("inf"):
-            raise BuildError(f"{path}: part {number}: {name} = {value!r}: give one above 0")
+            raise BuildError(f"{path}: part {number}: {name} = {value!r}: must be above 0")
     if bool(values.get("source")) == bool(values.get("file")):
         raise BuildError(f"{path}: part {number}: give either a source or a file")
     if values.get("source") and values["source"] not in SOURCES:
-        raise BuildError(f"{path}: part {number}: no source is called {values['source']!r}; see `minigemini data list`")
+        raise BuildError(f"{path}: part {number}: unknown source {values['source']!r}; see `minigemini data list`")
     part = BuildPart(**values)
     if part.source:
         return part

@@ -1,4 +1,4 @@
-"""The card of what was built: what is in it, under which licences, and how to use it."""
+"""The dataset card of a build: contents, licenses and usage."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,28 +6,26 @@ from typing import Any
 
 
 def card(index: Mapping[str, Any], issues: Mapping[str, int]) -> str:
-    """A README in the hub's form.
+    """Write a README in the hub's format.
 
     Args:
         index: the index of the shards.
-        faults: samples left out, by kind.
+        issues: number of excluded samples by kind of issue.
     """
     by_licence: Counter[str] = Counter()
     for part in index["sources"]:
-        by_licence[part["licence"] or "not known"] += part["samples"]
+        by_licence[part["licence"] or "unknown"] += part["samples"]
     licences = "other" if len(by_licence) != 1 else next(iter(by_licence))
-    rows = [f"| {p['source']} | {p['samples']:,} | {p['licence'] or 'not known'} |" for p in index["sources"]]
-    lost = [f"| {kind} | {count:,} |" for kind, count in sorted(issues.items())]
+    rows = [f"| {p['source']} | {p['samples']:,} | {p['licence'] or 'unknown'} |" for p in index["sources"]]
+    excluded = [f"| {kind} | {count:,} |" for kind, count in sorted(issues.items())]
     parquet = index["form"] == "parquet"
     inside = (
-        "inside the shards"
-        if index["pictures"] == "inside"
-        else f"by their paths, which start from `{index['images']}`"
+        "inside the shards" if index["pictures"] == "inside" else f"referenced by paths relative to `{index['images']}`"
     )
     return "\n".join(
         [
             "---",
-            f"license: {'other' if licences == 'not known' else repr(licences)}",
+            f"license: {'other' if licences == 'unknown' else repr(licences)}",
             "task_categories: [image-text-to-text]",
             *(["configs:", "- config_name: default", "  data_files: shard-*.parquet"] if parquet else []),
             "---",
@@ -35,29 +33,29 @@ def card(index: Mapping[str, Any], issues: Mapping[str, int]) -> str:
             f"# {index['name']}",
             "",
             f"{index['rows']:,} conversations in {len(index['shards'])} {index['form']} shards, "
-            f"in the order of seed {index['seed']}; pictures {inside}.",
+            f"in the order of seed {index['seed']}; images are {inside}.",
             "",
-            "| source | samples | licence |",
+            "| source | samples | license |",
             "|---|---|---|",
             *rows,
             "",
-            "| licence | samples |",
+            "| license | samples |",
             "|---|---|",
             *(f"| {licence} | {count:,} |" for licence, count in by_licence.most_common()),
             "",
             *(
                 [
-                    "Left out, each with its id and reason in `faults.jsonl`:",
+                    "Excluded samples, listed with their ids and reasons in `faults.jsonl`:",
                     "",
-                    "| fault | samples |",
+                    "| issue | samples |",
                     "|---|---|",
-                    *lost,
+                    *excluded,
                 ]
-                if lost
-                else ["Nothing was left out."]
+                if excluded
+                else ["No samples were excluded."]
             ),
             "",
-            "## To use it",
+            "## Usage",
             "",
             "    minigemini train MGM-7B-instruct data=THIS_FOLDER",
             "",
@@ -66,7 +64,7 @@ def card(index: Mapping[str, Any], issues: Mapping[str, int]) -> str:
                 if parquet
                 else []
             ),
-            f"`index.json` has each shard's rows, bytes and SHA-256; fingerprint `{index['fingerprint']}`.",
+            f"`index.json` lists the rows, bytes and SHA-256 of each shard; fingerprint `{index['fingerprint']}`.",
             "",
         ]
     )

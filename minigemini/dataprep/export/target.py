@@ -1,4 +1,4 @@
-"""Where what is built goes: a folder, or whatever fsspec writes to. A file is under its name whole or not at all."""
+"""Target of a build: a folder, or a URL that fsspec can write to. Files are written atomically."""
 
 import os
 import tempfile
@@ -14,21 +14,21 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Target:
-    """A place for files.
+    """A folder or remote location.
 
     Attributes:
-        url: a folder's path, or a URL (`s3://bucket/folder`, `gs://…`).
+        url: path of a folder, or a URL (`s3://bucket/folder`, `gs://...`).
     """
 
     url: str
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether it is a local folder."""
         return "://" not in self.url
 
     def write(self, name: str, produce: Callable[[Path], Result]) -> Result:
-        """Have a file written aside, and put it in its place once it is whole."""
+        """Write a file under a temporary name and rename or upload it when it is complete."""
         if self.is_local:
             place = Path(self.url, name)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -44,15 +44,17 @@ class Target:
             result = produce(Path(folder, "file"))
             system, top = self._system()
             system.makedirs(f"{top}/{name}".rpartition("/")[0], exist_ok=True)
-            system.put_file(str(Path(folder, "file")), f"{top}/{name}")  # object stores show a file once it is whole
+            system.put_file(
+                str(Path(folder, "file")), f"{top}/{name}"
+            )  # object stores show a file only when it is complete
         return result
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file of text."""
+        """Write a text file."""
         self.write(name, lambda aside: aside.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
     def read(self, name: str) -> bytes | None:
-        """A whole file; None if it is not there."""
+        """Content of a file; None if it does not exist."""
         try:
             if self.is_local:
                 return Path(self.url, name).read_bytes()
@@ -63,7 +65,7 @@ class Target:
             return None
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None if it is not there."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             if self.is_local:
                 return Path(self.url, name).stat().st_size
@@ -73,14 +75,14 @@ class Target:
             return None
 
     def names(self) -> list[str]:
-        """What lies at the top of it."""
+        """Names of its top-level entries."""
         if self.is_local:
             return sorted(os.listdir(self.url)) if os.path.isdir(self.url) else []
         system, top = self._system()
         return sorted(Path(found).name for found in system.ls(top, detail=False)) if system.exists(top) else []
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder, if it is there."""
+        """Remove a file or a folder, if it exists."""
         if self.is_local:
             import shutil
 

@@ -1,17 +1,17 @@
-"""Lists in LLaVA's format: LLaVA's own, ShareGPT4V's, ALLaVA's, and the authors' merged ones."""
+"""Lists in LLaVA's format: LLaVA, ShareGPT4V, ALLaVA, and the merged lists of the paper's authors."""
 
 from pathlib import Path
 from typing import Any
 
-from ...data.readers import Chained, JsonListReader, Reader
+from ...data.readers import ConcatReader, JsonListReader, Reader
 from ..source_spec import SourceSpec
 
 TEXTCAPS = "textvqa/"
-"""Where the mix keeps TextCaps, whose pictures are TextVQA's: the paper leaves it out."""
+"""Prefix of TextCaps images in the mix. They are TextVQA's images, so the paper excludes them."""
 
 
 def open_llava(source: SourceSpec, data: Path, seed: int) -> Reader:
-    """All records of all lists of a source, without TextCaps.
+    """Open all lists of a source, without TextCaps.
 
     Raises:
         SourceError: A file is not such a list.
@@ -21,7 +21,7 @@ def open_llava(source: SourceSpec, data: Path, seed: int) -> Reader:
         JsonListReader(data / file.path, root, source.name, licence=source.licence, keep=_no_textcaps)
         for file in source.records
     ]
-    return readers[0] if len(readers) == 1 else Chained(readers, source.name)
+    return readers[0] if len(readers) == 1 else ConcatReader(readers, source.name)
 
 
 def _no_textcaps(record: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Conversations of text alone: LIMA's lines, OpenAssistant2's trees."""
+"""Text-only conversations: LIMA and OpenAssistant2."""
 
 import gzip
 import json
@@ -9,28 +9,28 @@ from typing import IO, Any
 
 from ...data.readers import MemoryReader, SourceError
 from ..source_spec import SourceSpec
-from .qa_records import conversation, each
+from .records import conversation, each
 
 Turns = list[tuple[str, str]]
-_LONGEST_LINE = 64 * 2**20
+_MAX_LINE_BYTES = 64 * 2**20
 
 
 def open_lima(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
-    """LIMA: `{"conversations": [question, answer, …], "source"}` a line. A last question without an answer is dropped.
+    """LIMA: `{"conversations": [question, answer, ...], "source"}` per line; a trailing question is dropped.
 
     Raises:
-        SourceError: It is no such file.
+        SourceError: The file has another format.
     """
     path = data / source.records[0].path
 
     def turns(line: Any) -> Turns:
-        said = line["conversations"]
-        return [(str(said[n]), str(said[n + 1])) for n in range(0, len(said) - 1, 2)]
+        texts = line["conversations"]
+        return [(str(texts[n]), str(texts[n + 1])) for n in range(0, len(texts) - 1, 2)]
 
     with path.open("rb") as file:
         records = each(path, _values(file, path), turns)
         return MemoryReader(
-            (conversation(f"lima-{n}", said, origin) for n, (origin, said) in enumerate(records)),
+            (conversation(f"lima-{n}", pairs, origin) for n, (origin, pairs) in enumerate(records)),
             None,
             source.name,
             licence=source.licence,
@@ -38,10 +38,10 @@ def open_lima(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
 
 
 def open_oasst2(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
-    """OpenAssistant2: of each English tree the path that goes to the best-ranked reply at every turn.
+    """OpenAssistant2: the path of best-ranked replies through each English tree.
 
     Raises:
-        SourceError: It is no such file.
+        SourceError: The file has another format.
     """
     path = data / source.records[0].path
 
@@ -52,7 +52,7 @@ def open_oasst2(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
     with gzip.open(path, "rb") as file:
         trees = each(path, _values(file, path), read)
         return MemoryReader(
-            (conversation(f"oasst2-{id}", said, origin) for origin, (id, said) in trees if said),
+            (conversation(f"oasst2-{id}", pairs, origin) for origin, (id, pairs) in trees if pairs),
             None,
             source.name,
             licence=source.licence,
@@ -60,7 +60,7 @@ def open_oasst2(source: SourceSpec, data: Path, seed: int) -> MemoryReader:
 
 
 def best_path(prompt: Any) -> Turns:
-    """Questions and answers from the root on, by the best rank among replies, to the last answer."""
+    """Questions and answers along the best-ranked replies, from the root to the last answer."""
     turns: Turns = []
     question: Any = prompt
     while question is not None and (answer := _best(question)) is not None:
@@ -70,15 +70,15 @@ def best_path(prompt: Any) -> Turns:
 
 
 def _best(message: Any) -> Any:
-    """The reply that ranks first; of unranked ones the first, behind ranked ones."""
+    """The best-ranked reply; unranked replies come after ranked ones."""
     replies = [reply for reply in message["replies"] if not reply.get("deleted")]
     return min(replies, key=lambda reply: (reply.get("rank") is None, reply.get("rank") or 0), default=None)
 
 
 def _values(file: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[Any]:
     try:
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline(_MAX_LINE_BYTES):
             if line.strip():
                 yield json.loads(line)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is cut off or not JSON lines ({error}): fetch it again") from None
+        raise SourceError(f"{path} is truncated or not JSON Lines ({error}): fetch it again") from None

@@ -1,12 +1,13 @@
-"""Generation data: a strong language model turns descriptions and conversations into requests with captions.
+"""Synthesizes image-generation data: a language model turns descriptions and conversations into captioned requests.
 
-The two tasks of the paper (arXiv 2403.18814, section 3.3), against any OpenAI-compatible endpoint: `tasks` has the
-prompts and the format that replies must have, `endpoint` asks, `run` keeps what came back and makes the data of it.
+These are the two tasks of the paper (arXiv 2403.18814, section 3.3), for any OpenAI-compatible endpoint.
+`synthesis_tasks` has the prompts and parses replies, `endpoint` sends requests, `journal` stores replies, and
+`synthesis` runs a job and writes the data.
 """
 
 from .endpoint import Endpoint, EndpointError
 from .journal import JournalError
-from .synthesis import SynthesisError, SynthesisReport, SynthesisSettings, estimate, jobs_of, synthesize
+from .synthesis import SynthesisError, SynthesisReport, SynthesisSettings, build_requests, estimate, synthesize
 from .synthesis_tasks import SynthesisRequest
 
 __all__ = [
@@ -17,7 +18,7 @@ __all__ = [
     "SynthesisReport",
     "SynthesisRequest",
     "SynthesisSettings",
+    "build_requests",
     "estimate",
-    "jobs_of",
     "synthesize",
 ]

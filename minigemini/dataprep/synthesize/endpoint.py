@@ -1,4 +1,4 @@
-"""Asks an OpenAI-compatible endpoint: so many at a time, again where it makes sense, no longer than agreed."""
+"""Client of an OpenAI-compatible endpoint with bounded concurrency, retries and timeouts."""
 
 import asyncio
 import random
@@ -11,22 +11,22 @@ from typing import Any
 from .synthesis_tasks import SynthesisRequest
 
 _FATAL = (401, 403, 404)
-"""Nothing that is asked will be answered: no key, no right, no such model."""
+"""Status codes after which every request would fail: no key, no permission, no such model."""
 
 
 class EndpointError(RuntimeError):
-    """An endpoint that does not answer; the message is one line that says what to do."""
+    """The endpoint cannot be used; the message is one line with the fix."""
 
 
 @dataclass(frozen=True)
 class EndpointReply:
-    """What came back.
+    """Reply to a request.
 
     Attributes:
-        job: what was asked.
-        reply: its text; None where the endpoint refuses this job and would again.
-        whole: whether the model ended by itself.
-        prompt_tokens, new_tokens: as the endpoint counts them; 0 where it does not.
+        job: the request.
+        reply: text of the reply; None if the endpoint rejects the request, which a retry would not change.
+        whole: whether the model stopped by itself, not at the token limit.
+        prompt_tokens, new_tokens: token counts of the endpoint; 0 if it reports none.
     """
 
     job: SynthesisRequest
@@ -38,19 +38,19 @@ class EndpointReply:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to ask, and how.
+    """Settings of an endpoint.
 
     Attributes:
-        url: base of the API, e.g. `http://127.0.0.1:8000/v1`.
-        model: by the endpoint's name for it.
-        api_key: sent with each request; kept out of what is printed.
-        concurrency: requests under way at once.
-        temperature: of sampling.
-        max_tokens: longest reply.
-        timeout_s: a reply must be there after so long, to its last byte.
-        tries: of one job, before it is given up in this run.
-        backoff_s, longest_backoff_s: pause after the first failure; it doubles, up to the longest. Where the endpoint
-            says how long to wait, that counts.
+        url: base URL of the API, e.g. `http://127.0.0.1:8000/v1`.
+        model: name of the model at the endpoint.
+        api_key: sent with each request, and excluded from the repr.
+        concurrency: maximum concurrent requests.
+        temperature: sampling temperature.
+        max_tokens: maximum tokens of a reply.
+        timeout_s: timeout of a whole request, in seconds.
+        tries: attempts per request in one run.
+        backoff_s, longest_backoff_s: pause after the first failure, which doubles up to the longest, in seconds. A
+            longer Retry-After of the endpoint takes precedence.
     """
 
     url: str
@@ -71,36 +71,36 @@ class Endpoint:
         retries: Counter[str],
         given_up: list[SynthesisRequest],
     ) -> None:
-        """Ask everything; answers are handed over as they come.
+        """Send all requests and hand over replies as they arrive.
 
         Args:
-            jobs: what to ask.
-            on_answer: whether to go on; what is under way comes to its end in any case.
-            retries: counts failures that were tried again, by reason.
-            given_up: gets the jobs that failed as often as allowed.
+            jobs: the requests.
+            on_answer: called with each reply; returns whether to continue. Requests in flight are completed anyway.
+            retries: updated with the number of failed attempts, by reason.
+            given_up: extended by the requests that failed in all attempts.
 
         Raises:
-            EndpointError: it will not answer anything, or has given nothing but failures for a while.
+            EndpointError: Every request would fail, or many requests in succession failed.
         """
-        waiting, silent, going_on = iter(jobs), 0, True
+        waiting, failed, running = iter(jobs), 0, True
 
         async def work(client: Any) -> None:
-            nonlocal silent, going_on
-            for job in waiting:  # shared: every worker takes the next one
-                if not going_on:
+            nonlocal failed, running
+            for job in waiting:  # shared by all workers
+                if not running:
                     return
                 answered = await self._ask(client, job, retries)
                 if answered is None:
                     given_up.append(job)
-                    silent += 1
-                    if silent >= 2 * self.concurrency:
+                    failed += 1
+                    if failed >= 2 * self.concurrency:
                         raise EndpointError(
-                            f"{self.url}: {silent} requests in succession failed {self.tries} times each "
-                            f"({', '.join(retries)}); see that it runs, then run again to go on"
+                            f"{self.url}: {failed} requests in succession failed {self.tries} times each "
+                            f"({', '.join(retries)}); check that it is running, then run again to resume"
                         )
                 else:
-                    silent = 0
-                    going_on &= on_answer(answered)
+                    failed = 0
+                    running &= on_answer(answered)
 
         async with self._client() as client:
             try:
@@ -116,13 +116,13 @@ class Endpoint:
             from openai import AsyncOpenAI
         except ImportError:
             raise EndpointError("synthesis needs openai: pip install 'minigemini[synthesis]'") from None
-        # Its own retries are off: ours are counted.
+        # The client's own retries are disabled, because ours are counted.
         settings: Any = {"base_url": self.url, "api_key": self.api_key, "timeout": self.timeout_s, "max_retries": 0}
         async with AsyncOpenAI(**settings) as client:
             yield client
 
     async def _ask(self, client: Any, job: SynthesisRequest, retries: Counter[str]) -> EndpointReply | None:
-        """One job, tried until it is answered or given up."""
+        """Send a request until it is answered or all attempts failed."""
         from openai import OpenAIError
 
         for attempt in range(self.tries):
@@ -133,7 +133,7 @@ class Endpoint:
             except TimeoutError:
                 reason = "no answer in time"
             except (OpenAIError, ValueError, TypeError, LookupError, AttributeError) as error:
-                reason, wait = self._weigh(error)
+                reason, wait = self._classify(error)
             retries[reason] += 1
             if attempt + 1 < self.tries:
                 pause = min(self.longest_backoff_s, self.backoff_s * 2**attempt) * random.uniform(0.5, 1)
@@ -164,18 +164,18 @@ class Endpoint:
             new_tokens=usage.completion_tokens if usage else 0,
         )
 
-    def _weigh(self, error: Exception) -> tuple[str, float | None]:
-        """Why a request failed, and how long the endpoint wants to be left alone.
+    def _classify(self, error: Exception) -> tuple[str, float | None]:
+        """Return the reason of a failure and the endpoint's Retry-After in seconds, if any.
 
         Raises:
-            EndpointError: it will fail for every job.
+            EndpointError: Every request would fail.
         """
         import openai
 
         if isinstance(error, openai.APIStatusError):
             if error.status_code in _FATAL:
                 raise EndpointError(
-                    f"{self.url}: answers {error.status_code} to {self.model!r}; check key, model and address"
+                    f"{self.url} answers {error.status_code} for model {self.model!r}; check key, model and URL"
                 ) from None
             wait = error.response.headers.get("retry-after", "")
             return f"status {error.status_code}", min(float(wait), 300.0) if wait.isdecimal() else None
@@ -183,5 +183,5 @@ class Endpoint:
             return "no answer in time", None
         if isinstance(error, openai.APIConnectionError):
             return "no connection, or it broke off", None
-        # What is left is an answer that is none: half a JSON, no choices, fields of another type.
+        # Other errors are malformed replies: truncated JSON, no choices, fields of another type.
         return "no whole answer", None

@@ -1,4 +1,4 @@
-"""What an endpoint has answered, a JSON line each, on the disk before it counts: nothing is lost, or asked twice."""
+"""Journal of replies in JSON Lines, flushed to disk before a reply counts: none is lost or requested twice."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from .endpoint import EndpointReply
 
 
 class JournalError(ValueError):
-    """A journal that is none; the message names the line."""
+    """The journal is invalid; the message names the line."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One answer.
+    """A reply in the journal.
 
     Attributes:
-        key: of its job.
-        model: who answered.
-        reply, whole, prompt_tokens, new_tokens: as `endpoint.Answered` has them.
+        key: key of its request.
+        model: model that replied.
+        reply, whole, prompt_tokens, new_tokens: see `endpoint.EndpointReply`.
     """
 
     key: str
@@ -31,14 +31,14 @@ class Entry:
 
 
 class Journal:
-    """The entries of a file, by the key of their job.
+    """Entries of a journal file, by the key of their request.
 
     Args:
-        path: where it lies, or will once there is an answer. A last line that a kill cut off is left out, so that its
-            job is asked again.
+        path: the file; created with the first reply. An incomplete last line, left by a killed process, is ignored, so
+            that its request is sent again.
 
     Raises:
-        JournalError: another line is no entry.
+        JournalError: Another line is invalid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,20 +52,20 @@ class Journal:
             except (ValueError, TypeError):
                 if number < len(lines):
                     raise JournalError(
-                        f"{path}: line {number} is no entry; remove it to ask its sample again"
+                        f"{path}: line {number} is not an entry; remove it to request its sample again"
                     ) from None
         self._whole_bytes = sum(len(line) + 1 for line in lines[:-1])
         self.prompt_tokens = sum(entry.prompt_tokens for entry in self.entries.values())
         self.new_tokens = sum(entry.new_tokens for entry in self.entries.values())
 
     def add(self, answered: EndpointReply, model: str) -> None:
-        """Write an answer, and bring it to the disk."""
+        """Append a reply and flush it to disk."""
         entry = Entry(
             answered.job.key, model, answered.reply, answered.whole, answered.prompt_tokens, answered.new_tokens
         )
         line = json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n"
         with self.path.open("r+b" if self.path.exists() else "xb") as file:
-            file.truncate(self._whole_bytes)  # behind what a kill has cut off nothing could be read
+            file.truncate(self._whole_bytes)  # drop an incomplete last line
             file.seek(self._whole_bytes)
             file.write(line)
             file.flush()

@@ -1,4 +1,4 @@
-"""A synthesis run: jobs from files, a journal of what came back, and the data and the report made of it."""
+"""A synthesis run: requests built from files, a journal of replies, and the resulting data and report."""
 
 import asyncio
 import json
@@ -20,26 +20,26 @@ from .synthesis_tasks import CAPTIONS, RejectedReplyError, SynthesisRequest, in_
 
 _TASKS = {"re-caption": re_caption, "in-context": in_context}
 _REPLY_TOKENS = {"re-caption": 60, "in-context": 45}
-"""Of a usual reply; of `in-context` per answer. For the estimate."""
+"""Typical tokens of a reply, for `in-context` per answer; used for estimates."""
 _CHARACTERS_PER_TOKEN = 4
 
 
 class SynthesisError(ValueError):
-    """What cannot be run as asked; the message is one line that says what to do."""
+    """The run cannot start; the message is one line with the fix."""
 
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """What is made, of what.
+    """Settings of a run.
 
     Attributes:
-        output: the JSON list to write; the journal lies beside it.
-        re_caption, in_context: files of published records, whose last answer is a description, or conversations.
-        pool: example captions, one a line; None takes those of `tasks.CAPTIONS`.
-        limit: most samples of each task.
-        seed: draws the examples that are shown.
-        price_in, price_out: US dollars per million tokens read and written.
-        budget: US dollars at which asking ends.
+        output: JSON list to write; the journal is beside it.
+        re_caption, in_context: files of published records, with a description as the last answer, or conversations.
+        pool: example captions, one per line; None uses `synthesis_tasks.CAPTIONS`.
+        limit: maximum samples per task.
+        seed: seed of the examples in the prompts.
+        price_in, price_out: US dollars per million prompt and reply tokens.
+        budget: US dollars after which no more requests are sent.
     """
 
     output: Path
@@ -63,7 +63,7 @@ class SynthesisSettings:
 
 @dataclass
 class SynthesisReport:
-    """What came of a run. `asked`, `retries` and `given_up` count this run alone, all else what the journal holds."""
+    """Result of a run. `asked`, `retries` and `given_up` count this run only, the other fields the whole journal."""
 
     model: str = ""
     jobs: int = 0
@@ -79,24 +79,26 @@ class SynthesisReport:
     cost: float = 0.0
 
     def text(self) -> str:
-        """For people."""
-        lines = [f"{sum(self.kept.values()):,} of {self.jobs:,} kept, {self.asked:,} asked now, by {self.model}"]
+        """Format for a terminal."""
+        lines = [
+            f"{sum(self.kept.values()):,} of {self.jobs:,} kept, {self.asked:,} requested in this run, by {self.model}"
+        ]
         for title, counts in (
             ("kept", self.kept),
             ("dropped", self.dropped),
             ("samples not used", self.bad),
-            ("tried again", self.retries),
+            ("retried", self.retries),
         ):
             lines += [f"  {title}: {count:,} {name}" for name, count in sorted(counts.items())]
-        lines += [f"  given up for now: {self.given_up:,}; run again to go on"] if self.given_up else []
-        lines += [f"  not asked: {self.left:,}; the budget is spent"] if self.left else []
-        lines += [f"  tokens: {self.prompt_tokens:,} read, {self.new_tokens:,} written; {self.cost:.2f} USD"]
+        lines += [f"  failed: {self.given_up:,}; run again to retry"] if self.given_up else []
+        lines += [f"  not requested: {self.left:,}; the budget is spent"] if self.left else []
+        lines += [f"  tokens: {self.prompt_tokens:,} prompt, {self.new_tokens:,} reply; {self.cost:.2f} USD"]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take, before it is begun; tokens by their usual length."""
+    """Estimated cost of a run, from typical token counts."""
 
     jobs: int
     done: int
@@ -105,24 +107,22 @@ class Estimate:
     cost: float
 
     def text(self) -> str:
-        """For people."""
+        """Format for a terminal."""
         return (
-            f"{self.jobs - self.done:,} of {self.jobs:,} to ask ({self.done:,} in the journal): about "
-            f"{self.prompt_tokens:,} tokens to read and {self.new_tokens:,} to write, {self.cost:.2f} USD"
+            f"{self.jobs - self.done:,} of {self.jobs:,} requests to send ({self.done:,} in the journal): about "
+            f"{self.prompt_tokens:,} prompt tokens and {self.new_tokens:,} reply tokens, {self.cost:.2f} USD"
         )
 
 
-def jobs_of(settings: SynthesisSettings) -> tuple[list[SynthesisRequest], Counter[str]]:
-    """Everything there is to ask, and how many samples cannot be asked about, by reason.
+def build_requests(settings: SynthesisSettings) -> tuple[list[SynthesisRequest], Counter[str]]:
+    """Build all requests, and count the samples that are invalid, by issue.
 
     Raises:
-        SynthesisError: a file is missing or holds no samples.
+        SynthesisError: A file is missing or has no samples.
     """
     sources = {"re-caption": settings.re_caption, "in-context": settings.in_context}
     if not any(sources.values()):
-        raise SynthesisError(
-            "nothing to ask about; name a file of descriptions (re-caption) or conversations (in-context)"
-        )
+        raise SynthesisError("no input files; give a file of descriptions (re-caption) or conversations (in-context)")
     pool = _pool(settings.pool)
     jobs, bad = dict[str, SynthesisRequest](), Counter[str]()
     for task, path in sources.items():
@@ -133,12 +133,12 @@ def jobs_of(settings: SynthesisSettings) -> tuple[list[SynthesisRequest], Counte
             except SampleError as error:
                 bad[str(error.issue)] += 1
                 continue
-            jobs[job.key] = job  # the same sample twice is asked about once
+            jobs[job.key] = job  # a repeated sample is requested once
     return list(jobs.values()), bad
 
 
 def estimate(settings: SynthesisSettings, jobs: Sequence[SynthesisRequest]) -> Estimate:
-    """What is left to ask, and what it will cost. Raises `JournalError`."""
+    """Estimate the remaining requests and their cost. Raises `JournalError`."""
     done = Journal(settings.journal).entries
     left = [job for job in jobs if job.key not in done]
     read = sum(len(message["content"]) for job in left for message in job.prompt) // _CHARACTERS_PER_TOKEN
@@ -147,20 +147,20 @@ def estimate(settings: SynthesisSettings, jobs: Sequence[SynthesisRequest]) -> E
 
 
 def synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisReport:
-    """Ask what the journal has no reply to, then write the data and the report.
+    """Send the requests without a reply in the journal, then write the data and the report.
 
     Raises:
-        SynthesisError: a file is missing, or nothing is asked for.
-        JournalError: the journal is broken.
-        EndpointError: the endpoint does not answer; what it has answered is kept.
-        FolderInUseError: another process writes the same output.
+        SynthesisError: A file is missing, or no input files are given.
+        JournalError: The journal is invalid.
+        EndpointError: The endpoint cannot be used; replies so far are kept.
+        FolderInUseError: Another process writes the same output.
     """
     with output_lock(settings.output):
         return _synthesize(settings, endpoint)
 
 
 def _synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisReport:
-    jobs, bad = jobs_of(settings)
+    jobs, bad = build_requests(settings)
     journal = Journal(settings.journal)
     report = SynthesisReport(endpoint.model, len(jobs), bad=bad)
     to_ask, given_up = [job for job in jobs if job.key not in journal.entries], list[SynthesisRequest]()
@@ -190,7 +190,7 @@ def _synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisRep
 def _records(
     jobs: Sequence[SynthesisRequest], entries: Mapping[str, Entry], report: SynthesisReport
 ) -> Iterator[dict[str, Any]]:
-    """The samples in the order of the jobs, each with where it comes from; what is dropped is counted."""
+    """Yield samples with their provenance in the order of requests, and count rejected replies."""
     for job in jobs:
         if job.key not in entries:
             continue
@@ -209,7 +209,7 @@ def _records(
 
 def _open(path: Path) -> Reader:
     if not path.is_file():
-        raise SynthesisError(f"{path}: no such file; name one of published records (JSON list or lines)")
+        raise SynthesisError(f"{path}: no such file; give a file of published records (JSON list or JSON Lines)")
     try:
         return open_json(path, path.parent)
     except SourceError as error:
@@ -222,9 +222,9 @@ def _pool(path: Path | None) -> Sequence[str]:
     try:
         pool = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise SynthesisError(f"{path}: cannot be read ({error}); name a text file with a caption a line") from None
+        raise SynthesisError(f"{path}: cannot be read ({error}); give a text file with one caption per line") from None
     if not pool:
-        raise SynthesisError(f"{path}: no captions in it; write one a line")
+        raise SynthesisError(f"{path}: contains no captions; write one per line")
     return pool
 
 

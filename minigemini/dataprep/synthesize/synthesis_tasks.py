@@ -1,4 +1,4 @@
-"""The two tasks: what is asked about a sample, which replies are taken, and the conversation that comes of them."""
+"""The two tasks: prompts about samples, and parsing of replies into conversations."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from ...modeling.messages import CLOSE_CAPTION, DRAW, OPEN_CAPTION
 MOST_CAPTION_WORDS = 30
 _MOST_REQUEST_WORDS = 60
 _QUOTED_WORDS = 8
-"""A caption that shares so many words in a row with the conversation quotes it."""
+"""A caption that shares this many consecutive words with the conversation quotes it."""
 _EXAMPLES, _QUERIES = 5, 3
 _QUOTE = re.compile(r'["“]([^"“”]*)["”]')
 
 CAPTIONS: tuple[str, ...] = tuple(Path(__file__).with_name("captions.txt").read_text(encoding="utf-8").splitlines())
-"""Captions as painters like them: examples, where the user brings no pool of his own."""
+"""Default example captions, in the style of text-to-image prompts."""
 QUERIES = (
     "Could you draw me a lighthouse in a storm?",
     "I need a picture of two old friends playing chess.",
@@ -62,7 +62,7 @@ The conversation:
 
 
 class RejectedReplyError(StrEnum):
-    """Why a reply is not used; the names by which they are counted."""
+    """Reasons to reject a reply, by the names under which they are counted."""
 
     QUOTES = "not the quoted lines asked for"
     EMPTY = "empty request or caption"
@@ -76,13 +76,13 @@ class RejectedReplyError(StrEnum):
 
 @dataclass(frozen=True)
 class SynthesisRequest:
-    """One thing to ask.
+    """A request about one sample.
 
     Attributes:
         task: `re-caption` or `in-context`.
-        source, id: the sample it is about.
-        prompt: messages for the endpoint.
-        turns: of the conversation (question, answer); for `re-caption` none.
+        source, id: the sample.
+        prompt: chat messages for the endpoint.
+        turns: (question, answer) pairs of the conversation; empty for `re-caption`.
     """
 
     task: str
@@ -93,13 +93,13 @@ class SynthesisRequest:
 
     @cached_property
     def key(self) -> str:
-        """By which a job is known again: what is asked, and about which sample."""
-        asked = json.dumps([self.task, self.source, self.id, self.prompt], ensure_ascii=False)
-        return hashlib.sha256(asked.encode()).hexdigest()[:24]
+        """Hash of the request, by which a journal entry is found."""
+        content = json.dumps([self.task, self.source, self.id, self.prompt], ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def re_caption(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisRequest:
-    """Ask for a request and a caption; the description is the sample's last answer."""
+    """Request a user prompt and a caption from a description, the sample's last answer."""
     rng = _rng(sample, seed)
     content = _RE_CAPTION.format(
         queries=_listed(rng, QUERIES, _QUERIES),
@@ -111,9 +111,9 @@ def re_caption(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisReque
 
 
 def in_context(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisRequest:
-    """Ask for a caption per answer of a conversation."""
-    said = [text_of(message).strip() for message in sample.messages if message["role"] != "system"]
-    turns = tuple(zip(said[::2], said[1::2], strict=True))
+    """Request a caption for each answer of a conversation."""
+    texts = [text_of(message).strip() for message in sample.messages if message["role"] != "system"]
+    turns = tuple(zip(texts[::2], texts[1::2], strict=True))
     content = _IN_CONTEXT.format(
         count=len(turns),
         most=MOST_CAPTION_WORDS,
@@ -124,7 +124,7 @@ def in_context(sample: Sample, pool: Sequence[str], seed: int) -> SynthesisReque
 
 
 def read_reply(job: SynthesisRequest, reply: str) -> list[dict[str, str]] | RejectedReplyError:
-    """The turns of the published format that a reply makes, or why it makes none."""
+    """Parse a reply into turns of the published format, or return why it is rejected."""
     quoted = [" ".join(text.split()) for text in _QUOTE.findall(reply)]
     if len(quoted) != (2 if job.task == "re-caption" else len(job.turns)):
         return RejectedReplyError.QUOTES
@@ -148,15 +148,15 @@ def _read_in_context(job: SynthesisRequest, captions: Sequence[str]) -> list[dic
         return RejectedReplyError.NO_IMAGE
     if any(len(caption.split()) > MOST_CAPTION_WORDS for caption in captions):
         return RejectedReplyError.LONG
-    said = _words(" ".join(f"{question} {answer}" for question, answer in job.turns))
-    runs = {tuple(said[i : i + _QUOTED_WORDS]) for i in range(len(said) - _QUOTED_WORDS + 1)}
+    spoken = _words(" ".join(f"{question} {answer}" for question, answer in job.turns))
+    runs = {tuple(spoken[i : i + _QUOTED_WORDS]) for i in range(len(spoken) - _QUOTED_WORDS + 1)}
     turns = []
     for (question, answer), caption in zip(job.turns, captions, strict=True):
         words = _words(caption)
         if any(tuple(words[i : i + _QUOTED_WORDS]) in runs for i in range(len(words) - _QUOTED_WORDS + 1)):
             return RejectedReplyError.COPIED
-        wish, drawn = (f" {DRAW}", f" {OPEN_CAPTION}{caption}{CLOSE_CAPTION}") if caption else ("", "")
-        turns += [_turn("human", question + wish), _turn("gpt", answer + drawn)]
+        request, image = (f" {DRAW}", f" {OPEN_CAPTION}{caption}{CLOSE_CAPTION}") if caption else ("", "")
+        turns += [_turn("human", question + request), _turn("gpt", answer + image)]
     return turns
 
 
@@ -169,7 +169,7 @@ def _prompt(content: str) -> tuple[dict[str, str], ...]:
 
 
 def _rng(sample: Sample, seed: int) -> np.random.Generator:
-    """Examples of a sample are the same in every run: what was asked is known again."""
+    """Generator of a sample's examples; the same in every run, so that requests match the journal."""
     digest = hashlib.sha256(f"{sample.source}\n{sample.id}".encode()).digest()
     return np.random.default_rng([seed, *digest[:8]])
 

@@ -1,4 +1,4 @@
-"""Examining data before it is trained on: what is broken, doubled, or belongs to an evaluation set."""
+"""Validating data before training: invalid records, unreadable or duplicate images, overlap with evaluation sets."""
 
 from .issues import Issue, IssueKind
 from .validation import Validation, validate

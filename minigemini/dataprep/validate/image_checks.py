@@ -1,7 +1,7 @@
-"""One picture: whether it can be read, whether it is what its name says, and a fingerprint by which others are like it.
+"""Checks of one image: whether it can be decoded, whether its format matches its suffix, and a perceptual hash.
 
-The fingerprint is a difference hash: the picture as 8 x 9 and as 9 x 8 greys, and of each neighbour whether it is
-brighter, 128 bits in all. Scaling, recompressing and slight changes of colour flip few of them.
+The hash is a difference hash: the image is scaled to 8 x 9 and to 9 x 8 gray pixels, and each bit says whether a pixel
+is brighter than its neighbor, 128 bits in all. Scaling, recompression and slight color changes flip few of them.
 """
 
 import os
@@ -16,21 +16,21 @@ from ...images.safe_images import LIMITS, ImageError, ImageLimits, ImageProblem,
 from .issues import IssueKind
 
 HASH_PX = 8
+MIN_SIDE_PX = 16
+"""An image with a shorter side below this is likely a placeholder or a tracking pixel."""
 _DECODED_PX = 64
-FEW_PX = 16
-"""A shorter side: below it a picture is one of a placeholder or a tracking pixel."""
-_ENDINGS = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",)}
-_OTHER_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".JPG", ".JPEG", ".PNG")
+_SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",)}
+_OTHER_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".JPG", ".JPEG", ".PNG")
 
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """What one picture is.
+    """Result of checking one image.
 
     Attributes:
-        kind, reason: what is wrong or noteworthy; None where nothing is.
-        hash: (2,) uint64, its fingerprint; zeros where it has none.
-        instead: where it lies, if that is elsewhere.
+        kind, reason: the issue with it; `kind` is None if there is none.
+        hash: (2,) uint64, its difference hash; zeros if it could not be decoded.
+        instead: path at which it was found, if it moved.
     """
 
     kind: str | None = None
@@ -39,48 +39,48 @@ class CheckedImage:
     instead: str | None = None
 
 
-def examine(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedImage:
-    """Read a picture once and say what it is."""
+def check_image(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedImage:
+    """Read and check an image; a missing file is looked up under other suffixes."""
     if isinstance(image, bytes):
-        return _seen(image, "", "a picture", limits)
+        return _check_encoded(image, "", "an image", limits)
     try:
         data = read_encoded(image, limits, image.name)
     except ImageError as error:
         if error.problem is ImageProblem.MISSING:
-            return _moved(image, limits)
+            return _find_moved(image, limits)
         return CheckedImage(error.problem.value, str(error))
-    return _seen(data, image.suffix, image.name, limits)
+    return _check_encoded(data, image.suffix, image.name, limits)
 
 
-def _seen(data: bytes, ending: str, name: str, limits: ImageLimits) -> CheckedImage:
+def _check_encoded(data: bytes, suffix: str, name: str, limits: ImageLimits) -> CheckedImage:
     try:
-        seen = open_isolated(data, limits, name, at_least_px=_DECODED_PX)
+        image = open_isolated(data, limits, name, at_least_px=_DECODED_PX)
     except ImageError as error:
         return CheckedImage(error.problem.value, str(error))
-    fingerprint = difference_hash(seen)
-    form = format_of(data, limits)
-    if ending and form and ending.lower() not in _ENDINGS[form]:
-        return CheckedImage(IssueKind.MISLABELED.value, f"{name}: a {form}", fingerprint)
-    if min(seen.size) < FEW_PX:
-        return CheckedImage(IssueKind.UNUSUAL_SIZE.value, f"{name}: {seen.width} x {seen.height} pixels", fingerprint)
-    return CheckedImage(hash=fingerprint)
+    bits = difference_hash(image)
+    found = format_of(data, limits)
+    if suffix and found and suffix.lower() not in _SUFFIXES[found]:
+        return CheckedImage(IssueKind.MISLABELED.value, f"{name}: is {found}", bits)
+    if min(image.size) < MIN_SIDE_PX:
+        return CheckedImage(IssueKind.UNUSUAL_SIZE.value, f"{name}: {image.width} x {image.height} pixels", bits)
+    return CheckedImage(hash=bits)
 
 
-def _moved(image: Path, limits: ImageLimits) -> CheckedImage:
-    """A picture that is not there: look for one whose ending alone is another, as when a set was released again."""
-    for ending in _OTHER_ENDINGS:
-        other = image.with_suffix(ending)
-        if ending != image.suffix and os.path.isfile(other):
-            seen = examine(other, limits)
-            if seen.kind in (None, IssueKind.MISLABELED):
+def _find_moved(image: Path, limits: ImageLimits) -> CheckedImage:
+    """Look for a missing file under other suffixes: some image sets changed them between releases."""
+    for suffix in _OTHER_SUFFIXES:
+        other = image.with_suffix(suffix)
+        if suffix != image.suffix and os.path.isfile(other):
+            checked = check_image(other, limits)
+            if checked.kind in (None, IssueKind.MISLABELED):
                 return CheckedImage(
-                    IssueKind.MOVED.value, f"{image.name} lies there as {other.name}", seen.hash, str(other)
+                    IssueKind.MOVED.value, f"{image.name} was found as {other.name}", checked.hash, str(other)
                 )
     return CheckedImage(ImageProblem.MISSING.value, f"{image.name}: no such file")
 
 
 def difference_hash(image: Image.Image) -> tuple[int, int]:
-    """The fingerprint of a picture, 64 bits along rows and 64 along columns."""
+    """Compute the difference hash of an image: 64 bits along rows, 64 bits along columns."""
     gray = image.convert("L")
     rows = np.asarray(gray.resize((HASH_PX + 1, HASH_PX), Image.Resampling.BOX), dtype=np.int16)
     columns = np.asarray(gray.resize((HASH_PX, HASH_PX + 1), Image.Resampling.BOX), dtype=np.int16)

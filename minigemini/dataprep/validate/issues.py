@@ -1,4 +1,4 @@
-"""What the doctor can find, and which of it makes a sample useless."""
+"""The issues that validation reports, and which of them exclude a sample from training."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from ...images.safe_images import ImageProblem
 
 
 class IssueKind(StrEnum):
-    """Finds beyond what the schema and the limits on pictures name (`Fault`, `Problem`)."""
+    """Issues besides those of the sample schema (`SampleIssue`) and of image decoding (`ImageProblem`)."""
 
     MOVED = "picture under another name"
     MISLABELED = "format other than the file's ending"
@@ -31,26 +31,26 @@ NOTED = frozenset(
         SampleIssue.REFUSED,
     }
 )
-"""Samples with these train as they are; all other finds make a sample useless or its evaluation worthless."""
+"""Samples with only these issues are trained on; any other issue excludes the sample."""
 
 KINDS: tuple[str, ...] = (
     *(issue.value for issue in SampleIssue),
     *(p.value for p in ImageProblem),
     *(k.value for k in IssueKind),
 )
-"""All names of finds."""
+"""Names of all kinds of issues."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing found.
+    """An issue with one sample.
 
     Attributes:
-        row, id: which sample.
+        row, id: the sample.
         kind: a name in `KINDS`.
-        reason: what exactly.
-        picture: the file it is about, if it is about one.
-        instead: where that file lies now, if it moved.
+        reason: details.
+        image: path of the image concerned, if any.
+        instead: where that image was found, if it moved.
     """
 
     row: int
@@ -62,9 +62,9 @@ class Issue:
 
     @property
     def excludes(self) -> bool:
-        """Whether the sample is of no use as it is."""
+        """Whether the sample is excluded from training."""
         return self.kind not in NOTED
 
     def plain(self) -> dict[str, Any]:
-        """As plain values."""
+        """Convert to plain values, without fields that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -1,47 +1,95 @@
-"""A stretch of records: what is wrong with them, how long they are, and which pictures they show."""
+"""Checks of a chunk of records: issues, lengths in characters and tokens, and the images that they reference."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from jinja2.exceptions import TemplateError
 
 from ...data.readers import Reader
 from ...data.schema import Sample, SampleError, SampleIssue, text_of
-from .image_checks import CheckedImage, examine
+from .image_checks import CheckedImage, check_image
 from .issues import Issue, IssueKind
-from .typed_control_tokens import well_known
+
+if TYPE_CHECKING:
+    from ...modeling import MiniGeminiProcessor
 
 EVALUATION_FOLDERS = {"textvqa": "TextVQA"}
-"""Folders of pictures, in the published layout, that belong to an evaluation set: TextCaps shows TextVQA's."""
-_SHOWN_TOKENS = 5
+"""Image folders of the published layout that hold an evaluation set's images: TextCaps shows those of TextVQA."""
+_MAX_SHOWN_TOKENS = 5
+_WELL_KNOWN_CONTROL_TOKENS = re.compile(
+    r"<\|[^|<>\s]+\|>"  # ChatML, Llama 3, Qwen, SmolLM, nano
+    r"|</?s>|<(?:unk|pad|bos|eos)>|<(?:start|end)_of_turn>"  # Llama 2, Mixtral, Yi, Gemma
+    r"|\[/?INST\]"
+)
 
 
 class TokenCounter(Protocol):
-    """How long samples are for one family of models."""
+    """Counts tokens of samples for one model family."""
 
     def __call__(self, samples: Sequence[Sample]) -> list[int | str]:
-        """Tokens of each sample, or why the family's template refuses it."""
+        """Count the tokens of each sample, or give the reason why the chat template refuses it."""
         ...
 
     def control_tokens(self, text: str) -> list[str]:
-        """What in a text is a control token to the family, each once."""
+        """List the family's control tokens that a text contains, each once."""
         ...
+
+
+class TemplateTokens:
+    """Counts tokens with a processor's chat template and tokenizer, without decoding images.
+
+    Args:
+        processor: processor of the model family.
+    """
+
+    def __init__(self, processor: "MiniGeminiProcessor") -> None:
+        self.processor = processor
+        self._control_tokens = processor.control_tokens()
+
+    def __call__(self, samples: Sequence[Sample]) -> list[int | str]:
+        texts: list[str | None] = []
+        counts: list[int | str] = []
+        for sample in samples:
+            try:
+                texts.append(self.processor.apply_chat_template(list(sample.messages), tokenize=False))
+                counts.append(0)
+            except TemplateError as error:
+                counts.append(str(error))
+        lengths = iter(self._lengths([text for text in texts if text is not None]))
+        more = self.processor.num_image_tokens - 1
+        return [
+            next(lengths) + more * len(sample.images) if isinstance(count, int) else count
+            for sample, count in zip(samples, counts, strict=True)
+        ]
+
+    def control_tokens(self, text: str) -> list[str]:
+        return self._control_tokens.find(text)
+
+    def _lengths(self, texts: list[str]) -> list[int]:
+        if not texts:
+            return []
+        tokenizer = self.processor.tokenizer
+        # As Transformers tokenizes a rendered template: no second BOS if the text starts with one.
+        special = not (tokenizer.bos_token and texts[0].startswith(tokenizer.bos_token))
+        return [len(ids) for ids in tokenizer(texts, add_special_tokens=special)["input_ids"]]
 
 
 @dataclass
 class RecordChunk:
-    """What a stretch of records holds.
+    """Results for a chunk of records.
 
     Attributes:
-        finds: what was found.
-        ids: (records,) int64, hashes of their names; 0 of a faulty one.
-        characters: (records,) int32, text of a sample; 0 of a faulty one.
-        tokens: by family, (records,) int32; 0 where there is none.
-        references: row and path of each picture that is a file.
-        seen: row and what it is of each picture that lies in the record.
+        issues: issues with its records.
+        ids: (records,) int64, hashes of their ids; 0 for an invalid record.
+        characters: (records,) int32, characters of text; 0 for an invalid record.
+        tokens: by model family, (records,) int32; 0 for an invalid or refused record.
+        references: row and path of each image that is a file.
+        embedded: row and check result of each image inside a record.
     """
 
     issues: list[Issue] = field(default_factory=list)
@@ -49,102 +97,111 @@ class RecordChunk:
     characters: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     tokens: dict[str, np.ndarray] = field(default_factory=dict)
     references: list[tuple[int, str]] = field(default_factory=list)
-    seen: list[tuple[int, CheckedImage]] = field(default_factory=list)
+    embedded: list[tuple[int, CheckedImage]] = field(default_factory=list)
 
 
-class RecordWork:
-    """Reads stretches of a reader's records, each once.
+class RecordChecker:
+    """Reads and checks chunks of a reader's records, each record once.
 
     Args:
-        reader: whose.
-        counters: families by name.
+        reader: the source.
+        counters: token counters by model family.
     """
 
     def __init__(self, reader: Reader, counters: Mapping[str, TokenCounter]) -> None:
         self.reader, self.counters = reader, dict(counters)
 
-    def __call__(self, chunk: tuple[int, int]) -> RecordChunk:
-        first, end = chunk
-        found = RecordChunk(
+    def __call__(self, span: tuple[int, int]) -> RecordChunk:
+        first, end = span
+        chunk = RecordChunk(
             ids=np.zeros(end - first, dtype=np.int64),
             characters=np.zeros(end - first, dtype=np.int32),
             tokens={name: np.zeros(end - first, dtype=np.int32) for name in self.counters},
         )
-        good: list[tuple[int, Sample]] = []
+        valid: list[tuple[int, Sample]] = []
         for row in range(first, end):
             try:
                 sample = self.reader[row]
             except SampleError as error:
-                found.issues.append(Issue(row, error.id, error.issue.value, error.detail))
+                chunk.issues.append(Issue(row, error.id, error.issue.value, error.detail))
                 continue
-            good.append((row, sample))
-            found.ids[row - first] = hash_of(sample.id)
-            found.characters[row - first] = sum(len(text_of(message)) for message in sample.messages)
-            _examine_text(row, sample, found)
-            _examine_control_tokens(row, sample, found, self.counters.values())
-            _examine_images(row, sample, found)
+            valid.append((row, sample))
+            chunk.ids[row - first] = hash_id(sample.id)
+            chunk.characters[row - first] = sum(len(text_of(message)) for message in sample.messages)
+            _check_repeated_turns(row, sample, chunk)
+            _check_control_tokens(row, sample, chunk, self.counters.values())
+            _check_images(row, sample, chunk)
         for name, counter in self.counters.items():
-            for (row, sample), count in zip(good, counter([sample for _, sample in good]), strict=True):
+            for (row, sample), count in zip(valid, counter([sample for _, sample in valid]), strict=True):
                 if isinstance(count, int):
-                    found.tokens[name][row - first] = count
+                    chunk.tokens[name][row - first] = count
                 else:
-                    found.issues.append(Issue(row, sample.id, SampleIssue.REFUSED.value, f"{name}: {count}"))
-        return found
+                    chunk.issues.append(Issue(row, sample.id, SampleIssue.REFUSED.value, f"{name}: {count}"))
+        return chunk
 
 
-def hash_of(id: str) -> int:
-    """64 bits of a name, the same in every process."""
+class ImageChecker:
+    """Checks image files by their paths."""
+
+    def __call__(self, paths: list[str]) -> list[CheckedImage]:
+        return [check_image(Path(path)) for path in paths]
+
+
+def well_known_control_tokens(text: str) -> list[str]:
+    """List control tokens of well-known model families that a text contains, each once.
+
+    Training tokenizes them as plain text, but they rarely belong in a sample.
+    """
+    return list(dict.fromkeys(_WELL_KNOWN_CONTROL_TOKENS.findall(text)))
+
+
+def hash_id(id: str) -> int:
+    """Hash an id to 64 bits, the same in every process."""
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _examine_text(row: int, sample: Sample, found: RecordChunk) -> None:
-    said: dict[str, int] = {}
+def spans(count: int, size: int) -> list[tuple[int, int]]:
+    """Split `count` rows into spans of at most `size`: (first, end) of each."""
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def concatenate(parts: Sequence[Any]) -> np.ndarray:
+    """Concatenate per-chunk arrays; empty if there are none."""
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+
+
+def _check_repeated_turns(row: int, sample: Sample, chunk: RecordChunk) -> None:
+    questions: dict[str, int] = {}
     for number, message in enumerate(sample.messages, 1):
         if message["role"] != "user":
             continue
         text = text_of(message).strip()
-        if text and text in said:
-            reason = f"message {number} asks what message {said[text]} does"
-            found.issues.append(Issue(row, sample.id, IssueKind.REPEATED_TURN.value, reason))
+        if text and text in questions:
+            reason = f"message {number} repeats message {questions[text]}"
+            chunk.issues.append(Issue(row, sample.id, IssueKind.REPEATED_TURN.value, reason))
             return
-        said[text] = number
+        questions[text] = number
 
 
-def _examine_control_tokens(row: int, sample: Sample, found: RecordChunk, counters: Iterable[TokenCounter]) -> None:
+def _check_control_tokens(row: int, sample: Sample, chunk: RecordChunk, counters: Iterable[TokenCounter]) -> None:
     for number, message in enumerate(sample.messages, 1):
         text = text_of(message)
-        tokens = well_known(text)
+        tokens = well_known_control_tokens(text)
         tokens += [token for counter in counters for token in counter.control_tokens(text) if token not in tokens]
         if tokens:
-            reason = f"message {number} has {', '.join(map(repr, tokens[:_SHOWN_TOKENS]))}; they are read as text"
-            found.issues.append(Issue(row, sample.id, IssueKind.CONTROL_TOKEN.value, reason))
+            shown = ", ".join(map(repr, tokens[:_MAX_SHOWN_TOKENS]))
+            reason = f"message {number} contains {shown}; training reads them as plain text"
+            chunk.issues.append(Issue(row, sample.id, IssueKind.CONTROL_TOKEN.value, reason))
             return
 
 
-def _examine_images(row: int, sample: Sample, found: RecordChunk) -> None:
+def _check_images(row: int, sample: Sample, chunk: RecordChunk) -> None:
     for image in sample.images:
         if isinstance(image, bytes):
-            found.seen.append((row, examine(image)))
+            chunk.embedded.append((row, check_image(image)))
         if not isinstance(image, Path):
             continue
-        found.references.append((row, str(image)))
+        chunk.references.append((row, str(image)))
         if (folder := next((part for part in image.parts if part in EVALUATION_FOLDERS), None)) is not None:
-            reason = f"{image.name} lies under {folder}/, with {EVALUATION_FOLDERS[folder]}'s pictures"
-            found.issues.append(Issue(row, sample.id, IssueKind.EVALUATION.value, reason, str(image)))
-
-
-class ImageWork:
-    """Reads pictures, each once."""
-
-    def __call__(self, paths: list[str]) -> list[CheckedImage]:
-        return [examine(Path(path)) for path in paths]
-
-
-def record_chunks(count: int, size: int) -> list[tuple[int, int]]:
-    """Cut so many things into stretches: first and end of each."""
-    return [(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def lengths_of(parts: Sequence[Any]) -> np.ndarray:
-    """Stretches put together again."""
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+            reason = f"{image.name} is under {folder}/, which holds images of {EVALUATION_FOLDERS[folder]}"
+            chunk.issues.append(Issue(row, sample.id, IssueKind.EVALUATION.value, reason, str(image)))

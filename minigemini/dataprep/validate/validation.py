@@ -1,4 +1,4 @@
-"""One pass over a source: every record and picture is read once, in parallel; of each a few numbers are kept."""
+"""Validation of a source in one pass: every record and image is read once, in parallel, and a few numbers are kept."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,27 +11,26 @@ from tqdm import tqdm
 from ...data.readers import Reader
 from ..parallel import run_tasks
 from .evaluation_overlap import EvaluationSet
-from .image_index import ImageIndex
+from .image_index import ImageIndex, near_duplicate_groups
 from .issues import Issue, IssueKind
-from .near_duplicates import groups_of
-from .record_checks import ImageWork, RecordWork, TokenCounter, lengths_of, record_chunks
+from .record_checks import ImageChecker, RecordChecker, TokenCounter, concatenate, spans
 
-RECORDS_AT_ONCE, IMAGES_AT_ONCE = 2000, 64
+RECORDS_PER_TASK, IMAGES_PER_TASK = 2000, 64
 
 
 @dataclass
 class Validation:
-    """What a source is like.
+    """Result of validating a source.
 
     Attributes:
-        name: of the source.
-        rows: its records.
-        references: pictures that they show; a picture that several show counts each time.
-        pictures: different ones.
-        finds: all that was found, by row.
-        characters: (rows,) int32, text of each sample.
-        tokens: by family of models, (rows,) int32; 0 where a sample is faulty.
-        repeated_ids: samples whose id another sample had before.
+        name: name of the source.
+        rows: number of records.
+        references: references to images in records; an image used by several records counts each time.
+        images: number of distinct images.
+        issues: all issues, ordered by row.
+        characters: (rows,) int32, characters of text of each sample; 0 for an invalid record.
+        tokens: by model family, (rows,) int32; 0 for an invalid or refused record.
+        repeated_ids: samples whose id an earlier sample has.
     """
 
     name: str
@@ -45,12 +44,12 @@ class Validation:
 
     @property
     def counts(self) -> Counter[str]:
-        """Samples by what was found with them."""
+        """Number of samples with each kind of issue."""
         return Counter(kind for kind, _ in {(issue.kind, issue.row) for issue in self.issues})
 
     @property
     def excluded(self) -> list[int]:
-        """Rows that are of no use, in rising order."""
+        """Rows that are excluded from training, in ascending order."""
         return sorted({issue.row for issue in self.issues if issue.excludes})
 
 
@@ -63,79 +62,79 @@ def validate(
     ray: str | None = None,
     quiet: bool = False,
 ) -> Validation:
-    """Examine a source.
+    """Validate a source.
 
     Args:
-        reader: of what.
-        evaluation: sets whose pictures it must not show.
-        counters: families of models for which tokens are counted, by name.
-        workers: processes.
-        ray: address of a Ray cluster, in place of processes here.
-        quiet: show no progress.
+        reader: the source.
+        evaluation: evaluation sets whose images it must not contain.
+        counters: token counters by model family.
+        workers: number of processes.
+        ray: address of a Ray cluster to use instead of local processes.
+        quiet: hide progress bars.
 
     Returns:
-        What was found. Memory holds some 40 bytes a record, the finds, and the paths of different pictures.
+        The result. Memory use is some 40 bytes per record, plus the issues and the paths of distinct images.
 
     Raises:
-        TasksError: Workers were killed, or there is no cluster.
+        ParallelError: A worker was killed, or the cluster cannot be reached.
     """
-    found, image_index = Validation(reader.name, len(reader)), ImageIndex(reader)
+    result, images = Validation(reader.name, len(reader)), ImageIndex(reader)
     ids, characters = [], []
     tokens: dict[str, list[np.ndarray]] = {name: [] for name in counters or {}}
-    spans = record_chunks(len(reader), RECORDS_AT_ONCE)
+    tasks = spans(len(reader), RECORDS_PER_TASK)
     with tqdm(total=len(reader), desc="records", unit=" records", disable=quiet or None, delay=2) as bar:
-        for chunk in run_tasks(RecordWork(reader, counters or {}), spans, workers, ray):
-            found.issues += chunk.issues
-            image_index.add(chunk)
+        for chunk in run_tasks(RecordChecker(reader, counters or {}), tasks, workers, ray):
+            result.issues += chunk.issues
+            images.add(chunk)
             ids.append(chunk.ids)
             characters.append(chunk.characters)
             for name, counts in chunk.tokens.items():
                 tokens[name].append(counts)
             bar.update(len(chunk.ids))
-    found.characters, found.tokens = lengths_of(characters), {name: lengths_of(of) for name, of in tokens.items()}
-    known = lengths_of(ids)
-    found.repeated_ids = int((known != 0).sum() - len(np.unique(known[known != 0])))
-    paths = list(image_index.files)
-    batches = [paths[first:end] for first, end in record_chunks(len(paths), IMAGES_AT_ONCE)]
-    with tqdm(total=len(paths), desc="pictures", unit=" pictures", disable=quiet or None, delay=2) as bar:
-        for batch in run_tasks(ImageWork(), batches, workers, ray):
-            image_index.add_files(batch)
+    result.characters, result.tokens = concatenate(characters), {n: concatenate(of) for n, of in tokens.items()}
+    known = concatenate(ids)
+    result.repeated_ids = int((known != 0).sum() - len(np.unique(known[known != 0])))
+    paths = list(images.files)
+    batches = [paths[first:end] for first, end in spans(len(paths), IMAGES_PER_TASK)]
+    with tqdm(total=len(paths), desc="images", unit=" images", disable=quiet or None, delay=2) as bar:
+        for batch in run_tasks(ImageChecker(), batches, workers, ray):
+            images.add_files(batch)
             bar.update(len(batch))
-    image_index.close()
-    found.references, found.images = image_index.references, len(image_index)
-    found.issues += [*_of_images(image_index), *_near_duplicates(image_index)]
+    images.close()
+    result.references, result.images = images.references, len(images)
+    result.issues += [*_image_issues(images), *_near_duplicates(images)]
     for one in evaluation:
-        found.issues += _of_evaluation(one, image_index)
-    found.issues.sort(key=lambda issue: (issue.row, issue.kind))
-    return found
+        result.issues += _evaluation_overlap(one, images)
+    result.issues.sort(key=lambda issue: (issue.row, issue.kind))
+    return result
 
 
-def _of_images(image_index: ImageIndex) -> Iterator[Issue]:
-    for image, seen in image_index.noted:
-        for row, id in image_index.users(image):
-            yield Issue(row, id, str(seen.kind), seen.reason, image_index.name(image), seen.instead)
+def _image_issues(images: ImageIndex) -> Iterator[Issue]:
+    for image, checked in images.noted:
+        for row, id in images.users(image):
+            yield Issue(row, id, str(checked.kind), checked.reason, images.name(image), checked.instead)
 
 
-def _near_duplicates(image_index: ImageIndex) -> Iterator[Issue]:
-    groups = groups_of(image_index.hashes)
+def _near_duplicates(images: ImageIndex) -> Iterator[Issue]:
+    groups = near_duplicate_groups(images.hashes)
     for image in np.flatnonzero(groups != np.arange(len(groups))).tolist():
-        name = image_index.name(image)
-        reason = f"{Path(name).name} is nearly {image_index.name(int(groups[image]))}"
-        for row, id in image_index.users(image):
+        name = images.name(image)
+        reason = f"{Path(name).name} is nearly identical to {images.name(int(groups[image]))}"
+        for row, id in images.users(image):
             yield Issue(row, id, IssueKind.NEAR_DUPLICATE.value, reason, name)
 
 
-def _of_evaluation(one: EvaluationSet, image_index: ImageIndex) -> Iterator[Issue]:
-    """Its pictures come first, so that a group which has one of them is called by it."""
-    theirs = len(one.hashes)
-    groups = groups_of(np.concatenate([one.hashes, image_index.hashes]))[theirs:]
-    for image in range(len(image_index)):
-        name, like = image_index.name(image), int(groups[image])
-        if like < theirs:
-            reason = f"nearly {Path(one.paths[like]).name} of {one.name}"
+def _evaluation_overlap(one: EvaluationSet, images: ImageIndex) -> Iterator[Issue]:
+    """Match images by hash or by file name. The evaluation set's hashes come first, so groups get their numbers."""
+    count = len(one.hashes)
+    groups = near_duplicate_groups(np.concatenate([one.hashes, images.hashes]))[count:]
+    for image in range(len(images)):
+        name, match = images.name(image), int(groups[image])
+        if match < count:
+            reason = f"nearly identical to {Path(one.paths[match]).name} of {one.name}"
         elif Path(name).stem in one.stems:
-            reason = f"{one.name} has a picture of this name"
+            reason = f"{one.name} has an image of the same name"
         else:
             continue
-        for row, id in image_index.users(image):
+        for row, id in images.users(image):
             yield Issue(row, id, IssueKind.EVALUATION.value, f"{Path(name).name}: {reason}", name)
