@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from damaged import encoded, image, record
+from damaged_data import encoded, image, record
 from PIL import Image
 from typer.testing import CliRunner
 
