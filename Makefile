@@ -6,13 +6,22 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-eval lint format docs benchmarks wheel-test ray-test test-web test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval lint format docs benchmarks wheel-test ray-test test-web test-vllm fuzz clean
 
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
+# All tests but those marked slow: ten minutes on two cores. A file stays in one worker, so that its fixtures are shared.
+PYTEST := -m pytest -n auto --dist loadfile --durations 20
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST) -m "not slow"
+
+# What takes longest: several ranks, killed runs, pretraining, the ablation, other operating systems.
+test-slow: $(VENV)/.dev
+	$(BIN)/python $(PYTEST) -m slow
+
+test-all: test test-slow
 
 # lmms-eval has pins of its own, so it gets an environment of its own.
 test-eval: $(VENV)-eval/.ready
@@ -67,7 +76,7 @@ $(VENV)-vllm/.done:
 fuzz: EXAMPLES ?= 1000
 fuzz: COUNT ?= 2000
 fuzz: $(VENV)/.dev
-	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_api_document.py
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/test_openapi.py
 	$(BIN)/python benchmarks/serving.py pictures --count $(COUNT)
 
 $(VENV)/bin/python:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.inference import Engine, GenerationSettings, ImageGenerator
-from minigemini_models.evaluation.drawing_cycle import CycleResult, draw_captions, draw_requests, table
+from minigemini_models.evaluation.drawing_cycle import CycleResult, draw_captions, draw_requests, results_table
 
 COLUMNS, SCALE, TEXT_PX, GAP_PX = 8, 2, 44, 8
 
@@ -29,31 +29,31 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write 32 of the pictures with their captions to this PNG")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    painter = ImageGenerator.load(args.painter, device="cpu")
-    drawing = GenerationSettings(steps=args.steps, guidance=args.guidance)
+    generator = ImageGenerator.load(args.painter, device="cpu")
+    settings = GenerationSettings(steps=args.steps, guidance=args.guidance)
     started = time.process_time()
-    drawn = draw_captions(painter, args.samples, drawing)
+    results = draw_captions(generator, args.samples, settings)
     taken = (time.process_time() - started) / args.samples
-    print(f"Captions, {taken:.2f} s of the processor each:\n\n{table(drawn)}")
+    print(f"Captions, {taken:.2f} s of the processor each:\n\n{results_table(results)}")
     if args.model:
-        asked = draw_requests(Engine.load(args.model, device="cpu"), painter, args.samples, drawing)
-        print(f"\nRequests, by {args.model}:\n\n{table(asked)}")
+        asked = draw_requests(Engine.load(args.model, device="cpu"), generator, args.samples, settings)
+        print(f"\nRequests, by {args.model}:\n\n{results_table(asked)}")
     if args.sheet:
-        sheet(drawn[:32]).save(args.sheet, optimize=True)
+        sheet(results[:32]).save(args.sheet, optimize=True)
 
 
-def sheet(drawn: Sequence[CycleResult]) -> Image.Image:
+def sheet(results: Sequence[CycleResult]) -> Image.Image:
     """Pictures in rows, each above its caption."""
-    shown = [one for one in drawn if one.image is not None]
+    shown = [result for result in results if result.image is not None]
     side = shown[0].image.width * SCALE if shown and shown[0].image else 0
     rows = -(-len(shown) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * (side + GAP_PX) - GAP_PX, rows * (side + TEXT_PX + GAP_PX) - GAP_PX), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(9)
-    for number, one in enumerate(shown):
+    for number, result in enumerate(shown):
         x, y = number % COLUMNS * (side + GAP_PX), number // COLUMNS * (side + TEXT_PX + GAP_PX)
-        assert one.image is not None
-        page.paste(one.image.resize((side, side), Image.Resampling.NEAREST), (x, y))
-        pen.multiline_text((x, y + side + 2), textwrap.fill(one.caption or "", 28), "black", font, spacing=1)
+        assert result.image is not None
+        page.paste(result.image.resize((side, side), Image.Resampling.NEAREST), (x, y))
+        pen.multiline_text((x, y + side + 2), textwrap.fill(result.caption or "", 28), "black", font, spacing=1)
     return page
 
 

@@ -18,7 +18,7 @@ import torch
 from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.runner import run_questions
-from minigemini.evaluation.task import Question, open_one
+from minigemini.evaluation.task import Question, open_image_input
 from minigemini.inference.engine import Engine, Sampling
 from minigemini_models.evaluation.synthetic_tasks import SyntheticBasic
 
@@ -34,7 +34,7 @@ def one_by_one(engine: Engine, questions: list[Question]) -> dict[str, str]:
     said = {}
     for question in questions:
         text = question.messages[-1]["content"][-1]["text"]
-        said[question.id] = engine.ask([open_one(p) for p in question.images], text, sampling).text.strip()
+        said[question.id] = engine.ask([open_image_input(p) for p in question.images], text, sampling).text.strip()
     return said
 
 

@@ -170,9 +170,9 @@ def _served(args: argparse.Namespace) -> None:
 def _paged(args: argparse.Namespace) -> None:
     from minigemini.inference import Sampling
     from minigemini.serving.api_errors import ApiError
-    from minigemini.serving.image_parts import in_thread
+    from minigemini.serving.image_urls import run_stoppable
     from minigemini.serving.server_settings import ServerSettings
-    from minigemini.serving.web.gradio_adapter import job_of
+    from minigemini.serving.web.gradio_adapter import build_job
 
     settings, sampling = ServerSettings(), Sampling(max_new_tokens=1)
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +182,9 @@ def _paged(args: argparse.Namespace) -> None:
             file.write_bytes(data)
             question = {"text": "What is it?", "files": [str(file)]}
             try:
-                asyncio.run(in_thread(lambda stop: job_of(question, [], sampling, settings, Path(folder), stop=stop)))
+                asyncio.run(
+                    run_stoppable(lambda stop: build_job(question, [], sampling, settings, Path(folder), stop=stop))
+                )
             except ApiError:
                 return "refused"
             return "read"

@@ -29,7 +29,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from malformed import BROKEN, malformed  # noqa: E402
+from malformed_images import BROKEN, malformed  # noqa: E402
 
 QUESTIONS = ("What does the sign say?", "What do you see?", "How many things are there?")
 PARTS = ("load", "disconnects", "sigterm", "pictures")

@@ -38,7 +38,7 @@ from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import PackedCollator, PaddedCollator
 from minigemini.modeling.patch_info_mining import PatchInfoMining
 from minigemini.training import trainable
-from minigemini.training.build_model import TrainModule, recompute
+from minigemini.training.build_model import TrainModule, enable_gradient_checkpointing
 from minigemini.training.recipe_registry import all_recipes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -122,7 +122,7 @@ def measure(stage: str, repetitions: int) -> None:
     trainable.apply(model, parts := trainable.declared(all_recipes()[f"MGM-7B-{stage}"], model.config))
     trainable.check(model, parts)
     trainable.freeze_encoders(model)
-    recompute(model.model.language_model)
+    enable_gradient_checkpointing(model.model.language_model)
     model.train()
     # A rate of nothing, so that all steps are the same step.
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, weight_decay=0.0)

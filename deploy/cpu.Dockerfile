@@ -6,6 +6,7 @@ COPY constraints ./constraints
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -c constraints/cpu.txt torch --index-url https://download.pytorch.org/whl/cpu
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
+COPY minigemini_models ./minigemini_models
 RUN /venv/bin/pip install --no-cache-dir '.[serve,draw,ocr]'
 
 FROM python:3.11-slim-bookworm

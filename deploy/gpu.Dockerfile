@@ -2,10 +2,11 @@
 # Run: docker run --rm --gpus all -p 127.0.0.1:8000:8000 -v /models:/models:ro -e MINIGEMINI_API_KEY=… minigemini-gpu --model /models/mgm-7b
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
-# PyPI's build for Linux carries the CUDA libraries; the host brings the driver alone.
+# PyPI's build for Linux includes the CUDA libraries; the host provides the driver only.
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir torch==2.13.0
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
+COPY minigemini_models ./minigemini_models
 RUN /venv/bin/pip install --no-cache-dir '.[serve,draw,ocr,quantize]'
 
 FROM python:3.11-slim-bookworm

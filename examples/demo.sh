@@ -1,5 +1,5 @@
 #!/bin/sh
-# Asks the embedded model about the pictures in this folder: scenes of the drawn world that its training never showed.
+# Asks the embedded model about the images in this folder: synthetic scenes that its training never showed.
 cd "$(dirname "$0")" || exit 1
 ask() {
     printf '%s\n  Q: %s\n  A: ' "$1" "$2"
@@ -8,5 +8,5 @@ ask() {
 ask sign.png "What does the sign say?"
 ask sign.png "What is the orange thing?"
 ask diamond.png "What is this?"
-ask hearts.png "How many hearts are there?"
-ask things.png "Describe the picture."
+ask things.png "What colour is the cross?"
+ask hearts.png "Is there a hat?"

@@ -1,7 +1,7 @@
-"""Mini-Gemini vision-language models on Transformers 5. Importing this package makes the Auto classes know them.
+"""Mini-Gemini vision-language models for Transformers 5. Importing this package registers them with the Auto classes.
 
-The import itself takes no time: classes are imported when they are first used, and the Auto classes know them as soon
-as Transformers is imported, before or after this package (`lazy_registration`).
+The import is cheap: classes are imported on first use, and registration happens once Transformers is imported, before
+or after this package (see `lazy_registration`).
 """
 
 from importlib import import_module

@@ -1,10 +1,10 @@
-"""Registers the model with Transformers' Auto classes once Transformers is imported, and not before.
+"""Registers the model with Transformers' Auto classes as soon as Transformers is imported.
 
-Registration needs the model's classes, and these need torch and Transformers, which take seconds to import. Neither
-`import minigemini` nor `minigemini --help` should wait for them, and still `AutoModel.from_pretrained` must know the
-model in either order of imports. Transformers calls no entry points, so a finder on `sys.meta_path` waits for its
-import. It relies on nothing but the name `transformers`: hooking the modules with the Auto mappings, or adding lazy
-entries to them, would rely on internals that change between releases.
+Registration needs the model's classes, which need torch and Transformers, which take seconds to import. `import
+minigemini` and `minigemini --help` must not wait for that, yet `AutoModel.from_pretrained` must find the model in
+either order of imports. Transformers has no entry points for models, so a finder on `sys.meta_path` detects its import.
+The finder depends only on the name `transformers`. Hooking the modules of the Auto mappings, or adding lazy entries to
+them, would depend on internals that change between releases.
 """
 
 import sys
@@ -21,7 +21,7 @@ MODEL = f"{__package__}.modeling"
 
 
 def register_with_transformers() -> None:
-    """Register the model: now if Transformers is imported already, else when it is."""
+    """Register the model now if Transformers is already imported, and otherwise after its import."""
     if sys.modules.get(TRANSFORMERS):
         import_module(f"{MODEL}.auto")
     else:
@@ -29,16 +29,16 @@ def register_with_transformers() -> None:
 
 
 class _Depth(threading.local):
-    """How many watched imports are in progress in this thread, one inside the other."""
+    """Number of nested imports in progress in this thread that the finder tracks."""
 
     value = 0
 
 
 class _RegisterAfterImport(MetaPathFinder):
-    """Lets the other finders find Transformers and the model's modules, and registers the model after their import.
+    """Delegates to the other finders, and registers the model after Transformers or a model module is imported.
 
-    The model's modules are watched too because one of them may be what imports Transformers: half imported, it cannot
-    be registered, so registration waits for the outermost import to end.
+    Model modules are tracked because one of them may be what imports Transformers. It cannot be registered while it is
+    partially imported, so registration waits until the outermost import ends.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class _RegisterAfterImport(MetaPathFinder):
         spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
         if spec is not None and spec.loader is not None:
             execute = partial(self._execute, spec.loader.exec_module)
-            spec.loader.exec_module = execute  # type: ignore[method-assign]  # the loader of this spec alone
+            spec.loader.exec_module = execute  # type: ignore[method-assign]  # a loader belongs to one spec
         return spec
 
     def _execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:

@@ -1,1 +1,1 @@
-"""The models this project trains, and all that exists for them alone; `minigemini` finds it by entry points."""
+"""Models that this project trains itself, with their synthetic data, recipes and evaluation tasks."""

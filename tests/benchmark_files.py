@@ -1,4 +1,4 @@
-"""Small sets in the official file formats of the paper's benchmarks, written where a test wants them."""
+"""Writes small datasets in the official file formats of the paper's benchmarks."""
 
 import base64
 import io
@@ -10,18 +10,18 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image
 
-COLOURS = ("red", "green", "blue", "white", "black", "yellow")
+COLORS = ("red", "green", "blue", "white", "black", "yellow")
 
 
 def image(number: int = 0) -> bytes:
     """A PNG of one colour."""
     buffer = io.BytesIO()
-    Image.new("RGB", (24 + number, 20), COLOURS[number % len(COLOURS)]).save(buffer, "PNG")
+    Image.new("RGB", (24 + number, 20), COLORS[number % len(COLORS)]).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def textvqa(data: Path, answers: dict[str, list[str]]) -> None:
-    """By the question's id the ten answers; question n is about picture n."""
+    """Write ten answers for each question id; question n is about image n."""
     folder = data / "textvqa"
     (folder / "train_images").mkdir(parents=True)
     rows, strings = [], []
@@ -35,7 +35,7 @@ def textvqa(data: Path, answers: dict[str, list[str]]) -> None:
 
 
 def mmbench(data: Path, rows: list[dict[str, Any]], name: str = "mmbench_dev_20230712.tsv") -> None:
-    """Rows as the file has them; a picture is put in where the row has none."""
+    """Write rows as in the official file; rows without an image get one."""
     (data / "mmbench").mkdir(parents=True)
     columns = ["index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image", "l2-category"]
     encoded = base64.b64encode(image()).decode()
@@ -45,7 +45,7 @@ def mmbench(data: Path, rows: list[dict[str, Any]], name: str = "mmbench_dev_202
 
 
 def mme(data: Path, categories: dict[str, int]) -> None:
-    """By category how many pictures; each has a question for Yes and one for No."""
+    """Write a number of images per category, each with a Yes and a No question."""
     for category, count in categories.items():
         folder = data / "mme" / "MME_Benchmark_release_version" / category
         texts = folder / "questions_answers_YN" if category == "posters" else folder
@@ -61,7 +61,7 @@ def mme(data: Path, categories: dict[str, int]) -> None:
 
 
 def mmvet(data: Path, answers: dict[str, tuple[str, list[str]]]) -> None:
-    """By name the truth and the capabilities."""
+    """Write the truth and capabilities of each question name."""
     (data / "mmvet" / "images").mkdir(parents=True)
     rows = {}
     for number, (name, (truth, capabilities)) in enumerate(answers.items()):
@@ -71,7 +71,7 @@ def mmvet(data: Path, answers: dict[str, tuple[str, list[str]]]) -> None:
 
 
 def mmmu(data: Path, subjects: dict[str, list[dict[str, Any]]], split: str = "validation") -> None:
-    """By subject its rows; each gets two pictures."""
+    """Write the rows of each subject; each row gets two images."""
     for subject, rows in subjects.items():
         folder = data / "mmmu" / subject
         folder.mkdir(parents=True)
@@ -81,16 +81,23 @@ def mmmu(data: Path, subjects: dict[str, list[dict[str, Any]]], split: str = "va
 
 
 def mathvista(data: Path, rows: dict[str, dict[str, Any]], parquet: bool = False) -> None:
-    """By pid what differs from a question without choices."""
+    """Write questions by pid, given their differences from a question without choices."""
     folder = data / "mathvista"
     (folder / "images").mkdir(parents=True)
     usual = {"choices": None, "unit": None, "precision": None, "question_type": "free_form", "answer_type": "integer"}
-    about = {"task": "figure question answering", "skills": ["arithmetic reasoning", "numeric commonsense"]}
+    metadata = {"task": "figure question answering", "skills": ["arithmetic reasoning", "numeric commonsense"]}
     whole = {}
     for pid, row in rows.items():
         (folder / "images" / f"{pid}.png").write_bytes(image(int(pid)))
         path = f"images/{pid}.png"
-        whole[pid] = {**usual, "pid": pid, "question": f"How many in {pid}?", "image": path, "metadata": about, **row}
+        whole[pid] = {
+            **usual,
+            "pid": pid,
+            "question": f"How many in {pid}?",
+            "image": path,
+            "metadata": metadata,
+            **row,
+        }
     if parquet:
         listed = [{**row, "decoded_image": {"bytes": image(int(pid)), "path": None}} for pid, row in whole.items()]
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(listed), folder / "testmini-00000-of-00001.parquet")

@@ -1,7 +1,6 @@
-"""Checkpoints in the published layout at real shapes, whose weights are holes in files: zeros that take no disk.
+"""Sparse checkpoints in the published layout at real sizes: their weights are zeros that take no disk space.
 
-The layout is spelled out here once more, from the configs, so that the conversion tables are held to something that
-is not derived from them.
+The layout is written here independently of the conversion tables, so that tests can compare the two.
 """
 
 import json
@@ -46,8 +45,8 @@ def language_model(fields: Mapping[str, Any]) -> Layout:
     return layout
 
 
-def small_parts(hidden: int, low_res: int = 1024, high_res: int = 2880) -> Layout:
-    """Mining and the projector."""
+def connector(hidden: int, low_res: int = 1024, high_res: int = 2880) -> Layout:
+    """The connector: mining and projector."""
     layout: Layout = {}
     for name, width in (("query", low_res), ("aux", high_res), ("val", high_res)):
         part = f"model.vlm_uni_{name}_projector"
@@ -97,13 +96,13 @@ def convnext(prefix: str = "", size: str = "L") -> Layout:
 
 
 def published(fields: Mapping[str, Any]) -> Layout:
-    """A published checkpoint with its ViT inside and its ConvNeXt left to the base encoder."""
-    layout = language_model(fields) | small_parts(fields["hidden_size"])
+    """A published checkpoint that contains its ViT, but not its ConvNeXt."""
+    layout = language_model(fields) | connector(fields["hidden_size"])
     return layout | vit("model.vision_tower.vision_tower.vision_model.")
 
 
 def write_sparse(folder: Path, layout: Layout, dtype: str = "BF16", shard_bytes: int = 5 * 10**9) -> int:
-    """Write shards and an index whose weights are holes in the files: zeros that take no disk. Gives their size."""
+    """Write an index and sparse shards, whose zeros take no disk space. Return the size of the weights, bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[dict[str, tuple[int, ...]]] = [{}]
     filled = total = 0

@@ -1,4 +1,4 @@
-"""Diffusers pipelines of the published classes with a few thousand random weights, saved to folders."""
+"""Tiny diffusers pipelines of every supported class, with random weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from minigemini_models.image_generator.network import GeneratorSize, build_gener
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WIDTH = 32
-TINY_PAINTER = GeneratorSize(widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1)
+TINY_GENERATOR = GeneratorSize(widths=(WIDTH, WIDTH), heads=2, text_width=WIDTH, text_layers=1)
 
 
 def clip_tokenizer() -> Any:
@@ -196,12 +196,12 @@ def z_image() -> Any:
     )
 
 
-def painter() -> Any:
-    return build_generator(TINY_PAINTER)
+def embedded_generator() -> Any:
+    return build_generator(TINY_GENERATOR)
 
 
 PIPELINES: dict[str, Callable[[], Any]] = {
-    "PainterPipeline": painter,
+    "PainterPipeline": embedded_generator,
     "StableDiffusionPipeline": stable_diffusion,
     "StableDiffusionXLPipeline": stable_diffusion_xl,
     "StableDiffusion3Pipeline": stable_diffusion_3,
@@ -218,7 +218,7 @@ def save_pipeline(kind: str, folder: Path, variant: str | None = None) -> Path:
 
 
 def save_lora(folder: Path) -> Path:
-    """Save a LoRA over the attention of the tiny SDXL's UNet, large enough to show."""
+    """Save a LoRA for the attention of the tiny SDXL's UNet, large enough to change images."""
     from peft import LoraConfig, get_peft_model_state_dict
 
     torch.manual_seed(1)

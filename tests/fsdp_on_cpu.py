@@ -1,4 +1,4 @@
-"""A run of a tiny model under FSDP2, over gloo: Accelerate shards on accelerators alone unless it is told otherwise."""
+"""Trains a tiny model under FSDP2 over gloo, which Accelerate by default does on accelerators only."""
 
 import json
 import os
@@ -17,13 +17,13 @@ SETTINGS = {
     "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT",
     "FSDP_RESHARD_AFTER_FORWARD": "true",
 }
-"""What `accelerate launch` makes of examples/accelerate/fsdp2.yaml."""
+"""The environment that `accelerate launch` sets for examples/accelerate/fsdp2.yaml."""
 
-begin = state.AcceleratorState.__init__
+original_init = state.AcceleratorState.__init__
 
 
-def begin_sharded(self, *args, fsdp_plugin=None, **kwargs):
-    begin(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+def init_sharded(self, *args, fsdp_plugin=None, **kwargs):
+    original_init(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
     if fsdp_plugin is not None:
         self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
 
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     from minigemini.training.run import train
 
     os.environ.update(SETTINGS)
-    state.AcceleratorState.__init__ = begin_sharded
+    state.AcceleratorState.__init__ = init_sharded
     torch.set_num_threads(1)
     base, data, folder, changes = sys.argv[1:]
     try:

@@ -1,4 +1,4 @@
-"""The page of the tests: the real one, on a free port, in a thread."""
+"""Run the real page for tests, on a free port, in a thread."""
 
 import threading
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from minigemini.serving.web.page import Page
 
 @contextmanager
 def running(page: Page) -> Iterator[str]:
-    """Serve a page until the block is left; gives its address."""
-    sock, said, ready = listen(page.settings.host, page.settings.port), [], threading.Event()
+    """Serve a page until the end of the block, and yield its URL."""
+    sock, lines, ready = listen(page.settings.host, page.settings.port), [], threading.Event()
 
-    def tell(line: str) -> None:
-        said.append(line)
+    def announce(line: str) -> None:
+        lines.append(line)
         ready.set()
 
-    server = PageServer(page, sock, tell)
+    server = PageServer(page, sock, announce)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     assert ready.wait(60)
     try:
-        yield said[0].split()[-1]
+        yield lines[0].split()[-1]
     finally:
         server.should_exit = True
         thread.join(30)

@@ -1,4 +1,4 @@
-"""Tiny published checkpoints to change: copies of a golden one, and ones with another language model inside."""
+"""Tiny published checkpoints to modify: copies of a golden one, also with another language model."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ LANGUAGE_MODEL = ("model.embed_tokens", "model.layers", "model.norm", "lm_head")
 
 
 def copy_published(folder: Path) -> Path:
-    """A copy of a golden checkpoint, its weights in one file."""
+    """Copy a golden checkpoint, with its weights in one file."""
     shutil.copytree(next(GOLDEN.glob("MGM-*")), folder)
     tensors = {key: tensor for file in folder.glob("*.safetensors") for key, tensor in load_file(file).items()}
     for file in folder.glob("model*"):
@@ -53,7 +53,7 @@ def put_in(folder: Path, model_type: str, language_model: PreTrainedModel, token
 
 
 def as_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Mixtral's stacked experts by themselves, as older Transformers stored them; all else as it is."""
+    """Split Mixtral's stacked experts, as older Transformers stored them; leave other tensors unchanged."""
     published = {}
     for key, tensor in state.items():
         layer = key.split(".mlp.")[0]

@@ -1,4 +1,4 @@
-"""A model that gives answers from a list, token by token. What it is asked and shown is real."""
+"""A model whose answers are scripted, token by token; its prompts are real."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from minigemini.inference import Engine
 
 
 def script(engine: Engine, answers: Sequence[str], monkeypatch: Any) -> list[str]:
-    """Have the engine give these answers one after the other; gives the prompts that it gets, as they come."""
+    """Make the engine give these answers in order; return a list that collects its prompts."""
     tokenizer, prompts, rest = engine.processor.tokenizer, list[str](), iter(answers)
 
     def generate(input_ids: Any, streamer: Any, max_new_tokens: int, **_: Any) -> Any:

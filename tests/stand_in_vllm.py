@@ -1,7 +1,7 @@
-"""Stands in for `vllm serve`: takes its arguments, is healthy after a while, answers yes, and can be told to crash.
+"""Stand-in for `vllm serve`: takes its arguments, becomes healthy after a while, answers "yes", and can crash.
 
-A test copies it somewhere as `vllm`. What it was started and asked with is written beside it; a file `crash` there says
-after how many answers it ends.
+A test copies it to a folder as `vllm`. It writes its arguments and requests to that folder; a file `crash` there
+contains the number of answers after which it exits.
 """
 
 import argparse
@@ -23,20 +23,20 @@ def main() -> None:
     for option in ("--served-model-name", "--host", "--port"):
         parser.add_argument(option, required=True)
     given, _ = parser.parse_known_args()
-    child = subprocess.Popen(["sleep", "600"])  # as vLLM has processes of its own
+    child = subprocess.Popen(["sleep", "600"])  # vLLM has child processes too
     (FOLDER / "pids").write_text(f"{os.getpid()} {child.pid}")
     (FOLDER / "arguments").write_text(json.dumps(sys.argv[1:]))
     assert Path(given.model, "config.json").exists()
     after = FOLDER / "crash"
     left = [int(after.read_text()) if after.exists() else -1]
-    looks = [0]
+    health_checks = [0]
     if left[0] == 0:
         sys.exit(LAST_WORDS)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            looks[0] += 1
-            self.reply(200 if looks[0] > 2 else 503, {})
+            health_checks[0] += 1
+            self.reply(200 if health_checks[0] > 2 else 503, {})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,4 +1,4 @@
-"""The ablation: every variant differs as it says, runs end to end, and the report draws the right conclusions."""
+"""The ablation: variants differ only as declared, run end to end, and the report draws the right conclusions."""
 
 import json
 import shutil
@@ -36,12 +36,12 @@ TOY = Ablation(seeds=1, questions=1, share=0.0005, processes=1)
 
 
 def steps_of(variant, seed=0):
-    """A variant's own recipes in their order."""
+    """Return the recipes of a variant in order."""
     return [*alignment(variant, seed, "root", 1.0).values(), instruction(variant, seed, "root", 1.0)]
 
 
 def differing(variant, other):
-    """Settings in which two variants' steps differ, folders aside."""
+    """Return the settings in which two variants differ, except for folders."""
     return {
         name
         for ours, theirs in zip(steps_of(variant), steps_of(other), strict=True)
@@ -61,19 +61,19 @@ def differing(variant, other):
         ("mining, token extension", SMALLER_IMAGE, {"tiling"}),
     ],
 )
-def test_a_variant_differs_in_what_it_says_alone(name, other, settings):
+def test_variants_differ_only_in_their_declared_settings(name, other, settings):
     (variant,) = (variant for variant in VARIANTS if variant.name == name)
     assert differing(variant, other) == settings
 
 
-def test_variants_that_differ_in_nothing_before_stage_2_share_what_goes_before():
+def test_variants_that_only_differ_in_stage_2_share_earlier_steps():
     for variant in VARIANTS:
         same = [other for other in VARIANTS if aligned_folder(other, 0) == aligned_folder(variant, 0)]
         assert all(alignment(other, 0, "r", 1.0) == alignment(variant, 0, "r", 1.0) for other in same)
     assert len({aligned_folder(variant, seed) for variant in VARIANTS for seed in range(3)}) == 12
 
 
-def test_encoders_are_trained_alike():
+def test_encoders_differ_in_width_only():
     narrow, wide = (encoders(1.0)[f"high-res-encoder-{name}"].as_dict() for name in ("narrow", "wide"))
     assert {name for name in wide if wide[name] != narrow[name]} == {"name", "high_res_width"}
     assert wide["high_res_width"] == 2 * narrow["high_res_width"]
@@ -88,7 +88,7 @@ def test_seeds_differ_in_weights_and_order_and_share_encoders():
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Two variants, in a process of their own."""
+    """Run two variants in a worker process."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
@@ -99,12 +99,12 @@ def ran(tmp_path_factory):
 
 
 @pytest.fixture
-def again(ran, tmp_path, monkeypatch):
-    """A copy of it, and the jobs that lead there, to be done in this process."""
+def copied(ran, tmp_path, monkeypatch):
+    """Return a copy of the folder and its jobs, to be run in this process."""
     monkeypatch.setattr(ablation_run, "VARIANTS", (BASELINE, EXTENDED))
-    folder = tmp_path / "again"
+    folder = tmp_path / "copied"
     shutil.copytree(ran[0], folder)
-    jobs = [job for jobs in ablation_run.work(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
+    jobs = [job for jobs in ablation_run.plan_jobs(TOY, ran[0]) for job in jobs]  # their recipes name the first folder
     moved = [
         replace(job, steps=tuple((recipe, folder / home.relative_to(ran[0])) for recipe, home in job.steps))
         for job in jobs
@@ -112,11 +112,11 @@ def again(ran, tmp_path, monkeypatch):
     return folder, moved
 
 
-def written(folder):
+def modification_times(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".safetensors", ".json")}
 
 
-def test_it_runs_from_nothing_to_scores(ran):
+def test_the_ablation_runs_end_to_end(ran):
     folder, results = ran
     assert results.keys() == {BASELINE.name, EXTENDED.name}
     for variant, (measured,) in results.items():
@@ -131,7 +131,7 @@ def test_it_runs_from_nothing_to_scores(ran):
     assert (config["grid_size"], config["use_global_tile"], config["high_res_size"]) == (2, True, 256)
 
 
-def test_workers_end_with_the_process_that_asked(tmp_path):
+def test_workers_exit_with_their_parent(tmp_path):
     program = """
 from pathlib import Path
 from minigemini_models.ablation.ablation_run import Ablation, run_ablation
@@ -152,32 +152,32 @@ def by_name(name):
     return next(variant for variant in VARIANTS if variant.name == name)
 
 
-def test_what_is_finished_takes_no_time(again):
-    folder, jobs = again
-    before = written(folder)
+def test_finished_jobs_are_skipped(copied):
+    folder, jobs = copied
+    before = modification_times(folder)
     assert all(job.is_done() for job in jobs)
     for job in jobs:
         job.run()
-    assert written(folder) == before
+    assert modification_times(folder) == before
 
 
-def test_what_was_killed_goes_on_and_nothing_else_is_done_again(again, ran):
-    """As a kill would leave it: a checkpoint of stage 2 is there, what comes after it is not."""
-    folder, jobs = again
+def test_a_killed_job_resumes_and_others_are_skipped(copied, ran):
+    """Simulate a killed process: stage 2 has a training checkpoint, but no result and no scores."""
+    folder, jobs = copied
     home = folder / folder_of(BASELINE, 0)
     shutil.rmtree(home / "model")
     (home / SCORES).unlink()
-    others = {path: time for path, time in written(folder).items() if home not in path.parents}
+    others = {path: time for path, time in modification_times(folder).items() if home not in path.parents}
     (left,) = [job for job in jobs if not job.is_done()]
     left.run()
-    assert {path: time for path, time in written(folder).items() if home not in path.parents} == others
+    assert {path: time for path, time in modification_times(folder).items() if home not in path.parents} == others
     assert left.is_done()
     assert (home / SCORES).read_text() == (ran[0] / folder_of(BASELINE, 0) / SCORES).read_text()
     assert checkpointing.checkpoints(home)
 
 
-def test_other_questions_are_asked_of_what_is_trained(again):
-    folder, jobs = again
+def test_more_questions_need_no_training(copied):
+    folder, jobs = copied
     home = folder / folder_of(BASELINE, 0)
     (job,) = [job for job in jobs if job.steps[-1][1] == home]
     more = replace(job, questions=2)
@@ -188,29 +188,29 @@ def test_other_questions_are_asked_of_what_is_trained(again):
     assert (home / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_another_size_is_not_mixed_in(ran):
+def test_runs_with_other_settings_are_not_mixed(ran):
     folder, _ = ran
     with pytest.raises(RecipeError, match="steps was 1 and is 1600"):
         run_ablation(Ablation(seeds=1, questions=1, share=2.0, processes=1), folder)
 
 
-def made_up(shares: dict[str, list[int]]):
-    """Results in which a variant is right in so many percent, seed by seed; others half the time."""
+def synthetic_results(shares: dict[str, list[int]]):
+    """Return results with these accuracies in percent per seed; 50 for other variants."""
     return {
         variant.name: [dict.fromkeys(COLUMNS, float(share)) for share in shares.get(variant.name, [50, 50, 50])]
         for variant in VARIANTS
     }
 
 
-def test_a_finding_shows_if_every_seed_says_so(tmp_path):
+def test_a_finding_holds_if_every_seed_agrees(tmp_path):
     finding = FINDINGS[0]
-    sure = made_up({"mining": [60, 70, 80], "no mining": [10, 20, 79]})
-    assert gains(finding, sure) == pytest.approx([50, 50, 1])
-    assert shows(finding, sure)
-    unsure = made_up({"mining": [60, 70, 80], "no mining": [10, 20, 81]})
-    assert not shows(finding, unsure)
-    assert figures("mining", "the rest", sure) == pytest.approx([60, 70, 80])
-    page = write_report(tmp_path, sure, {"seeds": 3}).read_text()
+    consistent = synthetic_results({"mining": [60, 70, 80], "no mining": [10, 20, 79]})
+    assert gains(finding, consistent) == pytest.approx([50, 50, 1])
+    assert shows(finding, consistent)
+    mixed = synthetic_results({"mining": [60, 70, 80], "no mining": [10, 20, 81]})
+    assert not shows(finding, mixed)
+    assert figures("mining", "the rest", consistent) == pytest.approx([60, 70, 80])
+    page = write_report(tmp_path, consistent, {"seeds": 3}).read_text()
     assert "| mining | 70.0 ± 10.0 | 70.0 ± 10.0 | 70.0 ± 10.0 |" in page
     assert "TextVQA, LR 336: 58.2 → 61.5 | reading: 36.3 → 70.0 | +50.0, +50.0, +1.0 | yes |" in page
     assert "reading: 50.0 → 70.0 | +10.0, +20.0, +30.0 | yes |" in page
@@ -221,8 +221,12 @@ def test_a_finding_shows_if_every_seed_says_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seed": "1"}, "there are seeds, questions"), ({"seeds": "0"}, "more than 0"), ({"share": "x"}, "a number")],
+    [
+        ({"seed": "1"}, "choose from seeds, questions"),
+        ({"seeds": "0"}, "greater than 0, got 0"),
+        ({"share": "x"}, "a number"),
+    ],
 )
-def test_bad_settings_are_named(settings, message):
+def test_invalid_settings_raise_an_error(settings, message):
     with pytest.raises(RecipeError, match=message):
         Ablation.of(settings)

@@ -1,4 +1,4 @@
-"""What callers hand over by mistake ends in one line that names it, wherever it is handed over."""
+"""Invalid arguments of public functions raise one-line errors that name the argument."""
 
 from io import StringIO
 
@@ -20,9 +20,9 @@ def engine(tiny_checkpoint) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory) -> ImageGenerator:
+def generator(tmp_path_factory) -> ImageGenerator:
     return ImageGenerator.load(
-        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("painter") / "tiny"), device="cpu"
+        save_pipeline("PainterPipeline", tmp_path_factory.mktemp("generator") / "tiny"), device="cpu"
     )
 
 
@@ -63,36 +63,36 @@ def test_settings_take_what_numpy_gives():
 
 
 @pytest.mark.parametrize("image", [None, 5, 1.5, True, {}, {"path": "a.png"}, [[]], [None], object(), [["a.png"]], {1}])
-def test_pictures(engine, painter, image):
+def test_images(engine, generator, image):
     kinds = (RequestError, ImageError)
     is_one_line(kinds, lambda: engine.ask(image, "What?"), "picture")
     is_one_line(kinds, lambda: Conversation(engine, image), "picture")
     is_one_line(kinds, lambda: Conversation(engine).add_image(image), "picture")
     if image is not None:
-        is_one_line(kinds, lambda: painter.draw("a red house", GenerationSettings(steps=1), image), "picture")
+        is_one_line(kinds, lambda: generator.draw("a red house", GenerationSettings(steps=1), image), "picture")
     if not isinstance(image, list):
-        is_one_line(kinds, lambda: explain_images(engine, [image]), "picture")
+        is_one_line(kinds, lambda: explain_images(engine, [image]), "image")
 
 
-def test_files_of_text_and_no_pictures(engine):
+def test_text_files_and_no_images(engine):
     is_one_line((RequestError, ImageError), lambda: engine.ask(StringIO("text"), "What?"))
-    is_one_line(RequestError, lambda: explain_images(engine, []), "no picture")
+    is_one_line(RequestError, lambda: explain_images(engine, []), "no image")
 
 
-def test_one_picture_needs_no_list(engine, image, tmp_path):
+def test_one_image_needs_no_list(engine, image, tmp_path):
     image(0).save(tmp_path / "a.png")
     short = Sampling(max_new_tokens=3)
-    said = engine.ask([image(0)], "What?", short).text
-    for one in (image(0), tmp_path / "a.png", str(tmp_path / "a.png")):
-        assert Conversation(engine, one).ask("What?", short).text == said
+    text = engine.ask([image(0)], "What?", short).text
+    for source in (image(0), tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert Conversation(engine, source).ask("What?", short).text == text
 
 
 @pytest.mark.parametrize("question", [None, 5, b"What?", ["What?"], "What \udcff?", "\ud800", "", "  "])
-def test_questions(engine, painter, question):
+def test_questions(engine, generator, question):
     is_one_line(RequestError, lambda: engine.ask([], question), "question" if question != "" else "")
     is_one_line(RequestError, lambda: Conversation(engine).stream(question))
-    is_one_line(RequestError, lambda: Conversation(engine).draw(question, painter))
-    is_one_line(RequestError, lambda: painter.draw(question), "caption")
+    is_one_line(RequestError, lambda: Conversation(engine).draw(question, generator))
+    is_one_line(RequestError, lambda: generator.draw(question), "caption")
     is_one_line(RequestError, lambda: engine.stream([{"role": "user", "content": question}]))
 
 
@@ -120,30 +120,30 @@ def test_messages(engine, messages):
     is_one_line(RequestError, lambda: engine.stream(messages))
 
 
-@pytest.mark.parametrize("how", [{"draw": 5}, {"draw": None}, {"draw": ["yes"]}, {"draw": [True, True]}])
+@pytest.mark.parametrize("options", [{"draw": 5}, {"draw": None}, {"draw": ["yes"]}, {"draw": [True, True]}])
 @pytest.mark.parametrize(
     "more", [{}, {"ocr": None}, {"ocr": "Stop"}, {"ocr": [5]}, {"ocr": [[5]]}, {"ocr": ["\udcff"]}]
 )
-def test_requests(engine, how, more):
-    for wrong in filter(None, (how, more)):
+def test_requests(engine, options, more):
+    for wrong in filter(None, (options, more)):
         is_one_line(RequestError, lambda wrong=wrong: engine.stream([{"role": "user", "content": "x"}], **wrong))
 
 
 @pytest.mark.parametrize("wrong", [None, 5, {"max_new_tokens": 5}, "greedy"])
-def test_sampling_drawing_and_those_who_do_it(engine, painter, wrong):
+def test_sampling_settings_and_generators(engine, generator, wrong):
     is_one_line(RequestError, lambda: engine.ask([], "What?", wrong), "sampling")
     is_one_line(RequestError, lambda: Conversation(wrong), "engine")
     is_one_line(
-        RequestError, lambda: Conversation(engine).draw("a house", wrong, Sampling(max_new_tokens=3)), "painter"
+        RequestError, lambda: Conversation(engine).draw("a house", wrong, Sampling(max_new_tokens=3)), "generator"
     )
     if wrong is not None:
-        is_one_line(RequestError, lambda: painter.draw("a red house", wrong), "drawing")
+        is_one_line(RequestError, lambda: generator.draw("a red house", wrong), "settings")
 
 
 @pytest.mark.parametrize("wrong", [None, 5, b"nano", "", [], {}])
 def test_names(wrong):
     is_one_line(RequestError, lambda: Engine.load(wrong), "model")
-    is_one_line(RequestError, lambda: ImageGenerator.load(wrong), "painter")
+    is_one_line(RequestError, lambda: ImageGenerator.load(wrong), "generator")
     if wrong is not None:
         is_one_line(RequestError, lambda: Engine.load("nano", base=wrong), "base")
 
@@ -157,7 +157,7 @@ def test_names(wrong):
         ("device_map", [5, "", [], True, "auto "]),
     ],
 )
-def test_ways_of_loading(name, values):
+def test_load_options(name, values):
     for value in values:
         is_one_line(RequestError, lambda value=value: Engine.load("nano", **{name: value}), name)
     for name, value in (("offload_folder", 5), ("max_memory", 5), ("offload_folder", b"x")):

@@ -1,4 +1,4 @@
-"""New models from parts: any language model, any of three ways to store a ConvNeXt, with and without stage 1."""
+"""Assembled models: any language model, three formats of ConvNeXt, with and without stage 1."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
-from minigemini.conversion import Geometry, assemble
+from minigemini.conversion import Tiling, assemble
 from minigemini.conversion.assemble import initial_connector
 from minigemini.conversion.base_encoders import high_res_tensors
 from minigemini.conversion.config_fields import convnext_fields
@@ -55,7 +55,7 @@ LANGUAGE_MODELS: dict[str, tuple[PreTrainedConfig, str, str]] = {
     "qwen2": (Qwen2Config(**TINY), "tok_yi_slow_legacyT", "chatml"),
     "qwen2-moe": (Qwen2MoeConfig(**TINY, **MOE), "tok_yi_slow_legacyT", "chatml"),
 }
-GEOMETRY = Geometry(high_res_size=128)
+TILING = Tiling(high_res_size=128)
 
 
 def save_language_model(folder: Path, config: PreTrainedConfig, tokenizer: str) -> AutoModelForCausalLM:
@@ -85,7 +85,7 @@ def test_any_language_model(name, tmp_path, image):
     config, tokenizer, chat_format = LANGUAGE_MODELS[name]
     language_model = save_language_model(tmp_path / "llm", config, tokenizer)
     report = assemble(
-        str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", geometry=GEOMETRY, chat_format=None
+        str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", tiling=TILING, chat_format=None
     )
     assert report.chat_format == chat_format
     assert len(report.initialized) == 16  # three LayerNorms and Linears, two Linears
@@ -98,11 +98,11 @@ def test_any_language_model(name, tmp_path, image):
     assert engine.ask(image(0), "What is in the picture?").new_tokens
 
 
-def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
+def test_the_connector_is_initialized_by_the_seed(llm, tmp_path):
     parts = []
     for seed in (0, 0, 1):
         folder = tmp_path / f"new{len(parts)}"
-        model = load(assemble(llm, str(LOW_RES), str(HIGH_RES), folder, geometry=GEOMETRY, seed=seed).folder)
+        model = load(assemble(llm, str(LOW_RES), str(HIGH_RES), folder, tiling=TILING, seed=seed).folder)
         parts.append(model.model.patch_info_mining.state_dict())
         initial, state = initial_connector(model.config, seed), model.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in initial.items())
@@ -111,7 +111,7 @@ def test_new_parts_are_initialised_by_their_seed(llm, tmp_path):
 
 
 def stage1_file(folder: Path, kind: str) -> Path:
-    """What stage 1 trained, in each of the ways it is stored, for a language model of 64 channels."""
+    """Connector weights from stage 1 in each file format, for a language model of 64 channels."""
     published = load_file(copy_published(folder / "published") / "model.safetensors")
     small = {key: tensor for key, tensor in published.items() if "vlm_uni" in key or "mm_projector" in key}
     if kind == "published":
@@ -137,7 +137,7 @@ def test_stage_1(kind, tmp_path):
     save_language_model(tmp_path / "llm", LlamaConfig(**{**TINY, "hidden_size": 64}), "tok_llama_fast")
     stage1 = stage1_file(tmp_path, kind)
     report = assemble(
-        str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", stage1=stage1, geometry=GEOMETRY
+        str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES), tmp_path / "new", stage1=stage1, tiling=TILING
     )
     assert not report.initialized
     model = load(report.folder)
@@ -158,7 +158,7 @@ CONVNEXT = ConvNextConfig(hidden_sizes=[8, 16, 32, 64], depths=[1, 1, 2, 1])
 
 
 @pytest.mark.parametrize("layout", ["openclip", "timm", "transformers", "transformers with a head"])
-def test_any_way_to_store_a_convnext(layout, llm, tmp_path):
+def test_any_convnext_format(layout, llm, tmp_path):
     torch.manual_seed(0)
     original = ConvNextModel(CONVNEXT)
     folder = tmp_path / "convnext"
@@ -172,13 +172,13 @@ def test_any_way_to_store_a_convnext(layout, llm, tmp_path):
             timm["logit_scale"] = torch.ones(())
             timm["transformer.resblocks.0.ln_1.weight"] = torch.ones(8)
         save_file(timm, folder / "open_clip_model.safetensors")
-    model = load(assemble(llm, str(LOW_RES), str(folder), tmp_path / "new", geometry=GEOMETRY).folder)
+    model = load(assemble(llm, str(LOW_RES), str(folder), tmp_path / "new", tiling=TILING).folder)
     for key, tensor in model.model.high_res_vision_tower.state_dict().items():
         assert torch.equal(tensor, original.state_dict()[key]), key
 
 
 def as_timm(key: str) -> str:
-    """The timm name of a tensor of Transformers' ConvNeXt, longhand."""
+    """Return the timm name of a tensor of Transformers' ConvNeXt."""
     for ours, theirs in (
         ("embeddings.patch_embeddings.", "stem.0."),
         ("embeddings.layernorm.", "stem.1."),
@@ -210,7 +210,7 @@ def test_any_clip_vit(whole, llm, tmp_path):
         (folder / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": config.to_dict()}))
     else:
         original.save_pretrained(folder)
-    model = load(assemble(llm, str(folder), str(HIGH_RES), tmp_path / "new", geometry=GEOMETRY).folder)
+    model = load(assemble(llm, str(folder), str(HIGH_RES), tmp_path / "new", tiling=TILING).folder)
     assert model.config.patches_per_side == 4
     for key, tensor in model.model.vision_tower.state_dict().items():
         assert torch.equal(tensor, original.state_dict()[key]), key
@@ -230,7 +230,7 @@ def test_every_size_of_convnext(size, tmp_path):
 def refused(message: str, *parts: str, **options) -> None:
     folder = Path(parts[0]).parent / "new"
     with pytest.raises(CheckpointError, match=message) as caught:
-        assemble(*parts, folder, **{"geometry": GEOMETRY, **options})
+        assemble(*parts, folder, **{"tiling": TILING, **options})
     assert "\n" not in str(caught.value)
     assert not folder.exists()
 
@@ -238,15 +238,15 @@ def refused(message: str, *parts: str, **options) -> None:
 def test_parts_that_are_refused(llm, tmp_path):
     vit, convnext, layers = str(LOW_RES), str(HIGH_RES), tmp_path / "layers.safetensors"
     refused("not a language model of Transformers", convnext, vit, convnext)
-    refused("a 'clip' is no causal language model", vit, vit, convnext)
+    refused("a 'clip' is not a causal language model", vit, vit, convnext)
     refused("config.json is not that of a CLIP model", llm, llm, convnext)
-    refused("tensors are not those of the high-resolution encoder", llm, vit, llm)
-    refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, geometry=Geometry(100))
+    refused("tensors do not belong to the high-resolution encoder", llm, vit, llm)
+    refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, tiling=Tiling(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")
     refused("dtype 'int3' is unknown", llm, vit, convnext, dtype="int3")
     refused("4 mis-shaped: model.multi_modal_projector", llm, vit, convnext, stage1=stage1_file(tmp_path, "published"))
     save_file({"model.layers.0.weight": torch.ones(1)}, layers)
-    refused("1 tensors are not those of the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
+    refused("1 tensors do not belong to the parts that stage 1 trains", llm, vit, convnext, stage1=layers)
     refused("nowhere.bin: no such file", llm, vit, convnext, stage1=tmp_path / "nowhere.bin")
     (tmp_path / "llm" / "model.safetensors").write_bytes(b"\x17" * 99)
     refused("model.safetensors: corrupt or cut off", llm, vit, convnext)
@@ -262,5 +262,5 @@ def test_an_unknown_language_model_needs_a_chat_format(tmp_path):
     save_language_model(tmp_path / "gpt2", GPT2, "tok_llama_fast")
     parts = (str(tmp_path / "gpt2"), str(LOW_RES), str(HIGH_RES))
     refused("no chat format is known for a 'gpt2' language model; choose with --chat-format: nano, ", *parts)
-    report = assemble(*parts, tmp_path / "new", geometry=GEOMETRY, chat_format="vicuna")
+    report = assemble(*parts, tmp_path / "new", tiling=TILING, chat_format="vicuna")
     assert load(report.folder).config.text_config.model_type == "gpt2"

@@ -1,4 +1,4 @@
-"""The paper's benchmarks from official files to scores, on sets made here; every expected score follows by hand."""
+"""The paper's benchmarks from official file formats to scores; expected scores are computed by hand."""
 
 import json
 import random
@@ -11,19 +11,19 @@ from minigemini.evaluation.evaluate import Result, evaluate
 from minigemini.evaluation.registry import tasks
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.runner import Batch, Failure
-from minigemini.evaluation.task import DataError, Question, Task, open_one
+from minigemini.evaluation.task import DataError, Question, Task, open_image_input
 
 TASKS = tasks()
 
 
-class Scripted:
-    """Says what the test wants said, having opened the pictures."""
+class ScriptedAnswerer:
+    """Opens the images and gives scripted answers."""
 
     name = "scripted"
     identity: Mapping[str, str] = {"weights": "none"}
 
-    def __init__(self, said: Mapping[str, str]) -> None:
-        self.said, self.asked = said, []
+    def __init__(self, replies: Mapping[str, str]) -> None:
+        self.replies, self.asked = replies, []
 
     def answers(
         self, batches: Iterable[Batch], max_new_tokens: int
@@ -33,8 +33,8 @@ class Scripted:
             for question in batch.questions:
                 try:
                     for image in question.images:
-                        open_one(image)
-                    out[question.id] = self.said[question.id]
+                        open_image_input(image)
+                    out[question.id] = self.replies[question.id]
                     self.asked.append(question.id)
                 except ValueError as error:
                     out[question.id] = Failure(str(error))
@@ -45,14 +45,14 @@ def run(name: str, tmp_path, said: Mapping[str, str], judge=None) -> tuple[Resul
     task: Task = TASKS[name]
     questions = task.questions(tmp_path)
     cache = ResponseCache(tmp_path / "run")
-    return evaluate(task, questions, Scripted(said), cache, batch_size=4, judge=judge), questions
+    return evaluate(task, questions, ScriptedAnswerer(said), cache, batch_size=4, judge=judge), questions
 
 
 def scores(result: Result) -> dict[str, float]:
     return {measure.name: figure.score for measure, figure in zip(result.measures, result.figures, strict=True)}
 
 
-def test_textvqa_with_and_without_strings(tmp_path):
+def test_textvqa_with_and_without_ocr(tmp_path):
     people = {"q0": ["nokia"] * 2 + ["a phone"] * 8, "q1": ["two"] * 10, "q2": ["stop"] * 3 + ["go"] * 7}
     files.textvqa(tmp_path, people)
     said = {"q0": "Nokia", "q1": "2.", "q2": ""}
@@ -70,8 +70,8 @@ def test_textvqa_with_and_without_strings(tmp_path):
 CAT = {"index": 7, "question": "What is it?", "A": "a cat", "B": "a dog", "answer": "A", "category": "animals"}
 
 
-def test_mmbench_counts_a_question_that_is_right_in_every_order_of_the_file(tmp_path):
-    """Question 7 is right in both orders, 8 in the first alone: 1 of 2 circular, 2 of 2 in the first order."""
+def test_mmbench_requires_correct_answers_in_every_order(tmp_path):
+    """Question 7 is correct in both orders, 8 in the first only: 1 of 2 circular, 2 of 2 in the first order."""
     second = {**CAT, "index": 1_000_007, "A": "a dog", "B": "a cat", "answer": "B"}
     files.mmbench(tmp_path, [CAT, {**CAT, "index": 8, "hint": "Look."}, second, {**second, "index": 1_000_008}])
     said = {"7": "A", "1000007": "B. a cat", "8": "a cat", "1000008": "A"}
@@ -82,7 +82,7 @@ def test_mmbench_counts_a_question_that_is_right_in_every_order_of_the_file(tmp_
     assert [m.name for m in result.breakdowns["category"]] == ["animals"]
 
 
-def test_mmbench_makes_the_orders_that_the_file_lacks(tmp_path):
+def test_mmbench_generates_missing_orders(tmp_path):
     files.mmbench(tmp_path, [{**CAT, "C": "a fox", "answer": "B"}])
     questions = TASKS["mmbench"].questions(tmp_path)
     assert [list(q.facts["options"].values()) for q in questions] == [
@@ -97,7 +97,7 @@ def test_mmbench_makes_the_orders_that_the_file_lacks(tmp_path):
 
 
 def test_mme_sums_acc_and_acc_plus_over_categories(tmp_path):
-    """count: 3 of 4 questions, 1 of 2 pictures: 75 + 50. posters: 1 of 2, 0 of 1: 50 + 0. code: 2 of 2, 1 of 1: 200."""
+    """count: 3 of 4 questions, 1 of 2 images: 75 + 50. posters: 1 of 2, 0 of 1: 50 + 0. code: 2 of 2, 1 of 1: 200."""
     files.mme(tmp_path, {"count": 2, "posters": 1, "code_reasoning": 1})
     said = {
         **{"count/0000#1": "Yes", "count/0000#2": "No, it is not.", "count/0001#1": "yes", "count/0001#2": "Yes"},
@@ -115,7 +115,11 @@ def test_mmvet_by_rules_and_by_capability(tmp_path):
     files.mmvet(tmp_path, {"v0": ("-1 <AND> -5", ["math", "ocr"]), "v1": ("cat <OR> kitten", ["rec"])})
     result, _ = run("mmvet", tmp_path, {"v0": "It is -5", "v1": "A kitten!"})
     assert scores(result) == {"score": 75.0}
-    assert {m.name: m.marks[0].value for m in result.breakdowns["capability"]} == {"math": 0.5, "ocr": 0.5, "rec": 1.0}
+    assert {m.name: m.unit_scores[0].value for m in result.breakdowns["capability"]} == {
+        "math": 0.5,
+        "ocr": 0.5,
+        "rec": 1.0,
+    }
 
 
 def mmmu_row(name: str, **changes):
@@ -124,7 +128,7 @@ def mmmu_row(name: str, **changes):
     return {"id": name, **usual, **changes}
 
 
-def test_mmmu_draws_unread_answers_with_seed_42_and_counts_them_apart(tmp_path):
+def test_mmmu_replaces_unparsed_answers_by_random_options_of_seed_42(tmp_path):
     art = [mmmu_row("a0"), mmmu_row("a1"), mmmu_row("a2", answer="B", question="<image 2> or <image 1>?")]
     free = mmmu_row("m0", options="[]", answer="['1200', '1,2k']", question_type="open")
     files.mmmu(tmp_path, {"Math": [free], "Art": art})
@@ -137,17 +141,19 @@ def test_mmmu_draws_unread_answers_with_seed_42_and_counts_them_apart(tmp_path):
         "accuracy, unread answers wrong": 50.0,
     }
     assert result.unparsed == 2
-    assert [q.id for q in questions] == ["a0", "a1", "a2", "m0"]  # disciplines in the benchmark's order
+    assert [q.id for q in questions] == ["a0", "a1", "a2", "m0"]  # in the benchmark's order of disciplines
     assert [len(q.images) for q in questions] == [1, 1, 2, 1]
     assert questions[0].prompt.endswith(
         "(A) red\n(B) blue car\n\nAnswer with the option's letter from the given choices directly."
     )
-    means = {m.name: sum(mark.value for mark in m.marks) / len(m.marks) for m in result.breakdowns["subject"]}
+    means = {
+        m.name: sum(mark.value for mark in m.unit_scores) / len(m.unit_scores) for m in result.breakdowns["subject"]
+    }
     assert means == {"Art": (1 + sum(drawn)) / 3, "Math": 1.0}
     assert list(dict.fromkeys(m.name for m in result.breakdowns["discipline"])) == ["Art & Design", "Science"]
 
 
-def test_mmmu_test_leaves_what_the_server_takes(tmp_path):
+def test_mmmu_test_writes_a_submission(tmp_path):
     rows = [mmmu_row("t0", answer="?"), mmmu_row("t1", answer="?"), mmmu_row("t2", answer="?", question_type="open")]
     files.mmmu(tmp_path, {"Art": rows}, split="test")
     result, _ = run("mmmu_test", tmp_path, {"t0": "B", "t1": "no idea", "t2": "a cat"})
@@ -177,26 +183,26 @@ def test_mathvista_extracts_rounds_and_compares(tmp_path, parquet):
     assert [m.name for m in result.breakdowns["skill"]] == ["arithmetic reasoning", "numeric commonsense"]
 
 
-def test_a_missing_picture_is_named_and_the_rest_scored(tmp_path):
+def test_missing_image_is_reported_and_the_rest_scored(tmp_path):
     files.mme(tmp_path, {"count": 2})
     (tmp_path / "mme/MME_Benchmark_release_version/count/0001.png").unlink()
     result, _ = run("mme", tmp_path, {q.id: q.truth for q in TASKS["mme"].questions(tmp_path)})
-    assert scores(result) == {"perception": 200.0}  # of the one picture that is there
+    assert scores(result) == {"perception": 200.0}  # of the remaining image
     assert set(result.issues) == {"count/0001#1", "count/0001#2"}
     assert all("0001.jpg: no such file" in reason for reason in result.issues.values())
 
 
-def test_half_of_a_pair_is_left_out(tmp_path):
-    """A picture of MME or a question of MMBench counts whole: half of it would say something else."""
+def test_incomplete_units_are_left_out(tmp_path):
+    """An MMBench question counts only if all its orders are graded."""
     files.mmbench(tmp_path, [CAT, {**CAT, "index": 8}])
     questions = TASKS["mmbench"].questions(tmp_path)
     graded = [(q, TASKS["mmbench"].grade(q, q.facts["answer"])) for q in questions if q.id != "8+1"]
-    assert [len(m.marks) for m in TASKS["mmbench"].measures(graded)] == [1, 1]
+    assert [len(m.unit_scores) for m in TASKS["mmbench"].measures(graded)] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["textvqa", "mmbench", "mme", "mmvet", "mmmu_val", "mmmu_test", "mathvista"])
-def test_an_empty_folder_is_told_what_belongs_there(name, tmp_path):
-    with pytest.raises(DataError, match=r"holds none of|no MME category|no subject with"):
+def test_empty_folder_error_names_the_expected_files(name, tmp_path):
+    with pytest.raises(DataError, match=r"found none of|no MME category|no subject with"):
         TASKS[name].questions(tmp_path)
 
 
@@ -205,29 +211,34 @@ def broken(tmp_path, path: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "text", "said"),
+    ("name", "path", "text", "message"),
     [
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{", "no JSON"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "[]", "holds a list, not a dict"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{}", "has no 'data'"),
-        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", json.dumps({"data": [{"image_id": 1}]}), "has no 'answers'"),
-        ("textvqa_ocr", "textvqa/TextVQA_Rosetta_OCR_v0.2_val.json", '{"data": []}', "picture p0 is not in"),
-        ("mmbench", "mmbench/mmbench_dev_20230712.tsv", "index\tquestion\n", "has no column A, B, answer, image"),
-        ("mme", "mme/MME_Benchmark_release_version/count/0000.txt", "Is it?\tMaybe\n", "no two lines of question, tab"),
-        ("mmmu_val", "mmmu/Art/validation-00000-of-00001.parquet", "PAR0", "no Parquet file"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{", "invalid JSON"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "[]", "expected a dict, got a list"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", "{}", "missing 'data'"),
+        ("textvqa", "textvqa/TextVQA_0.5.1_val.json", json.dumps({"data": [{"image_id": 1}]}), "missing 'answers'"),
+        ("textvqa_ocr", "textvqa/TextVQA_Rosetta_OCR_v0.2_val.json", '{"data": []}', "image p0 is not in"),
+        ("mmbench", "mmbench/mmbench_dev_20230712.tsv", "index\tquestion\n", "missing columns A, B, answer, image"),
+        (
+            "mme",
+            "mme/MME_Benchmark_release_version/count/0000.txt",
+            "Is it?\tMaybe\n",
+            "expected two lines of question, tab",
+        ),
+        ("mmmu_val", "mmmu/Art/validation-00000-of-00001.parquet", "PAR0", "invalid Parquet"),
     ],
 )
-def test_wrong_files_are_named(name, path, text, said, tmp_path):
+def test_invalid_files_are_reported(name, path, text, message, tmp_path):
     files.textvqa(tmp_path, {"q0": ["a"] * 10})
     files.mmbench(tmp_path, [CAT])
     files.mme(tmp_path, {"count": 1})
     files.mmmu(tmp_path, {"Art": [mmmu_row("a0")]})
     broken(tmp_path, path, text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         TASKS[name].questions(tmp_path)
 
 
-def test_limit_spreads_over_the_files_and_keeps_units_whole(tmp_path):
+def test_limit_is_evenly_spaced_and_keeps_units_complete(tmp_path):
     files.mme(tmp_path, {"existence": 4, "code_reasoning": 4})
     ids = [q.id for q in TASKS["mme"].questions(tmp_path, 2)]
     assert ids == ["existence/0000#1", "existence/0000#2", "code_reasoning/0000#1", "code_reasoning/0000#2"]

@@ -1,4 +1,4 @@
-"""Captions in answers: what is shown, what is drawn, and that neither depends on how the answer arrives."""
+"""Captions in answers: visible text and captions, which do not depend on how the answer is split into pieces."""
 
 import random
 
@@ -38,12 +38,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_shown_and_what_is_drawn(case):
+def test_visible_text_and_captions(case):
     answer, shown, captions = CASES[case]
     assert read_captions(answer) == (shown, captions)
 
 
-UNASKED = {
+UNREQUESTED = {
     "a tag alone": ("</h>", ""),
     "a caption": ("<h>a red house</h>", "a red house"),
     "a caption behind text": ("Here it is. <h>a red house</h>", "Here it is. a red house"),
@@ -56,28 +56,28 @@ UNASKED = {
 }
 
 
-@pytest.mark.parametrize("case", UNASKED)
-def test_tags_nobody_asked_for_are_left_out(case):
-    answer, shown = UNASKED[case]
-    assert in_pieces([answer], asked=False) == in_pieces(list(answer), asked=False) == (shown, [])
-    assert in_pieces([shown], asked=False) == (shown, []), "once is enough"
+@pytest.mark.parametrize("case", UNREQUESTED)
+def test_tags_without_a_request_are_removed(case):
+    answer, shown = UNREQUESTED[case]
+    assert in_pieces([answer], requested=False) == in_pieces(list(answer), requested=False) == (shown, [])
+    assert in_pieces([shown], requested=False) == (shown, []), "removal is idempotent"
 
 
-def test_text_without_tags_stays_as_it_is():
+def test_text_without_tags_is_unchanged():
     rng = random.Random(1)
     for _ in range(2000):
         answer = "".join(rng.choices([word for word in WORDS if word not in ("<h>", "</h>")], k=rng.randrange(1, 14)))
         if "<h>" not in answer and "</h>" not in answer:
-            assert in_pieces(list(answer), asked=False) == (answer.strip(), [])
+            assert in_pieces(list(answer), requested=False) == (answer.strip(), [])
 
 
-def in_pieces(pieces, asked=True):
-    parser = CaptionParser(asked)
+def in_pieces(pieces, requested=True):
+    parser = CaptionParser(requested)
     return "".join([*map(parser.feed, pieces), parser.close()]), parser.captions
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_cut_in_two_and_every_letter_by_itself(case):
+def test_every_split_in_two_and_single_characters(case):
     answer = CASES[case][0]
     whole = read_captions(answer)
     assert in_pieces(list(answer)) == whole
@@ -102,7 +102,7 @@ def test_any_text_in_any_pieces():
             assert not [text for text in (shown, *captions) if "<h>" in text or "</h>" in text]
 
 
-def test_what_is_certain_is_shown_at_once():
+def test_unambiguous_text_is_returned_at_once():
     parser = CaptionParser()
     assert parser.feed("Here it is") == "Here it is"
     assert parser.feed(": <") == ":"

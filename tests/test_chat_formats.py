@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AddedToken, AutoProcessor, AutoTokenizer, PreTrainedTokenizerBase
 
-import minigemini
 from minigemini import MiniGeminiImageProcessor, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES, END_TOKENS
 from minigemini.modeling.image_token import add_image_token
+from minigemini_models.nano import NANO_DIR
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 PROMPTS = json.loads((GOLDEN / "prompts.json").read_text())
@@ -232,7 +232,7 @@ def test_plain_captions_of_pictures():
 
 
 def test_nanos_checkpoint_keeps_its_template():
-    kept = Path(minigemini.__file__).parent / "nano" / "checkpoint" / "chat_template.jinja"
+    kept = NANO_DIR / "chat_template.jinja"
     assert kept.read_text() == CHAT_TEMPLATES["nano"]
 
 
@@ -259,7 +259,7 @@ def test_the_image_token_is_added_once(name):
 def test_an_image_token_that_eats_spaces_is_refused():
     tokenizer = AutoTokenizer.from_pretrained(GOLDEN / "tok_llama_slow_legacyF")
     tokenizer.add_tokens([AddedToken("<image>", normalized=False, special=True, rstrip=True)], special_tokens=True)
-    with pytest.raises(ValueError, match=r"text after '<image>' is not tokenised as at the front"):
+    with pytest.raises(ValueError, match=r"text after '<image>' is not tokenized like text at the start of a prompt"):
         MiniGeminiProcessor(
             MiniGeminiImageProcessor(size=16, high_res_size=32), tokenizer, 8, grid_size=1, use_global_tile=False
         )

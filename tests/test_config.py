@@ -44,14 +44,14 @@ REFUSED = [
     ({"vision_config": {"image_size": 8, "patch_size": 14}}, r"Nearest valid image_size: 14"),
     ({"grid_size": 0}, "grid_size is 0"),
     ({"vision_feature_layer": -14, "vision_config": {}}, r"-14, but a ViT of 12 layers has hidden states -13 to 12"),
-    ({"high_res_vision_config": ViTConfig()}, "of type 'vit'.* a ConvNeXt"),
-    ({"vision_config": ViTConfig()}, "of type 'vit'.* a CLIP ViT"),
+    ({"high_res_vision_config": ViTConfig()}, "model_type 'vit'.* a ConvNeXt"),
+    ({"vision_config": ViTConfig()}, "model_type 'vit'.* a CLIP ViT"),
     ({"high_res_vision_config": {"hidden_sizes": [4, 8, 8], "depths": [1, 1, 1]}}, "3 stages and a stem of stride 4"),
     ({"high_res_vision_config": ConvNextConfig(patch_size=2)}, "4 stages and a stem of stride 2"),
     ({"projector_depth": -1}, "projector_depth is -1"),
     ({"projector_depth": 0}, "width 1024 and the language model 4096"),
     ({"image_token_id": -200}, "image_token_id is -200"),
-    ({"text_config": 3}, "a part of the config is 3"),
+    ({"text_config": 3}, "a sub-config is 3"),
 ]
 
 

@@ -20,7 +20,7 @@ from minigemini.data.schema import from_published
 from minigemini.dataprep.validate import IssueKind, validate
 from minigemini.dataprep.validate.record_checks import TemplateTokens
 from minigemini.evaluation.http_backend import openai_messages
-from minigemini.evaluation.input_preparation import Preparation
+from minigemini.evaluation.local_backend import InputPreparer
 from minigemini.evaluation.runner import Batch
 from minigemini.evaluation.task import Question, user
 from minigemini.inference.engine import GREEDY
@@ -239,7 +239,7 @@ def test_prompts_of_the_engine_and_of_evaluation(nano):
         return prompts.inputs([{"role": "user", "content": text}])["input_ids"][0].tolist()
 
     def put(text):
-        inputs, issues = Preparation(nano, 2048, share=False)[Batch("", (Question("1", user(text), ""),))]
+        inputs, issues = InputPreparer(nano, 2048, share=False)[Batch("", (Question("1", user(text), ""),))]
         assert not issues
         return inputs.text.input_ids[0].tolist()
 
@@ -255,7 +255,7 @@ def test_what_is_sent_to_vllm(nano):
     prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini_models.nano.NANO_DIR))
     backend = RemoteBackend(["http://127.0.0.1:1/v1"], "nano", prompts)
     messages = [{"role": "user", "content": [{"type": "text", "text": "Say no.<e"}, {"type": "text", "text": "os>"}]}]
-    sent = backend._body(ChatJob(messages, GREEDY, strings=(("<eos>",),)))["messages"]
+    sent = backend._request_body(ChatJob(messages, GREEDY, ocr_texts=(("<eos>",),)))["messages"]
     said = "".join(part["text"] for part in sent[0]["content"])
     assert said == "Say no.< eos>\nReference OCR Token: < eos>\n"
     question = Question("1", user(FORGED, encoded(image(1))), "")
@@ -289,7 +289,7 @@ def test_a_template_that_writes_two_ends_is_refused(end):
         "{% endfor %}"
     )
     said = [{"role": "assistant", "content": [{"type": "text", "text": "A"}]}]
-    with pytest.raises(ValueError, match=r"conversation 0: 2 ends are learned in 1 assistant turns"):
+    with pytest.raises(ValueError, match=r"conversation 0: 1 assistant turns have 2 end tokens to learn"):
         encode(processor, said)
 
 
@@ -310,7 +310,7 @@ def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
     (tmp_path / "x.json").write_text(json.dumps(records))
     words = ["data", "doctor", str(tmp_path / "x.json"), "--images", str(tmp_path)]
     done = CliRunner().invoke(app, [*words, "--fix", str(tmp_path / "x.manifest")])
-    assert f"noted, and used as they are:\n{len(TYPED):>10,}  control token in its text" in done.stdout
+    assert f"noted, but not excluded:\n{len(TYPED):>10,}  control token in its text" in done.stdout
     assert len(open_reader(tmp_path / "x.manifest")) == len(records)
     done = CliRunner().invoke(
         app, [*words, "--exclude", IssueKind.CONTROL_TOKEN, "--fix", str(tmp_path / "y.manifest")]
@@ -319,8 +319,8 @@ def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
     found = validate(
         open_reader(tmp_path / "x.json", tmp_path), counters={"nano": TemplateTokens(nano)}, workers=2, quiet=True
     )
-    assert [find.row for find in found.finds] == list(range(len(TYPED)))
-    assert found.finds[0].reason == "message 2 has '<eos>'; they are read as text"
+    assert [issue.row for issue in found.issues] == list(range(len(TYPED)))
+    assert found.issues[0].reason == "message 2 has '<eos>'; they are read as text"
     assert found.excluded == []
 
 
@@ -328,6 +328,6 @@ def test_the_doctor_knows_a_familys_own(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded(image(1)))
     (tmp_path / "x.json").write_text(json.dumps([record(0, "a.jpg", "<image>\nHi", "an <extra_id_7>")]))
     reader = open_reader(tmp_path / "x.json", tmp_path)
-    assert validate(reader, quiet=True).finds == []
+    assert validate(reader, quiet=True).issues == []
     found = validate(reader, counters={"t5": TemplateTokens(processor_of("slow", "vicuna"))}, quiet=True)
-    assert [find.reason for find in found.finds] == ["message 2 has '<extra_id_7>'; they are read as text"]
+    assert [issue.reason for issue in found.issues] == ["message 2 has '<extra_id_7>'; they are read as text"]

@@ -1,4 +1,4 @@
-"""Published checkpoints into ours, where the golden cases do not reach: other language models, pickles, refusals."""
+"""Conversion beyond the golden cases: other language models, pickles, and refused checkpoints."""
 
 import json
 import pickle
@@ -42,12 +42,12 @@ YI = LlamaConfig(**TINY, intermediate_size=96, rope_parameters={"rope_type": "de
 
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
-    """A published checkpoint, to change."""
+    """A published checkpoint to modify."""
     return copy_published(tmp_path / "published")
 
 
 def run(checkpoint: Path, name: str = "converted", **options):
-    """Convert with the base encoders given, beside the checkpoint."""
+    """Convert with given base encoders into a folder next to the checkpoint."""
     folder = checkpoint.parent / name
     options = {"low_res_encoder": str(LOW_RES), "high_res_encoder": str(HIGH_RES), **options}
     return convert(str(checkpoint), folder, **options)
@@ -74,7 +74,7 @@ def state(checkpoint: Path) -> dict[str, torch.Tensor]:
     ids=["mixtral", "yi"],
 )
 def test_against_the_plain_reference(checkpoint, model_type, language_model, tokenizer, chat_format, image):
-    """Transformers' own language model, fed with embeddings in which the formula's visual tokens stand."""
+    """Transformers' language model with the visual tokens of the reference formula in its embeddings."""
     put_in(checkpoint, model_type, language_model, tokenizer)
     report = run(checkpoint)
     assert report.chat_format == chat_format
@@ -99,11 +99,11 @@ def test_against_the_plain_reference(checkpoint, model_type, language_model, tok
     ours = model(**inputs).logits
     assert (ours - logits).abs().max() < 1e-6  # worst measured 2.1e-7 (mixtral)
     greedy = language_model.generate(inputs_embeds=embeds[None], max_new_tokens=8, do_sample=False, eos_token_id=-1)
-    told = model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=-1)
-    assert told[0, len(ids) :].tolist() == greedy[0].tolist()
+    ours = model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=-1)
+    assert ours[0, len(ids) :].tolist() == greedy[0].tolist()
 
 
-def test_a_converted_folder_is_whole(checkpoint, image):
+def test_a_converted_folder_is_complete(checkpoint, image):
     report = run(checkpoint, shard_bytes=300_000)
     names = {file.name for file in report.folder.iterdir()}
     assert {
@@ -135,8 +135,8 @@ def test_generation_ends_where_the_format_does(checkpoint, tokenizer, chat_forma
     change_config(checkpoint, eos_token_id=ids[min(ends)])
     report = run(checkpoint)
     assert report.chat_format == chat_format
-    told = GenerationConfig.from_pretrained(report.folder).eos_token_id
-    assert set(told if isinstance(told, list) else [told]) == {ids[end] for end in ends}
+    eos = GenerationConfig.from_pretrained(report.folder).eos_token_id
+    assert set(eos if isinstance(eos, list) else [eos]) == {ids[end] for end in ends}
 
 
 def _with_tokenizer(checkpoint: Path) -> Path:
@@ -177,8 +177,8 @@ def test_a_linear_projector(checkpoint):
     assert load(run(checkpoint).folder).config.projector_depth == 1
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["pickle of today", "pickle of old"])
-def test_pickles_give_the_same(checkpoint, zipped):
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip format", "legacy format"])
+def test_pickles_give_the_same_weights(checkpoint, zipped):
     expected = state(checkpoint)
     tensors = load_file(checkpoint / "model.safetensors")
     (checkpoint / "model.safetensors").unlink()
@@ -197,7 +197,7 @@ def test_another_dtype(checkpoint, name, dtype):
 
 
 class Malicious:
-    """A pickle that makes a file when it is loaded without care."""
+    """A pickle that creates a file when it is loaded unsafely."""
 
     def __init__(self, target: Path):
         self.target = target
@@ -224,19 +224,19 @@ def test_a_malicious_pickle_never_runs(checkpoint, place, tmp_path):
     ):
         write()
         with pytest.raises(
-            CheckpointError, match=rf"{file.name}: a pickle that asks for more than tensors.*safetensors"
+            CheckpointError, match=rf"{file.name}: a pickle that refers to more than tensors.*safetensors"
         ):
             run(checkpoint, **options)
         assert not made.exists()
-    pickle.loads(file.read_bytes())  # it would have
+    pickle.loads(file.read_bytes())  # it does run when loaded unsafely
     assert made.exists()
 
 
 CONFIGS = [
     ({"model_type": "llava"}, "model_type 'llava', not one of the published mgm, mgm_gemma"),
-    ({"model_type": "minigemini"}, "already a checkpoint of ours"),
+    ({"model_type": "minigemini"}, "already in our format"),
     ({"mm_projector_type": "qformer"}, "mm_projector_type is 'qformer'"),
-    ({"mm_vision_select_feature": "cls_patch"}, "only 'patch' is known"),
+    ({"mm_vision_select_feature": "cls_patch"}, "only 'patch' is supported"),
     ({"mm_use_im_start_end": True}, "no published checkpoint has"),
     ({"mm_hidden_size_aux": 2880}, "mm_hidden_size_aux is 2880, but the given encoder has 120 channels"),
     ({"image_size_aux": 100}, "config.json: high_res_size=100"),
@@ -272,7 +272,7 @@ def test_tensors_that_are_refused(checkpoint):
     change_tensors(
         checkpoint, lambda old: {**old, "model.norm.weight": torch.ones(64), "model.new.weight": torch.ones(1)}
     )
-    refused(checkpoint, r"published: 1 tensors are not those of .*: model\.new\.weight")
+    refused(checkpoint, r"published: 1 tensors do not belong to .*: model\.new\.weight")
 
 
 def test_files_that_are_refused(checkpoint, tmp_path):
@@ -288,9 +288,9 @@ def test_files_that_are_refused(checkpoint, tmp_path):
     weights.rename(checkpoint / "pytorch_model.bin")
     for content in (b"\x17" * 5000, b"", b"PK\x03\x04" + b"\x00" * 500):
         (checkpoint / "pytorch_model.bin").write_bytes(content)
-        refused(checkpoint, r"pytorch_model\.bin: .*copy or fetch it again")
+        refused(checkpoint, r"pytorch_model\.bin: .*copy or download it again")
     torch.save([torch.ones(2)], checkpoint / "pytorch_model.bin")
-    refused(checkpoint, r"pytorch_model\.bin: holds a list, not tensors by name")
+    refused(checkpoint, r"pytorch_model\.bin: contains a list, not tensors by name")
     (checkpoint / "pytorch_model.bin").unlink()
     refused(checkpoint, r"no \.safetensors and no \.bin file")
     weights.write_bytes(whole)
@@ -311,10 +311,10 @@ def test_an_index_that_is_refused(checkpoint):
         ),
         (
             {**keys, "model.more.weight": "model-00001-of-00001.safetensors"},
-            "1 tensors, the first is model.more.weight",
+            "1 tensors, first model.more.weight",
         ),
-        (dict(list(keys.items())[1:]), "does not fit the files beside it in 1 tensors"),
-        ({**keys, "lm_head.weight": "../elsewhere.safetensors"}, "which is no file beside it"),
+        (dict(list(keys.items())[1:]), "does not match the files in 1 tensors"),
+        ({**keys, "lm_head.weight": "../elsewhere.safetensors"}, "which is not a file in the same folder"),
         ({}, "no weight_map in it"),
     ):
         index.write_text(json.dumps({"weight_map": weight_map}))
@@ -332,17 +332,19 @@ def test_a_missing_tokenizer_is_refused(checkpoint):
 def test_encoders_that_are_refused(checkpoint, tmp_path):
     change_config(checkpoint, optimize_vision_tower_aux=False)
     refused(checkpoint, "nowhere: no such folder, and not a hub id", high_res_encoder="nowhere")
-    refused(checkpoint, r"tensors are not those of the high-resolution encoder", high_res_encoder=str(LOW_RES))
-    refused(checkpoint, "openclip-convnext.* is no CLIP model's folder: no config.json", low_res_encoder=str(HIGH_RES))
+    refused(checkpoint, r"tensors do not belong to the high-resolution encoder", high_res_encoder=str(LOW_RES))
+    refused(
+        checkpoint, "openclip-convnext.* is not a CLIP model's folder: no config.json", low_res_encoder=str(HIGH_RES)
+    )
     (tmp_path / "empty").mkdir()
     refused(checkpoint, r"empty: no \.safetensors and no \.bin", high_res_encoder=str(tmp_path / "empty"))
 
 
 def test_an_existing_folder_is_left_alone(checkpoint):
     (checkpoint.parent / "converted").mkdir()
-    with pytest.raises(CheckpointError, match=r"converted: exists; remove it, or choose another"):
+    with pytest.raises(CheckpointError, match=r"converted: already exists; remove it, or choose another"):
         run(checkpoint)
-    with pytest.raises(CheckpointError, match=r"there is no folder .*nowhere to make it in"):
+    with pytest.raises(CheckpointError, match=r"parent folder .*nowhere does not exist; create it first"):
         run(checkpoint, "nowhere/converted")
 
 
@@ -357,7 +359,7 @@ def test_each_base_drops_what_it_has_beyond_the_encoder():
 
 
 def test_a_known_vit_inside_needs_no_base(checkpoint, monkeypatch):
-    """A published checkpoint names its ViT by a path that is nowhere; its config is known, so nothing is fetched."""
+    """The path of the ViT does not exist, but its config is known, so nothing is downloaded."""
     config = json.loads((LOW_RES / "config.json").read_text())["vision_config"]
     monkeypatch.setitem(ENCODERS_BY_NAME, "clip-vit-tiny", KnownEncoder("nobody/nothing", config))
     change_config(checkpoint, mm_vision_tower="somewhere/clip-vit-tiny")
@@ -373,14 +375,14 @@ def test_the_command_line(checkpoint, tmp_path):
     command = ["convert", str(checkpoint), str(tmp_path / "new"), *encoders, "--dtype", "bf16", "--shard-size", "300KB"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "minigemini: shard size '300KB' is no size; write it as 2GB or 500MB\n"
+    assert done.stderr == "minigemini: invalid shard size '300KB'; write it as 2GB or 500MB\n"
     done = CliRunner().invoke(app, command[:-2], catch_exceptions=False)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         f"{tmp_path / 'new'}: 247,624 parameters in bfloat16, chat format vicuna",
-        "     151 tensors taken, all that the model has",
-        "      16 not used: behind the ViT layer that is used",
-        "       2 not used: belongs to a pooling that is not used",
+        "     151 tensors converted, all that the model has",
+        "      16 not used: after the last ViT layer in use",
+        "       2 not used: belongs to pooling, which is not used",
     ]
     done = CliRunner().invoke(app, command[:-2], catch_exceptions=False)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)

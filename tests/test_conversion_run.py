@@ -1,4 +1,4 @@
-"""`convert` as a process: its memory, what a kill leaves behind, a full disk. The weights are holes in files."""
+"""`convert` as a process: memory, killed runs, a full disk. The weight files are sparse."""
 
 import json
 import math
@@ -24,7 +24,7 @@ SHARD = 300 * 10**6
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """Mixtral with one layer, an eighth of its inner width and of its vocabulary, at 1.5 GB; both encoders whole."""
+    """Mixtral with one layer and an eighth of its MLP width and vocabulary (1.5 GB), and both complete encoders."""
     folder = tmp_path_factory.mktemp("published")
     fields = {**PUBLISHED["MGM-8x7B"].fields, "num_hidden_layers": 1, "vocab_size": 4000, "intermediate_size": 1792}
     fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32", SHARD)
@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory):
     return folder / "checkpoint"
 
 
-# The most memory a process had. Its `ru_maxrss` would begin with that of the process that began it.
+# Peak memory of the process; `ru_maxrss` would include the parent process.
 PROGRAM = """
 import re, sys
 from minigemini.cli import main
@@ -54,12 +54,12 @@ def start(checkpoint: Path, folder: Path, shard_size: str = "300MB") -> subproce
 
 
 def peak_bytes(process: subprocess.Popen) -> int:
-    """Wait for a process, and give the most memory it had."""
+    """Wait for a process, and return its peak memory, bytes."""
     return int(process.communicate()[1].rsplit("peak ", 1)[1]) * 1024
 
 
 def test_memory_holds_two_shards_at_most(checkpoint, tmp_path):
-    """Above the memory of a run that ends before anything is read."""
+    """Compared with a run that ends before reading anything."""
     (tmp_path / "there").mkdir()
     before, peak = (peak_bytes(start(checkpoint, tmp_path / name)) for name in ("there", "converted"))
     config = load_config(tmp_path / "converted")
@@ -69,14 +69,14 @@ def test_memory_holds_two_shards_at_most(checkpoint, tmp_path):
     assert peak - before < 2 * SHARD, f"{(peak - before) / 1e6:.0f} MB above {before / 1e6:.0f} MB"
 
 
-def test_a_killed_run_is_taken_up_again(checkpoint, tmp_path):
+def test_a_killed_run_is_resumed(checkpoint, tmp_path):
     folder, aside = tmp_path / "converted", tmp_path / ".converted.partial"
     process = start(checkpoint, folder)
     _wait_for_shards(aside, 2, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not folder.exists()
-    assert not (aside / "config.json").exists()  # nothing loads
+    assert not (aside / "config.json").exists()  # the partial folder cannot be loaded
     kept = _written(aside)
     out, error = start(checkpoint, folder).communicate()
     assert out.startswith(f"{folder}: "), error
@@ -105,12 +105,12 @@ def _wait_for_shards(aside: Path, count: int, process: subprocess.Popen) -> None
 
 
 def _written(folder: Path) -> set[tuple[str, int]]:
-    """Weight files and when they were written."""
+    """Weight files and their modification times."""
     return {(file.name, file.stat().st_mtime_ns) for file in folder.glob("*.safetensors")}
 
 
-def test_a_disk_that_takes_no_more_is_told(checkpoint, tmp_path):
-    """As if it were full: no file may grow beyond a megabyte."""
+def test_a_full_disk_is_reported(checkpoint, tmp_path):
+    """A file size limit of one megabyte stands in for a full disk."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))  # noqa: E731
     command = [sys.executable, "-m", "minigemini", "convert", str(checkpoint), str(tmp_path / "converted")]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)

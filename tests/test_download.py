@@ -256,7 +256,7 @@ def test_data_fetch(tmp_path):
     words = ["data", "fetch", "--data", str(tmp_path / "data"), "--mirror", str(tmp_path / "mirror")]
     done = CliRunner().invoke(app, [*words, "lima"])
     assert done.exit_code == 0, done.output
-    assert "1 files fetched" in done.stdout
+    assert "1 files downloaded" in done.stdout
     done = CliRunner().invoke(app, [*words, "lima", "docvqa"])
     assert done.exit_code == 0
     assert "by hand: MGM-Finetune/docvqa/images/" in done.stdout

@@ -147,13 +147,17 @@ def test_no_labels_is_an_error(processor):
 
 def test_unreadable_images_are_errors(processor, paths, tmp_path):
     cut = paths[0].read_bytes()[:200]
-    sources = {tmp_path / "none.png": "none.png: no such file", b"": "an image: 0 bytes", cut: "broken or cut off"}
+    sources = {
+        tmp_path / "none.png": "none.png: no such file",
+        b"": "an image: file is empty",
+        cut: "corrupt or truncated",
+    }
     for source, message in sources.items():
         with pytest.raises(SampleError, match=message) as caught:
             SampleEncoder(processor)(Sample("9", "s", turns([IMAGE], [text("A")]), (source,)))
         assert (caught.value.issue, caught.value.id, caught.value.source) == (SampleIssue.IMAGE, "9", "s")
     small = SampleEncoder(processor, limits=ImageLimits(max_side=39))
-    with pytest.raises(SampleError, match="40 x 30 pixels, a side of more than 39"):
+    with pytest.raises(SampleError, match="40 x 30 pixels, but a side may have at most 39"):
         small(Sample("9", "s", turns([IMAGE], [text("A")]), paths[:1]))
 
 

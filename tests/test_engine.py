@@ -1,4 +1,4 @@
-"""The engine on a tiny random checkpoint: whole = streamed, turns, stopping, and broken checkpoints in one line."""
+"""The engine with a tiny random checkpoint: streaming, turns, stopping, and errors for broken checkpoints."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def engine(tiny_checkpoint) -> Engine:
 
 @pytest.fixture
 def broken(tiny_checkpoint, tmp_path):
-    """A copy of the checkpoint, to be broken."""
+    """A copy of the checkpoint to damage."""
     return shutil.copytree(tiny_checkpoint, tmp_path / "broken")
 
 
@@ -35,18 +35,18 @@ def change_json(path, **changes):
 
 
 @pytest.mark.parametrize("sampling", [SHORT, Sampling(max_new_tokens=40, temperature=1.0, seed=3)])
-def test_streamed_is_whole(engine, image, sampling):
-    """Random bytes are the hardest text to stream: broken characters, line ends, spaces at the front."""
-    whole = engine.ask(image(0), "What is it?", sampling)
+def test_streamed_equals_complete(engine, image, sampling):
+    """Random bytes are the hardest text to stream: incomplete characters, newlines, leading spaces."""
+    complete = engine.ask(image(0), "What is it?", sampling)
     with Conversation(engine, [image(0)]).stream("What is it?", sampling) as stream:
         pieces = list(stream)
     assert len(pieces) > 3
-    assert "".join(pieces) == whole.text == stream.answer.text
-    assert (whole.prompt_tokens, whole.new_tokens) == (stream.answer.prompt_tokens, stream.answer.new_tokens)
+    assert "".join(pieces) == complete.text == stream.answer.text
+    assert (complete.prompt_tokens, complete.new_tokens) == (stream.answer.prompt_tokens, stream.answer.new_tokens)
 
 
-def test_an_answer_is_what_generate_says(engine, image):
-    """The engine adds nothing of its own to processor and `generate`."""
+def test_an_answer_matches_generate(engine, image):
+    """The engine adds nothing to the processor and `generate`."""
     content = [{"type": "image", "image": image(1)}, {"type": "text", "text": "Where?"}]
     inputs = engine.processor.apply_chat_template(
         [{"role": "user", "content": content}],
@@ -61,7 +61,7 @@ def test_an_answer_is_what_generate_says(engine, image):
     assert answer.new_tokens == len(tokens)
 
 
-def test_pictures_change_the_answer_and_come_in_any_form(engine, image, tmp_path):
+def test_images_change_the_answer_and_come_in_any_form(engine, image, tmp_path):
     path = tmp_path / "a.png"
     image(0).save(path)
     forms = [image(0), path, str(path), path.read_bytes()]
@@ -71,19 +71,19 @@ def test_pictures_change_the_answer_and_come_in_any_form(engine, image, tmp_path
 
 
 @pytest.mark.parametrize("temperature", [1e-5, 1e-38, 5e-324])
-def test_the_coldest_temperatures_take_the_likeliest_token(temperature, engine, image):
+def test_the_lowest_temperatures_take_the_most_likely_token(temperature, engine, image):
     cold = Sampling(max_new_tokens=12, temperature=temperature)
     assert engine.ask(image(0), "What?", cold).text == engine.ask(image(0), "What?", SHORT).text
 
 
-def test_drawing_is_repeatable_by_its_seed(engine, image):
-    def drawn(seed):
+def test_sampling_is_reproducible_by_seed(engine, image):
+    def sampled(seed):
         return engine.ask(image(0), "What?", Sampling(max_new_tokens=16, temperature=2.0, seed=seed)).text
 
-    assert drawn(1) == drawn(1) != drawn(2)
+    assert sampled(1) == sampled(1) != sampled(2)
 
 
-def test_turns_are_remembered_and_forgotten(engine, image):
+def test_turns_accumulate_until_reset(engine, image):
     conversation = Conversation(engine, [image(0)])
     first = conversation.ask("One?", SHORT)
     second = conversation.ask("One?", SHORT)
@@ -96,13 +96,13 @@ def test_turns_are_remembered_and_forgotten(engine, image):
     assert conversation.ask("One?", SHORT).text == first.text
 
 
-def test_an_answer_can_be_stopped_and_is_remembered(engine, image):
+def test_a_stopped_answer_stays_in_the_conversation(engine, image):
     conversation = Conversation(engine, [image(0)])
     with conversation.stream("Go on", Sampling(max_new_tokens=800, temperature=2.0, seed=0)) as stream:
-        heard = next(stream)
+        piece = next(stream)
     assert stream.answer.finish_reason == "stopped"
     assert stream.answer.new_tokens < 800
-    assert stream.answer.text.startswith(heard)
+    assert stream.answer.text.startswith(piece)
     assert conversation.messages[-1]["content"][0]["text"] == stream.answer.text
     assert not any(thread.name == "minigemini-answer" for thread in threading.enumerate())
 
@@ -111,7 +111,7 @@ def test_finish_reason(engine, image):
     assert engine.ask(image(0), "What?", Sampling(max_new_tokens=3)).finish_reason == "length"
 
 
-def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, image, monkeypatch):
+def test_caption_tags_are_removed_unless_an_image_is_requested(engine, image, monkeypatch):
     answers = ["</h>", "a <h>cat</h>", "Here. <h>a cat</h>", "Here. <h>a cat</h>"]
     prompts = script(engine, answers, monkeypatch)
     conversation = Conversation(engine, [image(0)])
@@ -120,35 +120,35 @@ def test_tags_around_captions_are_for_those_who_asked_for_a_picture(engine, imag
         assert "".join(stream) == stream.answer.text == "a cat"
     assert conversation.stream("Draw it.", draw=True).answer.text == answers[2]
     assert conversation.ask("Nice.").text == "Here. a cat"
-    assert answers[2] in prompts[3], "what was asked for is remembered as it was said"
+    assert answers[2] in prompts[3], "the conversation keeps the tags of a requested caption"
 
 
-def test_a_failure_while_generating_reaches_the_reader(engine):
+def test_an_error_during_generation_reaches_the_consumer(engine):
     with (
         pytest.raises(ValueError, match="image tokens"),
         AnswerStream(
             engine.model,
             engine.processor.tokenizer,
-            {"input_ids": torch.tensor([[1, 3, 3]])},  # image tokens without a picture
+            {"input_ids": torch.tensor([[1, 3, 3]])},  # image tokens without an image
             {"max_new_tokens": 2},
         ) as stream,
     ):
         list(stream)
 
 
-# What is asked wrongly
+# Invalid requests
 
 
 @pytest.mark.parametrize(
     ("question", "message"),
-    [("", "empty"), (" \n", "empty"), ("what is <image>?", "holds <image>"), ("a" * 5000, r"\d+ tokens.*context")],
+    [("", "empty"), (" \n", "empty"), ("what is <image>?", "contains <image>"), ("a" * 5000, r"\d+ tokens.*context")],
 )
-def test_questions_that_cannot_be_answered(engine, image, question, message):
+def test_invalid_questions_are_refused(engine, image, question, message):
     with pytest.raises(RequestError, match=message):
         engine.ask(image(0), question, SHORT)
 
 
-def test_the_context_bounds_the_answer(engine, image):
+def test_the_context_limits_the_answer(engine, image):
     context = engine.model.config.text_config.max_position_embeddings
     empty = engine.ask(image(0), "a", Sampling(max_new_tokens=1)).prompt_tokens
     answer = engine.ask(image(0), "a" * (context - empty - 1), Sampling(max_new_tokens=9, temperature=2.0, seed=0))
@@ -158,7 +158,7 @@ def test_the_context_bounds_the_answer(engine, image):
 @pytest.mark.parametrize(
     "part", [{"type": "image", "url": "http://127.0.0.1/a.png"}, {"type": "image", "image": "a.png"}]
 )
-def test_addresses_are_never_fetched(engine, part):
+def test_urls_are_never_fetched(engine, part):
     messages = [{"role": "user", "content": [part, {"type": "text", "text": "What?"}]}]
     with pytest.raises(RequestError, match=r"PIL\.Image"):
         engine.stream(messages)
@@ -190,7 +190,7 @@ def test_bfloat16_answers_too(tiny_checkpoint, image):
     assert engine.ask(image(0), "What?", SHORT).new_tokens > 0
 
 
-# Checkpoints that are none
+# Broken checkpoints
 
 
 def edit_tensors(folder, edit):
@@ -266,7 +266,7 @@ def test_broken_checkpoints_are_refused_in_one_line(case, broken):
 
 
 def test_a_pickle_is_never_opened(broken):
-    """Loading one would run what it says; here it would make a file."""
+    """Loading this one would run its code, which creates a file."""
     to_pickle(broken)
     trace = broken / "pickle-was-run"
     (broken / "pytorch_model.bin").write_bytes(b"cbuiltins\nopen\n(V%s\nVw\ntR." % str(trace).encode())
@@ -275,7 +275,7 @@ def test_a_pickle_is_never_opened(broken):
     assert not trace.exists()
 
 
-def test_names_that_are_no_checkpoint(tmp_path, monkeypatch):
+def test_invalid_names_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for name, message in [
         (str(tmp_path / "nowhere"), "no such folder"),
@@ -300,5 +300,5 @@ def test_a_sharded_checkpoint_loads(tiny_model, make_processor, tmp_path, image,
     assert Engine.load(tmp_path).ask(image(0), "What?", SHORT).text == engine.ask(image(0), "What?", SHORT).text
 
 
-def test_a_large_photograph_is_asked_about(engine):
+def test_a_large_photo_works(engine):
     assert engine.ask(Image.new("RGB", (3000, 200)), "What?", Sampling(max_new_tokens=1)).new_tokens == 1

@@ -1,4 +1,4 @@
-"""Runs that are killed, shared and compared; servers and judges that misbehave. Models and servers here are real."""
+"""Killed, shared and compared runs, and failing servers and judges, with real models and servers."""
 
 import base64
 import json
@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import benchmark_files as files
 import pytest
 import torch
-from test_benchmarks import MATHS, TASKS, Scripted, scores
+from test_benchmarks import MATHS, TASKS, ScriptedAnswerer, scores
 
 from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
-from minigemini.evaluation.http_backend import HttpAnswerer, Patience, Service, ServiceError, openai_messages
+from minigemini.evaluation.http_backend import HttpAnswerer, RetryPolicy, Service, ServiceError, openai_messages
 from minigemini.evaluation.llm_judge import grade_all
 from minigemini.evaluation.local_backend import LocalAnswerer, fingerprint
 from minigemini.evaluation.paper_results import PAPER, row_of
@@ -28,7 +28,7 @@ from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
 
 SIX = Sampling(max_new_tokens=6)
-AT_ONCE = Patience(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
+IMMEDIATELY = RetryPolicy(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
 
 
 def questions(count: int) -> list[Question]:
@@ -39,27 +39,27 @@ def key(question: Question) -> str:
     return key_of(id=question.id, prompt=question.prompt)
 
 
-# The ledger
+# The response cache
 
 
-def test_answers_survive_a_torn_line_and_the_first_stays(tmp_path):
+def test_cache_survives_an_incomplete_line_and_keeps_the_first_answer(tmp_path):
     cache = ResponseCache(tmp_path)
     cache.append([{"key": "a", "answer": "né"}])
     with (tmp_path / "answers.jsonl").open("ab") as file:
         file.write(b'{"key": "b", "ans')  # killed here
-    again = ResponseCache(tmp_path)
-    again.append([{"key": "c", "answer": "x"}, {"key": "a", "answer": "other"}])
+    second = ResponseCache(tmp_path)
+    second.append([{"key": "c", "answer": "x"}, {"key": "a", "answer": "other"}])
     cache.refresh()
-    for one in (cache, again, ResponseCache(tmp_path)):
+    for one in (cache, second, ResponseCache(tmp_path)):
         assert (len(one), one.get("a")["answer"], one.get("b"), one.get("c")["answer"]) == (2, "né", None, "x")
 
 
-def test_a_claim_holds_against_other_processes_and_ends_with_its_holder(tmp_path):
+def test_claim_excludes_other_processes_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
-from minigemini.evaluation.response_cache import Ledger
+from minigemini.evaluation.response_cache import ResponseCache
 from pathlib import Path
-print(Ledger(Path({str(tmp_path)!r})).claim("batch"), flush=True)
+print(ResponseCache(Path({str(tmp_path)!r})).claim("batch"), flush=True)
 time.sleep(60)
 """
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -74,7 +74,7 @@ time.sleep(60)
     assert cache.claim("batch")
 
 
-def test_a_key_depends_on_all_that_an_answer_does():
+def test_answer_key_depends_on_model_prompt_and_task():
     task, one = TASKS["mme"], questions(1)[0]
     usual = answer_key(task, one, {"weights": "a"})
     other = Question("q0", user("What is 1?", files.image()), "0")
@@ -83,7 +83,7 @@ def test_a_key_depends_on_all_that_an_answer_does():
     assert answer_key(task, questions(2)[0], {"weights": "a"}) == usual
 
 
-# A model of this machine
+# Local models
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def ask(answerer, asked, folder, **changes):
     return run_questions(asked, answerer, ResponseCache(folder), key, **settings)
 
 
-def test_batches_answer_like_one_at_a_time_with_and_without_workers(local, tmp_path):
-    """Pictures, several or none, shared between questions; prompts of different length."""
+def test_answers_do_not_depend_on_batch_size_and_workers(local, tmp_path):
+    """Several, one or no images, some shared between questions; prompts of different lengths."""
     asked = questions(5)
     asked += [Question("two", user("Which?", files.image(0), files.image(1)), ""), Question("none", user("Hi"), "")]
     asked += [Question("again", user("And what colour is it, please?", files.image(0)), "")]
@@ -112,7 +112,7 @@ def test_batches_answer_like_one_at_a_time_with_and_without_workers(local, tmp_p
     assert set(said[0]) == {question.id for question in asked}
 
 
-def test_what_cannot_be_asked_is_named_and_the_rest_answered(local, tmp_path):
+def test_invalid_questions_are_reported_and_the_rest_answered(local, tmp_path):
     bad = [
         Question("broken", user("What?", b"no picture"), ""),
         Question("placeholder", user("What is <image>?", files.image()), ""),
@@ -120,12 +120,12 @@ def test_what_cannot_be_asked_is_named_and_the_rest_answered(local, tmp_path):
     ]
     asked = ask(local, [*questions(2), *bad], tmp_path)
     assert set(asked.answers) == {"q0", "q1"}
-    assert "stands for a picture" in asked.issues["placeholder"]
+    assert "the placeholder for an image" in asked.issues["placeholder"]
     assert "nowhere.png: no such file" in asked.issues["missing"]
     assert set(asked.issues) == {"broken", "placeholder", "missing"}
 
 
-def test_a_question_longer_than_the_context_is_named(make_model, make_processor, tmp_path):
+def test_question_longer_than_the_context_is_reported(make_model, make_processor, tmp_path):
     model = make_model(text_config={"max_position_embeddings": 64})
     model.save_pretrained(tmp_path / "model")
     make_processor(model.config).save_pretrained(tmp_path / "model")
@@ -135,7 +135,7 @@ def test_a_question_longer_than_the_context_is_named(make_model, make_processor,
     assert "but the context holds 64" in asked.issues["long"]
 
 
-def test_the_fingerprint_is_of_the_weights(tiny_checkpoint, make_model, make_processor, tmp_path):
+def test_fingerprint_depends_on_the_weights(tiny_checkpoint, make_model, make_processor, tmp_path):
     model = make_model()
     with pytest.raises(ValueError, match="no such"):
         fingerprint(str(tmp_path / "nowhere"))
@@ -157,7 +157,7 @@ OUTPUTS = ("report.md", "index.html", "results.json")
 
 
 @pytest.mark.slow
-def test_killed_and_shared_runs_give_the_same_bytes(tiny_checkpoint, tmp_path):
+def test_killed_and_shared_runs_write_the_same_bytes(tiny_checkpoint, tmp_path):
     data = tmp_path / "data"
     files.textvqa(data, {f"q{n}": ["nokia"] * 10 for n in range(16)})
     files.mme(data, {"count": 2, "code_reasoning": 2})
@@ -191,14 +191,14 @@ def test_killed_and_shared_runs_give_the_same_bytes(tiny_checkpoint, tmp_path):
         assert len(times) == 24
 
 
-# A served model, and a judge
+# Served models and judges
 
 
 class Server:
-    """An OpenAI-compatible server that does to each request what the script says, then answers `said`."""
+    """An OpenAI-compatible server that handles each request as scripted, then answers with `reply_to(messages)`."""
 
-    def __init__(self, said, script=()):
-        self.requests, self.said, self.script = [], said, list(script)
+    def __init__(self, reply_to, script=()):
+        self.requests, self.reply_to, self.script = [], reply_to, list(script)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -222,7 +222,7 @@ class Server:
                 elif isinstance(step, int):
                     self.reply(step, {"error": {"message": "because"}})
                 else:
-                    text = outer.said(body["messages"]) if step == "answer" else step
+                    text = outer.reply_to(body["messages"]) if step == "answer" else step
                     self.reply(200, {"choices": [{"message": {"content": text}}]})
 
             def reply(self, status, body):
@@ -258,48 +258,48 @@ def serve():
 
 
 @pytest.mark.parametrize("step", [429, 500, 503, "hang", "drop", "garbage"])
-def test_what_may_pass_is_asked_again(serve, step):
+def test_transient_failures_are_retried(serve, step):
     server = serve(lambda _: "fine", [step, step])
-    assert Service(server.address, patience=AT_ONCE).chat([], 5, str) == "fine"
+    assert Service(server.address, retries=IMMEDIATELY).chat([], 5, str) == "fine"
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
-    ("script", "tries", "said"),
+    ("script", "tries", "message"),
     [
         ([429] * 9, 3, r"status 429 .*\(3 tries\)"),
-        (["hang"] * 9, 3, r"no answer in time .*\(3 tries\)"),
+        (["hang"] * 9, 3, r"timeout .*\(3 tries\)"),
         (["garbage"] * 9, 3, r"no chat completion .*\(3 tries\)"),
         ([400], 1, "status 400 .*because"),
         ([401], 1, "status 401"),
         (["redirect"], 1, "status 307"),
     ],
 )
-def test_what_does_not_pass_is_named_after_as_many_tries(serve, script, tries, said):
+def test_permanent_failures_are_reported_after_the_given_tries(serve, script, tries, message):
     server = serve(lambda _: "fine", script)
-    with pytest.raises(ServiceError, match=said):
-        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+    with pytest.raises(ServiceError, match=message):
+        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert len(server.requests) == tries
 
 
-def test_the_key_travels_in_the_header_alone(serve, monkeypatch):
+def test_api_key_is_sent_in_the_header_only(serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     server = serve(lambda _: "fine", [401])
     with pytest.raises(ServiceError) as error:
-        Service(server.address, patience=AT_ONCE).chat([], 5, str)
+        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert server.requests[0][1]["Authorization"] == "Bearer s3cret"
     assert "s3cret" not in str(error.value)
 
 
-def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
-    """The server answers by the model itself, from what it was sent."""
+def test_served_model_gets_the_same_input_as_a_local_one(serve, local, tmp_path):
+    """The server answers with the same model, from the request alone."""
 
     def answer(messages) -> str:
         shown = [part["image_url"]["url"] for part in messages[0]["content"] if part["type"] == "image_url"]
         images = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
         return local.engine.ask(images, messages[0]["content"][-1]["text"], SIX).text
 
-    served = HttpAnswerer(Service(serve(answer).address, patience=Patience(timeout_s=60)))
+    served = HttpAnswerer(Service(serve(answer).address, retries=RetryPolicy(timeout_s=60)))
     asked = [*questions(3), Question("broken", user("What?", b"no picture"), "")]
     there, here = ask(served, asked, tmp_path / "there", batch_size=2), ask(local, asked, tmp_path / "here")
     assert there.answers == here.answers
@@ -307,91 +307,91 @@ def test_a_served_model_sees_what_a_local_one_does(serve, local, tmp_path):
     assert openai_messages(questions(1)[0])[0]["content"][1] == {"type": "text", "text": "What is 0?"}
 
 
-def test_one_question_that_fails_leaves_the_others(serve, tmp_path):
+def test_failed_question_does_not_affect_the_others(serve, tmp_path):
     server = serve(lambda messages: "yes", [400])
-    asked = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
+    asked = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
     assert (len(asked.answers), len(asked.issues)) == (2, 1)
-    again = ask(HttpAnswerer(Service(server.address, patience=AT_ONCE)), questions(3), tmp_path, batch_size=1)
-    assert (len(again.answers), len(server.requests)) == (3, 4)  # only the one that failed is asked again
+    again = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
+    assert (len(again.answers), len(server.requests)) == (3, 4)  # only the failed question is repeated
 
 
-def test_a_server_that_went_away_ends_the_run(serve, tmp_path):
+def test_unreachable_server_ends_the_run(serve, tmp_path):
     server = serve(lambda messages: "yes")
-    service = Service(server.address, patience=AT_ONCE)
+    service = Service(server.address, retries=IMMEDIATELY)
     server.http.shutdown()
     server.http.server_close()
-    with pytest.raises(RequestError, match="nobody is there any more; run again to go on"):
+    with pytest.raises(RequestError, match="server no longer accepts connections; run again to resume"):
         ask(HttpAnswerer(service), questions(2), tmp_path)
 
 
-def test_a_judge_scores_and_its_nonsense_is_asked_again_and_then_named(serve, tmp_path):
-    """v0 gets 0.4 at the second try; v1 never gets a number: it is named, and not scored as 0."""
+def test_invalid_judge_replies_are_retried_and_reported(serve, tmp_path):
+    """v0 gets 0.4 at the second attempt; v1 never gets a number and is reported rather than scored as 0."""
     files.mmvet(tmp_path, {"v0": ("-1 <AND> -5", ["math"]), "v1": ("cat", ["rec"])})
     task, said = TASKS["mmvet"], {"v0": "It is -5", "v1": "A kitten!"}
     asked = task.questions(tmp_path)
     first = serve(lambda _: "0.4", ["I would say it is quite good."])
-    judge = Service(first.address, patience=AT_ONCE)
+    judge = Service(first.address, retries=IMMEDIATELY)
     judged = grade_all(task, asked[:1], said, judge, ResponseCache(tmp_path / "run"))
     assert judged.grades["v0"].value == 0.4
     second = serve(lambda _: "11 of 10")
-    judge = Service(second.address, patience=AT_ONCE)
-    result = evaluate(task, asked, Scripted(said), ResponseCache(tmp_path / "run"), batch_size=2, judge=judge)
+    judge = Service(second.address, retries=IMMEDIATELY)
+    result = evaluate(task, asked, ScriptedAnswerer(said), ResponseCache(tmp_path / "run"), batch_size=2, judge=judge)
     assert scores(result) == {"score": 40.0}
-    assert "nonsense" in result.issues["v1"]
+    assert "invalid reply" in result.issues["v1"]
     assert "(3 tries)" in result.issues["v1"]
     assert len(second.requests) == 3  # v0's verdict was kept
     assert len(first.requests) == 2
 
 
-def test_mathvista_asks_the_judge_only_where_rules_do_not_reach(serve, tmp_path):
+def test_mathvista_asks_the_judge_only_if_rules_fail(serve, tmp_path):
     files.mathvista(tmp_path, MATHS)
     said = {"1": "fourteen", "2": "1.2", "3": "elm", "4": "they are 1 and 2", "5": "I'm sorry, I can't."}
     verdicts = {"fourteen": "14", "they are 1 and 2": "[1, 2]", "I'm sorry, I can't.": "none"}
     server = serve(
         lambda messages: next(v for k, v in verdicts.items() if f"Response: {k}\n" in messages[0]["content"])
     )
-    judge = Service(server.address, patience=AT_ONCE)
+    judge = Service(server.address, retries=IMMEDIATELY)
     task = TASKS["mathvista"]
     result = evaluate(
-        task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
+        task, task.questions(tmp_path), ScriptedAnswerer(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
     )
     assert scores(result) == {"accuracy": 80.0}
     assert len(server.requests) == 3
     assert (result.unparsed, result.judge) == (1, "served")
 
 
-def test_mmbench_asks_the_judge_which_option_an_unread_answer_means(serve, tmp_path):
+def test_mmbench_asks_the_judge_about_unparsed_answers(serve, tmp_path):
     row = {"index": 7, "question": "What is it?", "A": "a cat", "B": "a dog", "answer": "B", "category": "animals"}
     files.mmbench(tmp_path, [row])
     server = serve(lambda messages: "B" if "A. a cat" in messages[0]["content"] else "A")
-    judge, task = Service(server.address, patience=AT_ONCE), TASKS["mmbench"]
+    judge, task = Service(server.address, retries=IMMEDIATELY), TASKS["mmbench"]
     said = {"7": "the barking one", "7+1": "the barking one"}
     result = evaluate(
-        task, task.questions(tmp_path), Scripted(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
+        task, task.questions(tmp_path), ScriptedAnswerer(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
     )
     assert scores(result)["circular accuracy"] == 100.0
 
 
-# What is kept for comparing
+# Saved results
 
 
-def test_results_come_back_as_they_were_saved(tmp_path):
+def test_results_round_trip(tmp_path):
     files.mme(tmp_path, {"count": 3})
     task = TASKS["mme"]
     asked = task.questions(tmp_path)
     result = evaluate(
-        task, asked, Scripted({q.id: q.truth for q in asked}), ResponseCache(tmp_path / "r"), batch_size=2
+        task, asked, ScriptedAnswerer({q.id: q.truth for q in asked}), ResponseCache(tmp_path / "r"), batch_size=2
     )
     save_results(tmp_path, [result])
     loaded = load_results(tmp_path)[0]
     assert loaded.measures == result.measures
     assert (loaded.model, loaded.asked, loaded.issues) == (result.model, 6, {})
     (tmp_path / "results.json").write_text('{"format": 99}')
-    with pytest.raises(DataError, match="written in format 99"):
+    with pytest.raises(DataError, match="format 99, but"):
         load_results(tmp_path)
 
 
-def test_the_papers_row_is_found_by_the_whole_name():
+def test_paper_row_is_found_by_the_full_name():
     assert row_of("somewhere/mgm-7b-hd/") == "MGM-7B-HD"
     assert row_of("MGM-2B") == "MGM-2B"
     assert row_of("mgm-2bx") is row_of("nano") is None

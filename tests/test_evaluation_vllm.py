@@ -1,4 +1,4 @@
-"""`--backend vllm` starts a server, waits, asks and ends it, whatever happens; a stand-in has vLLM's command line."""
+"""`--backend vllm` starts a server and always stops it; a stand-in program has vLLM's command line."""
 
 import json
 import os
@@ -15,16 +15,16 @@ import pytest
 
 from minigemini.evaluation import command, process_supervisor, vllm_backend
 from minigemini.evaluation.command import EvaluationSettings, run
-from minigemini.evaluation.http_backend import Patience, Service
+from minigemini.evaluation.http_backend import RetryPolicy, Service
 from minigemini.inference import RequestError
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
-IMPATIENT = Patience(timeout_s=5, tries=2, first_wait_s=0.01)
+IMPATIENT = RetryPolicy(timeout_s=5, tries=2, first_wait_s=0.01)
 
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch) -> Path:
-    """Puts `vllm` on PATH; gives the folder where it tells what happened to it."""
+    """Put a stand-in `vllm` on PATH; returns the folder of its records."""
     folder = tmp_path / "stand-in"
     folder.mkdir()
     program = folder / "vllm"
@@ -32,9 +32,9 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     program.write_text(f"#!{sys.executable}\n{source}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr(vllm_backend, "LOOK_EVERY_SECONDS", 0.05)
-    monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)  # a real one in this environment is not meant
-    monkeypatch.setattr(vllm_backend, "Service", partial(Service, patience=IMPATIENT))
+    monkeypatch.setattr(vllm_backend, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)  # ignore an installed vLLM
+    monkeypatch.setattr(vllm_backend, "Service", partial(Service, retries=IMPATIENT))
     return folder
 
 
@@ -45,7 +45,7 @@ def settings(checkpoint, tmp_path, **changes) -> EvaluationSettings:
     return EvaluationSettings(("mme",), (str(checkpoint),), tmp_path / "run", **(usual | changes))
 
 
-def all_gone(folder: Path) -> bool:
+def all_ended(folder: Path) -> bool:
     """Whether the server and its child have ended, within five seconds."""
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     deadline = time.monotonic() + 5
@@ -59,23 +59,23 @@ def alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return False
-    return state != "Z"  # of an orphan, until its new parent has looked
+    return state != "Z"  # a zombie has ended
 
 
-def test_a_server_is_started_asked_and_ended(stand_in, tiny_checkpoint, tmp_path):
+def test_server_is_started_used_and_stopped(stand_in, tiny_checkpoint, tmp_path):
     table = run(settings(tiny_checkpoint, tmp_path))
-    assert "| perception | 50.0" in table  # of two questions about a picture one is answered by yes
+    assert "| perception | 50.0" in table  # one of the two questions about each image is answered correctly
     arguments = json.loads((stand_in / "arguments").read_text())
     assert arguments[:2] == ["serve", str(tiny_checkpoint)]
     assert arguments[-2:] == ["--max-num-seqs", "4"]
     asked = [json.loads(line) for line in (stand_in / "asked").read_text().splitlines()]
     assert len(asked) == 8
     assert all("add_special_tokens" not in body for body in asked)  # nano's format writes BOS itself
-    assert all_gone(stand_in)
+    assert all_ended(stand_in)
     assert "served vllm --max-num-seqs 4" in (tmp_path / "run/report.md").read_text()
 
 
-def test_a_format_that_leaves_bos_to_the_tokenizer_gets_it(stand_in, tiny_checkpoint, tmp_path):
+def test_bos_is_requested_for_formats_that_leave_it_to_the_tokenizer(stand_in, tiny_checkpoint, tmp_path):
     checkpoint = tmp_path / "vicuna"
     shutil.copytree(tiny_checkpoint, checkpoint)
     (checkpoint / "chat_template.jinja").write_text(CHAT_TEMPLATES["vicuna"])
@@ -84,34 +84,34 @@ def test_a_format_that_leaves_bos_to_the_tokenizer_gets_it(stand_in, tiny_checkp
     assert asked is True
 
 
-def test_one_that_does_not_start_is_named_with_its_last_words(stand_in, tiny_checkpoint, tmp_path):
+def test_failed_start_reports_the_last_log_line(stand_in, tiny_checkpoint, tmp_path):
     (stand_in / "crash").write_text("0")
-    with pytest.raises(RequestError, match=r"vLLM ended with status 1: .*no memory for a single block .*vllm\.log"):
+    with pytest.raises(RequestError, match=r"vLLM exited with status 1: .*no memory for a single block .*vllm\.log"):
         run(settings(tiny_checkpoint, tmp_path))
-    assert all_gone(stand_in)
+    assert all_ended(stand_in)
 
 
-def test_one_that_crashes_is_named_and_the_next_run_goes_on(stand_in, tiny_checkpoint, tmp_path):
+def test_crash_is_reported_and_the_next_run_resumes(stand_in, tiny_checkpoint, tmp_path):
     (stand_in / "crash").write_text("4")
-    with pytest.raises(RequestError, match=r"vLLM ended with status 3: .*no memory.*; run again to go on"):
+    with pytest.raises(RequestError, match=r"vLLM exited with status 3: .*no memory.*; run again to resume"):
         run(settings(tiny_checkpoint, tmp_path))
-    assert all_gone(stand_in)
+    assert all_ended(stand_in)
     (stand_in / "crash").unlink()
     assert "| perception | 50.0" in run(settings(tiny_checkpoint, tmp_path))
     assert len((stand_in / "asked").read_text().splitlines()) == 8
 
 
-def test_an_interrupt_ends_the_server(stand_in, tiny_checkpoint, tmp_path, monkeypatch):
+def test_interrupt_stops_the_server(stand_in, tiny_checkpoint, tmp_path, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(settings(tiny_checkpoint, tmp_path))
-    assert all_gone(stand_in)
+    assert all_ended(stand_in)
 
 
-def test_the_server_ends_when_its_starter_is_killed(stand_in, tiny_checkpoint):
+def test_server_stops_if_its_starter_is_killed(stand_in, tiny_checkpoint):
     words = [sys.executable, "-I", process_supervisor.__file__, str(stand_in / "vllm"), "serve", str(tiny_checkpoint)]
     words += ["--served-model-name", "x", "--host", "127.0.0.1", "--port", "0"]
     code = f"import subprocess, time; subprocess.Popen({words!r}, stdin=subprocess.PIPE); time.sleep(60)"
@@ -120,10 +120,10 @@ def test_the_server_ends_when_its_starter_is_killed(stand_in, tiny_checkpoint):
         time.sleep(0.02)
     starter.send_signal(signal.SIGKILL)
     starter.wait()
-    assert all_gone(stand_in)
+    assert all_ended(stand_in)
 
 
-def test_without_vllm_it_says_what_to_install(tiny_checkpoint, tmp_path, monkeypatch):
+def test_missing_vllm_error_says_what_to_install(tiny_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)
     with pytest.raises(RequestError, match="pip install vllm"):
@@ -133,6 +133,6 @@ def test_without_vllm_it_says_what_to_install(tiny_checkpoint, tmp_path, monkeyp
 @pytest.mark.parametrize(
     "given", [{"quantize": "8bit"}, {"device": "cpu"}, {"backend": "http://x/v1", "dtype": "float32"}]
 )
-def test_options_that_a_backend_would_pass_over_are_refused(given, tmp_path):
+def test_options_that_the_backend_ignores_are_rejected(given, tmp_path):
     with pytest.raises(RequestError, match="leave it out"):
         run(settings("nano", tmp_path, **given))

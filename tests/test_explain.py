@@ -1,4 +1,4 @@
-"""What mining looked at: the map is the model's own attention, at its place in the picture."""
+"""Attention maps: they show the model's own attention at the right position in the image."""
 
 import math
 import stat
@@ -10,7 +10,7 @@ from einops import rearrange
 from PIL import Image
 
 from minigemini.inference import Engine, RequestError
-from minigemini.inference.attention_maps import HEAT, OUTLINED, AttentionMaps, attention_maps, draw, explain_images
+from minigemini.inference.attention_maps import HEAT, OUTLINED, AttentionMaps, attention_maps, explain_images, render
 from minigemini.io.png import write_png
 
 
@@ -38,8 +38,8 @@ def test_shares_are_a_softmax_over_each_patch(engine, image):
     torch.testing.assert_close(mining.attention.sum((-2, -1)), torch.ones(side, side))
 
 
-def test_patches_lie_where_the_picture_shows_them(engine, image):
-    """Each tile by itself, mined against its own part of the maps, has the attention of its part of the whole map."""
+def test_patches_are_at_their_position_in_the_image(engine, image):
+    """The attention of each single tile equals its part of the complete map."""
     model = engine.model.model
     grid, n = model.config.grid_size, model.config.patches_per_side
     pixels = engine.processor.image_processor(image(0), return_tensors="pt")
@@ -61,8 +61,8 @@ def test_patches_lie_where_the_picture_shows_them(engine, image):
         torch.testing.assert_close(part, alone)  # measured: 1e-7
 
 
-def test_the_attention_explains_what_was_mined(engine, image):
-    """Looking elsewhere mines something else: the values at the shares' positions give the mined features."""
+def test_the_attention_reproduces_the_mined_features(engine, image):
+    """Values weighted by the attention give the mined features."""
     model = engine.model.model
     pixels = engine.processor.image_processor(image(0), return_tensors="pt")
     with torch.no_grad():
@@ -90,28 +90,28 @@ def test_departure_from_uniform():
     assert AttentionMaps(attention).share[2, 7] == 1
 
 
-def test_what_the_model_saw_is_the_padded_picture(make_engine):
+def test_the_model_view_is_the_padded_image(make_engine):
     engine = make_engine()
     _, seen = attention_maps(engine, Image.new("RGB", (64, 32), (200, 40, 40)))
     assert np.abs(np.array(seen.getpixel((16, 16))) - (200, 40, 40)).max() <= 1
     assert np.abs(np.array(seen.getpixel((16, 1))) - (122, 116, 104)).max() <= 1
 
 
-def test_the_drawing_shows_the_hot_position_and_frames_its_patch():
+def test_the_figure_shows_the_hot_position_and_outlines_its_patch():
     attention = torch.full((8, 8, 4, 4), 1 / 16)
     attention[2, 5] = 0
     attention[2, 5, 1, 1] = 1
-    sheet = draw(AttentionMaps(attention), Image.new("RGB", (64, 64), (128, 128, 128)))
+    sheet = render(AttentionMaps(attention), Image.new("RGB", (64, 64), (128, 128, 128)))
     pixels = np.asarray(sheet).astype(int)
     brightest = 0.75 * HEAT[-1] + 0.25 * 128
     hits = np.argwhere(np.abs(pixels - brightest).max(-1) <= 2)
-    center = hits.mean(0) - (16 + 28, 16 + 512 + 16)  # its panel's corner
+    center = hits.mean(0) - (16 + 28, 16 + 512 + 16)  # the corner of its panel
     cell = 512 / 32
     assert np.abs(center - ((2 * 4 + 1.5) * cell, (5 * 4 + 1.5) * cell)).max() < cell
     assert OUTLINED < 64
 
 
-def test_pictures_stand_below_each_other_and_are_written_whole(make_engine, image, tmp_path):
+def test_images_are_stacked_and_written_atomically(make_engine, image, tmp_path):
     engine = make_engine()
     sheet = explain_images(engine, [image(0), image(1)])
     assert sheet.height == 2 * explain_images(engine, [image(0)]).height
@@ -121,7 +121,7 @@ def test_pictures_stand_below_each_other_and_are_written_whole(make_engine, imag
     assert (tmp_path / "out.png").stat().st_mode & stat.S_IRUSR
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     (tmp_path / "out.png").write_text("before")
     monkeypatch.setattr(
         Image.Image, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
@@ -132,6 +132,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_baseline_has_nothing_to_explain(make_engine, image):
-    with pytest.raises(RequestError, match="no mining"):
+def test_a_model_without_mining_is_refused(make_engine, image):
+    with pytest.raises(RequestError, match="no patch info mining"):
         attention_maps(make_engine(high_res_vision_config=None), image(0))

@@ -354,7 +354,7 @@ def test_invalid_options_are_one_line_errors(damaged, tmp_path):
         ([path, str(tmp_path / "x"), "--images", str(tmp_path / "gone")], "gone: no such folder"),
         ([path, str(tmp_path / "theirs"), *images], "contains shard-00000.parquet, but no build"),
         ([path, path, *images], "Not a directory"),
-        ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no sample of it is good"),
+        ([str(tmp_path / "bad.jsonl"), str(tmp_path / "nothing")], "no valid samples"),
         (["MGM-Pretrain", str(tmp_path / "x"), "--data", str(tmp_path)], "minigemini data fetch llava-pretrain"),
         ([path, "what://x", *images], "Protocol not known"),
         ([path, str(tmp_path / "x")], "give --images FOLDER"),

@@ -1,6 +1,6 @@
-"""Every published model at its real shape: names, shapes, counts and tokens, from headers alone.
+"""Every published model at its real size: names, shapes, counts and tokens, from headers alone.
 
-The checkpoints are holes in files (tests/fabricate.py), in a layout that is spelled out independently of our tables.
+The checkpoints are sparse files (tests/fabricate.py) in a layout that is written independently of our tables.
 """
 
 import json
@@ -20,7 +20,7 @@ from minigemini.inference.published_figures import FIGURES, published_reports
 from minigemini.io.loading import stored_layout
 from minigemini.modeling.configuration import CLIP_VIT_L_14_336
 
-# What the language models are known to have.
+# Known parameter counts of the language models.
 LANGUAGE_MODEL = {
     "2B": 2_506_172_416,
     "7B": 6_738_415_616,
@@ -36,7 +36,7 @@ MINING = 1024**2 + 3 * 1024 + 2 * (1024 * 2880 + 2 * 2880 + 1024)  # three Layer
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
-    """Both base encoders at their real shapes."""
+    """Both base encoders at their real size."""
     folder = tmp_path_factory.mktemp("encoders")
     fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32")
     (folder / "vit" / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": CLIP_VIT_L_14_336}))
@@ -45,12 +45,14 @@ def encoders(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_tensor_has_its_place(name, encoders, tmp_path):
+def test_every_tensor_is_mapped(name, encoders, tmp_path):
     fields = PUBLISHED[name].fields
     layout = fabricate.published(fields)
     fabricate.write_sparse(tmp_path, layout)
     (tmp_path / "config.json").write_text(json.dumps(fields))
-    plan = plan_conversion(tmp_path, read_fields(tmp_path), *encoders)  # refuses what is missing, unknown, mis-shaped
+    plan = plan_conversion(
+        tmp_path, read_fields(tmp_path), *encoders
+    )  # refuses missing, unknown and mis-shaped tensors
     used = {source.key for source in plan.tensors.values()}
     base = fabricate.convnext("visual.trunk.")
     assert used | plan.unused.keys() == layout.keys() | base.keys()
@@ -76,38 +78,38 @@ def test_every_tensor_has_its_place(name, encoders, tmp_path):
 
 
 @pytest.mark.parametrize("size", LANGUAGE_MODEL)
-def test_the_language_model_is_transformers_own(size):
+def test_parameter_counts_match_transformers(size):
     config = PUBLISHED[f"MGM-{size}"].config().text_config
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     assert model.num_parameters() == LANGUAGE_MODEL[size]
 
 
-def test_eleven_models_were_published():
+def test_there_are_eleven_published_models():
     assert len(PUBLISHED) == 11
 
 
-def test_info_has_the_figures_of_the_tables():
-    """`python tools/published_figures.py` works them out."""
+def test_stored_figures_match_the_tables():
+    """`python tools/published_figures.py` updates them."""
     assert FIGURES.read_text() == published_figures.as_text(published_figures.figures())
-    kept, whole = published_reports()["MGM-7B-HD"], PUBLISHED["MGM-7B-HD"].report("MGM-7B-HD")
-    assert replace(kept, linears=sorted(kept.linears)) == replace(whole, linears=sorted(whole.linears))
+    stored, computed = published_reports()["MGM-7B-HD"], PUBLISHED["MGM-7B-HD"].report("MGM-7B-HD")
+    assert replace(stored, linears=sorted(stored.linears)) == replace(computed, linears=sorted(computed.linears))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_info_by_name(name):
-    """`info` of a published model that is not here: from the tables, nothing fetched."""
+    """`info` for a published model reads the stored figures and downloads nothing."""
     done = CliRunner().invoke(app, ["info", name, "--json"], catch_exceptions=False)
-    told = json.loads(done.stdout)
-    language_model = told["parameters"]["language model"] + told["parameters"].get("head", 0)
+    report = json.loads(done.stdout)
+    language_model = report["parameters"]["language model"] + report["parameters"].get("head", 0)
     assert language_model == LANGUAGE_MODEL[name.split("-")[1]]
-    assert told["parameters"]["vision tower"] == VIT
-    assert told["tokens_per_image"] == (2880 if name.endswith("HD") else 576)
-    assert told["weights_bytes"]["bfloat16"] == 2 * told["parameters"]["total"]
+    assert report["parameters"]["vision tower"] == VIT
+    assert report["tokens_per_picture"] == (2880 if name.endswith("HD") else 576)
+    assert report["weights_bytes"]["bfloat16"] == 2 * report["parameters"]["total"]
 
 
-def test_a_folder_of_that_name_comes_first(tiny_checkpoint, tmp_path, monkeypatch):
+def test_a_folder_of_the_same_name_takes_precedence(tiny_checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "MGM-7B").symlink_to(tiny_checkpoint)
     done = CliRunner().invoke(app, ["info", "MGM-7B", "--json"], catch_exceptions=False)
-    assert json.loads(done.stdout)["tokens_per_image"] == 4
+    assert json.loads(done.stdout)["tokens_per_picture"] == 4

@@ -1,4 +1,4 @@
-"""Kept features: the same run whatever is kept already, and no picture encoded twice."""
+"""Feature cache: the result does not depend on the cache, and no image is encoded twice."""
 
 import errno
 import shutil
@@ -18,7 +18,7 @@ def data(tmp_path_factory, image):
     return write_data(tmp_path_factory.mktemp("data"), image)
 
 
-def pictures_for(config):
+def pixels_for(config):
     generator = torch.Generator().manual_seed(0)
     sizes = config.low_res_size, config.high_res_size
     return tuple(torch.rand(3, 3, size, size, generator=generator) for size in sizes)
@@ -26,10 +26,10 @@ def pictures_for(config):
 
 @pytest.fixture
 def pixels(make_config):
-    return pictures_for(make_config())
+    return pixels_for(make_config())
 
 
-def kept(folder):
+def cached_files(folder):
     return sorted(folder.glob("*/*.safetensors"))
 
 
@@ -40,17 +40,17 @@ def visual_tokens(model, pixels):
 
 def forbid_encoding(model, monkeypatch):
     def encode(*args, **kwargs):
-        raise AssertionError("a picture was encoded again")
+        raise AssertionError("an image was encoded again")
 
     monkeypatch.setattr(model.model.vision_tower, "forward", encode)
     monkeypatch.setattr(model.model.high_res_vision_tower, "forward", encode)
 
 
-def test_a_run_learns_the_same_from_an_empty_a_full_and_a_half_full_folder(tiny_checkpoint, data, tmp_path):
+def test_training_does_not_depend_on_the_cache(tiny_checkpoint, data, tmp_path):
     recipe = tiny_recipe(tiny_checkpoint, data, features=str(tmp_path / "kept"))
     train(recipe, tmp_path / "empty")
-    files = kept(tmp_path / "kept")
-    assert len(files) == 8  # four pictures, seen by two encoders, many times over
+    files = cached_files(tmp_path / "kept")
+    assert len(files) == 8  # four images and two encoders
     train(recipe, tmp_path / "full")
     for file in files[::2]:
         file.unlink()
@@ -62,15 +62,15 @@ def test_a_run_learns_the_same_from_an_empty_a_full_and_a_half_full_folder(tiny_
 
 
 @pytest.mark.parametrize("geometry", [{}, {"grid_size": 2, "use_global_tile": True, "high_res_size": 64}])
-def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
+def test_each_image_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
     model = make_model(**geometry)
-    pixels = pictures_for(model.config)
+    pixels = pixels_for(model.config)
     plain = visual_tokens(model, pixels)
     cache_features(model, tmp_path, limit_gb=1)
     first = visual_tokens(model, pixels)
     torch.testing.assert_close(first, plain, rtol=0.05, atol=0.05)
     forbid_encoding(model, monkeypatch)
-    # To rounding: which kernel multiplies depends on the processor and on where tensors lie.
+    # Equal to rounding: kernels depend on the processor and on tensor alignment.
     torch.testing.assert_close(visual_tokens(model, pixels), first, rtol=1e-4, atol=1e-5)
     flipped = visual_tokens(model, tuple(p.flip(0) for p in pixels))
     torch.testing.assert_close(flipped, first.flip(0), rtol=1e-4, atol=1e-5)
@@ -78,7 +78,7 @@ def test_a_picture_is_encoded_once(make_model, tmp_path, monkeypatch, geometry):
         visual_tokens(model, (pixels[0] + 0.01, pixels[1]))
 
 
-def test_other_weights_find_nothing(make_model, pixels, tmp_path):
+def test_cache_key_includes_the_weights(make_model, pixels, tmp_path):
     model = make_model()
     cache_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)
@@ -88,35 +88,35 @@ def test_other_weights_find_nothing(make_model, pixels, tmp_path):
     exact = visual_tokens(other, pixels)
     cache_features(other, tmp_path, limit_gb=1)
     torch.testing.assert_close(visual_tokens(other, pixels), exact, rtol=0.05, atol=0.05)
-    assert len(kept(tmp_path)) == 9  # three of the ViT, which is the same, three of each ConvNeXt
+    assert len(cached_files(tmp_path)) == 9  # three of the shared ViT, three of each ConvNeXt
 
 
-def test_a_damaged_file_is_replaced(make_model, pixels, tmp_path):
+def test_damaged_file_is_replaced(make_model, pixels, tmp_path):
     model = make_model()
     cache_features(model, tmp_path, limit_gb=1)
     first = visual_tokens(model, pixels)
-    for file in kept(tmp_path):
+    for file in cached_files(tmp_path):
         file.write_bytes(file.read_bytes()[:-7])
     assert torch.equal(visual_tokens(model, pixels), first)
-    sizes = {file: file.stat().st_size for file in kept(tmp_path)}
+    sizes = {file: file.stat().st_size for file in cached_files(tmp_path)}
     shutil.rmtree(tmp_path)
     tmp_path.mkdir()
     visual_tokens(model, pixels)
-    assert sizes == {file: file.stat().st_size for file in kept(tmp_path)}
+    assert sizes == {file: file.stat().st_size for file in cached_files(tmp_path)}
 
 
-def test_the_folder_stays_below_its_limit(make_model, pixels, tmp_path):
+def test_folder_stays_below_its_limit(make_model, pixels, tmp_path):
     model = make_model()
     cache_features(model, tmp_path / "all", limit_gb=1)
     visual_tokens(model, pixels)
-    sizes = sorted(file.stat().st_size for file in kept(tmp_path / "all"))
+    sizes = sorted(file.stat().st_size for file in cached_files(tmp_path / "all"))
     small = make_model()
     cache_features(small, tmp_path / "few", limit_gb=(sum(sizes) - sizes[0]) / 1e9)
     assert torch.equal(visual_tokens(small, pixels), visual_tokens(model, pixels))
-    assert 0 < len(kept(tmp_path / "few")) < 6
+    assert 0 < len(cached_files(tmp_path / "few")) < 6
 
 
-def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_path, monkeypatch, capsys):
+def test_full_disk_disables_the_cache_only(make_model, pixels, tmp_path, monkeypatch, capsys):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -124,10 +124,10 @@ def test_a_full_disk_costs_the_features_and_not_the_run(make_model, pixels, tmp_
     model = make_model()
     cache_features(model, tmp_path, limit_gb=1)
     visual_tokens(model, pixels)
-    assert capsys.readouterr().err.count("no more features are kept (") == 1
-    assert not kept(tmp_path)
+    assert capsys.readouterr().err.count("feature cache disabled (") == 1
+    assert not cached_files(tmp_path)
 
 
-def test_tuned_encoders_are_refused(tiny_checkpoint, data):
+def test_tuned_encoders_are_rejected(tiny_checkpoint, data):
     with pytest.raises(RecipeError, match="leave features out"):
         tiny_recipe(tiny_checkpoint, data, features="kept", tune_encoders=True)

@@ -1,12 +1,12 @@
-"""Hosts as clients write them, and addresses that a server must not be sent to."""
+"""Host parsing, and addresses that a server must not connect to."""
 
 import ipaddress
 
 import pytest
 
 from minigemini.inference import RequestError
-from minigemini.serving.api_keys import KeyRing
 from minigemini.serving.hosts import Authority, is_base_url, is_local_origin, is_public, names_loopback, parse_authority
+from minigemini.serving.middleware import ApiKeys
 from minigemini.serving.server_settings import ServerSettings
 
 LOCAL = ["localhost", "LOCALHOST", "LocalHost:8000", "localhost.", "localhost.:80", "127.0.0.1", "127.0.0.1:8000",
@@ -25,29 +25,29 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("host", LOCAL)
-def test_this_machine_is_known_by_all_its_names(host):
+def test_loopback_names_are_recognized(host):
     assert names_loopback(host)
     assert is_local_origin(f"http://{host}")
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_nothing_else_passes_for_this_machine(host):
+def test_other_names_are_not_loopback(host):
     assert not names_loopback(host)
     assert not is_local_origin(f"http://{host}")
 
 
-def test_origins_that_are_no_pages_of_this_machine():
+def test_other_origins_are_not_local():
     for origin in ("null", "", "localhost", "file://localhost", "http:localhost", "http://localhost/", "https://evil"):
         assert not is_local_origin(origin)
 
 
-def test_authorities_are_read_in_one_way():
+def test_authorities_are_normalized():
     assert parse_authority("Example.COM.:443") == Authority("example.com", 443)
     assert parse_authority("[2001:DB8:0::1]") == Authority("2001:db8::1")
     assert parse_authority("a" * 254) is None
 
 
-def test_addresses_of_servers():
+def test_base_urls():
     for url in ("http://10.0.0.5:8001/v1", "https://vllm.example/v1", "http://[::1]:8000/v1"):
         assert is_base_url(url)
     for url in (
@@ -61,7 +61,7 @@ def test_addresses_of_servers():
         assert not is_base_url(url)
 
 
-# The registries' entries, an address at each end of most, and what carries an address of IPv4 inside.
+# The registries' entries, mostly the first and last address of each, and addresses with an embedded IPv4 address.
 # fmt: off
 SPECIAL = [
     "0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1",
@@ -95,7 +95,7 @@ def test_ordinary_addresses_are_public(address):
     assert is_public(ipaddress.ip_address(address))
 
 
-def test_hosts_to_listen_on_and_to_fetch_from():
+def test_listen_and_image_hosts_are_validated():
     for host in ("127.0.0.1", "localhost", "LOCALHOST", "::1", "[::1]"):
         ServerSettings(host=host)
     for host in ("[127.0.0.1].evil.com", "0.0.0.0", "::", "[::1", "evil.localhost", "[127.0.0.1"):
@@ -103,15 +103,15 @@ def test_hosts_to_listen_on_and_to_fetch_from():
             ServerSettings(host=host)
     ServerSettings(image_hosts=("images.example.com", "2606:4700::1"))
     for host in ("https://images.example.com", "images.example.com:443", "Images.example.com", "", "a@b"):
-        with pytest.raises(RequestError, match="not a host name"):
+        with pytest.raises(RequestError, match="is not a host name"):
             ServerSettings(image_hosts=(host,))
 
 
 def test_keys_are_compared_as_bytes():
-    ring = KeyRing(["a-key-that-nobody-guesses", "clé-très-secrète-où", "\udcff-not-utf-8-either"])
-    assert ring.opens(b"a-key-that-nobody-guesses")
-    assert ring.opens(" clé-très-secrète-où ".encode())
-    assert ring.opens(b"\xff-not-utf-8-either")
+    keys = ApiKeys(["a-key-that-nobody-guesses", "clé-très-secrète-où", "\udcff-not-utf-8-either"])
+    assert keys.match(b"a-key-that-nobody-guesses")
+    assert keys.match(" clé-très-secrète-où ".encode())
+    assert keys.match(b"\xff-not-utf-8-either")
     for wrong in (b"", b"a-key-that-nobody-guesse", "clé-très-secrète-où".encode("latin-1"), b"\xff" * 1000):
-        assert not ring.opens(wrong)
-    assert not KeyRing([])
+        assert not keys.match(wrong)
+    assert not ApiKeys([])

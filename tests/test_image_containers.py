@@ -125,24 +125,24 @@ READ = {
     "one-byte PNG chunks": lambda: png_one_byte_chunks(60_000),
 }
 REFUSED = {
-    "scans": (lambda: jpeg_scans(8_000, 300), "a JPEG of 17 or more scans, 17,000,000 blocks.*baseline"),
-    "segments": (lambda: jpeg_segments(1_000_000), "a JPEG of more than 10,000 segments; save it again"),
+    "scans": (lambda: jpeg_scans(8_000, 300), "JPEG has 17 or more scans with 17,000,000 blocks.*baseline"),
+    "segments": (lambda: jpeg_segments(1_000_000), "JPEG has more than 10,000 segments; save it again"),
     "segments after the scan": (
         lambda: (data := encoded("JPEG"))[:-2] + b"\xff\xe5\0\2" * 1_000_000 + data[-2:],
         "more than 10,000 segments",
     ),
     "tables": (
         lambda: (data := encoded("JPEG"))[:2] + (b"\xff\xdb\xff\xff" + bytes(65_533)) * 100 + data[2:],
-        "a JPEG of more than 524,288 bytes of tables",
+        "JPEG has more than 524,288 bytes of tables",
     ),
-    "PNG chunks": (lambda: png_one_byte_chunks(1_000_000), "a PNG of more than 65,536 chunks"),
+    "PNG chunks": (lambda: png_one_byte_chunks(1_000_000), "PNG has more than 65,536 chunks"),
     "empty PNG chunks": (
         lambda: (data := encoded("PNG"))[:33] + chunk(b"tEXt", b"") * 1_000_000 + data[33:],
-        "a PNG of more than 65,536 chunks",
+        "PNG has more than 65,536 chunks",
     ),
     "GIF blocks": (
         lambda: gif_before_image(b"!\xfe" + b"\1x" * 10_000_000 + b"\0"),
-        "a GIF of more than 300,000 blocks",
+        "GIF has more than 300,000 blocks",
     ),
     "16-bit PNG": (
         lambda: (
@@ -150,15 +150,15 @@ REFUSED = {
             + chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 16, 6, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(bytes(1000)))
         ),
-        "8000 x 8000 pixels in 512,000,000 bytes.*8 bits a channel",
+        "8000 x 8000 pixels has 512,000,000 raw bytes.*8 bits per channel",
     ),
     "WEBP canvas": (
         lambda: b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + b"\xff\xff\0" * 2 + b"ANMF\0\0\0\0",
-        "65536 x 65536 pixels, a side of more than 10,000",
+        "65536 x 65536 pixels, but a side may have at most 10,000",
     ),
     "GIF frame": (
         lambda: gif_before_image(b",\0\0\0\0\xff\xff\xff\xff\0\x08"),
-        "65535 x 65535 pixels, a side of more than 10,000",
+        "65535 x 65535 pixels, but a side may have at most 10,000",
     ),
 }
 
@@ -167,7 +167,7 @@ REFUSED = {
 def test_what_is_not_shown_costs_little(case):
     data = READ[case]()
     started = time.process_time()
-    with pytest.raises(ImageError, match="cut off") if case == "one-byte PNG chunks" else nullcontext():
+    with pytest.raises(ImageError, match="truncated") if case == "one-byte PNG chunks" else nullcontext():
         open_image(data)
     assert time.process_time() - started < 2  # measured: at most 0.2 s
 

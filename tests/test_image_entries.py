@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from api_server import KEY, data_uri, serving, user
 from PIL import Image
-from served import KEY, data_uri, serving, user
 from waiting import wait_until
 
 from minigemini.data.encoding import SampleEncoder
@@ -22,17 +22,17 @@ from minigemini.data.schema import Sample, SampleError, SampleIssue
 from minigemini.dataprep.export.shards import with_ocr_text
 from minigemini.dataprep.page_elements import thumbnail
 from minigemini.dataprep.validate.image_checks import check_image
-from minigemini.evaluation.task import open_one
+from minigemini.evaluation.task import open_image_input
 from minigemini.images import decoders
 from minigemini.images.decoders import DecodingStoppedError, open_isolated
 from minigemini.images.safe_images import ImageProblem, open_image
 from minigemini.inference import Engine, Sampling
 from minigemini.serving.api_errors import ApiError
 from minigemini.serving.engine_backend import EngineBackend
-from minigemini.serving.image_parts import in_thread, open_all
+from minigemini.serving.image_urls import open_images, run_stoppable
 from minigemini.serving.server_settings import ServerSettings
 from minigemini.serving.state import ServerState
-from minigemini.serving.web.gradio_adapter import job_of
+from minigemini.serving.web.gradio_adapter import build_job
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
 has_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -62,7 +62,9 @@ def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
     expected = open_image(lying)
     assert expected.size == (40, 60)
     assert open_image(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
-    assert open_one(lambda: Image.open(lying)).tobytes() == open_one(lying).tobytes() == expected.tobytes()
+    assert (
+        open_image_input(lambda: Image.open(lying)).tobytes() == open_image_input(lying).tobytes() == expected.tobytes()
+    )
     assert thumbnail(Image.open(lying)).tobytes() == thumbnail(lying).tobytes()
     messages = ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},)
     read = []
@@ -91,7 +93,7 @@ def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_process
     seen = check_image(tmp_path / "a.png")
     assert (seen.kind, seen.reason) == (
         ImageProblem.UNREADABLE.value,
-        "a.png: not a regular file; copy the picture into one",
+        "a.png: not a regular file; copy the image into one",
     )
     turns = (
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
@@ -129,14 +131,14 @@ def test_the_server_reads_base64_as_programs_write_it(served):
     assert [answer.status_code for answer in answers] == [200] * 5, answers[-1].text
     assert len({answer.json()["choices"][0]["message"]["content"] for answer in answers}) == 1
     refused = asked(served, "data:image/png,AAAA").json()["error"]["message"]
-    assert refused == "picture 1: a data URI without ;base64; send data:image/png;base64,…"
+    assert refused == "image 1: data URI is not base64; send data:image/png;base64,…"
 
 
 def test_a_client_that_leaves_while_its_image_is_decoded_frees_slot_and_decoder(served):
     with stuck():
         with pytest.raises(httpx.ReadTimeout):
             asked(served, data_uri(SIGN.read_bytes()), timeout_s=0.5)
-        wait_until(lambda: not (served.house.gate.running or served.house.works), seconds=10)
+        wait_until(lambda: not (served.state.queue.running or served.state.tasks), seconds=10)
     assert asked(served, data_uri(SIGN.read_bytes())).status_code == 200
 
 
@@ -145,12 +147,12 @@ def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
     question = {"text": "What?", "files": [str(tmp_path / "a.png")]}
     settings, sampling = ServerSettings(), Sampling(max_new_tokens=4)
     works = [
-        lambda stop: open_all([SIGN.read_bytes()], settings, stop),
-        lambda stop: job_of(question, [], sampling, settings, tmp_path, stop=stop),  # as the page calls it
+        lambda stop: open_images([SIGN.read_bytes()], settings, stop),
+        lambda stop: build_job(question, [], sampling, settings, tmp_path, stop=stop),  # as the page calls it
     ]
 
     async def leave(work) -> None:
-        task = asyncio.create_task(in_thread(work))
+        task = asyncio.create_task(run_stoppable(work))
         await asyncio.sleep(0.3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -161,16 +163,16 @@ def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
         with stuck():
             asyncio.run(leave(work))
         assert time.monotonic() - started < 5
-        assert asyncio.run(in_thread(work))
+        assert asyncio.run(run_stoppable(work))
 
 
 def test_what_goes_wrong_in_a_thread_is_raised():
-    with pytest.raises(ApiError, match="picture 1: not a picture"):
-        asyncio.run(in_thread(lambda stop: open_all([b"text"], ServerSettings(), stop)))
+    with pytest.raises(ApiError, match="image 1: not an image"):
+        asyncio.run(run_stoppable(lambda stop: open_images([b"text"], ServerSettings(), stop)))
 
     def stopped(stop) -> None:
         stop.set()
-        open_all([SIGN.read_bytes()], ServerSettings(), stop)
+        open_images([SIGN.read_bytes()], ServerSettings(), stop)
 
     with pytest.raises(DecodingStoppedError):
-        asyncio.run(in_thread(stopped))
+        asyncio.run(run_stoppable(stopped))

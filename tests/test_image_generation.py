@@ -1,4 +1,4 @@
-"""Painters: every preset on a tiny pipeline of its class, what is checked before anything is loaded, what is kept."""
+"""Image generators: every preset with a tiny pipeline of its class, and the checks before a pipeline is loaded."""
 
 import json
 import shutil
@@ -18,13 +18,13 @@ from minigemini.imagegen.presets import NEGATIVE_PROMPT, Preset, default_generat
 from minigemini.inference import CheckpointError, RequestError
 
 PUBLISHED = {name: preset for name, preset in presets().items() if name != "nano"}
-"""The embedded painter is there, and has tests of its own."""
+"""All presets but the embedded generator, which has its own tests."""
 TINY = GenerationSettings(size_px=32, steps=2, seed=5)
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """Tiny stand-ins for all that presets fetch, by hub id."""
+    """Tiny pipelines and LoRAs in place of those on the hub, by hub id."""
     root, folders = tmp_path_factory.mktemp("hub"), dict[str, Path]()
     for preset in PUBLISHED.values():
         folders.setdefault(preset.hub_id, root / preset.hub_id)
@@ -37,15 +37,15 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def fetched(hub, monkeypatch):
-    """The hub's answers; gives what was asked of it."""
-    asked = []
+    """Replace downloads from the hub; return the list of requests."""
+    requests = []
 
     def fetch(hub_id, patterns):
-        asked.append((hub_id, tuple(patterns)))
+        requests.append((hub_id, tuple(patterns)))
         return hub[hub_id]
 
     monkeypatch.setattr(loading, "fetch", fetch)
-    return asked
+    return requests
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,13 @@ def folder(hub) -> Path:
 
 
 @pytest.fixture(scope="module")
-def painter(folder) -> ImageGenerator:
+def generator(folder) -> ImageGenerator:
     return ImageGenerator.load(folder, device="cpu")
 
 
 @pytest.fixture
 def broken(folder, tmp_path) -> Path:
-    """A copy of a pipeline, to be broken."""
+    """A copy of a pipeline to damage."""
     return shutil.copytree(folder, tmp_path / "broken")
 
 
@@ -72,18 +72,18 @@ def change_json(path, **changes):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_preset_draws_with_its_own_settings(name, fetched):
+def test_every_preset_uses_its_settings(name, fetched):
     preset = presets()[name]
-    painter = ImageGenerator.load(name, device="cpu")
-    (drawn,) = painter.draw("a red house", GenerationSettings(size_px=32, seed=3, steps=min(preset.steps, 4)))
-    assert type(painter.pipeline).__name__ == preset.kind
-    assert (drawn.painter, drawn.guidance, drawn.image.size) == (name, preset.guidance, (32, 32))
+    generator = ImageGenerator.load(name, device="cpu")
+    (drawn,) = generator.draw("a red house", GenerationSettings(size_px=32, seed=3, steps=min(preset.steps, 4)))
+    assert type(generator.pipeline).__name__ == preset.kind
+    assert (drawn.generator, drawn.guidance, drawn.image.size) == (name, preset.guidance, (32, 32))
     assert (drawn.negative_prompt == NEGATIVE_PROMPT) == (
         preset.guidance > 1 and pipeline_kinds()[preset.kind].negative
     )
     if preset.scheduler:
-        assert type(painter.pipeline.scheduler).__name__ == preset.scheduler
-    (from_image,) = painter.draw(
+        assert type(generator.pipeline.scheduler).__name__ == preset.scheduler
+    (from_image,) = generator.draw(
         "a red house", GenerationSettings(size_px=32, seed=3, steps=4, strength=0.5), image=drawn.image
     )
     assert from_image.image.tobytes() != drawn.image.tobytes()
@@ -93,12 +93,12 @@ def test_every_preset_draws_with_its_own_settings(name, fetched):
     assert not [pattern for pattern in patterns if pattern.endswith((".py", ".bin", "*"))]
 
 
-def test_each_model_has_its_usual_painter():
+def test_default_generators():
     assert [default_generator(model) for model in ("nano", "models/mgm-7b")] == ["nano", "sdxl"]
     assert presets()["nano"].native_px == pipeline_kinds()["PainterPipeline"].native_px
 
 
-def test_a_preset_fetches_one_set_of_weights(fetched):
+def test_a_preset_downloads_one_set_of_weights(fetched):
     ImageGenerator.load("sdxl", device="cpu")
     patterns = fetched[1][1]
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
@@ -123,10 +123,10 @@ def test_a_lora_of_another_model_is_refused(fetched, hub, tmp_path, monkeypatch)
         ImageGenerator.load("sdxl-lcm", device="cpu")
 
 
-# Pictures
+# Images
 
 
-def test_a_drawing_ends_when_a_step_says_so(painter):
+def test_an_exception_in_on_step_stops_the_generation(generator):
     steps = []
 
     def on_step() -> None:
@@ -135,57 +135,57 @@ def test_a_drawing_ends_when_a_step_says_so(painter):
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        painter.draw("a cat", GenerationSettings(size_px=32, steps=5, seed=5), on_step=on_step)
+        generator.draw("a cat", GenerationSettings(size_px=32, steps=5, seed=5), on_step=on_step)
     assert steps == [0, 1, 2]
     assert (
-        painter.draw("a cat", TINY, on_step=lambda: None)[0].image.tobytes()
-        == painter.draw("a cat", TINY)[0].image.tobytes()
+        generator.draw("a cat", TINY, on_step=lambda: None)[0].image.tobytes()
+        == generator.draw("a cat", TINY)[0].image.tobytes()
     )
 
 
-def test_a_seed_draws_one_picture_and_count_goes_on_from_it(painter):
-    first, second = painter.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=5, count=2))
+def test_seeds_are_reproducible_and_count_increments_them(generator):
+    first, second = generator.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=5, count=2))
     assert (first.seed, second.seed) == (5, 6)
-    assert painter.draw("a cat", TINY)[0].image.tobytes() == first.image.tobytes() != second.image.tobytes()
+    assert generator.draw("a cat", TINY)[0].image.tobytes() == first.image.tobytes() != second.image.tobytes()
     assert (
-        painter.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=6))[0].image.tobytes()
+        generator.draw("a cat", GenerationSettings(size_px=32, steps=2, seed=6))[0].image.tobytes()
         == second.image.tobytes()
     )
-    assert painter.draw("a dog", TINY)[0].image.tobytes() != first.image.tobytes()
-    drawn = {painter.draw("a cat", GenerationSettings(size_px=32, steps=1))[0].seed for _ in range(2)}
-    assert len(drawn) == 2, "without a seed one is drawn, and told"
+    assert generator.draw("a dog", TINY)[0].image.tobytes() != first.image.tobytes()
+    drawn = {generator.draw("a cat", GenerationSettings(size_px=32, steps=1))[0].seed for _ in range(2)}
+    assert len(drawn) == 2, "without a seed a random one is chosen and reported"
 
 
-def test_sizes_guidance_and_negative_prompts_have_their_effect(painter):
-    assert painter.draw("a cat", GenerationSettings(size_px=(48, 32), steps=1))[0].image.size == (48, 32)
-    plain = painter.draw("a cat", TINY)[0].image.tobytes()
+def test_size_guidance_and_negative_prompt_have_an_effect(generator):
+    assert generator.draw("a cat", GenerationSettings(size_px=(48, 32), steps=1))[0].image.size == (48, 32)
+    plain = generator.draw("a cat", TINY)[0].image.tobytes()
     for changed in ({"guidance": 1.0}, {"negative_prompt": "a dog"}, {"negative_prompt": ""}, {"steps": 3}):
-        assert painter.draw("a cat", replace(TINY, **changed))[0].image.tobytes() != plain
+        assert generator.draw("a cat", replace(TINY, **changed))[0].image.tobytes() != plain
 
 
-def test_a_picture_that_is_started_from_keeps_its_shape(painter, image, monkeypatch):
-    monkeypatch.setattr(painter, "preset", Preset("x", "StableDiffusion3Pipeline", 4, 4.0, native_px=64))
-    drawn = painter.draw("a cat", GenerationSettings(steps=2, strength=1.0), image=image(0, width=200, height=50))[0]
+def test_a_start_image_keeps_its_shape(generator, image, monkeypatch):
+    monkeypatch.setattr(generator, "preset", Preset("x", "StableDiffusion3Pipeline", 4, 4.0, native_px=64))
+    drawn = generator.draw("a cat", GenerationSettings(steps=2, strength=1.0), image=image(0, width=200, height=50))[0]
     assert drawn.image.size == (128, 32)
 
 
-def test_what_made_a_picture_is_written_into_it(painter, tmp_path):
-    (drawn,) = painter.draw("a café in „Köln“ 雪", TINY)
+def test_the_settings_are_written_into_the_file(generator, tmp_path):
+    (drawn,) = generator.draw("a café in „Köln“ 雪", TINY)
     drawn.save(tmp_path / "out.png")
     written = Image.open(tmp_path / "out.png")
     assert written.tobytes() == drawn.image.tobytes()
     assert written.text == drawn.described()
     assert written.text["prompt"] == "a café in „Köln“ 雪"
     assert (written.text["seed"], written.text["steps"]) == ("5", "2")
-    assert painter.name == "stable-diffusion-3.5-medium", "the folder's name, not its path"
+    assert generator.name == "stable-diffusion-3.5-medium", "the folder's name, not its path"
     with pytest.raises(RequestError, match=r"ends in \.png"):
         drawn.save(tmp_path / "out.jpg")
 
 
-def test_progress_is_shown_where_somebody_watches(painter, capsys):
-    painter.draw("a cat", TINY)
+def test_progress_is_shown_only_on_request_or_a_terminal(generator, capsys):
+    generator.draw("a cat", TINY)
     assert capsys.readouterr().err == ""
-    painter.draw("a cat", TINY, progress=True)
+    generator.draw("a cat", TINY, progress=True)
     assert "1/2" in capsys.readouterr().err
 
 
@@ -206,22 +206,24 @@ def test_settings_out_of_range(settings, message):
         GenerationSettings(**settings)
 
 
-def test_what_a_painter_does_not_take_is_refused(painter, image):
+def test_unsupported_settings_are_refused(generator, image):
     with pytest.raises(RequestError, match=r"size 40 x 32: .* multiples of 16"):
-        painter.draw("a cat", GenerationSettings(size_px=(40, 32)))
-    with pytest.raises(RequestError, match=r"no negative prompt at guidance 1"):
-        painter.draw("a cat", GenerationSettings(guidance=1.0, negative_prompt="a dog"))
-    with pytest.raises(RequestError, match=r"strength 0\.3 of 2 steps is less than one; give 4 steps"):
-        painter.draw("a cat", GenerationSettings(steps=2, strength=0.3), image=image(0))
+        generator.draw("a cat", GenerationSettings(size_px=(40, 32)))
+    with pytest.raises(RequestError, match=r"not support a negative prompt at guidance 1"):
+        generator.draw("a cat", GenerationSettings(guidance=1.0, negative_prompt="a dog"))
+    with pytest.raises(RequestError, match=r"strength 0\.3 of 2 steps is less than one step; use at least 4 steps"):
+        generator.draw("a cat", GenerationSettings(steps=2, strength=0.3), image=image(0))
     with pytest.raises(RequestError, match="caption is empty"):
-        painter.draw("  ")
+        generator.draw("  ")
 
 
-# What is loaded
+# Checks before loading
 
 
-def test_names_that_are_no_painter(tmp_path, fetched):
-    with pytest.raises(RequestError, match=r"painter 'sdxxl' is unknown; use nano, sdxl, .* a folder or a hub id"):
+def test_invalid_names_are_refused(tmp_path, fetched):
+    with pytest.raises(
+        RequestError, match=r"image generator 'sdxxl' is unknown; use nano, sdxl, .* a folder or a hub id"
+    ):
         ImageGenerator.load("sdxxl")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="a file, not a pipeline's folder"):
@@ -257,20 +259,20 @@ def edit_vae(edit):
 BROKEN = {
     "another pipeline": (
         lambda f: change_json(f / "model_index.json", _class_name="IFPipeline"),
-        r"asks for 'IFPipeline', which is not loaded; use .*StableDiffusionPipeline",
+        r"names the class 'IFPipeline', which is not supported; use .*StableDiffusionPipeline",
     ),
     "a pipeline of its own code": (
         lambda f: change_json(f / "model_index.json", _class_name=["pipeline", "Mine"]),
-        r"asks for \['pipeline', 'Mine'\]",
+        r"names the class \['pipeline', 'Mine'\]",
     ),
-    "a class of another library": (set_part("vae", "os", "system"), r"asks for 'os\.system' as 'vae'"),
+    "a class of another library": (set_part("vae", "os", "system"), r"names 'os\.system' as 'vae'"),
     "a class in a file beside it": (set_part("transformer", "my_code", "Net"), r"'my_code\.Net'"),
-    "a part nobody knows": (
+    "an unknown part": (
         set_part("helper", "diffusers", "AutoencoderKL"),
         r"as 'helper', .* use a pipeline without",
     ),
-    "a part less": (set_part("vae", None, None), r"has no vae"),
-    "no config": (lambda f: (f / "vae" / "config.json").unlink(), r"vae is no part of a pipeline: no config\.json"),
+    "a missing part": (set_part("vae", None, None), r"has no vae"),
+    "no config": (lambda f: (f / "vae" / "config.json").unlink(), r"vae is not a part of a pipeline: no config\.json"),
     "code from elsewhere": (
         lambda f: change_json(f / "text_encoder" / "config.json", auto_map={"AutoModel": "a.b"}),
         r"text_encoder: config\.json sets auto_map",
@@ -294,7 +296,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_and_foreign_pipelines_are_refused_in_one_line(case, broken):
+def test_broken_and_unsupported_pipelines_are_refused_in_one_line(case, broken):
     breaks, message = BROKEN[case]
     breaks(broken)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -302,8 +304,8 @@ def test_broken_and_foreign_pipelines_are_refused_in_one_line(case, broken):
     assert "\n" not in str(caught.value)
 
 
-def test_code_beside_a_pipeline_is_never_run(broken):
-    """Neither a pipeline's nor a part's; it would leave a file."""
+def test_code_in_a_pipeline_folder_is_never_run(broken):
+    """The code would create a file."""
     trace = broken / "was-run"
     for name in ("pipeline.py", "vae/diffusers.py", "transformer/my_code.py", "StableDiffusion3Pipeline.py"):
         (broken / name).write_text(f"open({str(trace)!r}, 'w')\nclass Net: pass\n")
@@ -311,19 +313,19 @@ def test_code_beside_a_pipeline_is_never_run(broken):
     assert not trace.exists()
 
 
-def test_a_pipeline_without_its_optional_part_draws(broken):
+def test_a_pipeline_without_its_optional_part_works(broken):
     for part in ("text_encoder_3", "tokenizer_3"):
         change_json(broken / "model_index.json", **{part: [None, None]})
         shutil.rmtree(broken / part)
     assert ImageGenerator.load(broken, device="cpu").draw("a cat", TINY)[0].image.size == (32, 32)
 
 
-def test_every_class_that_may_be_loaded_is_tried_here():
+def test_every_supported_class_is_tested():
     assert set(PIPELINES) == set(pipeline_kinds())
     assert {preset.kind for preset in presets().values()} == set(pipeline_kinds())
 
 
-def test_offloading_is_as_little_as_fits():
+def test_the_least_offloading_that_fits_is_chosen():
     weights = {"unet": 3_000_000_000, "text_encoder": 1_000_000_000}  # 8 GB in 16 bits
     half = torch.float16
     assert [choose_offload(weights, half, free) for free in (None, 24 * 10**9, 9 * 10**9, 4 * 10**9)] == [
@@ -332,7 +334,7 @@ def test_offloading_is_as_little_as_fits():
     assert choose_offload(weights, torch.float32, 16 * 10**9) == "parts"
 
 
-def test_a_missing_library_gives_the_line_that_installs_it(monkeypatch):
+def test_a_missing_library_is_reported_with_the_pip_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "diffusers", None)
     with pytest.raises(RequestError, match=r"pip install 'minigemini\[draw\]'"):
         ImageGenerator.load("sdxl")

@@ -143,7 +143,7 @@ def processor(tiny_model, make_processor):
 
 def test_the_processor_fetches_no_address(processor):
     for part in ({"url": "https://example.com/a.png"}, {"image": "http://127.0.0.1/a.png"}, {"path": "file:///a.png"}):
-        with pytest.raises(ImageError, match="not fetched from addresses; download it") as caught:
+        with pytest.raises(ImageError, match="URLs are not fetched") as caught:
             chat_pixels(processor, part)
         assert next(iter(part.values())) in str(caught.value)
     with pytest.raises(ImageError, match="not fetched"):
@@ -216,21 +216,21 @@ def test_square_ambiguity_goes_by_the_library():
 
 
 REFUSED = {
-    "None": (None, "NoneType is no picture; give a path"),
-    "int": (7, "int is no picture"),
-    "list": ([1, 2], "list is no picture"),
-    "int64": (RGB.astype(np.int64), "an array of int64; give uint8"),
-    "floats to 255": (RGB.astype(np.float32), "floats from 2 to 253; give floats from 0 to 1"),
+    "None": (None, "NoneType is not an image"),
+    "int": (7, "int is not an image"),
+    "list": ([1, 2], "list is not an image"),
+    "int64": (RGB.astype(np.int64), "array has dtype int64; pass uint8"),
+    "floats to 255": (RGB.astype(np.float32), "floats from 2 to 253; pass floats from 0 to 1"),
     "NaN": (np.full((4, 4, 3), np.nan), "floats from nan to nan"),
-    "negative": (RGB / 255 - 0.5, "give floats from 0 to 1"),
-    "batch": (RGB[None], r"shape \(1, 64, 24, 3\); give one image"),
-    "channels": (np.zeros((9, 9, 7), np.uint8), "give 1, 3 or 4 channels"),
+    "negative": (RGB / 255 - 0.5, "pass floats from 0 to 1"),
+    "batch": (RGB[None], r"shape \(1, 64, 24, 3\) is not one image"),
+    "channels": (np.zeros((9, 9, 7), np.uint8), "no axis of 1, 3 or 4 channels"),
     "empty": (np.zeros((0, 9, 3), np.uint8), "is empty"),
-    "object": (np.array([["a"]], dtype=object), "an array of object"),
+    "object": (np.array([["a"]], dtype=object), "array has dtype object"),
     "thin": (np.zeros((9000, 1), np.uint8), "9000 pixels, one side more than 100 times"),
-    "huge PIL.Image": (Image.new("1", (10_001, 200)), "a side of more than 10,000"),
+    "huge PIL.Image": (Image.new("1", (10_001, 200)), "a side may have at most 10,000"),
     "premultiplied": (Image.new("La", (4, 4)), "convert it to RGB"),
-    "address": ("https://example.com/a.png", "not fetched from addresses"),
+    "address": ("https://example.com/a.png", "URLs are not fetched"),
     "long name": ("x" * 100_000, "…: cannot be read"),
 }
 
@@ -293,11 +293,11 @@ def test_padding_of_every_length(length):
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("data:image/png;base64,A", "not base64"),
-        ("data:image/png;base64,AA=AA", "not base64"),
-        ("data:image/png;base64,%%%%", "not base64"),
-        ("data:image/png;base64,ä", "not base64"),
-        ("data:image/png,AAAA", "without ;base64"),
+        ("data:image/png;base64,A", "invalid base64"),
+        ("data:image/png;base64,AA=AA", "invalid base64"),
+        ("data:image/png;base64,%%%%", "invalid base64"),
+        ("data:image/png;base64,ä", "invalid base64"),
+        ("data:image/png,AAAA", "data URI is not base64"),
         ("data:text/html;base64,AAAA", "send data:image/png;base64"),
         ("data:" + "x" * 100_000, "send data:image/png;base64"),
         ("data:image/png;base64,", "0 bytes"),

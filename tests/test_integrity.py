@@ -199,12 +199,12 @@ def test_verify_without_hashes_says_what_it_could_not_tell(tiny_checkpoint, tmp_
     code, said = run("verify", str(folder))
     assert code == 0
     assert "finite" in said
-    assert f"not known  whether bytes were changed: there is no {SUMS}" in said
+    assert f"unchecked  whether files were changed: there is no {SUMS}" in said
     tensors = load_file(folder / "model.safetensors")
     tensors["lm_head.weight"][3, 3] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     code, said = run("verify", str(folder))
-    assert (code, "lm_head.weight holds numbers that are not finite" in said) == (2, True)
+    assert (code, "lm_head.weight contains values that are not finite" in said) == (2, True)
     assert run("verify", str(folder), "--write")[0] == 0, "whoever writes hashes vouches for the files"
     assert read_sums(folder)
 

@@ -186,9 +186,9 @@ def test_gradient_checkpointing_changes_nothing():
     ("queries", "sides", "downsample", "message"),
     [
         (15, (32, 16), 1, "square grid of queries.*15 queries"),
-        (16, (30, 15), 1, "30 is not a multiple of 1 · 4 = 4; the nearest: 28 and 32"),
-        (16, (32, 16), 3, "32 is not a multiple of 3 · 4 = 12; the nearest: 24 and 36"),
-        (16, (8, 4), 4, "8 is not a multiple of 4 · 4 = 16; the nearest: 16$"),
+        (16, (30, 15), 1, "30 is not a multiple of 1 · 4 = 4; nearest valid: 28 and 32"),
+        (16, (32, 16), 3, "32 is not a multiple of 3 · 4 = 12; nearest valid: 24 and 36"),
+        (16, (8, 4), 4, "8 is not a multiple of 4 · 4 = 16; nearest valid: 16$"),
     ],
 )
 def test_maps_that_do_not_divide_are_refused(queries, sides, downsample, message):
@@ -202,10 +202,10 @@ def test_maps_that_do_not_fit_are_refused():
     mining = PatchInfoMining(8, (3, 5))
     with pytest.raises(ValueError, match=r"square maps.*16 x 12: pad"):
         mining(torch.zeros(1, 4, 8), [torch.zeros(1, 3, 16, 12), torch.zeros(1, 5, 8, 6)])
-    with pytest.raises(ValueError, match=r"needs maps of \(images, channels\) = \[\(2, 3\), \(2, 5\)\], got"):
+    with pytest.raises(ValueError, match=r"must have \(images, channels\) \[\(2, 3\), \(2, 5\)\], got"):
         mining(torch.zeros(2, 4, 8), [torch.zeros(1, 3, 16, 16), torch.zeros(1, 5, 8, 8)])
     mining.key_proj[1] = torch.nn.Sequential(mining.key_proj[1])
-    with pytest.raises(TypeError, match="plain weight of its projections, got a Sequential"):
+    with pytest.raises(TypeError, match="requires a plain Linear, got Sequential"):
         mining(torch.zeros(1, 4, 8), [torch.zeros(1, 3, 16, 16), torch.zeros(1, 5, 8, 8)])
 
 

@@ -214,7 +214,7 @@ def test_chunked_prefill(model, encode):
     if not hasattr(
         generation_utils, "_slice_mm_encoder_output"
     ):  # Transformers 5.19 forgets the pictures: no answer then
-        with pytest.raises(ValueError, match="image tokens in the text, but 0 pictures"):
+        with pytest.raises(ValueError, match="image tokens, but 0 images"):
             model.generate(**inputs, **chunks)
         return
     expected = model.generate(**inputs, max_new_tokens=6, do_sample=False)
@@ -352,15 +352,15 @@ def test_image_token_beyond_the_vocabulary(make_model, encode):
 def test_what_does_not_fit_is_refused(tiny_model, hd_model, encode):
     inputs = encode(tiny_model, (1,))
     doubled = {name: inputs[name].repeat(2, 1, 1, 1) for name in ("pixel_values", "high_res_pixel_values")}
-    with pytest.raises(ValueError, match=r"4 image tokens .* 2 pictures of 4 visual tokens each, 8 together"):
+    with pytest.raises(ValueError, match=r"4 image tokens, but 2 images of 4 visual tokens each require 8"):
         tiny_model(input_ids=inputs["input_ids"], **doubled)
-    with pytest.raises(ValueError, match="4 image tokens in the text, but 0 pictures"):
+    with pytest.raises(ValueError, match="the text has 4 image tokens, but 0 images"):
         tiny_model(input_ids=inputs["input_ids"])
-    with pytest.raises(ValueError, match="1 pictures in pixel_values, but 0 in high_res_pixel_values"):
+    with pytest.raises(ValueError, match="pixel_values hold 1 images, but high_res_pixel_values hold 0"):
         tiny_model(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"])
-    with pytest.raises(ValueError, match=r"pixel_values have the shape \(1, 3, 16, 16\).* take \(images, 3, 32, 32\)"):
+    with pytest.raises(ValueError, match=r"pixel_values have shape \(1, 3, 16, 16\).* requires \(images, 3, 32, 32\)"):
         hd_model.get_image_features(inputs["pixel_values"], inputs["high_res_pixel_values"])
-    with pytest.raises(ValueError, match=r"high_res_pixel_values have the shape \(1, 3, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"high_res_pixel_values have shape \(1, 3, 16, 16\)"):
         tiny_model.get_image_features(inputs["pixel_values"], inputs["pixel_values"])
     with pytest.raises(ValueError, match="either input_ids or inputs_embeds"):
         tiny_model()

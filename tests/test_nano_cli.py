@@ -1,4 +1,4 @@
-"""The command line with the embedded checkpoint: it answers without a network, and quickly."""
+"""The command line with the embedded model: it answers offline and quickly."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def scene(tmp_path) -> Path:
 
 
 def test_nano_is_the_default_and_needs_no_network(scene):
-    """Offline by setting, so that a reach for the hub would be an error."""
+    """HF_HUB_OFFLINE turns any request to the hub into an error."""
     words = [
         sys.executable,
         "-c",
@@ -38,10 +38,10 @@ def test_nano_is_the_default_and_needs_no_network(scene):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([*words, "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    said = json.loads(done.stdout)
-    assert said["model"] == "nano"
-    assert said["finish_reason"] == "stop", "it ends its turn by itself"
-    assert said["answer"]
+    output = json.loads(done.stdout)
+    assert output["model"] == "nano"
+    assert output["finish_reason"] == "stop", "the model ends its turn"
+    assert output["answer"]
 
 
 def test_explain_and_chat_with_nano(scene, tmp_path):
@@ -49,38 +49,38 @@ def test_explain_and_chat_with_nano(scene, tmp_path):
     words = ["ask", str(scene), "What is in the picture?", "--explain", str(tmp_path / "why.png")]
     assert runner.invoke(app, words, catch_exceptions=False).exit_code == 0
     assert Image.open(tmp_path / "why.png").width > 1000
-    said = runner.invoke(app, ["chat", str(scene)], input="What is in the picture?\n/quit\n", catch_exceptions=False)
-    assert said.exit_code == 0
-    assert said.stdout.strip()
+    done = runner.invoke(app, ["chat", str(scene)], input="What is in the picture?\n/quit\n", catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stdout.strip()
 
 
-def test_nano_says_no_tags_where_no_picture_is_asked_for():
-    """Without one to look at it never learned to answer but to requests for pictures, and writes halves of captions."""
+def test_nano_writes_no_tags_without_an_image_request():
+    """Nano was trained without images only on image requests, so it writes parts of captions in text-only chats."""
     greetings = "hi\nhello\nHello!\nok\nthanks\nhi there\n/quit\n"
-    said = CliRunner().invoke(app, ["chat"], input=greetings, catch_exceptions=False)
-    assert said.exit_code == 0
-    assert len(said.stdout.splitlines()) == 6
-    assert "h>" not in said.stdout
+    done = CliRunner().invoke(app, ["chat"], input=greetings, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 6
+    assert "h>" not in done.stdout
 
 
-def test_info_nano_fits_the_promise():
+def test_nano_has_the_documented_size():
     """10 to 26 million parameters, at most 60 MB of bf16 safetensors."""
     found = json.loads(CliRunner().invoke(app, ["info", "nano", "--json"], catch_exceptions=False).stdout)
     assert 10e6 < found["parameters"]["total"] < 26e6
     assert found["stored_as"].keys() == {"BF16"}
     assert sum(path.stat().st_size for path in NANO_DIR.glob("*.safetensors")) <= 60e6
-    assert found["tokens_per_image"] == 64
+    assert found["tokens_per_picture"] == 64
 
 
 @pytest.mark.slow
-def test_a_cold_ask_takes_at_most_half_more_than_the_bare_imports(scene):
+def test_a_cold_ask_takes_at_most_1_5_times_the_bare_imports(scene):
     ask = ["-c", "from minigemini.cli import main; main()", "ask", str(scene), "What is in the picture?"]
     bare = min(cpu_seconds("-c", BARE_IMPORTS) for _ in range(3))
     assert min(cpu_seconds(*ask) for _ in range(3)) < 1.5 * bare
 
 
 def test_answering_needs_little_memory(scene):
-    """Peak of the process in MiB, most of it torch itself. `ru_maxrss` would count the process that began it."""
+    """Peak memory of the process in MiB, mostly torch. `ru_maxrss` would include the parent process."""
     code = f"""
 import re
 from minigemini.inference import Engine

@@ -1,4 +1,4 @@
-"""Strings in pictures: read by the real rapidocr, and kept from meaning more than text in a prompt."""
+"""OCR with the real rapidocr, and OCR text that must stay plain text in a prompt."""
 
 import socket
 import sys
@@ -32,9 +32,9 @@ def engine(tiny_checkpoint) -> Engine:
     return Engine.load(tiny_checkpoint, device="cpu")
 
 
-def test_a_sign_is_read_with_so_much_confidence_and_nothing_is_fetched(reader, sign, monkeypatch):
+def test_a_sign_is_read_with_confidence_and_without_network(reader, sign, monkeypatch):
     def refuse(*_, **__):
-        raise AssertionError("reached for the network")
+        raise AssertionError("used the network")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -50,13 +50,13 @@ def test_confidence_out_of_range():
             RapidOcrEngine(wrong)
 
 
-def test_strings_stand_behind_their_question_and_stay_there(engine, reader, sign, monkeypatch):
+def test_ocr_text_follows_its_question_in_every_turn(engine, reader, sign, monkeypatch):
     prompts = script(engine, ["Beat.", "Again."], monkeypatch)
     conversation = Conversation(engine, [sign], reader)
     conversation.ask("What does it say?")
     conversation.ask("And now?")
     assert "What does it say?\nReference OCR Token: BEAT\n" in prompts[0]
-    assert prompts[1].count("Reference OCR Token") == 1, "the second question came with no picture"
+    assert prompts[1].count("Reference OCR Token") == 1, "the second question has no image"
     assert prompts[1].startswith(prompts[0].rstrip("\n").partition("Beat.")[0][:60])
 
 
@@ -78,11 +78,11 @@ def test_without_a_reader_nothing_is_added(engine, sign, monkeypatch):
         ("Grüße, 雪!", ["Grüße, 雪!"]),
     ],
 )
-def test_what_is_more_than_text_becomes_a_space(string, left):
+def test_control_characters_and_tokens_become_spaces(string, left):
     assert sanitize_ocr([string]) == left
 
 
-def test_the_command_line_reads_and_says_what_is_missing(tiny_checkpoint, monkeypatch):
+def test_the_command_line_reads_text_and_reports_a_missing_extra(tiny_checkpoint, monkeypatch):
     prompts = []
     load = Engine.load
 
@@ -99,4 +99,4 @@ def test_the_command_line_reads_and_says_what_is_missing(tiny_checkpoint, monkey
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 2
-    assert result.stderr == "minigemini: reading text in pictures needs rapidocr: pip install 'minigemini[ocr]'\n"
+    assert result.stderr == "minigemini: reading text in images needs rapidocr: pip install 'minigemini[ocr]'\n"

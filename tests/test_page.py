@@ -1,4 +1,4 @@
-"""The page in a real browser, at the width of a desk and of a phone: `make test-web`."""
+"""The page in a real browser, at desktop and phone widths: `make test-web`."""
 
 import json
 import os
@@ -33,16 +33,16 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")]
 
 ROOT = Path(__file__).parent.parent
-SIGN, THINGS = (ROOT / "examples" / name for name in ("sign.png", "things.png"))
+SIGN, OBJECTS = (ROOT / "examples" / name for name in ("sign.png", "things.png"))
 READ = "What does the sign say?"
-DESK, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
+DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 ANSWERED = "[...document.querySelectorAll('#chat .bot .message')].map(e => e.innerText.trim()).filter(t => t)"
-WAIT = 60_000
+WAIT_MS = 60_000
 
 
 @contextmanager
 def page_of(*arguments: str) -> Iterator[str]:
-    """`minigemini web`; gives its address. Ended while a tab is open, it is quick and leaves no file behind."""
+    """Run `minigemini web` and yield its URL; it must exit quickly, even with an open tab, and leave no files."""
     command = [sys.executable, "-m", "minigemini", "web", "--port", "0", *arguments]
     with (
         tempfile.TemporaryDirectory() as made,
@@ -72,8 +72,8 @@ def address(votes) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def said() -> str:
-    """What nano says about the sign when it is asked without a page."""
+def expected() -> str:
+    """The answer of nano about the sign, without the page."""
     return Engine.load("nano").ask(SIGN, READ).text
 
 
@@ -87,29 +87,29 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def visit(browser):
-    """Open an address; afterwards nothing may have been asked of anyone but the server, or kept back by a policy."""
-    pages, asked, blocked = [], [], []
+    """Open a URL; afterwards check that the page made no request to another host and violated no policy."""
+    pages, requested, blocked = [], [], []
 
-    def open_page(url: str, size: dict = DESK):
+    def open_page(url: str, size: dict = DESKTOP):
         page = browser.new_page(viewport=size)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.on("console", lambda line: blocked.append(line.text) if "Content Security Policy" in line.text else None)
         page.goto(url)
-        page.wait_for_selector("#chat", timeout=WAIT)
-        page.wait_for_selector("textarea", timeout=WAIT)
-        page.set_default_timeout(WAIT)
+        page.wait_for_selector("#chat", timeout=WAIT_MS)
+        page.wait_for_selector("textarea", timeout=WAIT_MS)
+        page.set_default_timeout(WAIT_MS)
         pages.append(page)
         return page
 
     yield open_page
     for page in pages:
         page.close()
-    outside = [url for url in asked if not url.startswith(("http://127.0.0.1", "data:", "blob:"))]
+    outside = [url for url in requested if not url.startswith(("http://127.0.0.1", "data:", "blob:"))]
     assert not outside + blocked
 
 
 def ask(page, text: str, *images: Path) -> list[str]:
-    """Show pictures, ask, and give all answers once this one has ended."""
+    """Add images, ask a question, and return all answers when this one is complete."""
     if images:
         page.locator("input[type=file]").first.set_input_files(images)
         until(page, f"document.querySelectorAll('.thumbnail-item').length >= {len(images)}")
@@ -121,44 +121,44 @@ def ask(page, text: str, *images: Path) -> list[str]:
 
 def answers(page, count: int) -> list[str]:
     until(page, f"{ANSWERED}.length >= {count}")
-    page.wait_for_selector("button[aria-label=Submit]")  # it is a stop button while an answer is written
+    page.wait_for_selector("button[aria-label=Submit]")  # a Stop button while an answer is being written
     page.wait_for_selector("#chat button[aria-label=Retry]")
     found: list[str] = []
-    while found != (found := page.evaluate(ANSWERED)):  # the box of an edited question has a Submit of its own
+    while found != (found := page.evaluate(ANSWERED)):  # the text box of an edited question has its own Submit button
         page.wait_for_timeout(500)
     return found
 
 
 def until(page, condition: str) -> None:
-    """Wait for it; Playwright's own `wait_for_function` evaluates text in the page, which the page's policy forbids."""
-    deadline = time.monotonic() + WAIT / 1000
+    """Wait for a condition; Playwright's `wait_for_function` uses eval, which the page's policy forbids."""
+    deadline = time.monotonic() + WAIT_MS / 1000
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         page.wait_for_timeout(100)
 
 
-def photograph(page, name: str, **how) -> None:
+def screenshot(page, name: str, **how) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / name, **how)
 
 
-def test_a_conversation_with_its_heat_map(address, visit, said):
+def test_a_conversation_with_attention_maps(address, visit, expected):
     page = visit(address)
-    assert ask(page, READ, SIGN) == [said]
+    assert ask(page, READ, SIGN) == [expected]
     assert len(ask(page, "What do you see?")) == 2
     page.locator("#chat img").first.click()
     page.wait_for_selector("#mining img")
-    photograph(page, "web-desk.png", full_page=True)
+    screenshot(page, "web-desk.png", full_page=True)
 
 
-def test_retry_edit_and_history(address, visit, said):
+def test_retry_edit_and_history(address, visit, expected):
     page = visit(address)
     ask(page, READ, SIGN)
     page.locator("#chat button[aria-label=Retry]").last.click()
     page.wait_for_timeout(1000)
-    assert answers(page, 1) == [said]
+    assert answers(page, 1) == [expected]
     first = ask(page, "How many things are there?")
-    # Of a question with pictures Gradio 6.31 edits none (its script fails); Undo puts it back into the box instead.
+    # Gradio 6.31 cannot edit a question with images (its script fails); Undo puts it back into the text box.
     page.locator("#chat button[aria-label=Edit]").last.click()
     page.locator("#chat textarea").fill(READ)
     page.locator("#chat button[aria-label=Submit]").click()
@@ -171,7 +171,7 @@ def test_retry_edit_and_history(address, visit, said):
     assert answers(page, 2) == edited
 
 
-def test_several_pictures_pasted_and_dropped(address, visit):
+def test_images_can_be_pasted_and_dropped(address, visit):
     page = visit(address)
     bring = """([kind, data]) => {
         const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
@@ -184,28 +184,28 @@ def test_several_pictures_pasted_and_dropped(address, visit):
     }"""
     import base64
 
-    for number, (kind, file) in enumerate([("paste", SIGN), ("drop", THINGS)], start=1):
+    for number, (kind, file) in enumerate([("paste", SIGN), ("drop", OBJECTS)], start=1):
         page.evaluate(bring, [kind, base64.b64encode(file.read_bytes()).decode()])
         until(page, f"document.querySelectorAll('.thumbnail-item').length == {number}")
-    assert len(ask(page, "What does the sign in the first picture say?")) == 1
+    assert len(ask(page, "What does the sign in the first image say?")) == 1
     assert page.locator("#chat .user img").count() == 2
 
 
-def test_votes_are_kept_only_with_consent(address, visit, votes, said):
+def test_votes_are_stored_only_with_consent(address, visit, votes, expected):
     page = visit(address)
     ask(page, READ, SIGN)
     page.locator("#chat button[aria-label=Like]").last.click()
-    page.wait_for_selector("text=Not kept")
+    page.wait_for_selector("text=Not stored")
     assert not votes.exists()
-    page.get_by_label("Keep my votes").check()
+    page.get_by_label("Store my votes").check()
     page.locator("#chat button[aria-label=Dislike]").last.click()
-    page.wait_for_selector("text=Kept, thank you")
+    page.wait_for_selector("text=Stored, thank you")
     kept = json.loads(votes.read_text())
-    assert (kept["question"], kept["answer"], kept["liked"]) == (READ, said, False)
+    assert (kept["question"], kept["answer"], kept["liked"]) == (READ, expected, False)
 
 
-def refused(page, reason: str) -> None:
-    """The last question was refused, and the next one can be typed."""
+def assert_failed(page, reason: str) -> None:
+    """Check that the last question failed, and that the user can type the next one."""
     page.wait_for_selector(f"text={reason}")
     page.wait_for_selector("button[aria-label=Submit]")
     until(page, "!document.querySelector('textarea:last-of-type').disabled")
@@ -216,31 +216,31 @@ def send(page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_after_what_is_no_picture_the_conversation_goes_on(address, visit, said, tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"no picture at all")
+def test_a_conversation_continues_after_an_invalid_image(address, visit, expected, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"not an image at all")
     (tmp_path / "large.png").write_bytes(SIGN.read_bytes() + bytes(21 * 2**20))
     page = visit(address)
     page.locator("input[type=file]").first.set_input_files([tmp_path / "bad.png"])
     page.wait_for_selector(".thumbnail-item")
     send(page, "What is it?")
-    refused(page, "not a picture in JPEG")
-    photograph(page, "web-refused.png")
+    assert_failed(page, "not an image in JPEG")
+    screenshot(page, "web-error.png")
     page.locator("input[type=file]").first.set_input_files([tmp_path / "large.png"])
     page.wait_for_selector("text=exceed the maximum allowed size")
-    assert ask(page, READ, SIGN)[-1] == said
+    assert ask(page, READ, SIGN)[-1] == expected
 
 
-def test_nothing_typed_or_answered_is_markup(tiny_checkpoint, visit, tmp_path, monkeypatch):
-    """In the real document; `visit` sees to it that nothing is asked of another host."""
+def test_questions_and_answers_are_escaped(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    """`visit` checks that the page makes no request to another host."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
-    painter = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    generator = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     typed = "What? <img src=http://evil.example/1> <b id=bold>1</b> &lt;i> ![x](http://evil.example/2) 1 < 2 & 3"
     answered = "<img src=http://evil.example/3 onerror=alert(1)> </div><iframe src=http://evil.example/4></iframe>"
     caption = "<h><img src=http://evil.example/5></h>"
     prompts = script(engine, [answered, f"Here. {caption}", "Bye."], monkeypatch)
     page_of_it = Page(
-        ChatPipeline(EngineBackend(engine, "tiny"), painter), ServerSettings(port=0), UploadStore(tmp_path), engine
+        ChatPipeline(EngineBackend(engine, "tiny"), generator), ServerSettings(port=0), UploadStore(tmp_path), engine
     )
     with running(page_of_it) as url:
         page = visit(url)
@@ -248,20 +248,20 @@ def test_nothing_typed_or_answered_is_markup(tiny_checkpoint, visit, tmp_path, m
         assert answers(page, 1)[0] == answered
         assert page.locator("#chat .user").first.inner_text().strip() == typed
         page.get_by_text("Settings").click()
-        page.get_by_label("Answer with a picture").check()
+        page.get_by_label("Answer with an image").check()
         send(page, "Draw <img src=http://evil.example/6>")
-        page.wait_for_selector("text=Not drawn")
+        page.wait_for_selector("text=No image")
         page.wait_for_selector("button[aria-label=Submit]")
-        page.get_by_label("Answer with a picture").uncheck()
+        page.get_by_label("Answer with an image").uncheck()
         send(page, "Bye")
         until(page, f"{ANSWERED}.join().includes('Bye.')")
-        photograph(page, "web-markup.png")
+        screenshot(page, "web-markup.png")
         assert page.evaluate("document.querySelectorAll('[src*=evil], [href*=evil], #bold, iframe').length") == 0
     assert typed in prompts[1]
     assert answered in prompts[1]
 
 
-def test_after_a_fault_and_when_busy_the_box_can_be_used(tiny_checkpoint, visit, tmp_path, monkeypatch):
+def test_the_text_box_works_after_an_error_and_when_busy(tiny_checkpoint, visit, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
     generate, released = engine.model.generate, threading.Event()
@@ -270,38 +270,38 @@ def test_after_a_fault_and_when_busy_the_box_can_be_used(tiny_checkpoint, visit,
         raise RuntimeError("out of order")
 
     def wait(**how):
-        released.wait(WAIT / 1000)
+        released.wait(WAIT_MS / 1000)
         return generate(**how)
 
-    studio = ChatPipeline(EngineBackend(engine, "tiny"))
-    with running(Page(studio, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
+    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
+    with running(Page(pipeline, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
         one, other = visit(url), visit(url)
         monkeypatch.setattr(engine.model, "generate", fail)
         send(one, "What?")
-        refused(one, "the server failed on this request")
+        assert_failed(one, "internal server error")
         monkeypatch.setattr(engine.model, "generate", wait)
         send(one, "What?")
         one.wait_for_selector("button[aria-label=Stop]")
         send(other, "Me too")
-        refused(other, "requests are being answered")
+        assert_failed(other, "requests are running")
         released.set()
         assert len(answers(one, 2)) == 2
         send(other, "Now?")
         assert len(answers(other, 2)) == 2
 
 
-def test_pictures_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):
+def test_images_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     store = UploadStore(tmp_path, UploadLimits(idle_seconds=3))
-    studio = ChatPipeline(EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
-    with running(Page(studio, ServerSettings(port=0), store)) as url:
+    pipeline = ChatPipeline(EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
+    with running(Page(pipeline, ServerSettings(port=0), store)) as url:
         page = browser.new_page()
         page.goto(url)
-        page.wait_for_selector("textarea", timeout=WAIT)
+        page.wait_for_selector("textarea", timeout=WAIT_MS)
         page.locator("input[type=file]").first.set_input_files([SIGN])
         page.wait_for_selector(".thumbnail-item")
         page.reload()
-        page.wait_for_selector("textarea", timeout=WAIT)
+        page.wait_for_selector("textarea", timeout=WAIT_MS)
         page.wait_for_timeout(5000)
         assert list(tmp_path.rglob("sign.png"))
         page.close()
@@ -311,26 +311,26 @@ def test_pictures_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, t
             time.sleep(0.1)
 
 
-def test_it_fits_a_phone(address, visit):
+def test_the_page_fits_a_phone(address, visit):
     page = visit(address, PHONE)
     ask(page, READ, SIGN)
     page.get_by_text("About the model").click()
-    page.wait_for_selector("text=What it cannot do")
+    page.wait_for_selector("text=Limitations")
     page.get_by_text("About the model").click()
     page.wait_for_timeout(500)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
-    photograph(page, "web-phone.png")
+    screenshot(page, "web-phone.png")
     page.locator("#chat img").first.click()
     page.wait_for_selector("#mining img")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
 
 
-def test_an_answer_is_stopped(tiny_checkpoint, visit):
-    """By a model that would go on to its longest answer."""
+def test_an_answer_can_be_stopped(tiny_checkpoint, visit):
+    """With a model that would otherwise generate the maximum number of tokens."""
     with page_of("--model", str(tiny_checkpoint)) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
-        page.get_by_label("number input for Longest answer, tokens").fill("1024")
+        page.get_by_label("number input for Maximum answer length, tokens").fill("1024")
         page.keyboard.press("Tab")
         page.locator("textarea").last.fill("Go on")
         page.keyboard.press("Enter")
@@ -342,33 +342,33 @@ def test_an_answer_is_stopped(tiny_checkpoint, visit):
         assert page.evaluate(ANSWERED) == stopped
 
 
-def test_a_drawn_picture_is_part_of_the_conversation(tiny_checkpoint, visit, tmp_path, monkeypatch):
-    """By a model whose answers are scripted, and a painter of random weights."""
+def test_a_generated_image_is_part_of_the_conversation(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    """With scripted answers, and an image generator with random weights."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Engine.load(tiny_checkpoint, device="cpu")
-    painter = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
+    generator = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     answers = ["Here it is. <h>a red house</h>", "A house.", "<h>a unicorn</h>"]
     prompts = script(engine, answers, monkeypatch)
-    studio = ChatPipeline(EngineBackend(engine, "tiny"), painter)
-    with running(Page(studio, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
+    pipeline = ChatPipeline(EngineBackend(engine, "tiny"), generator)
+    with running(Page(pipeline, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
-        assert page.get_by_label("Read writing (OCR): the server runs without --ocr").is_disabled()
-        page.get_by_label("Answer with a picture").check()
+        assert page.get_by_label("Read text (OCR): the server runs without --ocr").is_disabled()
+        page.get_by_label("Answer with an image").check()
         ask(page, "Draw a house")
         page.wait_for_selector("#chat .bot img")
         assert "Here it is." in page.locator("#chat").inner_text()
         assert "a red house" in page.locator("#chat").inner_text()
         assert "<h>" not in page.locator("#chat").inner_text()
-        photograph(page, "web-drawn.png")
+        screenshot(page, "web-drawn.png")
         page.locator("#chat .bot img").click()
         page.wait_for_selector("#mining img")
-        page.get_by_label("Answer with a picture").uncheck()
+        page.get_by_label("Answer with an image").uncheck()
         ask(page, "What is it?")
         visual = engine.processor.num_image_tokens
         assert [prompt.count("<image>") for prompt in prompts] == [0, visual]
         assert "Here it is. <h>a red house</h>" in prompts[1]
-        page.get_by_label("Answer with a picture").check()
+        page.get_by_label("Answer with an image").check()
         ask(page, "Draw a unicorn")
         page.wait_for_selector("text=no word for unicorn")
         assert page.locator("#chat .bot img").count() == 1

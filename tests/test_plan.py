@@ -1,4 +1,4 @@
-"""A plan before a run: parameters exact, time and memory near what is then measured, and honest where it is not."""
+"""Plans: exact parameter counts, measured time and memory, and the reason if nothing was measured."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def data(tmp_path, image):
 
 
 @pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"adapter": "lora"}, {"tune_encoders": True}])
-def test_a_plan_knows_what_the_run_then_takes(tiny_checkpoint, data, tmp_path, changes):
+def test_plan_matches_the_run(tiny_checkpoint, data, tmp_path, changes):
     recipe = tiny_recipe(tiny_checkpoint, data, **changes)
     plan = make_plan(recipe)
     assert plan.measured is not None, plan.why_not
@@ -31,24 +31,24 @@ def test_a_plan_knows_what_the_run_then_takes(tiny_checkpoint, data, tmp_path, c
         assert f"| {part} | {count:,} |" in page
         assert f"{count:,} parameters" in text
     assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
-    # How near time and memory come is in benchmarks/results/plan.md: here they are milliseconds, and the tests' own.
+    # benchmarks/results/plan.md has the accuracy of time and memory; steps here take milliseconds.
     assert 0 < plan.measured.seconds_per_step < 10
     assert 10 < plan.measured.tokens_per_sample < 60
 
 
-def test_without_base_and_data_a_published_recipe_is_planned_from_its_figures():
+def test_published_recipe_is_planned_without_base_and_data():
     plan = make_plan(all_recipes()["MGM-7B-instruct"].changed({"micro_batch": "16"}))
     assert plan.measured is None
     assert plan.samples == 1_500_000
     assert plan.steps == 11_719
     assert plan.counted.trained["language model"] + plan.counted.trained["head"] == 6_738_415_616
     assert plan.counted.bytes > 16 * 6.7e9
-    assert "not measured: data/MGM-Finetune/mgm_instruction.json is not here" in plan.text()
+    assert "not measured: data/MGM-Finetune/mgm_instruction.json does not exist" in plan.text()
     smaller = [make_plan(all_recipes()[f"MGM-7B-instruct-{way}"]).counted.bytes for way in ("lora", "qlora")]
     assert smaller[1] < smaller[0] < plan.counted.bytes / 3
 
 
-def test_data_that_are_nowhere_are_an_error(tiny_checkpoint, tmp_path):
+def test_missing_data_is_an_error(tiny_checkpoint, tmp_path):
     with pytest.raises(RecipeError, match=r"chat.json: no such file"):
         make_plan(tiny_recipe(tiny_checkpoint, tmp_path))
 
@@ -73,7 +73,7 @@ def small(task, **changes):
 
 
 @pytest.mark.parametrize("task", ["low-res-encoder", "high-res-encoder", "language"])
-def test_a_step_before_the_stages_is_planned_alike(tmp_path, task):
+def test_pretraining_is_planned(tmp_path, task):
     recipe = small(task)
     plan = make_plan(recipe)
     assert plan.measured is not None, plan.why_not
@@ -84,12 +84,12 @@ def test_a_step_before_the_stages_is_planned_alike(tmp_path, task):
         assert f"| {part} | {count:,} |" in page
     assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
     text = plan.text()
-    assert "36, each drawn once" in text
+    assert "36, each generated once" in text
     assert ("tokens" in text) == (task == "language")
     assert (plan.measured.tokens_per_sample > 10) == (task == "language")
 
 
-def test_mining_is_counted_before_the_parts_are_there_and_measured_then(tmp_path):
+def test_mining_is_counted_without_its_parts_and_measured_with_them(tmp_path):
     mining = small(
         "mining",
         low_res_encoder=str(tmp_path / "low" / "encoder.safetensors"),
@@ -103,6 +103,6 @@ def test_mining_is_counted_before_the_parts_are_there_and_measured_then(tmp_path
     assert plan.counted.frozen.keys() == {"vision tower", "high-res tower", "language model"}
     for task, folder in (("low-res-encoder", "low"), ("high-res-encoder", "high"), ("language", "language")):
         train(small(task, steps=1), tmp_path / folder)
-    ready = make_plan(mining)
-    assert ready.measured is not None, ready.why_not
-    assert ready.counted == plan.counted
+    complete = make_plan(mining)
+    assert complete.measured is not None, complete.why_not
+    assert complete.counted == plan.counted

@@ -122,5 +122,5 @@ def test_save_and_load(tmp_path):
 
 
 def test_a_size_must_be_a_square():
-    with pytest.raises(ValueError, match="high_res_size must be a square, but is 32 x 48"):
+    with pytest.raises(ValueError, match="high_res_size is 32 x 48, but must be square"):
         MiniGeminiImageProcessor(size=16, high_res_size={"height": 32, "width": 48})

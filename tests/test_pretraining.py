@@ -1,4 +1,4 @@
-"""The steps from nothing: each learns what it says and no more, resumes exactly, and starts from those before it."""
+"""Pretraining steps: each trains only its declared parts, resumes exactly and starts from earlier outputs."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ from minigemini.training.batches import MicroBatchStream
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
-from minigemini.training.trainer import StageTrainer
-from minigemini.training.trainer_arguments import arguments
+from minigemini.training.trainer import StageTrainer, training_arguments
 from minigemini_models.nano.nano_recipes import PIPELINES, TWIN, nano_recipes
 from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, train_pipeline
-from minigemini_models.pretraining import TASKS, tokenizer
+from minigemini_models.pretraining import tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
+from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.pretraining.tokenizer import build_tokenizer
-from minigemini_models.pretraining.warm_start import spelt
+from minigemini_models.pretraining.warm_start import initialize_embeddings
 
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
@@ -44,7 +44,7 @@ def toy(name: str, root: Path, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """Nano and its twin, every step two optimiser steps long."""
+    """Train nano and its twin with two optimizer steps per step."""
     root = tmp_path_factory.mktemp("nano")
     for name in PIPELINES:
         assert train_pipeline(name, root, TOY) == root / name
@@ -59,10 +59,10 @@ def same(ours, theirs) -> bool:
     return torch.equal(ours.bfloat16(), theirs.bfloat16())
 
 
-# The whole chain
+# The whole pipeline
 
 
-def test_every_step_leaves_its_result_and_a_report(trained):
+def test_every_step_writes_its_output_and_a_report(trained):
     recipes = nano_recipes(str(trained))
     for name in {step for steps in PIPELINES.values() for step in steps}:
         assert recipes[name].result_path(trained / name).exists(), name
@@ -78,7 +78,7 @@ def test_the_exported_checkpoint_is_what_stage_2_left(trained, name):
     assert load_file(trained / name / "model.safetensors").keys() == tensors(trained, f"{name}-instruct").keys()
 
 
-def test_hd_has_four_tiles_and_the_whole_picture_of_the_same_weights(trained):
+def test_hd_has_four_tiles_and_a_global_tile_with_the_same_weights(trained):
     config = Engine.load(trained / "nano-hd" / CHECKPOINT).model.config
     assert (config.high_res_size, config.grid_size, config.use_global_tile) == (512, 2, True)
     assert config.num_image_tokens == 320
@@ -86,19 +86,19 @@ def test_hd_has_four_tiles_and_the_whole_picture_of_the_same_weights(trained):
     assert {n: t.shape for n, t in before.items()} == {n: t.shape for n, t in after.items()}
 
 
-def test_mining_starts_from_what_was_learnt_before(trained):
+def test_alignment_starts_from_the_pretrained_parts(trained):
     assembled = tensors(trained, "nano-mining")
     for step, part in (
         ("nano-low-res-encoder/encoder", "model.vision_tower"),
         ("nano-high-res-encoder/encoder", "model.high_res_vision_tower"),
         ("nano-language/language_model", "model.language_model"),
     ):
-        learnt = load_file(trained / f"{step}.safetensors")
-        assert learnt.keys() == {n.removeprefix(f"{part}.") for n in assembled if n.startswith(f"{part}.")}
-        assert all(same(assembled[f"{part}.{name}"], tensor) for name, tensor in learnt.items())
+        source_weights = load_file(trained / f"{step}.safetensors")
+        assert source_weights.keys() == {n.removeprefix(f"{part}.") for n in assembled if n.startswith(f"{part}.")}
+        assert all(same(assembled[f"{part}.{name}"], tensor) for name, tensor in source_weights.items())
 
 
-def test_stages_train_what_they_say_and_no_more(trained):
+def test_stages_train_only_their_declared_parts(trained):
     before, after = tensors(trained, "nano-mining"), tensors(trained, "nano-instruct")
     stage_1 = load_file(trained / "nano-align" / "stage1.safetensors")
     assert {name.split(".")[1] for name in stage_1} == {"patch_info_mining", "multi_modal_projector"}
@@ -124,7 +124,7 @@ def test_accuracies_are_logged_drawn_and_reported(trained):
     assert "minigemini train nano-mining steps=2" in page
 
 
-def test_what_is_finished_takes_no_time(trained, capsys):
+def test_finished_steps_are_skipped(trained, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
     train_pipeline("nano", trained, TOY, ("nano-low-res-encoder", "nano-align"))
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
@@ -133,8 +133,8 @@ def test_what_is_finished_takes_no_time(trained, capsys):
         train_pipeline("nano", trained, TOY | {"steps": "3"}, ("nano-align",))
 
 
-def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
-    """Encoders may come from elsewhere."""
+def test_an_output_without_its_run_is_used(trained, tmp_path):
+    """Encoders may be copied from another run."""
     for step in ("nano-low-res-encoder/encoder", "nano-language/language_model"):
         (tmp_path / step).parent.mkdir()
         shutil.copy(trained / f"{step}.safetensors", tmp_path / f"{step}.safetensors")
@@ -144,14 +144,14 @@ def test_a_result_without_its_run_is_taken_as_it_is(trained, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_settings_are_for_the_steps_that_are_run(tmp_path):
+def test_settings_apply_to_the_selected_steps(tmp_path):
     train_pipeline("nano", tmp_path, TOY | {"init_from": "none"}, ("nano-low-res-encoder",))
     assert json.loads((tmp_path / "nano-low-res-encoder" / "recipe.json").read_text())["init_from"] is None
     with pytest.raises(RecipeError, match="unknown setting 'init_from'"):
         train_pipeline("nano", tmp_path, {"init_from": "none"}, ("nano-align",))
 
 
-# Beginning with what a checkpoint knows
+# Initialization from a checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -168,36 +168,38 @@ def embedded() -> Engine:
         ("nano-mining", "model.model.multi_modal_projector", "multi_modal_projector"),
     ],
 )
-def test_a_part_goes_on_from_the_checkpoint(trained, embedded, name, prefix, part):
-    learnt = getattr(embedded.model.model, part).state_dict()
+def test_a_part_is_initialized_from_the_checkpoint(trained, embedded, name, prefix, part):
+    source_weights = getattr(embedded.model.model, part).state_dict()
     for init_from, begun in (("nano", True), (None, False)):
         task = TASKS[toy(name, trained).task](toy(name, trained, init_from=init_from))
         task.start()
         ours = task.module.get_submodule(prefix).state_dict()
-        assert ours.keys() == learnt.keys()
-        assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt) == begun
+        assert ours.keys() == source_weights.keys()
+        assert all(torch.equal(ours[key], source_weights[key].float()) for key in source_weights) == begun
 
 
-def test_the_language_model_goes_on_from_the_checkpoint(trained, embedded):
+def test_the_language_model_is_initialized_from_the_checkpoint(trained, embedded):
     task = TASKS["language"](toy("nano-language", trained))
     task.start()
     ours = task.module.model.model.language_model.state_dict()
-    learnt = embedded.model.model.language_model.state_dict()
+    source_weights = embedded.model.model.language_model.state_dict()
     tokens = (
         build_tokenizer().convert_tokens_to_ids(["Q", "7"]),
         embedded.processor.tokenizer.convert_tokens_to_ids(["Q", "7"]),
     )
     for mine, theirs in zip(*tokens, strict=True):
-        assert torch.equal(ours["embed_tokens.weight"][mine], learnt["embed_tokens.weight"][theirs].float())
-    assert all(torch.equal(ours[key], learnt[key].float()) for key in learnt if "embed_tokens" not in key)
+        assert torch.equal(ours["embed_tokens.weight"][mine], source_weights["embed_tokens.weight"][theirs].float())
+    assert all(
+        torch.equal(ours[key], source_weights[key].float()) for key in source_weights if "embed_tokens" not in key
+    )
 
 
-def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
+def test_new_tokens_are_initialized_from_those_that_spell_them(monkeypatch):
     monkeypatch.setattr(tokenizer, "VOCAB_SIZE", 300)
-    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._learnt.__wrapped__())
+    smaller = PreTrainedTokenizerFast(tokenizer_object=tokenizer._train_tokenizer.__wrapped__())
     larger = build_tokenizer()
     rows = torch.randn(len(smaller), 4)
-    ours = spelt(rows, smaller, larger)
+    ours = initialize_embeddings(rows, smaller, larger)
     assert ours.shape == (len(larger), 4)
     (word,) = larger(" umbrella", add_special_tokens=False).input_ids
     letters = smaller(" umbrella", add_special_tokens=False).input_ids
@@ -207,9 +209,9 @@ def test_new_words_begin_as_they_would_be_spelt(monkeypatch):
     assert torch.equal(ours[same[0]], rows[same[1]])
 
 
-def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
+def test_a_missing_or_differently_sized_checkpoint_raises_an_error(trained):
     for changes, reason in (
-        ({"text_layers": 2}, "language_model of nano is of another size; give its own"),
+        ({"text_layers": 2}, "language_model of nano has another size; set its own"),
         ({"init_from": "nowhere"}, "init_from nowhere: no such folder"),
     ):
         with pytest.raises(RecipeError, match=reason):
@@ -219,14 +221,14 @@ def test_a_checkpoint_of_another_size_or_none_at_all_is_named(trained):
 # Errors
 
 
-def test_steps_are_named_in_errors(tmp_path, monkeypatch):
+def test_errors_name_the_step(tmp_path, monkeypatch):
     assert pipeline_steps("nano")[-4:] == (EXPORT, "nano-hd-lines", "nano-hd-told", "nano-hd")
     with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-low-res-encoder, "):
         train_pipeline("nano", tmp_path, {}, ("polish",))
     with pytest.raises(RecipeError, match="nano-instruct first"):
         train_pipeline("nano", tmp_path, {}, (EXPORT,))
     with pytest.raises(
-        RecipeError, match=r"encoder.safetensors: no such file; make it with `minigemini train nano-low"
+        RecipeError, match=r"encoder.safetensors: no such file; create it with `minigemini train nano-low"
     ):
         train_pipeline("nano", tmp_path, TOY, ("nano-mining",))
     with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
@@ -236,9 +238,9 @@ def test_steps_are_named_in_errors(tmp_path, monkeypatch):
         train_pipeline("nano", tmp_path, {})
 
 
-def test_a_part_of_another_kind_is_named(trained, tmp_path):
+def test_a_part_of_another_module_raises_an_error(trained, tmp_path):
     wrong = str(trained / "nano-language" / "language_model.safetensors")
-    with pytest.raises(RecipeError, match="is not what it starts from") as raised:
+    with pytest.raises(RecipeError, match="does not fit this recipe") as raised:
         train(toy("nano-mining", trained, low_res_encoder=wrong), tmp_path / "run")
     assert "\n" not in str(raised.value)
 
@@ -247,7 +249,7 @@ def test_a_part_of_another_kind_is_named(trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"])
-def test_a_task_trains_what_it_declares(trained, name):
+def test_a_task_trains_only_its_declared_parts(trained, name):
     task = TASKS[toy(name, trained).task](toy(name, trained))
     trainable.apply(task.module, task.parts)
     counts = trainable.check(task.module, task.parts)
@@ -258,16 +260,16 @@ def test_a_task_trains_what_it_declares(trained, name):
     assert all(counts.values())
 
 
-def test_a_sample_follows_from_its_number(trained):
+def test_samples_depend_on_their_number_only(trained):
     task = TASKS["language"](toy("nano-language", trained))
     ours, again, other = task.sample(3), task.sample(3), task.sample(4)
     assert torch.equal(ours.input_ids, again.input_ids)
     assert not torch.equal(ours.input_ids, other.input_ids)
-    assert torch.equal(ours.labels[1:], ours.input_ids[1:])  # every token is learnt
+    assert torch.equal(ours.labels[1:], ours.input_ids[1:])  # every token has a label
 
 
 @pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder"])
-def test_a_run_that_goes_on_equals_one_that_was_not_stopped(name, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(name, tmp_path):
     recipe = toy(name, tmp_path, steps=3, save_steps=2)
     path = train(recipe, tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
@@ -281,7 +283,7 @@ def test_a_run_that_goes_on_equals_one_that_was_not_stopped(name, tmp_path):
 
 
 class Line(nn.Module):
-    """Learn a line: the smallest lesson there is."""
+    """Fit a line: the smallest train module."""
 
     def __init__(self):
         super().__init__()
@@ -293,31 +295,33 @@ class Line(nn.Module):
         return {"loss": loss, "double": 2 * loss}
 
 
-class Same:
-    """A loader of one batch again and again, cut into passes."""
+class RepeatedBatch:
+    """A loader that repeats one batch, split into micro-batches."""
 
     epoch = batch = 0
 
-    def __init__(self, passes):
-        self.passes = passes
+    def __init__(self, micro_batches):
+        self.micro_batches = micro_batches
 
     def __len__(self):
         return 1
 
     def __iter__(self):
         x = torch.arange(24.0).view(8, 3) / 24
-        yield [{"x": part} for part in x.chunk(self.passes)]
+        yield [{"x": part} for part in x.chunk(self.micro_batches)]
 
     def state_dict(self):
         return {}
 
 
-def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
+def test_without_labels_a_step_averages_its_micro_batches(tmp_path):
     logs = []
-    for passes in (1, 4):
-        recipe = toy("nano-low-res-encoder", tmp_path, global_batch=8, micro_batch=8 // passes, learning_rate=0.1)
-        args = arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
-        trainer = StageTrainer(Line(), MicroBatchStream(Same(passes)), recipe, args)
+    for micro_batches in (1, 4):
+        recipe = toy(
+            "nano-low-res-encoder", tmp_path, global_batch=8, micro_batch=8 // micro_batches, learning_rate=0.1
+        )
+        args = training_arguments(recipe, tmp_path, 3, 1, [], use_cpu=True)
+        trainer = StageTrainer(Line(), MicroBatchStream(RepeatedBatch(micro_batches)), recipe, args)
         trainer.train()
         logs.append([entry for entry in trainer.state.log_history if "loss" in entry])
     for whole, cut in zip(*logs, strict=True):
@@ -326,7 +330,7 @@ def test_without_labels_a_step_is_the_mean_of_its_passes(tmp_path):
     assert logs[0][-1]["loss"] < logs[0][0]["loss"]
 
 
-def test_what_is_there_weighs_as_much_as_all_that_is_not():
+def test_labeled_positions_weigh_as_much_as_all_others():
     logits, labels = torch.zeros(1000, 3), torch.zeros(1000, dtype=torch.long)
     logits[:, 0] = 50  # sure of nothing
     assert balanced_cross_entropy(logits, labels).item() == pytest.approx(0)

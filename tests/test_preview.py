@@ -71,12 +71,12 @@ def test_picked_samples(folder):
 def test_invalid_options_are_one_line_errors(folder):
     path = str(folder / "x.json")
     for words, message in (
-        ([path, "--sheet", "x.bmp"], "give an X.png or X.jpg"),
+        ([path, "--sheet", "x.bmp"], "must end in .png or .jpg"),
         ([path, "--model", "no/"], "no such folder"),
         ([str(folder / "none.json")], "no such file"),
         ([path, "--images", str(folder / "none")], "--images is"),
-        ([path, "--page", str(folder / "none/x.html")], "is no folder that can be written to"),
-        ([path, "--sheet", str(folder / "none/x.png")], "is no folder that can be written to"),
+        ([path, "--page", str(folder / "none/x.html")], "is not a writable folder"),
+        ([path, "--sheet", str(folder / "none/x.png")], "is not a writable folder"),
     ):
         done = CliRunner().invoke(app, ["data", "show", *words])
         assert (done.exit_code, message in done.stderr) == (2, True), (words, done.stderr)

@@ -102,9 +102,9 @@ def test_no_pictures_no_pixels(processor):
 
 
 def test_placeholders_and_pictures_must_agree(processor, image):
-    with pytest.raises(ValueError, match="2 placeholders <image> in the text, but 1 pictures"):
+    with pytest.raises(ValueError, match="2 placeholders <image>, but there are 1 images"):
         processor(text="<image><image>", images=[image(0)])
-    with pytest.raises(ValueError, match="1 placeholders <image> in the text, but 0 pictures"):
+    with pytest.raises(ValueError, match="1 placeholders <image>, but there are 0 images"):
         processor(text="<image>")
     with pytest.raises(ValueError, match=r"Mismatch in `image` token count"):
         processor(text="<image>", images=image(0), truncation=True, max_length=2)
@@ -133,11 +133,11 @@ def test_saved_equals_loaded(processor, image, tmp_path):
 
 def test_a_processor_must_fit(make_config, tokenizer):
     template = CHAT_TEMPLATES["nano"]
-    with pytest.raises(ValueError, match=r"'<image>' is token 3 .* image_token_id is 7"):
+    with pytest.raises(ValueError, match=r"'<image>' has id 3, .* image_token_id is 7"):
         MiniGeminiProcessor.from_config(make_config(image_token_id=7), tokenizer, chat_template=template)
     config: MiniGeminiConfig = make_config()
     image_processor = MiniGeminiProcessor.from_config(config, tokenizer, chat_template=template).image_processor
-    with pytest.raises(ValueError, match=r"pictures of 16 pixels .* a multiple of 24"):
+    with pytest.raises(ValueError, match=r"images of 16 pixels .* a multiple of 24"):
         MiniGeminiProcessor(image_processor, tokenizer, patch_size=8, grid_size=3, use_global_tile=False)
     with pytest.raises(ValueError, match="splits the image token '<picture>' into 9 tokens"):
         MiniGeminiProcessor(

@@ -1,4 +1,4 @@
-"""Two processes over gloo learn what one does, and are stopped, saved and resumed together."""
+"""Two processes over gloo train like one, and stop, save and resume together."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SHARDED = ROOT / "tests" / "fsdp_on_cpu.py"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, image):
-    """Two rows of three with a picture: batches of text alone, of pictures alone, and mixed ones."""
+    """Two rows of three have an image: batches are text-only, image-only, or mixed."""
     return write_data(tmp_path_factory.mktemp("data"), image)
 
 
@@ -37,54 +37,56 @@ def start(base: Path, data: Path, folder: Path, program: Path = WORLD, **changes
 
 
 def finish(process: subprocess.Popen) -> None:
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
 
 
-def same_curve(folder: Path, other: Path) -> None:
+def assert_same_losses(folder: Path, other: Path) -> None:
     assert len(losses(folder)) == len(losses(other)) > 0
     for ours, theirs in zip(losses(folder), losses(other), strict=True):
         assert ours == pytest.approx(theirs, rel=3e-5)  # worst measured 5.3e-6
 
 
 @pytest.mark.parametrize("changes", [{}, {"stage": "align"}, {"micro_batch": 2, "batching": "grouped"}], ids=str)
-def test_two_processes_learn_what_one_does(tiny_checkpoint, data, tmp_path, changes):
+def test_two_processes_train_like_one(tiny_checkpoint, data, tmp_path, changes):
     changes = {"steps": 8, **changes}
     process = start(tiny_checkpoint, data, tmp_path / "two", **changes)
     train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     finish(process)
-    same_curve(tmp_path / "two", tmp_path / "one")
+    assert_same_losses(tmp_path / "two", tmp_path / "one")
     assert json.loads((tmp_path / "two" / "figures.json").read_text())["processes"] == 2
 
 
-def test_two_processes_are_killed_and_go_on_as_one(tiny_checkpoint, data, tmp_path):
+def test_run_of_two_processes_resumes_in_one(tiny_checkpoint, data, tmp_path):
     changes = {"steps": 40, "save_steps": 1}
     train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     folder = tmp_path / "two"
     process = start(tiny_checkpoint, data, folder, **changes)
     while not checkpoints(folder) and process.poll() is None:
         time.sleep(0.001)
-    process.send_signal(signal.SIGTERM)  # torchrun hands it on, and ranks stop at the same step
+    process.send_signal(signal.SIGTERM)  # torchrun forwards it, and ranks stop at the same step
     process.communicate()
     assert checkpoints(folder)
     assert len(losses(folder)) < 40
     train(tiny_recipe(tiny_checkpoint, data, **changes), folder)
-    same_curve(folder, tmp_path / "one")
+    assert_same_losses(folder, tmp_path / "one")
 
 
-def test_what_one_has_begun_two_end(tiny_checkpoint, data, tmp_path):
+def test_run_of_one_process_resumes_in_two(tiny_checkpoint, data, tmp_path):
     train(tiny_recipe(tiny_checkpoint, data), tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     shutil.rmtree(tmp_path / "two" / "checkpoint-5")
     finish(start(tiny_checkpoint, data, tmp_path / "two"))
-    same_curve(tmp_path / "two", tmp_path / "one")
-    with pytest.raises(RecipeError, match="a global_batch of 8 does not divide into passes of 4 samples on 3 devices"):
+    assert_same_losses(tmp_path / "two", tmp_path / "one")
+    with pytest.raises(
+        RecipeError, match="a global_batch of 8 does not divide into micro-batches of 4 samples on 3 devices"
+    ):
         tiny_recipe(tiny_checkpoint, data).accumulation(3)
 
 
 @pytest.mark.parametrize("changes", [{}, {"adapter": "lora", "lora_dropout": 0.0, "lora_alpha": 8}], ids=str)
-def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_path, changes):
-    """FSDP2, stopped on the way. It is what `examples/accelerate/fsdp2.yaml` asks for, on CPUs."""
+def test_sharded_training_is_equal_and_resumes(tiny_checkpoint, data, tmp_path, changes):
+    """FSDP2 as in `examples/accelerate/fsdp2.yaml`, on CPUs, with a stop and a resume."""
     changes = {"steps": 40, "save_steps": 4, **changes}
     one = train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     folder = tmp_path / "two"
@@ -94,10 +96,10 @@ def test_sharded_weights_learn_the_same_and_resume(tiny_checkpoint, data, tmp_pa
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert 0 < len(losses(folder)) < 40
-    with pytest.raises(RecipeError, match="written with sharding; resume it so"):
+    with pytest.raises(RecipeError, match="written with sharding; resume with"):
         train(tiny_recipe(tiny_checkpoint, data, **changes), folder)
     finish(start(tiny_checkpoint, data, folder, program=SHARDED, **changes))
-    same_curve(folder, tmp_path / "one")
+    assert_same_losses(folder, tmp_path / "one")
     ours, theirs = (dict(Engine.load(path).model.named_parameters()) for path in (folder / one.name, one))
     for name, parameter in theirs.items():
         assert torch.allclose(ours[name], parameter, atol=1e-3), name

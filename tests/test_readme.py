@@ -1,6 +1,8 @@
-"""What the README shows runs as it stands there."""
+"""The programs and commands of the README and of docs/commands.md run as they are written there."""
 
+import contextlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.inference import Engine
+from minigemini.training import run
 from minigemini_models.ablation import ablation_run
 from minigemini_models.ablation.ablation_run import Ablation
 from minigemini_models.nano import training_pipeline
@@ -27,15 +30,32 @@ from minigemini_models.nano import training_pipeline
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-ROWS = re.findall(r"^\| `minigemini ([^`]+)`", README, re.MULTILINE)
+ROWS = re.findall(r"^\| `minigemini ([^`]+)`", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
 SERVERS = ("serve", "web")
 COMMANDS = [row for row in ROWS if row.split()[0] not in SERVERS]
+PUBLISHED = re.findall(r"^    minigemini (.+)$", README, re.MULTILINE)
+WAYS_IN = [
+    command.removeprefix("minigemini ")
+    for row in README.split("## Three ways in")[1].split("\n## ")[0].splitlines()
+    if row.startswith("|")
+    for command in re.findall(r"`(minigemini [^`]+)`", row)
+]
 DOCTOR = "data doctor {folder}/mix.json --images {folder}/pictures --fix {folder}/mix.manifest"
 KEYBOARD = "What do you see?\n/quit\n"
+DEMO_ANSWERS = {
+    ("sign.png", "What does the sign say?"): "BEAT",
+    ("sign.png", "What is the orange thing?"): "A bottle.",
+    ("diamond.png", "What is this?"): "A black diamond.",
+    ("things.png", "What colour is the cross?"): "White.",
+    ("hearts.png", "Is there a hat?"): "No.",
+}
 
 
-def test_the_readme_shows_programs_and_every_verb():
-    assert len(PROGRAMS) == 2
+def test_readme_can_be_read_in_two_minutes():
+    assert len(README.split()) <= 900
+
+
+def test_commands_page_has_an_example_of_every_command():
     verbs = {(command.name,) for command in app.registered_commands}
     for group in app.registered_groups:
         verbs |= {(group.name, command.name) for command in group.typer_instance.registered_commands}
@@ -44,23 +64,34 @@ def test_the_readme_shows_programs_and_every_verb():
 
 
 def test_both_programs_print_the_same_answer():
-    said = [
+    assert len(PROGRAMS) == 2
+    answers = [
         subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for program in PROGRAMS
     ]
-    assert said[0].strip()
-    assert said[0] == said[1]
+    assert answers[0].strip() == "BEAT"
+    assert answers[0] == answers[1]
 
 
-def test_the_results_are_what_eval_measured():
-    """`python tools/readme_results.py runs/eval/nano/report.md` put both where they are."""
-    assert readme_results.between(README) == readme_results.tables(readme_results.REPORT.read_text())
-    with pytest.raises(ValueError, match="no report"):
+def test_every_answer_of_the_demo_is_right():
+    questions = re.findall(r'^ask (\S+) "([^"]+)"$', (ROOT / "examples" / "demo.sh").read_text(), re.MULTILINE)
+    assert questions == list(DEMO_ANSWERS)
+    engine = Engine.load("nano")
+    assert {
+        (image, question): engine.ask(ROOT / "examples" / image, question).text for image, question in questions
+    } == DEMO_ANSWERS
+
+
+def test_results_page_shows_what_eval_measured():
+    """`python tools/readme_results.py runs/eval/nano/report.md` writes both files."""
+    page = readme_results.PAGE.read_text()
+    assert readme_results.between(page) == readme_results.tables(readme_results.REPORT.read_text())
+    with pytest.raises(ValueError, match=r"not a report\.md"):
         readme_results.tables("# Something else\n")
 
 
-def put_parts_into(folder: Path) -> None:
-    """What `convert` and `assemble` start from, by the names of the README."""
+def save_parts_to(folder: Path) -> None:
+    """The inputs of `convert` and `assemble`, under the names that the documentation uses."""
     (folder / "MGM-7B").symlink_to(next(GOLDEN.glob("MGM-*")))
     (folder / "model_zoo").symlink_to(GOLDEN / "model_zoo")
     (folder / "clip-vit").symlink_to(LOW_RES)
@@ -72,14 +103,14 @@ def put_parts_into(folder: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(folder / "smollm")
 
 
-def put_descriptions_into(folder: Path) -> None:
-    """What `data synthesize` starts from."""
+def save_descriptions_to(folder: Path) -> None:
+    """The input of `data synthesize`."""
     turns = [{"from": "human", "value": "<image>\nDescribe."}, {"from": "gpt", "value": "A cat on a sofa."}]
     (folder / "described.json").write_text(json.dumps([{"id": "1", "image": "1.jpg", "conversations": turns}]))
 
 
-def put_data_into(folder: Path) -> None:
-    """What `data` fetches and reads, by the names of the README."""
+def save_data_to(folder: Path) -> None:
+    """The inputs of `data`, under the names that the documentation uses."""
     native_files.lima(folder / "my-mirror", 3)
     damaged.fabricate(folder, 24, 5, 0.5)
     (folder / "set.json").rename(folder / "mix.json")
@@ -87,8 +118,8 @@ def put_data_into(folder: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
-def save_adapter(folder: Path) -> None:
-    """As training with PEFT leaves one."""
+def save_adapter_to(folder: Path) -> None:
+    """An adapter as PEFT saves it."""
     from peft import LoraConfig, get_peft_model
 
     adapter = get_peft_model(Engine.load("nano").model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
@@ -102,11 +133,11 @@ def test_command(command, tmp_path, monkeypatch):
     monkeypatch.setattr(training_pipeline, "train_pipeline", lambda *given: trained.append(given))
     monkeypatch.setattr(ablation_run, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
-        save_adapter(tmp_path / "my-adapter")
+        save_adapter_to(tmp_path / "my-adapter")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    put_descriptions_into(tmp_path)
-    put_data_into(tmp_path)
-    put_parts_into(tmp_path)
+    save_descriptions_to(tmp_path)
+    save_data_to(tmp_path)
+    save_parts_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command) + (["--limit", "1", "--gallery", "2"] if command.startswith("eval") else [])
     done = CliRunner().invoke(app, words, input=KEYBOARD, catch_exceptions=False)
@@ -122,12 +153,51 @@ def test_command(command, tmp_path, monkeypatch):
         assert (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("command", [row for row in ROWS if row.split()[0] in SERVERS])
-def test_server(command):
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A folder with an image and the checkpoint that the README's first command of a published model converts."""
+    folder = tmp_path_factory.mktemp("published")
+    save_parts_to(folder)
+    shutil.copy(ROOT / "examples" / "things.png", folder / "photo.jpg")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    convert = shlex.split(PUBLISHED[0].replace("YanweiLi/MGM-7B", "MGM-7B"))
+    assert convert[:3] == ["convert", "MGM-7B", "mgm-7b"]
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, convert, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("command", PUBLISHED[1:])
+def test_command_for_a_published_model(command, published, monkeypatch):
+    monkeypatch.chdir(published)
+    done = CliRunner().invoke(app, shlex.split(command, comments=True), catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", [row for row in WAYS_IN if row.split()[0] not in SERVERS])
+def test_first_commands(command, published, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(run, "train", lambda *given: trained.append(given))  # it takes hours, and a 7B model
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    damaged.fabricate(tmp_path, 24, 5, 0.5)
+    (tmp_path / "set.json").rename(tmp_path / "mix.json")
+    (tmp_path / "pictures").rename(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, shlex.split(command), input=KEYBOARD, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() or trained
+
+
+def serve_and_stop(command: str, folder: Path) -> None:
+    """Start a server on a free port, wait until it answers, and stop it."""
     if command.startswith("web"):
         pytest.importorskip("gradio")
     words = [sys.executable, "-m", "minigemini", *shlex.split(command), "--port", "0"]
-    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as program:
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as program:
         assert program.stderr is not None
         url = next(re.findall(r"http://[\w.:]+", line)[0] for line in program.stderr if "http://" in line)
         assert httpx.get(f"{url}/health" if command.startswith("serve") else url).status_code == 200
@@ -136,6 +206,18 @@ def test_server(command):
     assert program.returncode in (0, -signal.SIGTERM)
 
 
+@pytest.mark.parametrize("command", [row for row in ROWS if row.split()[0] in SERVERS])
+def test_server(command):
+    serve_and_stop(command, ROOT)
+
+
+@pytest.mark.parametrize("command", [row for row in WAYS_IN if row.split()[0] in SERVERS])
+def test_server_of_a_published_model(command, published):
+    serve_and_stop(command, published)
+
+
 def test_every_make_target_of_the_readme_exists():
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"^    make ([\w-]+)", README, re.MULTILINE)) <= set(targets)
+    named = re.findall(r"(?:^    |`)make ([\w-]+)", README, re.MULTILINE)
+    assert named
+    assert set(named) <= set(targets)

@@ -1,4 +1,4 @@
-"""Recipes in YAML: read by the same types as the command line, printed whole, and the same again when they are read."""
+"""YAML recipes: parsed by the types of the command line, printed in full, and equal after a round trip."""
 
 import json
 from dataclasses import replace
@@ -16,19 +16,21 @@ from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError
 from minigemini.training.yaml_recipes import as_yaml, read_recipe
 
+RECIPES = all_recipes()
 
-def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+
+def write_recipe(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def test_every_recipe_comes_back_equal(tmp_path):
+def test_every_recipe_round_trips(tmp_path):
     for recipe in all_recipes().values():
-        assert read_recipe(written(tmp_path, as_yaml(recipe))) == recipe
+        assert read_recipe(write_recipe(tmp_path, as_yaml(recipe))) == recipe
 
 
-def test_what_is_printed_is_everything(tmp_path):
+def test_yaml_contains_every_setting(tmp_path):
     recipe = all_recipes()["MGM-7B-instruct"]
     printed = yaml.safe_load(as_yaml(recipe))
     assert printed.keys() == recipe.as_dict().keys()
@@ -40,18 +42,18 @@ def test_what_is_printed_is_everything(tmp_path):
         base="no",
         features="null",
     )
-    assert read_recipe(written(tmp_path, as_yaml(odd))) == odd
+    assert read_recipe(write_recipe(tmp_path, as_yaml(odd))) == odd
 
 
-def test_a_saved_run_is_a_recipe_file(tmp_path):
+def test_saved_recipe_is_a_recipe_file(tmp_path):
     recipe = all_recipes()["nano-mining"]
-    assert read_recipe(written(tmp_path, json.dumps(recipe.as_dict()), "recipe.json")) == recipe
+    assert read_recipe(write_recipe(tmp_path, json.dumps(recipe.as_dict()), "recipe.json")) == recipe
 
 
-def test_a_file_derives_from_a_recipe(tmp_path):
+def test_file_derives_from_a_recipe(tmp_path):
     text = """
     recipe: MGM-7B-instruct
-    learning_rate: 1e-5   # which YAML itself takes for text
+    learning_rate: 1e-5   # YAML reads this as a string
     steps: 7
     crop: true
     chat_format: none
@@ -59,19 +61,19 @@ def test_a_file_derives_from_a_recipe(tmp_path):
       - a.json@pictures*0.5
       - {file: b.tar, weight: 2}
     """
-    assert read_recipe(written(tmp_path, text)) == replace(
+    assert read_recipe(write_recipe(tmp_path, text)) == replace(
         all_recipes()["MGM-7B-instruct"].changed({"steps": "7"}),
         name="mine",
         learning_rate=1e-5,
         crop=True,
         data=(DataPart("a.json", "pictures", 0.5), DataPart("b.tar", weight=2.0)),
     )
-    both = read_recipe(written(tmp_path, "recipe: nano-language\nname: other\nsteps: 3"))
+    both = read_recipe(write_recipe(tmp_path, "recipe: nano-language\nname: other\nsteps: 3"))
     assert both == replace(all_recipes()["nano-language"], name="other", steps=3)
 
 
-def test_a_file_may_say_all(tmp_path):
-    made = read_recipe(written(tmp_path, "stage: align\nbase: nano\ndata: a.json@.,b.json"))
+def test_file_without_parent(tmp_path):
+    made = read_recipe(write_recipe(tmp_path, "stage: align\nbase: nano\ndata: a.json@.,b.json"))
     assert (made.name, made.data) == ("mine", (DataPart("a.json", "."), DataPart("b.json")))
 
 
@@ -96,12 +98,12 @@ def test_a_file_may_say_all(tmp_path):
         ("recipe: MGM-7B-instruct\ndata: [5]", "data is 5; give text"),
         ("recipe: MGM-7B-instruct\ndata: []", "no data; give data=FILE"),
         ("recipe: MGM-7B-instruct\ndata: [{files: a}]", "unknown key of data 'files'; did you mean file?"),
-        ("recipe: MGM-7B-instruct\ndata: [{images: a}]", "data lacks a file; give file: FILE"),
+        ("recipe: MGM-7B-instruct\ndata: [{images: a}]", "data has no file; give file: FILE"),
         ("recipe: MGM-7B-instruct\ndata: [{file: a, weight: x}]", "data.weight is 'x'; give a number"),
         ("recipe: MGM-7B-instruct\nsteps: 0", "steps is 0; give more than 0"),
         ("recipe: MGM-7B-instruct\nseed: 1\nseed: 2", "seed is given twice"),
-        ("recipe: MGM-7B-instruct\nname: a/b", "name is 'a/b'; give letters, digits and -"),
-        ("stage: align\nbase: nano", "lacks data; give it, or derive from a recipe"),
+        ("recipe: MGM-7B-instruct\nname: a/b", "name is 'a/b'; use letters, digits, "),
+        ("stage: align\nbase: nano", "missing data; set it, or derive from a recipe"),
         ("learning_rate: 1", "give recipe: NAME"),
         ("- a", "not a recipe; write one `key: value` a line"),
         ("", "not a recipe"),
@@ -111,8 +113,8 @@ def test_a_file_may_say_all(tmp_path):
         ("? {a: b}\n: c", "not YAML: "),
     ],
 )
-def test_what_is_wrong_is_one_line_with_the_file(text, message, tmp_path):
-    path = written(tmp_path, text)
+def test_errors_are_one_line_and_name_the_file(text, message, tmp_path):
+    path = write_recipe(tmp_path, text)
     with pytest.raises(RecipeError) as raised:
         read_recipe(path)
     assert str(raised.value).startswith(f"{path}: ")
@@ -124,9 +126,9 @@ def train(*words: object):
     return CliRunner().invoke(app, ["train", *map(str, words)], catch_exceptions=False)
 
 
-def test_print_config_goes_in_again(tmp_path):
+def test_printed_config_can_be_trained(tmp_path):
     printed = train("MGM-7B-HD-instruct-lora", "learning_rate=3e-5", "data=a.json@b*2", "--print-config")
-    path = written(tmp_path, printed.stdout)
+    path = write_recipe(tmp_path, printed.stdout)
     assert train(path, "--print-config").stdout == printed.stdout
     assert "learning_rate: 3.0e-05\n" in printed.stdout
     assert "seed: 5\n" in train(path, "seed=5", "--print-config").stdout
@@ -137,21 +139,21 @@ def test_print_config_goes_in_again(tmp_path):
     [
         (["no.yaml"], "no.yaml: no such file"),
         (["nano", "--print-config"], "nano is several recipes; name one of them, e.g. nano-hd"),
-        (["ablation", "--print-config"], "leave --plan, --step and --print-config out"),
+        (["ablation", "--print-config"], "ablation is several recipes; give the name of a single recipe"),
         (["MGM-7B-align", "step=3", "--print-config"], "did you mean steps"),
     ],
 )
-def test_the_command_line_refuses_in_one_line(words, message):
+def test_cli_errors_are_one_line(words, message):
     done = train(*words)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr
 
 
-def test_a_file_is_trained(tiny_checkpoint, image, tmp_path, monkeypatch):
+def test_cli_trains_a_file(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=4)
     text = f"recipe: MGM-7B-align\nbase: {tiny_checkpoint}\ndata: captions.json@.\nglobal_batch: 2\nmicro_batch: 1"
-    done = train(written(tmp_path, f"{text}\nworkers: 0\n"), "steps=2")
+    done = train(write_recipe(tmp_path, f"{text}\nworkers: 0\n"), "steps=2")
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip() == "runs/mine/stage1.safetensors"
     assert "    minigemini train runs/mine/recipe.json\n" in (tmp_path / "runs/mine/report.md").read_text()
@@ -159,7 +161,7 @@ def test_a_file_is_trained(tiny_checkpoint, image, tmp_path, monkeypatch):
     assert (saved.name, saved.steps) == ("mine", 2)
 
 
-def test_a_run_says_how_to_run_it_again(tmp_path):
+def test_report_command_reproduces_the_run(tmp_path):
     recipe = tiny_recipe(tmp_path, tmp_path)
     assert command(all_recipes()["MGM-7B-align"], tmp_path) == "minigemini train MGM-7B-align"
     assert command(replace(recipe, name="mine"), tmp_path) == f"minigemini train {tmp_path}/recipe.json"

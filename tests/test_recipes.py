@@ -1,4 +1,4 @@
-"""Recipes: typed settings, their errors in one line, and every one of them built on a tiny model."""
+"""Recipes: typed settings, one-line errors, and every recipe built on a tiny model."""
 
 import json
 from dataclasses import replace
@@ -14,19 +14,13 @@ from minigemini.conversion import PUBLISHED
 from minigemini.io.connector import save_connector
 from minigemini.training.batches import steps_of
 from minigemini.training.build_model import build, configure
-from minigemini.training.published_recipes import (
-    FIGURES,
-    PUBLISHED_RECIPES,
-    RECIPES,
-    default_folder,
-    find_recipe,
-    how_to_obtain,
-)
+from minigemini.training.published_recipes import FIGURES, PUBLISHED_RECIPES
 from minigemini.training.recipe import DataPart, Recipe
+from minigemini.training.recipe_registry import all_recipes, default_folder, find_recipe, how_to_obtain, pipelines
 from minigemini.training.run_report import command
 from minigemini.training.settings import RecipeError, parse_settings
-from minigemini_models.nano.nano_recipes import PIPELINES
 
+RECIPES = all_recipes()
 CPU = torch.device("cpu")
 FAMILIES = {
     "2B": {"model_type": "gemma", "head_dim": 16, "tie_word_embeddings": True},
@@ -36,7 +30,7 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def bases(make_model, make_processor, tmp_path_factory):
-    """A tiny checkpoint for each published size, of its kind of language model; sizes that 4 bits take."""
+    """A tiny checkpoint per size, with its type of language model and dimensions that 4-bit weights support."""
     folders = {}
     for size in FIGURES:
         text = {"hidden_size": 64, "intermediate_size": 64, **FAMILIES.get(size, {})}
@@ -48,7 +42,7 @@ def bases(make_model, make_processor, tmp_path_factory):
     return folders
 
 
-def test_the_published_models_have_recipes():
+def test_published_models_have_recipes():
     instructed = {name.removesuffix("-instruct") for name in PUBLISHED_RECIPES if name.endswith("-instruct")}
     assert instructed == set(PUBLISHED)
     assert {f"MGM-{size}-align" for size in FIGURES} <= set(RECIPES)
@@ -81,7 +75,7 @@ def test_every_recipe_builds(name, bases):
     assert not any(module.training for module in built.model.model.vision_tower.modules())
 
 
-def test_figures_are_the_papers():
+def test_settings_match_the_paper():
     first, second = RECIPES["MGM-7B-align"], RECIPES["MGM-7B-instruct"]
     assert (first.learning_rate, first.global_batch, first.max_length, first.crop) == (1e-3, 256, 2048, True)
     assert (second.learning_rate, second.global_batch, second.max_length, second.crop) == (2e-5, 128, 2048, False)
@@ -92,13 +86,13 @@ def test_figures_are_the_papers():
     assert RECIPES["MGM-7B-HD-instruct"].base == RECIPES["MGM-7B-instruct"].base  # of the normal model's stage 1
 
 
-def test_the_geometry_of_an_hd_recipe_is_the_published_one():
+def test_hd_recipe_has_the_published_tiling():
     config = configure(RECIPES["MGM-7B-HD-instruct"], PUBLISHED["MGM-7B"].config())
     assert config.num_image_tokens == PUBLISHED["MGM-7B-HD"].config().num_image_tokens == 2880
     assert config.high_res_size == PUBLISHED["MGM-7B-HD"].config().high_res_size
-    again = configure(RECIPES["MGM-7B-HD-instruct"], config)
-    assert again.high_res_size == 1536  # it is HD already
-    normal = configure(replace(RECIPES["MGM-7B-instruct"], tiling="normal"), again)
+    unchanged = configure(RECIPES["MGM-7B-HD-instruct"], config)
+    assert unchanged.high_res_size == 1536  # it is HD already
+    normal = configure(replace(RECIPES["MGM-7B-instruct"], tiling="normal"), unchanged)
     assert (normal.high_res_size, normal.num_image_tokens) == (768, 576)
 
 
@@ -111,7 +105,7 @@ def test_settings_are_typed():
     assert changed.changed({"steps": "none"}).steps is None
 
 
-def test_what_is_given_says_how_long_a_run_is():
+def test_epochs_and_steps_override_each_other():
     stepped = RECIPES["nano-instruct"]
     assert stepped.steps == 5000
     for words, extent, steps in (
@@ -123,8 +117,10 @@ def test_what_is_given_says_how_long_a_run_is():
     ):
         changed = stepped.changed(parse_settings([*words, "global_batch=8", "micro_batch=8"]))
         assert (changed.extent, steps_of(changed, 30)) == (extent, steps)
-        again = stepped.changed(parse_settings([word for word in command(changed, Path("run")).split() if "=" in word]))
-        assert again == changed  # the line of its report gives it again
+        reproduced = stepped.changed(
+            parse_settings([word for word in command(changed, Path("run")).split() if "=" in word])
+        )
+        assert reproduced == changed  # by the command in the report
     assert replace(stepped, steps=None, epochs=3.0).changed({"steps": "9"}).extent == "steps=9"
     with pytest.raises(RecipeError, match="epochs=4 and steps=9 are both given; give one"):
         stepped.changed(parse_settings(["epochs=4", "steps=9"]))
@@ -147,45 +143,45 @@ def test_what_is_given_says_how_long_a_run_is():
         ("chat_format=latin", "chat_format 'latin' is unknown; use"),
         ("data=", "no data; give data=FILE"),
         ("data=a.json*x", "data is 'x'; give a number"),
-        ("steps", "'steps' is no setting; give key=value"),
+        ("steps", "invalid override 'steps': expected key=value"),
         ("epochs=0", "epochs is 0.0; give more than 0"),
     ],
 )
-def test_a_wrong_setting_is_one_line(word, message):
+def test_invalid_setting_is_a_one_line_error(word, message):
     with pytest.raises(RecipeError, match=message) as raised:
         RECIPES["MGM-7B-instruct"].changed(parse_settings([word]))
     assert "\n" not in str(raised.value)
 
 
-def test_a_batch_that_does_not_divide_is_refused():
+def test_indivisible_batch_is_rejected():
     with pytest.raises(
-        RecipeError, match="a global_batch of 128 does not divide into passes of 8 samples on 3 devices"
+        RecipeError, match="a global_batch of 128 does not divide into micro-batches of 8 samples on 3 devices"
     ):
         RECIPES["MGM-7B-instruct"].accumulation(3)
     assert RECIPES["MGM-7B-instruct"].accumulation(8) == 2
 
 
-def test_a_missing_base_says_how_to_make_it():
+def test_missing_base_names_the_command_that_creates_it():
     assert how_to_obtain("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
     assert how_to_obtain("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
     assert how_to_obtain("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
     assert how_to_obtain(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
     assert how_to_obtain("elsewhere") is None
-    with pytest.raises(RecipeError, match="make it with `minigemini assemble models/MGM-7B-start"):
+    with pytest.raises(RecipeError, match="create it with `minigemini assemble models/MGM-7B-start"):
         build(RECIPES["MGM-7B-align"], CPU)
 
 
-def test_a_recipe_has_its_usual_folder():
+def test_default_folder():
     assert str(default_folder("MGM-7B-align")) == "runs/MGM-7B-align"
     assert RECIPES["nano-align"].base == f"{default_folder('nano-mining')}/model"
 
 
-def test_an_unknown_recipe_names_the_nearest():
+def test_unknown_recipe_suggests_similar_names():
     with pytest.raises(RecipeError, match="did you mean MGM-7B-instruct"):
         find_recipe("MGM-7B-instrcut")
 
 
-def test_a_saved_recipe_is_compared(tmp_path):
+def test_saved_recipe_is_compared(tmp_path):
     recipe = tiny_recipe(tmp_path, tmp_path)
     saved = json.loads(json.dumps(recipe.as_dict()))
     assert not recipe.differences(saved)
@@ -202,13 +198,13 @@ def test_a_saved_recipe_is_compared(tmp_path):
         (["MGM-7B-align", "step=3"], "did you mean steps"),
         (["MGM-7B-align", "--step", "export"], "leave --step out"),
         (["nano", "step=3"], "did you mean steps"),
-        (["nano", "--plan"], "plan one of them, e.g. nano-hd"),
+        (["nano", "--plan"], "name one of them, e.g. nano-hd"),
         (["nano", "--step", "nano-polish"], "unknown step 'nano-polish'"),
-        (["nano-align"], "make it with `minigemini train nano-mining`"),
-        (["MGM-7B-align"], "make it with `minigemini assemble"),
+        (["nano-align"], "create it with `minigemini train nano-mining`"),
+        (["MGM-7B-align"], "create it with `minigemini assemble"),
     ],
 )
-def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_path, monkeypatch):
+def test_cli_errors_are_one_line(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["train", *words])
     assert done.exit_code == 2
@@ -216,38 +212,38 @@ def test_the_command_line_says_what_is_wrong_in_one_line(words, message, tmp_pat
     assert done.stderr.count("\n") == 1
 
 
-def test_the_command_line_lists_and_plans(tmp_path, monkeypatch):
+def test_cli_lists_and_plans(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = CliRunner().invoke(app, ["train", "--list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PIPELINES, "ablation", *RECIPES]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*pipelines(), *RECIPES]
     plan = CliRunner().invoke(app, ["train", "MGM-2B-align", "--plan"])
     assert plan.exit_code == 0, plan.stderr
-    assert "not measured: data/MGM-Pretrain/mgm_pretrain.json is not here" in plan.stdout
+    assert "not measured: data/MGM-Pretrain/mgm_pretrain.json does not exist" in plan.stdout
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_plan_says_how_long_the_run_is(tiny_checkpoint, image, tmp_path, monkeypatch):
-    """The recipe has thousands of steps; thirty samples four times are sixteen of eight."""
+def test_plan_shows_the_length_of_the_run(tiny_checkpoint, image, tmp_path, monkeypatch):
+    """4 epochs of 30 samples in batches of 8 replace the recipe's 5,000 steps by 16."""
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=30)
     words = [f"base={tiny_checkpoint}", "data=chat.json@.", "global_batch=8", "micro_batch=8", "workers=0", "epochs=4"]
     plan = CliRunner().invoke(app, ["train", "nano-instruct", *words, "--plan"], catch_exceptions=False)
     assert plan.exit_code == 0, plan.stderr
-    said = " ".join(plan.stdout.split())
-    assert "steps 16 of 8 samples" in said
-    assert "samples of an epoch 30; epochs=4" in said
+    text = " ".join(plan.stdout.split())
+    assert "steps 16 of 8 samples" in text
+    assert "samples per epoch 30; epochs=4" in text
 
 
-def test_data_without_their_folder_are_refused(tiny_checkpoint, image, tmp_path, monkeypatch):
+def test_data_without_image_folder_is_rejected(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=4)
     words = [f"base={tiny_checkpoint}", "data=captions.json", "global_batch=2", "micro_batch=1", "workers=0"]
     done = CliRunner().invoke(app, ["train", "MGM-7B-align", *words], catch_exceptions=False)
     assert done.exit_code == 2
-    assert "give data=captions.json@FOLDER" in done.stderr
+    assert "add their root folder: data=captions.json@FOLDER" in done.stderr
 
 
-def test_the_command_line_trains(tiny_checkpoint, image, tmp_path, monkeypatch):
+def test_cli_trains(tiny_checkpoint, image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=4)
     words = [f"base={tiny_checkpoint}", "data=captions.json@.", "global_batch=2", "micro_batch=1", "workers=0"]

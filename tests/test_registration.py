@@ -57,7 +57,7 @@ def test_the_package_alone_imports_nothing_heavy():
         "import sys, minigemini, minigemini.images.safe_images; print({'torch', 'transformers'} & sys.modules.keys())"
     )
     assert program(code) == "set()"
-    assert program("from minigemini import *; print(MiniGeminiModel.__name__, model.__name__)") == (
+    assert program("from minigemini import *; print(MiniGeminiModel.__name__, modeling.__name__)") == (
         "MiniGeminiModel minigemini.modeling"
     )
 

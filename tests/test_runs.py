@@ -1,4 +1,4 @@
-"""Runs of a tiny model: killed and resumed bit for bit, whole or absent checkpoints, and results that load back."""
+"""Runs of a tiny model: bitwise resume after kills, atomic checkpoints, and results that load."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from training_world import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from minigemini.conversion import Geometry, assemble
+from minigemini.conversion import Tiling, assemble
 from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyBadSamplesError
 from minigemini.inference import Engine
 from minigemini.io import folder_lock
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As the runs that are started as processes have it: two threads add up in another order."""
+    """Use one thread, as the runs in separate processes do: two threads sum in a different order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -57,7 +57,7 @@ def recipe(tiny_checkpoint, data):
 
 
 def start(base: Path, data: Path, folder: Path, limit: str = "", **changes) -> subprocess.Popen:
-    """A run in a process of its own."""
+    """Start a run in a separate process."""
     words = [sys.executable, str(WORLD), str(base), str(data), str(folder), json.dumps(changes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     if limit:
@@ -69,7 +69,7 @@ def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
     return load_file(folder / f"checkpoint-{step}" / "trained.safetensors")
 
 
-def same_end(folder: Path, other: Path, step: int) -> None:
+def assert_same_result(folder: Path, other: Path, step: int) -> None:
     assert losses(folder) == losses(other)
     ours, theirs = weights(folder, step), weights(other, step)
     assert ours.keys() == theirs.keys()
@@ -79,23 +79,23 @@ def same_end(folder: Path, other: Path, step: int) -> None:
 # Killed
 
 LONG = {"steps": 24, "save_steps": 1, "adapter": "lora", "lora_dropout": 0.3, "micro_batch": 2, "workers": 1}
-"""Dropout, so that random numbers matter; accumulation; a worker; epochs of five steps."""
+"""With dropout (random states matter), accumulation, a worker, and epochs of five steps."""
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_equals_one_that_was_not(tiny_checkpoint, data, recipe, tmp_path):
+def test_run_killed_at_random_moments_equals_an_uninterrupted_run(tiny_checkpoint, data, recipe, tmp_path):
     train(recipe(**LONG), tmp_path / "whole")
-    folder, chance = tmp_path / "killed", random.Random(time.time_ns())
+    folder, rng = tmp_path / "killed", random.Random(time.time_ns())
     moments, kills = [], 0
     while kills < 4:
         process = start(tiny_checkpoint, data, folder, **LONG)
         before = newest_step(folder)
-        # One kill waits for a checkpoint that is being written, the others for some time after the first one.
+        # One kill occurs while a checkpoint is written, the others at a random time after the next checkpoint.
         if kills == 1:
-            until(lambda: any(folder.glob(".checkpoint-*.partial")), process)
+            wait_until(lambda: any(folder.glob(".checkpoint-*.partial")), process)
         else:
-            until(lambda before=before: newest_step(folder) > before, process)
-            time.sleep(chance.random() * 0.8)
+            wait_until(lambda before=before: newest_step(folder) > before, process)
+            time.sleep(rng.random() * 0.8)
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -104,12 +104,12 @@ def test_a_run_killed_at_random_moments_equals_one_that_was_not(tiny_checkpoint,
             break
     assert kills >= 3, moments
     train(recipe(**LONG), folder)
-    same_end(folder, tmp_path / "whole", 24)
+    assert_same_result(folder, tmp_path / "whole", 24)
     assert not list(folder.glob(".checkpoint-*"))
 
 
-def until(happens, process: subprocess.Popen) -> None:
-    while not happens() and process.poll() is None:
+def wait_until(condition, process: subprocess.Popen) -> None:
+    while not condition() and process.poll() is None:
         time.sleep(0.0005)
 
 
@@ -118,35 +118,37 @@ def newest_step(folder: Path) -> int:
     return checkpointing.step_of(found[0]) if found else 0
 
 
-def test_ctrl_c_finishes_the_step_saves_and_goes_on(tiny_checkpoint, data, recipe, tmp_path):
+def test_ctrl_c_saves_a_checkpoint_to_resume_from(tiny_checkpoint, data, recipe, tmp_path):
     changes = {"steps": 12, "save_steps": 100}
     train(recipe(**changes), tmp_path / "whole")
     folder = tmp_path / "stopped"
     process = start(tiny_checkpoint, data, folder, **changes)
-    until(lambda: (folder / "log.jsonl").exists() and len(losses(folder)) > 2, process)
+    wait_until(lambda: (folder / "log.jsonl").exists() and len(losses(folder)) > 2, process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130, said
-    assert "finishing the step and saving" in said
+    _, stderr = process.communicate()
+    assert process.returncode == 130, stderr
+    assert "finishing the step and saving" in stderr
     assert 0 < newest_step(folder) < 12
     train(recipe(**changes), folder)
-    same_end(folder, tmp_path / "whole", 12)
+    assert_same_result(folder, tmp_path / "whole", 12)
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tiny_checkpoint, data, recipe, tmp_path):
-    """RLIMIT_FSIZE: no file may grow beyond 200 KiB, and the optimiser's state would."""
+def test_full_disk_skips_checkpoints_only(tiny_checkpoint, data, recipe, tmp_path):
+    """`ulimit -f` limits files to 200 KiB, which the optimizer state exceeds."""
     folder = tmp_path / "full"
     process = start(tiny_checkpoint, data, folder, limit="ulimit -f 200", save_steps=1)
-    _, said = process.communicate()
-    assert "checkpoint 1 not written" in said
-    assert "checkpoint 5 not written" in said
-    assert process.returncode == 0 or re.search(r"RecipeError: \S+model: the disk is full .*; make room", said), said
+    _, stderr = process.communicate()
+    assert "checkpoint 1 not written" in stderr
+    assert "checkpoint 5 not written" in stderr
+    assert process.returncode == 0 or re.search(
+        r"RecipeError: \S+model: the disk is full .*; free some space", stderr
+    ), stderr
     assert len(losses(folder)) == 5
     assert not checkpointing.checkpoints(folder)
     assert not list(folder.glob(".checkpoint-*"))
 
 
-def test_only_a_full_disk_is_called_one(tmp_path):
+def test_other_errors_are_not_reported_as_a_full_disk(tmp_path):
     for number, full in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False), (errno.ENOENT, False)):
         assert is_full_disk(OSError(number, "x"), tmp_path) is full
     with pytest.raises(SafetensorError) as raised:
@@ -158,26 +160,26 @@ def test_only_a_full_disk_is_called_one(tmp_path):
     assert not is_full_disk(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path)  # there is room
 
 
-def test_another_error_stops_the_run_and_is_not_called_a_full_disk(recipe, tmp_path, capsys):
+def test_other_write_errors_stop_the_run(recipe, tmp_path, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / ".checkpoint-1.partial").write_text("a file, where a checkpoint's folder would be made")
+    (folder / ".checkpoint-1.partial").write_text("a file in place of the checkpoint's folder")
     with pytest.raises(OSError, match=r"checkpoint-1\.partial"):
         train(recipe(save_steps=1), folder)
-    assert "the run goes on" not in capsys.readouterr().err
+    assert "training continues" not in capsys.readouterr().err
 
 
-def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, data, recipe, tmp_path, monkeypatch):
+def test_second_run_in_a_folder_is_rejected(tiny_checkpoint, data, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_lock, "LOCK_TIMEOUT_SECONDS", 0.1)
     changes = {"steps": 24, "save_steps": 1, "workers": 1}
     train(recipe(**changes), tmp_path / "alone")
     folder = tmp_path / "run"
     process = start(tiny_checkpoint, data, folder, **changes)
-    until(lambda: newest_step(folder) > 0, process)
+    wait_until(lambda: newest_step(folder) > 0, process)
     with pytest.raises(FolderInUseError, match=rf"run: process {process.pid} on \S+ is writing there"):
         train(recipe(**changes), folder)
     assert process.wait() == 0, process.stderr.read()
-    same_end(folder, tmp_path / "alone", 24)
+    assert_same_result(folder, tmp_path / "alone", 24)
     assert not list(folder.glob(".lock*"))
 
 
@@ -186,70 +188,70 @@ def test_a_second_run_in_a_folder_is_refused_and_harms_nothing(tiny_checkpoint, 
 
 @pytest.fixture(scope="module")
 def finished(tiny_checkpoint, data, tmp_path_factory):
-    """A run of five steps that keeps its last two checkpoints, of steps 4 and 5."""
+    """A run of five steps with checkpoints of steps 4 and 5."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     train(tiny_recipe(tiny_checkpoint, data), folder)
     return folder
 
 
-def test_the_newest_checkpoints_are_kept(finished):
+def test_newest_checkpoints_are_kept(finished):
     assert [path.name for path in checkpointing.checkpoints(finished)] == ["checkpoint-5", "checkpoint-4"]
     listed = read_sums(finished / "checkpoint-5")
     assert {"trained.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "data-0.json"} <= set(listed)
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "add", "list"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(finished, recipe, tmp_path, capsys, harm):
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove", "add", "list"])
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(finished, recipe, tmp_path, capsys, damage):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     file = folder / "checkpoint-5" / "optimizer.pt"
-    if harm == "cut":
+    if damage == "cut":
         file.write_bytes(file.read_bytes()[:-1])
-    elif harm == "flip":
+    elif damage == "flip":
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-    elif harm == "remove":
+    elif damage == "remove":
         file.unlink()
-    elif harm == "add":
+    elif damage == "add":
         (folder / "checkpoint-5" / "more.bin").touch()
     else:
         (folder / "checkpoint-5" / SUMS).write_text("{")
     train(recipe(), folder)
-    said = capsys.readouterr().err
-    assert "checkpoint-5" in said
-    assert "the one before it is taken" in said
-    same_end(folder, finished, 5)
+    stderr = capsys.readouterr().err
+    assert "checkpoint-5" in stderr
+    assert "using the previous checkpoint" in stderr
+    assert_same_result(folder, finished, 5)
     checkpointing.verify(folder / "checkpoint-5")
 
 
-def test_without_a_whole_checkpoint_the_run_stops(finished, recipe, tmp_path):
+def test_run_stops_if_all_checkpoints_are_damaged(finished, recipe, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     for checkpoint in checkpointing.checkpoints(folder):
         (checkpoint / "trained.safetensors").write_bytes(b"")
-    with pytest.raises(DamagedFileError, match="no checkpoint is whole"):
+    with pytest.raises(DamagedFileError, match="no checkpoint is complete"):
         train(recipe(), folder)
     with pytest.raises(DamagedFileError):
         newest_complete(folder)
 
 
-def test_a_finished_run_trains_nothing_more(finished, recipe, tmp_path):
+def test_finished_run_only_writes_its_result(finished, recipe, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     shutil.rmtree(folder / "model")
     train(recipe(), folder)
-    same_end(folder, finished, 5)
+    assert_same_result(folder, finished, 5)
     ours, theirs = (load_file(path / "model" / "model.safetensors") for path in (folder, finished))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_another_recipe_is_not_resumed(finished, recipe):
-    with pytest.raises(RecipeError, match=r"another recipe \(learning_rate was 0.01 and is 0.5\); name another folder"):
+def test_other_recipe_is_not_resumed(finished, recipe):
+    with pytest.raises(RecipeError, match=r"another recipe \(learning_rate was 0.01 and is 0.5\); use another folder"):
         train(recipe(learning_rate=0.5), finished)
 
 
-def test_data_that_changed_are_not_gone_on_with(finished, tiny_checkpoint, data, tmp_path):
+def test_changed_data_is_rejected(finished, tiny_checkpoint, data, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     shutil.copytree(data, tmp_path / "data")
@@ -259,14 +261,14 @@ def test_data_that_changed_are_not_gone_on_with(finished, tiny_checkpoint, data,
     records = json.loads((tmp_path / "data/chat.json").read_text())
     records[3]["conversations"][1]["value"] += ", and more"
     (tmp_path / "data/chat.json").write_text(json.dumps(records))
-    with pytest.raises(RecipeError, match="data have changed since checkpoint-5 was written; put back the files"):
+    with pytest.raises(RecipeError, match="data have changed since checkpoint-5; restore the original files"):
         train(changed, folder)
 
 
-def test_a_recipe_that_cannot_be_read_is_named(recipe, tmp_path):
+def test_unreadable_recipe_is_reported(recipe, tmp_path):
     for content in ("{", "null", "[1]"):
         (tmp_path / "recipe.json").write_text(content)
-        with pytest.raises(RecipeError, match=r"recipe\.json cannot be read"):
+        with pytest.raises(RecipeError, match=r"cannot read \S+recipe\.json"):
             train(recipe(), tmp_path)
 
 
@@ -286,7 +288,7 @@ def test_padded_rows_train(recipe, tmp_path):
     assert len(losses(tmp_path / "grouped")) == 3
 
 
-def test_experts_are_balanced_where_the_base_says_so(make_model, make_processor, recipe, tmp_path):
+def test_router_loss_balances_experts_if_the_base_enables_it(make_model, make_processor, recipe, tmp_path):
     first: dict[float, dict] = {}
     for weight, micro_batch in ((0.0, 4), (1.0, 4), (1.0, 2)):
         experts = {"model_type": "mixtral", "num_local_experts": 4, "output_router_logits": weight > 0}
@@ -299,15 +301,15 @@ def test_experts_are_balanced_where_the_base_says_so(make_model, make_processor,
         first[name] = json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[0])
     assert "router_loss" not in first["0-4"]
     balance = first["1-4"]["router_loss"]
-    assert 1.9 < balance < 4, "two experts of four: 2 in equal use, 4 where two do it all"
-    for name in ("1-4", "1-2"):  # micro-batches differ in how they use experts, a little
+    assert 1.9 < balance < 4, "two of four experts: 2 if used equally, 4 if only two are used"
+    for name in ("1-4", "1-2"):  # expert usage differs slightly between micro-batches
         assert first[name]["loss"] == pytest.approx(first["0-4"]["loss"] + balance, abs=0.1)
 
 
-def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
+def test_too_many_bad_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
     broken = write_data(tmp_path, image, broken=20)
-    train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=1.0), tmp_path / "borne")
-    assert "| unreadable picture |" in (tmp_path / "borne" / "report.md").read_text()
+    train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=1.0), tmp_path / "tolerated")
+    assert "| unreadable picture |" in (tmp_path / "tolerated" / "report.md").read_text()
     with pytest.raises(TooManyBadSamplesError, match="samples are faulty"):
         train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=2 / FEWEST_SAMPLES), tmp_path / "stopped")
 
@@ -315,7 +317,7 @@ def test_too_many_faulty_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
 # Results
 
 
-def test_stage_1_leaves_small_parts_that_load(recipe, tiny_checkpoint, tmp_path):
+def test_stage_1_writes_connector_weights_that_load(recipe, tiny_checkpoint, tmp_path):
     path = train(recipe(stage="align", steps=2), tmp_path / "align")
     assert path.name == "stage1.safetensors"
     model = Engine.load(path).model
@@ -329,21 +331,21 @@ def test_stage_1_leaves_small_parts_that_load(recipe, tiny_checkpoint, tmp_path)
         assert torch.allclose(after[name], parameter, atol=1e-7), name
 
 
-def test_stage_1_assembles(recipe, tmp_path):
+def test_stage_1_result_can_be_assembled(recipe, tmp_path):
     text = LlamaConfig(vocab_size=456, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4)
     LlamaForCausalLM(text).save_pretrained(tmp_path / "llm")
     shutil.copytree(TOKENIZERS / "tok_llama_fast", tmp_path / "llm", dirs_exist_ok=True)
     parts = (str(tmp_path / "llm"), str(LOW_RES), str(HIGH_RES))
-    geometry = Geometry(high_res_size=128)
-    assemble(*parts, tmp_path / "start", geometry=geometry)
+    tiling = Tiling(high_res_size=128)
+    assemble(*parts, tmp_path / "start", tiling=tiling)
     path = train(recipe(stage="align", base=tmp_path / "start", steps=2), tmp_path / "align")
-    assemble(*parts, tmp_path / "aligned", geometry=geometry, stage1=path)
+    assemble(*parts, tmp_path / "aligned", tiling=tiling, stage1=path)
     ours, theirs = (dict(Engine.load(name).model.named_parameters()) for name in (path, tmp_path / "aligned"))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_lora_leaves_an_adapter_that_merges(recipe, tmp_path):
+def test_lora_writes_an_adapter_that_merges(recipe, tmp_path):
     path = train(recipe(adapter="lora", steps=2), tmp_path / "lora")
     engine = Engine.load(path)
     folder = merge(path, tmp_path / "merged")
@@ -357,8 +359,10 @@ def test_lora_leaves_an_adapter_that_merges(recipe, tmp_path):
     assert not any("vision_tower" in name for name in moved)
 
 
-def test_qlora_trains_over_4_bits(make_model, make_processor, recipe, tmp_path):
-    model = make_model(text_config={"hidden_size": 64, "intermediate_size": 64})  # sizes that 4 bits take on a CPU
+def test_qlora_trains_over_4_bit_weights(make_model, make_processor, recipe, tmp_path):
+    model = make_model(
+        text_config={"hidden_size": 64, "intermediate_size": 64}
+    )  # dimensions that 4-bit weights support on a CPU
     model.save_pretrained(tmp_path / "base")
     make_processor(model.config).save_pretrained(tmp_path / "base")
     path = train(recipe(base=tmp_path / "base", adapter="qlora", steps=3), tmp_path / "qlora")
@@ -366,7 +370,7 @@ def test_qlora_trains_over_4_bits(make_model, make_processor, recipe, tmp_path):
     assert len(losses(tmp_path / "qlora")) == 3
 
 
-def test_a_whole_run_leaves_a_checkpoint(finished, tiny_checkpoint):
+def test_stage_2_writes_a_checkpoint(finished, tiny_checkpoint):
     trained = weights(finished, 5)
     base = dict(Engine.load(tiny_checkpoint).model.named_parameters())
     for name, parameter in Engine.load(finished / "model").model.named_parameters():
@@ -374,9 +378,9 @@ def test_a_whole_run_leaves_a_checkpoint(finished, tiny_checkpoint):
         assert torch.equal(parameter, expected), name
 
 
-def test_the_report_says_it_all(finished):
+def test_report_is_complete(finished):
     page = (finished / "report.md").read_text()
-    for words in ("| language model |", "learning_rate", "| commit |", "said:", "![Loss per step](loss.png)"):
+    for words in ("| language model |", "learning_rate", "| commit |", "generated:", "![Loss per step](loss.png)"):
         assert words in page
     assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert len(losses(finished)) == 5

@@ -1,11 +1,11 @@
-"""The official rules, on answers whose scores follow by hand."""
+"""Official scoring rules, with scores computed by hand."""
 
 import pytest
 
-from minigemini.evaluation.benchmarks.mmvet import wanted_words
-from minigemini.evaluation.scorers.choices import edit_distance, matched_option, nearest, parsed_choice, yes_or_no
-from minigemini.evaluation.scorers.numbers import extracted, in_kind, needs_no_judge, open_is_right
-from minigemini.evaluation.scorers.vqa import normalized, soft_accuracy
+from minigemini.evaluation.benchmarks.mmvet import expected_words_share
+from minigemini.evaluation.scorers.choices import edit_distance, match_option, nearest_option, parse_choice, yes_or_no
+from minigemini.evaluation.scorers.numbers import direct_answer, extract_answer, normalize_extraction, open_is_right
+from minigemini.evaluation.scorers.vqa import normalize_answer, soft_accuracy
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ from minigemini.evaluation.scorers.vqa import normalized, soft_accuracy
         ("I'm sorry, but I cannot help with that.", "i'm sorry but i cannot help with that"),
     ],
 )
-def test_vqa_normalises_as_the_challenge_does(said, expected):
-    assert normalized(said) == expected
+def test_vqa_normalization_follows_the_challenge(said, expected):
+    assert normalize_answer(said) == expected
 
 
 @pytest.mark.parametrize(("matching", "accuracy"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])
-def test_soft_accuracy_by_how_many_people_said_so(matching, accuracy):
-    """With c matches, 10 - c times c others match and c times c - 1: e.g. (8 x 2/3 + 2 x 1/3) / 10 = 0.6 for c = 2."""
+def test_soft_accuracy_by_number_of_matches(matching, accuracy):
+    """c answers see c - 1 matches and 10 - c see c: for c = 2, (8 x 2/3 + 2 x 1/3) / 10 = 0.6."""
     answers = ["Nokia."] * matching + ["something else"] * (10 - matching)
     assert soft_accuracy("nokia", answers) == pytest.approx(accuracy)
 
@@ -48,13 +48,13 @@ def test_soft_accuracy_by_how_many_people_said_so(matching, accuracy):
         ("Yes, it is.", "yes"),
         ("y", "yes"),
         ("N", "no"),
-        ("Nothing of the kind", "no"),  # officially: its first four letters hold "no"
+        ("Nothing of the kind", "no"),  # as officially: its first four letters contain "no"
         ("I think yes", "other"),
         ("", "other"),
         ("да", "other"),
     ],
 )
-def test_mme_reads_the_beginning(said, read):
+def test_mme_parses_the_first_letters(said, read):
     assert yes_or_no(said) == read
 
 
@@ -78,8 +78,8 @@ OPTIONS = {"A": "a cat", "B": "a dog", "C": "two dogs"}
         ("Sorry, I can't help with images of people.", None),
     ],
 )
-def test_mmbench_matches_a_letter_or_else_a_text(said, letter):
-    assert matched_option(said, OPTIONS) == letter
+def test_mmbench_matches_a_letter_or_an_option_text(said, letter):
+    assert match_option(said, OPTIONS) == letter
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_mmbench_matches_a_letter_or_else_a_text(said, letter):
         ("Б", None),
     ],
 )
-def test_mmmu_reads_a_choice(said, letter):
-    assert parsed_choice(said, ["red", "blue car", "green"]) == letter
+def test_mmmu_parses_choices(said, letter):
+    assert parse_choice(said, ["red", "blue car", "green"]) == letter
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_mmmu_reads_a_choice(said, letter):
         ("cab", ["b"], False),  # a single letter must stand at an edge
         ("", ["5"], False),
         ("I cannot tell", ["5"], False),
-        ("−5", ["-5"], False),  # a minus sign of typography is none to the official scorer
+        ("−5", ["-5"], False),  # the official scorer ignores the Unicode minus sign
     ],
 )
-def test_mmmu_reads_open_answers(said, answers, right):
+def test_mmmu_scores_open_answers(said, answers, right):
     assert open_is_right(said, answers) is right
 
 
@@ -140,7 +140,7 @@ def test_mmmu_reads_open_answers(said, answers, right):
     ],
 )
 def test_mathvista_without_a_judge(said, choices, kind, found):
-    assert extracted(said, choices, kind) == found
+    assert extract_answer(said, choices, kind) == found
 
 
 @pytest.mark.parametrize(
@@ -154,22 +154,22 @@ def test_mathvista_without_a_judge(said, choices, kind, found):
         ("nan", None, "integer", None, None),
         ("(b)", ("oak", "elm"), "text", None, "elm"),
         ("B", ("oak", "elm"), "text", None, "elm"),
-        ("elms", ("oak", "elm"), "text", None, "elm"),  # the nearest by edit distance
+        ("elms", ("oak", "elm"), "text", None, "elm"),  # the nearest_option by edit distance
         ("[1, 2]", None, "list", None, "[1, 2]"),
     ],
 )
-def test_mathvista_brings_into_kind_and_rounds(extraction, choices, kind, precision, expected):
-    assert in_kind(extraction, choices, kind, precision) == expected
+def test_mathvista_normalizes_and_rounds(extraction, choices, kind, precision, expected):
+    assert normalize_extraction(extraction, choices, kind, precision) == expected
 
 
-def test_what_needs_no_judge():
-    assert needs_no_judge("12", None, "integer") == "12"
-    assert needs_no_judge("12 apples", None, "integer") is None
+def test_direct_answers():
+    assert direct_answer("12", None, "integer") == "12"
+    assert direct_answer("12 apples", None, "integer") is None
 
 
-def test_edit_distance_and_the_nearest():
+def test_edit_distance_and_nearest_option():
     assert [edit_distance(*pair) for pair in (("", "abc"), ("kitten", "sitting"), ("élan", "elan"))] == [3, 3, 1]
-    assert nearest("ct", ["dog", "cat", "cut"]) == "cat"
+    assert nearest_option("ct", ["dog", "cat", "cut"]) == "cat"
 
 
 @pytest.mark.parametrize(
@@ -182,5 +182,5 @@ def test_edit_distance_and_the_nearest():
         ("cat", "", 0.0),
     ],
 )
-def test_mmvet_without_a_judge_counts_wanted_words(truth, said, share):
-    assert wanted_words(truth, said) == share
+def test_mmvet_without_a_judge_counts_expected_words(truth, said, share):
+    assert expected_words_share(truth, said) == share

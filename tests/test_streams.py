@@ -1,4 +1,4 @@
-"""The command line on streams that are not UTF-8, that close early, or whose disk is full."""
+"""The command line with streams that are not UTF-8, that close early, or on a full disk."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def photo(tmp_path, image) -> Path:
 
 @pytest.fixture
 def minigemini(monkeypatch):
-    """Run the program in this process, over streams of an encoding; gives its exit code, stdout and stderr."""
+    """Run a command in this process with streams of an encoding; return its exit code, stdout and stderr."""
 
     def run(*words, encoding: str = "ascii", stdin: bytes = b"") -> tuple[int, str, str]:
         streams = [io.TextIOWrapper(io.BytesIO(data), encoding) for data in (stdin, b"", b"")]
@@ -44,24 +44,26 @@ def minigemini(monkeypatch):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_answers_are_printed_in_any_encoding(minigemini, photo, tiny_checkpoint, encoding):
-    """The tiny model says letters that few encodings have."""
+    """The tiny model writes characters that few encodings have."""
     ask = ["ask", photo, "Wie groß?", "--model", tiny_checkpoint, *SHORT]
     code, stdout, _ = minigemini(*ask, encoding=encoding)
     assert (code, stdout.strip() != "") == (0, True)
-    code, told, _ = minigemini(*ask, "--json", encoding=encoding)
-    said = json.loads(told)
-    assert (code, said["question"]) == (0, "Wie groß?")
-    assert not said["answer"].isascii()
+    code, output, _ = minigemini(*ask, "--json", encoding=encoding)
+    record = json.loads(output)
+    assert (code, record["question"]) == (0, "Wie groß?")
+    assert not record["answer"].isascii()
 
 
 @pytest.mark.slow
-def test_an_evaluation_ends_with_its_table(minigemini, tmp_path):
-    code, stdout, stderr = minigemini("eval", "grown", "--limit", 1, "--workers", 0, "-o", tmp_path / "run")
+def test_an_evaluation_prints_its_table(minigemini, tmp_path):
+    code, stdout, stderr = minigemini(
+        "eval", "synthetic-documents", "--limit", 1, "--workers", 0, "-o", tmp_path / "run"
+    )
     assert (code, "Traceback" in stderr) == (0, False)
     assert "| nano |" in stdout.replace("  ", " ")
 
 
-def test_what_is_not_utf8_is_refused_before_the_work(minigemini, photo, tmp_path):
+def test_text_that_is_not_utf8_is_refused_first(minigemini, photo, tmp_path):
     for words in (
         ["ask", photo, NOT_UTF8, "--model", "/nowhere"],
         ["draw", NOT_UTF8, "-o", tmp_path / "x.png", "--model", "/nowhere"],
@@ -72,14 +74,14 @@ def test_what_is_not_utf8_is_refused_before_the_work(minigemini, photo, tmp_path
         assert "which is not UTF-8" in stderr
 
 
-def test_a_name_that_is_not_utf8_is_told(minigemini):
+def test_a_name_that_is_not_utf8_is_reported(minigemini):
     for words in (["ask", NOT_UTF8, "What?"], ["info", NOT_UTF8], ["eval", NOT_UTF8], ["data", "list", NOT_UTF8]):
         code, stdout, stderr = minigemini(*words)
         assert (code, stdout, len(stderr.splitlines())) == (2, "", 1), stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_conversation_goes_on_after_what_is_not_utf8(minigemini, tiny_checkpoint, encoding):
+def test_a_conversation_continues_after_invalid_utf8(minigemini, tiny_checkpoint, encoding):
     code, stdout, stderr = minigemini(
         "chat", "--model", tiny_checkpoint, *SHORT, stdin=b"What \xff?\nAnd now?\n/image \xff.png\n", encoding=encoding
     )
@@ -89,8 +91,8 @@ def test_a_conversation_goes_on_after_what_is_not_utf8(minigemini, tiny_checkpoi
     assert "no such file" in stderr
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    """`minigemini eval --list | head -1`, with and without what Python holds back for it."""
+def test_a_pipe_that_closes_early_is_no_error():
+    """`minigemini eval --list | head -1`, with and without buffered output."""
     for unbuffered in ("", "1"):
         reading, writing = os.pipe()
         os.close(reading)

@@ -268,7 +268,7 @@ def test_invalid_options_are_one_line_errors(settings, tmp_path, monkeypatch):
         ([tmp_path / "out.txt"], "ends in .json"),
         ([tmp_path / "no" / "out.json"], "in a folder that is there"),
         ([settings.output], "no input files"),
-        ([settings.output, "--re-caption", settings.re_caption], "name the --endpoint"),
+        ([settings.output, "--re-caption", settings.re_caption], "give --endpoint and --model"),
         ([settings.output, "--re-caption", settings.re_caption, "--endpoint", "x", "--model", "y"], "http://"),
     ]:
         result = run(*words)

@@ -207,14 +207,14 @@ def test_invalid_options_are_one_line_errors(damaged, tmp_path):
     folder, _ = damaged
     path = str(folder / "set.json")
     for words, message in (
-        (["--fix", "x.json"], "--fix writes an X.manifest"),
-        (["--exclude", "nonsense"], "nothing is called 'nonsense'"),
+        (["--fix", "x.json"], "--fix writes an X.manifest for a single file"),
+        (["--exclude", "nonsense"], "unknown kind of issue 'nonsense'"),
         (["--evaluation", str(tmp_path / "no")], "neither a folder"),
         (["--model", "no/"], "no such folder"),
         (["--images", str(tmp_path / "no")], "--images is"),
-        (["--page", str(tmp_path / "no/x.html")], "is no folder that can be written to"),
+        (["--page", str(tmp_path / "no/x.html")], "is not a writable folder"),
         (["--json", str(tmp_path)], "is a folder; name a file"),
-        (["--fix", str(tmp_path / "no/x.manifest")], "is no folder that can be written to"),
+        (["--fix", str(tmp_path / "no/x.manifest")], "is not a writable folder"),
     ):
         done = CliRunner().invoke(app, ["data", "doctor", path, *words])
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr

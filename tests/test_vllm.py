@@ -1,4 +1,4 @@
-"""Through vLLM the same tokens as by `generate`: `make test-vllm` makes the environment that VLLM_PYTHON names."""
+"""vLLM generates the same tokens as `generate`. `make test-vllm` creates the environment of VLLM_PYTHON."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+from api_server import data_uri, serving, user
 from PIL import Image
 from published import TOKENIZERS
-from served import data_uri, serving, user
 from transformers import AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
@@ -45,12 +45,12 @@ KINDS = {
     "hd": {"text_config": LLAMA, **HD},
     "mixtral": {"text_config": MIXTRAL},
 }
-ASKED = {"one picture": ["sign.png"], "two pictures": ["things.png", "sign.png"], "text only": []}
+ASKED = {"one image": ["sign.png"], "two images": ["things.png", "sign.png"], "text only": []}
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def checkpoint(request, make_config, tmp_path_factory) -> Path:
-    """nano, or a tiny one of random weights whose chat format leaves BOS to the tokenizer, as published ones do."""
+    """nano, or a tiny random checkpoint whose chat format leaves BOS to the tokenizer, as the published ones do."""
     changes = KINDS[request.param]
     if changes is None:
         return Path(NANO_DIR)
@@ -76,7 +76,7 @@ def save_random(config: MiniGeminiConfig, folder: Path) -> None:
 
 @contextmanager
 def vllm(checkpoint: Path, log: Path) -> Iterator[str]:
-    """Run vLLM on a checkpoint; gives its address."""
+    """Serve a checkpoint with vLLM; yields the base URL."""
     port = "8517"
     where = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0-1", "HF_HUB_OFFLINE": "1"}
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint), "--port", port]
@@ -105,7 +105,7 @@ def is_up(port: str) -> bool:
         return False
 
 
-def test_the_same_tokens_as_generate(checkpoint, tmp_path):
+def test_tokens_equal_those_of_generate(checkpoint, tmp_path):
     engine = Engine.load(checkpoint, device="cpu", dtype="float32")
     prompts = Prompts(engine.processor, engine.model.config)
     with vllm(checkpoint, tmp_path / "vllm.log") as url:
@@ -129,7 +129,9 @@ def test_the_same_tokens_as_generate(checkpoint, tmp_path):
                 assert theirs["choices"][0]["token_ids"] == tokens, case
                 through = front.client().chat.completions.create(**{**body, "messages": [asked]})
                 expected = engine.ask(images, "What is it?", Sampling(max_new_tokens=24))
-                if checkpoint == Path(NANO_DIR):  # random weights write broken characters, which vLLM shows otherwise
+                if checkpoint == Path(
+                    NANO_DIR
+                ):  # random weights generate invalid UTF-8, which vLLM decodes differently
                     assert through.choices[0].message.content == expected.text, case
                 assert through.usage.completion_tokens == expected.new_tokens, case
                 print(

@@ -1,4 +1,4 @@
-"""The verbs that draw the world: `scene`, `train`, `eval`."""
+"""Commands that use synthetic scenes: `scene`, `train`, `eval`."""
 
 import pytest
 from PIL import Image
@@ -12,9 +12,9 @@ def run(*words: str):
     return CliRunner().invoke(app, list(words), catch_exceptions=False)
 
 
-def test_scene_draws_the_same_picture_for_a_seed_and_answers_questions_about_it(tmp_path):
-    first, again, other = (run("scene", str(tmp_path / f"{n}.png"), "--seed", s) for n, s in enumerate("778"))
-    assert first.exit_code == again.exit_code == other.exit_code == 0
+def test_scene_is_reproducible_and_prints_questions(tmp_path):
+    first, same, other = (run("scene", str(tmp_path / f"{n}.png"), "--seed", s) for n, s in enumerate("778"))
+    assert first.exit_code == same.exit_code == other.exit_code == 0
     images = [(tmp_path / f"{n}.png").read_bytes() for n in range(3)]
     assert images[0] == images[1] != images[2]
     assert Image.open(tmp_path / "0.png").size == (256, 256)
@@ -24,10 +24,10 @@ def test_scene_draws_the_same_picture_for_a_seed_and_answers_questions_about_it(
     assert lines[1].startswith("  ")
 
 
-def test_eval_measures_every_skill_and_leaves_a_report(tiny_checkpoint, tmp_path):
+def test_eval_measures_every_skill_and_writes_a_report(tiny_checkpoint, tmp_path):
     words = [
         "eval",
-        "nano",
+        "synthetic-basic",
         "--model",
         str(tiny_checkpoint),
         "--limit",
@@ -44,37 +44,43 @@ def test_eval_measures_every_skill_and_leaves_a_report(tiny_checkpoint, tmp_path
     assert done.stdout.strip() in report.decode()
     answers = (tmp_path / "run/answers.jsonl").read_bytes()
     assert run(*words).exit_code == 0
-    assert (tmp_path / "run/answers.jsonl").read_bytes() == answers  # nothing is asked twice
+    assert (tmp_path / "run/answers.jsonl").read_bytes() == answers  # answers are cached
     assert (tmp_path / "run/report.md").read_bytes() == report
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["scene", "out.png", "--kind", "castle"], "unknown kind of scene 'castle'"),
         (["scene", "no/such/folder/out.png"], "no/such/folder/out.png"),
         (["train", "giga"], "unknown recipe 'giga'; `minigemini train --list` names them"),
         (["train", "nano", "--step", "polish"], "unknown step 'polish'; choose from nano-low-res-encoder"),
         (["train", "nano", "--step", "nano-mining"], "nano-low-res-encoder/encoder.safetensors: no such file"),
-        (["eval"], "name a task; `minigemini eval --list` shows them"),
-        (["eval", "vqa9"], "unknown task 'vqa9'; choose from nano, grown"),
-        (["eval", "nano", "--limit", "1", "--model", "no-such-folder"], "no-such-folder"),
+        (["eval"], "name a task; `minigemini eval --list` lists them"),
+        (["eval", "vqa9"], "unknown task 'vqa9'; choose from synthetic, synthetic-basic"),
+        (["eval", "synthetic-basic", "--limit", "1", "--model", "no-such-folder"], "no-such-folder"),
         (["eval", "mme"], "mme reads official files; name their folder with --data"),
         (["eval", "mme", "--data", "nowhere"], "nowhere: no such folder"),
-        (["eval", "nano", "--limit", "1", "--backend", "localhost:1"], "localhost:1: no address; give one like http"),
-        (["eval", "nano", "--limit", "1", "--backend", "http://127.0.0.1:9"], "lists no models (connection refused)"),
-        (["eval", "nano", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
+        (
+            ["eval", "synthetic-basic", "--limit", "1", "--backend", "localhost:1"],
+            "localhost:1: no address; give one like http",
+        ),
+        (
+            ["eval", "synthetic-basic", "--limit", "1", "--backend", "http://127.0.0.1:9"],
+            "lists no models (connection refused)",
+        ),
+        (["eval", "synthetic-basic", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(words, said, tmp_path, monkeypatch):
+def test_bad_input_is_one_line_and_exit_code_2(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = run(*words)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_missing_fonts_are_named_with_the_way_to_install_them(tmp_path, monkeypatch):
+def test_missing_fonts_are_reported_with_the_pip_command(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed_fonts", dict)
     for kept in (fonts.load_font, lettering._advance, lettering._glyph):
         kept.cache_clear()

@@ -1,4 +1,4 @@
-"""What training tests start from: a recipe of a tiny model and its data, also for processes of their own."""
+"""A tiny recipe and its data for training tests; as a program, it trains in a separate process."""
 
 import json
 import sys
@@ -11,16 +11,16 @@ from minigemini.training.recipe import DataPart, Recipe
 
 
 def write_data(folder: Path, image, rows: int = 40, broken: int = 0) -> Path:
-    """Published records, two in three with a picture, and some whose picture is missing."""
+    """Write records in LLaVA's format: two of three have an image, and images of the first `3 * broken` are missing."""
     records = []
     for seed in range(4):
         image(seed).save(folder / f"{seed}.png")
     for row in range(rows):
-        seen = row % 3 > 0
-        turns = [{"from": "human", "value": "<image>\n" * seen + "Q" * (row * 7 % 23 + 1)}]
+        has_image = row % 3 > 0
+        turns = [{"from": "human", "value": "<image>\n" * has_image + "Q" * (row * 7 % 23 + 1)}]
         turns += [{"from": "gpt", "value": f"the answer {row}"[: 4 + row % 11]}]
-        name = "missing.png" if row < 3 * broken and seen else f"{row % 4}.png"
-        records.append({"id": str(row), "conversations": turns} | ({"image": name} if seen else {}))
+        name = "missing.png" if row < 3 * broken and has_image else f"{row % 4}.png"
+        records.append({"id": str(row), "conversations": turns} | ({"image": name} if has_image else {}))
     (folder / "chat.json").write_text(json.dumps(records))
     captions = [
         {
@@ -35,7 +35,7 @@ def write_data(folder: Path, image, rows: int = 40, broken: int = 0) -> Path:
 
 
 def tiny_recipe(base: Path, data: Path, **changes) -> Recipe:
-    """A stage 2 of five steps in float32."""
+    """Stage 2 of five steps in float32."""
     recipe = Recipe(
         name="tiny",
         stage="instruct",
@@ -58,12 +58,12 @@ def tiny_recipe(base: Path, data: Path, **changes) -> Recipe:
 
 
 def losses(folder: Path) -> list[tuple[int, float]]:
-    """Steps and losses of a run's log, to the last bit."""
+    """Steps and exact losses in a run's log."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [(line["step"], line["loss"]) for line in lines]
 
 
-if __name__ == "__main__":  # one run in a process of its own: base, data, folder, changes as JSON
+if __name__ == "__main__":  # arguments: base, data, folder, changes as JSON
     from minigemini.training.run import train
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Write `minigemini/inference/published.json` anew, from the tables of the published models. Builds on no weights."""
+"""Write `minigemini/inference/published_figures.json` from the tables of the published models. Needs no weights."""
 
 import json
 
@@ -7,13 +7,13 @@ from minigemini.inference.published_figures import FIGURES, as_figures
 
 
 def figures() -> dict[str, object]:
-    """Of each published model, by its name."""
+    """Compute the figures of each published model by name."""
     return {name: as_figures(model.report(name)) for name, model in PUBLISHED.items()}
 
 
-def as_text(of_all: dict[str, object]) -> str:
-    """One model a line."""
-    lines = (f"{json.dumps(name)}: {json.dumps(one)}" for name, one in of_all.items())
+def as_text(figures_by_model: dict[str, object]) -> str:
+    """Format as JSON with one model per line."""
+    lines = (f"{json.dumps(name)}: {json.dumps(each)}" for name, each in figures_by_model.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

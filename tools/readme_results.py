@@ -1,6 +1,6 @@
-"""Puts what `minigemini eval` measured into the README: its tables, and its report among the results.
+"""Copies what `minigemini eval` measured: its tables into docs/results.md, its report into benchmarks/results.
 
-minigemini eval nano --model nano --model runs/nano/export-without-mining -o runs/eval/nano
+minigemini eval synthetic synthetic-basic --model nano --limit 150 -o runs/eval/nano
 python tools/readme_results.py runs/eval/nano/report.md
 """
 
@@ -9,28 +9,34 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README, REPORT = ROOT / "README.md", ROOT / "benchmarks/results/nano/evaluation.md"
+PAGE, REPORT = ROOT / "docs/results.md", ROOT / "benchmarks/results/nano/evaluation.md"
 BEGIN, END = "<!-- minigemini eval -->\n", "<!-- end -->\n"
 
 
 def tables(report: str) -> str:
-    """The scores of each task; raises `ValueError` if this is no report of `minigemini eval`."""
+    """The table of scores of each task in a report.
+
+    Raises:
+        ValueError: The text is not a report of `minigemini eval`, or it has no scores.
+    """
     found = re.findall(r"^## [^\n]+\n\n((?:\|[^\n]+\n)+)(?=\n- )", report, re.MULTILINE)
     if not report.startswith("# Evaluation\n") or not found:
-        raise ValueError("this is no report.md of `minigemini eval`, or nothing in it has a score")
+        raise ValueError(
+            "not a report.md of `minigemini eval` with scores; run `minigemini eval` and give its report.md"
+        )
     return "\n".join(found)
 
 
-def between(readme: str) -> str:
-    """What stands between the marks."""
-    return readme.split(BEGIN)[1].split(END)[0]
+def between(page: str) -> str:
+    """The text between the two markers."""
+    return page.split(BEGIN)[1].split(END)[0]
 
 
 def main(path: Path) -> None:
-    report, readme = path.read_text(), README.read_text()
+    report, page = path.read_text(), PAGE.read_text()
     table = tables(report)
     REPORT.write_text(report)
-    README.write_text(readme.replace(BEGIN + between(readme) + END, BEGIN + table + END))
+    PAGE.write_text(page.replace(BEGIN + between(page) + END, BEGIN + table + END))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The command line. Importing it imports nothing heavy: every verb does so itself, once it runs."""
+"""The command line. Importing this package is cheap: each verb imports what it needs when it runs."""
 
 
 def main() -> None:
-    """Run `minigemini` with the arguments of this process."""
+    """Run `minigemini` with this process's arguments."""
     from .streams import prepare_streams
 
     prepare_streams()

@@ -1,4 +1,4 @@
-"""`minigemini ask`: pictures and a question in, the answer out."""
+"""`minigemini ask`: answer one question about one or more images."""
 
 import sys
 from pathlib import Path
@@ -16,25 +16,29 @@ from .common import (
     be_quiet,
     fail,
     one_line_errors,
-    printable,
+    print_stream,
 )
 from .load_options import LoadOptions
 from .streams import print_json
 
 if TYPE_CHECKING:
-    from ..inference import Answer, AnswerStream, Engine
+    from ..inference import Answer, Engine
 
 
 @one_line_errors
 def ask(
-    images: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="JPEG, PNG, WEBP or GIF.")] = None,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The last word; in quotes.")] = "",
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="IMAGE", help="One or more JPEG, PNG, WEBP or GIF files.")
+    ] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, last and in quotes.")] = "",
     model: Model = "nano",
     explain: Annotated[
         Path | None,
-        typer.Option("--explain", metavar="OUT.png", help="Draw what mining looked at."),
+        typer.Option("--explain", metavar="OUT.png", help="Write a heat map of what patch info mining attended to."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer and its circumstances as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with the answer, token counts and timing.")
+    ] = False,
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
     max_new_tokens: MaxNewTokens = 256,
@@ -43,9 +47,11 @@ def ask(
     *,
     loading: LoadOptions,
 ) -> None:
-    """Answer a question about pictures. Prints the answer and nothing else.
+    """Answer a question about images.
 
-    Example: minigemini ask photo.png "What colour is the ball?"
+    Prints the answer as it is generated, and nothing else.
+
+    Example: minigemini ask photo.png "What color is the ball?"
 
     Example: minigemini ask left.png right.png "What is different?" --json
 
@@ -56,7 +62,7 @@ def ask(
     from ..io.argument_checks import check_text
 
     images = images or []
-    _check_order(images, question)
+    _check_arguments(images, question)
     be_quiet(model)
     check_text("the question", question)
     loading.check(model)
@@ -65,7 +71,7 @@ def ask(
     from ..inference import Sampling
     from ..inference.ocr import RapidOcrEngine
 
-    # What costs nothing is checked first, before torch is imported: settings, then pictures.
+    # Cheap checks come before torch is imported: first the settings, then the images.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if explain is not None:
         from ..io.png import check_target, write_png
@@ -78,43 +84,36 @@ def ask(
     engine = loading.load(model)
     with Conversation(engine, opened, reader).stream(question, sampling) as stream:
         if not as_json:
-            _print_pieces(stream)
+            print_stream(stream)
         answer = stream.answer
     if not answer.text:
         from ..inference.streaming import EMPTY_ANSWER
 
         print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
-        print_json(_described(engine, images, question, answer))
+        print_json(_as_json(engine, images, question, answer))
     if explain is not None:
         from ..inference.attention_maps import explain_images
 
         write_png(explain_images(engine, opened), explain)
 
 
-def _check_order(images: list[str], question: str) -> None:
-    """Catch the slips of a command line: nothing, no question, no picture, a question without quotes."""
+def _check_arguments(images: list[str], question: str) -> None:
+    """Catch typical mistakes: no arguments, no question, no image, a question without quotes."""
     if not images and not question:
-        fail('name a picture and a question, e.g. minigemini ask photo.png "What is it?"')
+        fail('give an image and a question, e.g. minigemini ask photo.png "What is it?"')
     if Path(question).is_file():
         fail(f"no question after {question}; put it last, in quotes")
     if not question.strip():
         fail("the question is empty; ask something, in quotes")
     if not images:
-        fail("no picture before the question; name one, or talk without one in `minigemini chat`")
+        fail("no image before the question; name one, or chat without images in `minigemini chat`")
     for image in images:
         if not Path(image).exists():
             fail(f"{image}: no such file; check the path, and put the question last, in quotes")
 
 
-def _print_pieces(stream: "AnswerStream") -> None:
-    for piece in stream:
-        sys.stdout.write(printable(piece))
-        sys.stdout.flush()
-    print(flush=True)
-
-
-def _described(engine: "Engine", images: list[str], question: str, answer: "Answer") -> dict[str, object]:
+def _as_json(engine: "Engine", images: list[str], question: str, answer: "Answer") -> dict[str, object]:
     return {
         "answer": answer.text,
         "question": question,

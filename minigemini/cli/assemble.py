@@ -1,4 +1,4 @@
-"""`minigemini assemble`: a new model from a language model and two encoders."""
+"""`minigemini assemble`: build a new model from a language model and two image encoders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,41 +6,45 @@ from typing import Annotated
 import typer
 
 from .common import be_quiet, one_line_errors
-from .convert import ChatFormat, ShardSize, parse_size, summary
+from .convert import ChatFormat, ShardSize, parse_bytes, report_text
 
 
 @one_line_errors
 def assemble(
-    folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder to make.")],
-    llm: Annotated[str, typer.Option("--llm", help="A causal language model: folder or hub id.")],
-    low_res_encoder: Annotated[str, typer.Option("--low-res-encoder", help="A CLIP model: folder or hub id.")],
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
+    llm: Annotated[str, typer.Option("--llm", help="Causal language model: folder or hub id.")],
+    low_res_encoder: Annotated[str, typer.Option("--low-res-encoder", help="CLIP model: folder or hub id.")],
     high_res_encoder: Annotated[
-        str, typer.Option("--high-res-encoder", help="A ConvNeXt of OpenCLIP, timm or Transformers: folder or hub id.")
+        str, typer.Option("--high-res-encoder", help="ConvNeXt from OpenCLIP, timm or Transformers: folder or hub id.")
     ],
     stage1: Annotated[
-        Path | None, typer.Option("--stage1", metavar="FILE", help="What stage 1 trained, e.g. mm_projector.bin.")
+        Path | None,
+        typer.Option("--stage1", metavar="FILE", help="Connector weights from stage 1, e.g. mm_projector.bin."),
     ] = None,
     high_res_size: Annotated[
-        int | None, typer.Option(min=32, help="Side of the high-res picture, px.  [default: 768, with --hd 1536]")
+        int | None, typer.Option(min=32, help="Side of the high-resolution image, px.  [default: 768, with --hd 1536]")
     ] = None,
-    hd: Annotated[bool, typer.Option("--hd", help="2 x 2 tiles and the whole picture: five times the tokens.")] = False,
+    hd: Annotated[
+        bool, typer.Option("--hd", help="Use 2 x 2 tiles and a global tile: five times as many visual tokens.")
+    ] = False,
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="bf16, fp16 or fp32.  [default: the language model's]")
     ] = None,
     chat_format: ChatFormat = None,
-    seed: Annotated[int, typer.Option(help="Of the parts that are initialised.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the connector weights, without --stage1.")] = 0,
     shard_size: ShardSize = "2GB",
 ) -> None:
-    """Put a model together from a language model and two encoders.
+    """Build a model from a language model and two encoders.
 
-    Mining and the projector come from stage 1, or are initialised and reported.
+    The connector (patch info mining and the projector) is loaded from --stage1, or initialized and listed in the
+    output.
 
     Example: minigemini assemble my-model --llm HuggingFaceTB/SmolLM2-1.7B-Instruct
     --low-res-encoder openai/clip-vit-large-patch14-336
     --high-res-encoder laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup
     """
     be_quiet(llm)
-    shard_bytes = parse_size(shard_size)
+    shard_bytes = parse_bytes(shard_size)
 
     from dataclasses import replace
 
@@ -49,20 +53,20 @@ def assemble(
     for name in (llm, low_res_encoder, high_res_encoder):
         check_folder_or_id(name)
 
-    from ..conversion import HD, Geometry
+    from ..conversion import HD, Tiling
     from ..conversion import assemble as run
 
-    geometry = HD if hd else Geometry()
+    tiling = HD if hd else Tiling()
     report = run(
         llm,
         low_res_encoder,
         high_res_encoder,
         folder,
         stage1=stage1,
-        geometry=geometry if high_res_size is None else replace(geometry, high_res_size=high_res_size),
+        tiling=tiling if high_res_size is None else replace(tiling, high_res_size=high_res_size),
         dtype=dtype,
         chat_format=chat_format,
         seed=seed,
         shard_bytes=shard_bytes,
     )
-    print(summary(report))
+    print(report_text(report))

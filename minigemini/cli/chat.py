@@ -1,7 +1,7 @@
-"""`minigemini chat`: a conversation about pictures in the terminal."""
+"""`minigemini chat`: a conversation about images in the terminal."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -21,53 +21,57 @@ from .common import (
     Steps,
     Temperature,
     be_quiet,
-    check_painter,
+    check_generator,
     fail,
     one_line_errors,
-    parse_sides,
+    parse_size,
+    print_stream,
     printable,
 )
 from .load_options import LoadOptions
 
 if TYPE_CHECKING:
-    from ..inference import Conversation, GenerationSettings, Sampling
-    from ..inference import ImageGenerator as LoadedPainter
+    from ..inference import Conversation, GenerationSettings, ImageGenerator, Sampling
 
 HELP = """\
-/image PATH    show one more picture with the next question
-/draw REQUEST  have a picture drawn, with --draw; it is shown with the next question
-/reset         forget pictures and conversation
-/help          this
-/quit          end (so does Ctrl-D); Ctrl-C stops an answer"""
+/image PATH    add an image to the next question
+/draw REQUEST  generate an image (requires --draw); it is added to the next question
+/reset         clear the conversation and its images
+/help          show this list
+/quit          exit (Ctrl-D also exits); Ctrl-C stops an answer"""
 
 
 @dataclass(frozen=True)
-class Table:
-    """What a conversation is held with.
+class ChatSession:
+    """State of one chat.
 
     Attributes:
-        painter: None where nothing is drawn.
-        folder: where pictures go.
+        generator: None without --draw.
+        folder: where generated images are written.
     """
 
     conversation: "Conversation"
     sampling: "Sampling"
-    painter: "LoadedPainter | None"
-    drawing: "GenerationSettings"
+    generator: "ImageGenerator | None"
+    generation: "GenerationSettings"
     folder: Path
 
 
 @one_line_errors
 def chat(
-    images: Annotated[list[str] | None, typer.Argument(metavar="PICTURE", help="Pictures to begin with.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="IMAGE", help="Images to show with the first question.")
+    ] = None,
     model: Model = "nano",
-    draw: Annotated[bool, typer.Option("--draw", help="Load a painter: /draw REQUEST has a picture drawn.")] = False,
-    painter: GeneratorOption = None,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Load an image generator, so that /draw REQUEST generates an image.")
+    ] = False,
+    generator: GeneratorOption = None,
     size: Size = None,
     steps: Steps = None,
-    folder: Annotated[
-        Path, typer.Option("--pictures", metavar="FOLDER", help="Where pictures that are drawn go.")
-    ] = Path("."),
+    folder: Annotated[Path, typer.Option("--pictures", metavar="FOLDER", help="Folder for generated images.")] = Path(
+        "."
+    ),
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
     max_new_tokens: MaxNewTokens = 256,
@@ -76,7 +80,10 @@ def chat(
     *,
     loading: LoadOptions,
 ) -> None:
-    """Talk about pictures, turn by turn. Ctrl-C stops an answer, Ctrl-D ends.
+    """Chat about images, turn by turn.
+
+    Ctrl-C stops an answer, Ctrl-D exits. Commands in the chat: /image PATH, /draw REQUEST, /reset, /help, /quit. Only
+    generated images are saved; the conversation is not.
 
     Example: minigemini chat photo.png
 
@@ -84,9 +91,7 @@ def chat(
 
     Example: minigemini chat --draw
 
-    Example: minigemini chat --draw --painter sdxl-turbo --model mgm-7b
-
-    In the conversation: /image PATH, /draw REQUEST, /reset, /help, /quit. Nothing of it is kept but what is drawn.
+    Example: minigemini chat --draw --generator sdxl-turbo --model mgm-7b
     """
     be_quiet(model)
     loading.check(model)
@@ -97,37 +102,37 @@ def chat(
     from ..inference.ocr import RapidOcrEngine
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    drawing = GenerationSettings(parse_sides(size), steps, seed=seed)
-    painter = painter or default_generator(model)
-    check_painter(painter if draw else None)
+    generation = GenerationSettings(parse_size(size), steps, seed=seed)
+    generator = generator or default_generator(model)
+    check_generator(generator if draw else None)
     if draw and not folder.is_dir():
-        fail(f"{folder}: no such folder to put pictures into; make it first")
+        fail(f"{folder}: no such folder for generated images; create it first")
     opened = [open_image(image) for image in images or []]
     reader = RapidOcrEngine(ocr_confidence) if ocr else None
     from ..inference import Conversation
 
     engine = loading.load(model)
-    table = Table(
+    session = ChatSession(
         Conversation(engine, opened, reader),
         sampling,
-        loading.load_painter(painter) if draw else None,
-        drawing,
+        loading.load_generator(generator) if draw else None,
+        generation,
         folder,
     )
     if sys.stdin.isatty():
-        with suppress(ImportError):  # Windows has none
-            import readline  # noqa: F401 (importing it gives `input` editing, and a history kept in memory only)
-        print(f"Pictures: {len(opened)}. /help shows the commands.", file=sys.stderr)
+        with suppress(ImportError):  # not available on Windows
+            import readline  # noqa: F401 (importing it gives `input` line editing and an in-memory history)
+        print(f"Images: {len(opened)}. /help lists the commands.", file=sys.stderr)
     while (line := _read_line()) is not None:
         if line.startswith("/"):
-            if not _command(table, line):
+            if not _run_command(session, line):
                 return
         elif line:
-            _answer(table, line)
+            _answer(session, line)
 
 
 def _read_line() -> str | None:
-    """The next line, empty after Ctrl-C; None at the end of the input."""
+    """Return the next line: empty after Ctrl-C, None at the end of input."""
     try:
         return input("> " if sys.stdin.isatty() else "").strip()
     except KeyboardInterrupt:
@@ -139,78 +144,72 @@ def _read_line() -> str | None:
         return None
 
 
-def _command(table: Table, line: str) -> bool:
-    """Do what a line with a slash says; False ends the program. A mistake is told, and the conversation goes on."""
+def _run_command(session: ChatSession, line: str) -> bool:
+    """Run a slash command; False ends the program. Mistakes are reported, and the chat continues."""
     from ..images.safe_images import ImageError
 
-    verb, _, rest = line.partition(" ")
+    verb, _, argument = line.partition(" ")
+    argument = argument.strip()
     match verb:
         case "/quit" | "/exit":
             return False
         case "/reset":
-            table.conversation.reset()
-            _tell("forgotten")
-        case "/image" if rest.strip():
+            session.conversation.reset()
+            _notify("conversation cleared")
+        case "/image" if argument:
             try:
-                table.conversation.add_image(rest.strip().strip("'\""))
-                _tell("it is shown with your next question")
+                session.conversation.add_image(argument.strip("'\""))
+                _notify("image added to your next question")
             except ImageError as error:
-                _tell(str(error))
-        case "/draw" if rest.strip():
-            if table.painter is None:
-                _tell("nothing is drawn here; start with --draw")
+                _notify(str(error))
+        case "/draw" if argument:
+            if session.generator is None:
+                _notify("no image generator is loaded; start with --draw")
             else:
-                _draw(table, rest.strip(), table.painter)
+                _draw(session, argument, session.generator)
         case "/help":
-            _tell(HELP)
+            _notify(HELP)
         case _:
-            _tell(f"{line}: no such command\n{HELP}")
+            _notify(f"{line}: no such command\n{HELP}")
     return True
 
 
-def _answer(table: Table, question: str) -> None:
-    """Print the answer while it is written; what was said before Ctrl-C is remembered as the answer."""
+def _answer(session: ChatSession, question: str) -> None:
+    """Print the answer as it is generated; after Ctrl-C the partial answer stays in the conversation."""
     from ..inference.streaming import EMPTY_ANSWER
 
-    with _telling(), table.conversation.stream(question, table.sampling) as stream:
-        _print(stream)
+    with _report_errors(), session.conversation.stream(question, session.sampling) as stream:
+        print_stream(stream)
         if not stream.answer.text:
-            _tell(EMPTY_ANSWER)
+            _notify(EMPTY_ANSWER)
 
 
-def _draw(table: Table, request: str, painter: "LoadedPainter") -> None:
-    """Print the answer, draw its caption, and say where the picture is."""
-    with _telling(), table.conversation.request(request, table.sampling) as stream:
-        _print(stream)
-        reply = stream.draw(painter, table.drawing)
+def _draw(session: ChatSession, request: str, generator: "ImageGenerator") -> None:
+    """Print the answer, generate an image from its caption, and print the file name."""
+    with _report_errors(), session.conversation.request(request, session.sampling) as stream:
+        print_stream(stream)
+        reply = stream.draw(generator, session.generation)
         for image in reply.images:
-            file = next(path for n in count(1) if not (path := table.folder / f"drawing-{n}.png").exists())
+            file = next(path for n in count(1) if not (path := session.folder / f"drawing-{n}.png").exists())
             image.save(file)
             print(printable(f"{file}: {image.caption} (seed {image.seed})"), flush=True)
         if not reply.images:
-            _tell("nothing drawn: the answer holds no caption; ask in other words")
+            _notify("no image generated: the answer contains no caption; rephrase the request")
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
-    """Tell what cannot be done, and that Ctrl-C has stopped something; the conversation goes on."""
+def _report_errors() -> Iterator[None]:
+    """Report a refused request or Ctrl-C, and let the chat continue."""
     from ..inference import RequestError
 
     try:
         yield
     except RequestError as error:
-        _tell(str(error))
-    except KeyboardInterrupt:  # leaving the stream's `with` block has stopped it
+        _notify(str(error))
+    except KeyboardInterrupt:  # leaving the stream's `with` block has stopped generation
         print(flush=True)
-        _tell("stopped")
+        _notify("stopped")
 
 
-def _print(pieces: Iterable[str]) -> None:
-    for piece in pieces:
-        sys.stdout.write(printable(piece))
-        sys.stdout.flush()
-    print(flush=True)
-
-
-def _tell(message: str) -> None:
+def _notify(message: str) -> None:
     print(printable(message), file=sys.stderr, flush=True)

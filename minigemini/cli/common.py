@@ -1,11 +1,11 @@
-"""What the verbs share: their options, and what becomes of bad input and Ctrl-C."""
+"""Shared by all verbs: common options, one-line errors, exit codes and terminal output."""
 
 import errno
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,53 +17,64 @@ from ..plugins import model_folder
 from .option_groups import expand
 from .streams import drop_output
 
-BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
-"""Exit codes: our own for bad input, and what a shell gives a program ended by SIGINT or SIGPIPE."""
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+"""Exit codes: ours for bad input; the shell's for a program that SIGINT or SIGPIPE ended."""
 
-PAINTERS = (
+GENERATORS = (
     *("nano", "sdxl", "sdxl-turbo", "sdxl-lcm", "sd-turbo", "sd3.5-medium"),
     *("flux-schnell", "flux-dev", "z-image-turbo"),
 )
-"""The presets by name, as `inference.pipelines` has them; help must not import them."""
-MODEL_HELP = "nano (the embedded one), a checkpoint folder, a hub id (owner/name), or an adapter."
+"""Names of the presets in `imagegen.presets`, repeated here so that --help need not import them."""
+MODEL_HELP = "nano (the embedded model), a checkpoint folder, a hub id (owner/name), or an adapter."
 
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.  [default: the fastest here]")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.  [default: the fastest available]")
+]
 Dtype = Annotated[
     str | None,
     typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]"),
 ]
-Base = Annotated[str | None, typer.Option("--base", help="Model of an adapter.  [default: the one it names]")]
-MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")]
-Temperature = Annotated[float, typer.Option("--temperature", help="0: always the likeliest word; above: drawn.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Makes a drawn answer repeatable.")]
+Base = Annotated[
+    str | None, typer.Option("--base", help="Base model of an adapter.  [default: the one that the adapter names]")
+]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", help="Sampling temperature; 0 always takes the most likely token.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed; makes sampled answers reproducible.")]
 GeneratorOption = Annotated[
     str | None,
     typer.Option(
+        "--generator",
         "--painter",
-        help=f"Draws the pictures: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nano for nano, else sdxl]",
+        help=f"Image generator: {', '.join(GENERATORS)}, a folder or a hub id.  [default: nano for nano, else sdxl]",
     ),
 ]
 ServedGeneratorOption = Annotated[
     str | None,
     typer.Option(
-        "--painter", help=f"Draws what is asked for: {', '.join(PAINTERS)}; a folder or a hub id.  [default: nobody]"
+        "--generator",
+        "--painter",
+        help=f"Image generator: {', '.join(GENERATORS)}, a folder or a hub id.  [default: no image generation]",
     ),
 ]
 Offload = Annotated[
     str | None,
-    typer.Option(help="none, parts or layers of the painter wait in memory.  [default: as needed]"),
+    typer.Option(help="What of the image generator waits in CPU memory: none, parts or layers.  [default: as needed]"),
 ]
-Size = Annotated[str | None, typer.Option(help="Of pictures, as 512 or 768x512 pixels.  [default: the painter's]")]
-Steps = Annotated[int | None, typer.Option(help="Of drawing a picture.  [default: the painter's]")]
-Ocr = Annotated[bool, typer.Option("--ocr", help="Read strings in pictures first, and pass them on.")]
-OcrConfidence = Annotated[float, typer.Option("--ocr-confidence", help="Least confidence of such a string, 0 to 1.")]
+Size = Annotated[
+    str | None, typer.Option(help="Size of generated images, px: 512 or 768x512.  [default: the generator's]")
+]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps per image.  [default: the generator's]")]
+Ocr = Annotated[bool, typer.Option("--ocr", help="Run OCR on the images, and add the text to the prompt.")]
+OcrConfidence = Annotated[float, typer.Option("--ocr-confidence", help="Minimum confidence of OCR text, from 0 to 1.")]
 
 
 def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
-    """Let a verb end on bad input with one line on stderr and exit code 2; a bug keeps its traceback.
+    """Make a verb report bad input as one line on stderr with exit code 2; a bug keeps its traceback.
 
-    Its parameters that are dataclasses become options, see `option_groups`.
+    Parameters that are dataclasses become options, see `option_groups`.
     """
     expanded = expand(verb)
 
@@ -71,14 +82,14 @@ def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         try:
             expanded(**values)
-            sys.stdout.flush()  # or what it cannot take is noticed when nobody can say so any more
+            sys.stdout.flush()  # raises here, where it can be reported, and not while Python exits
         except KeyboardInterrupt:
             print(file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # e.g. `minigemini ask … | head -c 1`
             drop_output()
-            raise typer.Exit(NOBODY_READS) from None
-        except OSError as error:  # no such folder, no permission, a full disk: nothing that a traceback would help with
+            raise typer.Exit(BROKEN_PIPE) from None
+        except OSError as error:  # missing folder, no permission, full disk: a traceback would not help
             if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             drop_output()
@@ -92,56 +103,56 @@ def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def fail(message: str) -> NoReturn:
-    """End with one line on stderr and exit code 2."""
+    """Exit with one line on stderr and exit code 2."""
     print(f"minigemini: {printable(' '.join(message.split()))}", file=sys.stderr)
     raise typer.Exit(BAD_INPUT)
 
 
 def need(extra: str, *modules: str) -> None:
-    """Fail if a module of an extra is missing, without importing those that are there."""
+    """Fail if a module of an extra is not installed. Imports nothing."""
     for module in modules:
         if find_spec(module) is None:
-            fail(f"{module} is missing: pip install 'minigemini[{extra}]'")
+            fail(f"{module} is not installed: pip install 'minigemini[{extra}]'")
 
 
-def parse_sides(text: str | None) -> int | tuple[int, int] | None:
-    """Pixels of `512` or `768x512`."""
+def parse_size(text: str | None) -> int | tuple[int, int] | None:
+    """Parse the size of an image, pixels: `512` or `768x512`."""
     if text is None:
         return None
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        fail(f"size {text!r} is none; write it as 512 or 768x512")
+        fail(f"invalid size {text!r}; write it as 512 or 768x512")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def check_outputs(*files: Path | None) -> None:
-    """Fail before the work rather than after it if a file could not be written."""
+    """Fail before any work is done if an output file cannot be written."""
     for file in filter(None, files):
         if file.is_dir():
             fail(f"{file} is a folder; name a file")
         if not os.access(file.parent, os.W_OK):
-            fail(f"{file}: {file.parent} is no folder that can be written to; make it, or name another")
+            fail(f"{file}: {file.parent} is not a writable folder; create it, or choose another")
 
 
 def check_folder(option: str, folder: Path | None) -> None:
-    """Fail if a folder that an option names is not there."""
+    """Fail if the folder that an option names does not exist."""
     if folder is not None and not folder.is_dir():
         fail(f"{option} is {folder}: no such folder; check the path")
 
 
-def check_painter(painter: str | None) -> None:
-    """See, before a model is loaded, that there is such a painter and what it needs."""
-    if painter is not None:
+def check_generator(generator: str | None) -> None:
+    """Check before any model is loaded that an image generator exists and that diffusers is installed."""
+    if generator is not None:
         from ..imagegen.presets import find_preset, need_diffusers
 
         need_diffusers()
-        find_preset(painter)
+        find_preset(generator)
 
 
 def be_quiet(model: str) -> None:
-    """Keep Transformers' bars and warnings off the terminal; they read these settings when they are imported.
+    """Turn off Transformers' progress bars and warnings; the libraries read these settings when they are imported.
 
-    A download keeps its bars where somebody watches: it can take an hour.
+    Downloads keep their progress bars on a terminal: one can take an hour.
     """
     downloads = model_folder(model) is None and not Path(model).exists()
     bars = downloads and sys.stderr.isatty()
@@ -150,17 +161,28 @@ def be_quiet(model: str) -> None:
     for name, value in {**settings, **({} if bars else {"HF_HUB_DISABLE_PROGRESS_BARS": "1"})}.items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
-    if "transformers" in sys.modules:  # in a program that runs several verbs, as tests do
-        from transformers.utils import logging as of_transformers
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about each kernel that it lacks
+    if "transformers" in sys.modules:  # in a process that runs several verbs, as tests do
+        from transformers.utils import logging as transformers_logging
 
-        of_transformers.set_verbosity_error()
+        transformers_logging.set_verbosity_error()
         if not bars:
-            of_transformers.disable_progress_bar()
+            transformers_logging.disable_progress_bar()
+
+
+def print_stream(pieces: Iterable[str], blank_if_empty: bool = True) -> None:
+    """Print the pieces of an answer as they arrive, then end the line."""
+    printed = False
+    for piece in pieces:
+        printed = True
+        sys.stdout.write(printable(piece))
+        sys.stdout.flush()
+    if printed or blank_if_empty:
+        print(flush=True)
 
 
 def printable(text: str) -> str:
-    """Text without control characters: a model that reads pictures can be made to say terminal escapes."""
+    """Remove control characters: an image can make a model write terminal escape sequences."""
     return "".join(char for char in text if char in "\n\t" or char.isprintable())
 
 

@@ -1,4 +1,4 @@
-"""`minigemini data build`: from a recipe to shards."""
+"""`minigemini data build`: write a data mixture as shards."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Readers:
-    """Makes what reads the strings in pictures, in each process."""
+class OcrFactory:
+    """Creates an OCR engine in each worker process; picklable."""
 
     confidence: float
 
@@ -29,33 +29,33 @@ class Readers:
 
 @one_line_errors
 def build(
-    recipe: Annotated[str, typer.Argument(help="MGM-Pretrain, MGM-Instruction, a TOML recipe, or a file of samples.")],
-    target: Annotated[str, typer.Argument(metavar="DST", help="Folder or URL (s3, gs, …) to make.")],
+    recipe: Annotated[str, typer.Argument(help="MGM-Pretrain, MGM-Instruction, a TOML mixture, or a file of samples.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Folder or URL (s3, gs, …) to write.")],
     data: Data = Path("data"),
     images: Images = None,
-    form: Annotated[str, typer.Option("--form", help="parquet, or webdataset (tar files).")] = "parquet",
-    reference: Annotated[bool, typer.Option("--reference", help="Keep pictures by their paths, not inside.")] = False,
-    trusted: Annotated[
-        bool, typer.Option("--trusted", help="Do not decode pictures to see if they are whole.")
+    form: Annotated[str, typer.Option("--form", help="Format: parquet, or webdataset (tar files).")] = "parquet",
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Store paths of images instead of the images.")
     ] = False,
+    trusted: Annotated[bool, typer.Option("--trusted", help="Skip decoding the images to check them.")] = False,
     without: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="Leave a part out; may be repeated.")
+        list[str] | None, typer.Option(metavar="PART", help="Leave out a part of the mixture; may be repeated.")
     ] = None,
-    shard_samples: Annotated[int, typer.Option(min=1, help="Samples of a shard.")] = 5000,
+    shard_samples: Annotated[int, typer.Option(min=1, help="Samples per shard.")] = 5000,
     ocr: Annotated[
         bool,
-        typer.Option("--ocr", help="Put what pictures say into the questions of DocVQA, ChartQA, DVQA, AI2D."),
+        typer.Option("--ocr", help="Add OCR text to the questions of DocVQA, ChartQA, DVQA and AI2D."),
     ] = False,
     ocr_confidence: OcrConfidence = 0.1,
-    seed: Annotated[int, typer.Option(help="Of the order, and of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the order and for sampling.")] = 0,
     workers: Workers = 1,
     ray: Ray = None,
 ) -> None:
-    """Write a mixture as shards.
+    """Build a data mixture as shards.
 
-    They come with an index and a card; the same command goes on with a build that was stopped. The same recipe and
-    seed give the same bytes, however many workers or machines there are. Faulty samples are listed in faults.jsonl,
-    and nothing takes their place. Training reads the folder: `data=DST`.
+    DST also gets an index and a data card. Run the command again to resume an interrupted build. The same mixture and
+    seed give the same bytes for any number of workers or machines. Bad samples are left out without replacement and
+    listed in faults.jsonl. Train on the folder with `data=DST`.
 
     Example: minigemini data build MGM-Instruction built --data data --ocr --workers 8
     """
@@ -67,9 +67,9 @@ def build(
     if form not in ("parquet", "webdataset"):
         fail(f"--form is {form}: give parquet or webdataset")
     check_folder("--images", images)
-    readers = Readers(ocr_confidence) if ocr else None
+    readers = OcrFactory(ocr_confidence) if ocr else None
     if readers is not None:
-        readers()  # what is missing is said before the work, not by a worker
+        readers()  # reports a missing library now, and not in a worker
     try:
         built = build(
             read_recipe(recipe, images, seed).without(without or ()),
@@ -86,14 +86,14 @@ def build(
     except (BuildError, ParallelError, ImportError) as error:
         fail(str(error))
     except OSError as error:
-        said = f"{error.filename or target}: {error.strerror or error}"
-        fail(f"{said}; what is written stays, and the same command goes on")
+        reason = f"{error.filename or target}: {error.strerror or error}"
+        fail(f"{reason}; run the same command again to resume")
     print(f"{target}: {built.index['rows']:,} samples in {len(built.index['shards'])} shards")
     for part in built.index["sources"]:
-        print(f"{part['samples']:>10,}  {part['source']}  ({part['licence'] or 'licence not known'})")
+        print(f"{part['samples']:>10,}  {part['source']}  ({part['licence'] or 'license unknown'})")
     if built.issues:
-        print("left out, each in faults.jsonl:")
+        print("left out, listed in faults.jsonl:")
         for kind, count in sorted(built.issues.items()):
             print(f"{count:>10,}  {kind}")
     if not built.index["rows"]:
-        fail(f"{target}: no sample of it is good; `minigemini data doctor` says more")
+        fail(f"{target}: no valid samples; run `minigemini data validate` on the input to see why")

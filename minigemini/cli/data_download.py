@@ -1,4 +1,4 @@
-"""`minigemini data fetch`: bring the files of sources here."""
+"""`minigemini data download`: download the files of data sources."""
 
 import sys
 from pathlib import Path
@@ -9,27 +9,31 @@ import typer
 from .common import fail, one_line_errors
 from .data_list import complete_source
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of all data.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder that holds all data.")]
 
 
 @one_line_errors
 def download(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Names of `data list`.", autocompletion=complete_source)
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...", help="Names of sources, as `data list` shows them.", autocompletion=complete_source
+        ),
     ],
     data: Data = Path("data"),
     mirror: Annotated[
-        str | None, typer.Option(help="Folder or URL (https, s3, gs, …) with the same paths, in place of the origins.")
+        str | None,
+        typer.Option(help="Folder or URL (https, s3, gs, …) with the same paths, used in place of the original hosts."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 4,
+    workers: Annotated[int, typer.Option(min=1, help="Files to download at a time.")] = 4,
     unpack: Annotated[bool, typer.Option(help="Unpack archives.")] = True,
 ) -> None:
-    """Download sources.
+    """Download data sources.
 
-    Run it again to go on where a download broke off. A file has its name only when it is whole and agrees with its
-    size and checksum. What a person must ask for is named with how to get it.
+    Run the command again to resume an interrupted download. A file gets its final name only when it is complete and
+    matches its size and checksum. Files that need a registration or a form are listed with instructions.
 
-    Example: minigemini data fetch llava-pretrain allava-captions --data data
+    Example: minigemini data download llava-pretrain allava-captions --data data
     """
     from ..dataprep.download import download
     from ..dataprep.sources import find_source
@@ -39,10 +43,10 @@ def download(
     except ValueError as error:
         fail(str(error))
     outcome = download(chosen, data, mirror=mirror, workers=workers, unpacked=unpack)
-    print(f"{len(outcome.fetched)} files fetched, {len(outcome.present)} were there")
+    print(f"{len(outcome.fetched)} files downloaded, {len(outcome.present)} already present")
     for file in outcome.by_hand:
-        print(f"by hand: {file.path}: {file.by_hand}")
+        print(f"download by hand: {file.path}: {file.by_hand}")
     for line in outcome.failed:
         print(f"minigemini: {line}", file=sys.stderr)
     if outcome.failed:
-        fail(f"{len(outcome.failed)} files could not be had; what came in stays, and the same command goes on")
+        fail(f"{len(outcome.failed)} files could not be downloaded; run the same command again to resume")

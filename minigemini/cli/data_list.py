@@ -1,4 +1,4 @@
-"""`minigemini data list`: the sources of the paper."""
+"""`minigemini data list`: the data sources of the paper."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def complete_source(incomplete: str) -> list[str]:
-    """Names of sources, for the shell."""
+    """Complete the name of a source in the shell."""
     from ..dataprep.sources import SOURCES
 
     return [name for name in SOURCES if name.startswith(incomplete)]
@@ -21,12 +21,15 @@ def complete_source(incomplete: str) -> list[str]:
 
 @one_line_errors
 def list_sources(
-    source: Annotated[str | None, typer.Argument(help="Say all of this one.", autocompletion=complete_source)] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="Show everything about this source.", autocompletion=complete_source)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
-    """List the sources of the paper's data.
+    """List the data sources of the paper.
 
-    For each: what it gives, under which licence, and what the paper took.
+    Shows for each source its number of samples, what the paper uses and what it contains; for a single source also its
+    files and license.
 
     Example: minigemini data list docvqa
     """
@@ -37,7 +40,7 @@ def list_sources(
     except ValueError as error:
         fail(str(error))
     if as_json:
-        print_json([{**asdict(one), "samples": one.samples} for one in chosen], indent=2)
+        print_json([{**asdict(each), "samples": each.samples} for each in chosen], indent=2)
     elif source:
         print(_record(chosen[0]))
     else:
@@ -58,14 +61,14 @@ def _table(sources: "list[SourceSpec]") -> str:
 
 
 def _record(source: "SourceSpec") -> str:
-    count = "not known beforehand" if source.samples is None else f"{source.samples:,}"
+    count = "unknown until downloaded" if source.samples is None else f"{source.samples:,}"
     lines = [
         f"{source.name}: {source.title}",
         f"  stage     {source.stage}",
         f"  page      {source.page}",
-        f"  licence   {source.licence}",
+        f"  license   {source.licence}",
         f"  format    {source.format}",
-        f"  pictures  {source.images or 'none'}",
+        f"  images    {source.images or 'none'}",
         f"  samples   {count}; the paper says {source.paper}",
         f"  rule      {source.rule}",
         *([f"  decay     {source.decay}"] if source.decay else []),
@@ -78,5 +81,5 @@ def _record(source: "SourceSpec") -> str:
 def _file(file: "RemoteFile") -> str:
     size = f", {file.size:,} bytes" if file.size else ""
     checksum = next((f", {kind} {value}" for kind in ("sha256", "sha1") if (value := getattr(file, kind))), "")
-    where = file.url or f"by hand: {file.by_hand}"
+    where = file.url or f"download by hand: {file.by_hand}"
     return f"{file.path}\n      {where}{size}{checksum}"

@@ -1,4 +1,4 @@
-"""`minigemini data show`: look at samples."""
+"""`minigemini data preview`: inspect samples of training data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,21 +10,23 @@ from .data_validate import Images
 
 
 @one_line_errors
-def show(
+def preview(
     path: Annotated[Path, typer.Argument(help="JSON list or lines, Parquet, tar, manifest, or a built folder.")],
     images: Images = None,
-    page: Annotated[Path, typer.Option(metavar="X.html", help="Page to write.")] = Path("samples.html"),
-    sheet: Annotated[Path | None, typer.Option(metavar="X.png", help="Also write a contact sheet.")] = None,
-    model: Annotated[str, typer.Option(help=f"Whose template and tokenizer: {MODEL_HELP}")] = "nano",
-    count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 24,
-    seed: Annotated[int, typer.Option(help="Another seed is another choice.")] = 0,
-    first: Annotated[bool, typer.Option("--first", help="The first samples, none drawn.")] = False,
+    page: Annotated[Path, typer.Option(metavar="X.html", help="HTML page to write.")] = Path("samples.html"),
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="X.png", help="Also write a contact sheet of the images.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=f"Model whose chat template and tokenizer to use: {MODEL_HELP}")] = "nano",
+    count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 24,
+    seed: Annotated[int, typer.Option(help="Random seed for choosing samples.")] = 0,
+    first: Annotated[bool, typer.Option("--first", help="Take the first samples instead of random ones.")] = False,
 ) -> None:
-    """Write a page of samples.
+    """Preview samples as an HTML page.
 
-    It shows pictures, and every token, coloured where it is learnt. A contact sheet may go with it.
+    The page shows the images and every token, with the tokens that training computes a loss on highlighted.
 
-    Example: minigemini data show mix.json --images pictures --model mgm-7b --sheet sheet.png
+    Example: minigemini data preview mix.json --images pictures --model mgm-7b --sheet sheet.png
     """
     be_quiet("nano")
 
@@ -33,14 +35,14 @@ def show(
     from ..io.checkpoint import check_name
 
     if sheet and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        fail(f"--sheet is {sheet}: give an X.png or X.jpg")
+        fail(f"--sheet is {sheet}: the name must end in .png or .jpg")
     check_folder("--images", images)
     check_outputs(page, sheet)
     check_name(model)
     try:
         reader = open_reader(path, images, skip_broken=True)
 
-        from ..dataprep.preview import pick, preview_page, write_sheet  # this and the next import torch
+        from ..dataprep.preview import pick, preview_page, write_sheet  # imports torch, as the next line does
         from ..io.loading import find_processor
 
         processor = find_processor(model)

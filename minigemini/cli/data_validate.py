@@ -1,4 +1,4 @@
-"""`minigemini data doctor`: what is wrong with data, before it is trained on."""
+"""`minigemini data validate`: find problems in data before training on it."""
 
 import json
 from pathlib import Path
@@ -8,39 +8,42 @@ import typer
 
 from .common import be_quiet, check_folder, check_outputs, fail, one_line_errors
 
-Images = Annotated[Path | None, typer.Option("--images", help="Folder that its pictures' paths start from.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
-Ray = Annotated[str | None, typer.Option("--ray", help="Address of a Ray cluster, or auto: work there.")]
+Images = Annotated[Path | None, typer.Option("--images", help="Folder that image paths are relative to.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of processes.")]
+Ray = Annotated[str | None, typer.Option("--ray", help="Run on a Ray cluster: its address, or auto.")]
 
 
 @one_line_errors
-def doctor(
+def validate(
     path: Annotated[Path, typer.Argument(help="JSON list or lines, Parquet, tar, manifest, or a built folder.")],
     images: Images = None,
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option(help="Pictures of an evaluation set, or JSON that names them; may be repeated."),
+        typer.Option(help="Images of an evaluation set, or JSON that names them; may be repeated."),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Count tokens as this model does (nano, folder, hub id); may be repeated.")
+        list[str] | None,
+        typer.Option(help="Count tokens with this model's tokenizer (nano, folder, hub id); may be repeated."),
     ] = None,
-    fix: Annotated[Path | None, typer.Option(metavar="X.manifest", help="Write a list of what to leave out.")] = None,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="X.manifest", help="Write a manifest that leaves out bad samples.")
+    ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="KIND", help="Leave out what is only noted, too; may be repeated.")
+        list[str] | None, typer.Option(metavar="KIND", help="Also leave out this kind of minor issue; may be repeated.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(metavar="X.html", help="Write a page with pictures of the finds.")
+        Path | None, typer.Option(metavar="X.html", help="Write an HTML page that shows the issues.")
     ] = None,
-    as_json: Annotated[Path | None, typer.Option("--json", metavar="X.json", help="Write all finds.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", metavar="X.json", help="Write all issues as JSON.")] = None,
     workers: Workers = 1,
     ray: Ray = None,
 ) -> None:
-    """Examine data before it is trained on.
+    """Find problems in data before training on it.
 
-    Reads every record and every picture once, and says what is broken, doubled, or of an evaluation set. The
-    manifest that --fix writes is trained on in place of the file: `data=X.manifest`.
+    Reads every record and every image once, and reports broken samples, duplicates and overlap with evaluation sets.
+    Train on the manifest that --fix writes in place of the file: `data=X.manifest`. Also available as `data doctor`.
 
-    Example: minigemini data doctor mix.json --images pictures --fix mix.manifest --page mix.html
+    Example: minigemini data validate mix.json --images pictures --fix mix.manifest --page mix.html
     """
     be_quiet("nano")
 
@@ -57,9 +60,9 @@ def doctor(
     from ..io.checkpoint import check_name
 
     if unknown := sorted(set(exclude or ()) - set(KINDS)):
-        fail(f"nothing is called {unknown[0]!r}; there is {', '.join(KINDS)}")
+        fail(f"unknown kind of issue {unknown[0]!r}; choose from {', '.join(KINDS)}")
     if fix and (fix.suffix != SUFFIX or not path.is_file() or path.suffix == SUFFIX):
-        fail(f"--fix writes an X{SUFFIX} of one file of samples; name such a file")
+        fail(f"--fix writes an X{SUFFIX} for a single file of samples; give a file, and a name that ends in {SUFFIX}")
     check_folder("--images", images)
     check_outputs(fix, page, as_json)
     for name in model or ():

@@ -1,6 +1,5 @@
-"""`minigemini draw`: a request in, a picture out."""
+"""`minigemini draw`: generate an image from a request."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,10 +16,11 @@ from .common import (
     Steps,
     Temperature,
     be_quiet,
-    check_painter,
+    check_generator,
     fail,
     one_line_errors,
-    parse_sides,
+    parse_size,
+    print_stream,
     printable,
 )
 from .load_options import LoadOptions
@@ -28,31 +28,40 @@ from .streams import print_json
 
 if TYPE_CHECKING:
     from ..inference import GeneratedImage
-    from ..inference.conversation import RequestStream
 
 
 @one_line_errors
 def draw(
-    request: Annotated[str, typer.Argument(metavar="REQUEST", help="What you would like to see; in quotes.")],
-    images: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Shown with it.")] = None,
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="The image that you want, in quotes.")],
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Images that the request refers to.")
+    ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="PNG to write; of several, OUT-1.png and so on.")
+        Path, typer.Option("-o", "--output", help="PNG to write; several images become OUT-1.png, OUT-2.png, ….")
     ] = Path("out.png"),
-    painter: GeneratorOption = None,
+    generator: GeneratorOption = None,
     as_caption: Annotated[
-        bool, typer.Option("--caption", help="REQUEST goes to the painter as it is; no model is asked.")
+        bool, typer.Option("--caption", help="Pass REQUEST to the image generator unchanged; loads no model.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same image.")] = None,
     size: Size = None,
     steps: Steps = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow.  [default: the painter's]")] = None,
-    negative_prompt: Annotated[str | None, typer.Option("--negative", help="What not to show.")] = None,
-    count: Annotated[int, typer.Option("-n", "--count", help="Pictures to draw.")] = 1,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale: how closely to follow the caption.  [default: the generator's]"),
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option("--negative", help="What the image must not show.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of images.")] = 1,
     strength: Annotated[
-        float | None, typer.Option(help="Start from the last PICTURE, and change so much of it: above 0, to 1.")
+        float | None,
+        typer.Option(
+            help="Start from the last IMAGE and change it by this much: above 0, at most 1.  [default: no start]"
+        ),
     ] = None,
     offload: Offload = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was said and drawn as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object with the answer and the images.")
+    ] = False,
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
     model: Model = "nano",
@@ -61,10 +70,10 @@ def draw(
     *,
     loading: LoadOptions,
 ) -> None:
-    """Draw a picture that is asked for.
+    """Generate an image from a request.
 
-    The model puts the request into a caption, and the painter draws the caption. Prints what the model says, then
-    the file and its caption. The caption is kept in the PNG, too.
+    The model turns the request into a caption, and the image generator draws the caption. Prints the model's answer,
+    then each file with its caption. The PNG stores the caption too.
 
     Example: minigemini draw "I would like a red boat below a yellow star" -o boat.png
 
@@ -72,7 +81,7 @@ def draw(
 
     Example: minigemini draw "The same, by night" photo.png --strength 0.7 --seed 3 --model mgm-7b
 
-    Example: minigemini draw --caption "a red house in the snow" --painter sdxl-turbo
+    Example: minigemini draw --caption "a red house in the snow" --generator sdxl-turbo
     """
     be_quiet(model)
 
@@ -83,58 +92,50 @@ def draw(
     from ..io.argument_checks import check_text
     from ..io.png import check_target
 
-    # What costs nothing is checked first, before torch is imported: settings, the model's name, then pictures.
+    # Cheap checks come before torch is imported: settings, the model's name, then the images.
     check_text("the request", request)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    drawing = GenerationSettings(parse_sides(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
+    generation = GenerationSettings(parse_size(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
     loading.check(model)
     check_target(output)
     if not request.strip():
         fail("the request is empty; say what to draw, in quotes")
     opened = [open_image(image) for image in images or []]
     if strength is not None and not opened:
-        fail(f"strength {strength:g} starts from a picture; name one after the request")
+        fail(f"strength {strength:g} needs an image to start from; name one after the request")
     start = opened[-1] if strength is not None else None
-    painter = painter or default_generator(model)
-    check_painter(painter)
+    generator = generator or default_generator(model)
+    check_generator(generator)
     reader = RapidOcrEngine(ocr_confidence) if ocr and not as_caption else None
 
     if as_caption:
-        _tell(loading.load_painter(painter, offload).draw(request, drawing, start), output, "", as_json)
+        _write_images(loading.load_generator(generator, offload).draw(request, generation, start), output, "", as_json)
         return
 
     from ..inference import Conversation
 
     engine = loading.load(model)
-    # Behind the model, so that what is left of a device's memory decides what is offloaded.
-    loaded = loading.load_painter(painter, offload)
+    # Loaded after the model, so that the memory left on the device decides what is offloaded.
+    image_generator = loading.load_generator(generator, offload)
     conversation = Conversation(engine, opened, reader)
     with conversation.request(request, sampling) as stream:
         if not as_json:
-            _print_pieces(stream)
-        reply = stream.draw(loaded, drawing, start)
-    _tell(reply.images, output, reply.text, as_json)
+            print_stream(stream, blank_if_empty=False)
+        reply = stream.draw(image_generator, generation, start)
+    _write_images(reply.images, output, reply.text, as_json)
     if not reply.images:
-        fail("nothing drawn: the answer holds no caption; ask in other words, or give the caption with --caption")
+        fail(
+            "no image generated: the answer contains no caption; rephrase the request, or give a caption with --caption"
+        )
 
 
-def _print_pieces(stream: "RequestStream") -> None:
-    said = False
-    for piece in stream:
-        said = True
-        sys.stdout.write(printable(piece))
-        sys.stdout.flush()
-    if said:
-        print(flush=True)
-
-
-def _tell(drawn: "list[GeneratedImage]", output: Path, text: str, as_json: bool) -> None:
-    """Write the pictures, and say where they are."""
-    files = [output] if len(drawn) == 1 else [output.with_stem(f"{output.stem}-{n}") for n in range(1, len(drawn) + 1)]
-    for image, file in zip(drawn, files, strict=True):
+def _write_images(images: "list[GeneratedImage]", output: Path, answer: str, as_json: bool) -> None:
+    """Write the images, and print their files and captions."""
+    files = [output] if len(images) == 1 else [output.with_stem(f"{output.stem}-{n + 1}") for n in range(len(images))]
+    for image, file in zip(images, files, strict=True):
         image.save(file)
         if not as_json:
             print(printable(f"{file}: {image.caption} (seed {image.seed})"))
     if as_json:
-        told = [{"file": str(file), **image.described()} for image, file in zip(drawn, files, strict=True)]
-        print_json({"answer": text, "pictures": told})
+        records = [{"file": str(file), **image.described()} for image, file in zip(images, files, strict=True)]
+        print_json({"answer": answer, "pictures": records})

@@ -1,4 +1,4 @@
-"""`minigemini eval`: measure checkpoints by the drawn world's skills and the paper's benchmarks."""
+"""`minigemini eval`: evaluate checkpoints on synthetic tasks and on the paper's benchmarks."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,48 +19,55 @@ def _complete(incomplete: str) -> list[str]:
 @one_line_errors
 def evaluate(
     tasks: Annotated[
-        list[str] | None, typer.Argument(metavar="TASK…", help="--list shows them.", autocompletion=_complete)
+        list[str] | None,
+        typer.Argument(metavar="TASK…", help="Names of tasks, as --list shows them.", autocompletion=_complete),
     ] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", help=f"{MODEL_HELP} May be repeated.  [default: nano]")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="Name every task and its files, and stop.")] = False,
-    data: Annotated[Path | None, typer.Option(help="Folder of the benchmarks' official files.")] = None,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="List every task and the files it reads, and exit.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder with the benchmarks' official files.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Samples per task, evenly spread; of the drawn world per skill.")
+        int | None, typer.Option(min=1, help="Samples per task, evenly spread; for synthetic tasks, samples per skill.")
     ] = None,
     backend: Annotated[
         str | None,
         typer.Option(
-            help="`vllm` starts a server of the model for this run, and options of `vllm serve` may follow; or the URL "
-            "of an OpenAI-compatible one.  [default: Transformers]"
+            help="`vllm`, with options of `vllm serve` if needed, starts a vLLM server for this run; a URL uses a "
+            "running OpenAI-compatible server.  [default: Transformers]"
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder of the run; run again to go on.  [default: runs/eval/TASKS]"),
+        typer.Option(
+            "-o", "--output", help="Folder of the run; repeat the command to resume it.  [default: runs/eval/TASKS]"
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked together.")] = 32,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures.")] = 1,
-    judge: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible judge.")] = None,
-    judge_model: Annotated[str | None, typer.Option(help="The judge's name there.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions per batch.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that preprocess images.")] = 1,
+    judge: Annotated[
+        str | None, typer.Option(help="URL of the OpenAI-compatible server that runs the LLM judge.")
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Name of the judge model on that server.")] = None,
     compare: Annotated[
-        list[Path] | None, typer.Option(help="Folder of another run to stand beside; may be repeated.")
+        list[Path] | None, typer.Option(help="Folder of another run to compare with; may be repeated.")
     ] = None,
-    gallery: Annotated[int, typer.Option(min=0, help="Samples per task and model on the page.")] = 40,
+    gallery: Annotated[int, typer.Option(min=0, help="Samples per task and model in the HTML report.")] = 40,
     *,
     loading: LoadOptions,
 ) -> None:
-    """Measure checkpoints on benchmarks and on nano's own tasks.
+    """Evaluate checkpoints on benchmarks and synthetic tasks.
 
-    Prints a Markdown table, and leaves report.md and index.html. A killed run goes on when the command is repeated.
+    Prints a Markdown table, and writes report.md and index.html. Run the command again to resume an interrupted run.
 
     Example: minigemini eval textvqa_ocr mme --model mgm-7b --data ~/benchmarks
     """
     if show_list:
         return _list()
     if not tasks:
-        fail("name a task; `minigemini eval --list` shows them")
+        fail("name a task; `minigemini eval --list` lists them")
     models = models or ["nano"]
     for model in models:
         be_quiet(model)
@@ -68,7 +75,7 @@ def evaluate(
     from ..evaluation.registry import find_tasks
     from ..evaluation.task import DataError
 
-    # What costs nothing is checked first, before torch is imported.
+    # Cheap checks come before torch is imported.
     find_tasks(tasks)
     if backend is None:
         loading.check(*models)

@@ -1,4 +1,4 @@
-"""`minigemini info`: what a checkpoint consists of."""
+"""`minigemini info`: parameters, visual tokens and memory of a checkpoint."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 @one_line_errors
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Or a published model, e.g. MGM-7B.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     base: Base = None,
 ) -> None:
-    """Show a model's parameters, tokens per picture and memory.
+    """Show a model's parameters, tokens per image and memory.
 
-    Parameters are counted by part, and each way of loading is compared with the memory here. No weight is read.
-    "Fits" counts the weights, and keys and values of a picture and 1,000 tokens; what a forward pass needs besides
-    is small next to them. Of the disk it counts files that are still to come, and weights that would be written there.
+    Counts the parameters of each part, and compares each way of loading the model with the memory of this machine.
+    Reads no weights. "Fits" counts the weights and the keys and values of one image and 1,000 tokens; a forward pass
+    needs little more. For disk space it counts files still to be downloaded and weights to be offloaded.
 
     Example: minigemini info nano
 
-    Example: minigemini info MGM-34B-HD (a published model, by its name; nothing is fetched)
+    Example: minigemini info MGM-34B-HD (a published model by name; nothing is downloaded)
     """
     be_quiet(model)
 
@@ -38,31 +38,31 @@ def info(
     published = None if Path(model).exists() else published_reports().get(model)
     if published is None:
         check_name(model)
-    found, free, disk = published or report_model(model, base), free_memory(), free_disk(Path())
+    report, free, disk = published or report_model(model, base), free_memory(), free_disk(Path())
     if as_json:
-        print_json(_described(found, free, disk))
+        print_json(report_json(report, free, disk))
     else:
-        print(_table(found, free, disk))
+        print(report_table(report, free, disk))
 
 
-def _described(found: "ModelReport", free: dict[str, int], disk: int) -> dict[str, object]:
-    fits = found.fits(free, disk)
+def report_json(report: "ModelReport", free: dict[str, int], disk: int) -> dict[str, object]:
+    fits = report.fits(free, disk)
     return {
-        "model": found.model,
-        "folder": None if found.folder is None else str(found.folder),
-        "parameters": {**found.parameters, "total": found.total},
-        "tokens_per_image": found.tokens_per_image,
-        "low_res_size_px": found.low_res_size_px,
-        "high_res_size_px": found.high_res_size_px,
-        "tiles": found.tiles,
-        "positions_per_patch": found.positions_per_patch,
-        "weights_bytes": found.weights_bytes,
-        "quantized_bytes": found.quantized_bytes,
-        "cache_bytes_per_1000_tokens": {name: 1000 * size for name, size in found.cache_bytes_per_token.items()},
+        "model": report.model,
+        "folder": None if report.folder is None else str(report.folder),
+        "parameters": {**report.parameters, "total": report.total},
+        "tokens_per_picture": report.tokens_per_image,
+        "low_res_size_px": report.low_res_size_px,
+        "high_res_size_px": report.high_res_size_px,
+        "tiles": report.tiles,
+        "positions_per_patch": report.positions_per_patch,
+        "weights_bytes": report.weights_bytes,
+        "quantized_bytes": report.quantized_bytes,
+        "cache_bytes_per_1000_tokens": {name: 1000 * size for name, size in report.cache_bytes_per_token.items()},
         "cache_bytes_per_picture": {
-            name: found.tokens_per_image * size for name, size in found.cache_bytes_per_token.items()
+            name: report.tokens_per_image * size for name, size in report.cache_bytes_per_token.items()
         },
-        "stored_bytes": found.stored_bytes,
+        "stored_bytes": report.stored_bytes,
         "free_bytes": free,
         "free_disk_bytes": disk,
         "fits": {way: {device: one.answer for device, one in on.items()} for way, on in fits.items()},
@@ -71,48 +71,56 @@ def _described(found: "ModelReport", free: dict[str, int], disk: int) -> dict[st
             for way, on in fits.items()
             if (why := {device: one.reason for device, one in on.items() if one.reason})
         },
-        "stored_as": found.stored_as,
+        "stored_as": report.stored_as,
     }
 
 
-def _table(found: "ModelReport", free: dict[str, int], disk: int) -> str:
-    mined = "mining" in found.parameters
-    size = f"{found.low_res_size_px} px" + (f" and {found.high_res_size_px} px" if mined else "")
-    looks = f", each over {found.positions_per_patch} x {found.positions_per_patch} high-res positions" if mined else ""
-    tiles = "1 tile" if found.tiles == 1 else f"{found.tiles} tiles"
-    rows = [*found.parameters.items(), ("total", found.total)]
+def report_table(report: "ModelReport", free: dict[str, int], disk: int) -> str:
+    has_mining = "mining" in report.parameters
+    size = f"{report.low_res_size_px} px" + (f" and {report.high_res_size_px} px" if has_mining else "")
+    mining = (
+        f", each over {report.positions_per_patch} x {report.positions_per_patch} high-res positions"
+        if has_mining
+        else ""
+    )
+    tiles = "1 tile" if report.tiles == 1 else f"{report.tiles} tiles"
+    rows = [*report.parameters.items(), ("total", report.total)]
     return "\n".join(
         [
-            found.model if found.folder is None else f"{found.model} ({found.folder})",
+            report.model if report.folder is None else f"{report.model} ({report.folder})",
             "",
-            f"picture     {size}, {tiles}, {found.tokens_per_image} tokens{looks}",
+            f"image       {size}, {tiles}, {report.tokens_per_image} tokens{mining}",
             "",
             "parameters",
-            *(f"  {part:<16}{count:>15,}{count / found.total:>8.1%}" for part, count in rows),
+            *(f"  {part:<16}{count:>15,}{count / report.total:>8.1%}" for part, count in rows),
             "",
-            *_memory(found, free, disk),
+            *_memory(report, free, disk),
             "",
-            f"stored as {', '.join(f'{dtype} ({count:,})' for dtype, count in found.stored_as.items())}",
+            f"stored as {', '.join(f'{dtype} ({count:,})' for dtype, count in report.stored_as.items())}",
         ]
     )
 
 
-def _memory(found: "ModelReport", free: dict[str, int], disk: int) -> list[str]:
-    """One row per way of loading: its weights, what its cache grows by, and where it fits; then why it does not."""
-    sizes, fits = found.weights_bytes | found.quantized_bytes, found.fits(free, disk)
-    rows = [f"{'memory in MB':<18}{'weights':>12}{'1,000 tokens':>14}{'a picture':>11}   fits"]
+def _memory(report: "ModelReport", free: dict[str, int], disk: int) -> list[str]:
+    """Format one row per way of loading: weights, cache and where it fits; then the reasons why it does not."""
+    sizes, fits = report.weights_bytes | report.quantized_bytes, report.fits(free, disk)
+    rows = [f"{'memory in MB':<18}{'weights':>12}{'1,000 tokens':>14}{'an image':>11}   fits"]
     for way, devices in fits.items():
-        cache = found.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
+        cache = report.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
         figures = (
-            f"{sizes[way] / 1e6:>12,.1f}{1000 * cache / 1e6:>14,.1f}{found.tokens_per_image * cache / 1e6:>11,.1f}"
+            f"{sizes[way] / 1e6:>12,.1f}{1000 * cache / 1e6:>14,.1f}{report.tokens_per_image * cache / 1e6:>11,.1f}"
         )
         where = ", ".join(f"{device} {one.answer}" for device, one in devices.items())
         rows.append(f"  {way:<16}{figures}   {where}")
     here = ", ".join(f"{device} {size / 1e6:,.0f} MB" for device, size in {**free, "disk": disk}.items())
-    reasons: dict[str, list[str]] = {}  # one may be that of several ways
+    reasons: dict[str, list[str]] = {}  # several ways of loading can share a reason
     for way, devices in fits.items():
         for device, one in devices.items():
             if one.reason:
                 reasons.setdefault(one.reason, []).append(f"{way} on {device}")
     why = [f"  no ({', '.join(which)}): {reason}" for reason, which in reasons.items()]
-    return [*rows, *why, f"  8bit and 4bit: the language model's Linears, all else in bfloat16. Free here: {here}"]
+    return [
+        *rows,
+        *why,
+        f"  8bit and 4bit quantize the language model's Linears; the rest is bfloat16. Free here: {here}",
+    ]

@@ -1,4 +1,4 @@
-"""How a model is loaded: the options of every verb that loads one, and the one place that does it."""
+"""How to load a model: options shared by every verb that loads one, and the code that loads it."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,27 +14,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a model is loaded; `Engine.load` says what each option means."""
+    """How to load a model; `Engine.load` documents each option."""
 
     device: Device = None
     dtype: Dtype = None
     quantize: Annotated[
-        str | None, typer.Option("--quantize", help="8bit or 4bit: the language model's weights.  [default: neither]")
+        str | None,
+        typer.Option("--quantize", help="Quantize the language model's weights: 8bit or 4bit.  [default: neither]"),
     ] = None
     device_map: Annotated[
-        str | None, typer.Option("--device-map", help="auto spreads weights over devices, memory and disk.")
+        str | None, typer.Option("--device-map", help="auto spreads the weights over devices, memory and disk.")
     ] = None
     offload_folder: Annotated[
-        Path | None, typer.Option("--offload-folder", help="Where --device-map may put weights on disk.")
+        Path | None, typer.Option("--offload-folder", help="Folder for weights that --device-map puts on disk.")
     ] = None
     base: Base = None
 
     def check(self, *models: str) -> None:
-        """Refuse what cannot be, by names alone: before torch is imported, which takes seconds.
+        """Check model names and options without importing torch, which takes seconds.
 
         Raises:
-            CheckpointError: a name that stands for no model.
-            RequestError: an unknown value, or two that exclude each other.
+            CheckpointError: A name is not that of a model.
+            RequestError: An option has an unknown value, or two exclude each other.
         """
         from ..io.checkpoint import check_name
         from ..io.load_checks import check_load_options
@@ -49,12 +50,12 @@ class LoadOptions:
 
         return Engine.load(model, **{field.name: getattr(self, field.name) for field in fields(self)})
 
-    def load_painter(self, name: str, offload: str | None = None) -> "ImageGenerator":
-        """Load a painter onto the same device, in the same dtype."""
+    def load_generator(self, name: str, offload: str | None = None) -> "ImageGenerator":
+        """Load an image generator on the same device and in the same dtype."""
         from ..inference import ImageGenerator
 
-        return ImageGenerator.load(name, self.device, self.dtype, offload)  # type: ignore[arg-type]  # it checks the name
+        return ImageGenerator.load(name, self.device, self.dtype, offload)  # type: ignore[arg-type]  # load checks it
 
     def given(self) -> set[str]:
-        """The options that were given."""
+        """Return the names of the options that were given."""
         return {field.name for field in fields(self) if getattr(self, field.name) is not None}

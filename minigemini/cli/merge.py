@@ -1,4 +1,4 @@
-"""`minigemini merge`: an adapter and its base become one checkpoint folder."""
+"""`minigemini merge`: write an adapter and its base model as one checkpoint folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,17 +10,18 @@ from .common import Base, be_quiet, one_line_errors
 
 @one_line_errors
 def merge(
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="PEFT's folder (LoRA), or a file of small parts.")],
+    adapter: Annotated[
+        str, typer.Argument(metavar="ADAPTER", help="A PEFT folder (LoRA), or a safetensors file of connector weights.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
     base: Base = None,
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.  [default: the base's]")
     ] = None,
 ) -> None:
-    """Merge an adapter into its base.
+    """Merge an adapter into its base model.
 
-    Writes a whole checkpoint and prints its folder. The folder is written aside and renamed: it is there and whole,
-    or not there.
+    Writes a complete checkpoint and prints its folder. DST appears only when the checkpoint is complete.
 
     Example: minigemini merge runs/my-adapter my-model --base nano
     """

@@ -1,4 +1,4 @@
-"""Options that verbs share as one dataclass: a parameter of its type stands for one option per field."""
+"""Options that several verbs share as a dataclass: a parameter of that type becomes one option per field."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -8,16 +8,16 @@ from typing import Any, get_type_hints
 
 
 def expand(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb as typer should see it: with the fields of its dataclass parameters in place of these.
+    """Replace each dataclass parameter of a verb by its fields, so that typer sees ordinary options.
 
-    A field is written as a parameter would be: `Annotated[type, typer.Option(…)] = default`.
+    A field is declared like a parameter: `Annotated[type, typer.Option(…)] = default`.
     """
     hints = get_type_hints(verb, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[Parameter] = []
     for name, parameter in signature(verb).parameters.items():
-        shown = _options(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
-        parameters += [one.replace(kind=Parameter.KEYWORD_ONLY) for one in shown]
+        expanded = _field_parameters(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
+        parameters += [each.replace(kind=Parameter.KEYWORD_ONLY) for each in expanded]
 
     @wraps(verb)
     def run(**values: Any) -> None:
@@ -29,7 +29,7 @@ def expand(verb: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _options(group: Any) -> list[Parameter]:
+def _field_parameters(group: Any) -> list[Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [
         Parameter(

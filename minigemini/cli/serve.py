@@ -1,4 +1,4 @@
-"""`minigemini serve`: OpenAI's API over a model."""
+"""`minigemini serve`: an OpenAI-compatible API server."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from .common import (
     Offload,
     ServedGeneratorOption,
     be_quiet,
-    check_painter,
+    check_generator,
     fail,
     need,
     one_line_errors,
@@ -25,59 +25,74 @@ if TYPE_CHECKING:
 
 ApiKeys = Annotated[
     list[str] | None,
-    typer.Option("--api-key", envvar="MINIGEMINI_API_KEY", help="Opens every route; may be given again."),
+    typer.Option("--api-key", envvar="MINIGEMINI_API_KEY", help="API key that clients must send; may be repeated."),
 ]
-Host = Annotated[str, typer.Option("--host", help="Where to listen; a public address needs a key.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; a public one requires an API key.")]
 
 
 @one_line_errors
 def serve(
     model: Model = "nano",
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 8000,
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 8000,
     api_key: ApiKeys = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option("--backend", metavar="URL", help="A vLLM server of the same model; may be given again."),
+        typer.Option(
+            "--backend", metavar="URL", help="URL of a vLLM server that runs the same model; may be repeated."
+        ),
     ] = None,
     backend_key: Annotated[
-        str | None, typer.Option("--backend-key", envvar="MINIGEMINI_BACKEND_KEY", help="That they ask for.")
+        str | None, typer.Option("--backend-key", envvar="MINIGEMINI_BACKEND_KEY", help="API key of the vLLM servers.")
     ] = None,
     served_name: Annotated[
-        str | None, typer.Option("--served-name", help="What clients call the model.  [default: its name or folder]")
+        str | None,
+        typer.Option("--served-name", help="Model name in the API.  [default: the name of the model or its folder]"),
     ] = None,
     allow_image_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-image-host", metavar="HOST", help="Fetch pictures from it by https; may be given again."),
+        typer.Option(
+            "--allow-image-host", metavar="HOST", help="Allow fetching images from this host by HTTPS; may be repeated."
+        ),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Longest answer, in tokens.")] = 1024,
-    max_images: Annotated[int, typer.Option("--max-pictures", help="Per request.")] = 8,
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")
+    ] = 1024,
+    max_images: Annotated[int, typer.Option("--max-pictures", help="Maximum number of images per request.")] = 8,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", help="Answered at once.  [default: 1, or 64 per backend]")
+        int | None, typer.Option("--concurrency", help="Requests processed at once.  [default: 1, or 64 per backend]")
     ] = None,
-    painter: ServedGeneratorOption = None,
+    generator: ServedGeneratorOption = None,
     ocr: Ocr = False,
     ocr_confidence: OcrConfidence = 0.1,
-    queue: Annotated[int, typer.Option("--queue", help="Requests that may wait; one more gets 429.")] = 64,
+    queue: Annotated[
+        int, typer.Option("--queue", help="Maximum number of waiting requests; further ones get status 429.")
+    ] = 64,
     max_connections: Annotated[
-        int, typer.Option("--max-connections", help="Open at once; beyond, the one that has idled longest is closed.")
+        int,
+        typer.Option("--max-connections", help="Maximum open connections; above it, the one idle longest is closed."),
     ] = 512,
     max_connections_per_address: Annotated[
-        int, typer.Option("--max-connections-per-address", help="The same for each client; a proxy is one client.")
+        int,
+        typer.Option(
+            "--max-connections-per-address", help="The same per client address; a proxy counts as one client."
+        ),
     ] = 256,
-    drain_seconds: Annotated[float, typer.Option("--drain-seconds", help="After SIGTERM, for what was accepted.")] = 60,
+    drain_seconds: Annotated[
+        float, typer.Option("--drain-seconds", help="Time to finish accepted requests after SIGTERM.")
+    ] = 60,
     offload: Offload = None,
     *,
     loading: LoadOptions,
 ) -> None:
-    """Serve a model by OpenAI's API.
+    """Serve a model with an OpenAI-compatible API.
 
-    The model runs in this process, or in vLLM servers behind it. With --painter requests may ask for pictures, with
-    --ocr for the writing in theirs to be read.
+    The model runs in this process, or in vLLM servers behind it. --generator enables image generation, and --ocr
+    enables reading the text in images.
 
     Example: minigemini serve
 
-    Example: minigemini serve --model mgm-7b --painter sdxl-turbo --ocr
+    Example: minigemini serve --model mgm-7b --generator sdxl-turbo --ocr
 
     Example: minigemini serve --model mgm-7b --backend http://10.0.0.5:8000/v1 --backend http://10.0.0.6:8000/v1
 
@@ -91,9 +106,9 @@ def serve(
     from ..serving.server_settings import ServerSettings
 
     backends = backend or []
-    of_painter = {"device", "dtype"} if painter else set()
-    if backends and loading.given() - of_painter:
-        fail("with --backend the model runs elsewhere; leave the options of loading out")
+    generator_options = {"device", "dtype"} if generator else set()
+    if backends and loading.given() - generator_options:
+        fail("with --backend the model runs elsewhere; remove the options for loading a model")
     settings = ServerSettings(
         host=host,
         port=port,
@@ -107,7 +122,7 @@ def serve(
         max_connections_per_address=max_connections_per_address,
         drain_seconds=drain_seconds,
     )
-    check_painter(painter)
+    check_generator(generator)
 
     from ..serving.server import listen
     from ..serving.server import serve as run
@@ -117,25 +132,26 @@ def serve(
     reader = RapidOcrEngine(ocr_confidence) if ocr else None
     name = served_name or short_name(model)
     if backends:
-        answering = _remote(backends, model, name, backend_key)
+        model_backend = _remote_backend(backends, model, name, backend_key)
     else:
         from ..serving.engine_backend import EngineBackend
 
         engine = loading.load(model)
-        answering = EngineBackend(engine, name)
-    # Behind the model, so that what is left of a device's memory decides what is offloaded.
-    drawing = loading.load_painter(painter, offload) if painter is not None else None
-    told = f", painter {drawing.name}" if drawing is not None else ""
-    run(ServerState(settings, answering, drawing, reader), sock, lambda where: _tell(f"{where}/v1, model {name}{told}"))
+        model_backend = EngineBackend(engine, name)
+    # Loaded after the model, so that the memory left on the device decides what is offloaded.
+    image_generator = loading.load_generator(generator, offload) if generator is not None else None
+    with_generator = f", image generator {image_generator.name}" if image_generator is not None else ""
+    state = ServerState(settings, model_backend, image_generator, reader)
+    run(state, sock, lambda address: _log(f"{address}/v1, model {name}{with_generator}"))
 
 
 def short_name(model: str) -> str:
-    """What clients call a model: a folder by its own name alone, since a path is nobody's business."""
+    """Return the name of a model for clients: of a folder only the last part, so that paths stay private."""
     return Path(model).resolve().name if model != "nano" and Path(model).exists() else model
 
 
-def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
-    """vLLM servers; of the checkpoint only config and processor are read here."""
+def _remote_backend(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
+    """Connect to vLLM servers; this process reads only the config and processor of the checkpoint."""
     from ..inference.prompts import Prompts
     from ..io.adapters import find_model_source
     from ..io.loading import load_config, load_processor
@@ -146,5 +162,5 @@ def _remote(urls: list[str], model: str, name: str, key: str | None) -> "Backend
     return RemoteBackend(urls, name, Prompts(load_processor(folder, config), config), key)
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(f"minigemini: {line}", file=sys.stderr, flush=True)

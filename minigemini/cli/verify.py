@@ -1,4 +1,4 @@
-"""`minigemini verify`: whether a model is whole."""
+"""`minigemini verify`: check the files of a model."""
 
 import sys
 from typing import Annotated
@@ -10,16 +10,15 @@ from .common import MODEL_HELP, be_quiet, fail, one_line_errors
 
 @one_line_errors
 def verify(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Or any other model's folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Or the folder of any other model.")],
     write: Annotated[
-        bool, typer.Option("--write", help="Write SHA256SUMS of the folder as it is; only for files that you trust.")
+        bool, typer.Option("--write", help="Write SHA256SUMS for the files as they are; only for files that you trust.")
     ] = False,
 ) -> None:
-    """Check that a model's files are whole.
+    """Check that a model's files are complete and unchanged.
 
-    Files are compared with their SHA-256 where the folder lists them (SHA256SUMS, which everything that this package
-    writes has) or where the hub names them. Without hashes: headers, names, shapes, and that all numbers are finite.
-    Ends with exit code 2 if anything is wrong.
+    Compares files with their SHA-256 from SHA256SUMS (which this package writes into every folder) or from the hub.
+    Without hashes it checks headers, names, shapes, and that all values are finite. Exits with code 2 if a check fails.
 
     Example: minigemini verify my-model
     """
@@ -34,24 +33,24 @@ def verify(
 
     bars: list[tqdm] = []
 
-    def progress(what: str, total: int) -> OnProgress:
-        bars.append(tqdm(desc=what, total=total, unit="B", unit_scale=True, disable=None, delay=2, leave=False))
+    def progress(label: str, total: int) -> OnProgress:
+        bars.append(tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=None, delay=2, leave=False))
         return bars[-1].update
 
     if write:
         if not Path(model).is_dir():
-            fail(f"--write: {model} is no folder here")
+            fail(f"--write: {model} is not a local folder")
         write_sums(Path(model))
     try:
-        found = verify(model, progress)
+        report = verify(model, progress)
     except DamagedFileError as error:
-        fail(f"{error}; copy or fetch it again")
+        fail(f"{error}; copy or download it again")
     finally:
         for bar in bars:
             bar.close()
-    print(f"{found.folder}: whole, as far as can be told")
-    for line in found.checked:
+    print(f"{report.folder}: no problems found")
+    for line in report.checked:
         print(f"  checked    {line}")
-    for line in found.unknown:
-        print(f"  not known  {line}")
+    for line in report.unknown:
+        print(f"  unchecked  {line}")
     sys.stdout.flush()

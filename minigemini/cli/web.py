@@ -1,4 +1,4 @@
-"""`minigemini web`: a page to chat on."""
+"""`minigemini web`: a chat page in the browser."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Model, Ocr, Offload, ServedGeneratorOption, be_quiet, check_painter, fail, need, one_line_errors
+from .common import Model, Ocr, Offload, ServedGeneratorOption, be_quiet, check_generator, fail, need, one_line_errors
 from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
@@ -17,30 +17,34 @@ from .serve import ApiKeys, Host, short_name
 def web(
     model: Model = "nano",
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: any free one.")] = 7860,
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 7860,
     api_key: ApiKeys = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Of a running `minigemini serve`, e.g. http://…/v1.")
+        str | None,
+        typer.Option("--server", metavar="URL", help="URL of a running `minigemini serve`, e.g. http://…/v1."),
     ] = None,
     server_key: Annotated[
-        str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="That it asks for.")
+        str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="API key of that server.")
     ] = None,
-    painter: ServedGeneratorOption = None,
+    generator: ServedGeneratorOption = None,
     ocr: Ocr = False,
     votes: Annotated[
-        Path | None, typer.Option("--votes", metavar="FILE.jsonl", help="Show vote buttons; keep votes of who agrees.")
+        Path | None,
+        typer.Option(
+            "--votes", metavar="FILE.jsonl", help="Show vote buttons, and save the votes of users who consent."
+        ),
     ] = None,
     offload: Offload = None,
     *,
     loading: LoadOptions,
 ) -> None:
-    """Chat about pictures in a browser.
+    """Chat about images in the browser.
 
     The model runs in this process, or in a running `minigemini serve`.
 
     Example: minigemini web
 
-    Example: minigemini web --model mgm-7b --painter sdxl-turbo --ocr
+    Example: minigemini web --model mgm-7b --generator sdxl-turbo --ocr
 
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
@@ -51,12 +55,12 @@ def web(
 
     from ..serving.server_settings import ServerSettings
 
-    if server is not None and (painter or ocr):
-        fail("the server draws and reads: start it with --painter and --ocr, and leave them out here")
-    check_painter(painter)
+    if server is not None and (generator or ocr):
+        fail("with --server, start the server with --generator and --ocr, and leave them out here")
+    check_generator(generator)
     settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()), drain_seconds=5)
-    with tempfile.TemporaryDirectory(prefix="minigemini-web-") as made:  # gone when the program ends
-        uploads = os.path.realpath(made)
+    with tempfile.TemporaryDirectory(prefix="minigemini-web-") as temporary:  # deleted when the program exits
+        uploads = os.path.realpath(temporary)
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads}
         from ..serving.chat_pipeline import ChatPipeline
         from ..serving.server import listen
@@ -66,12 +70,12 @@ def web(
         from ..serving.web.uploads import UploadStore
 
         sock, store = listen(host, port), UploadStore(Path(uploads))
-        kept = FeedbackLog(votes) if votes is not None else None
+        feedback = FeedbackLog(votes) if votes is not None else None
         if server is not None:
             from ..serving.remote_backend import RemoteBackend
 
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
-            page = Page(ChatPipeline(backend), settings, store, votes=kept)
+            page = Page(ChatPipeline(backend), settings, store, votes=feedback)
         else:
             from ..inference.ocr import RapidOcrEngine
             from ..io.adapters import find_model_source
@@ -80,8 +84,8 @@ def web(
 
             reader = RapidOcrEngine() if ocr else None
             engine = loading.load(model)
-            drawing = loading.load_painter(painter, offload) if painter is not None else None
-            studio = ChatPipeline(EngineBackend(engine, short_name(model)), drawing, reader)
+            image_generator = loading.load_generator(generator, offload) if generator is not None else None
+            pipeline = ChatPipeline(EngineBackend(engine, short_name(model)), image_generator, reader)
             card = card_of(find_model_source(model, loading.base).folder)
-            page = Page(studio, settings, store, engine, card, kept)
+            page = Page(pipeline, settings, store, engine, card, feedback)
         launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))

@@ -1,8 +1,8 @@
-"""Checkpoints of others into ours: published ones converted, new ones assembled from parts."""
+"""Create checkpoints: convert published ones, and assemble new ones from a language model and encoders."""
 
-from .assemble import HD, Geometry, assemble
+from .assemble import HD, Tiling, assemble
 from .conversion_plan import ConversionReport
 from .convert import convert
 from .published_models import PUBLISHED
 
-__all__ = ["HD", "PUBLISHED", "ConversionReport", "Geometry", "assemble", "convert"]
+__all__ = ["HD", "PUBLISHED", "ConversionReport", "Tiling", "assemble", "convert"]

@@ -1,4 +1,4 @@
-"""A new model from parts: any causal language model, any CLIP ViT, any ConvNeXt, and what stage 1 trained."""
+"""Assemble a model from a causal language model, a CLIP ViT, a ConvNeXt and, optionally, a trained connector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ from .tensor_names import STAGE_1_KEYS
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """How pictures are cut; the defaults are the paper's normal setting, `HD` its high-resolution one."""
+class Tiling:
+    """Image size and tiling; the defaults are the paper's normal setting, `HD` its high-resolution setting."""
 
     high_res_size: int = 768
     grid_size: int = 1
@@ -37,7 +37,7 @@ class Geometry:
     projector_depth: int = 2
 
 
-HD = Geometry(high_res_size=1536, grid_size=2, use_global_tile=True)
+HD = Tiling(high_res_size=1536, grid_size=2, use_global_tile=True)
 
 
 def assemble(
@@ -47,33 +47,33 @@ def assemble(
     folder: Path,
     *,
     stage1: Path | None = None,
-    geometry: Geometry = Geometry(),
+    tiling: Tiling = Tiling(),
     dtype: str | None = None,
     chat_format: str | None = None,
     seed: int = 0,
     shard_bytes: int = SHARD_BYTES,
 ) -> ConversionReport:
-    """Put a model together. Mining and the projector come from stage 1, or are initialised.
+    """Assemble a model. The connector (mining and projector) is loaded from `stage1`, or initialized.
 
     Args:
-        llm: folder or hub id of a causal language model of Transformers.
-        low_res_encoder: folder or hub id of a CLIP model.
-        high_res_encoder: folder or hub id of a ConvNeXt of OpenCLIP, timm or Transformers.
-        folder: to make; it appears whole or not at all.
-        stage1: a published `mm_projector.bin`, or the small parts by our names as safetensors. Encoder weights in it,
-            tuned ones, win over the base encoders'.
-        geometry: how pictures are cut.
-        dtype: of the weights; by itself the language model's.
-        chat_format: a name in `CHAT_TEMPLATES`; by itself the one that fits the language model.
-        seed: of what is initialised.
-        shard_bytes: largest shard; memory holds one.
+        llm: Folder or hub id of a causal language model of Transformers.
+        low_res_encoder: Folder or hub id of a CLIP model.
+        high_res_encoder: Folder or hub id of a ConvNeXt of OpenCLIP, timm or Transformers.
+        folder: Folder to write; it appears only when it is complete.
+        stage1: A published `mm_projector.bin`, or connector weights under our names as safetensors. Tuned encoder
+            weights in it replace those of the base encoders.
+        tiling: Image size and tiling.
+        dtype: Dtype of the weights. Default: the language model's.
+        chat_format: A name in `CHAT_TEMPLATES`. Default: the format of the language model.
+        seed: Random seed for initialized weights.
+        shard_bytes: Maximum size of a shard, bytes; one shard is held in memory.
 
     Raises:
-        CheckpointError: A part is missing, broken, of another kind, or does not fit the others.
+        CheckpointError: A part is missing, corrupt or unsupported, or does not fit the others.
     """
     refuse_existing(folder)
     if stage1 is not None and not stage1.is_file():
-        raise CheckpointError(f"{stage1}: no such file; name what stage 1 trained, e.g. mm_projector.bin")
+        raise CheckpointError(f"{stage1}: no such file; give the connector weights from stage 1, e.g. mm_projector.bin")
     if stage1 is not None and stage1.suffix == ".safetensors":
         check_tensor_file(stage1)
     llm_folder, vit, convnext = locate(llm), locate(low_res_encoder), locate(high_res_encoder)
@@ -83,18 +83,18 @@ def assemble(
     unused: dict[str, str] = {}
     parts = [low_res_tensors(vit), high_res_tensors(convnext)]
     parts += [named_by(stage1, STAGE_1_KEYS, "parts that stage 1 trains")] if stage1 is not None else []
-    for found, left in parts:
-        tensors.update(found)
-        unused.update(left)
+    for used, dropped in parts:
+        tensors.update(used)
+        unused.update(dropped)
     tokenizer: Any = load_tokenizer(llm_folder)
     high_res = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
-    config = _config(text_config, vision, high_res, geometry, tokenizer.convert_tokens_to_ids("<image>"))
-    stored_layout(config, tensors, "the parts")  # before anything takes memory by what their configs say
-    made = {} if stage1 is not None else initial_connector(config, seed)
-    plan = ConversionPlan(config, {**tensors, **made}, unused)
-    plan.settle()
+    config = _config(text_config, vision, high_res, tiling, tokenizer.convert_tokens_to_ids("<image>"))
+    stored_layout(config, tensors, "the parts")  # before memory is allocated from the sizes in their configs
+    initialized = {} if stage1 is not None else initial_connector(config, seed)
+    plan = ConversionPlan(config, {**tensors, **initialized}, unused)
+    plan.finalize()
     chosen = chat_format_of(text_config.model_type, tokenizer, chat_format)
-    description = CompanionFiles(
+    companions = CompanionFiles(
         config,
         tokenizer,
         chosen,
@@ -103,12 +103,12 @@ def assemble(
             folder.name, _origin(llm, low_res_encoder, high_res_encoder, stage1), config, {"chat format": chosen}
         ),
     )
-    write_checkpoint(plan, folder, stored_as, lambda aside: description.write(aside, stored_as), shard_bytes)
+    write_checkpoint(plan, folder, stored_as, lambda partial: companions.write(partial, stored_as), shard_bytes)
     return ConversionReport.of(plan, folder, chosen, stored_as)
 
 
 def initial_connector(config: MiniGeminiConfig, seed: int) -> dict[str, Tensor]:
-    """Initialise mining and the projector as torch does, like the original: uniform, bound by 1 / sqrt(channels)."""
+    """Initialize mining and projector like the original, with torch's defaults: uniform within 1 / sqrt(channels)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         widths = config.high_res_vision_config.hidden_sizes
@@ -123,20 +123,22 @@ def _text_config(folder: Path) -> PreTrainedConfig:
     check_numbers(read_json(folder / "config.json", f"{folder}: not a language model of Transformers"), str(folder))
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (a value of the wrong type fails wherever it is first used)
         raise CheckpointError(f"{folder}: not a language model of Transformers ({one_line(error)})") from None
     if getattr(config, "quantization_config", None) is not None:
-        raise CheckpointError(f"{folder}: quantised; give the original weights, and quantise when loading")
+        raise CheckpointError(
+            f"{folder}: quantized weights are not supported; use the original weights, and quantize when loading"
+        )
     if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise CheckpointError(f"{folder}: a {config.model_type!r} is no causal language model; give one")
+        raise CheckpointError(f"{folder}: a {config.model_type!r} is not a causal language model; give one")
     return config
 
 
 def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceTensor]:
-    """List a language model's tensors by our names.
+    """List a language model's tensors under our names.
 
     Raises:
-        CheckpointError: It has tensors outside its base model and head.
+        CheckpointError: The config does not describe a model, or a file is corrupt.
     """
     stored = list_tensors(folder)
     try:
@@ -144,8 +146,10 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceT
             model: Any = AutoModelForCausalLM.from_config(config)
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
-        raise CheckpointError(f"{folder}: config.json describes no model ({one_line(error)}); copy it again") from None
+    except Exception as error:  # noqa: BLE001 (a value of the wrong type fails wherever it is first used)
+        raise CheckpointError(
+            f"{folder}: config.json does not describe a model ({one_line(error)}); copy it again"
+        ) from None
     head = next((name for name, part in model.named_modules() if part is model.get_output_embeddings()), None)
     base = f"{model.base_model_prefix}."
     ours: dict[str, SourceTensor] = {}
@@ -155,7 +159,7 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceT
         elif key.startswith(base):
             ours[f"model.language_model.{key.removeprefix(base)}"] = tensor
         elif not key.endswith(".rotary_emb.inv_freq"):
-            ours[f"model.language_model.{key}"] = tensor  # stored without the head, as a base model
+            ours[f"model.language_model.{key}"] = tensor  # saved as a base model without a head
     return ours
 
 
@@ -163,7 +167,7 @@ def _config(
     text_config: PreTrainedConfig,
     vision: Mapping[str, Any],
     high_res: Mapping[str, Any],
-    geometry: Geometry,
+    tiling: Tiling,
     image_token_id: int,
 ) -> MiniGeminiConfig:
     try:
@@ -171,19 +175,19 @@ def _config(
             vision_config=dict(vision),
             high_res_vision_config={**high_res, "model_type": "convnext", "drop_path_rate": 0.1},
             text_config=text_config,
-            high_res_size=geometry.high_res_size,
-            grid_size=geometry.grid_size,
-            use_global_tile=geometry.use_global_tile,
-            projector_depth=geometry.projector_depth,
+            high_res_size=tiling.high_res_size,
+            grid_size=tiling.grid_size,
+            use_global_tile=tiling.use_global_tile,
+            projector_depth=tiling.projector_depth,
             image_token_id=image_token_id,
         )
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (a value of the wrong type fails wherever it is first used)
         raise CheckpointError(f"the parts do not fit together: {one_line(error)}") from None
 
 
 def _origin(llm: str, low_res_encoder: str, high_res_encoder: str, stage1: Path | None) -> str:
-    small = f"come from `{stage1.name}`" if stage1 is not None else "are initialised and have to be trained"
+    connector = f"loaded from `{stage1.name}`" if stage1 is not None else "initialized, and must be trained"
     return (
-        f"Put together from the language model `{llm}`, the low-resolution encoder `{low_res_encoder}` and the "
-        f"high-resolution encoder `{high_res_encoder}`; mining and the projector {small}."
+        f"Assembled from the language model `{llm}`, the low-resolution encoder `{low_res_encoder}` and the "
+        f"high-resolution encoder `{high_res_encoder}`; the connector (mining and projector) is {connector}."
     )

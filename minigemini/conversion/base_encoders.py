@@ -1,4 +1,4 @@
-"""The two base encoders: found where the config names them, by option, or on the hub."""
+"""Find the two base encoders: by option, at the path in the config, or on the hub."""
 
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,26 @@ from .tensor_names import CLIP_KEYS, CONVNEXT_KEYS, Drop, Rules, translate
 
 
 def find_folder(name: str, *beside: Path) -> Path | None:
-    """The folder a path names, as it stands or beside another; None if there is none."""
+    """Find a folder by its path, relative to the working directory or to the folders in `beside`; None if absent."""
     candidates = [Path(name).expanduser(), *(folder / name for folder in beside)]
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
 def fetch_weights(hub_id: str) -> Path:
-    """Fetch a model of somebody else from the hub: as safetensors where it has them, as pickles otherwise.
+    """Download a third-party model from the hub, as safetensors if available, otherwise as pickles.
 
     Raises:
-        CheckpointError: It cannot be fetched.
+        CheckpointError: The download failed.
     """
     folder = fetch(hub_id, ("*.safetensors", *DESCRIPTIONS))
     return folder if any(folder.glob("*.safetensors")) else fetch(hub_id, ("*.bin", *DESCRIPTIONS))
 
 
 def locate(source: str) -> Path:
-    """A folder, or what a hub id (owner/name) fetches.
+    """Return a local folder, or download a hub id (owner/name).
 
     Raises:
-        CheckpointError: It is neither.
+        CheckpointError: The source is neither.
     """
     if folder := find_folder(source):
         check_files(folder)
@@ -41,16 +41,16 @@ def locate(source: str) -> Path:
 
 
 def find_encoder(named: str, given: str | None, checkpoint: Path, option: str) -> Path:
-    """Find a base encoder: the given one, or the one a published config names.
+    """Find a base encoder: the given one, or the one that a published config names.
 
     Args:
-        named: what the config says, a path whose last part is the encoder's name.
-        given: a folder or hub id that overrides it.
-        checkpoint: whose config it is.
-        option: how to give another, for the error.
+        named: Path in the config, whose last part is the encoder's name.
+        given: Folder or hub id that overrides the config.
+        checkpoint: Folder of the checkpoint.
+        option: Command-line option to name in the error.
 
     Raises:
-        CheckpointError: It is nowhere.
+        CheckpointError: The encoder was not found.
     """
     if given is not None:
         return locate(given)
@@ -63,18 +63,18 @@ def find_encoder(named: str, given: str | None, checkpoint: Path, option: str) -
         except CheckpointError as error:
             raise CheckpointError(f"{error}; or give the encoder's folder with {option} DIR") from None
     raise CheckpointError(
-        f"{checkpoint}: its config names the encoder {named!r}, which is neither here nor known on the hub; give its "
-        f"folder with {option} DIR"
+        f"{checkpoint}: its config names the encoder {named!r}, which is neither a local folder nor known on the hub; "
+        f"give its folder with {option} DIR"
     )
 
 
 def vision_fields(folder: Path) -> dict[str, Any]:
-    """The `vision_config` of a CLIP model's folder, or of its vision half.
+    """Read the `vision_config` of a CLIP model, or the config of a CLIP vision model.
 
     Raises:
-        CheckpointError: It has no such config.
+        CheckpointError: The folder has no such config.
     """
-    fields = read_json(folder / "config.json", f"{folder} is no CLIP model's folder")
+    fields = read_json(folder / "config.json", f"{folder} is not a CLIP model's folder")
     check_numbers(fields, str(folder))
     vision = fields if fields.get("model_type") == "clip_vision_model" else fields.get("vision_config")
     if fields.get("model_type") not in ("clip", "clip_vision_model") or not isinstance(vision, dict):
@@ -85,20 +85,20 @@ def vision_fields(folder: Path) -> dict[str, Any]:
 
 
 def low_res_tensors(folder: Path) -> tuple[dict[str, SourceTensor], dict[str, str]]:
-    """List a CLIP model's tensors by our names, and why the others are not used."""
+    """List a CLIP model's tensors under our names, and the unused ones with the reason."""
     return named_by(folder, CLIP_KEYS, "low-resolution encoder, a CLIP model of Transformers")
 
 
 def high_res_tensors(folder: Path) -> tuple[dict[str, SourceTensor], dict[str, str]]:
-    """List a ConvNeXt's tensors by our names, and why the others are not used."""
+    """List a ConvNeXt's tensors under our names, and the unused ones with the reason."""
     return named_by(folder, CONVNEXT_KEYS, "high-resolution encoder, a ConvNeXt of OpenCLIP, timm or Transformers")
 
 
 def named_by(source: Path, rules: Rules, what: str) -> tuple[dict[str, SourceTensor], dict[str, str]]:
-    """List the tensors of a folder or file by our names, and those without use with the reason.
+    """List the tensors of a folder or file under our names, and the unused ones with the reason.
 
     Raises:
-        CheckpointError: Some have no rule; it lists them.
+        CheckpointError: Some tensors have no rule; the message lists them.
     """
     ours: dict[str, SourceTensor] = {}
     dropped: dict[str, str] = {}
@@ -114,5 +114,5 @@ def named_by(source: Path, rules: Rules, what: str) -> tuple[dict[str, SourceTen
         else:
             ours[name] = tensor
     if unknown:
-        raise CheckpointError(f"{source}: {len(unknown)} tensors are not those of the {what}: {listed(unknown)}")
+        raise CheckpointError(f"{source}: {len(unknown)} tensors do not belong to the {what}: {listed(unknown)}")
     return ours, dropped

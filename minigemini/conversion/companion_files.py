@@ -1,4 +1,4 @@
-"""What a checkpoint holds besides weights: config, tokenizer, processor with chat template, generation config, card."""
+"""Checkpoint files besides weights: config, tokenizer, processor with chat template, generation config, model card."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,14 +19,14 @@ from ..modeling.tokenizer_limits import check_growth
 
 @dataclass(frozen=True)
 class CompanionFiles:
-    """Everything but the weights.
+    """Everything in a checkpoint but the weights.
 
     Args:
-        config: of the model; its image token is the tokenizer's.
-        tokenizer: with the image token.
-        chat_format: a name in `CHAT_TEMPLATES`.
-        do_pad: whether pictures are padded to a square, as everywhere but in stage 1.
-        card: the text of README.md.
+        config: Config of the model, with the image token of the tokenizer.
+        tokenizer: Tokenizer that has the image token.
+        chat_format: A name in `CHAT_TEMPLATES`.
+        do_pad: Whether images are padded to a square, as everywhere but in stage 1.
+        card: Text of README.md.
     """
 
     config: MiniGeminiConfig
@@ -36,7 +36,7 @@ class CompanionFiles:
     card: str
 
     def write(self, folder: Path, dtype: torch.dtype) -> None:
-        """Write it into a folder, and read it back."""
+        """Write the files into a folder, and check that the processor loads."""
         self.config.dtype = dtype
         self.config.architectures = [MiniGeminiForConditionalGeneration.__name__]
         try:
@@ -51,21 +51,21 @@ class CompanionFiles:
             raise
         except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
             raise CheckpointError(
-                f"config or tokenizer cannot be saved again ({one_line(error)}); copy or fetch the source again"
+                f"config or tokenizer cannot be saved again ({one_line(error)}); copy or download the source again"
             ) from None
         (folder / "README.md").write_text(self.card, encoding="utf-8")
         load_processor(folder, self.config)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load a language model's tokenizer, and give it the image token and a padding token if it has none.
+    """Load a language model's tokenizer; add the image token, and a padding token if it has none.
 
     Raises:
-        CheckpointError: It is missing or broken, or a library to read it is missing.
+        CheckpointError: The tokenizer is missing or corrupt, or a library to read it is missing.
     """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise CheckpointError(
-            f"{folder}: no tokenizer in it (tokenizer.json or tokenizer.model); copy or fetch it again"
+            f"{folder}: no tokenizer in it (tokenizer.json or tokenizer.model); copy or download it again"
         )
     if not (folder / "tokenizer.json").is_file() and (folder / "tokenizer.model").is_file():
         _require_sentencepiece(folder)
@@ -75,19 +75,19 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         add_image_token(tokenizer)
     except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception on a broken file)
         raise CheckpointError(
-            f"{folder}: the tokenizer cannot be loaded ({one_line(error)}); copy or fetch it again"
+            f"{folder}: the tokenizer cannot be loaded ({one_line(error)}); copy or download it again"
         ) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
-    tokenizer.padding_side = "left"  # as `generate` needs it; a collator pads as it likes
-    tokenizer.chat_template = None  # of the language model alone; the processor has the one with pictures
+    tokenizer.padding_side = "left"  # required by `generate`; collators set their own
+    tokenizer.chat_template = None  # text only; the processor has a template with images
     return tokenizer
 
 
 def generation_config(
     config: MiniGeminiConfig, tokenizer: PreTrainedTokenizerBase, chat_format: str
 ) -> GenerationConfig:
-    """Greedy, ending at the end of a turn: the language model's own end tokens, and those of the chat format."""
+    """Return a greedy config that stops at the language model's end tokens and those of the chat format."""
     own: Any = config.text_config.eos_token_id
     vocabulary = tokenizer.get_vocab()
     ends = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
@@ -103,5 +103,5 @@ def generation_config(
 def _require_sentencepiece(folder: Path) -> None:
     if find_spec("sentencepiece") is None or find_spec("google.protobuf") is None:
         raise CheckpointError(
-            f"{folder}: to read its tokenizer.model install two libraries: pip install 'minigemini[convert]'"
+            f"{folder}: reading its tokenizer.model needs two libraries: pip install 'minigemini[convert]'"
         )

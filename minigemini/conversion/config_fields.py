@@ -1,4 +1,4 @@
-"""Published configs, field by field, and what they leave to be read off the weights."""
+"""Translate published configs field by field, and read what they lack from the weights."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from ..modeling import MiniGeminiConfig
 from .tensor_names import CONVNEXT
 
 TEXT_MODEL_TYPES = {"mgm": "llama", "mgm_gemma": "gemma", "mgm_mixtral": "mixtral", "mgm_mistral": "mistral"}
-"""The language model inside each published `model_type`."""
+"""Type of the language model in each published `model_type`."""
 
 REQUIRED_FIELDS = {
     "hidden_act",
@@ -42,32 +42,32 @@ OPTIONAL_FIELDS = {
     "use_mm_proj",
 }
 _FILE_FIELDS = {"_name_or_path", "architectures", "dtype", "model_type", "torch_dtype", "transformers_version"}
-"""Fields that speak about the file and not about the model."""
+"""Fields that describe the file, not the model."""
 _LANGUAGE_MODEL_FIELDS = {"hidden_act", "vocab_size"}
 
 
 def published_config(
     fields: Mapping[str, Any], vision_fields: Mapping[str, Any], high_res_fields: Mapping[str, Any]
 ) -> MiniGeminiConfig:
-    """Translate a published config. The image token becomes the first id behind the vocabulary.
+    """Translate a published config. The image token gets the first id after the vocabulary.
 
     Args:
-        fields: The published `config.json`.
-        vision_fields: The `vision_config` of the base CLIP model.
+        fields: Fields of the published `config.json`.
+        vision_fields: `vision_config` of the base CLIP model.
         high_res_fields: Widths and depths of the ConvNeXt.
 
     Raises:
-        CheckpointError: A field is missing, or has a value that no published checkpoint has.
+        CheckpointError: A field is missing, or has an unsupported value.
     """
     if fields.get("model_type") not in TEXT_MODEL_TYPES:
         raise CheckpointError(
-            f"model_type is {fields.get('model_type')!r}; published are {', '.join(TEXT_MODEL_TYPES)}"
+            f"model_type is {fields.get('model_type')!r}; supported are {', '.join(TEXT_MODEL_TYPES)}"
         )
     if missing := REQUIRED_FIELDS - fields.keys():
-        raise CheckpointError(f"config.json lacks {', '.join(sorted(missing))}; take it from the published checkpoint")
+        raise CheckpointError(f"config.json lacks {', '.join(sorted(missing))}; copy it from the published checkpoint")
     if fields["mm_vision_select_feature"] != "patch":
         raise CheckpointError(
-            f"mm_vision_select_feature is {fields['mm_vision_select_feature']!r}; only 'patch' is known"
+            f"mm_vision_select_feature is {fields['mm_vision_select_feature']!r}; only 'patch' is supported"
         )
     if fields["mm_use_im_start_end"] or fields["mm_use_im_patch_token"]:
         raise CheckpointError("mm_use_im_start_end or mm_use_im_patch_token is set, which no published checkpoint has")
@@ -76,7 +76,7 @@ def published_config(
         high_res_vision_config={**high_res_fields, "model_type": "convnext", "drop_path_rate": 0.1},
         text_config=text_config(fields),
         high_res_size=fields["image_size_aux"],
-        grid_size=fields.get("image_grid", 1),  # the two may be absent: published before HD
+        grid_size=fields.get("image_grid", 1),  # this field and the next may be absent: some configs predate HD
         use_global_tile=fields.get("image_global", False),
         projector_depth=projector_depth(fields["mm_projector_type"]),
         vision_feature_layer=fields["mm_vision_select_layer"],
@@ -88,46 +88,46 @@ def published_config(
     ):
         if ours != fields[name]:
             raise CheckpointError(
-                f"{name} is {fields[name]}, but the given encoder has {ours} channels; give the one it names"
+                f"{name} is {fields[name]}, but the given encoder has {ours} channels; use the encoder in the config"
             )
     return config
 
 
 def text_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
-    """Take the language model's own fields out of a published config."""
+    """Extract the language model's fields from a published config."""
     foreign = (REQUIRED_FIELDS - _LANGUAGE_MODEL_FIELDS) | OPTIONAL_FIELDS | _FILE_FIELDS
     own = {name: value for name, value in fields.items() if name not in foreign}
-    if own.get("rope_scaling") is None:  # what it is called in Transformers 5 has no None
+    if own.get("rope_scaling") is None:  # its replacement in Transformers 5 cannot be None
         own.pop("rope_scaling", None)
     model_type = TEXT_MODEL_TYPES[fields["model_type"]]
     if model_type == "gemma" and own["hidden_act"] == "gelu":
-        # Published models compute the exact GELU; Transformers 5 takes Gemma's "gelu" for the tanh approximation,
-        # and leaves this name alone.
+        # Published models use the exact GELU; for Gemma, Transformers 5 replaces "gelu" by the tanh approximation, but
+        # not this name.
         own["hidden_act"] = "gelu_python"
     own.setdefault("tie_word_embeddings", CONFIG_MAPPING[model_type]().tie_word_embeddings)
     return CONFIG_MAPPING[model_type](**own)
 
 
 def projector_depth(name: str) -> int:
-    """Count the Linears of `linear`, `identity` or `mlpKx_gelu`.
+    """Return the number of Linears in a projector of type `linear`, `identity` or `mlpKx_gelu`.
 
     Raises:
-        CheckpointError: It is none of them.
+        CheckpointError: The type is unknown.
     """
     if match := re.fullmatch(r"mlp(\d+)x_gelu", name):
         return int(match[1])
     if name not in ("linear", "identity"):
-        raise CheckpointError(f"mm_projector_type is {name!r}; known are 'linear', 'identity' and 'mlpKx_gelu'")
+        raise CheckpointError(f"mm_projector_type is {name!r}; supported are 'linear', 'identity' and 'mlpKx_gelu'")
     return 1 if name == "linear" else 0
 
 
 def convnext_fields(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, list[int]]:
-    """Read a ConvNeXt's widths and depths off its tensors, by our names.
+    """Read a ConvNeXt's widths and depths from the shapes of its tensors under our names.
 
-    Published configs name their ConvNeXt by a path only, and what a name means is not to be guessed.
+    Published configs identify their ConvNeXt only by a path, and a path is not a reliable description.
 
     Raises:
-        CheckpointError: These are not the tensors of a ConvNeXt.
+        CheckpointError: The tensors are not those of a ConvNeXt.
     """
     depthwise = re.compile(re.escape(CONVNEXT) + r"\.encoder\.stages\.(\d+)\.layers\.(\d+)\.dwconv\.weight")
     widths: dict[int, int] = {}

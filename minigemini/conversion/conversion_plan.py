@@ -1,4 +1,4 @@
-"""What a new checkpoint will hold: where each tensor comes from, checked against the model before a byte is written."""
+"""Plan of a new checkpoint: the source of each tensor, checked against the model before anything is written."""
 
 import re
 from collections import Counter
@@ -22,12 +22,13 @@ Source = SourceTensor | Tensor
 
 @dataclass
 class ConversionPlan:
-    """A checkpoint to be written.
+    """A checkpoint to write.
 
     Args:
-        config: of the model.
-        tensors: by the name in the new checkpoint; a file's tensor, or one made here. Written in this order.
-        unused: source keys that have no place in the model, with the reason.
+        config: Config of the model.
+        tensors: Source of each tensor by its name in the new checkpoint: a tensor in a file, or one in memory. Written
+            in this order.
+        unused: Source keys that the model does not use, with the reason.
     """
 
     config: MiniGeminiConfig
@@ -35,21 +36,23 @@ class ConversionPlan:
     unused: dict[str, str] = field(default_factory=dict)
 
     def drop(self, names: Iterable[str], why: str) -> None:
-        """Leave tensors out, by the new names."""
+        """Leave out tensors, by their new names."""
         for name in list(names):
             source = self.tensors.pop(name)
             if isinstance(source, SourceTensor):
                 self.unused[source.key] = why
 
-    def settle(self) -> None:
-        """Leave out what the model does not build, and check that all else fits it.
+    def finalize(self) -> None:
+        """Leave out tensors that the model does not have, and check that the others fit.
 
         Raises:
-            CheckpointError: Tensors are missing, unknown or mis-shaped; it lists them all.
+            CheckpointError: Tensors are missing, unknown or mis-shaped; the message lists them.
         """
-        self.drop([name for name in self.tensors if _behind(name, self.config)], "behind the ViT layer that is used")
+        self.drop(
+            [name for name in self.tensors if _after_last_layer(name, self.config)], "after the last ViT layer in use"
+        )
         if self.config.tie_word_embeddings:
-            self.drop(self.tensors.keys() & {"lm_head.weight"}, "the head shares the embedding")
+            self.drop(self.tensors.keys() & {"lm_head.weight"}, "the head is tied to the embedding")
         expected = stored_layout(self.config, self.tensors)
         issues = {
             "missing": sorted(expected.keys() - self.tensors.keys()),
@@ -61,8 +64,8 @@ class ConversionPlan:
             ],
         }
         if any(issues.values()):
-            said = "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in issues.items() if names)
-            raise CheckpointError(f"weights and configs do not belong together: {said}; give those of one model")
+            summary = "; ".join(f"{len(names)} {what}: {listed(names)}" for what, names in issues.items() if names)
+            raise CheckpointError(f"weights and config do not match: {summary}; use files of the same model")
 
 
 @dataclass(frozen=True)
@@ -74,38 +77,38 @@ class ConversionReport:
     dtype: torch.dtype
     parameters: int
     taken: int
-    """Tensors that came from the sources."""
+    """Number of tensors that come from the sources."""
     initialized: list[str]
-    """Tensors that were made here."""
+    """Names of the tensors that were initialized."""
     unused: Mapping[str, int]
-    """Source tensors without a place in the model, counted by reason."""
+    """Number of unused source tensors by reason."""
 
     @classmethod
     def of(cls, plan: ConversionPlan, folder: Path, chat_format: str, dtype: torch.dtype) -> Self:
-        """Sum up a plan that was written."""
-        made = [name for name, source in plan.tensors.items() if isinstance(source, Tensor)]
+        """Summarize a written plan."""
+        initialized = [name for name, source in plan.tensors.items() if isinstance(source, Tensor)]
         return cls(
             folder=folder,
             chat_format=chat_format,
             dtype=dtype,
             parameters=sum(torch.Size(source.shape).numel() for source in plan.tensors.values()),
-            taken=len(plan.tensors) - len(made),
-            initialized=made,
+            taken=len(plan.tensors) - len(initialized),
+            initialized=initialized,
             unused=Counter(plan.unused.values()),
         )
 
 
-def _behind(name: str, config: MiniGeminiConfig) -> bool:
-    """Whether a tensor belongs to a ViT layer that is never run."""
+def _after_last_layer(name: str, config: MiniGeminiConfig) -> bool:
+    """Whether a tensor belongs to a ViT layer that never runs."""
     match = re.match(re.escape(VIT) + r"\.encoder\.layers\.(\d+)\.", name)
     return match is not None and int(match[1]) >= config.vision_depth
 
 
 def choose_dtype(name: str | None) -> torch.dtype:
-    """The dtype by its name, short or long.
+    """Return the dtype of a short or long name, e.g. `bf16`.
 
     Raises:
-        CheckpointError: There is none, or not this one.
+        CheckpointError: The name is missing or unknown.
     """
     short = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
     chosen = DTYPES.get(short.get(str(name), str(name)))

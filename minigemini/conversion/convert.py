@@ -1,4 +1,4 @@
-"""From a checkpoint as the paper's authors published it to a self-contained Transformers folder."""
+"""Convert a checkpoint published by the paper's authors to a self-contained Transformers folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,19 +31,19 @@ def convert(
 ) -> ConversionReport:
     """Convert a published checkpoint.
 
-    The ViT comes from the checkpoint where it has one, the ConvNeXt only where its config says that it was tuned;
-    otherwise they come from the base encoders, which are looked for where the config names them and on the hub.
+    The ViT is taken from the checkpoint if present, the ConvNeXt only if the config says that it was tuned. Otherwise
+    they are taken from the base encoders, at the path in the config or from the hub.
 
     Args:
-        source: a folder or a hub id.
-        folder: to make; it appears whole or not at all.
-        low_res_encoder, high_res_encoder: folders or hub ids of the base encoders, to override the search.
-        dtype: of the new weights, as `bfloat16`; by itself the checkpoint's.
-        chat_format: a name in `CHAT_TEMPLATES`; by itself the family's.
-        shard_bytes: largest shard; memory holds one.
+        source: Folder or hub id.
+        folder: Folder to write; it appears only when it is complete.
+        low_res_encoder, high_res_encoder: Folders or hub ids of the base encoders, in place of the search.
+        dtype: Dtype of the new weights, e.g. `bfloat16`. Default: the checkpoint's.
+        chat_format: A name in `CHAT_TEMPLATES`. Default: the format of the language model.
+        shard_bytes: Maximum size of a shard, bytes; one shard is held in memory.
 
     Raises:
-        CheckpointError: Anything is missing, broken, unknown or does not fit.
+        CheckpointError: A file or tensor is missing, corrupt or unknown, or does not fit.
     """
     refuse_existing(folder)
     checkpoint = locate(source)
@@ -58,8 +58,8 @@ def convert(
     )
     facts = {"chat format": chosen, "stored as": str(stored_as).removeprefix("torch.")}
     text = card(folder.name, origin, plan.config, facts)
-    description = CompanionFiles(plan.config, tokenizer, chosen, fields.get("image_aspect_ratio") == "pad", text)
-    write_checkpoint(plan, folder, stored_as, lambda aside: description.write(aside, stored_as), shard_bytes)
+    companions = CompanionFiles(plan.config, tokenizer, chosen, fields.get("image_aspect_ratio") == "pad", text)
+    write_checkpoint(plan, folder, stored_as, lambda partial: companions.write(partial, stored_as), shard_bytes)
     return ConversionReport.of(plan, folder, chosen, stored_as)
 
 
@@ -69,15 +69,15 @@ def plan_conversion(
     low_res_encoder: str | None = None,
     high_res_encoder: str | None = None,
 ) -> ConversionPlan:
-    """Decide where every tensor of a published checkpoint goes; no weight is read.
+    """Plan where every tensor of a published checkpoint goes. Reads no weights.
 
     Args:
-        checkpoint: its folder.
-        fields: its config, from `read_fields`.
-        low_res_encoder, high_res_encoder: see `convert`.
+        checkpoint: Folder of the checkpoint.
+        fields: Its config, from `read_fields`.
+        low_res_encoder, high_res_encoder: See `convert`.
 
     Raises:
-        CheckpointError: As `convert`.
+        CheckpointError: See `convert`.
     """
     tensors, unused = named_by(checkpoint, PUBLISHED_KEYS, "layouts that were published")
     low_res = _low_res(checkpoint, fields, low_res_encoder, tensors, unused)
@@ -85,10 +85,10 @@ def plan_conversion(
     convnext = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
     try:
         config = published_config(fields, low_res, convnext)
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (a value of the wrong type fails wherever it is first used)
         raise CheckpointError(f"{checkpoint / 'config.json'}: {one_line(error)}") from None
     plan = ConversionPlan(config, dict(tensors), unused)
-    plan.settle()
+    plan.finalize()
     return plan
 
 
@@ -96,22 +96,26 @@ def read_fields(checkpoint: Path) -> dict[str, Any]:
     """Read a published config.
 
     Raises:
-        CheckpointError: It is missing, broken, or not a published one.
+        CheckpointError: The config is missing, corrupt, or not a published one.
     """
-    fields = read_json(checkpoint / "config.json", f"{checkpoint} is no checkpoint folder")
+    fields = read_json(checkpoint / "config.json", f"{checkpoint} is not a checkpoint folder")
     check_numbers(fields, str(checkpoint))
     for name in ("model_type", "mm_vision_tower", "mm_vision_tower_aux"):
         if name in fields and not isinstance(fields[name], str):
-            raise CheckpointError(f"{checkpoint}: config.json has {name} {str(fields[name])[:80]}, which is no name")
+            raise CheckpointError(
+                f"{checkpoint}: config.json has {name} {str(fields[name])[:80]}, which is not a string"
+            )
     if fields.get("model_type") == "minigemini":
-        raise CheckpointError(f"{checkpoint}: already a checkpoint of ours; load it as it is")
+        raise CheckpointError(f"{checkpoint}: already in our format; load it directly")
     if fields.get("model_type") not in TEXT_MODEL_TYPES:
         raise CheckpointError(
             f"{checkpoint}: config.json says model_type {fields.get('model_type')!r}, not one of the published "
-            f"{', '.join(TEXT_MODEL_TYPES)}; a language model alone becomes a Mini-Gemini with `minigemini assemble`"
+            f"{', '.join(TEXT_MODEL_TYPES)}; to build a model from a language model use `minigemini assemble`"
         )
     if missing := {"mm_vision_tower", "mm_vision_tower_aux"} - fields.keys():
-        raise CheckpointError(f"{checkpoint}: config.json lacks {', '.join(sorted(missing))}; copy or fetch it again")
+        raise CheckpointError(
+            f"{checkpoint}: config.json lacks {', '.join(sorted(missing))}; copy or download it again"
+        )
     return fields
 
 
@@ -122,16 +126,16 @@ def _low_res(
     tensors: dict[str, SourceTensor],
     unused: dict[str, str],
 ) -> dict[str, Any]:
-    """Take the ViT from the base unless the checkpoint has it; give its config."""
+    """Take the ViT from the base encoder unless the checkpoint has it, and return its config."""
     named = fields["mm_vision_tower"]
     inside, known = any(name.startswith(VIT) for name in tensors), ENCODERS.get(Path(named).name)
     if inside and known is not None and given is None and find_folder(named, checkpoint, checkpoint.parent) is None:
-        return known.fields  # nothing to fetch it for
+        return known.fields  # no need to download it
     base = find_encoder(named, given, checkpoint, "--low-res-encoder")
     if not inside:
-        found, left = low_res_tensors(base)
-        tensors.update(found)
-        unused.update(left)
+        used, dropped = low_res_tensors(base)
+        tensors.update(used)
+        unused.update(dropped)
     return vision_fields(base)
 
 
@@ -142,12 +146,13 @@ def _high_res(
     tensors: dict[str, SourceTensor],
     unused: dict[str, str],
 ) -> None:
-    """Take the ConvNeXt from the base unless it was tuned."""
+    """Take the ConvNeXt from the base encoder unless it was tuned."""
     inside = [name for name in tensors if name.startswith(CONVNEXT)]
     if inside and fields.get("optimize_vision_tower_aux"):
         return
     for name in inside:
         unused[tensors.pop(name).key] = BASE_IS_USED
-    found, left = high_res_tensors(find_encoder(fields["mm_vision_tower_aux"], given, checkpoint, "--high-res-encoder"))
-    tensors.update(found)
-    unused.update(left)
+    base = find_encoder(fields["mm_vision_tower_aux"], given, checkpoint, "--high-res-encoder")
+    used, dropped = high_res_tensors(base)
+    tensors.update(used)
+    unused.update(dropped)

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint that was put together here."""
+"""Model card of a converted or assembled checkpoint."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ tags:
 
 # {name}
 
-A Mini-Gemini ([arXiv 2403.18814](https://arxiv.org/abs/2403.18814)) for Transformers 5 with the `minigemini` package.
+A Mini-Gemini model ([arXiv 2403.18814](https://arxiv.org/abs/2403.18814)) for Transformers 5 and `minigemini`.
 
 {origin}
 
@@ -26,21 +26,21 @@ A Mini-Gemini ([arXiv 2403.18814](https://arxiv.org/abs/2403.18814)) for Transfo
 from minigemini.inference import Engine
 
 engine = Engine.load("path/to/this/folder")
-print(engine.ask("photo.png", "What is in the picture?").text)
+print(engine.ask("photo.png", "What is in the image?").text)
 ```
 
-The weights keep the licences they came with: those of the language model, of both encoders and of the data.
+The licenses of the language model, of both encoders and of the training data apply to the weights.
 """
 
 
 def card(name: str, origin: str, config: MiniGeminiConfig, facts: Mapping[str, str]) -> str:
-    """Write the card: where the model comes from, and what it is.
+    """Return the text of the model card.
 
     Args:
-        name: of the model.
-        origin: a paragraph.
-        config: of the model.
-        facts: further rows of the table.
+        name: Name of the model.
+        origin: Paragraph on where the weights come from.
+        config: Config of the model.
+        facts: Further rows of the table.
     """
     sizes = f"{config.low_res_size} px"
     if config.high_res_vision_config is not None:
@@ -49,8 +49,8 @@ def card(name: str, origin: str, config: MiniGeminiConfig, facts: Mapping[str, s
     text = config.text_config
     table = {
         "language model": f"{text.model_type}, {text.num_hidden_layers} layers of {text.hidden_size}",
-        "pictures": f"{sizes}, {tiles}, {config.num_image_tokens} visual tokens each",
+        "images": f"{sizes}, {tiles}, {config.num_image_tokens} visual tokens each",
         **facts,
     }
-    rows = "\n".join(f"| {what} | {value} |" for what, value in table.items())
+    rows = "\n".join(f"| {label} | {value} |" for label, value in table.items())
     return _TEXT.format(name=name, origin=origin, rows=rows)

@@ -1,4 +1,4 @@
-"""The published models, as data: what differs between them is in these tables and nowhere else."""
+"""The published models as data; every difference between them is in these tables."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +17,11 @@ from .config_fields import published_config
 
 @dataclass(frozen=True)
 class KnownEncoder:
-    """An encoder that published configs name by the last part of a path."""
+    """An encoder that published configs identify by the last part of a path."""
 
     hub_id: str
     fields: dict[str, Any]
-    """Its config, for a checkpoint that holds the weights itself."""
+    """Config, used when the checkpoint itself contains the weights."""
 
 
 ENCODERS = {
@@ -34,7 +34,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A base language model of the paper, in the fields of its published config."""
+    """A base language model of the paper, with its fields in the published config."""
 
     hub_id: str
     chat_format: str
@@ -170,23 +170,23 @@ _HD = {"image_size_aux": 1536, "image_grid": 2, "image_global": True, "tokenizer
 
 @dataclass(frozen=True)
 class Published:
-    """A published model: its `config.json`, as far as it says what is computed."""
+    """A published model: the fields of its `config.json` that affect computation."""
 
     language_model: LanguageModel
-    geometry: dict[str, Any] = field(default_factory=dict)
+    tiling: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The published config."""
-        return {**self.language_model.fields, **_VISION_FIELDS, **self.geometry}
+        """Fields of the published config."""
+        return {**self.language_model.fields, **_VISION_FIELDS, **self.tiling}
 
     def config(self) -> MiniGeminiConfig:
-        """Our config of it."""
+        """Return the config in our format."""
         convnext = {name: CONVNEXT_L[name] for name in ("hidden_sizes", "depths")}
         return published_config(self.fields, CLIP_VIT_L_14_336, convnext)
 
     def report(self, name: str) -> ModelReport:
-        """What `info` tells of it, without its weights."""
+        """Return the report that `minigemini info` prints, without reading weights."""
         config = self.config()
         tensors = {key: StoredTensor("BF16", shape) for key, shape in stored_layout(config).items()}
         return describe(name, config, tensors)
@@ -195,10 +195,10 @@ class Published:
 PUBLISHED = {f"MGM-{size}": Published(model, _NORMAL) for size, model in LANGUAGE_MODELS.items()} | {
     f"MGM-{size}-HD": Published(model, _HD) for size, model in LANGUAGE_MODELS.items() if size != "2B"
 }
-"""The eleven published models by name; on the hub they are `YanweiLi/NAME`."""
+"""The eleven published models by name; their hub ids are `YanweiLi/NAME`."""
 
 
-# What a language model is told by: its type, a token that only its format has (None: any), the format. First fit wins.
+# Model type, a token that only the format has (None matches any), chat format. The first match wins.
 _FORMATS: list[tuple[str | None, str | None, str]] = [
     ("gemma", None, "gemma"),
     ("mixtral", None, "mistral"),
@@ -210,10 +210,10 @@ _FORMATS: list[tuple[str | None, str | None, str]] = [
 
 
 def chat_format_of(text_model_type: str, tokenizer: PreTrainedTokenizerBase, chosen: str | None = None) -> str:
-    """Tell the chat format from the language model and its tokens, unless it is chosen.
+    """Return the chosen chat format, or detect it from the language model's type and tokens.
 
     Raises:
-        CheckpointError: The chosen one does not exist, or nothing tells.
+        CheckpointError: The chosen format does not exist, or none was detected.
     """
     known = ", ".join(CHAT_TEMPLATES)
     if chosen is not None:

@@ -1,7 +1,7 @@
-"""The names of tensors: as the paper's authors, CLIP, OpenCLIP, timm and Transformers write them, and as we do.
+"""Translate tensor names from the paper's authors, CLIP, OpenCLIP, timm and Transformers to ours.
 
-Each table is a list of rules. A pattern is matched against the whole key and the first that fits wins; what it is
-turned into is our name, or a `Drop` that says why there is no use for the tensor.
+Each table is a list of rules. A pattern must match the whole key, and the first match wins. A rule gives our name, or
+a `Drop` with the reason why the tensor is not used.
 """
 
 import re
@@ -12,7 +12,7 @@ from ..io.connector import CONNECTOR_PARTS
 
 @dataclass(frozen=True)
 class Drop:
-    """A tensor that is known and not used."""
+    """A known tensor that is not used."""
 
     why: str
 
@@ -21,14 +21,14 @@ Rules = list[tuple[str, str | Drop]]
 
 COMPUTED = Drop("computed, not stored")
 OTHER_HALF = Drop("not part of the encoder")
-POOLING = Drop("belongs to a pooling that is not used")
+POOLING = Drop("belongs to pooling, which is not used")
 
 VIT = "model.vision_tower"
 CONVNEXT = "model.high_res_vision_tower"
 
 
-def behind(prefix: str, rules: Rules) -> Rules:
-    """The same rules for keys that begin with a pattern."""
+def with_prefix(prefix: str, rules: Rules) -> Rules:
+    """Return the same rules for keys with a prefix, which is a pattern."""
     return [(prefix + pattern, ours) for pattern, ours in rules]
 
 
@@ -46,7 +46,7 @@ _TIMM_TRUNK: Rules = [
     (r"stages\.(\d+)\.blocks\.(\d+)\.mlp\.fc([12])\.(.+)", rf"{CONVNEXT}.encoder.stages.\1.layers.\2.pwconv\3.\4"),
     (r"stages\.(\d+)\.blocks\.(\d+)\.gamma", rf"{CONVNEXT}.encoder.stages.\1.layers.\2.layer_scale_parameter"),
 ]
-_SMALL_PARTS: Rules = [
+_CONNECTOR: Rules = [
     (r"vlm_uni_query_projector\.([01]\..+)", r"model.patch_info_mining.query_proj.\1"),
     (r"vlm_uni_aux_projector\.([01]\..+)", r"model.patch_info_mining.key_proj.\1"),
     (r"vlm_uni_val_projector\.([01]\..+)", r"model.patch_info_mining.value_proj.\1"),
@@ -54,47 +54,47 @@ _SMALL_PARTS: Rules = [
     (r"mm_projector\.(\d+\.(?:weight|bias))", r"model.multi_modal_projector.\1"),
 ]
 _PUBLISHED_PARTS: Rules = [
-    *_SMALL_PARTS,
-    *behind(r"vision_tower\.vision_tower\.vision_model\.", _VIT),
-    *behind(r"vision_tower_aux\.vision_", _TIMM_TRUNK),
+    *_CONNECTOR,
+    *with_prefix(r"vision_tower\.vision_tower\.vision_model\.", _VIT),
+    *with_prefix(r"vision_tower_aux\.vision_", _TIMM_TRUNK),
 ]
 
 CLIP_KEYS: Rules = [
-    *behind(r"(?:vision_model\.)?", _VIT),
+    *with_prefix(r"(?:vision_model\.)?", _VIT),
     (r"text_model\..+|logit_scale|text_projection\.weight|visual_projection\.weight", OTHER_HALF),
 ]
-"""A CLIP model of Transformers, or its vision half: the low-resolution encoder's base."""
+"""CLIP models and CLIP vision models of Transformers, the low-resolution encoder's base."""
 
 CONVNEXT_KEYS: Rules = [
-    *behind(r"(?:visual\.trunk\.)?", _TIMM_TRUNK),
+    *with_prefix(r"(?:visual\.trunk\.)?", _TIMM_TRUNK),
     (r"(?:convnext\.)?((?:embeddings|encoder)\..+)", rf"{CONVNEXT}.\1"),
     (r"(?:convnext\.)?layernorm\..+|(?:visual\.trunk\.)?(?:head|norm_pre)\..+|classifier\..+", POOLING),
     (r"visual\..+|transformer\..+|token_embedding\..+|ln_final\..+", OTHER_HALF),
     (r"positional_embedding|text_projection|logit_scale|attn_mask", OTHER_HALF),
 ]
-"""A ConvNeXt of OpenCLIP (`visual.trunk.…`), of timm (bare) or of Transformers: the high-resolution encoder's base."""
+"""ConvNeXts of OpenCLIP (`visual.trunk.…`), timm (no prefix) and Transformers, the high-resolution encoder's base."""
 
 PUBLISHED_KEYS: Rules = [
-    *behind(r"model\.", _PUBLISHED_PARTS),
+    *with_prefix(r"model\.", _PUBLISHED_PARTS),
     (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", COMPUTED),  # stored by older Transformers
     (r"model\.((?:embed_tokens|layers|norm)\..+)", r"model.language_model.\1"),
     (r"lm_head\.weight", "lm_head.weight"),
 ]
-"""A published model. Inside the language model nothing is renamed: Transformers stacks Mixtral's experts when it loads
-them, and takes them apart when it saves."""
+"""Published models. Names inside the language model stay: Transformers stacks Mixtral's experts when it loads them, and
+splits them when it saves."""
 
 STAGE_1_KEYS: Rules = [
-    *behind(r"(?:\w+\.)*?", _PUBLISHED_PARTS),  # whatever prefix the training wrapper left
+    *with_prefix(r"(?:\w+\.)*?", _PUBLISHED_PARTS),  # any prefix left by the training wrapper
     (rf"(model\.(?:{'|'.join(CONNECTOR_PARTS)})\..+)", r"\1"),
 ]
-"""A stage-1 file: mining and the projector, and the encoders where they were tuned; or the small parts by our names."""
+"""Stage-1 files: the connector and tuned encoders under published names, or the connector under our names."""
 
 
 def translate(key: str, rules: Rules) -> str | Drop:
-    """Give our name of a tensor, or why there is none.
+    """Return our name of a tensor, or the reason why it is not used.
 
     Raises:
-        ValueError: No rule knows the key.
+        ValueError: No rule matches the key.
     """
     for pattern, ours in rules:
         if match := re.fullmatch(pattern, key):

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..images.decoders import open_isolated
 from ..images.safe_images import LIMITS, ImageError, ImageLimits
 from ..modeling import MiniGeminiProcessor
-from ..modeling.generation import IGNORED as IGNORED
+from ..modeling.losses import IGNORED as IGNORED
 from .schema import ImageInput, Sample, SampleError, SampleIssue, text_of
 
 

@@ -1,1 +1,1 @@
-"""How good is a checkpoint: measured skills."""
+"""Evaluation of checkpoints on benchmarks and synthetic tasks."""

@@ -1,6 +1,6 @@
-"""Greedy answers to a batch: what prompts begin with is read once for all that share it, and who has ended leaves.
+"""Batched greedy decoding with a shared-prefix KV cache; finished sequences are dropped from the batch.
 
-Letters: B prompts · P columns of what they begin with, up to and with their last picture · S columns of the rest.
+Letters: B prompts · P columns of the prefix, which ends with a prompt's last image · S columns of the suffix.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -17,7 +17,7 @@ from ..modeling.outputs import CACHE
 GREEDY: dict[str, Any] = {
     "num_beams": 1,
     "do_sample": False,
-    # None: whatever the checkpoint's generation_config says about drawing does not belong here.
+    # None overrides the sampling settings of the checkpoint's generation_config.
     "temperature": None,
     "top_k": None,
     "top_p": None,
@@ -25,65 +25,73 @@ GREEDY: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class DecodedText:
-    """The prompts of a batch, each cut in two, and both parts padded on the left.
+class PromptBatch:
+    """The prompts of a batch, each split into prefix and suffix; both parts are left-padded.
 
     Attributes:
         input_ids, attention_mask: (B, P + S).
-        beginning: P; 0 where nothing is shared, and prompts are whole in the S columns.
-        first: of each prompt the first one that begins alike, pictures included.
+        prefix_columns: P; 0 if nothing is shared and the S columns hold whole prompts.
+        prefix_row: for each prompt, the first prompt with the same prefix and the same images.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
-    beginning: int
-    first: tuple[int, ...]
+    prefix_columns: int
+    prefix_row: tuple[int, ...]
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each prompt."""
+        """Length of each prompt in tokens."""
         return [int(length) for length in self.attention_mask.sum(1)]
 
 
-def cache_layout(
+def split_prompts(
     prompts: Sequence[list[int]], shown: Sequence[Hashable], image_token_id: int, pad: int, share: bool
-) -> DecodedText:
-    """Make tensors of prompts, given what pictures each shows; `share` cuts them in two."""
+) -> PromptBatch:
+    """Pad prompts into tensors.
+
+    Args:
+        prompts: token ids of each prompt.
+        shown: the images in each prompt.
+        image_token_id: id of the image token.
+        pad: id of the padding token.
+        share: split each prompt after its last image, so that equal prefixes are computed once.
+    """
     cuts = [_after_images(prompt, image_token_id) if share else 0 for prompt in prompts]
-    beginnings = [prompt[:cut] for prompt, cut in zip(prompts, cuts, strict=True)]
+    prefixes = [prompt[:cut] for prompt, cut in zip(prompts, cuts, strict=True)]
     first: dict[Hashable, int] = {}
-    looks = [(tuple(beginning), images) for beginning, images in zip(beginnings, shown, strict=True)]
-    alike = tuple(first.setdefault(look, number) for number, look in enumerate(looks))
-    ids, mask = _padded(beginnings, pad)
-    more_ids, more_mask = _padded([prompt[cut:] for prompt, cut in zip(prompts, cuts, strict=True)], pad)
-    return DecodedText(torch.cat([ids, more_ids], 1), torch.cat([mask, more_mask], 1), ids.shape[1], alike)
+    prefix_keys = [(tuple(prefix), images) for prefix, images in zip(prefixes, shown, strict=True)]
+    prefix_row = tuple(first.setdefault(key, row) for row, key in enumerate(prefix_keys))
+    ids, mask = _padded(prefixes, pad)
+    suffix_ids, suffix_mask = _padded([prompt[cut:] for prompt, cut in zip(prompts, cuts, strict=True)], pad)
+    return PromptBatch(torch.cat([ids, suffix_ids], 1), torch.cat([mask, suffix_mask], 1), ids.shape[1], prefix_row)
 
 
 def can_share(model: Any) -> bool:
-    """Whether all layers keep all keys and values: a window would count the padding between the two parts."""
+    """Whether all layers cache all keys and values: a sliding window would count the padding between the parts."""
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 @torch.inference_mode()
-def greedy(
+def decode_greedily(
     model: Any,
-    text: DecodedText,
+    text: PromptBatch,
     features: Callable[[Sequence[int]], dict[str, Any]],
     max_new_tokens: int,
     device: torch.device,
 ) -> list[Tensor]:
-    """The new tokens of each prompt, those behind its end included.
+    """Generate greedily; returns the new tokens of each prompt, including any after the end token.
 
     Args:
-        model: with Transformers' `generate`.
-        text: its prompts.
-        features: of prompts, by number, the pictures as the model's forward takes them.
-        max_new_tokens: for each.
-        device: where inputs go.
+        model: a model with Transformers' `generate`.
+        text: the prompts.
+        features: maps prompt numbers to the keyword arguments that pass their image features to `forward`.
+        max_new_tokens: limit for each prompt.
+        device: device of the inputs.
     """
     columns = text.input_ids.shape[1]
     ids, mask = text.input_ids.to(device), text.attention_mask.to(device)
-    if not text.beginning:
+    if not text.prefix_columns:
         whole = model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -92,10 +100,10 @@ def greedy(
             **GREEDY,
         )
         return list(whole[:, columns:])
-    cache = _read_beginnings(model, text, ids, mask, features)
+    cache = _prefill(model, text, ids, mask, features)
     ends = torch.tensor(_list(model.generation_config.eos_token_id), device=device)
-    half = StoppingCriteriaList([_HalfEnded(columns, ends)])
-    said: dict[int, Tensor] = {}
+    stop_at_half = StoppingCriteriaList([_HalfFinished(columns, ends)])
+    finished: dict[int, Tensor] = {}
     rows = list(range(len(ids)))
     while rows:
         left = columns + max_new_tokens - ids.shape[1]
@@ -103,56 +111,56 @@ def greedy(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=left,
-            stopping_criteria=half,
+            stopping_criteria=stop_at_half,
             **{CACHE: cache},
             **GREEDY,
         )
         new = out[:, columns:]
-        over = torch.isin(new, ends).any(1) | (new.shape[1] >= max_new_tokens)
-        said |= {row: tokens for row, tokens, is_over in zip(rows, new, over.tolist(), strict=True) if is_over}
-        going = (~over).nonzero().flatten()
+        done = torch.isin(new, ends).any(1) | (new.shape[1] >= max_new_tokens)
+        finished |= {row: tokens for row, tokens, is_done in zip(rows, new, done.tolist(), strict=True) if is_done}
+        going = (~done).nonzero().flatten()
         rows = [rows[number] for number in going.tolist()]
         ids, mask = out[going], nn.functional.pad(mask, (0, out.shape[1] - mask.shape[1]), value=1)[going]
-        cache.batch_select_indices(going.cpu())  # layers may lie on several devices
-    return [said[row] for row in range(len(said))]
+        cache.batch_select_indices(going.cpu())  # layers may be on several devices
+    return [finished[row] for row in range(len(finished))]
 
 
-class _HalfEnded(StoppingCriteria):
-    """Stops once half of the prompts have their answer, so that the others go on without them."""
+class _HalfFinished(StoppingCriteria):
+    """Stops once half of the sequences have finished, so that they can be dropped from the batch."""
 
     def __init__(self, columns: int, ends: Tensor) -> None:
         self.columns, self.ends = columns, ends
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        ended = torch.isin(input_ids[:, self.columns :], self.ends).any(1)
-        return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
+        finished = torch.isin(input_ids[:, self.columns :], self.ends).any(1)
+        return torch.full_like(finished, bool(2 * finished.sum() >= len(finished)))
 
 
-def _read_beginnings(
-    model: Any, text: DecodedText, ids: Tensor, mask: Tensor, features: Callable[[Sequence[int]], dict[str, Any]]
+def _prefill(
+    model: Any, text: PromptBatch, ids: Tensor, mask: Tensor, features: Callable[[Sequence[int]], dict[str, Any]]
 ) -> DynamicCache:
-    """Keys and values of the first P columns of all prompts, each different beginning read once."""
-    different = list(dict.fromkeys(text.first))
-    cache, its_mask = DynamicCache(config=model.config), mask[different, : text.beginning]
+    """Compute the KV cache of the first P columns, each distinct prefix once."""
+    distinct = list(dict.fromkeys(text.prefix_row))
+    cache, prefix_mask = DynamicCache(config=model.config), mask[distinct, : text.prefix_columns]
     model.model(
-        input_ids=ids[different, : text.beginning],
-        attention_mask=its_mask,
-        position_ids=(its_mask.cumsum(1) - 1).clamp(min=0),
+        input_ids=ids[distinct, : text.prefix_columns],
+        attention_mask=prefix_mask,
+        position_ids=(prefix_mask.cumsum(1) - 1).clamp(min=0),
         use_cache=True,
         **{CACHE: cache},
-        **features(different),
+        **features(distinct),
     )
-    cache.batch_select_indices(torch.tensor([different.index(first) for first in text.first]))
+    cache.batch_select_indices(torch.tensor([distinct.index(first) for first in text.prefix_row]))
     return cache
 
 
 def _after_images(prompt: list[int], image_token_id: int) -> int:
-    """Where a prompt goes on behind its last picture; without one behind its first token, so that no part is empty."""
+    """Index after the last image token; without an image 1, so that neither part is empty."""
     return len(prompt) - prompt[::-1].index(image_token_id) if image_token_id in prompt else 1
 
 
 def _padded(rows: Sequence[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids and mask, padded on the left."""
+    """Left-padded ids and mask, each (rows, longest row)."""
     longest = max(map(len, rows))
     ids = [[pad] * (longest - len(row)) + row for row in rows]
     mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]

@@ -1,4 +1,4 @@
-"""What `minigemini eval` does: every task with every model, then the report and the page."""
+"""The implementation of `minigemini eval`: every task with every model, then the reports."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from pathlib import Path
 from ..inference.engine import Engine
 from ..io.errors import RequestError
 from .evaluate import Result, evaluate, load_results, save_results, write_atomically
-from .gallery import Card, cards_of
+from .gallery import Card, make_cards
 from .html_report import write_page
 from .http_backend import HttpAnswerer, Service
 from .local_backend import LocalAnswerer
 from .registry import find_tasks
-from .report import Repeat, scores, write_report
+from .report import Reproduction, score_table, write_report
 from .response_cache import ResponseCache
 from .runner import Answerer
 from .task import Question, Task
@@ -26,7 +26,7 @@ from .vllm_backend import is_vllm, served_by_vllm
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Of one command; the options of `minigemini eval` say what each means."""
+    """Settings of one evaluation; the help of `minigemini eval` describes each option."""
 
     tasks: tuple[str, ...]
     models: tuple[str, ...]
@@ -49,12 +49,12 @@ class EvaluationSettings:
 
 
 def run(settings: EvaluationSettings) -> str:
-    """Run all of it; gives the tables of scores.
+    """Evaluate every model on every task; returns the score tables.
 
     Raises:
-        RequestError: no such task, or nobody at an address.
-        DataError: official files that are missing or broken.
-        CheckpointError: no such model.
+        RequestError: A task is unknown, an option does not fit the backend, or a server does not respond.
+        DataError: Official files are missing or invalid.
+        CheckpointError: There is no such model.
     """
     chosen = find_tasks(settings.tasks)
     _check_options(settings)
@@ -73,18 +73,18 @@ def run(settings: EvaluationSettings) -> str:
                         task, questions[task.name], answerer, cache, batch_size=settings.batch_size, judge=judge
                     )
                     results.append(result)
-                    cards += cards_of(settings.output, result, engine, settings.gallery)
+                    cards += make_cards(settings.output, result, engine, settings.gallery)
     finally:
         cache.close()
     order = {task.name: number for number, task in enumerate(chosen)}
     results.sort(key=lambda result: order[result.task])
     _write(settings, chosen, questions, results, others, cards)
     rows = [[result for result in (*results, *others) if result.task == task.name] for task in chosen]
-    return "\n\n".join(scores(row) for row in rows)
+    return "\n\n".join(score_table(row) for row in rows)
 
 
 def _check_options(settings: EvaluationSettings) -> None:
-    """Raises `RequestError` for what a backend would pass over in silence."""
+    """Raise `RequestError` for options that the backend would ignore."""
     if settings.backend is None:
         return
     ours: dict[str, object] = {"--device": settings.device, "--quantize": settings.quantize, "--base": settings.base}
@@ -93,7 +93,7 @@ def _check_options(settings: EvaluationSettings) -> None:
         ours["--dtype"] = settings.dtype
     if given := [name for name, value in ours.items() if value is not None]:
         raise RequestError(
-            f"{given[0]} says how a model is loaded here; {settings.backend} loads it itself: leave it out"
+            f"{given[0]} applies to models loaded in this process, not to backend {settings.backend}; leave it out"
         )
 
 
@@ -105,21 +105,21 @@ def _write(
     others: list[Result],
     cards: list[Card],
 ) -> None:
-    """All files of a run but the answers, which are there already."""
+    """Write results, submissions and reports; answers are in the cache."""
     folder = settings.output
     for result in results:
         if result.submission is not None:
             write_atomically(folder / f"submission-{result.task}.json", json.dumps(result.submission, indent=1) + "\n")
     save_results(folder, results)
     versions = {f"version of {task.name}": f"{task.version}, {len(questions[task.name])} questions" for task in chosen}
-    repeat = Repeat(_command(settings), versions, _hashes(chosen, settings.data))
+    repeat = Reproduction(_command(settings), versions, _hashes(chosen, settings.data))
     print(
         f"{write_report(folder, results, others, repeat)} {write_page(folder, results, others, cards)}", file=sys.stderr
     )
 
 
 def _command(settings: EvaluationSettings) -> str:
-    """The options that decide what comes out."""
+    """The command line with all options that affect the result."""
     words = ["minigemini", "eval", *settings.tasks]
     words += [word for model in settings.models for word in ("--model", model)]
     given = {
@@ -138,7 +138,7 @@ def _command(settings: EvaluationSettings) -> str:
 
 
 def _hashes(chosen: list[Task], data: Path | None) -> dict[str, str]:
-    """SHA-256 of the official files that the tasks read; pictures beside them are not counted."""
+    """SHA-256 of the official files that define the questions; image files are not hashed."""
     found: dict[str, str] = {}
     if data is None:
         return found
@@ -163,7 +163,7 @@ def _answerer(model: str, settings: EvaluationSettings) -> Iterator[Answerer]:
         )
         yield LocalAnswerer(engine, settings.workers, settings.quantize, settings.base)
     elif is_vllm(settings.backend):
-        with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as served:
-            yield served
+        with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as answerer:
+            yield answerer
     else:
         yield HttpAnswerer(Service(settings.backend, model if model != "nano" else None))

@@ -1,12 +1,12 @@
-"""One evaluation from questions to figures: asks, grades, measures, and keeps what a report and a comparison need."""
+"""Evaluates one model on one task, and saves and loads results."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..io.atomic_write import atomic_write
 from .http_backend import Service
 from .llm_judge import grade_all
 from .response_cache import ResponseCache, key_of
@@ -19,12 +19,13 @@ RESULTS, FORMAT = "results.json", 1
 
 @dataclass(frozen=True)
 class Result:
-    """What one model did on one task.
+    """The result of one model on one task.
 
     Attributes:
-        asked: questions in all; `faults` of them have no grade, by id, each with its reason.
-        unparsed: graded answers that the rules could not read.
-        samples: of every question that was answered the grade, in the order of the task.
+        asked: number of questions.
+        issues: the questions without a grade, by id, each with its reason.
+        unparsed: number of graded answers that the rules could not parse.
+        samples: every answered question with its answer and grade, in the order of the task.
     """
 
     task: str
@@ -55,13 +56,13 @@ def evaluate(
     batch_size: int,
     judge: Service | None = None,
 ) -> Result:
-    """Ask what is not yet answered, and grade everything."""
+    """Ask the questions that the cache does not answer, and grade all answers."""
     judge = judge if task.judge_role else None
 
     def key(question: Question) -> str:
         return answer_key(task, question, answerer.identity)
 
-    asked = run_questions(
+    outcome = run_questions(
         questions,
         answerer,
         cache,
@@ -70,9 +71,9 @@ def evaluate(
         batch_size=batch_size,
         title=task.name,
     )
-    judged = grade_all(task, questions, asked.answers, judge, cache)
+    judged = grade_all(task, questions, outcome.answers, judge, cache)
     graded = [(question, judged.grades[question.id]) for question in questions if question.id in judged.grades]
-    answered = [(question, asked.answers[question.id]) for question in questions if question.id in asked.answers]
+    answered = [(question, outcome.answers[question.id]) for question in questions if question.id in outcome.answers]
     return Result(
         task=task.name,
         title=task.title,
@@ -81,17 +82,17 @@ def evaluate(
         identity=answerer.identity,
         judge=judge.model if judge else None,
         asked=len(questions),
-        issues=asked.issues | judged.issues,
+        issues=outcome.issues | judged.issues,
         unparsed=sum(not grade.parsed for _, grade in graded),
         measures=tuple(task.measures(graded)) if graded else (),
-        breakdowns={name: tuple(of_it) for name, of_it in task.breakdowns(graded).items()} if graded else {},
-        samples=tuple((question, said, judged.grades.get(question.id)) for question, said in answered),
+        breakdowns={name: tuple(measures) for name, measures in task.breakdowns(graded).items()} if graded else {},
+        samples=tuple((question, answer, judged.grades.get(question.id)) for question, answer in answered),
         submission=task.submission(answered),
     )
 
 
 def answer_key(task: Task, question: Question, identity: Mapping[str, Any]) -> str:
-    """What an answer depends on: task and version, sample, prompt, model, and how it generates."""
+    """The cache key of an answer: task, version, sample, prompt, model and generation settings."""
     return key_of(
         task=task.name,
         version=task.version,
@@ -103,14 +104,13 @@ def answer_key(task: Task, question: Question, identity: Mapping[str, Any]) -> s
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write aside and rename, so that whoever reads finds all of it or what was there before."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    """Replace a text file atomically: readers see the old file or the whole new one."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def save_results(folder: Path, results: Sequence[Result]) -> None:
-    """Write every unit's value, which is what another run is compared with."""
+    """Save the scores of all units, for comparison with other runs."""
     entries = [
         {
             "task": result.task,
@@ -126,8 +126,8 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
                     "name": measure.name,
                     "scale": measure.scale,
                     "paper": measure.paper,
-                    "most": measure.most,
-                    "marks": [[mark.unit, mark.value, mark.weight, mark.stratum] for mark in measure.marks],
+                    "most": measure.max_value,
+                    "marks": [[score.unit, score.value, score.weight, score.stratum] for score in measure.unit_scores],
                 }
                 for measure in result.measures
             ],
@@ -139,24 +139,27 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
 
 
 def load_results(folder: Path) -> list[Result]:
-    """What another run saved. Raises `DataError`."""
+    """Load the results that another run saved. Raises `DataError`."""
     path = folder / RESULTS if folder.is_dir() else folder
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
         if read["format"] != FORMAT:
-            raise DataError(f"{path}: written in format {read['format']}, this is {FORMAT}; run that evaluation again")
+            raise DataError(
+                f"{path}: format {read['format']}, but this version reads {FORMAT}; run that evaluation again"
+            )
         return [
             Result(
-                **{name: entry[name] for name in ("task", "version", "model", "identity", "judge", "asked", "faults")},
+                **{name: entry[name] for name in ("task", "version", "model", "identity", "judge", "asked")},
                 title=entry["task"],
+                issues=entry["faults"],
                 unparsed=entry["unparsed"],
                 measures=tuple(
                     Measure(
                         m["name"],
-                        tuple(UnitScore(*mark) for mark in m["marks"]),
+                        tuple(UnitScore(*score) for score in m["marks"]),
                         m["scale"],
                         m["paper"],
-                        m.get("most", 1.0),  # older results do not have it
+                        m.get("most", 1.0),  # missing in results of older versions
                     )
                     for m in entry["measures"]
                 ),
@@ -167,4 +170,4 @@ def load_results(folder: Path) -> list[Result]:
     except DataError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no results of an evaluation ({error}); name the folder of one") from None
+        raise DataError(f"{path}: not the results of an evaluation ({error}); give the output folder of one") from None

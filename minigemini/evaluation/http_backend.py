@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible address: asked several questions at a time, and again within bounds."""
+"""Client for OpenAI-compatible chat endpoints, with concurrent requests and bounded retries."""
 
 import base64
 import io
@@ -17,92 +17,92 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from ..images.safe_images import ImageError
 from ..io.errors import RequestError
 from .runner import Batch, Failure
-from .task import Message, Question, open_one
+from .task import Message, Question, open_image_input
 
 T = TypeVar("T")
-REFUSED, MOST_BYTES = "connection refused", 2**24
+REFUSED, MAX_RESPONSE_BYTES = "connection refused", 2**24
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""No proxy knows the way to these."""
+"""Requests to these hosts bypass proxies."""
 KEY_VARIABLE = "OPENAI_API_KEY"
-ASK_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 class ServiceError(Exception):
-    """A request that was not answered, after all tries; one line."""
+    """A request that failed after all attempts; the message is one line."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait, and how often to ask again."""
+class RetryPolicy:
+    """Timeouts and retries of requests."""
 
     timeout_s: float = 120.0
     tries: int = 5
     first_wait_s: float = 1.0
-    """Before the second try; doubled before each further one."""
+    """Delay before the second attempt; doubled before each later one."""
     longest_wait_s: float = 60.0
-    """Also of what a server asks for by Retry-After."""
+    """Longest delay; it also caps Retry-After."""
 
 
 class Service:
     """An OpenAI-compatible chat endpoint.
 
     Args:
-        address: e.g. `http://127.0.0.1:8000/v1`.
-        model: as the server calls it; None takes the only one that it lists.
-        patience: with a server that is slow or busy.
-        more: fields of every request.
+        address: base URL, e.g. `http://127.0.0.1:8000/v1`.
+        model: the server's name for the model; None uses the only model that it lists.
+        retries: timeouts and retries.
+        extra_fields: fields added to every request.
 
     Raises:
-        RequestError: no such address, nobody there, or several models and none named.
+        RequestError: The URL is invalid, the server does not respond, or it serves several models and none is given.
     """
 
     def __init__(
         self,
         address: str,
         model: str | None = None,
-        patience: Patience | None = None,
-        more: Mapping[str, Any] | None = None,
+        retries: RetryPolicy | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         if not address.startswith(("http://", "https://")):
-            raise RequestError(f"{address}: no address; give one like http://127.0.0.1:8000/v1")
-        self.address, self.patience = address.rstrip("/"), patience or Patience()
-        here = urlsplit(self.address).hostname in LOOPBACK
-        self._http = build_opener(_NoRedirects, *([ProxyHandler({})] if here else []))
-        self._more = dict(more or {})
+            raise RequestError(f"invalid URL {address!r}; give one like http://127.0.0.1:8000/v1")
+        self.address, self.retries = address.rstrip("/"), retries or RetryPolicy()
+        is_local = urlsplit(self.address).hostname in LOOPBACK
+        self._http = build_opener(_NoRedirects, *([ProxyHandler({})] if is_local else []))
+        self._extra_fields = dict(extra_fields or {})
         self.model = model or self._only_model()
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], max_tokens: int, read: Callable[[str], T | None]) -> T:
-        """What is answered, greedily, as `read` gives it; its None for nonsense has the question asked again.
+    def chat(self, messages: Sequence[Mapping[str, Any]], max_tokens: int, parse: Callable[[str], T | None]) -> T:
+        """Request a greedy answer and parse it; the request is repeated if `parse` returns None.
 
         Raises:
-            ServiceError: after all tries, or at once where asking again is of no use.
+            ServiceError: All attempts failed, or an error occurred that a retry cannot fix.
         """
         body = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
-        body |= self._more
-        reason, wait = "", self.patience.first_wait_s
-        for attempt in range(self.patience.tries):
+        body |= self._extra_fields
+        reason, wait = "", self.retries.first_wait_s
+        for attempt in range(self.retries.tries):
             if attempt:
-                time.sleep(min(wait, self.patience.longest_wait_s))
-                wait = 2 * min(wait, self.patience.longest_wait_s)
+                time.sleep(min(wait, self.retries.longest_wait_s))
+                wait = 2 * min(wait, self.retries.longest_wait_s)
             try:
-                said = self._send("/chat/completions", body)
+                response = self._send("/chat/completions", body)
             except HTTPError as error:
                 with error:
-                    told = _first_line(error.read(2000).decode(errors="replace"))
-                    reason = f"status {error.code} from {self.address}: {told}"
-                    wait = max(wait, _asked_to_wait(error))
-                if error.code not in ASK_AGAIN:
+                    body_text = _first_line(error.read(2000).decode(errors="replace"))
+                    reason = f"status {error.code} from {self.address}: {body_text}"
+                    wait = max(wait, _retry_after(error))
+                if error.code not in RETRIED_STATUSES:
                     raise ServiceError(reason) from None
             except (OSError, HTTPException) as error:
                 reason = f"{_kind(error)} from {self.address}"
             else:
-                if (text := _text_of(said)) is None:
-                    reason = f"no chat completion from {self.address}: {_first_line(said.decode(errors='replace'))}"
-                elif (value := read(text)) is not None:
+                if (text := _content_of(response)) is None:
+                    reason = f"no chat completion from {self.address}: {_first_line(response.decode(errors='replace'))}"
+                elif (value := parse(text)) is not None:
                     return value
                 else:
-                    reason = f"nonsense from {self.address}: {_first_line(text)}"
-        raise ServiceError(f"{reason} ({self.patience.tries} tries)")
+                    reason = f"invalid reply from {self.address}: {_first_line(text)}"
+        raise ServiceError(f"{reason} ({self.retries.tries} tries)")
 
     def _send(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         headers = {"Content-Type": "application/json"}
@@ -110,26 +110,28 @@ class Service:
             headers["Authorization"] = f"Bearer {key}"
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.address}{path}", data=data, headers=headers)
-        with self._http.open(request, timeout=self.patience.timeout_s) as response:
-            return response.read(MOST_BYTES)
+        with self._http.open(request, timeout=self.retries.timeout_s) as response:
+            return response.read(MAX_RESPONSE_BYTES)
 
     def _only_model(self) -> str:
         try:
             names = [str(entry["id"]) for entry in json.loads(self._send("/models"))["data"]]
         except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
-            raise RequestError(f"{self.address}: lists no models ({_kind(error)}); is a server there?") from None
+            raise RequestError(
+                f"{self.address}: cannot list models ({_kind(error)}); check that the server is running"
+            ) from None
         if len(names) != 1:
-            raise RequestError(f"{self.address}: serves {len(names)} models ({', '.join(names[:9])}); name one")
+            raise RequestError(f"{self.address}: serves {len(names)} models ({', '.join(names[:9])}); choose one")
         return names[0]
 
 
 class HttpAnswerer:
-    """A served model as an answerer; the questions of a batch are asked at the same time.
+    """Answers questions with a served model; the questions of a batch are sent concurrently.
 
     Args:
-        service: where it is.
-        identity: what answers depend on, in place of the name that the server gives it.
-        as_text: takes control tokens out of messages, for a server that would read them as such.
+        service: the endpoint.
+        identity: what answers depend on; defaults to the server's name for the model.
+        as_text: neutralizes control tokens in messages, for a server that would parse them.
     """
 
     def __init__(
@@ -149,17 +151,17 @@ class HttpAnswerer:
     def answers(
         self, batches: Iterable[Batch], max_new_tokens: int
     ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
-        """The answers, batch by batch.
+        """Yield answers batch by batch.
 
         Raises:
-            RequestError: nobody is there any more.
+            RequestError: The server no longer accepts connections.
         """
         for batch in batches:
             with ThreadPoolExecutor(max_workers=len(batch.questions)) as threads:
-                said = list(threads.map(lambda question: self._answer(question, max_new_tokens), batch.questions))
-            outcome = {question.id: answer for question, answer in zip(batch.questions, said, strict=True)}
-            if all(isinstance(answer, Failure) and REFUSED in answer.reason for answer in said):
-                raise RequestError(f"{self.service.address}: nobody is there any more; run again to go on")
+                answers = list(threads.map(lambda question: self._answer(question, max_new_tokens), batch.questions))
+            outcome = {question.id: answer for question, answer in zip(batch.questions, answers, strict=True)}
+            if all(isinstance(answer, Failure) and REFUSED in answer.reason for answer in answers):
+                raise RequestError(f"{self.service.address}: server no longer accepts connections; run again to resume")
             yield batch, outcome
 
     def _answer(self, question: Question, max_new_tokens: int) -> str | Failure:
@@ -172,8 +174,8 @@ class HttpAnswerer:
 def openai_messages(
     question: Question, as_text: Callable[[Sequence[Message]], Sequence[Message]] = list
 ) -> list[dict[str, Any]]:
-    """The messages, `as_text`, with pictures as PNG in data URLs. Raises `ImageError`."""
-    opened = {image: {"url": _data_url(open_one(image))} for image in dict.fromkeys(question.images)}
+    """Messages in OpenAI's format, with images as PNG data URLs. Raises `ImageError`."""
+    opened = {image: {"url": _data_url(open_image_input(image))} for image in dict.fromkeys(question.images)}
     return [
         {
             "role": message["role"],
@@ -192,16 +194,16 @@ def _data_url(image: Any) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _text_of(said: bytes) -> str | None:
+def _content_of(response: bytes) -> str | None:
     try:
-        text = json.loads(said)["choices"][0]["message"]["content"]
+        text = json.loads(response)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
         return None
     return text if isinstance(text, str) else None
 
 
-def _asked_to_wait(error: HTTPError) -> float:
-    """Seconds that the server asks for; a date, which is allowed too, is passed over."""
+def _retry_after(error: HTTPError) -> float:
+    """Seconds in the Retry-After header; 0 if it is missing or a date."""
     try:
         return float(error.headers.get("Retry-After") or 0)
     except ValueError:
@@ -209,15 +211,15 @@ def _asked_to_wait(error: HTTPError) -> float:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong, in a word: urllib wraps the system's errors."""
+    """A short name of an error; urllib wraps those of the system."""
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
-        return "no answer in time"
+        return "timeout"
     return REFUSED if isinstance(reason, ConnectionRefusedError) else type(reason).__name__
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Questions, and the key with them, go to the address that was given and to no other."""
+    """Refuses redirects: questions and the API key are sent to the given address only."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

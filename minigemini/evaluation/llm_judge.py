@@ -1,4 +1,4 @@
-"""A judge's verdicts on answers: kept like answers, asked for again where they are nonsense, never made up."""
+"""Grades answers with a judge model: replies are cached, and invalid replies are requested again."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +10,12 @@ from .http_backend import Service, ServiceError
 from .response_cache import ResponseCache, key_of
 from .task import Grade, Question, Task
 
-AT_ONCE, VERDICT_TOKENS = 8, 128
+CONCURRENT_REQUESTS, VERDICT_TOKENS = 8, 128
 
 
 @dataclass
 class JudgedAnswers:
-    """The grades of a task's answers, and why some have none."""
+    """Grades by question id, and the reasons why some answers have none."""
 
     grades: dict[str, Grade] = field(default_factory=dict)
     issues: dict[str, str] = field(default_factory=dict)
@@ -24,16 +24,18 @@ class JudgedAnswers:
 def grade_all(
     task: Task, questions: Sequence[Question], answers: Mapping[str, str], judge: Service | None, cache: ResponseCache
 ) -> JudgedAnswers:
-    """Grade by rules, and by the judge what the task would have judged."""
+    """Grade answers by the task's rules, or by the judge if the task asks for it."""
     out = JudgedAnswers()
     answered = [question for question in questions if question.id in answers]
-    asks = {q.id: judge and task.ask_judge(q, answers[q.id]) for q in answered}
-    unsure = [question for question in answered if asks[question.id] is not None]
-    if judge is not None and unsure:
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            verdicts = threads.map(lambda q: _verdict(task, q, answers[q.id], str(asks[q.id]), judge, cache), unsure)
+    prompts = {q.id: judge and task.ask_judge(q, answers[q.id]) for q in answered}
+    to_judge = [question for question in answered if prompts[question.id] is not None]
+    if judge is not None and to_judge:
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as threads:
+            verdicts = threads.map(
+                lambda q: _verdict(task, q, answers[q.id], str(prompts[q.id]), judge, cache), to_judge
+            )
             for question, verdict in zip(
-                unsure, tqdm(verdicts, total=len(unsure), desc=f"{task.name}, judge", unit="answer"), strict=True
+                to_judge, tqdm(verdicts, total=len(to_judge), desc=f"{task.name}, judge", unit="answer"), strict=True
             ):
                 if isinstance(verdict, Grade):
                     out.grades[question.id] = verdict
@@ -45,20 +47,22 @@ def grade_all(
     return out
 
 
-def _verdict(task: Task, question: Question, said: str, ask: str, judge: Service, cache: ResponseCache) -> Grade | str:
-    """The grade of one answer, or why there is none."""
-    key = key_of(judge=judge.model, ask=ask, task=task.name, version=task.version)
-    if (record := cache.get(key)) and (grade := task.read_verdict(question, said, record["answer"])):
+def _verdict(
+    task: Task, question: Question, answer: str, prompt: str, judge: Service, cache: ResponseCache
+) -> Grade | str:
+    """The grade of one answer, or the reason why it has none."""
+    key = key_of(judge=judge.model, ask=prompt, task=task.name, version=task.version)
+    if (record := cache.get(key)) and (grade := task.read_verdict(question, answer, record["answer"])):
         return grade
     try:
-        message = {"role": "user", "content": ask}
-        grade, verdict = judge.chat([message], VERDICT_TOKENS, lambda text: _read(task, question, said, text))
+        message = {"role": "user", "content": prompt}
+        grade, verdict = judge.chat([message], VERDICT_TOKENS, lambda text: _parse(task, question, answer, text))
     except ServiceError as error:
         return f"not judged: {error}"
     cache.append([{"key": key, "task": f"{task.name}, judge", "id": question.id, "answer": verdict}])
     return grade
 
 
-def _read(task: Task, question: Question, said: str, verdict: str) -> tuple[Grade, str] | None:
-    grade = task.read_verdict(question, said, verdict)
+def _parse(task: Task, question: Question, answer: str, verdict: str) -> tuple[Grade, str] | None:
+    grade = task.read_verdict(question, answer, verdict)
     return None if grade is None else (grade, verdict)

@@ -1,37 +1,121 @@
-"""A model of this machine answers in batches, while workers open and prepare the pictures of the next ones."""
+"""Answers batches with a model on this machine; worker processes open and prepare the images of the next batches."""
 
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
+from ..images.safe_images import ImageError
 from ..inference.engine import Engine
 from ..io.adapters import find_model_source
+from ..modeling import MiniGeminiProcessor
 from ..modeling.outputs import MiniGeminiImageFeatures
-from .batched_decoding import can_share, greedy
-from .input_preparation import Inputs, Preparation, Prepared
+from .batched_decoding import PromptBatch, can_share, decode_greedily, split_prompts
 from .runner import Batch, Failure
+from .task import ImageInput, Question, open_image_input
 
-FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
-"""What of a checkpoint's folder decides its answers."""
-READ_AT_ONCE = 2**22
-SEEN_AT_ONCE = 8
-"""Pictures that go through the towers together: more gain nothing there, and the maps of a large one fill memory."""
+FINGERPRINT_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+"""Files of a checkpoint that determine its answers."""
+HASH_CHUNK_BYTES = 2**22
+IMAGES_PER_ENCODING = 8
+"""Images that go through the encoders together: more is no faster, and the feature maps of large ones fill memory."""
+
+
+@dataclass(frozen=True)
+class BatchInputs:
+    """The tensors of one batch.
+
+    Attributes:
+        text: the prompts.
+        pixels: pixel tensors with one row per distinct image; empty without images.
+        shown: for each prompt, the rows of its images in `pixels`.
+    """
+
+    text: PromptBatch
+    pixels: dict[str, torch.Tensor]
+    shown: list[tuple[int, ...]]
+
+
+PreparedBatch = tuple[BatchInputs | None, dict[str, Failure]]
+
+
+class _InvalidPromptError(ValueError):
+    """A question whose text cannot become a prompt."""
+
+
+class InputPreparer(Dataset[PreparedBatch]):
+    """Converts batches to tensors in worker processes, and reports the questions that cannot be asked.
+
+    Args:
+        processor: the checkpoint's processor.
+        context_tokens: context length; prompts must be shorter.
+        share: whether equal prefixes are computed once, see `batched_decoding`.
+    """
+
+    def __init__(self, processor: MiniGeminiProcessor, context_tokens: int, share: bool) -> None:
+        self.processor, self.context_tokens, self.share = processor, context_tokens, share
+
+    def __getitem__(self, batch: Batch) -> PreparedBatch:
+        issues: dict[str, Failure] = {}
+        valid, opened = [], cast(dict[ImageInput, Image.Image], {})
+        for question in batch.questions:
+            try:
+                self._check_text(question)
+                opened |= {image: open_image_input(image) for image in question.images if image not in opened}
+                valid.append(question)
+            except (ImageError, _InvalidPromptError) as error:
+                issues[question.id] = Failure(str(error))
+        inputs = self._inputs(valid, opened)
+        lengths = inputs.text.lengths if inputs else []
+        fitting = [q for q, length in zip(valid, lengths, strict=True) if length < self.context_tokens]
+        for question, length in zip(valid, lengths, strict=True):
+            if question not in fitting:
+                issues[question.id] = Failure(f"{length} tokens, but the context holds {self.context_tokens}")
+        return (inputs if len(fitting) == len(valid) else self._inputs(fitting, opened)), issues
+
+    def _check_text(self, question: Question) -> None:
+        token = self.processor.image_token
+        if question.prompt.count(token) > (len(question.images) if token == "<image>" else 0):
+            raise _InvalidPromptError(f"the text holds {token}, which stands for an image")
+
+    def _inputs(self, questions: Sequence[Question], opened: Mapping[ImageInput, Image.Image]) -> BatchInputs | None:
+        if not questions:
+            return None
+        encoded: Any = self.processor.apply_chat_template(
+            [question.messages_with(opened) for question in questions],
+            tokenize=True,
+            return_dict=True,
+            add_generation_prompt=True,
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
+        )
+        rows = zip(encoded["input_ids"], encoded["attention_mask"], strict=True)
+        prompts = [ids[mask.bool()].tolist() for ids, mask in rows]
+        images = [image for question in questions for image in question.images]
+        order = {image: number for number, image in enumerate(dict.fromkeys(images))}
+        first_rows = [images.index(image) for image in order]
+        pixels = {name: encoded[name][first_rows] for name in encoded if name.endswith("pixel_values")}
+        shown = [tuple(order[image] for image in question.images) for question in questions]
+        tokenizer = self.processor.tokenizer
+        text = split_prompts(prompts, shown, self.processor.image_token_id, int(tokenizer.pad_token_id), self.share)
+        return BatchInputs(text, pixels, shown)
 
 
 class LocalAnswerer:
-    """An engine that answers batches greedily.
+    """Answers batches greedily with an engine.
 
     Args:
         engine: the loaded model.
-        workers: processes that prepare pictures; 0 prepares them in between.
-        quantize: as it was loaded; it is part of what answers depend on.
-        base: of an adapter, as it was loaded.
+        workers: processes that prepare images; 0 prepares them in this process.
+        quantize: quantization that the engine was loaded with; part of `identity`.
+        base: base checkpoint that an adapter was loaded with.
     """
 
     def __init__(self, engine: Engine, workers: int = 1, quantize: str | None = None, base: str | None = None) -> None:
@@ -41,7 +125,7 @@ class LocalAnswerer:
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """The weights by their hash, and how they are used."""
+        """Hash of the weights, dtype, quantization and decoding method."""
         return {
             "weights": fingerprint(self.engine.name, self._base),
             "dtype": str(next(self.engine.model.parameters()).dtype).removeprefix("torch."),
@@ -52,52 +136,52 @@ class LocalAnswerer:
     def answers(
         self, batches: Iterable[Batch], max_new_tokens: int
     ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
-        """Prepare ahead, generate, decode; in the order of the batches."""
-        under_way: deque[Batch] = deque()
+        """Prepare batches ahead, generate, decode; results keep the order of the batches."""
+        in_flight: deque[Batch] = deque()
 
-        def drawn() -> Iterator[Batch]:
+        def tracked() -> Iterator[Batch]:
             for batch in batches:
-                under_way.append(batch)
+                in_flight.append(batch)
                 yield batch
 
-        as_it_is: Any = _as_it_is
+        identity: Any = _identity
         prepared: Any = DataLoader(
-            Preparation(self.engine.processor, self.context_tokens, can_share(self.engine.model)),
-            sampler=drawn(),
+            InputPreparer(self.engine.processor, self.context_tokens, can_share(self.engine.model)),
+            sampler=tracked(),
             batch_size=None,
             num_workers=self.workers,
-            collate_fn=as_it_is,
+            collate_fn=identity,
         )
         for inputs, issues in prepared:
-            batch = under_way.popleft()
-            said: dict[str, str | Failure] = dict(issues)
+            batch = in_flight.popleft()
+            answers: dict[str, str | Failure] = dict(issues)
             if inputs is not None:
-                asked = [question.id for question in batch.questions if question.id not in said]
-                said |= dict(zip(asked, self.generate(inputs, max_new_tokens), strict=True))
-            yield batch, said
+                asked = [question.id for question in batch.questions if question.id not in answers]
+                answers |= dict(zip(asked, self.generate(inputs, max_new_tokens), strict=True))
+            yield batch, answers
 
-    def generate(self, inputs: Inputs, max_new_tokens: int) -> list[str]:
-        """The answers to inputs of one batch; each picture is seen once."""
-        seen, room = self.seen(inputs), self.context_tokens - max(inputs.text.lengths)
-        tokens = greedy(
+    def generate(self, inputs: BatchInputs, max_new_tokens: int) -> list[str]:
+        """Answer the prompts of one batch; each image is encoded once."""
+        visual_tokens, room = self.visual_tokens(inputs), self.context_tokens - max(inputs.text.lengths)
+        tokens = decode_greedily(
             self.engine.model,
             inputs.text,
-            lambda rows: features(seen, [inputs.shown[row] for row in rows]),
+            lambda rows: image_features_of(visual_tokens, [inputs.shown[row] for row in rows]),
             min(max_new_tokens, room),
             self.engine.device,
         )
-        said = [self.engine.processor.decode(new, skip_special_tokens=True) for new in tokens]
-        return [str(answer).strip() for answer in said]
+        texts = [self.engine.processor.decode(new, skip_special_tokens=True) for new in tokens]
+        return [str(text).strip() for text in texts]
 
     @torch.inference_mode()
-    def seen(self, inputs: Inputs) -> torch.Tensor | None:
-        """The visual tokens (pictures, t·N, D) of a batch, None without pictures."""
+    def visual_tokens(self, inputs: BatchInputs) -> torch.Tensor | None:
+        """Visual tokens (images, t·N, D) of a batch; None without images."""
         if not inputs.pixels:
             return None
         parts = []
-        for start in range(0, len(next(iter(inputs.pixels.values()))), SEEN_AT_ONCE):
+        for start in range(0, len(next(iter(inputs.pixels.values()))), IMAGES_PER_ENCODING):
             pixels = {
-                name: tensor[start : start + SEEN_AT_ONCE].to(self.engine.device)
+                name: tensor[start : start + IMAGES_PER_ENCODING].to(self.engine.device)
                 for name, tensor in inputs.pixels.items()
             }
             parts.append(cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True).pooler_output)
@@ -105,32 +189,34 @@ class LocalAnswerer:
 
     @property
     def context_tokens(self) -> int:
-        """The longest text that the language model was made for; one that does not say so has no bound."""
+        """Context length of the language model; 2**31 if its config has none."""
         return getattr(self.engine.model.config.text_config, "max_position_embeddings", None) or 2**31
 
 
-def features(seen: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The pictures that prompts show, in the order of the text, as the model's forward takes them."""
+def image_features_of(visual_tokens: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Keyword arguments that pass the images of prompts to `forward`, in the order of the text."""
     rows = [row for images in shown for row in images]
-    if seen is None or not rows:
+    if visual_tokens is None or not rows:
         return {}
-    return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=seen[rows])}}
+    return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=visual_tokens[rows])}}
 
 
 def fingerprint(model: str, base: str | None = None) -> str:
-    """A hash of every byte that decides what a model says: it reads the weights once more, at the disk's speed."""
-    found = find_model_source(model, base)
-    files = [file for file in sorted(Path(found.folder).iterdir()) if file.suffix in FILES and file.is_file()]
-    if found.adapter is not None:
-        files.append(found.adapter.file)
-    total = hashlib.sha256()
+    """Hash every file that determines a model's answers; this reads the weights once more, at disk speed."""
+    source = find_model_source(model, base)
+    files = [
+        file for file in sorted(Path(source.folder).iterdir()) if file.suffix in FINGERPRINT_SUFFIXES and file.is_file()
+    ]
+    if source.adapter is not None:
+        files.append(source.adapter.file)
+    digest = hashlib.sha256()
     for file in files:
-        total.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as opened:
-            while data := opened.read(READ_AT_ONCE):
-                total.update(data)
-    return total.hexdigest()[:16]
+            while data := opened.read(HASH_CHUNK_BYTES):
+                digest.update(data)
+    return digest.hexdigest()[:16]
 
 
-def _as_it_is(prepared: Prepared) -> Prepared:
-    return prepared
+def _identity(batch: PreparedBatch) -> PreparedBatch:
+    return batch

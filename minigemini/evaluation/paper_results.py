@@ -1,4 +1,4 @@
-"""What the paper reports for its models (arXiv 2403.18814, tables 1 and 2), to stand beside what is measured here."""
+"""Results that the paper reports for its models (arXiv 2403.18814, tables 1 and 2)."""
 
 COLUMNS = ("TextVQA", "MMB", "MME-P", "MME-C", "MM-Vet", "MMMU val", "MMMU test", "MathVista")
 
@@ -19,10 +19,10 @@ PAPER: dict[str, dict[str, float]] = {
     name: {column: float(cell) for column, cell in zip(COLUMNS, cells, strict=True) if cell != "-"}
     for name, *cells in (line.split() for line in _TABLE.split("\n") if line)
 }
-"""By model, and column."""
+"""Scores by model and column."""
 
 
 def row_of(model: str) -> str | None:
-    """The paper's row for a model by the last part of its name, in upper or lower case; longer names win."""
+    """The paper's row for a model, by the last component of its name, ignoring case; None if there is none."""
     last = model.rstrip("/").rsplit("/", 1)[-1].lower()
-    return next((name for name in sorted(PAPER, key=len, reverse=True) if last == name.lower()), None)
+    return next((name for name in PAPER if last == name.lower()), None)

@@ -1,9 +1,10 @@
-"""Runs a command for as long as somebody holds the other end of its standard input, then ends it and all it started.
+"""Runs a command until the other end of standard input is closed, then stops it and all its child processes.
 
-    python -I leash.py COMMAND…
+    python -I process_supervisor.py COMMAND…
 
-A program that starts a server so leaves none behind, however it ends itself: the system closes the pipe for it. This
-file is run by its path, so that it imports nothing but the standard library, whose names (`-I`) its neighbours share.
+A program that starts a server this way never leaves it running, however the program ends: the system closes the pipe.
+This file is run by its path, imports only the standard library, and needs `-I` because files beside it have the names
+of standard modules.
 """
 
 import os
@@ -13,20 +14,20 @@ import sys
 import threading
 
 STOP_SECONDS = 30.0
-"""How long the command may take to end by itself."""
+"""Time for the command to stop after SIGTERM."""
 
 
 def main(command: list[str]) -> int:
-    """The status of the command."""
+    """Run the command; returns its exit status."""
     started = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    threading.Thread(target=_end_when_let_go, args=(started,), daemon=True).start()
+    threading.Thread(target=_stop_when_closed, args=(started,), daemon=True).start()
     status = started.wait()
-    _signal(started.pid, signal.SIGKILL)  # what it started and left behind
+    _signal(started.pid, signal.SIGKILL)  # child processes that are still running
     return status
 
 
-def _end_when_let_go(started: subprocess.Popen[bytes]) -> None:
-    while os.read(0, 1024):  # not sys.stdin, whose lock a thread that waits would hold at the end of the program
+def _stop_when_closed(started: subprocess.Popen[bytes]) -> None:
+    while os.read(0, 1024):  # not sys.stdin: a blocked reader would hold its lock at interpreter shutdown
         pass
     _signal(started.pid, signal.SIGTERM)
     try:
@@ -38,7 +39,7 @@ def _end_when_let_go(started: subprocess.Popen[bytes]) -> None:
 def _signal(group: int, number: int) -> None:
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # nobody is left; macOS says so by the second
+    except (ProcessLookupError, PermissionError):  # all processes have ended; macOS raises PermissionError
         return
 
 

@@ -1,6 +1,6 @@
-"""`report.md`: scores with their intervals beside the paper's, what differs by more than chance, and how to repeat it.
+"""`report.md`: scores with intervals beside the paper's, paired tests between runs, and how to reproduce them.
 
-Nothing in it depends on when or how fast it was run, so a run that was killed and taken up again gives the same bytes.
+The report holds no dates or timings, so a run that was killed and resumed writes the same bytes.
 """
 
 import platform
@@ -16,16 +16,17 @@ from .task import Measure
 
 PAGE = "report.md"
 PACKAGES = ("minigemini", "torch", "transformers", "pillow")
-MOST_ISSUES = 20
+MAX_ISSUES = 20
 
 
 @dataclass(frozen=True)
-class Repeat:
-    """What it takes to run an evaluation again.
+class Reproduction:
+    """What it takes to reproduce an evaluation.
 
     Attributes:
         command: the command line.
-        data: of each official file its SHA-256.
+        settings: versions and sizes of the tasks.
+        data: SHA-256 of each official file.
     """
 
     command: str
@@ -33,14 +34,14 @@ class Repeat:
     data: Mapping[str, str]
 
 
-def write_report(folder: Path, results: Sequence[Result], others: Sequence[Result], repeat: Repeat) -> Path:
-    """Write the page whole, in place of the one that was there."""
+def write_report(folder: Path, results: Sequence[Result], others: Sequence[Result], repeat: Reproduction) -> Path:
+    """Write or replace the report."""
     lines = ["# Evaluation", ""]
     for task in dict.fromkeys(result.task for result in results):
-        lines += _of_task([result for result in (*results, *others) if result.task == task])
-    lines += ["## To repeat it", "", f"    {repeat.command}", ""]
+        lines += _task_section([result for result in (*results, *others) if result.task == task])
+    lines += ["## Reproduce", "", f"    {repeat.command}", ""]
     lines += _table(("setting", "value"), repeat.settings.items())
-    lines += _table(("model", "what its answers depend on"), _identities(results))
+    lines += _table(("model", "identity"), _identities(results))
     if repeat.data:
         lines += _table(("official file", "SHA-256"), repeat.data.items())
     lines += _table(("environment", "version"), environment().items())
@@ -49,15 +50,15 @@ def write_report(folder: Path, results: Sequence[Result], others: Sequence[Resul
     return path
 
 
-def scores(results: Sequence[Result]) -> str:
-    """The table of one task: a row per measure, a column per model, the paper's beside them."""
+def score_table(results: Sequence[Result]) -> str:
+    """Markdown table of one task: a row per measure, a column per model, and the paper's results beside them."""
     papers = [row_of(result.model) for result in results]
     heads = [
         head
         for label, row in zip(labels(results), papers, strict=True)
         for head in (label, *([f"paper, {row}"] if row else []))
     ]
-    rows = [f"| task {results[0].task} | {' | '.join(map(cell, heads))} |", "|---|" + "---|" * len(heads)]
+    rows = [f"| task {results[0].task} | {' | '.join(map(table_cell, heads))} |", "|---|" + "---|" * len(heads)]
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         cells = []
         for result, row in zip(results, papers, strict=True):
@@ -66,22 +67,22 @@ def scores(results: Sequence[Result]) -> str:
             if row:
                 value = PAPER[row].get((measure and measure.paper) or "")
                 cells.append(f"{value:g}" if value is not None else "-")
-        rows.append(f"| {cell(name)} | {' | '.join(cells)} |")
+        rows.append(f"| {table_cell(name)} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """The models by the last part of their names, or by all of it where two have the same."""
+    """Short model names: the last path component, or the full name if it is ambiguous."""
     short = [result.model.rstrip("/").rsplit("/", 1)[-1] for result in results]
     return [name if short.count(name) == 1 else result.model for name, result in zip(short, results, strict=True)]
 
 
 def points(measure: Measure | None) -> str:
-    """A score with its interval and the units behind it."""
-    if measure is None or not measure.marks:
+    """A score with its interval and the number of units."""
+    if measure is None or not measure.unit_scores:
         return "-"
-    is_ = figure(measure)
-    return f"{is_.score:.1f} ({is_.low:.1f} to {is_.high:.1f}, n={is_.units})"
+    found = figure(measure)
+    return f"{found.score:.1f} ({found.low:.1f} to {found.high:.1f}, n={found.units})"
 
 
 def environment() -> dict[str, str]:
@@ -89,25 +90,25 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
 
 
-def cell(text: str, most: int = 300) -> str:
-    """Someone's text on one line that cannot break a table."""
+def table_cell(text: str, max_chars: int = 300) -> str:
+    """Untrusted text as a single line that cannot break a table."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line[:most].replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    return line[:max_chars].replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
-def _of_task(results: Sequence[Result]) -> list[str]:
+def _task_section(results: Sequence[Result]) -> list[str]:
     first = results[0]
-    lines = [f"## {first.title}", "", scores(results), ""] if first.measures else [f"## {first.title}", ""]
+    lines = [f"## {first.title}", "", score_table(results), ""] if first.measures else [f"## {first.title}", ""]
     for label, result in zip(labels(results), results, strict=True):
         graded = result.asked - len(result.issues)
-        judged = f"judged by {cell(result.judge)}" if result.judge else "scored by rules, no judge"
+        judged = f"judged by {table_cell(result.judge)}" if result.judge else "scored by rules, no judge"
         lines.append(
-            f"- {cell(label)}: {graded} of {result.asked} questions graded, {judged}; "
-            f"{result.unparsed} answers the rules could not read."
+            f"- {table_cell(label)}: {graded} of {result.asked} questions graded, {judged}; "
+            f"{result.unparsed} answers could not be parsed."
         )
         lines += _issues(result)
         if result.submission is not None:
-            lines.append(f"  The answers are secret: `submission-{result.task}.json` is what the server takes.")
+            lines.append(f"  The answers are secret: upload `submission-{result.task}.json` to the benchmark's server.")
     lines += ["", *_differences(results)]
     for name in first.breakdowns:
         lines += [f"### By {name}", ""]
@@ -122,19 +123,19 @@ def _of_task(results: Sequence[Result]) -> list[str]:
 
 
 def _issues(result: Result) -> list[str]:
-    """What has no grade, named; it counts neither as right nor as wrong."""
+    """Questions without a grade; they count neither as right nor as wrong."""
     if not result.issues:
         return []
-    lines = [f"  **{len(result.issues)} without a grade, left out of the scores**; run again to ask them again:"]
-    named = list(result.issues.items())[:MOST_ISSUES]
-    lines += [f"  - `{cell(name)}`: {cell(reason)}" for name, reason in named]
-    if len(result.issues) > MOST_ISSUES:
-        lines.append(f"  - and {len(result.issues) - MOST_ISSUES} more")
+    lines = [f"  **{len(result.issues)} questions without a grade, left out of the scores**; run again to retry them:"]
+    named = list(result.issues.items())[:MAX_ISSUES]
+    lines += [f"  - `{table_cell(name)}`: {table_cell(reason)}" for name, reason in named]
+    if len(result.issues) > MAX_ISSUES:
+        lines.append(f"  - and {len(result.issues) - MAX_ISSUES} more")
     return lines
 
 
 def _differences(results: Sequence[Result]) -> list[str]:
-    """Every later run against the first, in pairs."""
+    """Paired tests of the first run against each other run."""
     rows = []
     first, *others = labels(results)
     for label, other in zip(others, results[1:], strict=True):
@@ -142,11 +143,13 @@ def _differences(results: Sequence[Result]) -> list[str]:
         for measure in results[0].measures:
             against = theirs.get(measure.name)
             if against and (found := compare(against, measure)):
-                chance = "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
-                rows.append((measure.name, label, f"{found.points:+.1f}", chance, str(found.units)))
+                p = "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
+                rows.append((measure.name, label, f"{found.points:+.1f}", p, str(found.units)))
     if not rows:
         return []
-    intro = f"{cell(first)} less the other, on what both answered; p by swapping pairs at random (10,000 draws)."
+    intro = (
+        f"{table_cell(first)} minus the other, on units that both answered; p from a permutation test (10,000 draws)."
+    )
     return [intro, "", *_table(("measure", "against", "points", "p", "n"), rows)]
 
 
@@ -158,5 +161,5 @@ def _identities(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(map(cell, head))} |", "|" + "---|" * len(head)]
-    return [*lines, *(f"| {' | '.join(map(cell, row))} |" for row in rows), ""]
+    lines = [f"| {' | '.join(map(table_cell, head))} |", "|" + "---|" * len(head)]
+    return [*lines, *(f"| {' | '.join(map(table_cell, row))} |" for row in rows), ""]

@@ -1,4 +1,4 @@
-"""Asks what has not been answered yet: batches of like length, each written down before the next is waited for."""
+"""Asks the questions that the cache does not answer, in batches of similar length; each batch is saved at once."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ from tqdm import tqdm
 from .response_cache import ResponseCache
 from .task import Question
 
-OTHERS_SECONDS = 1.0
-"""How often to look for what other processes have answered."""
+POLL_SECONDS = 1.0
+"""Interval at which answers of other processes are read."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a question has no answer; one line."""
+    """Why a question has no answer, in one line."""
 
     reason: str
 
@@ -26,7 +26,7 @@ class Batch:
     """Questions that are asked together.
 
     Attributes:
-        name: by which one process claims it; the same in all that plan the same run.
+        name: key by which a process claims the batch; the same in all processes of a run.
     """
 
     name: str
@@ -34,23 +34,23 @@ class Batch:
 
 
 class Answerer(Protocol):
-    """Whoever answers: a model here, or one behind an address."""
+    """A model on this machine or behind a URL."""
 
     name: str
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What its answers depend on, besides the questions."""
+        """Everything that its answers depend on, besides the questions."""
 
     def answers(
         self, batches: Iterable[Batch], max_new_tokens: int
     ) -> Iterator[tuple[Batch, dict[str, str | Failure]]]:
-        """The answers to each batch by the ids of its questions; batches may be drawn ahead, and come in any order."""
+        """Yield each batch with its answers by question id; batches may be read ahead and returned in any order."""
 
 
 @dataclass
 class RunOutcome:
-    """What came of asking: every question is in one of the two."""
+    """Answers and issues by question id; every question is in one of the two."""
 
     answers: dict[str, str] = field(default_factory=dict)
     issues: dict[str, str] = field(default_factory=dict)
@@ -66,48 +66,48 @@ def run_questions(
     batch_size: int,
     title: str,
 ) -> RunOutcome:
-    """Answer every question, from the ledger where it is known, and write down what is new.
+    """Answer every question, from the cache where possible, and save new answers.
 
-    The batches are cut from all questions, answered or not, so that one asked again after a kill has the same company,
-    and hence to the bit the same answer, as in a run that was not killed.
+    Batches are formed from all questions, answered or not: a question that is asked again after a kill is in the same
+    batch as in an uninterrupted run, and so gets the same answer bit for bit.
     """
     keys = {question.id: key(question) for question in questions}
     if len(keys) < len(questions):
-        raise ValueError(f"{title}: {len(questions)} questions, but {len(keys)} different ids; ids must differ")
-    asked, batches = RunOutcome(), planned(questions, keys, batch_size)
+        raise ValueError(f"{title}: {len(questions)} questions, but {len(keys)} distinct ids; make the ids unique")
+    outcome, batches = RunOutcome(), plan_batches(questions, keys, batch_size)
 
     def pending(batch: Batch) -> tuple[Question, ...]:
-        return tuple(q for q in batch.questions if cache.get(keys[q.id]) is None and q.id not in asked.issues)
+        return tuple(q for q in batch.questions if cache.get(keys[q.id]) is None and q.id not in outcome.issues)
 
     def done() -> int:
-        return sum(cache.get(key) is not None for key in keys.values()) + len(asked.issues)
+        return sum(cache.get(key) is not None for key in keys.values()) + len(outcome.issues)
 
     with tqdm(total=len(questions), initial=done(), desc=title, unit="question", dynamic_ncols=True) as bar:
-        while left := [batch for batch in batches if pending(batch)]:
+        while remaining := [batch for batch in batches if pending(batch)]:
             before = done()
-            for batch, said in answerer.answers(_claimed(left, cache, pending), max_new_tokens):
-                _write_down(cache, title, keys, batch, said, asked)
+            for batch, answers in answerer.answers(_claimed(remaining, cache, pending), max_new_tokens):
+                _save(cache, title, keys, batch, answers, outcome)
                 cache.release(batch.name)
                 bar.update(done() - bar.n)
             cache.refresh()
             bar.update(done() - bar.n)
             if done() == before:
-                time.sleep(OTHERS_SECONDS)  # what is left is being asked by other processes
+                time.sleep(POLL_SECONDS)  # other processes are asking the rest
     for question in questions:
         if record := cache.get(keys[question.id]):
-            asked.answers[question.id] = record["answer"]
-    return asked
+            outcome.answers[question.id] = record["answer"]
+    return outcome
 
 
-def planned(questions: Sequence[Question], keys: Mapping[str, str], batch_size: int) -> list[Batch]:
-    """Batches of like length, the longest first: what takes most memory fails at once, and the end is even.
+def plan_batches(questions: Sequence[Question], keys: Mapping[str, str], batch_size: int) -> list[Batch]:
+    """Form batches of similar length, longest first, so that an out-of-memory error occurs at once.
 
-    Questions about the same pictures are in one batch, as far as it holds them, so that each picture is seen once.
+    Questions about the same images share a batch if they fit, so that each image is encoded once.
     """
-    alike: dict[Any, list[Question]] = {}
+    by_images: dict[Any, list[Question]] = {}
     for question in questions:
-        alike.setdefault(tuple(question.images) or question.id, []).append(question)
-    groups = [sorted(group, key=_length, reverse=True) for group in alike.values()]
+        by_images.setdefault(tuple(question.images) or question.id, []).append(question)
+    groups = [sorted(group, key=_length, reverse=True) for group in by_images.values()]
     batches: list[list[Question]] = [[]]
     for group in sorted(groups, key=lambda group: _length(group[0]), reverse=True):
         for start in range(0, len(group), batch_size):
@@ -125,7 +125,7 @@ def _length(question: Question) -> tuple[int, int]:
 def _claimed(
     batches: Iterable[Batch], cache: ResponseCache, pending: Callable[[Batch], tuple[Question, ...]]
 ) -> Iterator[Batch]:
-    """What is left of each batch, once no other process can take it."""
+    """Claim each batch, then yield the questions in it that are still unanswered."""
     for batch in batches:
         if not cache.claim(batch.name):
             continue
@@ -136,19 +136,19 @@ def _claimed(
             cache.release(batch.name)
 
 
-def _write_down(
+def _save(
     cache: ResponseCache,
     title: str,
     keys: Mapping[str, str],
     batch: Batch,
-    said: Mapping[str, str | Failure],
-    asked: RunOutcome,
+    answers: Mapping[str, str | Failure],
+    outcome: RunOutcome,
 ) -> None:
     records = []
     for question in batch.questions:
-        answer = said[question.id]
+        answer = answers[question.id]
         if isinstance(answer, Failure):
-            asked.issues[question.id] = answer.reason
+            outcome.issues[question.id] = answer.reason
         else:
             records.append({"key": keys[question.id], "task": title, "id": question.id, "answer": answer})
     cache.append(records)

@@ -1,4 +1,4 @@
-"""Figures with their intervals, and whether two runs differ by more than chance. All of it repeats bit for bit."""
+"""Scores with confidence intervals, and paired tests between runs; all results are deterministic."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from .task import Measure, UnitScore
 
 DRAWS, CHUNK, SEED = 2000, 100, 0
 FEW_UNITS = 30
-"""Below so many in a stratum a bootstrap is too narrow."""
+"""With fewer units in a stratum, bootstrap intervals are too narrow."""
 FLIPS = 10_000
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measure's score in points, its 95 % interval, and how many units stand behind it."""
+    """A measure's score in points, its 95 % interval, and the number of units."""
 
     score: float
     low: float
@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Difference:
-    """The second run less the first in points, on the units that both answered, and the chance of as much by luck."""
+    """The second run minus the first in points, on the units that both answered, with the p-value."""
 
     points: float
     p: float
@@ -34,74 +34,79 @@ class Difference:
 
 
 def figure(measure: Measure) -> Figure:
-    """The score with its interval.
+    """Compute the score and its 95 % interval.
 
-    A bootstrap, stratified, where it can tell: not of a few units, and not of units that are all alike, of which it
-    would say that any other is, too. Wilson's there, and where every unit is simply right or wrong.
+    The interval is a stratified bootstrap, except where that fails: with few units, and with units of equal value,
+    where it has zero width. Those cases, and scores of only 0 and 1 in one stratum, use Wilson's interval.
     """
-    values, weights, strata = _arrays(measure.marks)
+    values, weights, strata = _arrays(measure.unit_scores)
     score = measure.scale * _sum_of_means(values, weights, strata)
     right_or_wrong = len(strata) == 1 and np.isin(values, (0, 1)).all() and (weights == 1).all()
-    telling = all(len(rows) >= FEW_UNITS and np.ptp(values[rows]) > 0 for rows in strata)
-    if telling and not right_or_wrong:
+    can_bootstrap = all(len(rows) >= FEW_UNITS and np.ptp(values[rows]) > 0 for rows in strata)
+    if can_bootstrap and not right_or_wrong:
         low, high = _bootstrap(values, weights, strata)
     else:
-        low, high = _wilsons(values, weights, strata, max(measure.most, values.max()))
+        low, high = _wilson_sum(values, weights, strata, max(measure.max_value, values.max()))
     return Figure(score, measure.scale * low, measure.scale * high, len(values))
 
 
-def wilson(right: float, asked: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
-    z, p = 1.96, right / asked
-    middle, spread = p + z * z / (2 * asked), z * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
-    low, high = (middle - spread) / (1 + z * z / asked), (middle + spread) / (1 + z * z / asked)
-    return max(0.0, low), min(1.0, high)  # rounding goes beyond
+def wilson(right: float, total: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of the proportion `right / total` (Wilson 1927)."""
+    z, p = 1.96, right / total
+    middle, spread = p + z * z / (2 * total), z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+    low, high = (middle - spread) / (1 + z * z / total), (middle + spread) / (1 + z * z / total)
+    return max(0.0, low), min(1.0, high)  # rounding can exceed the bounds
 
 
-def _wilsons(values: np.ndarray, weights: np.ndarray, strata: list[np.ndarray], most: float) -> tuple[float, float]:
-    """Wilson's intervals of the strata's means, joined to that of their sum by the squares of their arms (Zou 2008).
+def _wilson_sum(
+    values: np.ndarray, weights: np.ndarray, strata: list[np.ndarray], max_value: float
+) -> tuple[float, float]:
+    """Combine Wilson's intervals of the strata's means into an interval of their sum (MOVER, Zou 2008).
 
-    Of values between 0 and `most` it is wide enough: none vary more than those that are one or the other. Units that
-    weigh differently count as Kish's number of units that weigh the same.
+    The interval is wide enough for any values in [0, `max_value`], because values at the two ends have the largest
+    variance. Unequal weights are accounted for by Kish's effective sample size.
     """
     score, below, above = 0.0, 0.0, 0.0
     for rows in strata:
         own = weights[rows]
         mean, units = float((values[rows] * own).sum() / own.sum()), float(own.sum() ** 2 / (own**2).sum())
-        low, high = (most * bound for bound in wilson(mean / most * units, units))
+        low, high = (max_value * bound for bound in wilson(mean / max_value * units, units))
         score, below, above = score + mean, below + (mean - low) ** 2, above + (high - mean) ** 2
     return score - math.sqrt(below), score + math.sqrt(above)
 
 
 def compare(first: Measure, second: Measure) -> Difference | None:
-    """A paired test by swapping: if the runs were alike, each unit's two values might as well change places.
+    """Compare two runs with a paired permutation test (Fisher's randomization test).
 
-    The statistic is the difference of the scores, in 10,000 draws of which units swap (Fisher's randomisation). None if
-    no unit is common.
+    Under the null hypothesis each unit's two values are exchangeable. The statistic is the difference of the scores
+    over 10,000 random sign flips. Returns None if the runs have no unit in common.
     """
-    ones, others = ({mark.unit + "\0" + mark.stratum: mark for mark in run.marks} for run in (first, second))
+    ones, others = ({score.unit + "\0" + score.stratum: score for score in run.unit_scores} for run in (first, second))
     common = [name for name in ones if name in others]
     if not common:
         return None
     left, right = (tuple(run[name] for name in common) for run in (ones, others))
     (a, wa, strata), (b, wb, _) = _arrays(left), _arrays(right)
-    parts, weights = np.zeros(len(common)), (wa + wb) / 2  # of one answer that weighs more, the others must not move
+    parts, weights = (
+        np.zeros(len(common)),
+        (wa + wb) / 2,
+    )  # one weight per unit for both runs, or a heavier unit would shift the others
     for rows in strata:
         parts[rows] = weights[rows] * (b[rows] - a[rows]) / weights[rows].sum()
     observed, moving = parts.sum(), parts[parts != 0]
-    rng, as_far = np.random.default_rng(SEED), 0
+    rng, at_least_as_large = np.random.default_rng(SEED), 0
     for _ in range(FLIPS // CHUNK if len(moving) else 0):
         signs = rng.integers(0, 2, size=(CHUNK, len(moving)), dtype=np.int8) * 2 - 1
-        as_far += int((np.abs(signs @ moving) >= abs(observed) - 1e-12).sum())
-    p = (1 + as_far) / (1 + FLIPS) if len(moving) else 1.0
+        at_least_as_large += int((np.abs(signs @ moving) >= abs(observed) - 1e-12).sum())
+    p = (1 + at_least_as_large) / (1 + FLIPS) if len(moving) else 1.0
     return Difference(first.scale * float(observed), p, len(common))
 
 
-def _arrays(marks: Sequence[UnitScore]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Values (U), weights (U), and the rows of each stratum."""
-    names = [mark.stratum for mark in marks]
+def _arrays(unit_scores: Sequence[UnitScore]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Values (U), weights (U), and the row numbers of each stratum."""
+    names = [score.stratum for score in unit_scores]
     strata = [np.array([row for row, name in enumerate(names) if name == stratum]) for stratum in dict.fromkeys(names)]
-    return np.array([mark.value for mark in marks]), np.array([mark.weight for mark in marks]), strata
+    return np.array([score.value for score in unit_scores]), np.array([score.weight for score in unit_scores]), strata
 
 
 def _sum_of_means(values: np.ndarray, weights: np.ndarray, strata: list[np.ndarray]) -> float:
@@ -109,7 +114,7 @@ def _sum_of_means(values: np.ndarray, weights: np.ndarray, strata: list[np.ndarr
 
 
 def _bootstrap(values: np.ndarray, weights: np.ndarray, strata: list[np.ndarray]) -> tuple[float, float]:
-    """The middle 95 % of the statistic over units drawn again, as many from each stratum as there are."""
+    """The central 95 % of the statistic over resamples of each stratum with replacement."""
     rng = np.random.default_rng(SEED)
     drawn = np.zeros(DRAWS)
     for rows in strata:

@@ -1,4 +1,4 @@
-"""What is asked and what an answer earns: the shapes in which every task gives its questions, grades and measures."""
+"""The interface of a task: its questions, the grades of answers, and the measures that reports show."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -12,26 +12,26 @@ from PIL import Image
 from ..images.safe_images import open_image
 
 ImageInput = Path | bytes | Callable[[], Image.Image]
-"""A file, its bytes, or what draws it; opened only when it is asked about."""
+"""A path, encoded bytes, or a function that returns the image; opened only when the question is asked."""
 Message = Mapping[str, Any]
 T = TypeVar("T")
 
 
 class DataError(ValueError):
-    """Official files that are missing or not what they should be; the message is one line that says what to do."""
+    """A missing or invalid official file; the message is one line and names the fix."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that a model is asked.
+    """One question to a model.
 
     Attributes:
-        id: its name within the task, the same in every run.
-        messages: in Transformers' chat format, but that an image may be any `Picture`; the last is the user's.
-        truth: the right answer as a reader may see it; empty where nobody knows it (MMMU test).
-        facts: what grading needs to know.
-        categories: the names of each breakdown that it belongs to, e.g. `{"category": ("OCR",)}`.
-        unit: questions that count together share one (MME's two of a picture); by itself the id.
+        id: unique within the task, and the same in every run.
+        messages: Transformers' chat format, where an image may be any `ImageInput`; the last message is the user's.
+        truth: the correct answer, for display; empty if it is secret (MMMU test).
+        facts: data that grading needs.
+        categories: the question's categories in each breakdown, e.g. `{"category": ("OCR",)}`.
+        unit: questions that are scored together share a unit (MME's two per image); defaults to the id.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Question:
 
     @property
     def prompt(self) -> str:
-        """All that is said to the model, pictures as `<image>`: what a reader sees and an answer's key depends on."""
+        """All messages as text with images as `<image>`, for display and for the cache key."""
         return "\n".join(f"{message['role']}: {_text(message)}" for message in self.messages)
 
     @property
@@ -55,7 +55,7 @@ class Question:
         return [part["image"] for message in self.messages for part in _parts(message) if part["type"] == "image"]
 
     def messages_with(self, opened: Mapping[ImageInput, Any]) -> list[dict[str, Any]]:
-        """The messages with each picture as it has been opened."""
+        """The messages with each image replaced by its opened form."""
         return [
             {
                 "role": message["role"],
@@ -70,13 +70,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Grade:
-    """What one answer earned.
+    """The grade of one answer.
 
     Attributes:
         value: 0 to 1.
-        read_as: what the rules took the answer for.
-        parsed: False where the rules could not read it.
-        weight: of its value in a mean.
+        read_as: how the rules parsed the answer.
+        parsed: False if the rules could not parse the answer.
+        weight: weight of the value in a mean.
     """
 
     value: float
@@ -87,7 +87,7 @@ class Grade:
 
 @dataclass(frozen=True)
 class UnitScore:
-    """The value of one unit: what is counted, resampled for intervals, and compared in pairs."""
+    """The score of one unit, which is what intervals resample and paired tests compare."""
 
     unit: str
     value: float
@@ -97,30 +97,30 @@ class UnitScore:
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of a report: `scale` times the sum over strata of the weighted mean of their marks.
+    """One figure of a report: `scale` times the sum over strata of the weighted mean of their unit scores.
 
     Attributes:
-        paper: the column of the paper's table that it stands beside.
-        most: the highest value that a mark can have.
+        paper: column of the paper's table to compare with.
+        max_value: the highest value that a unit score can have.
     """
 
     name: str
-    marks: tuple[UnitScore, ...]
+    unit_scores: tuple[UnitScore, ...]
     scale: float = 100.0
     paper: str | None = None
-    most: float = 1.0
+    max_value: float = 1.0
 
 
 Graded = Sequence[tuple[Question, Grade]]
 
 
 class Task(ABC):
-    """A benchmark by its official rules: files to questions, answers to grades, grades to measures.
+    """A benchmark with its official rules: files to questions, answers to grades, grades to measures.
 
     Attributes:
-        version: part of every answer's key; it changes when what is asked, or how, changes.
-        files: the official files that it reads, for a reader.
-        judge_role: what a judge does, empty where none is of use.
+        version: part of every cache key; change it when the questions or prompts change.
+        files: description of the official files, for error messages and lists.
+        judge_role: what a judge does for this task; empty if the task uses none.
     """
 
     name: ClassVar[str]
@@ -132,69 +132,69 @@ class Task(ABC):
 
     @abstractmethod
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
-        """All questions in the order of the files, or `limit` units of them spread evenly. Raises `DataError`."""
+        """All questions in file order, or `limit` units of them, evenly spaced. Raises `DataError`."""
 
     def sources(self, data: Path) -> list[Path]:
-        """The official files that say what is asked, for their hashes. Raises `DataError`."""
+        """The official files that define the questions; reports list their hashes. Raises `DataError`."""
         return []
 
     @abstractmethod
-    def grade(self, question: Question, said: str) -> Grade:
-        """By rules alone."""
+    def grade(self, question: Question, answer: str) -> Grade:
+        """Grade an answer by rules alone."""
 
-    def ask_judge(self, question: Question, said: str) -> str | None:
-        """What to ask a judge about an answer; None where the rules suffice."""
+    def ask_judge(self, question: Question, answer: str) -> str | None:
+        """The prompt for the judge; None if the rules suffice for this answer."""
         return None
 
-    def read_verdict(self, question: Question, said: str, verdict: str) -> Grade | None:
-        """The grade by a judge's words; None if they are nonsense."""
+    def read_verdict(self, question: Question, answer: str, verdict: str) -> Grade | None:
+        """Parse the judge's reply; None if it is invalid."""
         raise NotImplementedError
 
     def measures(self, graded: Graded) -> list[Measure]:
-        """The figures of the task, the first of them the headline."""
-        return [Measure("accuracy", tuple(by_question(graded)))]
+        """The measures of the task; the first is the headline."""
+        return [Measure("accuracy", tuple(question_scores(graded)))]
 
     def breakdowns(self, graded: Graded) -> dict[str, list[Measure]]:
-        """By the name of the breakdown the headline's figure of each category, in order of appearance."""
+        """The headline measure of each category, by breakdown, in order of appearance."""
         measures = self.measures(graded)
         if not measures:
             return {}
-        marks, scale = {mark.unit: mark for mark in measures[0].marks}, measures[0].scale
+        scores, scale = {score.unit: score for score in measures[0].unit_scores}, measures[0].scale
         found: dict[str, dict[str, dict[str, UnitScore]]] = defaultdict(lambda: defaultdict(dict))
         for question, _ in graded:
             for breakdown, names in question.categories.items():
-                for name in names if question.unit in marks else ():
-                    mark = marks[question.unit]
-                    found[breakdown][name][mark.unit] = UnitScore(mark.unit, mark.value, mark.weight)
+                for name in names if question.unit in scores else ():
+                    score = scores[question.unit]
+                    found[breakdown][name][score.unit] = UnitScore(score.unit, score.value, score.weight)
         return {
             breakdown: [Measure(name, tuple(units.values()), scale) for name, units in names.items()]
             for breakdown, names in found.items()
         }
 
     def submission(self, answers: Sequence[tuple[Question, str]]) -> dict[str, Any] | None:
-        """What the benchmark's server takes, where the answers are secret."""
+        """The file that the benchmark's server expects, if the answers are secret."""
         return None
 
 
 def user(text: str, *images: ImageInput) -> tuple[Message, ...]:
-    """One turn about pictures."""
+    """A user turn with images before the text."""
     content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": text}]
     return ({"role": "user", "content": content},)
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:
-    """`limit` of the items at even distances, in their order; all of them without a limit."""
+    """`limit` evenly spaced items in their order; all items without a limit."""
     if limit is None or limit >= len(items):
         return list(items)
     return [items[number * len(items) // limit] for number in range(limit)]
 
 
-def by_question(graded: Graded) -> list[UnitScore]:
+def question_scores(graded: Graded) -> list[UnitScore]:
     return [UnitScore(question.unit, grade.value, grade.weight) for question, grade in graded]
 
 
-def by_unit(graded: Graded) -> dict[str, list[tuple[Question, Grade]]]:
-    """Units that are whole: one of whose questions got no answer is left out, for half of it says nothing."""
+def complete_units(graded: Graded) -> dict[str, list[tuple[Question, Grade]]]:
+    """Group by unit; a unit with an ungraded question is left out, because part of a unit has no score."""
     units: dict[str, list[tuple[Question, Grade]]] = defaultdict(list)
     for question, grade in graded:
         units[question.unit].append((question, grade))
@@ -210,6 +210,6 @@ def _text(message: Message) -> str:
     return "".join("<image>" if part["type"] == "image" else part["text"] for part in _parts(message))
 
 
-def open_one(image: ImageInput) -> Image.Image:
-    """Read or draw it. Raises `ImageError`."""
+def open_image_input(image: ImageInput) -> Image.Image:
+    """Open or generate an image. Raises `ImageError`."""
     return open_image(image() if callable(image) else image)

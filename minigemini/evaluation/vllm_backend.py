@@ -1,4 +1,4 @@
-"""A vLLM server of a checkpoint, for as long as a run asks it: `--backend vllm`."""
+"""`--backend vllm`: starts a vLLM server for a checkpoint and stops it after the run."""
 
 import shlex
 import shutil
@@ -20,50 +20,51 @@ from ..io.errors import RequestError
 from ..io.integrity import weights_checked
 from ..io.loading import load_config, load_processor
 from ..io.system import is_windows
+from . import process_supervisor
 from .http_backend import HttpAnswerer, Service
 from .local_backend import fingerprint
 
 NAME, LOG = "vllm", "vllm.log"
-START_SECONDS, LOOK_EVERY_SECONDS = 1800.0, 0.5
+START_SECONDS, POLL_SECONDS = 1800.0, 0.5
 END_SECONDS = 5.0
-"""Between a server that is not there any more and the end of its process."""
+"""Time for the process to end after its server stopped responding."""
 WHAT_TO_INSTALL = (
-    "vLLM is not here: `pip install vllm` into this environment (docs/serving.md says how), put the `vllm` of another "
-    "one on PATH, or name the URL of a server"
+    "vLLM is not installed: run `pip install vllm` (see docs/serving.md), put `vllm` from another environment on PATH, "
+    "or give the URL of a server"
 )
 
 
 def is_vllm(backend: str) -> bool:
-    """Whether vLLM is to be started: the word, and after it, if anything, options of `vllm serve`."""
+    """Whether a backend is `vllm`, with or without options of `vllm serve`."""
     return backend.split()[:1] == [NAME]
 
 
 @contextmanager
 def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) -> Iterator[HttpAnswerer]:
-    """Start a server of a checkpoint on a free port of this machine; it ends with the block, or with this process.
+    """Serve a checkpoint on a free local port; the server stops at the end of the block, or with this process.
 
     Args:
-        model: as `Engine.load` takes it.
-        backend: `vllm`, and options of `vllm serve`.
-        folder: where what vLLM says is kept, in `vllm.log`.
-        dtype: as vLLM takes it; by itself the checkpoint's.
+        model: a model as for `Engine.load`.
+        backend: `vllm`, optionally with options of `vllm serve`.
+        folder: folder for vLLM's output, in `vllm.log`.
+        dtype: vLLM's `--dtype`; defaults to the checkpoint's.
 
     Raises:
-        RequestError: there is no vLLM, it does not start, or it ended while it was asked.
-        CheckpointError: there is no such checkpoint.
+        RequestError: vLLM is not installed, does not start, or ended during the run.
+        CheckpointError: There is no such checkpoint.
     """
     if is_windows():
-        raise RequestError("vLLM is started on Linux and macOS only; name the URL of a server")
-    found = find_model_source(model)
-    if found.adapter is not None:
-        raise RequestError(f"{model}: vLLM serves whole checkpoints; write one with `minigemini merge`, and name that")
+        raise RequestError("vLLM can be started on Linux and macOS only; give the URL of a server")
+    source = find_model_source(model)
+    if source.adapter is not None:
+        raise RequestError(f"{model} is an adapter, but vLLM serves whole checkpoints; run `minigemini merge` first")
     program, options = _program(), shlex.split(backend)[1:]
     port = _free_port()
-    command = [*program, str(found.folder), "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)]
+    command = [*program, str(source.folder), "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)]
     command += [*(("--dtype", dtype) if dtype else ()), *options]
-    with weights_checked(found.folder):  # vLLM, which reads them, compares nothing
-        config = load_config(found.folder)
-    prompts = Prompts(load_processor(found.folder, config), config)
+    with weights_checked(source.folder):  # vLLM verifies no hashes
+        config = load_config(source.folder)
+    prompts = Prompts(load_processor(source.folder, config), config)
     writes_bos = prompts.writes_bos(prompts.text([{"role": "user", "content": "?"}]))
     identity = {
         "weights": fingerprint(model),
@@ -73,9 +74,11 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
     }
     log = folder / LOG
     with _running(command, log) as process:
-        _wait(process, port, log)
-        # Chat formats that leave BOS to the tokenizer get it only on demand.
-        service = Service(f"http://127.0.0.1:{port}/v1", model, more={} if writes_bos else {"add_special_tokens": True})
+        _wait_until_healthy(process, port, log)
+        # Chat formats that leave BOS to the tokenizer need it requested.
+        service = Service(
+            f"http://127.0.0.1:{port}/v1", model, extra_fields={} if writes_bos else {"add_special_tokens": True}
+        )
         try:
             yield HttpAnswerer(service, identity, prompts.as_text)
         except RequestError as error:
@@ -83,11 +86,11 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
                 process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 raise error from None
-            raise RequestError(f"{_end(process, log)}; run again to go on") from None
+            raise RequestError(f"{_exit_message(process, log)}; run again to resume") from None
 
 
 def _program() -> list[str]:
-    """How vLLM is started here: its module if it is in this environment, else its command. Raises `RequestError`."""
+    """The start of vLLM's command line: its module in this environment, or `vllm` on PATH. Raises `RequestError`."""
     if find_spec("vllm") is not None:
         return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model"]
     if (path := shutil.which("vllm")) is not None:
@@ -96,18 +99,18 @@ def _program() -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
 def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    leash = [sys.executable, "-I", str(Path(__file__).with_name("process_supervisor.py"))]
+    supervisor = [sys.executable, "-I", process_supervisor.__file__]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*leash, *command], stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True
+            [*supervisor, *command], stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True
         )
     try:
         yield process
@@ -117,25 +120,25 @@ def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Until the server is healthy. Raises `RequestError`."""
+def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until the server is healthy. Raises `RequestError`."""
     http, started = build_opener(ProxyHandler({})), time.monotonic()
-    shown = "{desc}, {elapsed}{postfix}"
-    with tqdm(desc=f"vLLM starts (what it says: {log})", bar_format=shown, dynamic_ncols=True) as bar:
+    bar_format = "{desc}, {elapsed}{postfix}"
+    with tqdm(desc=f"starting vLLM (log: {log})", bar_format=bar_format, dynamic_ncols=True) as bar:
         while time.monotonic() - started < START_SECONDS:
             if process.poll() is not None:
-                raise RequestError(_end(process, log))
+                raise RequestError(_exit_message(process, log))
             try:
                 with http.open(f"http://127.0.0.1:{port}/health", timeout=5):
                     return
-            except OSError:  # nobody there yet, or not healthy yet
+            except OSError:  # not listening or not healthy yet
                 bar.refresh()
-                time.sleep(LOOK_EVERY_SECONDS)
-    raise RequestError(f"vLLM does not answer after {START_SECONDS / 60:.0f} minutes; what it says is in {log}")
+                time.sleep(POLL_SECONDS)
+    raise RequestError(f"vLLM not healthy after {START_SECONDS / 60:.0f} minutes; see {log}")
 
 
-def _end(process: subprocess.Popen[bytes], log: Path) -> str:
-    """That it ended, and its last words."""
+def _exit_message(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The exit status and the last line of the log."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    last = lines[-1][:200] if lines else "it said nothing"
-    return f"vLLM ended with status {process.wait()}: {last} (all of it in {log})"
+    last = lines[-1][:200] if lines else "no output"
+    return f"vLLM exited with status {process.wait()}: {last} (full log: {log})"

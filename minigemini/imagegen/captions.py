@@ -1,13 +1,13 @@
-"""The captions in an answer: what stands between `<h>` and `</h>` is for the painter, all else for the user.
+"""Captions in answers: text between `<h>` and `</h>` goes to the image generator, the rest to the user.
 
-Neither is a special token, so they arrive in any pieces. The rules, for text that nobody vouches for:
+The tags are not special tokens, so they can arrive in any number of pieces. The rules for untrusted text:
 
-- a caption ends at `</h>`; one that is never closed, at the next blank line or where the answer ends;
-- `<h>` inside a caption begins another one; a caption of blanks alone is none;
-- in code (a fenced block, or between backticks in one line) tags are text;
-- a `</h>` that closes nothing is not shown;
-- where nobody asked for a picture there are no captions: tags are left out, and what stands between them is text. Small
-  models write tags in answer to whatever they never learned.
+- a caption ends at `</h>`; an unclosed one at the next blank line or at the end of the answer;
+- `<h>` inside a caption starts a new one; a blank caption is dropped;
+- in code (a fenced block, or inline code within one line) tags are ordinary text;
+- an unmatched `</h>` is removed;
+- without a request for an image there are no captions: only the tags are removed. Small models write tags in answer to
+  prompts unlike their training data.
 """
 
 import re
@@ -22,28 +22,28 @@ _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\Z")
 
 
 class CaptionParser:
-    """Reads an answer piece by piece; however it is cut, the outcome is the same.
+    """Splits a streamed answer into visible text and captions; the result does not depend on how it is cut.
 
     Args:
-        asked: whether a picture was asked for.
+        requested: Whether the prompt requests an image.
 
     Attributes:
-        captions: those that have ended, in their order, each as one line.
+        captions: Completed captions in order, each on one line.
     """
 
-    def __init__(self, asked: bool = True) -> None:
+    def __init__(self, requested: bool = True) -> None:
         self.captions: list[str] = []
-        self._asked = asked
-        self._held = ""  # what may be the beginning of a tag, or backticks that may go on
+        self._requested = requested
+        self._held = ""  # may be the start of a tag or of a longer run of backticks
         self._caption: str | None = None
-        self._code, self._fenced = "", False  # the backticks that opened it, and whether as a block
+        self._code, self._fenced = "", False  # the backticks that opened the code, and whether it is a fenced block
         self._line_is_blank = True
-        self._gap = self._gap_before = ""  # blanks that are shown once something follows them
-        self._shown: list[str] = []
-        self._begun = self._parted = False
+        self._gap = self._gap_before = ""  # whitespace that is shown only when text follows
+        self._visible: list[str] = []
+        self._has_text = self._after_tag = False
 
     def feed(self, piece: str) -> str:
-        """Read on. Gives what can be shown now."""
+        """Process the next piece, and return the text that can be shown now."""
         text = self._held + piece
         undecided = _UNDECIDED.search(text)
         end = undecided.start() if undecided else len(text)
@@ -51,8 +51,8 @@ class CaptionParser:
         return self._read(text[:end])
 
     def close(self) -> str:
-        """End the answer. Gives what is left to show."""
-        cut_off = self._caption is not None and self._held.startswith("<")  # the rest of a closing tag
+        """End the answer, and return the remaining visible text."""
+        cut_off = self._caption is not None and self._held.startswith("<")  # an incomplete closing tag
         rest = "" if cut_off else self._read(self._held)
         self._held = ""
         self._end_caption()
@@ -63,15 +63,15 @@ class CaptionParser:
             if self._caption is not None:
                 self._read_in_caption(token)
             elif token in (OPEN, CLOSE) and not self._code:
-                if token == OPEN and self._asked:
+                if token == OPEN and self._requested:
                     self._caption = ""
-                # Of the blanks before and behind a tag those stay that part more.
-                self._gap_before, self._gap = max(self._gap_before, self._gap, key=_parting), ""
-                self._parted = True
+                # Of the whitespace before and after a tag, keep the stronger separator.
+                self._gap_before, self._gap = max(self._gap_before, self._gap, key=_separation), ""
+                self._after_tag = True
             else:
                 self._read_in_text(token)
-        shown, self._shown = "".join(self._shown), []
-        return shown
+        text, self._visible = "".join(self._visible), []
+        return text
 
     def _read_in_caption(self, token: str) -> None:
         assert self._caption is not None
@@ -99,13 +99,13 @@ class CaptionParser:
         if token.isspace():
             self._gap += token
             return
-        if self._begun:
-            # What a tag has parted must not run together: not words, and not the halves of another tag.
-            least = " " if self._parted and (token.isalnum() or token in "</>") else ""
-            self._shown.append(max(self._gap_before, self._gap, least, key=_parting))
-        self._shown.append(token)
+        if self._has_text:
+            # A removed tag must not join two words, or two parts of another tag.
+            separator = " " if self._after_tag and (token.isalnum() or token in "</>") else ""
+            self._visible.append(max(self._gap_before, self._gap, separator, key=_separation))
+        self._visible.append(token)
         self._gap = self._gap_before = ""
-        self._begun, self._parted = True, False
+        self._has_text, self._after_tag = True, False
 
     def _end_caption(self) -> None:
         if self._caption is not None and (caption := " ".join(self._caption.split())):
@@ -114,16 +114,16 @@ class CaptionParser:
 
 
 def read_captions(answer: str) -> tuple[str, list[str]]:
-    """What of a whole answer is shown, and its captions."""
+    """Split a complete answer into visible text and captions."""
     parser = CaptionParser()
-    shown = parser.feed(answer) + parser.close()
-    return shown, parser.captions
+    text = parser.feed(answer) + parser.close()
+    return text, parser.captions
 
 
 def with_captions(text: str, captions: Sequence[str]) -> str:
-    """An answer with its captions in it, as the models are taught to write one: behind the text."""
+    """Join text and captions into an answer as in the training data: captions after the text."""
     return " ".join(filter(None, [text, *(f"{OPEN}{caption}{CLOSE}" for caption in captions)]))
 
 
-def _parting(blanks: str) -> tuple[int, int]:
-    return blanks.count("\n"), len(blanks)
+def _separation(whitespace: str) -> tuple[int, int]:
+    return whitespace.count("\n"), len(whitespace)

@@ -1,4 +1,4 @@
-"""From the name of a painter to a diffusers pipeline in memory. What it consists of is checked before any is loaded."""
+"""Load a diffusers pipeline from its name. All files are checked before any weights are loaded."""
 
 import importlib
 import math
@@ -23,20 +23,20 @@ from .presets import PipelineKind, Preset, pipeline_class, pipeline_kinds
 INDEX = "model_index.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _WEIGHTS = {"diffusers": "diffusion_pytorch_model", "transformers": "model", "stable_diffusion": "model"}
-"""How each library names the weights of a part."""
+"""Stem of the weight files of a part, by library."""
 _WITHOUT_WEIGHTS = ("scheduler", "tokenizer", "feature_extractor")
 
 
 @dataclass(frozen=True)
 class FoundPipeline:
-    """A pipeline's folder that has been looked at, but whose weights have not been read.
+    """A pipeline whose files have been checked, but whose weights have not been read.
 
     Attributes:
-        folder: where it lies.
-        class_name: of the pipeline.
-        parts: by name, the class of each as `library.Class`.
-        tensors: by name, those of each that has any, as they are stored.
-        variant: which of its weight files are meant.
+        folder: Folder of the pipeline.
+        class_name: Class of the pipeline.
+        parts: Class of each part by name, as `library.Class`.
+        tensors: Headers of the tensors of each part that has weights.
+        variant: Variant of the weight files, e.g. `fp16`.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class FoundPipeline:
 
     @property
     def weights(self) -> dict[str, int]:
-        """By name, the number of parameters of each part that has any."""
+        """Number of parameters of each part that has weights."""
         return {part: sum(math.prod(x.shape) for x in tensors.values()) for part, tensors in self.tensors.items()}
 
     @property
@@ -56,18 +56,18 @@ class FoundPipeline:
 
 
 def find_pipeline(name: str, variant: str | None = None) -> FoundPipeline:
-    """The pipeline of a folder, or of a hub id: fetched into Hugging Face's cache, weights and descriptions only.
+    """Find a pipeline in a folder, or download it from the hub (weights and JSON files only), and check its files.
 
     Raises:
-        CheckpointError: there is no such thing, or it is none that may be loaded.
+        CheckpointError: The pipeline does not exist, or is not supported.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         if folder.exists():
-            raise CheckpointError(f"{name}: a file, not a pipeline's folder; name the folder that holds {INDEX}")
+            raise CheckpointError(f"{name}: a file, not a pipeline's folder; name the folder that contains {INDEX}")
         if not is_hub_id(name):
             raise CheckpointError(f"{name}: no such folder, and not a hub id (owner/name); name a folder or an id")
-        # The index first, so that the gigabytes of what may not be loaded stay where they are.
+        # Check the index first, so that an unsupported pipeline is not downloaded.
         _, parts = read_index(fetch(name, (INDEX,)), name)
         folder = fetch(name, _patterns(parts, variant))
     check_files(folder)
@@ -78,42 +78,42 @@ def find_pipeline(name: str, variant: str | None = None) -> FoundPipeline:
 
 
 def read_index(folder: Path, name: str) -> tuple[str, dict[str, str]]:
-    """The pipeline's class, and the class of each of its parts.
+    """Read the class of a pipeline and of each of its parts.
 
     Raises:
-        CheckpointError: one of them is not in the tables of `pipelines`.
+        CheckpointError: A class is not in the tables of `presets`.
     """
-    index = read_json(folder / INDEX, f"{name} is no pipeline")
+    index = read_json(folder / INDEX, f"{name} is not a pipeline")
     class_name = index.get("_class_name")
     if not isinstance(class_name, str) or class_name not in pipeline_kinds():
         raise CheckpointError(
-            f"{name}: {INDEX} asks for {class_name!r}, which is not loaded; use {', '.join(pipeline_kinds())}"
+            f"{name}: {INDEX} names the class {class_name!r}, which is not supported; use {', '.join(pipeline_kinds())}"
         )
     kind, parts = pipeline_kinds()[class_name], dict[str, str]()
     for part, given in index.items():
         if not isinstance(given, list) or given == [None, None]:
-            continue  # a setting, or a part that is not there
+            continue  # a setting, or an absent part
         wanted = ".".join(str(word) for word in given)
         if wanted not in kind.parts.get(part, ()):
             raise CheckpointError(
-                f"{name}: {INDEX} asks for {wanted!r} as {part!r}, which is not loaded; use "
+                f"{name}: {INDEX} names {wanted!r} as {part!r}, which is not supported; use "
                 f"{' or '.join(kind.parts.get(part, ())) or 'a pipeline without it'}"
             )
         parts[part] = wanted
     if missing := kind.parts.keys() - kind.optional - parts.keys():
-        raise CheckpointError(f"{name}: {INDEX} has no {min(missing)}; copy or fetch the pipeline again")
+        raise CheckpointError(f"{name}: {INDEX} has no {min(missing)}; copy or download the pipeline again")
     return class_name, parts
 
 
 def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
-    """The pipeline in memory, on the CPU. Safetensors only, and all that the config asks for.
+    """Load a pipeline onto the CPU, from safetensors only. Every tensor that the configs need must be present.
 
     Raises:
-        CheckpointError: they do not, or a part is broken.
+        CheckpointError: Tensors are missing, or a part is corrupt.
     """
     absent = dict.fromkeys(found.kind.optional - found.parts.keys())
     try:
-        with weights_checked(found.folder), _bars_for_watchers(), warnings.catch_warnings():
+        with weights_checked(found.folder), _progress_on_terminal(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             modules = {part: _load_part(found, part, dtype) for part in found.weights}
             pipeline = pipeline_class(found.class_name).from_pretrained(
@@ -133,12 +133,12 @@ def load_pipeline(found: FoundPipeline, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def add_to(pipeline: Any, preset: Preset) -> None:
-    """Merge a preset's LoRA into the pipeline, and give it the preset's scheduler.
+def apply_preset(pipeline: Any, preset: Preset) -> None:
+    """Set a preset's scheduler, and merge its LoRA into the pipeline.
 
     Raises:
-        CheckpointError: the LoRA cannot be fetched, or does not fit.
-        RequestError: PEFT, which reads it, is missing.
+        CheckpointError: The LoRA cannot be downloaded, or does not fit.
+        RequestError: PEFT is not installed.
     """
     import diffusers
 
@@ -161,8 +161,8 @@ def add_to(pipeline: Any, preset: Preset) -> None:
 
 
 @contextmanager
-def _bars_for_watchers() -> Iterator[None]:
-    """Show diffusers' bars where somebody watches, and nowhere else."""
+def _progress_on_terminal() -> Iterator[None]:
+    """Show diffusers' progress bars only on a terminal."""
     from diffusers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -180,7 +180,7 @@ def _has_weights(part: str) -> bool:
 
 
 def _patterns(parts: Mapping[str, str], variant: str | None) -> list[str]:
-    """What is fetched: descriptions, and one set of weights, whole or in shards. Never code."""
+    """Return the file patterns to download: JSON and text files and one set of weights, sharded or not. Never code."""
     patterns = [INDEX, SUMS]
     for part, wanted in parts.items():
         patterns += [f"{part}/{ending}" for ending in ("*.json", "*.jinja", "*.txt", "*.model")]
@@ -191,18 +191,18 @@ def _patterns(parts: Mapping[str, str], variant: str | None) -> list[str]:
 
 
 def _stem(wanted: str, variant: str | None) -> str:
-    """The name of a part's weight file up to its ending or the number of its shard."""
+    """Return the name of a part's weight file without the suffix and the shard number."""
     stem = _WEIGHTS[wanted.partition(".")[0]]
     return f"{stem}.{variant}" if variant else stem
 
 
 def _check_part(folder: Path, wanted: str, variant: str | None) -> dict[str, StoredTensor]:
-    """Check the config and the headers of a part; gives its tensors.
+    """Check the config and the weight headers of a part, and return the headers.
 
     Raises:
-        CheckpointError: it is missing or broken, or reaches out for something from elsewhere.
+        CheckpointError: The part is missing or corrupt, or its config refers to code or files elsewhere.
     """
-    config = read_json(folder / "config.json", f"{folder} is no part of a pipeline")
+    config = read_json(folder / "config.json", f"{folder} is not a part of a pipeline")
     check_numbers(config, str(folder))
     if reaching := (REACHING_OUT | {"auto_map", "quantization_config"}) & config.keys():
         raise CheckpointError(
@@ -212,16 +212,16 @@ def _check_part(folder: Path, wanted: str, variant: str | None) -> dict[str, Sto
     files = sorted({*folder.glob(f"{stem}.safetensors"), *folder.glob(f"{stem}-*.safetensors")})
     if not files:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
-        what = f"{pickles[0]} is a pickle, which can run code while it loads" if pickles else "it is not there"
-        raise CheckpointError(f"{folder}: no {stem}.safetensors ({what}); take a pipeline saved as safetensors")
+        reason = f"{pickles[0]} is a pickle, which can run code when loaded" if pickles else "no weight file found"
+        raise CheckpointError(f"{folder}: no {stem}.safetensors ({reason}); use a pipeline saved as safetensors")
     return {name: tensor for file in files for name, tensor in read_header(file)}
 
 
 def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
-    """One network, whole or not at all. Published ones bring tensors along that they do not need; those are left.
+    """Load one part; all of its tensors must be present. Unused tensors, which published parts have, are ignored.
 
     Raises:
-        CheckpointError: tensors are missing or mis-shaped.
+        CheckpointError: Tensors are missing or have the wrong shape.
     """
     library, _, class_name = found.parts[part].partition(".")
     module = importlib.import_module(
@@ -237,11 +237,11 @@ def _load_part(found: FoundPipeline, part: str, dtype: torch.dtype) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
+                ignore_mismatched_sizes=True,  # so that `check_loaded` can list them all in one line
             )
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 (each library has its own)
+    except Exception as error:  # noqa: BLE001 (each library raises its own types)
         raise CheckpointError(f"{folder}: cannot be loaded ({one_line(error)})") from None
     check_loaded(folder, report["missing_keys"], (), report["mismatched_keys"])
     return loaded.eval()

@@ -1,4 +1,4 @@
-"""Painters by name, and what a diffusers pipeline may consist of. Nothing outside these tables is loaded."""
+"""Presets of the image generator, and the classes that a pipeline may contain. Nothing else is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,16 +25,16 @@ _VAE = ("diffusers.AutoencoderKL",)
 
 @dataclass(frozen=True)
 class PipelineKind:
-    """A pipeline class that may be loaded.
+    """A supported pipeline class.
 
     Attributes:
-        from_picture: the class that starts from a picture, with the same parts.
-        parts: by name, the classes each may be of, as `library.Class`.
-        optional: parts that it may lack.
-        steps, guidance, native_px: where the user names a folder and none of the presets.
-        multiple_px: of which sides must be.
-        negative: whether a negative prompt has an effect, given guidance.
-        fixed: whether `native_px` is the one side there is.
+        from_image: Image-to-image class with the same parts.
+        parts: Supported classes of each part by name, as `library.Class`.
+        optional: Parts that may be absent.
+        steps, guidance, native_px: Defaults for a pipeline without a preset.
+        multiple_px: Sides must be multiples of this, pixels.
+        negative: Whether a negative prompt has an effect with guidance.
+        fixed: Whether `native_px` is the only supported side.
     """
 
     from_image: str
@@ -137,19 +137,19 @@ _KINDS: dict[str, PipelineKind] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A published pipeline and how it is used, by its model card.
+    """A published pipeline with the settings from its model card.
 
     Attributes:
-        hub_id: where it lies; of the embedded painter, its folder.
-        kind: one of `pipeline_kinds`.
-        steps: of denoising.
-        guidance: how closely the prompt is followed; up to 1 there is no negative prompt, and half the work.
-        native_px: side of the pictures that it was made for.
-        variant: of its weight files; smaller to fetch.
-        lora: hub id of a LoRA that is merged into it.
-        scheduler: takes the place of its own.
-        dtype: where it does not run on a CPU.
-        settings: further arguments of the pipeline's call.
+        hub_id: Hub id; for the embedded image generator, its folder.
+        kind: A class in `pipeline_kinds`.
+        steps: Denoising steps.
+        guidance: Guidance scale; up to 1 turns guidance and the negative prompt off, and halves the work.
+        native_px: Side of the images that the pipeline was trained for, pixels.
+        variant: Variant of the weight files; smaller to download.
+        lora: Hub id of a LoRA to merge into the pipeline.
+        scheduler: Class that replaces the pipeline's scheduler.
+        dtype: Default dtype on devices other than a CPU.
+        settings: Further arguments of the pipeline's call.
     """
 
     hub_id: str
@@ -198,26 +198,26 @@ _PRESETS: dict[str, Preset] = {
     "flux-dev": Preset("black-forest-labs/FLUX.1-dev", "FluxPipeline", 50, 3.5),
     "z-image-turbo": Preset("Tongyi-MAI/Z-Image-Turbo", "ZImagePipeline", 9, 0.0),
 }
-"""`sdxl` is what the published models were shown with, in 50 steps."""
+"""`sdxl` is the generator used with the published models, with 50 steps."""
 
 NEGATIVE_PROMPT = "blurry, low quality, jpeg artefacts, deformed, extra limbs, bad hands, cropped, watermark, signature"
-"""Where a painter takes one and the user gives none."""
+"""Default for pipelines that support a negative prompt."""
 
 
 def need_diffusers() -> None:
-    """Raises `RequestError`, with the line that installs it, where it is missing; does not import it."""
+    """Raise `RequestError` with the pip command if diffusers is not installed. Does not import it."""
     if find_spec("diffusers") is None:
-        raise RequestError("drawing needs diffusers: pip install 'minigemini[draw]'")
+        raise RequestError("image generation needs diffusers: pip install 'minigemini[draw]'")
 
 
 @dataclass(frozen=True)
 class GeneratorPlugin:
-    """An image generator that a package adds by an entry point of the group `minigemini.image_generators`.
+    """An image generator that a package adds by an entry point in the group `minigemini.image_generators`.
 
     Attributes:
-        preset: how it is used; `hub_id` may be a folder.
-        kind: what its pipeline consists of.
-        pipeline: its class, as `package.module:Class`; `preset.kind` is the class's name.
+        preset: Settings; `hub_id` may be a folder.
+        kind: Supported parts of the pipeline.
+        pipeline: Pipeline class as `package.module:Class`; `preset.kind` is the name of the class.
     """
 
     preset: Preset
@@ -232,18 +232,18 @@ def _plugins() -> dict[str, GeneratorPlugin]:
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """Image generators by name, those of plugins first."""
+    """Return all presets by name, those of plugins first."""
     return {name: plugin.preset for name, plugin in _plugins().items()} | _PRESETS
 
 
 @cache
 def pipeline_kinds() -> Mapping[str, PipelineKind]:
-    """Pipeline classes that may be loaded, by name."""
+    """Return the supported pipeline classes by name."""
     return {plugin.preset.kind: plugin.kind for plugin in _plugins().values()} | _KINDS
 
 
 def pipeline_class(name: str) -> Any:
-    """A class of `pipeline_kinds`, or one of diffusers that starts from an image."""
+    """Import a class of `pipeline_kinds`, or its image-to-image class."""
     for plugin in _plugins().values():
         if plugin.preset.kind == name:
             module, _, attribute = plugin.pipeline.partition(":")
@@ -254,15 +254,15 @@ def pipeline_class(name: str) -> Any:
 
 
 def default_generator(model: str) -> str:
-    """The preset that draws what a model writes, where none is named: its own, or SDXL."""
+    """Return the default preset for a model: a plugin of the same name, else SDXL."""
     return model if model in _plugins() else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of a name; None where it must be a folder or a hub id.
+    """Return a preset by name; None for a folder or a hub id.
 
     Raises:
-        RequestError: it is none of the three.
+        RequestError: The name is none of the three.
     """
     if name in presets() or "/" in name or "\\" in name:
         return presets().get(name)
@@ -270,4 +270,6 @@ def find_preset(name: str) -> Preset | None:
 
     if Path(name).exists():
         return None
-    raise RequestError(f"painter {name!r} is unknown; use {', '.join(presets())}, a folder or a hub id (owner/name)")
+    raise RequestError(
+        f"image generator {name!r} is unknown; use {', '.join(presets())}, a folder or a hub id (owner/name)"
+    )

@@ -1,1 +1,1 @@
-"""Opening images from any source: every limit on bytes, pixels and decoding cost is here."""
+"""Opens images from any source, with limits on bytes, pixels and decoding cost."""

@@ -1,8 +1,8 @@
-"""Image files cut down to what decoding needs, and checked for what it would cost, before a decoder sees them.
+"""Strips image files to the parts that decoding needs, and estimates the cost of decoding, before a decoder runs.
 
-Pillow reads headers in Python, one marker, chunk or block at a time, and keeps every comment, profile and text that it
-meets: 20 MB of GIF comments take it half a minute. None of that is shown, so it is left out here. What is shown can be
-costly too: 150 KB of progressive JPEG may repeat a pass over 64 megapixels 300 times, which takes 7 s.
+Pillow parses headers in Python, one marker, chunk or block at a time, and keeps every comment, profile and text: 20 MB
+of GIF comments take it half a minute. These parts do not affect the pixels, so they are removed here. Pixel data can be
+expensive too: a progressive JPEG of 150 KB may repeat a pass over 64 megapixels 300 times, which takes 7 s.
 """
 
 import re
@@ -11,32 +11,32 @@ import zlib
 from dataclasses import dataclass
 
 MAX_JPEG_SEGMENTS = 10_000
-"""A segment holds up to 64 KB, so that real files have tens of them, or a hundred with a large profile."""
+"""A segment holds up to 64 KB; real files have tens of them, or about a hundred with a large profile."""
 MAX_JPEG_HEADER_BYTES = 524_288
-"""Of tables, and of EXIF and XMP, one of each. Real tables have less than 4 KB; Pillow reads them in Python."""
+"""Tables, and one block each of EXIF and XMP. Real tables have less than 4 KB; Pillow parses them in Python."""
 MAX_JPEG_BLOCK_VISITS = 16_000_000
 """Blocks of 8 x 8 coefficients, summed over all scans. A progressive 64-megapixel 4:4:4 JPEG has 14 million."""
 MAX_PNG_CHUNKS = 65_536
-"""libpng writes 8 KB a chunk: 8,192 chunks in 64 MiB."""
+"""libpng writes chunks of 8 KB: 8,192 chunks in 64 MiB."""
 MAX_PNG_PIXEL_BYTES = 400_000_000
-"""Before compression: 64 megapixels have 384 million as 16-bit RGB, 256 million as RGBA."""
+"""Uncompressed size: 64 megapixels have 384 million bytes as 16-bit RGB, 256 million as 8-bit RGBA."""
 MAX_GIF_BLOCKS = 300_000
 """Blocks before the first frame; one holds up to 255 bytes."""
 MAX_METADATA_BYTES = 65_536
-"""Of EXIF, and of the texts that may hold an orientation: what a JPEG segment can hold."""
+"""EXIF, and texts that may hold an orientation: the capacity of a JPEG segment."""
 
 
 class TooCostlyError(ValueError):
-    """The file would take too long to decode; the message says why and what to do, without the file's name."""
+    """Decoding the file would take too long. The message gives the reason and the fix, but not the file's name."""
 
 
 @dataclass(frozen=True)
 class StrippedFile:
-    """What a decoder is given.
+    """A file without the parts that do not affect its pixels.
 
     Attributes:
-        data: the file without what is not shown.
-        size: (width, height) that the decoder would allocate when it opens the file; None where it allocates nothing.
+        data: The bytes of the file.
+        size: (width, height) in pixels that a decoder allocates on opening the file; None if it allocates nothing.
     """
 
     data: bytes
@@ -44,14 +44,14 @@ class StrippedFile:
 
 
 def strip_unused(kind: str, data: bytes) -> StrippedFile:
-    """Cut a file down.
+    """Remove the parts of a file that do not affect its pixels.
 
     Args:
-        kind: its format, by Pillow's name.
-        data: the file.
+        kind: Pillow's name of the format.
+        data: The bytes of the file.
 
     Raises:
-        TooCostlyError: decoding it would take too long.
+        TooCostlyError: Decoding would take too long.
     """
     match kind:
         case "JPEG":
@@ -66,20 +66,20 @@ def strip_unused(kind: str, data: bytes) -> StrippedFile:
             return StrippedFile(data)
 
 
-# JPEG. Names of markers as in the standard.
+# JPEG. Markers are named as in the standard.
 
 _EOI, _SOS, _APP0, _APP1, _APP14, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
-"""TEM, RSTn, SOI and EOI: markers without a segment."""
+"""Markers without a segment: TEM, RSTn, SOI and EOI."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_METADATA = (b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0")
-"""Hold the orientation."""
+"""Segments that may hold the orientation."""
 
 
 def _jpeg(data: bytes) -> bytes:
-    """The header without profiles, comments and fill bytes; all from the first scan on as it is."""
+    """Remove profiles, comments and fill bytes before the first scan; keep everything after it."""
     kept, wanted, counter = [data[:2]], list(_JPEG_METADATA), _JpegCost()
     position = 2
     header_bytes = 0
@@ -94,18 +94,18 @@ def _jpeg(data: bytes) -> bytes:
             metadata = next((name for name in wanted if data.startswith(name, start + 4)), None)
             if metadata is None:
                 continue
-            wanted.remove(metadata)  # Pillow joins all EXIF segments and reads what comes of it
+            wanted.remove(metadata)  # one only, because Pillow concatenates all EXIF segments
         elif marker == _COM or _APP0 < marker < _APP14 or marker == _APP14 + 1:
             continue
         kept.append(data[start:position])
         header_bytes += len(kept[-1])
         if header_bytes > MAX_JPEG_HEADER_BYTES:
-            raise TooCostlyError(f"a JPEG of more than {MAX_JPEG_HEADER_BYTES:,} bytes of tables; save it again")
-    return b"".join(kept)  # without a scan; the decoder says so
+            raise TooCostlyError(f"JPEG has more than {MAX_JPEG_HEADER_BYTES:,} bytes of tables; save it again")
+    return b"".join(kept)  # no scan; the decoder will report it
 
 
 def _count_scans(data: bytes, position: int, counter: "_JpegCost") -> None:
-    """Go through the scans behind the first one, as libjpeg will."""
+    """Count the scans after the first, as libjpeg will process them."""
     while found := _MARKER_AFTER_SCAN.search(data, position):
         start, marker = found.start(), data[found.start() + 1]
         if marker == _EOI:
@@ -122,7 +122,7 @@ def _segment_end(data: bytes, start: int) -> int:
 
 
 class _JpegCost:
-    """Counts segments, and blocks over all scans."""
+    """Counts segments, and block visits over all scans."""
 
     def __init__(self) -> None:
         self.segments = self.scans = self.visits = 0
@@ -131,7 +131,7 @@ class _JpegCost:
     def add(self, marker: int, body: bytes) -> None:
         self.segments += 1
         if self.segments > MAX_JPEG_SEGMENTS:
-            raise TooCostlyError(f"a JPEG of more than {MAX_JPEG_SEGMENTS:,} segments; save it again")
+            raise TooCostlyError(f"JPEG has more than {MAX_JPEG_SEGMENTS:,} segments; save it again")
         if marker in _FRAMES and not self._blocks:
             self._blocks = _blocks_of(body)
         elif marker == _SOS and body:
@@ -139,13 +139,13 @@ class _JpegCost:
             self.visits += sum(self._blocks.get(component, 0) for component in body[1 : 1 + 2 * body[0] : 2])
             if self.visits > MAX_JPEG_BLOCK_VISITS:
                 raise TooCostlyError(
-                    f"a JPEG of {self.scans} or more scans, {self.visits:,} blocks together, more than the "
-                    f"{MAX_JPEG_BLOCK_VISITS:,} that are read; save it again as a baseline JPEG"
+                    f"JPEG has {self.scans} or more scans with {self.visits:,} blocks in total, more than "
+                    f"{MAX_JPEG_BLOCK_VISITS:,}; save it again as a baseline JPEG"
                 )
 
 
 def _blocks_of(frame: bytes) -> dict[int, int]:
-    """Blocks of each component, by its number."""
+    """Number of blocks of each component, by component id."""
     if len(frame) < 6:
         return {}
     height, width = struct.unpack_from(">HH", frame, 1)
@@ -164,7 +164,7 @@ _ORIENTATION_TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 def _png(data: bytes) -> bytes:
-    """Critical chunks, transparency and what may hold the orientation; texts and profiles of any size are left out."""
+    """Keep critical chunks, transparency and chunks that may hold the orientation; remove texts and profiles."""
     kept, position, chunks = [data[:8]], 8, 0
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -173,15 +173,17 @@ def _png(data: bytes) -> bytes:
             _check_png_bytes(data[position + 8 : end])
         chunks += 1
         if chunks > MAX_PNG_CHUNKS:
-            raise TooCostlyError(f"a PNG of more than {MAX_PNG_CHUNKS:,} chunks; save it again")
-        is_shown = _ANCILLARY.fullmatch(kind) is None or kind in (b"tRNS", b"eXIf")
-        if is_shown or _holds_orientation(kind, data[position + 8 : min(end - 4, position + 8 + MAX_METADATA_BYTES)]):
+            raise TooCostlyError(f"PNG has more than {MAX_PNG_CHUNKS:,} chunks; save it again")
+        affects_pixels = _ANCILLARY.fullmatch(kind) is None or kind in (b"tRNS", b"eXIf")
+        if affects_pixels or _holds_orientation(
+            kind, data[position + 8 : min(end - 4, position + 8 + MAX_METADATA_BYTES)]
+        ):
             kept.append(data[position:end])
         position = end
         if kind == b"IEND":
             break
     else:
-        kept.append(data[position:])  # cut off; the decoder says so
+        kept.append(data[position:])  # truncated; the decoder will report it
     return b"".join(kept)
 
 
@@ -190,11 +192,11 @@ def _check_png_bytes(header: bytes) -> None:
         return
     width, height, depth, color = struct.unpack_from(">IIBB", header)
     size = -(-width * depth * _PNG_CHANNELS.get(color, 1) // 8) * height
-    # Sizes that are refused for their pixels alone get a message of their own.
+    # Sizes that exceed the pixel limit are reported elsewhere.
     if size > MAX_PNG_PIXEL_BYTES and depth == 16:
         raise TooCostlyError(
-            f"a PNG of {width} x {height} pixels in {size:,} bytes, more than the {MAX_PNG_PIXEL_BYTES:,} that are "
-            "read; save it with 8 bits a channel"
+            f"PNG of {width} x {height} pixels has {size:,} raw bytes, more than {MAX_PNG_PIXEL_BYTES:,}; save "
+            "it with 8 bits per channel"
         )
 
 
@@ -217,7 +219,7 @@ _EXTENSION, _IMAGE, _GRAPHIC_CONTROL = b"!", b",", 0xF9
 
 
 def _gif(data: bytes) -> StrippedFile:
-    """The first frame without comments and other extensions, and the size of the canvas that holds it."""
+    """Keep the first frame, without comments and other extensions, and find the size of its canvas."""
     position = 13 + _palette_bytes(data[10:11])
     kept, blocks = [data[:position]], 0
     while found := _GIF_LEADS.search(data, position):
@@ -231,7 +233,7 @@ def _gif(data: bytes) -> StrippedFile:
             position += 1 + data[position]
             blocks += 1
             if blocks > MAX_GIF_BLOCKS:
-                raise TooCostlyError(f"a GIF of more than {MAX_GIF_BLOCKS:,} blocks before its picture; save it again")
+                raise TooCostlyError(f"GIF has more than {MAX_GIF_BLOCKS:,} blocks before its image; save it again")
         position += 1
         if data[start + 1 : start + 2] == bytes([_GRAPHIC_CONTROL]):
             kept.append(data[start:position])
@@ -254,7 +256,7 @@ def _canvas(data: bytes, image: int) -> tuple[int, int] | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Of the canvas: libwebp allocates it, twice, when a file is opened."""
+    """Size of the canvas, which libwebp allocates twice on opening a file."""
     if len(data) < 30:
         return None
     match data[12:16]:

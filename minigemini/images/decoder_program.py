@@ -1,8 +1,7 @@
-"""The program that decodes images in a process of its own; `decoders` starts it and talks to it.
+"""Worker program that decodes images; `decoders` starts it and communicates with it over pipes.
 
-It is run by its path, and finds its neighbors by theirs, so that it imports Pillow and neither torch nor Transformers:
-it is ready in 0.2 s, and takes 20 MB. What goes over its pipes is JSON and pixels, nothing that could
-run code where it is read.
+It is run by path and imports sibling modules by path, so that it imports Pillow but neither torch nor Transformers. It
+starts in 0.2 s and uses 20 MB. The pipes carry JSON and pixels, whose parsing cannot run code.
 """
 
 import importlib
@@ -14,48 +13,48 @@ import types
 from typing import IO, Any
 
 HEAD = struct.Struct("<IQ")
-"""Before each message: bytes of its JSON, and of what follows that."""
-MOST_JSON_BYTES = 2**16
-"""A message says little; more is a broken one."""
+"""Header of a message: the size of its JSON and of the payload after it, in bytes."""
+MAX_JSON_BYTES = 2**16
+"""Maximum size of the JSON; longer messages are corrupt."""
 READY = b"+"
-"""Written once, when the program takes images."""
+"""Written once, when the program is ready."""
 MEMORY_BYTES = 3 * 2**30
-"""Address space; decoding 64 megapixels takes up to 1.7 GB of it."""
+"""Limit on the address space; decoding 64 megapixels uses up to 1.7 GB."""
 BAND_BYTES = 2**22
-"""Pixels are sent in bands of about this size."""
+"""Approximate size of the bands in which pixels are sent."""
 
 
 def main() -> None:
-    """Decode what comes on stdin until it ends."""
+    """Decode images from stdin until it is closed."""
     requests, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    with open(os.devnull, "r+b") as nothing:  # whatever a library prints is no answer
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(nothing.fileno(), 1)
+    with open(os.devnull, "r+b") as null:  # output of libraries must not reach the pipe
+        os.dup2(null.fileno(), 0)
+        os.dup2(null.fileno(), 1)
     _limit_process()
-    images = load_safe_images()
+    safe_images = load_safe_images()
     write_all(answers, READY)
     while (message := read_message(requests)) is not None:
-        asked, size = message
+        request, size = message
         if (data := read_all(requests, size)) is not None:
-            _answer(images, asked, bytes(data), answers)
+            _answer(safe_images, request, bytes(data), answers)
 
 
 def load_safe_images() -> Any:
-    """The module `pictures`, without the packages that it lies in, which import torch."""
+    """Import the module `safe_images` without its parent package, which would import torch."""
     package = types.ModuleType("minigemini_images")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[package.__name__] = package
     return importlib.import_module(f"{package.__name__}.safe_images")
 
 
-def _answer(images: Any, asked: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
-    limits = images.ImageLimits(**{**asked["limits"], "formats": tuple(asked["limits"]["formats"])})
+def _answer(safe_images: Any, request: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
+    limits = safe_images.ImageLimits(**{**request["limits"], "formats": tuple(request["limits"]["formats"])})
     _limit_time(limits.decode_seconds)
     try:
-        image = images.open_image(
-            data, limits, asked["name"], at_least_px=asked["at_least_px"], shorter=asked["shorter"]
+        image = safe_images.open_image(
+            data, limits, request["name"], at_least_px=request["at_least_px"], shorter=request["shorter"]
         )
-    except images.ImageError as error:
+    except safe_images.ImageError as error:
         write_message(answers, {"error": str(error), "problem": error.problem.value})
         return
     finally:
@@ -66,13 +65,13 @@ def _answer(images: Any, asked: dict[str, Any], data: bytes, answers: IO[bytes])
 
 
 def bands(width: int, height: int) -> list[tuple[int, int]]:
-    """First row, and row behind the last, of each band of pixels."""
+    """Half-open row ranges of the bands of pixels."""
     step = max(1, BAND_BYTES // (3 * width))
     return [(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def _limit_process() -> None:
-    """Where the system can: a limit of memory, and no files written on a crash. Ctrl-C is for who started this."""
+    """Limit memory and disable core dumps where supported, and leave Ctrl-C to the parent process."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -82,47 +81,47 @@ def _limit_process() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     except (ImportError, ValueError, OSError):
-        pass  # Windows has none, and macOS does not take all of them
+        pass  # Windows has none of these limits, and macOS not all
 
 
 def _limit_time(seconds: float) -> None:
-    """End this process when it has used so much processor time from now on; 0 lifts the limit."""
+    """Terminate this process after this much more CPU time; 0 removes the limit."""
     import signal
 
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # SIGPROF ends a process, also amid C code
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # SIGPROF terminates a process even within C code
 
 
 def read_message(pipe: IO[bytes]) -> tuple[dict[str, Any], int] | None:
-    """JSON, and how many bytes come behind it; None where the pipe has ended, or what comes is none of ours."""
+    """Read JSON and the size of the payload that follows. None if the pipe is closed or the message is corrupt."""
     head = read_all(pipe, HEAD.size)
     if head is None:
         return None
-    json_bytes, more = HEAD.unpack(head)
-    about = read_all(pipe, json_bytes) if json_bytes <= MOST_JSON_BYTES else None
-    return None if about is None else (json.loads(about), more)
+    json_bytes, payload_bytes = HEAD.unpack(head)
+    text = read_all(pipe, json_bytes) if json_bytes <= MAX_JSON_BYTES else None
+    return None if text is None else (json.loads(text), payload_bytes)
 
 
-def write_message(pipe: IO[bytes], about: dict[str, Any], more: int = 0) -> None:
-    """JSON, and how many bytes will be written behind it."""
-    text = json.dumps(about).encode()
-    write_all(pipe, HEAD.pack(len(text), more) + text)
+def write_message(pipe: IO[bytes], content: dict[str, Any], payload_bytes: int = 0) -> None:
+    """Write JSON and the size of the payload that the caller writes after it."""
+    text = json.dumps(content).encode()
+    write_all(pipe, HEAD.pack(len(text), payload_bytes) + text)
 
 
 def read_all(pipe: IO[bytes], count: int) -> bytearray | None:
-    """Exactly so many bytes; None where the pipe has ended."""
+    """Read exactly `count` bytes; None if the pipe is closed."""
     data = bytearray(count)
     view = memoryview(data)
     while view:
-        got: Any = pipe.readinto(view)  # type: ignore[attr-defined]
-        if not got:
+        read_bytes: Any = pipe.readinto(view)  # type: ignore[attr-defined]
+        if not read_bytes:
             return None
-        view = view[got:]
+        view = view[read_bytes:]
     return data
 
 
 def write_all(pipe: IO[bytes], data: bytes | bytearray) -> None:
-    """All of it: pipes without a buffer take a part at a time."""
+    """Write all data; unbuffered pipes accept a part at a time."""
     view = memoryview(data)
     while view:
         view = view[pipe.write(view) :]

@@ -33,20 +33,20 @@ from .safe_images import (
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "decoder_program.py")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-"""All that a decoder gets of ours: there are keys in what is left out."""
-_COUNTS_PROCESSOR_TIME = hasattr(signal, "setitimer")
+"""Environment variables that workers inherit; others may hold secrets."""
+_HAS_CPU_TIMER = hasattr(signal, "setitimer")
 _WALL_SECONDS = 60.0
-"""For one image where processor time is counted too: a busy machine is slow, but a decoder that waits is stuck."""
+"""Wall-clock limit per image in addition to the CPU limit: a busy machine may be slow, but a decoder must not hang."""
 _POLL_SECONDS = 0.05
-_MOST_PROCESSES = 4
+_MAX_PROCESSES = 4
 
 
 class DecodingStoppedError(Exception):
-    """Whoever wanted the image has gone."""
+    """Decoding was cancelled by `Stop`."""
 
 
 class Stop:
-    """Ends decoding from another thread."""
+    """Cancels decoding from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,15 +54,15 @@ class Stop:
         self.is_set = False
 
     def set(self) -> None:
-        """End what is being decoded; whatever would be decoded next raises `DecodingStoppedError`."""
+        """Kill the running decoder; it and later decoding with this object raise `DecodingStoppedError`."""
         with self._lock:
             self.is_set = True
             if self._running is not None:
                 self._running.process.kill()
 
     @contextmanager
-    def ends(self, decoder: "_Decoder") -> Iterator[None]:
-        """Have `set` end this decoder meanwhile."""
+    def can_kill(self, decoder: "_Decoder") -> Iterator[None]:
+        """Let `set` kill this decoder while the block runs."""
         with self._lock:
             if self.is_set:
                 raise DecodingStoppedError
@@ -83,33 +83,34 @@ def open_isolated(
     shorter: bool = False,
     stop: Stop | None = None,
 ) -> Image.Image:
-    """Read one picture as `open_image` does, and decode it in another process. Blocking.
+    """Open an image like `open_image`, but decode it in another process. Blocks until it is done.
 
     Args:
-        source, limits, name, at_least_px, shorter: see `open_image`; pixels, which need no decoder, stay here.
-        stop: ends it.
+        source: As in `open_image`. Pixels need no decoder and are handled in this process.
+        limits: As in `open_image`, and so are `name`, `at_least_px` and `shorter`.
+        stop: Cancels decoding.
 
     Raises:
-        ImageError: as `open_image`, or decoding took too much time or memory.
+        ImageError: As in `open_image`, or decoding took too much time or memory.
         DecodingStoppedError: `stop` was set.
     """
     if not is_encoded(source):
         return open_image(source, limits, name)
     name = display_name(source, name)
-    asked = {"limits": asdict(limits), "name": name, "at_least_px": at_least_px, "shorter": shorter}
-    return _POOL.decode(read_encoded(source, limits, name), asked, stop or Stop())
+    request = {"limits": asdict(limits), "name": name, "at_least_px": at_least_px, "shorter": shorter}
+    return _POOL.decode(read_encoded(source, limits, name), request, stop or Stop())
 
 
-class _EndedError(Exception):
-    """The decoder's process has ended, or answers what it should not."""
+class _WorkerDiedError(Exception):
+    """The worker exited, or sent an invalid response."""
 
 
 class _Decoder:
-    """One process, which decodes one image at a time."""
+    """A worker process that decodes one image at a time."""
 
     def __init__(self) -> None:
         process: Any = subprocess.Popen(
-            [sys.executable, "-P", _PROGRAM],  # -P: nothing is imported from the folder that it lies in
+            [sys.executable, "-P", _PROGRAM],  # -P: do not import from its folder
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -120,65 +121,65 @@ class _Decoder:
         self.timed_out = False
         if bytes(read_all(self._answers, len(READY)) or b"") != READY:
             self.end()
-            raise OSError(f"the image decoder does not start: {_PROGRAM} ended with {self.process.returncode}")
+            raise OSError(f"the image decoder failed to start: {_PROGRAM} exited with {self.process.returncode}")
 
-    def decode(self, data: bytes, asked: dict[str, Any]) -> Image.Image:
+    def decode(self, data: bytes, request: dict[str, Any]) -> Image.Image:
         """Decode one image.
 
         Raises:
-            ImageError: the image is not read; the process waits for the next one.
-            _EndedError: the process is of no more use.
+            ImageError: The image cannot be read; the worker is ready for the next one.
+            _WorkerDiedError: The worker cannot be used any more.
         """
-        seconds = asked["limits"]["decode_seconds"]
-        clock = threading.Timer(max(seconds, _WALL_SECONDS) if _COUNTS_PROCESSOR_TIME else seconds, self._time_out)
+        seconds = request["limits"]["decode_seconds"]
+        clock = threading.Timer(max(seconds, _WALL_SECONDS) if _HAS_CPU_TIMER else seconds, self._time_out)
         clock.daemon = True
         clock.start()
         try:
-            write_message(self._requests, asked, len(data))
+            write_message(self._requests, request, len(data))
             write_all(self._requests, data)
-            return self._read_image(asked["limits"]["max_pixels"])
+            return self._read_image(request["limits"]["max_pixels"])
         except ImageError:
             raise
-        except (OSError, ValueError, KeyError, TypeError):  # the pipe has no other end, or nonsense comes from there
-            raise _EndedError from None
+        except (OSError, ValueError, KeyError, TypeError):  # the pipe is broken, or the response is invalid
+            raise _WorkerDiedError from None
         finally:
             clock.cancel()
-            clock.join()  # it does not end the process behind this
+            clock.join()  # so that it cannot kill the worker later
 
     def _read_image(self, max_pixels: int) -> Image.Image:
         message = read_message(self._answers)
         if message is None:
-            raise _EndedError
+            raise _WorkerDiedError
         answer, size = message
         if "error" in answer:
             raise ImageError(answer["error"], ImageProblem(answer["problem"]))
         width, height = answer["size"]
         if size != 3 * width * height or not 0 < width * height <= max_pixels:
-            raise _EndedError
+            raise _WorkerDiedError
         image = Image.new("RGB", (width, height))
         for top, bottom in bands(width, height):
             pixels = read_all(self._answers, 3 * width * (bottom - top))
             if pixels is None:
-                raise _EndedError
+                raise _WorkerDiedError
             image.paste(Image.frombytes("RGB", (width, bottom - top), bytes(pixels)), (0, top))
         return image
 
-    def why_ended(self, asked: dict[str, Any]) -> tuple[str, ImageProblem]:
-        """What to say of an image that ended the process."""
+    def failure_reason(self, request: dict[str, Any]) -> tuple[str, ImageProblem]:
+        """Reap the worker, and return the error message for the image that killed it."""
         self.end()
-        if self.timed_out or (_COUNTS_PROCESSOR_TIME and self.process.returncode == -signal.SIGPROF):
-            seconds = asked["limits"]["decode_seconds"]
-            return f"takes more than {seconds:g} s to decode; scale it down, or save it again", ImageProblem.TOO_LARGE
-        return "its decoder ran out of memory or crashed; save it again", ImageProblem.BROKEN
+        if self.timed_out or (_HAS_CPU_TIMER and self.process.returncode == -signal.SIGPROF):
+            seconds = request["limits"]["decode_seconds"]
+            return f"decoding takes more than {seconds:g} s; scale it down or save it again", ImageProblem.TOO_LARGE
+        return "decoder ran out of memory or crashed; save it again", ImageProblem.BROKEN
 
     def end(self) -> None:
-        """End the process."""
+        """Kill the worker."""
         self.process.kill()
         self.process.wait()
         self.close_pipes()
 
     def close_pipes(self) -> None:
-        """Close this side's ends."""
+        """Close this process's ends of the pipes."""
         self._requests.close()
         self._answers.close()
 
@@ -188,40 +189,40 @@ class _Decoder:
 
 
 class _Pool:
-    """Decoders, at most so many at a time."""
+    """A pool of decoders with a maximum size."""
 
     def __init__(self, processes: int) -> None:
         self._slots = threading.BoundedSemaphore(processes)
         self._idle: list[_Decoder] = []
         self._all: set[_Decoder] = set()
 
-    def decode(self, data: bytes, asked: dict[str, Any], stop: Stop) -> Image.Image:
-        """Decode one image once a process is free. Errors as `open_isolated`."""
+    def decode(self, data: bytes, request: dict[str, Any], stop: Stop) -> Image.Image:
+        """Wait for a free worker and decode one image. Raises like `open_isolated`."""
         while not self._slots.acquire(timeout=_POLL_SECONDS):
             if stop.is_set:
                 raise DecodingStoppedError
         try:
-            return self._decode(self._take(), data, asked, stop)
+            return self._decode(self._take(), data, request, stop)
         finally:
             self._slots.release()
 
-    def _decode(self, decoder: _Decoder, data: bytes, asked: dict[str, Any], stop: Stop) -> Image.Image:
-        answered = False
+    def _decode(self, decoder: _Decoder, data: bytes, request: dict[str, Any], stop: Stop) -> Image.Image:
+        is_reusable = False
         try:
-            with stop.ends(decoder):
-                image = decoder.decode(data, asked)
-            answered = True
+            with stop.can_kill(decoder):
+                image = decoder.decode(data, request)
+            is_reusable = True
             return image
         except ImageError:
-            answered = True
+            is_reusable = True
             raise
-        except _EndedError:
+        except _WorkerDiedError:
             if stop.is_set:
                 raise DecodingStoppedError from None
-            why, problem = decoder.why_ended(asked)
-            raise ImageError(f"{asked['name']}: {why}", problem) from None
+            reason, problem = decoder.failure_reason(request)
+            raise ImageError(f"{request['name']}: {reason}", problem) from None
         finally:
-            if answered and not (stop.is_set or decoder.timed_out):  # which ends it, may be only just now
+            if is_reusable and not (stop.is_set or decoder.timed_out):  # either may have killed it just now
                 self._idle.append(decoder)
             else:
                 self._all.discard(decoder)
@@ -239,19 +240,19 @@ class _Pool:
         return decoder
 
     def close(self) -> None:
-        """End all processes."""
+        """Kill all workers."""
         while self._all:
             self._all.pop().end()
 
     def leave_to_parent(self) -> None:
-        """In a process that was forked off: decoders belong to the parent, and end only when nobody holds a pipe."""
+        """Release the workers in a forked process: they belong to the parent, and exit once all pipes are closed."""
         for decoder in self._all:
             decoder.close_pipes()
-            decoder.process.returncode = 0  # it is no child of this process, which must not look for it
+            decoder.process.returncode = 0  # not a child of this process, so it must not be polled
 
 
 def _new_pool() -> _Pool:
-    return _Pool(min(_MOST_PROCESSES, os.cpu_count() or 1))
+    return _Pool(min(_MAX_PROCESSES, os.cpu_count() or 1))
 
 
 def _after_fork() -> None:

@@ -1,6 +1,6 @@
-"""Answers about pictures, and pictures in return: an engine and a painter that are loaded once, and conversations.
+"""Inference: an engine that answers questions about images, conversations, and image generation.
 
-What is exported is imported when it is first used: errors, presets and figures need no torch.
+Exports are imported on first use, so that errors, presets and figures are available without importing torch.
 """
 
 from importlib import import_module

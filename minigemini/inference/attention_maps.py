@@ -1,6 +1,6 @@
-"""Draws what mining looked at: where, inside its own part of the picture, each visual token took its detail from.
+"""Attention maps of patch info mining: which high-resolution positions of its patch each visual token attends to.
 
-g  grid side · n  patches along a tile's side · M  high-res positions along a patch's side · S  = g·n·M, the map's side
+g  tiles per side · n  patches per side of a tile · M  high-res positions per side of a patch · S = g·n·M, map side
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from ..io.errors import RequestError
 from .engine import Engine
 
 PANEL_PX = (512, 1024)
-"""Smallest and largest side of a drawn picture, pixels."""
+"""Minimum and maximum side of an image in the figure, pixels."""
 MARGIN_PX, CAPTION_PX, LEGEND_PX = 16, 28, 44
 OUTLINED = 6
-"""Patches that are outlined: those whose attention departs most from looking everywhere alike."""
+"""Number of patches to outline: those whose attention differs most from uniform."""
 
-# Dark to bright through purple and orange (after matplotlib's inferno), so that brighter means more, in grey print too.
+# After matplotlib's inferno: brightness increases with the value, so the map can be read in grayscale.
 HEAT = np.array([(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float32)
 INK, PAPER, OUTLINE = (34, 34, 40), (255, 255, 255), (64, 224, 255)
 
 
 class AttentionMaps:
-    """Where the mining of one picture looked.
+    """Attention of patch info mining for one image.
 
     Attributes:
-        attention: (g·n, g·n, M, M), each patch's attention over its own positions; sums to 1 over the last two.
+        attention: (g·n, g·n, M, M), attention of each patch over its positions; sums to 1 over the last two axes.
     """
 
     def __init__(self, attention: Tensor) -> None:
@@ -38,27 +38,29 @@ class AttentionMaps:
 
     @property
     def share(self) -> Tensor:
-        """(S, S): the attention that each position of the picture got from its patch."""
+        """Attention that each position of the image receives from its patch, (S, S)."""
         return rearrange(self.attention, "i j p q -> (i p) (j q)")
 
     @property
     def departure(self) -> Tensor:
-        """(g·n, g·n): Kullback-Leibler divergence from uniform, nats: 0 looks everywhere, 2·ln M at one position."""
+        """Kullback-Leibler divergence from uniform, nats, (g·n, g·n): 0 is uniform, 2·ln M is a single position."""
         positions = self.attention.shape[-1] ** 2
         return (self.attention * (self.attention * positions).clamp_min(1e-12).log()).sum((-2, -1))
 
 
 @torch.no_grad()
 def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, Image.Image]:
-    """What mining looked at, and the square picture that the high-resolution tower saw. A global tile is left out.
+    """Compute the attention maps of an image, and the square image that the high-resolution encoder received.
+
+    The global tile is left out.
 
     Raises:
-        RequestError: the model is the baseline without mining.
+        RequestError: The model has no patch info mining.
     """
     model = engine.model.model
     if model.patch_info_mining is None:
         raise RequestError(
-            f"{engine.name} has no mining to explain (high_res_vision_config is null); use another model"
+            f"{engine.name} has no patch info mining (high_res_vision_config is null); use another model"
         )
     pixels = engine.processor.image_processor(image, return_tensors="pt").to(engine.device)
     grid, n = model.config.grid_size, model.config.patches_per_side
@@ -68,20 +70,20 @@ def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, I
     attention = model.patch_info_mining.attention_weights(queries, stage_maps)[0].float().cpu()
     positions = model.config.positions_per_patch
     blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=grid * n, p=positions)
-    return AttentionMaps(blocks), _seen(engine, pixels["high_res_pixel_values"][0].float().cpu())
+    return AttentionMaps(blocks), _model_view(engine, pixels["high_res_pixel_values"][0].float().cpu())
 
 
 def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image:
-    """One row per picture: the picture as the model saw it, and the share of attention over it.
+    """Render one row per image: the image as the model sees it, and its attention heat map.
 
     Raises:
-        RequestError: the model is the baseline without mining.
+        RequestError: No image is given, or the model has no patch info mining.
     """
     if not images:
-        raise RequestError("there is no picture to explain; give one")
+        raise RequestError("no image to explain; give at least one")
     for number, image in enumerate(images, start=1):
-        check_type(f"picture {number}", image, Image.Image, "a PIL.Image")
-    rows = [draw(*attention_maps(engine, image)) for image in images]
+        check_type(f"image {number}", image, Image.Image, "a PIL.Image")
+    rows = [render(*attention_maps(engine, image)) for image in images]
     sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), PAPER)
     top = 0
     for row in rows:
@@ -90,30 +92,30 @@ def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image
     return sheet
 
 
-def draw(mining: AttentionMaps, seen: Image.Image) -> Image.Image:
-    """Lay the square picture (any size) and the heat of its mining side by side, with a legend."""
-    side = _panel_side(mining.share.shape[0])
-    # In units of uniform attention, so that colours mean the same for every M; the brightest percent shares one.
-    relative = (mining.share * mining.attention.shape[-1] ** 2).numpy()
+def render(maps: AttentionMaps, model_view: Image.Image) -> Image.Image:
+    """Render a square image (any size) and its heat map side by side, with a legend."""
+    side = _panel_side(maps.share.shape[0])
+    # In units of uniform attention, so that colors are comparable for every M; the top percent is clipped.
+    relative = (maps.share * maps.attention.shape[-1] ** 2).numpy()
     top = max(2.0, float(np.quantile(relative, 0.99)))
-    image = seen.resize((side, side), Image.Resampling.BICUBIC)
+    image = model_view.resize((side, side), Image.Resampling.BICUBIC)
     heat = _heat_over(image, relative / top)
     for panel in (image, heat):
-        _outline(panel, mining.departure)
+        _outline(panel, maps.departure)
     width = 2 * side + 3 * MARGIN_PX
     sheet = Image.new("RGB", (width, side + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     right, body = side + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
-    pen.text((MARGIN_PX, MARGIN_PX), "what the model saw", INK, font)
-    pen.text((right, MARGIN_PX), "where mining looked inside each patch", INK, font)
+    pen.text((MARGIN_PX, MARGIN_PX), "input to the model", INK, font)
+    pen.text((right, MARGIN_PX), "attention of mining inside each patch", INK, font)
     sheet.paste(image, (MARGIN_PX, body))
     sheet.paste(heat, (right, body))
-    _legend(sheet, (right, body + side + 10), side, top, mining)
+    _legend(sheet, (right, body + side + 10), side, top, maps)
     return sheet
 
 
-def _seen(engine: Engine, pixels: Tensor) -> Image.Image:
-    """Undo the normalisation of one high-resolution tensor (3, hr, hr)."""
+def _model_view(engine: Engine, pixels: Tensor) -> Image.Image:
+    """Undo the normalization of one high-resolution tensor (3, hr, hr)."""
     processor = engine.processor.image_processor
     mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
     array = ((pixels * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
@@ -121,13 +123,13 @@ def _seen(engine: Engine, pixels: Tensor) -> Image.Image:
 
 
 def _panel_side(positions: int) -> int:
-    """A whole number of pixels per position where that fits, so that cells stay square."""
+    """Choose a panel side with a whole number of pixels per position if it fits, so that cells are square."""
     smallest, largest = PANEL_PX
     return min(largest, positions * max(1, -(-smallest // positions)))
 
 
 def _heat_over(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Colour heat (S, S), 0 to 1, over the picture's own light and dark."""
+    """Overlay heat (S, S), from 0 to 1, on the luminance of the image."""
     values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
     colors = _colors(np.asarray(values, np.float32) / 255)
     gray = np.asarray(image.convert("L"), np.float32)[..., None] / 255
@@ -136,13 +138,13 @@ def _heat_over(image: Image.Image, heat: np.ndarray) -> Image.Image:
 
 
 def _colors(values: np.ndarray) -> np.ndarray:
-    """Interpolate the scale: any shape of values 0 to 1, to the same shape x 3 channels, 0 to 255."""
+    """Map values (any shape), from 0 to 1, to colors (that shape, 3), from 0 to 255."""
     steps = np.linspace(0, 1, len(HEAT))
     return np.stack([np.interp(values, steps, channel) for channel in HEAT.T], axis=-1)
 
 
 def _outline(image: Image.Image, departure: Tensor) -> None:
-    """Frame the patches whose attention departs most from uniform."""
+    """Outline the patches whose attention differs most from uniform."""
     patches = departure.shape[0]
     size = image.width / patches
     pen = ImageDraw.Draw(image)
@@ -152,19 +154,19 @@ def _outline(image: Image.Image, departure: Tensor) -> None:
         pen.rectangle(box, outline=OUTLINE, width=2)
 
 
-def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, mining: AttentionMaps) -> None:
-    """A bar of the scale with its numbers, and what the frames mean."""
+def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, maps: AttentionMaps) -> None:
+    """Draw the color bar with its values, and explain the outlines."""
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     left, upper = corner
     bar = min(220, width // 2 - 30)
     sheet.paste(Image.fromarray(np.repeat(_colors(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
-    for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # their numbers must not touch
+    for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # skip 1 where labels would overlap
         x = left + value / top * (bar - 1)
         pen.line((x, upper + 12, x, upper + 16), INK)
         anchor = "lt" if value == 0 else "rt" if value == top else "mt"
         pen.text((x, upper + 18), f"{value:.3g}", INK, font, anchor=anchor)
     pen.text((left + bar + 8, upper - 1), "x uniform", INK, font)
-    strongest, positions = mining.departure.max().item(), mining.attention.shape[-1]
+    strongest, positions = maps.departure.max().item(), maps.attention.shape[-1]
     frame = (left + bar + 8, upper + 19, left + bar + 18, upper + 29)
     pen.rectangle(frame, outline=INK, fill=OUTLINE)
     text = f"least uniform (up to {strongest:.2f} of {2 * np.log(positions):.2f} nats)"

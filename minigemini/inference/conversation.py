@@ -1,4 +1,4 @@
-"""Turns about pictures, and pictures in return: every question is asked with all that was said and shown before."""
+"""Conversations about images: every turn is answered with the previous turns and images as context."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request for a picture."""
+    """Result of a request for an image."""
 
     text: str
-    """The answer without captions."""
+    """Answer without captions."""
     captions: list[str]
-    """All that the model wrote; none where it did not see fit to have anything drawn."""
+    """Captions in the answer; empty if the model wrote none."""
     images: list[GeneratedImage]
-    """Of the last caption."""
+    """Images generated from the last caption."""
     answer: Answer
-    """As the model gave it, tags included."""
+    """Complete answer, with caption tags."""
 
 
 class Conversation:
-    """Turns about pictures; every question is asked with all that was said before.
+    """A conversation about images; every question is answered with the previous turns as context.
 
     Args:
-        engine: who answers.
-        pictures: shown with the first question; one, or several in a list.
-        reader: reads the strings in pictures, which go into the prompt beside them; None leaves them to the model.
+        engine: Answers the questions.
+        images: Shown with the first question: one image, or a list.
+        reader: OCR engine whose text is added to the prompt; None adds none.
 
     Raises:
-        ImageError: a picture that is not read.
-        RequestError: an argument of another type.
+        ImageError: An image cannot be read.
+        RequestError: An argument has the wrong type.
     """
 
     def __init__(
@@ -58,85 +58,91 @@ class Conversation:
             self.add_image(image)
 
     def add_image(self, image: ImageInput) -> None:
-        """Show a picture with the next question. Raises `ImageError`, and `RequestError` for what can be none."""
+        """Show an image with the next question.
+
+        Raises:
+            ImageError: The image cannot be read.
+            RequestError: The argument has the wrong type.
+        """
         check_image(image)
-        self._shown.append(open_image(image))
+        self._pending_images.append(open_image(image))
 
     def reset(self) -> None:
-        """Forget all turns and pictures."""
+        """Clear all turns and images."""
         self.messages: list[Message] = []
-        self._shown: list[Image.Image] = []
-        self._draws: list[bool] = []  # one entry per user turn
-        self._strings: list[list[str]] = []
+        self._pending_images: list[Image.Image] = []
+        # One entry per user turn: whether it requests an image, and the OCR text of its images.
+        self._draw_turns: list[bool] = []
+        self._ocr_turns: list[list[str]] = []
 
     def ask(self, question: str, sampling: Sampling = GREEDY) -> Answer:
-        """Ask, and wait for the whole answer. Raises `RequestError`."""
+        """Ask a question, and wait for the whole answer. Raises `RequestError`."""
         return self.stream(question, sampling).answer
 
     def stream(self, question: str, sampling: Sampling = GREEDY, draw: bool = False) -> AnswerStream:
-        """Ask, and read the answer piece by piece. Raises `RequestError`.
+        """Ask a question, and stream the answer. Raises `RequestError`.
 
-        The turn is remembered once the stream has been read to its end or its `with` block is left, stopped or not.
+        The turn joins the conversation when the stream is exhausted or its `with` block exits, stopped or not.
 
         Args:
-            question: about what was shown and said.
-            sampling: how the answer is chosen.
-            draw: ask for an image: the answer then has a caption in it, see `captions`.
+            question: Text of the question.
+            sampling: How tokens are chosen.
+            draw: Request an image: the answer then contains a caption, see `imagegen.captions`.
         """
         check_text("question", question)
-        content: list[Message] = [{"type": "image", "image": image} for image in self._shown]
+        content: list[Message] = [{"type": "image", "image": image} for image in self._pending_images]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-        strings = [] if self.reader is None else [s for image in self._shown for s in self.reader.read(image)]
+        strings = [] if self.reader is None else [s for image in self._pending_images for s in self.reader.read(image)]
 
         def remember(answer: Answer) -> None:
             self.messages += [turn, {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}]
-            self._draws.append(draw)
-            self._strings.append(strings)
-            self._shown = []
+            self._draw_turns.append(draw)
+            self._ocr_turns.append(strings)
+            self._pending_images = []
 
         return self.engine.stream(
             [*self.messages, turn],
             sampling,
             on_end=remember,
-            draw=[*self._draws, draw],
-            ocr=[*self._strings, strings],
+            draw=[*self._draw_turns, draw],
+            ocr=[*self._ocr_turns, strings],
         )
 
     def request(self, request: str, sampling: Sampling = GREEDY) -> "RequestStream":
-        """Ask for a picture, and read the text of the answer piece by piece. Raises `RequestError`."""
+        """Request an image, and stream the text of the answer. Raises `RequestError`."""
         return RequestStream(self, self.stream(request, sampling, draw=True))
 
     def draw(
         self,
         request: str,
-        painter: "ImageGenerator",
+        generator: "ImageGenerator",
         sampling: Sampling = GREEDY,
-        drawing: GenerationSettings | None = None,
+        settings: GenerationSettings | None = None,
         start: ImageInput | None = None,
     ) -> Reply:
-        """Ask for a picture, and have it drawn; it is shown with the next question.
+        """Request an image and generate it; it is shown with the next question.
 
         Args:
-            request: in the user's words; it may lean on what was said and shown before.
-            painter: who draws.
-            sampling: how the answer is chosen.
-            drawing: how the picture is drawn.
-            start: a picture to start from instead of from nothing.
+            request: Text of the request; it may refer to previous turns and images.
+            generator: Draws the caption that the model writes.
+            sampling: How the tokens of the answer are chosen.
+            settings: How the image is generated.
+            start: Image to start from, in place of noise.
 
         Raises:
-            ImageError: `start` is not read.
-            RequestError: nothing is asked for, or a setting that the painter does not take.
+            ImageError: `start` cannot be read.
+            RequestError: The request is empty, or the generator does not support a setting.
         """
         with self.request(request, sampling) as stream:
-            return stream.draw(painter, drawing, start)
+            return stream.draw(generator, settings, start)
 
 
 class RequestStream(Iterator[str]):
-    """The text of an answer to a request for a picture, in pieces without captions; joined, they are `reply.text`.
+    """Stream the answer to a request for an image without its captions; the joined pieces are `reply.text`.
 
     Args:
-        conversation: where pictures are shown with the next question.
-        stream: the answer itself.
+        conversation: Receives the generated images for its next question.
+        stream: The complete answer.
     """
 
     def __init__(self, conversation: Conversation, stream: AnswerStream) -> None:
@@ -149,12 +155,12 @@ class RequestStream(Iterator[str]):
         while self._parser is not None:
             piece = next(self._stream, None)
             if piece is None:
-                shown, self._parser = self._parser.close(), None
+                text, self._parser = self._parser.close(), None
             else:
-                shown = self._parser.feed(piece)
-            if shown:
-                self._text += shown
-                return shown
+                text = self._parser.feed(piece)
+            if text:
+                self._text += text
+                return text
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -166,17 +172,20 @@ class RequestStream(Iterator[str]):
 
     def draw(
         self,
-        painter: "ImageGenerator",
-        drawing: GenerationSettings | None = None,
+        generator: "ImageGenerator",
+        settings: GenerationSettings | None = None,
         start: ImageInput | None = None,
         progress: bool | None = None,
     ) -> Reply:
-        """Read what is left, and draw the last caption; without one there are no pictures. Errors as `Painter.draw`."""
+        """Read the rest of the answer, and generate the last caption. Raises what `ImageGenerator.draw` raises.
+
+        Without a caption the reply has no images.
+        """
         for _ in self:
             pass
-        if not callable(getattr(painter, "draw", None)):
-            raise RequestError(f"painter is {shown(painter)}; it is a Painter")
-        images = painter.draw(self.captions[-1], drawing, start, progress) if self.captions else []
+        if not callable(getattr(generator, "draw", None)):
+            raise RequestError(f"generator is {shown(generator)}; it must be an ImageGenerator")
+        images = generator.draw(self.captions[-1], settings, start, progress) if self.captions else []
         for image in images:
             self._conversation.add_image(image.image)
         return Reply(self._text, self.captions, images, self._stream.answer)

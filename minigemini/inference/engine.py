@@ -1,4 +1,4 @@
-"""Load a model once, then ask it about pictures: single questions and streams; `conversation` takes turns."""
+"""The engine: load a model once, then answer questions about images. `conversation` adds turns."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ ImageInput = ImageSource
 
 
 class Engine:
-    """A model and its processor, ready to answer.
+    """A loaded model and its processor.
 
     Args:
-        model: in eval mode, on its device.
-        processor: the one it was saved with.
-        name: what it was loaded from.
+        model: In eval mode, on its device.
+        processor: The processor that was saved with the model.
+        name: Name or path that the model was loaded from.
     """
 
     def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
@@ -46,22 +46,22 @@ class Engine:
         max_memory: Mapping[Any, Any] | None = None,
         base: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Load a checkpoint, or an adapter over its base.
+        """Load a checkpoint, or an adapter with its base model.
 
         Args:
-            model: `nano`, the embedded one; a folder; a hub id (owner/name); or an adapter: a folder of PEFT's, or a
-                file of small parts.
-            device: e.g. `cpu` or `cuda:1`; by itself CUDA, else MPS, else CPU.
-            dtype: e.g. `bfloat16`; by itself float32 on a CPU and bfloat16 elsewhere.
-            quantize: `8bit` or `4bit`: the language model's Linears, see `quantising`.
-            device_map: `auto` spreads the weights over devices, memory and disk; or Accelerate's map of modules.
-            offload_folder: where weights go that are not read from the checkpoint as they are.
-            max_memory: by device, as Accelerate takes it, e.g. `{0: "20GiB", "cpu": "8GiB"}`.
-            base: of an adapter, in place of the one that it names.
+            model: `nano` (the embedded model), a folder, a hub id (owner/name), or an adapter: a PEFT folder or a file
+                of connector weights.
+            device: E.g. `cpu` or `cuda:1`. Default: CUDA, else MPS, else CPU.
+            dtype: E.g. `bfloat16`. Default: float32 on a CPU, bfloat16 elsewhere.
+            quantize: `8bit` or `4bit` quantizes the Linears of the language model, see `io.quantization`.
+            device_map: `auto` spreads the weights over devices, memory and disk; or a module map for Accelerate.
+            offload_folder: Folder for weights on disk that cannot be read directly from the checkpoint.
+            max_memory: Per device, in Accelerate's format, e.g. `{0: "20GiB", "cpu": "8GiB"}`.
+            base: Base model of an adapter, in place of the one that the adapter names.
 
         Raises:
-            CheckpointError: there is no such checkpoint, or it is not whole, or the adapter belongs to another.
-            RequestError: no such device, dtype or way of loading, or a library that it needs is missing.
+            CheckpointError: The checkpoint does not exist or is incomplete, or the adapter does not fit its base.
+            RequestError: The device, dtype or another option is invalid, or a required library is missing.
         """
         check_path("model", model)
         if base is not None:
@@ -70,8 +70,8 @@ class Engine:
         found = find_model_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
             raise RequestError(
-                f"{os.fspath(model)}: an adapter is merged into whole weights; write them with `minigemini merge`, and "
-                "name that folder"
+                f"{os.fspath(model)}: an adapter needs unquantized weights without a device_map; merge it with "
+                "`minigemini merge`, and load the merged folder"
             )
         config = load_config(found.folder)
         processor = load_processor(found.folder, config)
@@ -82,18 +82,17 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where inputs go, and where sums are done on them first."""
+        """Device that inputs are moved to, which runs the first layers."""
         return input_device(self.model)
 
     def ask(self, images: ImageInput | Sequence[ImageInput], question: str, sampling: Sampling = GREEDY) -> Answer:
-        """Answer one question about one picture, or several (paths, data URIs, bytes, files, `PIL.Image`s, arrays).
+        """Answer one question about one or more images (paths, data URIs, bytes, files, `PIL.Image`s or arrays).
 
         Raises:
-            ImageError: a picture that is not read.
-            RequestError: an argument of another type, an empty question, or one that does not fit into the model's
-                context.
+            ImageError: An image cannot be read.
+            RequestError: An argument has the wrong type, or the question is empty or exceeds the model's context.
         """
-        from .conversation import Conversation  # which imports this file
+        from .conversation import Conversation  # a circular import at the top
 
         return Conversation(self, images).ask(question, sampling)
 
@@ -106,31 +105,33 @@ class Engine:
         draw: Draws = False,
         ocr: Strings = (),
     ) -> AnswerStream:
-        """Answer messages in Transformers' chat format piece by piece.
+        """Stream the answer to messages in Transformers' chat format.
 
         Args:
             messages: `{"role": …, "content": [{"type": "image", "image": PIL.Image}, {"type": "text", "text": …}]}`.
-            sampling: how the answer is chosen.
-            on_end: called with the answer when the stream has been read to its end.
-            draw, ocr: wishes for an image and strings read from pictures, as the processor takes them. Only an answer
-                to such a wish has captions; tags around them are left out of any other.
+            sampling: How tokens are chosen.
+            on_end: Called with the answer when the stream is exhausted.
+            draw, ocr: Image requests and OCR text in the processor's format. An answer keeps its captions only if the
+                last turn requests an image; otherwise the caption tags are removed.
 
         Raises:
-            RequestError: messages that are no such ones, an empty question, or too much for the model's context.
+            RequestError: The messages are malformed, or the question is empty or exceeds the model's context.
         """
         check_type("sampling", sampling, Sampling, "a Sampling")
         inputs = self._prompts.inputs(messages, draw, ocr)
         room = self._prompts.room(inputs["input_ids"].shape[1])
-        drawn = sampling.temperature >= MIN_TEMPERATURE
+        do_sample = sampling.temperature >= MIN_TEMPERATURE
         settings = {
             "max_new_tokens": min(sampling.max_new_tokens, room),
             "num_beams": 1,
-            "do_sample": drawn,
-            # None: whatever the checkpoint's generation_config says about drawing does not belong here.
-            "temperature": sampling.temperature if drawn else None,
-            "top_k": 0 if drawn else None,
-            "top_p": sampling.top_p if drawn else None,
+            "do_sample": do_sample,
+            # None overrides the sampling settings in the checkpoint's generation_config.
+            "temperature": sampling.temperature if do_sample else None,
+            "top_k": 0 if do_sample else None,
+            "top_p": sampling.top_p if do_sample else None,
         }
         inputs = inputs.to(self.device)
-        asked = draw if isinstance(draw, bool) else bool(draw and draw[-1])
-        return AnswerStream(self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end, asked)
+        image_requested = draw if isinstance(draw, bool) else bool(draw and draw[-1])
+        return AnswerStream(
+            self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end, image_requested
+        )

@@ -1,4 +1,4 @@
-"""What a checkpoint consists of: parameters by part, tokens per picture, memory. No weight is read."""
+"""Report on a checkpoint: parameters per part, tokens per image, memory. Reads headers, not weights."""
 
 import math
 import os
@@ -24,13 +24,13 @@ PARTS = {
     "language model": "model.language_model.",
     "head": "lm_head.",
 }
-"""Names of the parts, and how their tensors' names begin."""
+"""Prefix of the tensor names of each part."""
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-"""Bytes per parameter in each dtype that the engine loads."""
+"""Bytes per parameter in each dtype that the engine can load."""
 
 LOADED_AS = ("float32", "bfloat16", *QUANTIZATIONS)
-"""Ways of loading that `fits` tells of."""
+"""Ways of loading that `fits` compares."""
 
 STORED_BYTES = (
     dict.fromkeys(("F64", "I64", "U64"), 8)
@@ -38,108 +38,111 @@ STORED_BYTES = (
     | dict.fromkeys(("F16", "BF16", "I16", "U16"), 2)
     | dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1)
 )
-"""Bytes per number in each dtype of safetensors."""
+"""Bytes per value in each dtype of safetensors."""
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What `minigemini info` prints."""
+    """Facts that `minigemini info` prints."""
 
     model: str
     folder: Path | None
-    """None: it was described by its headers alone."""
+    """None if the model was described from headers alone."""
     parameters: dict[str, int]
-    """By part. A head that shares the embedding has none of its own; a baseline has no high-res tower and no mining."""
+    """Per part. A tied head is not listed, and a baseline has neither high-res tower nor mining."""
     tokens_per_image: int
     low_res_size_px: int
     high_res_size_px: int
     tiles: int
-    """Tiles per picture, the global one included."""
+    """Tiles per image, including the global tile."""
     positions_per_patch: int
-    """M: high-resolution positions along one side of a patch."""
+    """M, high-resolution positions per side of a patch."""
     stored_as: dict[str, int]
-    """Parameters by the dtype they are stored in, by safetensors' names."""
+    """Parameters per stored dtype, in safetensors' names."""
     linears: list[tuple[int, int]]
-    """Rows and columns of the language model's Linears, which quantising makes smaller."""
-    cached_numbers: int
-    """Of keys and values, per token."""
+    """Rows and columns of the language model's Linears, which quantization compresses."""
+    cached_values: int
+    """Key and value elements in the cache per token."""
 
     @property
     def total(self) -> int:
-        """All parameters."""
+        """Total number of parameters."""
         return sum(self.parameters.values())
 
     @property
     def weights_bytes(self) -> dict[str, int]:
-        """Memory for the weights by dtype, bytes; pictures and text come on top."""
+        """Memory of the weights per dtype, bytes, without activations and cache."""
         return {dtype: self.total * size for dtype, size in BYTES.items()}
 
     @property
     def quantized_bytes(self) -> dict[str, int]:
-        """The same with the language model's Linears in 8 or 4 bits, scales included, and all else in bfloat16."""
+        """Memory of the weights with the language model's Linears quantized and the rest in bfloat16, bytes."""
         rest = BYTES["bfloat16"] * (self.total - sum(math.prod(shape) for shape in self.linears))
         return {way: rest + sum(_quantized(way, *shape) for shape in self.linears) for way in QUANTIZATIONS}
 
     @property
     def cache_bytes_per_token(self) -> dict[str, int]:
-        """Keys and values of all layers for one token, visual or not, by dtype."""
-        return {dtype: self.cached_numbers * size for dtype, size in BYTES.items()}
+        """Memory of the keys and values of one token in all layers, bytes per dtype."""
+        return {dtype: self.cached_values * size for dtype, size in BYTES.items()}
 
     @property
     def stored_bytes(self) -> int:
-        """Size of the files that hold the weights."""
+        """Size of the weight files, bytes."""
         return sum(count * STORED_BYTES[dtype] for dtype, count in self.stored_as.items())
 
     def fits(self, free: dict[str, int], disk: int, tokens: int = 1000) -> dict[str, dict[str, FitVerdict]]:
-        """Whether each way of loading fits, by device; see `memory.verdict`.
+        """Whether each way of loading fits on each device; see `io.free_memory.fit_report`.
 
         Args:
-            free: bytes by device.
-            disk: free bytes there. Files that are not here yet are fetched, and then converted into a second copy.
-            tokens: of text whose keys and values must fit too, beside those of one picture.
+            free: Free bytes per device.
+            disk: Free bytes on disk. Files that are not local must be downloaded and converted into a second copy.
+            tokens: Text tokens whose keys and values must fit too, with those of one image.
         """
-        to_come = 0 if self.folder is not None else 2 * self.stored_bytes
-        if to_come > disk:
-            what = f"its files, fetched and converted, take {in_gb(to_come)}, and the disk has {in_gb(disk)} free"
-            return {way: {device: FitVerdict("no", what) for device in free} for way in LOADED_AS}
-        found: dict[str, dict[str, FitVerdict]] = {}
+        download_bytes = 0 if self.folder is not None else 2 * self.stored_bytes
+        if download_bytes > disk:
+            download = in_gb(download_bytes)
+            reason = f"downloading and converting its files takes {download}, and the disk has {in_gb(disk)} free"
+            return {way: {device: FitVerdict("no", reason) for device in free} for way in LOADED_AS}
+        verdicts: dict[str, dict[str, FitVerdict]] = {}
         for way in LOADED_AS:
             weights = (self.weights_bytes | self.quantized_bytes)[way]
             cache = self.cache_bytes_per_token["float32" if way == "float32" else "bfloat16"]
             need = weights + cache * (tokens + self.tokens_per_image)
             rewritten = set(self.stored_as) != {"F32" if way == "float32" else "BF16"}
-            found[way] = {
-                device: fit_report(need, device, free, way in QUANTIZATIONS, disk=disk - to_come, rewritten=rewritten)
+            verdicts[way] = {
+                device: fit_report(
+                    need, device, free, way in QUANTIZATIONS, disk=disk - download_bytes, rewritten=rewritten
+                )
                 for device in free
             }
         if any(columns % NF4_BLOCK or rows % NF4_ROWS for rows, columns in self.linears):
-            # See `quantising.check_4bit_on_cpu`.
+            # See `io.quantization`.
             multiples = f"channels in multiples of {NF4_BLOCK} and {NF4_ROWS}"
-            found["4bit"]["cpu"] = FitVerdict(
+            verdicts["4bit"]["cpu"] = FitVerdict(
                 "no", f"4bit on a CPU needs {multiples}, which some Linears lack; use 8bit"
             )
-        return found
+        return verdicts
 
 
 def report_model(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> ModelReport:
-    """Describe `nano`, a folder, a hub id, or what an adapter becomes over its base.
+    """Describe `nano`, a folder, a hub id, or an adapter merged into its base.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or its config or the headers of its files are broken.
+        CheckpointError: The checkpoint does not exist, or its config or file headers are invalid.
     """
-    from ..io.adapters import find_model_source  # both need torch, and a published model's report does not
+    from ..io.adapters import find_model_source  # imports torch, which published models do not need
     from ..io.loading import load_config
 
     found = find_model_source(model, base)
     if way := stored_quantization(found.checkpoint.config, os.fspath(model)):
-        raise CheckpointError(f"{model}: holds {way} weights, packed; name the checkpoint that it was made of")
+        raise CheckpointError(f"{model}: contains packed {way} weights; use the unquantized checkpoint")
     return describe(os.fspath(model), load_config(found.folder), found.checkpoint.tensors, found.folder)
 
 
 def describe(
     name: str, config: "MiniGeminiConfig", tensors: Mapping[str, StoredTensor], folder: Path | None = None
 ) -> ModelReport:
-    """Describe a model by its config and the headers of its tensors, wherever they come from."""
+    """Describe a model from its config and the headers of its tensors."""
     parameters = dict.fromkeys((*PARTS, "other"), 0)
     stored_as: Counter[str] = Counter()
     for tensor_name, tensor in tensors.items():
@@ -157,30 +160,30 @@ def describe(
         positions_per_patch=config.positions_per_patch,
         stored_as=dict(stored_as),
         linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantized(tensor_name, x)],
-        cached_numbers=_cached_numbers(config),
+        cached_values=_cached_values(config),
     )
 
 
 def part_of(name: str) -> str:
-    """The part that a tensor belongs to by its name, or `other`."""
+    """Return the part that a tensor belongs to, or `other`."""
     return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "other")
 
 
 def _is_quantized(name: str, tensor: StoredTensor) -> bool:
-    """Whether a tensor is the weight of a Linear in the language model; mixed experts and their router are none."""
+    """Whether a tensor is the weight of a Linear in the language model, other than experts and their router."""
     is_linear = name.endswith(".weight") and len(tensor.shape) == 2 and ".layers." in name
     return is_linear and name.startswith(PARTS["language model"]) and ".experts." not in name and ".gate." not in name
 
 
 def _quantized(way: str, rows: int, columns: int) -> int:
-    """Bytes of one Linear: 8 bits and a float32 scale per row, or 4 bits and one per block of 64."""
-    numbers = rows * columns
-    return numbers + 4 * rows if way == "8bit" else -(-numbers // 2) + 4 * -(-numbers // NF4_BLOCK)
+    """Bytes of one Linear: 8 bits and a float32 scale per row, or 4 bits and a scale per block of 64."""
+    values = rows * columns
+    return values + 4 * rows if way == "8bit" else -(-values // 2) + 4 * -(-values // NF4_BLOCK)
 
 
-def _cached_numbers(config: "MiniGeminiConfig") -> int:
-    """Numbers that one token leaves in the cache."""
+def _cached_values(config: "MiniGeminiConfig") -> int:
+    """Elements that one token adds to the key-value cache."""
     text = config.text_config
     heads = text.num_attention_heads
-    kept, width = getattr(text, "num_key_value_heads", None), getattr(text, "head_dim", None)
-    return 2 * text.num_hidden_layers * (kept or heads) * (width or text.hidden_size // heads)
+    kv_heads, head_dim = getattr(text, "num_key_value_heads", None), getattr(text, "head_dim", None)
+    return 2 * text.num_hidden_layers * (kv_heads or heads) * (head_dim or text.hidden_size // heads)

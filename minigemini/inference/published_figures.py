@@ -1,6 +1,6 @@
-"""The published models' figures, worked out beforehand, so that `info` tells them at once.
+"""Precomputed reports on the published models, so that `info` can show them without importing torch.
 
-`tools/published_figures.py` works them out of the tables in `conversion/families.py`; a test compares the two.
+`tools/published_figures.py` computes them from the tables in `conversion.published_models`; a test compares the two.
 """
 
 import json
@@ -11,16 +11,16 @@ from typing import Any
 
 from .model_report import ModelReport
 
-FIGURES = Path(__file__).with_name("published.json")
+FIGURES = Path(__file__).with_name("published_figures.json")
 
 
 def published_reports() -> dict[str, ModelReport]:
-    """The report of each published model, by its name."""
+    """Return the report of each published model by name."""
     return {name: _report(name, figures) for name, figures in json.loads(FIGURES.read_text()).items()}
 
 
 def as_figures(report: ModelReport) -> dict[str, Any]:
-    """A report as it is kept: equal Linears are counted, and what its name says is left out."""
+    """Convert a report to the stored format: equal Linears are counted, and name and folder are left out."""
     figures = {name: value for name, value in asdict(report).items() if name not in ("model", "folder")}
     return figures | {"linears": [[*shape, count] for shape, count in sorted(Counter(report.linears).items())]}
 

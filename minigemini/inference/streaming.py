@@ -1,4 +1,4 @@
-"""An answer while it is written. A whole answer is a stream read to its end, so the two cannot differ."""
+"""Streaming answers. A complete answer is an exhausted stream, so the two cannot differ."""
 
 import queue
 import threading
@@ -15,38 +15,38 @@ from transformers.generation.streamers import BaseStreamer
 from ..imagegen.captions import CaptionParser
 
 FinishReason = Literal["stop", "length", "stopped"]
-EMPTY_ANSWER = "the answer is empty; ask in other words"
+EMPTY_ANSWER = "the answer is empty; rephrase the question"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said."""
+    """A complete answer."""
 
     text: str
     prompt_tokens: int
-    """Tokens read, visual ones included."""
+    """Tokens in the prompt, including visual tokens."""
     new_tokens: int
-    """Tokens written, the end-of-turn token included."""
+    """Generated tokens, including the end-of-turn token."""
     finish_reason: FinishReason
-    """`stop`: the model ended its turn · `length`: max_new_tokens or the context is full · `stopped`: by the caller."""
+    """`stop`: the model ended its turn; `length`: max_new_tokens or the context was reached; `stopped`: by `stop`."""
     seconds: float
-    """From the finished prompt to the last token."""
+    """Time from the finished prompt to the last token."""
 
 
 class AnswerStream(Iterator[str]):
-    """The pieces of an answer; joined, they are `answer.text`.
+    """Iterates over the pieces of an answer; joined, they are `answer.text`.
 
-    Generation runs in a thread of its own, so that the reader can stop it: by `stop`, or by leaving the `with` block.
-    It ends after the token that is being computed.
+    Generation runs in a separate thread, so that the consumer can stop it with `stop` or by leaving the `with` block.
+    It then ends after the current token.
 
     Args:
-        model: anything with Transformers' `generate`.
-        tokenizer: turns its tokens into text.
-        inputs: of one prompt, on the model's device.
-        settings: further arguments of `generate`.
-        seed: of torch's global generators, or None to leave them alone.
-        on_end: called once with the answer, in the reader's thread, when the stream has been read to its end.
-        drawn: whether a picture was asked for: only then has the answer captions, and the tags around them.
+        model: Any model with Transformers' `generate`.
+        tokenizer: Decodes the generated tokens.
+        inputs: Inputs of one prompt, on the model's device.
+        settings: Further arguments of `generate`.
+        seed: Seed for torch's global generators; None leaves them unchanged.
+        on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
+        image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class AnswerStream(Iterator[str]):
         settings: Mapping[str, Any],
         seed: int | None = None,
         on_end: Callable[[Answer], None] | None = None,
-        drawn: bool = False,
+        image_requested: bool = False,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
         self._on_end = on_end
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
-        self._writer = _PieceWriter(tokenizer, self._queue, drawn)
+        self._streamer = _TextStreamer(tokenizer, self._queue, image_requested)
         self._stopped = threading.Event()
         self._end: Answer | Exception | None = None
-        # A daemon, so that a program that is told to end does not wait for the answer.
+        # A daemon, so that the process can exit without waiting for the answer.
         self._thread = threading.Thread(target=self._run, name="minigemini-answer", daemon=True)
         self._thread.start()
 
@@ -84,14 +84,14 @@ class AnswerStream(Iterator[str]):
 
     @property
     def answer(self) -> Answer:
-        """The answer; reads what is left of the stream."""
+        """The complete answer; consumes the rest of the stream."""
         for _ in self:
             pass
         assert isinstance(self._end, Answer)
         return self._end
 
     def stop(self) -> None:
-        """End the answer here; what has been said is the answer."""
+        """Stop generation; the text so far is the answer."""
         self._stopped.set()
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class AnswerStream(Iterator[str]):
     def _run(self) -> None:
         try:
             self._queue.put(self._generate())
-        except Exception as error:  # noqa: BLE001 (it is raised in the reader's thread)
+        except Exception as error:  # noqa: BLE001 (raised in the consumer's thread)
             self._queue.put(error)
 
     def _generate(self) -> Answer:
@@ -117,25 +117,25 @@ class AnswerStream(Iterator[str]):
         tokens = self._model.generate(
             **self._inputs,
             **self._settings,
-            streamer=self._writer,
-            stopping_criteria=StoppingCriteriaList([_StopWhen(self._stopped)]),
+            streamer=self._streamer,
+            stopping_criteria=StoppingCriteriaList([_StopOnEvent(self._stopped)]),
         )[0, prompt_tokens:].tolist()
         return Answer(
-            text=self._writer.text,
+            text=self._streamer.text,
             prompt_tokens=prompt_tokens,
             new_tokens=len(tokens),
-            finish_reason=self._why_finished(tokens),
+            finish_reason=self._finish_reason(tokens),
             seconds=time.perf_counter() - started,
         )
 
-    def _why_finished(self, tokens: list[int]) -> FinishReason:
+    def _finish_reason(self, tokens: list[int]) -> FinishReason:
         ends = self._model.generation_config.eos_token_id
         if tokens and tokens[-1] in (ends if isinstance(ends, list) else [ends]):
             return "stop"
         return "stopped" if self._stopped.is_set() else "length"
 
 
-class _StopWhen(StoppingCriteria):
+class _StopOnEvent(StoppingCriteria):
     def __init__(self, stopped: threading.Event) -> None:
         self._stopped = stopped
 
@@ -143,50 +143,50 @@ class _StopWhen(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self._stopped.is_set(), dtype=torch.bool, device=input_ids.device)
 
 
-class _PieceWriter(BaseStreamer):
-    """Puts text into the queue as soon as it cannot change any more.
+class _TextStreamer(BaseStreamer):
+    """Puts text into the queue as soon as it is final.
 
-    Transformers' own streamer decodes line by line, and some tokenizers then drop the spaces that begin a line. This
-    one decodes the whole answer each time and passes on what is new.
+    Transformers' streamer decodes line by line, which with some tokenizers drops leading spaces of a line. This one
+    decodes the whole answer each time, and emits the new part.
     """
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
         pieces: "queue.SimpleQueue[str | Answer | Exception]",
-        drawn: bool,
+        image_requested: bool,
     ) -> None:
         self.text = ""
-        self._read = ""  # what has been decoded
-        self._untagged = None if drawn else CaptionParser(asked=False)
+        self._decoded = ""
+        self._tag_filter = None if image_requested else CaptionParser(requested=False)
         self._tokenizer, self._pieces = tokenizer, pieces
         self._tokens: list[int] = []
         self._prompt_seen = False
 
     def put(self, value: Tensor) -> None:
-        if not self._prompt_seen:  # `generate` hands over the prompt first
+        if not self._prompt_seen:  # `generate` passes the prompt first
             self._prompt_seen = True
             return
         self._tokens += value.reshape(-1).tolist()
-        text = self._decoded()
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # the first bytes of a character that is not complete yet
-            self._pass_on(text)
+        text = self._decode()
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # the first bytes of an incomplete character
+            self._emit_new(text)
 
     def end(self) -> None:
-        self._pass_on(self._decoded())
-        if self._untagged is not None:
-            self._say(self._untagged.close())
+        self._emit_new(self._decode())
+        if self._tag_filter is not None:
+            self._emit(self._tag_filter.close())
 
-    def _decoded(self) -> str:
+    def _decode(self) -> str:
         text = self._tokenizer.decode(self._tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text).strip()
 
-    def _pass_on(self, text: str) -> None:
-        new = text[len(self._read) :]
-        self._read += new
-        self._say(new if self._untagged is None else self._untagged.feed(new))
+    def _emit_new(self, text: str) -> None:
+        new = text[len(self._decoded) :]
+        self._decoded += new
+        self._emit(new if self._tag_filter is None else self._tag_filter.feed(new))
 
-    def _say(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         if text:
             self.text += text
             self._pieces.put(text)

@@ -1,1 +1,1 @@
-"""Reading and writing: checkpoints, adapters, the hub, atomic files."""
+"""Reads and writes checkpoints, adapters and files, and accesses the Hugging Face Hub."""

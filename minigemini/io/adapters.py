@@ -1,8 +1,8 @@
-"""What is named as a model may be an adapter: found and checked here, and merged into the weights of its base.
+"""Finds and validates adapters, and merges them into the weights of their base.
 
-Two forms: a folder as PEFT writes it (LoRA over Linears and embeddings, mining and projector whole where they were
-trained), and one file of small parts (`model.small_parts`). LoRA is W + s·B·A, so PEFT is not needed for it, and
-nothing of an adapter_config.json, which comes from anywhere, is ever handed to a library.
+An adapter is either a folder written by PEFT (LoRA on linear layers and embeddings, and complete connector modules if
+they were trained), or a file of connector weights (see `connector`). Merging computes W + s·B·A without PEFT, and no
+value of the untrusted adapter_config.json is passed to a library.
 """
 
 import math
@@ -25,9 +25,9 @@ from .quantization import stored_quantization
 from .untrusted import check_files, read_json
 
 PEFT_PREFIX = "base_model.model."
-"""What PEFT puts before the name of every tensor."""
+"""PEFT's prefix of every tensor name."""
 
-# Fields of an adapter_config.json that say how it was trained or who wrote it, and nothing about its sum.
+# Fields of adapter_config.json that describe training or origin and do not affect merging.
 DESCRIPTIVE_FIELDS = frozenset(
     {"auto_mapping", "exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "lora_dropout"}
     | {"megatron_core", "peft_version", "qalora_group_size", "rank_pattern", "revision", "target_modules", "task_type"}
@@ -35,47 +35,47 @@ DESCRIPTIVE_FIELDS = frozenset(
 READ_FIELDS = frozenset(
     {"base_model_name_or_path", "init_lora_weights", "lora_alpha", "modules_to_save", "peft_type", "r", "use_rslora"}
 )
-# Ways to begin that leave the base as it is; others (PiSSA, OLoRA, CorDA, LoftQ …) are sums over a changed base.
+# Initializations that do not change the base; others (PiSSA, OLoRA, CorDA, LoftQ …) do.
 PLAIN_INITIALIZATIONS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 
 @dataclass(frozen=True)
 class Lora:
-    """What an adapter_config.json says, checked."""
+    """The validated LoRA settings of an adapter_config.json."""
 
     rank: int | None
-    """None: it differs from module to module."""
+    """None if it differs between modules."""
     alpha: float
     rank_stabilized: bool
     targets: tuple[str, ...] | None
-    """Ends of the names of all modules it is over; None: the file alone says which."""
+    """Suffixes of the names of all adapted modules; None if only the weight file determines them."""
     whole: tuple[str, ...]
-    """Which of the small parts are in it, whole."""
+    """Connector modules that are stored completely."""
 
     def scale(self, rank: int) -> float:
-        """What B·A is multiplied with."""
+        """The factor of B·A."""
         return self.alpha / (math.sqrt(rank) if self.rank_stabilized else rank)
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter whose config and header have been checked; its weights have not been read."""
+    """An adapter with validated config and header, whose weights have not been read."""
 
     file: Path
     base: str | None
-    """What it says it was trained over."""
+    """The base model that it names."""
     shapes: dict[str, tuple[int, ...]]
-    """By the names of checkpoints, to which PEFT adds `.lora_A.weight` and the like."""
+    """Shapes by checkpoint tensor name, to which PEFT adds `.lora_A.weight` and similar."""
     prefix: str = ""
-    """What stands before each name in the file."""
+    """Prefix of the names in the file."""
     lora: Lora | None = None
 
     @torch.no_grad()
     def merge_into(self, model: MiniGeminiForConditionalGeneration) -> None:
-        """Add it to the weights of its base, in float32 and rounded once.
+        """Merge into the weights of the base, in float32 with a single rounding.
 
         Raises:
-            CheckpointError: it does not fit them.
+            CheckpointError: The adapter does not match the base.
         """
         targets = dict(self._targets(model))
         whole = {
@@ -99,7 +99,7 @@ class Adapter:
             if any(
                 module in (model.get_input_embeddings(), model.get_output_embeddings()) for module in targets.values()
             ):
-                untie(model)  # the sum is of one of the two alone
+                untie(model)  # only one of the two is adapted
             for name, module in targets.items():
                 assert self.lora is not None
                 down, up = (file.get_tensor(self.prefix + part).float() for part in _pair(name, module))
@@ -108,7 +108,7 @@ class Adapter:
                 weight.copy_(weight.float() + (delta.T if isinstance(module, nn.Embedding) else delta))
 
     def _targets(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Embedding]]:
-        """The modules it is over: all that its config names, and with a pattern there those that the file has."""
+        """Yield the adapted modules: those that the config lists, or, if it has a pattern, those in the file."""
         if self.lora is None:
             return
         for name, module in model.named_modules():
@@ -124,7 +124,7 @@ class Adapter:
                 yield name, module
 
     def _pairs(self, targets: dict[str, nn.Linear | nn.Embedding]) -> dict[str, tuple[int, ...]]:
-        """The shapes that A and B must have."""
+        """The expected shapes of A and B."""
         assert self.lora is not None or not targets
         shapes: dict[str, tuple[int, ...]] = {}
         for name, module in targets.items():
@@ -136,7 +136,7 @@ class Adapter:
         return shapes
 
     def _copies(self, model: MiniGeminiForConditionalGeneration) -> dict[str, nn.Parameter]:
-        """The base's embedding and head by the names of the copies of them that PEFT stores when it is over one."""
+        """The base's embedding and head, by the names of the copies that PEFT stores if one of them is adapted."""
         if self.lora is None:
             return {}
         ends = {model.get_input_embeddings(), model.get_output_embeddings()}
@@ -160,14 +160,14 @@ class Adapter:
 
 
 def _pair(name: str, module: nn.Module) -> tuple[str, str]:
-    """What PEFT calls A and B of a module, without its prefix."""
+    """PEFT's names of A and B of a module, without prefix."""
     if isinstance(module, nn.Embedding):
         return f"{name}.lora_embedding_A", f"{name}.lora_embedding_B"
     return f"{name}.lora_A.weight", f"{name}.lora_B.weight"
 
 
 def untie(model: MiniGeminiForConditionalGeneration) -> None:
-    """Give a head that shares the embedding weights of its own."""
+    """Give a head that shares the embedding's weights its own copy."""
     head: Any = model.get_output_embeddings()
     if head.weight is cast(Any, model.get_input_embeddings()).weight:
         head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
@@ -176,27 +176,27 @@ def untie(model: MiniGeminiForConditionalGeneration) -> None:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a name stands for: a whole checkpoint that has been looked at, and what is to be merged into it."""
+    """A validated checkpoint, and the adapter to merge into it, if any."""
 
     checkpoint: Checkpoint
     adapter: Adapter | None
 
     @property
     def folder(self) -> Path:
-        """Of the whole checkpoint."""
+        """The folder of the checkpoint."""
         return self.checkpoint.folder
 
 
 def find_model_source(model: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> ModelSource:
-    """The checkpoint of a name, and the adapter where the name is one's.
+    """Resolve a model name to a checkpoint, and to an adapter if it names one.
 
     Args:
-        model: `nano`, a folder, a hub id, the folder of an adapter, or a file of small parts.
-        base: of an adapter, in place of the one that it names.
+        model: `nano`, a folder, a hub id, the folder of an adapter, or a file of connector weights.
+        base: The base of an adapter; by default the one that it names.
 
     Raises:
-        CheckpointError: one of the two is not there, or not whole.
-        RequestError: a base, but no adapter.
+        CheckpointError: The checkpoint or adapter is missing or invalid.
+        RequestError: `base` is given, but `model` is not an adapter.
     """
     path = Path(model).expanduser()
     if path.is_file() and path.suffix == ".safetensors":
@@ -220,10 +220,10 @@ def find_model_source(model: str | os.PathLike[str], base: str | os.PathLike[str
 
 
 def open_connector(file: Path) -> Adapter:
-    """Check the header of a file of small parts.
+    """Validate the header of a file of connector weights.
 
     Raises:
-        CheckpointError: it is broken, or holds something else.
+        CheckpointError: The file is corrupt, or has other tensors.
     """
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
     check_tensor_file(file)
@@ -238,10 +238,10 @@ def open_connector(file: Path) -> Adapter:
 
 
 def open_adapter(folder: Path) -> Adapter:
-    """Check a folder as PEFT writes it.
+    """Validate the folder of a PEFT adapter.
 
     Raises:
-        CheckpointError: another kind of adapter, a pickle, or broken files.
+        CheckpointError: The adapter is of another type, a pickle, or corrupt.
     """
     check_files(folder)
     check_folder(folder)
@@ -260,7 +260,7 @@ def open_adapter(folder: Path) -> Adapter:
 
 
 def _check_config(config: dict[str, Any], folder: Path) -> Lora:
-    """Read an adapter_config.json strictly: what is not known to be harmless must not be set."""
+    """Parse an adapter_config.json; only fields that are known to be safe may be set."""
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{folder}: peft_type is {config.get('peft_type')!r}, and only LORA is merged; use PEFT")
     for name, value in config.items():

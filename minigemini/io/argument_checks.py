@@ -1,4 +1,4 @@
-"""What callers hand over, checked in one place: each refusal is a `RequestError` that names the argument and value."""
+"""Validation of arguments. Each check raises a `RequestError` that names the argument and its value."""
 
 import math
 import os
@@ -12,17 +12,17 @@ from PIL import Image
 from .errors import RequestError
 
 T = TypeVar("T")
-_MOST_SHOWN = 60
+_MAX_SHOWN_CHARS = 60
 
 
 def shown(value: object) -> str:
-    """A value as an error names it: short, in one line, its type where that is what is wrong."""
+    """Format a value for an error message in one short line; long values are preceded by their type."""
     text = " ".join(ascii(value).split())
-    return text if len(text) <= _MOST_SHOWN else f"a {type(value).__name__} ({text[:_MOST_SHOWN]}…)"
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"a {type(value).__name__} ({text[:_MAX_SHOWN_CHARS]}…)"
 
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
-    """Refuse what is no whole number from `least` to `most`."""
+    """Check that a value is an integer from `least` to `most`."""
     right = isinstance(value, Integral) and not isinstance(value, bool)
     if not right or value < least or (most is not None and value > most):  # type: ignore[operator]
         bounds = f"at least {least}" if most is None else f"from {least} to {most}"
@@ -30,14 +30,14 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
 
 
 def check_number(name: str, value: object, least: float, most: float, meaning: str = "") -> None:
-    """Refuse what is no number from `least` to `most`; NaN is none."""
+    """Check that a value is a number from `least` to `most`; NaN is not."""
     right = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
     if not right or not least <= value <= most:  # type: ignore[operator]
         raise RequestError(f"{name} is {shown(value)}; it goes from {least:g} to {most:g}{meaning}")
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what is no text, and text that was made of bytes which are not UTF-8."""
+    """Check that a value is a string that UTF-8 can encode."""
     if not isinstance(value, str):
         raise RequestError(f"{name} is {shown(value)}; it is a text")
     try:
@@ -49,19 +49,19 @@ def check_text(name: str, value: object) -> None:
 
 
 def check_type(name: str, value: object, kind: type[T] | tuple[type[T], ...], what: str) -> None:
-    """Refuse what is of another type; `what` says which is right."""
+    """Check the type of a value; `what` describes the valid types."""
     if not isinstance(value, kind):
         raise RequestError(f"{name} is {shown(value)}; it is {what}")
 
 
 def check_path(name: str, value: object) -> None:
-    """Refuse what names no file or folder."""
+    """Check that a value is a non-empty path."""
     if not isinstance(value, str | os.PathLike) or not value:
         raise RequestError(f"{name} is {shown(value)}; it is a name or a path")
 
 
 def as_image_list(images: Any) -> Sequence[Any]:
-    """Several pictures, or one by itself, each of a kind that can be read."""
+    """Convert one image, or a list or tuple of images, to a sequence of valid image sources."""
     several = images if isinstance(images, list | tuple) else [images]
     for number, image in enumerate(several, start=1):
         check_image(image, f"picture {number}")
@@ -69,7 +69,7 @@ def as_image_list(images: Any) -> Sequence[Any]:
 
 
 def check_image(image: object, name: str = "picture") -> None:
-    """Refuse what can be no picture: neither a path nor bytes, nor a file, nor an image or an array."""
+    """Check that a value can be an image source: a path, bytes, a binary file, an image or an array."""
     if isinstance(image, TextIOBase):
         raise RequestError(f"{name} is a file of text; open it with mode 'rb'")
     known = isinstance(image, str | os.PathLike | bytes | bytearray | Image.Image)

@@ -1,4 +1,4 @@
-"""Write a file or a folder aside and rename it, so that whoever looks finds all of it or nothing."""
+"""Atomic writing of files and folders: write to a temporary location, then rename."""
 
 import errno
 import os
@@ -14,12 +14,12 @@ from .system import is_windows
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a fresh folder beside `path` to write into; what is then in it under the name of `path` gets its place.
+    """Yield a temporary path on the same file system; the file or folder written there then replaces `path`.
 
-    A failure removes the folder; a kill leaves `.NAME.….partial`, which nothing loads by its name.
+    On failure the temporary folder is removed. A killed process leaves `.NAME.….partial`, which is never loaded.
 
     Raises:
-        OSError: `path` cannot be written beside.
+        OSError: The parent folder of `path` cannot be written to.
     """
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
@@ -34,41 +34,41 @@ def atomic_write(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-"""No space left, a file larger than allowed, a quota that is used up."""
-_WITHOUT_A_NUMBER = ("PytorchStreamWriter", "inline_container", "iostream error")
-"""By these torch says that a file was not written, but not why."""
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""No space left, file size limit, or quota exceeded."""
+_TORCH_WRITE_ERRORS = ("PytorchStreamWriter", "inline_container", "iostream error")
+"""Messages of torch for failed writes, which lack the reason."""
 _PROBE_BYTES = 2**20
 
 
 def is_full_disk(error: BaseException, folder: Path) -> bool:
-    """Whether a file could not be written for want of room, and for no other reason.
+    """Whether writing failed because the disk is full.
 
     Args:
-        error: by which the writer failed; torch and safetensors say it each in their own way.
-        folder: where it wrote; where the error does not tell, a file is tried there.
+        error: The error of the writer, in the form of Python, torch or safetensors.
+        folder: The destination. If the error lacks the reason, a test file is written there.
     """
     if isinstance(error, OSError):
-        return error.errno in _NO_ROOM
-    if said := re.search(r"os error (\d+)", str(error)):  # safetensors
-        return int(said[1]) in _NO_ROOM
-    return any(words in str(error) for words in _WITHOUT_A_NUMBER) and not _has_room(folder)
+        return error.errno in _DISK_FULL_ERRNOS
+    if match := re.search(r"os error (\d+)", str(error)):  # safetensors
+        return int(match[1]) in _DISK_FULL_ERRNOS
+    return any(words in str(error) for words in _TORCH_WRITE_ERRORS) and not _has_space(folder)
 
 
-def _has_room(folder: Path) -> bool:
+def _has_space(folder: Path) -> bool:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        return error.errno not in _NO_ROOM
+        return error.errno not in _DISK_FULL_ERRNOS
     return True
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk: a name must not outlive the bytes it stands for."""
-    if is_windows() and path.is_dir():  # no handle can be had on a folder
+    """Sync a file, or the entries of a folder, to disk, so that a rename never survives without its data."""
+    if is_windows() and path.is_dir():  # folders cannot be opened
         return
     handle = os.open(path, os.O_RDWR if is_windows() else os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""From a name to a checkpoint folder that may be loaded: safetensors only, no code from outside, every error one line.
+"""Locates and validates checkpoint folders: safetensors only, no remote code, one-line errors.
 
-A checkpoint comes from anywhere, so it is read in rungs, the cheap and harmless first: config.json, then the headers of
-the weight files, and only then the weights. Pickles are never opened here; they can run code while they load.
+Checkpoints are untrusted, so they are read in order of cost and risk: config.json, then the headers of the weight
+files, and then the weights. Pickles are never opened, because they can run code.
 """
 
 import os
@@ -23,7 +23,7 @@ MODEL_TYPE = "minigemini"
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
-# Settings in a config.json with which Transformers fetches and runs kernels, or opens weight files of another name.
+# Fields of config.json that make Transformers download and run kernels, or open other weight files.
 REACHING_OUT = frozenset(
     {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
     | {"transformers_weights"}
@@ -33,7 +33,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What a safetensors header says about one tensor."""
+    """Dtype and shape of a tensor, from a safetensors header."""
 
     dtype: str
     """Safetensors' name, e.g. `BF16`."""
@@ -42,7 +42,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that has been looked at, but whose weights have not been read."""
+    """A validated checkpoint folder whose weights have not been read."""
 
     folder: Path
     config: dict[str, Any]
@@ -50,10 +50,10 @@ class Checkpoint:
 
 
 def find_checkpoint(model: str | os.PathLike[str]) -> Path:
-    """The folder of `nano`, of a path, or of a hub id (fetched into Hugging Face's cache; weights and configs only).
+    """Resolve `nano`, a path, or a hub id to a folder. Hub models are downloaded to the cache, without code.
 
     Raises:
-        CheckpointError: there is no such thing, or it cannot be fetched.
+        CheckpointError: The model does not exist, or cannot be downloaded.
     """
     if (registered := model_folder(model)) is not None:
         return registered
@@ -61,21 +61,21 @@ def find_checkpoint(model: str | os.PathLike[str]) -> Path:
     if folder.is_dir():
         return folder
     check_name(model, adapters=False)
-    # The config first, so that another model's gigabytes stay where they are.
+    # The config first, to avoid downloading the weights of unsupported models.
     config = read_json(fetch(str(model), ("config.json",)) / "config.json", str(model))
     check_config(config, str(model))
     return fetch(str(model), ("*.safetensors", *DESCRIPTIONS))
 
 
 def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
-    """Refuse a name that can stand for no model, before anything is imported or fetched for it.
+    """Check that a name can refer to a model, without importing or downloading anything.
 
     Args:
-        model: the name.
-        adapters: whether it may be a file: one of small parts.
+        model: The name.
+        adapters: Whether it may be a file of connector weights.
 
     Raises:
-        CheckpointError: it is neither `nano` nor a folder, and has not the form of a hub id.
+        CheckpointError: It is neither `nano` nor an existing folder, and does not have the form of a hub id.
     """
     if model_folder(model) is not None:
         return
@@ -87,10 +87,10 @@ def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Check everything that can be checked without reading weights.
+    """Validate a checkpoint folder without reading weights.
 
     Raises:
-        CheckpointError: not a folder, no or another model's config.json, pickles, missing or broken safetensors.
+        CheckpointError: The folder, config.json or weight files are missing or invalid, or the weights are pickles.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
@@ -106,10 +106,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 
 def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """What the headers of a checkpoint's weight files say.
+    """Read the headers of a checkpoint's weight files.
 
     Raises:
-        CheckpointError: pickles, missing or broken safetensors.
+        CheckpointError: The weight files are pickles, missing or corrupt.
     """
     tensors: dict[str, StoredTensor] = {}
     for path in weight_files(folder):
@@ -121,7 +121,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def check_config(config: Mapping[str, Any], name: str) -> None:
-    """Refuse another model's config, and settings that make Transformers run or open something from elsewhere."""
+    """Check that a config is of this model, and has no fields that make Transformers load other code or files."""
     model_type = config.get("model_type")
     if model_type != MODEL_TYPE:
         raise CheckpointError(
@@ -138,10 +138,10 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
 
 
 def read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
-    """Name, dtype and shape of each tensor in a safetensors file; the weights are not read.
+    """Yield name, dtype and shape of each tensor in a safetensors file, without reading the weights.
 
     Raises:
-        CheckpointError: no such file, or its header does not fit the file.
+        CheckpointError: The file does not exist, or is corrupt.
     """
     check_file(path)
     try:
@@ -165,10 +165,10 @@ def check_loaded(
     problem: str = "tensors and config.json do not fit",
     fix: str = "use the config.json saved with them",
 ) -> None:
-    """Refuse a file whose tensors are not exactly the model's; arguments as in Transformers' loading report.
+    """Check that a file has exactly the tensors of the model. The arguments are those of Transformers' loading report.
 
     Raises:
-        CheckpointError: names how many are missing, unknown or mis-shaped, and the first few.
+        CheckpointError: Tensors are missing, unknown or of another shape; the message has their number and first names.
     """
     shapes = [f"{name} is {list(stored)}, not {list(wanted)}" for name, stored, wanted in mismatched]
     issues = [
@@ -181,7 +181,7 @@ def check_loaded(
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of the checkpoint, in order."""
+    """List the safetensors files of a checkpoint, in order."""
     if (folder / INDEX).exists():
         index = read_json(folder / INDEX, f"{folder} has a broken index")
         weight_map = index.get("weight_map")

@@ -1,4 +1,4 @@
-"""What a checkpoint says beside its weights, tried before anything is answered with it."""
+"""Validates the processor and generation config of a checkpoint."""
 
 import math
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _MOST_TOKENS = 2**31
 
 
 def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) -> None:
-    """Check that a processor makes what the model takes, and have it prepare a question about a small picture.
+    """Check that a processor matches the model, and that it can prepare a question about a small image.
 
     Raises:
-        CheckpointError: It makes something else, or fails.
+        CheckpointError: The processor does not match, or fails.
     """
     if not isinstance(processor.chat_template, str):
         raise CheckpointError(f"{name}: holds several chat templates, or none; keep one chat_template.jinja")
@@ -51,7 +51,7 @@ def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, na
 
 
 def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) -> None:
-    """Prepare a question about a picture that is no square, as most are not."""
+    """Prepare a question about a small non-square image."""
     content = [{"type": "image", "image": Image.new("RGB", (3, 2))}, {"type": "text", "text": "a"}]
     try:
         with panics_as_errors():
@@ -68,7 +68,7 @@ def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) ->
         if int((inputs["input_ids"] == config.image_token_id).sum()) != config.num_image_tokens:
             raise ValueError("the chat template leaves the picture out, or shows it twice")
         check_tokens(inputs["input_ids"], config)
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)
         raise CheckpointError(
             f"{name}: cannot prepare a question about a picture ({type(error).__name__}: {one_line(error)}); copy "
             "tokenizer, processor and chat template beside the weights again"
@@ -76,10 +76,10 @@ def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) ->
 
 
 def check_tokens(ids: torch.Tensor, config: MiniGeminiConfig) -> None:
-    """Check that the language model has a row for each token but the image's.
+    """Check that all tokens except the image token are in the language model's vocabulary.
 
     Raises:
-        RequestError: Names the token that is beyond its vocabulary.
+        RequestError: A token is outside the vocabulary.
     """
     highest, vocabulary = int(ids.masked_fill(ids == config.image_token_id, 0).max()), config.text_config.vocab_size
     if highest >= vocabulary:
@@ -87,10 +87,10 @@ def check_tokens(ids: torch.Tensor, config: MiniGeminiConfig) -> None:
 
 
 def check_generation(generation: GenerationConfig, config: MiniGeminiConfig, name: str) -> None:
-    """Check all that a checkpoint says about generating: what is not known to be harmless must not be set.
+    """Check a generation config. Only fields that are known to be safe may be set.
 
     Raises:
-        CheckpointError: Names the setting.
+        CheckpointError: A field is not allowed, or its value is invalid.
     """
     vocabulary = config.text_config.vocab_size
 
@@ -102,7 +102,7 @@ def check_generation(generation: GenerationConfig, config: MiniGeminiConfig, nam
     checks |= dict.fromkeys(("suppress_tokens", "begin_suppress_tokens"), lambda value: _is_list(value, is_token))
     checks["bad_words_ids"] = lambda value: _is_list(value, lambda words: bool(words) and _is_list(words, is_token))
     for field, value in generation.to_diff_dict().items():
-        if value is None or field in _SPEAKING:
+        if value is None or field in _METADATA_FIELDS:
             continue
         if field not in checks:
             raise CheckpointError(f"{name}: generation_config.json sets {field}, which is not used here; remove it")
@@ -125,7 +125,7 @@ def _is_list(value: Any, is_one: Callable[[Any], bool]) -> bool:
     return isinstance(value, list | tuple) and len(value) <= 2**20 and all(map(is_one, value))
 
 
-_SPEAKING = frozenset(("_from_model_config", "_commit_hash", "transformers_version"))
+_METADATA_FIELDS = frozenset(("_from_model_config", "_commit_hash", "transformers_version"))
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_new_tokens", "max_length", "min_length", "min_new_tokens", "top_k"), _is_count),
     **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), _is_count),
@@ -134,10 +134,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("repetition_penalty",), lambda value: _is_number(value) and value > 0),
     **dict.fromkeys(("do_sample", "use_cache", "renormalize_logits", "early_stopping"), lambda x: isinstance(x, bool)),
     **dict.fromkeys(("remove_invalid_values",), lambda value: isinstance(value, bool)),
-    # These change what `generate` gives back.
+    # These would change the return value of `generate`.
     **dict.fromkeys(("output_attentions", "output_hidden_states", "output_scores"), lambda value: value is False),
     **dict.fromkeys(("output_logits", "return_dict_in_generate", "is_assistant"), lambda value: value is False),
     **dict.fromkeys(("num_beams", "num_return_sequences", "num_beam_groups"), lambda value: value == 1),
-    # Gemma and others name the cache of their time; those that are known need nothing from elsewhere.
+    # Set by Gemma and others; these caches need no other code.
     "cache_implementation": lambda value: value in ("dynamic", "hybrid", "static", "sliding_window"),
 }

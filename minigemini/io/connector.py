@@ -1,4 +1,4 @@
-"""Mining and projector on their own: what alignment trains is a few per cent of a model, and saved as such."""
+"""Saves connector weights: mining and projector, which alignment trains and which are a few percent of a model."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from .atomic_write import atomic_write
 from .hashes import save_tensors
 
 CONNECTOR_PARTS = ("patch_info_mining", "multi_modal_projector")
-"""Attributes of `MiniGeminiModel`; a baseline without mining has the projector alone."""
+"""Attributes of `MiniGeminiModel`; the baseline has only the projector."""
 
 
 def connector_parameters(model: MiniGeminiForConditionalGeneration) -> dict[str, Tensor]:
-    """The parameters of mining and projector by their names in a checkpoint."""
+    """The parameters of the connector, by their names in a checkpoint."""
     prefixes = tuple(f"model.{part}." for part in CONNECTOR_PARTS)
     return {name: tensor for name, tensor in model.named_parameters() if name.startswith(prefixes)}
 
@@ -22,19 +22,20 @@ def connector_parameters(model: MiniGeminiForConditionalGeneration) -> dict[str,
 def save_connector(
     model: MiniGeminiForConditionalGeneration, path: str | os.PathLike[str], base: str | None = None
 ) -> None:
-    """Write mining and projector into one safetensors file, whole or not at all; one that is there is replaced.
+    """Write the connector weights to a safetensors file, atomically. An existing file is replaced.
 
     Args:
-        path: ends in `.safetensors`; the file can be named wherever a model is.
-        base: the model they belong to (`nano`, a folder or a hub id), written into the file's header.
+        model: The model.
+        path: The file, which must end in `.safetensors`. It can be used wherever a model name is accepted.
+        base: The model that the connector belongs to (`nano`, a folder or a hub id), stored in the file's header.
 
     Raises:
-        ValueError: another ending.
-        OSError: it cannot be written there.
+        ValueError: The file has another suffix.
+        OSError: The file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"{path}: small parts are a safetensors file; let its name end in .safetensors")
+        raise ValueError(f"{path}: connector weights are saved as safetensors; choose a name that ends in .safetensors")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in connector_parameters(model).items()}
     with atomic_write(path) as aside:
         save_tensors(tensors, aside, {"base": base} if base else {})

@@ -1,21 +1,21 @@
-"""What can go wrong by the user's hand: every message is one line that names the value and the mend."""
+"""Errors caused by user input. Every message is one line that names the value and the fix."""
 
 from collections.abc import Sequence
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not loaded; the message is one line that names the folder, the number and the mend."""
+    """A checkpoint cannot be loaded. The message is one line that names the folder, the problem and the fix."""
 
 
 class RequestError(ValueError):
-    """What was asked for cannot be done; the message is one line that names the value and the mend."""
+    """A request is invalid. The message is one line that names the value and the fix."""
 
 
 def listed(names: Sequence[str], most: int = 50) -> str:
-    """Names as one line; of very many the first."""
+    """Join names in one line, at most `most` of them."""
     return ", ".join(names[:most]) + (f", … ({len(names) - most} more)" if len(names) > most else "")
 
 
 def one_line(error: Exception, most_chars: int = 300) -> str:
-    """Another library's message as one line, or the error's type where it has none."""
+    """The message of another library's error in one line, or the error's type if it has no message."""
     return (" ".join(str(error).split()) or type(error).__name__)[:most_chars]

@@ -1,4 +1,4 @@
-"""How much memory and disk this machine can still give, and what of a model fits into it."""
+"""Measures free memory and disk space, and whether a model fits."""
 
 import os
 import shutil
@@ -9,18 +9,18 @@ from typing import Literal
 from .system import PROC, is_windows, physical_bytes
 
 CGROUPS = Path("/sys/fs/cgroup")
-# Of cgroup versions 2 and 1: subsystem, limit, use, and what of the use is only a cache of files.
+# For cgroup versions 2 and 1: subsystem, limit, usage, and the part of the usage that is file cache.
 CGROUP_FILES = (
     ("", "memory.max", "memory.current", "inactive_file"),
     ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Device files of NVIDIA's and AMD's drivers, and of Windows' for Linux programs."""
+"""Device files of the drivers of NVIDIA, AMD and WSL."""
 
 
 def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> dict[str, int]:
-    """Free bytes by device: `cpu` (what is available, but no more than a container may use), then `cuda:0` …"""
+    """Free bytes by device: `cpu` (available memory, limited by cgroups), then `cuda:0` …"""
     free = {"cpu": min([_available(proc), *_left_by_cgroups(proc, cgroups)])}
     if not _may_have_gpu():
         return free
@@ -32,17 +32,19 @@ def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> dict[str, int]:
 
 
 def free_disk(folder: Path) -> int:
-    """Free bytes where a folder is, or will be."""
-    return shutil.disk_usage(next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())).free
+    """Free bytes on the disk of a folder, which need not exist yet."""
+    return shutil.disk_usage(
+        next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    ).free
 
 
 @dataclass(frozen=True)
 class FitVerdict:
-    """Whether a model can be loaded in one way on one device."""
+    """Whether a model fits on a device."""
 
     answer: Literal["yes", "with --device-map auto", "no"]
     reason: str = ""
-    """Why not."""
+    """The reason, if it does not fit."""
 
 
 YES, SPREAD = FitVerdict("yes"), FitVerdict("with --device-map auto")
@@ -51,18 +53,18 @@ YES, SPREAD = FitVerdict("yes"), FitVerdict("with --device-map auto")
 def fit_report(
     need: int, device: str, free: dict[str, int], quantized: bool, *, disk: int, rewritten: bool = False
 ) -> FitVerdict:
-    """Whether `need` bytes fit on a device.
+    """Check whether `need` bytes fit on a device.
 
-    What is not quantised can be spread: over all devices, memory, and the disk, from which it is read again for every
-    token. What is quantised is spread over GPUs alone.
+    Weights that are not quantized can be spread over all devices, memory, and the disk, from which they are read again
+    for every token. Quantized weights can only be spread over GPUs.
 
     Args:
-        need: bytes in memory.
-        device: one of `free`.
-        free: bytes by device.
-        quantised: whether the weights are.
-        disk: free bytes there.
-        rewritten: whether what goes to the disk is written there, since the checkpoint has it in another dtype.
+        need: Bytes in memory.
+        device: A key of `free`.
+        free: Free bytes by device.
+        quantized: Whether the weights are quantized.
+        disk: Free bytes on disk.
+        rewritten: Whether offloaded weights must be written to disk, because the checkpoint has another dtype.
     """
     if need <= free[device]:
         return YES
@@ -71,25 +73,27 @@ def fit_report(
         gpus = sum(size for name, size in free.items() if name.startswith("cuda"))
         if device.startswith("cuda") and need <= gpus:
             return SPREAD
-        return FitVerdict("no", f"{lacking}, and quantized weights are spread over GPUs alone")
+        return FitVerdict("no", f"{lacking}, and quantized weights can only be spread over GPUs")
     on_disk = need - sum(free.values()) if rewritten else 0
     if on_disk <= disk:
         return SPREAD
-    return FitVerdict("no", f"{lacking}, and of the rest {in_gb(on_disk)} go to the disk, which has {in_gb(disk)} free")
+    return FitVerdict(
+        "no", f"{lacking}, and {in_gb(on_disk)} of the rest must be written to disk, which has {in_gb(disk)} free"
+    )
 
 
 def in_gb(size: int) -> str:
-    """Bytes as people read them."""
+    """Format bytes as GB or MB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _may_have_gpu() -> bool:
-    """Whether a GPU's driver is loaded: where none is, torch, which takes seconds to import, has nothing to add."""
+    """Whether a GPU driver is loaded; if not, importing torch, which takes seconds, is unnecessary."""
     return is_windows() or any(os.path.exists(driver) for driver in DRIVERS)
 
 
 def _available(proc: Path) -> int:
-    """What programs can have without swapping; where the system does not say so, all there is, or 0 if unknown."""
+    """Memory available without swapping; total memory if the system does not report it, or 0 if unknown."""
     try:
         for line in (proc / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -100,7 +104,7 @@ def _available(proc: Path) -> int:
 
 
 def _left_by_cgroups(proc: Path, cgroups: Path) -> list[int]:
-    """What is left below the limit of each group that this process is in, from its own up to the whole."""
+    """Bytes left within the limit of each cgroup of this process, including parent groups."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""SHA256SUMS: the hashes of a folder's files, written with them and compared when they are read.
+"""SHA256SUMS files: hashes of a folder's files, written with them and verified on loading.
 
-The format is that of coreutils, so `sha256sum -c SHA256SUMS` checks a folder without this package. The hashes find
-damage, not malice: whoever can change a file can change the list as well.
+The format is that of coreutils, so `sha256sum -c SHA256SUMS` verifies a folder without this package. Hashes detect
+corruption, not tampering: anyone who can change a file can change its hash too.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
 SUMS = "SHA256SUMS"
 MODEL_FILE_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
-"""Endings of the files that loading a model reads."""
+"""Suffixes of the files that are read when a model is loaded."""
 _UNLISTED = (SUMS, "README.md", ".cache", ".git", ".gitattributes")
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _MOST_BYTES = 2**24
 _CHUNK = 2**22
 _THREADS = min(4, os.cpu_count() or 1)
-"""Hashing releases Python's lock; more threads than this wait for the disk."""
+"""Hashing releases the GIL; more threads than this would wait for the disk."""
 
 OnProgress = Callable[[int], object]
-"""Called with the number of bytes that were just hashed."""
+"""Callback that receives the number of newly hashed bytes."""
 
 
 class DamagedFileError(ValueError):
-    """Files that are not what was written; the message names the first."""
+    """Files are missing or changed. The message names the first."""
 
 
 def files_of(folder: Path) -> list[str]:
-    """The files that a list of hashes is about, by their names in the folder.
+    """List the files of a folder that are hashed, by relative path.
 
-    Not the model card, which people edit, and not what git and downloads leave behind.
+    The model card, which users edit, and files of git and download tools are excluded.
     """
     names = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
     return [name.as_posix() for name in names if name.name not in _UNLISTED and name.parts[0] not in _UNLISTED]
 
 
 def write_sums(folder: Path) -> None:
-    """Write the list of a finished folder.
+    """Write the SHA256SUMS file of a complete folder.
 
     Raises:
         OSError: It cannot be written.
@@ -58,7 +58,7 @@ def write_sums(folder: Path) -> None:
 
 
 def read_sums(folder: Path) -> dict[str, str] | None:
-    """The hashes by file name; None where the folder has no list.
+    """Read the hashes by file name; None if the folder has no SHA256SUMS file.
 
     Raises:
         DamagedFileError: The list cannot be read, or names a file outside the folder.
@@ -92,17 +92,17 @@ def check_sums(
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Compare the files of a folder with their hashes.
+    """Verify the files of a folder.
 
     Args:
-        folder: holds the files.
-        sums: from `read_sums`.
-        wanted: which of the listed files to compare.
-        on_progress: told of progress.
-        stop: gives up early.
+        folder: The folder.
+        sums: The result of `read_sums`.
+        wanted: Selects the files to verify, by name.
+        on_progress: Called with the number of newly hashed bytes.
+        stop: Stops early when set.
 
     Raises:
-        DamagedFileError: A file is missing or has other bytes.
+        DamagedFileError: A file is missing or its hash differs.
     """
     names = [name for name in sums if wanted(name)]
     for name in names:
@@ -116,10 +116,10 @@ def check_sums(
 
 @contextmanager
 def sums_checked_concurrently(folder: Path, sums: Mapping[str, str], wanted: Callable[[str], bool]) -> Iterator[None]:
-    """Compare hashes in threads while the body reads the same files, which is faster than one after the other.
+    """Verify hashes in threads while the block reads the same files, which is faster than doing both in sequence.
 
     Raises:
-        DamagedFileError: As `check_sums`; it replaces an error of the body, of which the damage is the cause.
+        DamagedFileError: As in `check_sums`. It replaces an error of the block, which the damage has caused.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -129,7 +129,7 @@ def sums_checked_concurrently(folder: Path, sums: Mapping[str, str], wanted: Cal
         except Exception:
             checked.result()
             raise
-        except BaseException:  # Ctrl-C does not wait for gigabytes
+        except BaseException:  # do not delay Ctrl-C by hashing gigabytes
             stop.set()
             raise
         checked.result()
@@ -138,7 +138,7 @@ def sums_checked_concurrently(folder: Path, sums: Mapping[str, str], wanted: Cal
 def hash_files(
     files: Iterable[Path], on_progress: OnProgress | None = None, stop: threading.Event | None = None
 ) -> dict[Path, str]:
-    """SHA-256 of each file's bytes, in hex, several files at a time."""
+    """SHA-256 of each file as hex, several files in parallel."""
 
     def hash_of(file: Path) -> str:
         digest, buffer = hashlib.sha256(), bytearray(_CHUNK)
@@ -155,7 +155,7 @@ def hash_files(
         return dict(zip(listed, pool.map(hash_of, listed), strict=True))
 
 
-# A result that is one safetensors file carries the hash of its content in its header, so that the two stay together.
+# A single safetensors file stores the hash of its content in its header.
 
 
 def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -172,10 +172,10 @@ def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: Mapping[
 
 
 def check_tensors(path: Path) -> bool:
-    """Compare a safetensors file with the hash in its header; False where it has none.
+    """Verify a safetensors file with the hash in its header; False if it has none.
 
     Raises:
-        DamagedFileError: It cannot be read, or holds something else.
+        DamagedFileError: The file cannot be read, or its hash differs.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -192,7 +192,7 @@ def check_tensors(path: Path) -> bool:
 
 
 def _content_hash(tensors: "Iterable[tuple[str, Tensor]]", metadata: Mapping[str, str]) -> str:
-    """SHA-256 of names, dtypes, shapes, values and what the header says besides."""
+    """SHA-256 of names, dtypes, shapes, values and metadata."""
     import torch
 
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The hub: files by pattern into Hugging Face's cache. What is fetched is checked by whoever reads it."""
+"""Downloads files of models from the Hugging Face Hub to the local cache. Readers validate them."""
 
 import re
 import socket
@@ -11,20 +11,20 @@ from .errors import CheckpointError
 from .hashes import SUMS
 
 DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "*.txt", SUMS)
-"""Config, tokenizer, chat template and hashes: what a download takes besides weights. Never code."""
+"""Patterns of the files that are downloaded besides weights: config, tokenizer, chat template and hashes. No code."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name has the form owner/name."""
+    """Whether a name has the form of a hub id, owner/name."""
     return _HUB_ID.fullmatch(name) is not None
 
 
 def check_folder_or_id(source: str) -> None:
-    """Refuse what is neither a folder nor has the form of a hub id.
+    """Check that a source is a folder, or has the form of a hub id.
 
     Raises:
-        CheckpointError: it is neither.
+        CheckpointError: It is neither.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -34,12 +34,12 @@ def check_folder_or_id(source: str) -> None:
 
 
 def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
-    """Fetch the files of a model that fit the patterns; those already in the cache are not fetched again.
+    """Download the files of a model that match the patterns; cached files are reused.
 
     Raises:
-        CheckpointError: There is no such model, or it cannot be reached.
+        CheckpointError: The model does not exist, or the hub is unreachable.
     """
-    # Imported here: answering from a folder needs neither, and they take a while.
+    # Imported here, because local folders do not need them and they are slow to import.
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import ENDPOINT as HUB
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -61,7 +61,7 @@ def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
 
 
 def _can_be_resolved(address: str) -> bool:
-    """Whether the hub's host has an address. Without one, its client tries for half a minute, often for a mere typo."""
+    """Whether the hub's host resolves. If not, its client would retry for half a minute, often because of a typo."""
     if getproxies():  # the proxy resolves it
         return True
     try:

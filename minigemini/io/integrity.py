@@ -1,4 +1,4 @@
-"""Whether a checkpoint is what was written: hashes, compared by default wherever a folder that has them is loaded."""
+"""Verifies the hashes of checkpoints, by default whenever a folder with SHA256SUMS is loaded."""
 
 import os
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ from .hashes import (
 )
 
 SWITCH = "MINIGEMINI_VERIFY"
-"""Environment variable that switches the comparison off where it is 0."""
+"""Environment variable that disables verification if set to 0."""
 _FIX = (
     "copy or fetch it again, or, if you changed it yourself, write new hashes with `minigemini verify FOLDER --write`"
 )
 
 
 def check_descriptions(folder: Path) -> None:
-    """Compare all but the weights with their hashes, and see that nothing lies beside them that would be read.
+    """Verify all files except weights, and check that no other files would be loaded.
 
     Raises:
-        CheckpointError: A file is not what was written, is missing, or was added.
+        CheckpointError: A file was changed, removed or added.
     """
     if (sums := _sums(folder)) is None:
         return
-    with _told():
+    with _as_checkpoint_error():
         if unlisted := sorted(
             name for name in files_of(folder) if name.endswith(MODEL_FILE_SUFFIXES) and name not in sums
         ):
@@ -42,45 +42,45 @@ def check_descriptions(folder: Path) -> None:
 
 @contextmanager
 def weights_checked(folder: Path) -> Iterator[None]:
-    """Compare the weights with their hashes while the body reads them.
+    """Verify the weights while the block reads them.
 
     Raises:
-        CheckpointError: A file is not what was written, or is missing.
+        CheckpointError: A file was changed or removed.
     """
     if (sums := _sums(folder)) is None:
         yield
         return
-    with _told(), sums_checked_concurrently(folder, sums, _is_weights):
+    with _as_checkpoint_error(), sums_checked_concurrently(folder, sums, _is_weights):
         yield
 
 
 def check_folder(folder: Path) -> None:
-    """Compare all files with their hashes, for folders so small that nothing is gained by less."""
+    """Verify all files; for small folders."""
     check_descriptions(folder)
     with weights_checked(folder):
         pass
 
 
 def check_tensor_file(path: Path) -> None:
-    """Compare a safetensors file with the hash in its header, if it has one.
+    """Verify a safetensors file with the hash in its header, if it has one.
 
     Raises:
-        CheckpointError: It is not what was written.
+        CheckpointError: The file was changed.
     """
     if hashes_enabled():
-        with _told("copy or make it again"):
+        with _as_checkpoint_error("copy or make it again"):
             check_tensors(path)
 
 
 def hashes_enabled() -> bool:
-    """Whether hashes are compared."""
+    """Whether hashes are verified."""
     return os.environ.get(SWITCH, "1") != "0"
 
 
 def _sums(folder: Path) -> dict[str, str] | None:
     if not hashes_enabled():
         return None
-    with _told():
+    with _as_checkpoint_error():
         return read_sums(folder)
 
 
@@ -89,8 +89,8 @@ def _is_weights(name: str) -> bool:
 
 
 @contextmanager
-def _told(fix: str = _FIX) -> Iterator[None]:
-    """Say it as all errors of a checkpoint are said, with what to do."""
+def _as_checkpoint_error(fix: str = _FIX) -> Iterator[None]:
+    """Raise errors as `CheckpointError`, with the fix."""
     try:
         yield
     except DamagedFileError as error:

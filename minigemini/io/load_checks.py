@@ -1,4 +1,4 @@
-"""How a model may be loaded, checked by names alone: torch, which takes seconds to import, is not needed to refuse."""
+"""Validates load options without importing torch, which takes seconds."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from .quantization import check_quantization
 
 DTYPE_NAMES = ("float32", "bfloat16", "float16")
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Accelerate's ways of spreading a model over devices, memory and disk."""
+"""Accelerate's strategies for distributing a model over devices, memory and disk."""
 _DEVICE = re.compile(r"(cpu|cuda|mps)(:\d+)?")
 
 
@@ -24,10 +24,10 @@ def check_load_options(
     offload_folder: str | os.PathLike[str] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
 ) -> None:
-    """Check each option, and those that exclude each other; arguments as `Engine.load` takes them.
+    """Validate the load options of `Engine.load`.
 
     Raises:
-        RequestError: an unknown name, two options that exclude each other, or a library that is not installed.
+        RequestError: A value is unknown, two options exclude each other, or a library is missing.
     """
     if device is not None and not _DEVICE.fullmatch(str(device)):
         raise RequestError(f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps")

@@ -1,4 +1,4 @@
-"""From a checkpoint folder to a model in memory: config, processor and weights must be whole and fit each other."""
+"""Loads config, processor and weights from a checkpoint folder, and checks that they are complete and consistent."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -24,15 +24,15 @@ _DESCRIPTIONS = ("processor_config.json", "preprocessor_config.json", "tokenizer
 
 
 def load_config(folder: Path) -> MiniGeminiConfig:
-    """Read config.json strictly.
+    """Load config.json.
 
     Raises:
-        CheckpointError: a field is wrong or does not fit another.
+        CheckpointError: A field is invalid or inconsistent.
     """
     check_config(read_json(folder / "config.json", f"{folder} is no checkpoint folder"), str(folder))
     try:
         return MiniGeminiConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)
         raise CheckpointError(f"{folder}: config.json is not valid: {one_line(error)}") from None
 
 
@@ -40,7 +40,7 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
     """Load tokenizer, image processor and chat template.
 
     Raises:
-        CheckpointError: one of them is missing or broken, or makes other tokens than the model takes.
+        CheckpointError: One of them is missing, corrupt, or does not match the model.
     """
     for name in _DESCRIPTIONS:
         if (folder / name).exists():
@@ -48,7 +48,7 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
     try:
         with panics_as_errors():
             processor = MiniGeminiProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception on a broken file)
+    except Exception as error:  # noqa: BLE001 (tokenizers raises plain Exception for corrupt files)
         raise CheckpointError(
             f"{folder}: tokenizer or image processor cannot be loaded ({one_line(error)}); copy them beside the weights"
         ) from None
@@ -59,24 +59,24 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
 
 
 def find_processor(model: str) -> MiniGeminiProcessor:
-    """The processor of `nano`, of a folder, or of a hub id, whose weights stay where they are.
+    """Load the processor of `nano`, a folder, or a hub id, without downloading weights.
 
     Raises:
-        CheckpointError: there is no such thing, or its processor cannot be loaded.
+        CheckpointError: The model does not exist, or its processor cannot be loaded.
     """
-    known = model_folder(model) is not None or Path(model).expanduser().exists() or not is_hub_id(model)
-    folder = find_checkpoint(model) if known else fetch(model, DESCRIPTIONS)
+    is_local = model_folder(model) is not None or Path(model).expanduser().exists() or not is_hub_id(model)
+    folder = find_checkpoint(model) if is_local else fetch(model, DESCRIPTIONS)
     check_files(folder)
     check_descriptions(folder)
     return load_processor(folder, load_config(folder))
 
 
 def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> MiniGeminiForConditionalGeneration:
-    """Load all weights, in eval mode, where they belong; safetensors only.
+    """Load a model in eval mode, from safetensors only.
 
     Raises:
-        CheckpointError: weights are missing, unknown, mis-shaped or broken.
-        RequestError: they cannot be placed or quantised as asked for.
+        CheckpointError: Weights are missing, unknown, corrupt, or of another shape.
+        RequestError: The requested placement or quantization is not possible.
     """
     placement = _as_stored(folder, config, placement)
     arguments = placement.arguments()
@@ -91,18 +91,18 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that `check_loaded` names them all, and says it in one line
+                ignore_mismatched_sizes=True,  # `check_loaded` reports them all in one line
                 **arguments,
             )
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)
         if placement.device_map is not None:
             raise RequestError(
-                f"{folder}: not placed by device_map {placement.device_map} ({one_line(error)})"
+                f"{folder}: device_map {placement.device_map} failed ({one_line(error)}); choose another"
             ) from None
         raise CheckpointError(f"{folder}: the weights cannot be loaded ({one_line(error)})") from None
-    model, report = loaded  # with output_loading_info there are two, which the annotations do not say
+    model, report = loaded  # output_loading_info returns a tuple, unlike the annotation
     check_loaded(folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
     check_generation(model.generation_config, config, str(folder))
     if placement.quantize == "4bit" and placement.device.type == "cpu":
@@ -111,17 +111,17 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
 
 
 def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> Placement:
-    """The placement with the bits that a quantised checkpoint was saved in.
+    """The placement with the quantization that the checkpoint was saved with.
 
     Raises:
-        RequestError: others are asked for.
+        RequestError: Another quantization is requested.
     """
     stored = stored_quantization(vars(config), str(folder))
     if stored is None:
         return placement
     if placement.quantize not in (None, stored):
         raise RequestError(
-            f"{folder}: holds {stored} weights, which do not become {placement.quantize}; leave quantize out"
+            f"{folder}: weights are saved in {stored} and cannot be loaded in {placement.quantize}; omit quantize"
         )
     return replace(placement, quantize=stored)
 
@@ -129,15 +129,15 @@ def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
 def empty_model(
     config: MiniGeminiConfig, tensors: Mapping[str, Any] | None, name: str
 ) -> MiniGeminiForConditionalGeneration:
-    """The model of a config, without memory for its weights.
+    """Create a model on the meta device.
 
     Args:
-        config: of the model.
-        tensors: what is stored for it, than which it must not be much larger; None where nothing is.
-        name: of the checkpoint, for the error.
+        config: The config of the model.
+        tensors: The stored tensors, which limit the size of the model; None for no limit.
+        name: The name of the checkpoint, for errors.
 
     Raises:
-        CheckpointError: there is no such model, or it is larger.
+        CheckpointError: The config is invalid, or describes a much larger model than is stored.
     """
     bounds = nullcontext() if tensors is None else bounded_build(tensors, name)
     try:
@@ -145,14 +145,14 @@ def empty_model(
             return MiniGeminiForConditionalGeneration(config)
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 (a value of a wrong type fails wherever it is first used)
+    except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)
         raise CheckpointError(f"{name}: config.json describes no model ({one_line(error)}); copy it again") from None
 
 
 def stored_layout(
     config: MiniGeminiConfig, tensors: Mapping[str, Any] | None = None, name: str = "the model"
 ) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in a checkpoint of this model, as `save_pretrained` writes it.
+    """Names and shapes of the tensors in a checkpoint, as `save_pretrained` writes them.
 
     Arguments and errors are those of `empty_model`.
     """

@@ -1,4 +1,4 @@
-"""An adapter and its base become one checkpoint folder, in the ordinary Transformers layout."""
+"""Merges an adapter into its base and writes a checkpoint folder in the Transformers layout."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ pipeline_tag: image-text-to-text
 
     minigemini merge {adapter} {name}
 
-Its licence is that of the two.
+The licenses of both apply.
 """
 
 
@@ -36,20 +36,18 @@ def merge(
     base: str | os.PathLike[str] | None = None,
     dtype: str | torch.dtype | None = None,
 ) -> Path:
-    """Write an adapter, merged into its base, as a whole checkpoint.
-
-    The folder is written beside `target` and renamed: it is there and whole, or not there.
+    """Merge an adapter into its base and write the result as a checkpoint, atomically.
 
     Args:
-        model: the folder of an adapter, or a file of small parts.
-        target: the folder to write; its parent is there, it is not.
-        base: in place of the one that the adapter names.
-        dtype: of the weights; by itself that of the base.
+        model: The folder of an adapter, or a file of connector weights.
+        target: The folder to create. Its parent must exist.
+        base: The base model; by default the one that the adapter names.
+        dtype: The dtype of the weights; by default that of the base.
 
     Raises:
-        CheckpointError: adapter or base is not there or not whole, or the two do not fit each other.
-        RequestError: nothing to merge, or the folder cannot be written.
-        FolderInUseError: another process writes it.
+        CheckpointError: The adapter or its base is missing or invalid, or they do not match.
+        RequestError: `model` is not an adapter, or the folder cannot be written.
+        FolderInUseError: Another process is writing it.
     """
     target = Path(target).expanduser()
     _check_target(target)
@@ -63,10 +61,10 @@ def _merge(
     base: str | os.PathLike[str] | None,
     dtype: str | torch.dtype | None,
 ) -> Path:
-    _check_target(target)  # again: another process may have just made it
+    _check_target(target)  # checked again, because another process may have created it
     found = find_model_source(model, base)
     if found.adapter is None:
-        raise RequestError(f"{model}: a whole checkpoint, so there is nothing to merge; name an adapter")
+        raise RequestError(f"{model}: a complete checkpoint has nothing to merge; pass an adapter")
     config = load_config(found.folder)
     processor = load_processor(found.folder, config)
     chosen = choose_dtype(dtype or config.dtype, torch.device("cpu"))
@@ -86,7 +84,7 @@ def _merge(
 
 
 def _check_target(target: Path) -> None:
-    """Refuse a place where nothing can be written, before anything is loaded."""
+    """Check that the folder can be created, before anything is loaded."""
     if target.exists() or target.is_symlink():
         raise RequestError(f"{target}: exists already; name a folder that does not")
     if not target.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Where the weights go, in which dtype, and in how many bits: what is asked for, checked before anything is read."""
+"""Device, dtype and quantization of a model, validated before any weights are read."""
 
 import os
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_N
 
 @dataclass(frozen=True)
 class Placement:
-    """How a model is brought into memory; `choose_placement` makes a valid one."""
+    """How a model is loaded into memory; `choose_placement` validates the options."""
 
     device: torch.device
-    """Where the model goes, or with a `device_map` the device that sums are done on."""
+    """The device of the model, or with a `device_map` the device that computes."""
     dtype: torch.dtype
     quantize: str | None = None
     device_map: str | Mapping[str, Any] | None = None
@@ -29,11 +29,13 @@ class Placement:
     max_memory: Mapping[Any, Any] | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Of Transformers' `from_pretrained`."""
+        """Arguments of Transformers' `from_pretrained`."""
         arguments: dict[str, Any] = {"dtype": self.dtype}
         if self.quantize is not None:
             arguments["quantization_config"] = quantization_config(self.quantize, self.dtype)
-            arguments["device_map"] = {"": self.device}  # quantised where it stays: only one tensor at a time is whole
+            arguments["device_map"] = {
+                "": self.device
+            }  # quantize on the device, so that only one tensor at a time is in full precision
         if self.device_map is not None:
             arguments |= {"device_map": self.device_map, "max_memory": self.max_memory and dict(self.max_memory)}
             arguments["offload_folder"] = self.offload_folder
@@ -48,22 +50,22 @@ def choose_placement(
     offload_folder: str | os.PathLike[str] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
 ) -> Placement:
-    """Check what is asked for, one against the other; see `Engine.load`.
+    """Validate load options and choose the defaults; see `Engine.load`.
 
     Raises:
-        RequestError: an unknown value, two that exclude each other, or a library that is not installed.
+        RequestError: A value is unknown, two options exclude each other, or a library is missing.
     """
     check_load_options(device, dtype, quantize, device_map, offload_folder, max_memory)
     chosen = choose_device(device)
     if quantize is not None and chosen.type == "mps":
-        raise RequestError(f"quantize {quantize!r} runs on cuda and cpu, not on mps; name one of them")
+        raise RequestError(f"quantize {quantize!r} runs on cuda and cpu, not on mps; choose one of them")
     return Placement(chosen, choose_dtype(dtype, chosen), quantize, device_map, offload_folder, max_memory)
 
 
 def input_device(model: nn.Module) -> torch.device:
-    """Where inputs belong.
+    """The device that inputs must be on.
 
-    The weights of a placed model may lie on disk, where its `device` says `meta`; its hook knows where it runs.
+    If weights are offloaded to disk, the model's `device` is `meta`, so the device of Accelerate's hook is used.
     """
     hook = getattr(model, "_hf_hook", None)
     device = getattr(hook, "execution_device", None)
@@ -71,10 +73,10 @@ def input_device(model: nn.Module) -> torch.device:
 
 
 def choose_device(device: str | None = None) -> torch.device:
-    """The device by its name; without one CUDA, else MPS, else the CPU.
+    """Get a device by name; by default the first available of CUDA, MPS and CPU.
 
     Raises:
-        RequestError: there is no such device here.
+        RequestError: This machine has no such device.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device is None:
@@ -86,15 +88,17 @@ def choose_device(device: str | None = None) -> torch.device:
         raise RequestError(f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps") from None
     count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}.get(chosen.type, 0)
     if (chosen.index or 0) >= count:
-        raise RequestError(f"device {device!r}: this machine has {count} of {chosen.type}; use cpu, or leave it out")
+        raise RequestError(
+            f"device {device!r}: this machine has {count} {chosen.type} devices; use cpu, or omit device"
+        )
     return chosen
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The dtype by its name; without one float32 on a CPU, where bfloat16 is slow, and bfloat16 elsewhere.
+    """Get a dtype by name; by default float32 on CPUs, where bfloat16 is slow, and bfloat16 elsewhere.
 
     Raises:
-        RequestError: a dtype that the model is not run in.
+        RequestError: The dtype is not supported.
     """
     if dtype is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16

@@ -1,4 +1,4 @@
-"""Pictures that are written for the user: PNG, whole or not at all, with what made them in text chunks."""
+"""Writes PNG files atomically, with metadata in text chunks."""
 
 import os
 import tempfile
@@ -14,10 +14,10 @@ from .errors import RequestError
 
 
 def check_target(path: Path, what: str = "picture") -> None:
-    """See that a PNG can be written there, before any work is done.
+    """Check that a PNG can be written to a path, before any work is done.
 
     Raises:
-        RequestError: another suffix, or no such folder.
+        RequestError: The suffix is not .png, or the folder does not exist.
     """
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path}: the {what} is a PNG; give a name that ends in .png")
@@ -27,31 +27,31 @@ def check_target(path: Path, what: str = "picture") -> None:
         raise RequestError(f"{path}: a folder; name a file in it")
 
 
-def encode_png(image: Image.Image, texts: Mapping[str, str] | None = None, **how: Any) -> bytes:
-    """A picture as a PNG file.
+def encode_png(image: Image.Image, texts: Mapping[str, str] | None = None, **options: Any) -> bytes:
+    """Encode an image as PNG.
 
     Args:
-        image: what is encoded.
-        texts: by keyword, as tEXt chunks (iTXt where they need more than Latin-1).
-        **how: further settings of Pillow's, e.g. `compress_level`.
+        image: The image.
+        texts: Metadata by keyword, stored in tEXt chunks (iTXt if not Latin-1).
+        **options: Options of Pillow's writer, such as `compress_level`.
     """
     info, file = PngInfo(), BytesIO()
     for keyword, text in (texts or {}).items():
         info.add_text(keyword, text)
-    image.save(file, "PNG", pnginfo=info, **how)
+    image.save(file, "PNG", pnginfo=info, **options)
     return file.getvalue()
 
 
 def write_png(image: Image.Image, path: Path, texts: Mapping[str, str] | None = None) -> None:
-    """Write aside and rename, so that whoever reads `path` finds all of it or what was there before.
+    """Write a PNG file atomically.
 
     Args:
-        image: what is written.
-        path: where; it ends in .png.
-        texts: as `encode_png` takes them.
+        image: The image.
+        path: The file, which must end in .png.
+        texts: As in `encode_png`.
 
     Raises:
-        RequestError: it cannot be written there.
+        RequestError: The file cannot be written.
     """
     check_target(path)
     try:
@@ -59,7 +59,7 @@ def write_png(image: Image.Image, path: Path, texts: Mapping[str, str] | None = 
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(encode_png(image, texts))
-            Path(aside).chmod(0o666 & ~_umask())  # mkstemp made it private
+            Path(aside).chmod(0o666 & ~_umask())  # mkstemp creates private files
             Path(aside).replace(path)
         except BaseException:
             Path(aside).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The language model's Linears in 8 or 4 bits, by bitsandbytes on CUDA and on CPUs alike.
+"""Quantizes the language model's linear layers to 8 or 4 bits with bitsandbytes, on CUDA and CPUs.
 
-Everything that looks at pictures stays in the chosen dtype, and so does the head: together they are a few per cent of a
-large model, and mining reads its weights itself. How both ways do on a CPU is in benchmarks/results/quantised.md.
+The vision encoders, mining, the projector and the head keep their dtype: they are a few percent of a large model, and
+mining reads its weights directly. Measurements on a CPU are in benchmarks/results/quantised.md.
 """
 
 import logging
@@ -24,25 +24,25 @@ NOT_QUANTIZED = [
     "model.multi_modal_projector",
     "lm_head",
 ]
-"""Parts that are never quantised."""
+"""Modules that are never quantized."""
 
 NF4_BLOCK = 64
-"""Weights that share a scale in 4 bits."""
+"""Number of 4-bit weights that share a scale."""
 NF4_ROWS = 32
-"""Rows that bitsandbytes' 4-bit kernel for CPUs takes at a time."""
+"""Rows that bitsandbytes' 4-bit CPU kernel processes at a time."""
 
 _MISSING = "quantize needs bitsandbytes: pip install 'minigemini[quantize]'"
 
 
 def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "BitsAndBytesConfig":
-    """What `from_pretrained` takes as `quantization_config`, on any device.
+    """Create the `quantization_config` of `from_pretrained`.
 
     Args:
-        way: `8bit` (LLM.int8(): rows of weights scaled, outlying activations apart) or `4bit` (NF4 in blocks of 64).
-        dtype: in which 4-bit weights are multiplied; the one that the model is loaded in.
+        way: `8bit` (LLM.int8(): weights scaled by row, outlier activations separate) or `4bit` (NF4 in blocks of 64).
+        dtype: The dtype that 4-bit weights are multiplied in; that of the model.
 
     Raises:
-        RequestError: another way, or bitsandbytes is not installed.
+        RequestError: The quantization is unknown, or bitsandbytes is not installed.
     """
     check_quantization(way)
     _import_bitsandbytes()
@@ -56,10 +56,10 @@ def quantization_config(way: str, dtype: "torch.dtype | str" = "bfloat16") -> "B
 
 
 def check_quantization(way: str) -> None:
-    """Refuse an unknown way, or one whose libraries are not installed, without importing them.
+    """Check that a quantization is known and its libraries are installed, without importing them.
 
     Raises:
-        RequestError: one of the two.
+        RequestError: It is unknown, or a library is missing.
     """
     if way not in QUANTIZATIONS:
         raise RequestError(f"quantize {way!r} is unknown; use {' or '.join(QUANTIZATIONS)}, or leave it out")
@@ -68,10 +68,10 @@ def check_quantization(way: str) -> None:
 
 
 def stored_quantization(config: Mapping[str, Any], name: str) -> str | None:
-    """The way in which a checkpoint was saved quantised, by its config.json; None where it is plain.
+    """The quantization of a checkpoint, from its config.json; None if it is not quantized.
 
     Raises:
-        CheckpointError: quantised in a way that is not ours.
+        CheckpointError: The quantization is not one that this package writes.
     """
     parts = [part for part in config.values() if isinstance(part, Mapping) and part.get("quantization_config")]
     stored = config.get("quantization_config")
@@ -91,10 +91,10 @@ def stored_quantization(config: Mapping[str, Any], name: str) -> str | None:
 
 
 def check_4bit_on_cpu(model: "torch.nn.Module", name: str) -> None:
-    """Refuse sizes that the kernel for CPUs cannot take, before it stops in the middle of an answer.
+    """Check that the 4-bit CPU kernel supports the sizes of all layers, which otherwise fails during generation.
 
     Raises:
-        RequestError: a Linear of the language model has such a size.
+        RequestError: A linear layer has an unsupported size.
     """
     from bitsandbytes.nn import Linear4bit
 
@@ -107,16 +107,16 @@ def check_4bit_on_cpu(model: "torch.nn.Module", name: str) -> None:
 
 
 def _import_bitsandbytes() -> None:
-    """Import it without the kernel that it would fetch from the hub, where `kernels` is installed, and run.
+    """Import bitsandbytes, but prevent it from downloading and running a kernel from the hub via `kernels`.
 
-    It also warns at every multiplication that 8-bit products are taken in float16.
+    Its warning at every multiplication, that 8-bit products use float16, is silenced.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     modules: dict[str, Any] = sys.modules
     kernels = modules.get("kernels")
-    modules["kernels"] = None  # Python's way to say that there is no such module
+    modules["kernels"] = None  # makes the import raise ImportError
     try:
-        import accelerate  # noqa: F401 (Transformers quantises with it)
+        import accelerate  # noqa: F401 (Transformers needs it for quantization)
         import bitsandbytes  # noqa: F401
     except ImportError:
         raise RequestError(_MISSING) from None

@@ -1,7 +1,7 @@
-"""What differs between operating systems: memory of a process, locks on bytes of a file, signals, new processes.
+"""Platform-dependent functions: process memory, byte-range locks, signals, and start methods.
 
-Linux, macOS and Windows each lack some of it. Whatever cannot be had gives None or does nothing, as its docstring says;
-nothing here raises because of where it runs.
+Where a platform lacks a feature, functions return None or do nothing, as documented; none raises because of the
+platform.
 """
 
 import multiprocessing
@@ -38,15 +38,15 @@ def _peak_by_getrusage() -> int | None:
 
 
 def reset_peak_resident() -> None:
-    """Begin to count the peak anew. Only Linux can; elsewhere it stays that of the whole process."""
+    """Reset the peak of `peak_resident_bytes`. Only Linux supports this; elsewhere it does nothing."""
     try:
         (PROC / "self/clear_refs").write_text("5")
-    except OSError:  # not there, or not ours to write
+    except OSError:  # missing, or no permission
         return
 
 
 def physical_bytes() -> int | None:
-    """Memory of the machine; None if unknown."""
+    """Total memory of the machine; None if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows
@@ -58,28 +58,28 @@ def physical_bytes() -> int | None:
     return int(psutil.virtual_memory().total)
 
 
-def lock_byte(handle: int, place: int, *, wait: bool) -> bool:
-    """Lock one byte of an open file for this process; the system lets go of it when the process ends.
+def lock_byte(handle: int, offset: int, *, wait: bool) -> bool:
+    """Lock one byte of an open file for this process, until the process ends.
 
-    Where the system has no such locks, nobody is kept out.
+    On systems without such locks, this always succeeds.
 
     Args:
-        handle: of a file open for writing; the byte need not be in it.
-        place: offset of the byte.
-        wait: until another process lets go of it.
+        handle: Descriptor of a file open for writing, which may be shorter than the offset.
+        offset: Offset of the byte.
+        wait: Whether to wait until another process releases the lock.
 
     Returns:
-        Whether this process has it now.
+        Whether this process holds the lock.
     """
     if sys.platform == "win32":
         import msvcrt
 
         while True:
-            os.lseek(handle, place, os.SEEK_SET)
+            os.lseek(handle, offset, os.SEEK_SET)
             try:
                 msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
             except OSError:
-                if wait:  # it tries for ten seconds
+                if wait:  # LK_LOCK gives up after ten seconds
                     continue
                 return False
             return True
@@ -88,35 +88,35 @@ def lock_byte(handle: int, place: int, *, wait: bool) -> bool:
     except ImportError:
         return True
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, offset)
     except (BlockingIOError, PermissionError):  # POSIX allows either
         return False
     return True
 
 
-def unlock_byte(handle: int, place: int) -> None:
-    """Let go of a byte that `lock_byte` has locked."""
+def unlock_byte(handle: int, offset: int) -> None:
+    """Release a lock of `lock_byte`."""
     if sys.platform == "win32":
         import msvcrt
 
-        os.lseek(handle, place, os.SEEK_SET)
+        os.lseek(handle, offset, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
         return
     try:
         import fcntl
     except ImportError:
         return
-    fcntl.lockf(handle, fcntl.LOCK_UN, 1, place)
+    fcntl.lockf(handle, fcntl.LOCK_UN, 1, offset)
 
 
 def read_at(handle: int, size: int, offset: int) -> bytes:
-    """Up to so many bytes of an open file; moves its position."""
+    """Read up to `size` bytes of an open file at an offset; this moves its position."""
     os.lseek(handle, offset, os.SEEK_SET)
     return os.read(handle, size)
 
 
 def start_method() -> str:
-    """How worker processes start: forked on Linux, where they share what is imported and read; elsewhere spawned.
+    """How to start worker processes: `fork` on Linux, where they share imports and data, and `spawn` elsewhere.
 
     macOS has `fork`, but its system libraries crash in forked processes.
     """
@@ -125,7 +125,7 @@ def start_method() -> str:
 
 @contextmanager
 def signal_blocked(which: signal.Signals) -> Iterator[None]:
-    """Processes that begin in here never receive this signal; on Windows, where none can be blocked, they do."""
+    """Block a signal for processes started within the block. Has no effect on Windows."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

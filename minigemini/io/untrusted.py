@@ -1,7 +1,7 @@
-"""A folder that comes from anywhere: its files are regular and small enough, its numbers can be those of a model.
+"""Limits on untrusted checkpoint folders: regular files of bounded size, and plausible numbers in configs.
 
-Checked before a library sees any of it, because libraries believe what they read: a config with 10**30 layers is built
-until memory ends, and a pipe among the files is waited for.
+These are checked before any library reads the files, because libraries trust their input: a config with 10**30 layers
+is built until memory runs out, and a named pipe blocks forever.
 """
 
 import json
@@ -20,50 +20,50 @@ from .errors import CheckpointError, one_line
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_MOST_BYTES = {".jinja": 2**17, ".md": 2**22, ".txt": 2**26, ".model": 2**26, ".json": 2**22}
-"""Largest file by its ending; weights are bounded by the disk."""
-_MOST_JSON_BYTES = 2**26
-"""Of vocabularies and indexes, which grow with the model."""
+_MAX_BYTES = {".jinja": 2**17, ".md": 2**22, ".txt": 2**26, ".model": 2**26, ".json": 2**22}
+"""Maximum file size in bytes by suffix; weights are limited by the disk only."""
+_MAX_JSON_BYTES = 2**26
+"""Maximum size of vocabularies and weight indexes, which grow with the model."""
 _LONG_JSON = re.compile(r"(tokenizer|vocab|added_tokens|special_tokens_map)\.json|.*\.index\.json")
-_MOST_DEPTH = 64
-_MOST_DIGITS = 40
-"""Transformers writes 10**30 as the length of a tokenizer without a limit."""
-_MOST_COUNT = 1_000_000
-_MOST_NUMBER = 2**53
-_MOST_SIDE_PX = 8192
+_MAX_DEPTH = 64
+_MAX_DIGITS = 40
+"""Transformers stores 10**30 as the maximum length of a tokenizer without a limit."""
+_MAX_COUNT = 1_000_000
+_MAX_NUMBER = 2**53
+_MAX_SIDE_PX = 8192
 _COUNT = re.compile(r"(^|_)(num|n)_|layers?(_|$)|depth|experts|blocks")
-"""Keys of a config whose number something is repeated by."""
+"""Config keys whose value is a number of repetitions."""
 _SIDE = re.compile(r"(^|_)(image|high_res|grid|patch|crop)_size$|^(height|width|shortest_edge|longest_edge)$")
-_LARGEST_BUFFER = 2**26
+_MAX_BUFFER_NUMBERS = 2**26
 
 
 class TokenizerError(ValueError):
-    """A tokenizer that gave up on a text."""
+    """The tokenizer failed on a text."""
 
 
 class _Stored(Protocol):
     @property
-    def dtype(self) -> Any: ...  # safetensors' name of it, or torch's
+    def dtype(self) -> Any: ...  # name in safetensors, or torch.dtype
     @property
     def shape(self) -> tuple[int, ...]: ...
 
 
 def check_files(folder: Path) -> None:
-    """Check that a folder holds nothing but regular files and folders, and no description too large to be one.
+    """Check that a folder contains only regular files and folders, and no oversized config files. Opens none of them.
 
     Raises:
-        CheckpointError: It does not; nothing in it was opened.
+        CheckpointError: A file is not regular, or too large.
     """
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(root, name) for name in names):
             try:
-                found = path.stat()  # of what a link points at: a hub's cache is made of links
+                found = path.stat()  # follows links, which the hub cache consists of
             except OSError as error:
                 raise CheckpointError(f"{path}: cannot be read ({one_line(error)}); remove or copy it") from None
             if not stat.S_ISREG(found.st_mode):
                 raise CheckpointError(f"{path}: not a regular file, so it is not opened; remove it")
-            most = _most_bytes(path)
+            most = _max_bytes(path)
             if most is not None and found.st_size > most:
                 raise CheckpointError(
                     f"{path}: has {found.st_size:,} bytes, but a file of this kind has at most {most:,}; fetch it again"
@@ -71,7 +71,7 @@ def check_files(folder: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """The same for one file.
+    """Check that a path is a regular file if it exists.
 
     Raises:
         CheckpointError: It is a pipe, a device or a folder.
@@ -81,16 +81,16 @@ def check_file(path: Path) -> None:
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a description; `what` begins the error.
+    """Read a JSON object; `what` is the first part of errors.
 
     Raises:
-        CheckpointError: It is missing, too large, nested too deeply, holds absurd numbers, or is no JSON object.
+        CheckpointError: The file is missing, too large, nested too deeply, has huge numbers, or is not a JSON object.
     """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise CheckpointError(f"{what}: {path.name} is not a regular file; remove it")
-        if found.st_size > (_most_bytes(path) or _MOST_JSON_BYTES):
+        if found.st_size > (_max_bytes(path) or _MAX_JSON_BYTES):
             raise CheckpointError(f"{what}: {path.name} has {found.st_size:,} bytes, too many for a description")
         content = json.loads(path.read_text(encoding="utf-8"), parse_int=_parse_int)
         _check_depth(content)
@@ -108,54 +108,54 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def check_numbers(config: Mapping[str, Any], name: str) -> None:
-    """Check that the numbers of a config can be those of a model.
+    """Check that the numbers of a config are plausible.
 
-    Whether it has as many layers as the weights is seen when it is built, see `bounded_build`.
+    `bounded_build` checks that the model is not much larger than the stored weights.
 
     Raises:
-        CheckpointError: Names the field and its bound.
+        CheckpointError: A number is too large; the message names the field and its limit.
     """
     for key, number in _numbers(config):
-        most = _MOST_COUNT if _COUNT.search(key) else _MOST_SIDE_PX if _SIDE.search(key) else _MOST_NUMBER
+        most = _MAX_COUNT if _COUNT.search(key) else _MAX_SIDE_PX if _SIDE.search(key) else _MAX_NUMBER
         if abs(number) > most:
             raise CheckpointError(f"{name}: config.json has {key} {number}, beyond {most:,}; copy or fetch it again")
 
 
 @contextmanager
 def panics_as_errors() -> Iterator[None]:
-    """Raise what Rust's tokenizers give up on (a regular expression that takes too long) as a `TokenizerError`."""
+    """Convert panics of Rust tokenizers, such as regular expressions that take too long, to `TokenizerError`."""
     try:
         yield
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # pyo3 does not export it, and it is no Exception
+        if type(error).__name__ != "PanicException":  # pyo3 does not export it, and it is not an Exception
             raise
         raise TokenizerError(f"the tokenizer gave up ({one_line(Exception(error))})") from None
 
 
 @contextmanager
 def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
-    """Let a model be built that is not much larger than the weights that are stored for it.
+    """Limit the size of a model that is built in the block to little more than the stored weights.
 
     Args:
-        tensors: what the headers of its files say.
-        name: of the checkpoint, for the error.
+        tensors: The stored tensors, from the headers of the files.
+        name: The name of the checkpoint, for errors.
 
     Raises:
-        CheckpointError: The config asks for more; building ends where it does.
+        CheckpointError: The config describes a larger model; building stops at the limit.
     """
-    from torch.nn.modules import module as modules  # torch takes a second to import; a listing needs none
+    from torch.nn.modules import module as modules  # torch takes a second to import and is not always needed
 
     stored = sum(prod(tensor.shape) * (2 if tensor.dtype in ("U8", "I8") else 1) for tensor in tensors.values())
-    most_numbers, most_tensors = 2 * stored + 2**20, 2 * len(tensors) + 100
+    max_numbers, max_tensors = 2 * stored + 2**20, 2 * len(tensors) + 100
     thread, count, numbers = threading.get_ident(), 0, 0
 
     def register(_module: "nn.Module", parameter_name: str, parameter: "Tensor | None") -> None:
         nonlocal count, numbers
-        # Built without memory; what replaces them later has the sizes of the files.
+        # Only parameters on the meta device; those that replace them have the stored sizes.
         if parameter is None or not parameter.is_meta or threading.get_ident() != thread:
             return
         count, numbers = count + 1, numbers + parameter.numel()
-        if count > most_tensors or numbers > most_numbers:
+        if count > max_tensors or numbers > max_numbers:
             raise CheckpointError(
                 f"{name}: config.json describes a larger model than the {len(tensors):,} tensors of {stored:,} numbers "
                 f"that are stored (at a parameter {parameter_name} of {parameter.numel():,}); use the config.json "
@@ -163,10 +163,10 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
             )
 
     def register_buffer(_module: "nn.Module", buffer_name: str, buffer: "Tensor | None") -> None:
-        if buffer is not None and threading.get_ident() == thread and buffer.numel() > _LARGEST_BUFFER:
+        if buffer is not None and threading.get_ident() == thread and buffer.numel() > _MAX_BUFFER_NUMBERS:
             raise CheckpointError(
                 f"{name}: config.json asks for a table {buffer_name} of {buffer.numel():,} numbers, more than "
-                f"{_LARGEST_BUFFER:,}; use the config.json saved with the weights"
+                f"{_MAX_BUFFER_NUMBERS:,}; use the config.json saved with the weights"
             )
 
     hooks = (
@@ -180,29 +180,29 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
             hook.remove()
 
 
-def _most_bytes(path: Path) -> int | None:
-    return _MOST_JSON_BYTES if _LONG_JSON.fullmatch(path.name) else _MOST_BYTES.get(path.suffix)
+def _max_bytes(path: Path) -> int | None:
+    return _MAX_JSON_BYTES if _LONG_JSON.fullmatch(path.name) else _MAX_BYTES.get(path.suffix)
 
 
 def _parse_int(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 
 
 def _check_depth(content: Any) -> None:
-    """Raises `ValueError` for what is nested deeper than any description; level by level, so that it cannot recurse."""
+    """Raise `ValueError` if the nesting is too deep; iterates over levels to avoid recursion."""
     level, depth = [content], 0
     while level:
-        if depth > _MOST_DEPTH:
-            raise ValueError(f"nested deeper than {_MOST_DEPTH} levels")
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
         inner = [item for item in level if isinstance(item, dict | list)]
         level = [value for item in inner for value in (item.values() if isinstance(item, dict) else item)]
         depth += 1
 
 
 def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """All integers of a config with the key that they, or the list they are in, stand under."""
+    """Yield all integers of a config with their key, or that of the list they are in."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _numbers(inner, str(name))

@@ -1,7 +1,7 @@
-"""Everything that defines what the model computes.
+"""The Mini-Gemini model: configuration, processors and network.
 
-The classes are imported when they are first used: they need torch and Transformers, which take seconds to import, and
-much beside them (pictures, chat templates, atomic writing) needs neither.
+Classes are imported on first use, because they need torch and Transformers, which take seconds to import. Other modules
+of this package, such as `chat_templates`, need neither.
 """
 
 from importlib import import_module

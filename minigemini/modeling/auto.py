@@ -1,4 +1,4 @@
-"""Registers the model with Transformers' Auto classes. `minigemini.lazy_registration` says when this is imported."""
+"""Registers the model with Transformers' Auto classes when imported; see `minigemini.lazy_registration`."""
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
 

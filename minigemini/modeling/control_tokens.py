@@ -1,9 +1,9 @@
-"""Text from outside stays text: no control token comes from what somebody typed.
+"""Escapes control tokens in the content of messages.
 
-A tokenizer takes its control tokens wherever they stand in a prompt, whoever wrote them: `</s>` in a question would end
-it, `<eos>` in an answer would be learned as a second end. So before a template renders messages, each control token in
-them gets a space behind its first character (`</s>` becomes `< /s>`). That holds on every route, also where a server
-renders and tokenizes the messages itself, and leaves the tokens of all other text as they are.
+A tokenizer recognizes its control tokens anywhere in a prompt: `</s>` in a question would end it, and `<eos>` in an
+answer would be learned as a second end. So before messages are rendered, a space is inserted after the first character
+of each control token in them (`</s>` becomes `< /s>`). This also protects servers that render and tokenize messages
+themselves, and does not change the tokens of other text.
 """
 
 import re
@@ -17,10 +17,10 @@ Span = tuple[int, int]
 
 
 class ControlTokens:
-    """What a tokenizer reads as more than text.
+    """Finds and escapes the control tokens of a tokenizer.
 
     Args:
-        tokenizer: Its special tokens count, and of its other added tokens those that `template` writes.
+        tokenizer: All its special tokens are control tokens, and its other added tokens if they occur in `template`.
         template: The chat template.
     """
 
@@ -31,50 +31,50 @@ class ControlTokens:
             for id, token in tokenizer.added_tokens_decoder.items()
             if token.special or token.content in special or token.content in template
         }
-        # Gemma adds runs of line ends as tokens, and templates write line ends: both are text.
+        # Gemma has added tokens for runs of line breaks, which templates contain; these are plain text.
         strings = {text for text in (*special, *(token.content for token in control.values())) if text.strip()}
-        # Slow tokenizers may lower the case of a text before they look for tokens in it.
+        # Slow tokenizers may lowercase text before they look for tokens.
         self._pattern = _any_of(frozenset(strings), ignore_case=bool(getattr(tokenizer, "do_lower_case", False)))
         self._tokenizer = tokenizer
         normalized = any(token.normalized for token in control.values())
         self._ids_after_normalizing = (
-            # Without the unknown token: what is beyond the vocabulary becomes it, too.
+            # Without the unknown token, which any text outside the vocabulary produces.
             {id for id, token in control.items() if token.content.strip()} - {tokenizer.unk_token_id}
             if normalized and tokenizer.is_fast
             else set()
         )
 
     def find(self, text: str) -> list[str]:
-        """The control tokens in a text as they are written there, each once, in their order."""
+        """The distinct control tokens in a text as spelled there, in order of appearance."""
         return list(dict.fromkeys(text[start:end] for start, end in self._spans(text)))
 
     def as_text(self, text: str) -> str:
-        """The same text without control tokens."""
-        replace = _spaced
+        """Escape the control tokens in a text."""
+        replace = _insert_space
         while spans := self._spans(text):
-            text = "".join(_replaced(text, spans, replace))
-            replace = _blank  # a second time only where normalizing took the space out again
+            text = "".join(_replace_spans(text, spans, replace))
+            replace = _blank  # a second pass is needed only if normalization removes the space
         return text
 
     def messages_as_text(self, messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Copies of messages without control tokens in any text of theirs; roles and images stay as they are."""
+        """Copy messages with the control tokens in their text escaped. Roles and images are kept."""
         return [
-            {name: value if name == "role" else self._without(value) for name, value in message.items()}
+            {name: value if name == "role" else self._escape(value) for name, value in message.items()}
             for message in messages
         ]
 
-    def _without(self, value: Any) -> Any:
+    def _escape(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.as_text(value)
         if isinstance(value, Mapping):
-            image = value.get("type") == "image"
-            return dict(value) if image else {name: self._without(part) for name, part in value.items()}
+            is_image = value.get("type") == "image"
+            return dict(value) if is_image else {name: self._escape(part) for name, part in value.items()}
         if isinstance(value, list | tuple):
-            return self._joined([self._without(part) for part in value])
+            return self._escape_across_parts([self._escape(part) for part in value])
         return value
 
-    def _joined(self, parts: list[Any]) -> list[Any]:
-        """Parts of a message: templates join their texts, so one token may be written across several."""
+    def _escape_across_parts(self, parts: list[Any]) -> list[Any]:
+        """Escape tokens that span several text parts, because templates concatenate them."""
         texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
         whole = "".join(part["text"] for part in texts)
         if self._spans(whole):
@@ -84,20 +84,20 @@ class ControlTokens:
         return parts
 
     def _spans(self, text: str) -> list[Span]:
-        """Where control tokens stand, none overlapping."""
+        """Non-overlapping spans of control tokens."""
         found = [match.span() for match in self._pattern.finditer(text)]
         if found or not self._ids_after_normalizing:
             return found
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        places = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        return [_stripped(text, *place) for id, place in places if id in self._ids_after_normalizing]
+        spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return [_strip_span(text, *span) for id, span in spans if id in self._ids_after_normalizing]
 
 
 @lru_cache(maxsize=64)
 def _any_of(tokens: frozenset[str], ignore_case: bool) -> re.Pattern[str]:
-    """Finds the longest of tokens at a place.
+    """A pattern that matches the longest token at a position.
 
-    Those that begin alike are one alternative: otherwise each `<` of a text would be held against hundreds of them.
+    Tokens with a common prefix share one alternative; otherwise each `<` would be compared with hundreds of them.
     """
     groups: dict[str, list[str]] = {}
     for token in sorted(tokens, key=len, reverse=True):
@@ -107,7 +107,7 @@ def _any_of(tokens: frozenset[str], ignore_case: bool) -> re.Pattern[str]:
     return re.compile(pattern or "(?!)", re.IGNORECASE if ignore_case else re.NOFLAG)
 
 
-def _spaced(token: str) -> str:
+def _insert_space(token: str) -> str:
     return f"{token[0]} {token[1:]}" if len(token) > 1 else " "
 
 
@@ -115,7 +115,7 @@ def _blank(token: str) -> str:
     return " "
 
 
-def _replaced(text: str, spans: Sequence[Span], replace: Callable[[str], str]) -> Iterator[str]:
+def _replace_spans(text: str, spans: Sequence[Span], replace: Callable[[str], str]) -> Iterator[str]:
     last = 0
     for start, end in spans:
         yield text[last:start]
@@ -124,7 +124,7 @@ def _replaced(text: str, spans: Sequence[Span], replace: Callable[[str], str]) -
     yield text[last:]
 
 
-def _stripped(text: str, start: int, end: int) -> Span:
-    """A token's place without the blanks around it that some tokens take in."""
+def _strip_span(text: str, start: int, end: int) -> Span:
+    """Exclude the whitespace around a token, which some tokens absorb."""
     token = text[start:end]
     return end - len(token.lstrip()), start + len(token.rstrip())

@@ -1,4 +1,4 @@
-"""Pictures to pixels: one high-resolution tensor per picture, and the low-resolution one that is made from it."""
+"""Image processor: a high-resolution tensor per image, and a low-resolution one that is computed from it."""
 
 from typing import Any
 
@@ -25,25 +25,26 @@ from .resizing import downsample, pad_and_resize, to_normalized
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
-    """Arguments beyond those that every image processor has.
+    """Arguments in addition to those of every image processor.
 
-    high_res_size: Side of the high-resolution picture in pixels.
+    Attributes:
+        high_res_size: Side of the high-resolution image in pixels.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
 
 
 class MiniGeminiImageProcessor(PilBackend):
-    """Make both tensors of a picture, one row per picture in each; the model cuts the tiles.
+    """Compute the low- and high-resolution pixels of images. Tiling is left to the model.
 
     Args:
-        size: The low-resolution picture, all tiles together, e.g. `{"height": 672, "width": 672}`.
-        high_res_size: The high-resolution picture, e.g. `{"height": 1536, "width": 1536}`.
-        do_pad: Pad to a square with the mean colour first. Without it (the paper's alignment stage) the shortest side
-            is resized and the rest cropped away.
+        size: Size of the low-resolution image, all tiles together, e.g. `{"height": 672, "width": 672}`.
+        high_res_size: Size of the high-resolution image, e.g. `{"height": 1536, "width": 1536}`.
+        do_pad: Pad to a square with the mean color first. Otherwise, as in the paper's alignment stage, the shortest
+            side is resized and the image is center-cropped.
 
     Raises:
-        ValueError: If a size is not a square.
+        ValueError: A size is not square.
     """
 
     model_input_names = ["pixel_values", "high_res_pixel_values"]  # noqa: RUF012
@@ -63,18 +64,18 @@ class MiniGeminiImageProcessor(PilBackend):
         super().__init__(**kwargs)  # type: ignore[misc]
 
     def preprocess(self, images: ImageInput, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]) -> BatchFeature:
-        """Preprocess one picture or several.
+        """Preprocess one or more images.
 
         Returns:
-            `pixel_values` (images, 3, size, size), `high_res_pixel_values` (images, 3, high_res_size, high_res_size).
+            `pixel_values` (B, 3, size, size) and `high_res_pixel_values` (B, 3, high_res_size, high_res_size).
         """
         return super().preprocess(images, **kwargs)
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
-        """Open what is given by its path or data URI, within the limits of `pictures`. An address is refused.
+        """Open paths and data URIs within the limits of `safe_images`. URLs are refused.
 
         Raises:
-            ImageError: A picture is not read.
+            ImageError: An image cannot be read.
         """
         if isinstance(image_url_or_urls, str):
             return open_stored(image_url_or_urls)
@@ -83,9 +84,9 @@ class MiniGeminiImageProcessor(PilBackend):
     def process_image(  # type: ignore[override]
         self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
     ) -> Image.Image | np.ndarray:
-        """Bring any accepted picture into mode RGB; an array of other values than bytes into the layout (3, H, W).
+        """Convert an image to mode RGB, or to an array (3, H, W) if its values are not bytes.
 
-        It is turned as its EXIF says. Transparency is dropped, as published models saw it; Transformers would
+        EXIF orientation is applied. Alpha is dropped, as the published models were trained; Transformers would
         composite it onto white.
         """
         if isinstance(image, Image.Image):
@@ -96,12 +97,12 @@ class MiniGeminiImageProcessor(PilBackend):
             input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
         if input_data_format == ChannelDimension.LAST:
             array = rearrange(array, "h w c -> c h w")
-        # Arrays have lost their mode: one channel is grey, a fourth is alpha.
+        # Arrays have no mode: one channel is gray, a fourth is alpha.
         array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
         return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
 
     def pad_to_square(self, image: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
-        """Centre (3, H, W) on a square of one colour."""
+        """Center an image (3, H, W) on a square of one color."""
         _, height, width = image.shape
         side = max(height, width)
         if height == width:
@@ -130,7 +131,7 @@ class MiniGeminiImageProcessor(PilBackend):
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
-        def to_values(image: np.ndarray) -> np.ndarray:
+        def rescale_and_normalize(image: np.ndarray) -> np.ndarray:
             if do_rescale:
                 image = self.rescale(image, rescale_factor)
             return self.normalize(image, image_mean, image_std) if do_normalize else image
@@ -139,10 +140,11 @@ class MiniGeminiImageProcessor(PilBackend):
         assert high_res_size.height is not None
         color = tuple(int(mean * 255) for mean in image_mean) if do_pad else None
         side_px = high_res_size.height if do_resize else None
-        # Each of 256 bytes is worked out once.
-        table = to_values(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+        # 1. Compute the value of each of the 256 byte values per channel once.
+        table = rescale_and_normalize(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
         low_res, high_res = [], []
         for pixels in images:
+            # 2. Pad, resize and crop to the high-resolution size.
             if isinstance(pixels, Image.Image):
                 image = rearrange(np.asarray(pad_and_resize(pixels, side_px, color, resample)), "h w c -> c h w")
             else:
@@ -150,12 +152,13 @@ class MiniGeminiImageProcessor(PilBackend):
                 image = self.resize(image, SizeDict(shortest_edge=side_px), resample) if do_resize else image
             if do_center_crop:
                 image = self.center_crop(image, high_res_size)
-            image = to_normalized(image, table) if image.dtype == np.uint8 else to_values(image)
+            # 3. Rescale and normalize, then compute the low-resolution image from the result.
+            image = to_normalized(image, table) if image.dtype == np.uint8 else rescale_and_normalize(image)
             high_res.append(image)
             low_res.append(downsample(image, size.height))
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
-        if len(images) == 1:  # stacking would copy them
-            return BatchFeature({name: of[0][None] for name, of in values.items()}, tensor_type=return_tensors)
+        if len(images) == 1:  # stacking would copy
+            return BatchFeature({name: arrays[0][None] for name, arrays in values.items()}, tensor_type=return_tensors)
         return BatchFeature(values, tensor_type=return_tensors)
 
     def _standardize_kwargs(self, size: Any = None, high_res_size: Any = None, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -165,7 +168,7 @@ class MiniGeminiImageProcessor(PilBackend):
         return kwargs
 
     def _validate_preprocess_kwargs(self, high_res_size: SizeDict, **kwargs: Any) -> None:  # type: ignore[override]
-        # What is cropped is the high-resolution picture; there is no crop size of its own.
+        # The high-resolution size is the crop size; there is no separate one.
         super()._validate_preprocess_kwargs(**{**kwargs, "crop_size": high_res_size})
 
 
@@ -174,5 +177,5 @@ def _square(size: Any, name: str) -> SizeDict:
         size if isinstance(size, SizeDict) else SizeDict(**get_size_dict(size, default_to_square=True, param_name=name))
     )
     if not size.height or size.height != size.width:
-        raise ValueError(f"{name} must be a square, but is {size.height} x {size.width}: give height and width alike.")
+        raise ValueError(f"{name} is {size.height} x {size.width}, but must be square: set equal height and width.")
     return size

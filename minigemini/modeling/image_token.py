@@ -1,8 +1,8 @@
-"""The image token of a tokenizer that was made for text, and the text that follows it.
+"""The image token of a text tokenizer, and the space after it.
 
-The published models tokenise the text after a picture by itself, so a tokenizer that opens a text with a space (Llama's
-`▁`) opens each such piece with one. Tokenizers that do so at the front of the whole prompt only need the space in the
-text; others must not get it.
+The published models tokenize the text after an image separately, so a tokenizer that prefixes text with a space
+(Llama's `▁`) adds one after each image. Tokenizers that prefix only the start of the whole prompt need an explicit
+space after an image to produce the same tokens; others must not get one.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 
 def add_image_token(tokenizer: PreTrainedTokenizerBase, image_token: str = "<image>") -> int:
-    """Make the image token one token of the tokenizer, unless it is, and give its id."""
+    """Add the image token to the tokenizer if it is not a single token yet, and return its id."""
     known = tokenizer.convert_tokens_to_ids(image_token)
     if known == tokenizer.unk_token_id or tokenizer.encode(image_token, add_special_tokens=False) != [known]:
         tokenizer.add_tokens([AddedToken(image_token, normalized=False, special=True)], special_tokens=True)
@@ -21,31 +21,33 @@ def add_image_token(tokenizer: PreTrainedTokenizerBase, image_token: str = "<ima
 
 
 def needs_space_after(tokenizer: PreTrainedTokenizerBase, image_token: str) -> bool:
-    """Whether text after the image token is tokenised as if by itself only when a space precedes it.
+    """Whether text after the image token needs a leading space to be tokenized like separate text.
 
     Raises:
-        ValueError: If it is not with a space either.
+        ValueError: The tokens differ with a space too.
     """
     alone = tokenizer.encode("a", add_special_tokens=False)
     for between in ("", " "):
         if tokenizer.encode(f"{image_token}{between}a", add_special_tokens=False)[1:] == alone:
             return between == " "
     raise ValueError(
-        f"text after {image_token!r} is not tokenised as at the front of a prompt, with a space before it or without: "
-        "the image token must not strip what surrounds it (AddedToken(…, rstrip=False, normalized=False))."
+        f"text after {image_token!r} is not tokenized like text at the start of a prompt, with or without a space "
+        "before it: add the image token as AddedToken(…, rstrip=False, normalized=False), so that it does not strip "
+        "its surroundings."
     )
 
 
 def space_after_images(text: str, replacements: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """Put a space between each picture and the text behind it; between pictures and at the end there is none to open.
+    """Insert a space between each image and the text after it, but not between images or at the end.
 
     Args:
-        text: A prompt with the image tokens of each picture in place.
-        replacements: What took the place of each picture, as `ProcessorMixin.get_text_with_replacements` tells it.
+        text: A prompt that contains the image tokens of each image.
+        replacements: The replaced placeholders, as returned by `ProcessorMixin.get_text_with_replacements`.
 
     Returns:
-        The spaced text and all replacements in it. The space and the character it precedes replace that character, so
-        that an answer which begins there owns the space: label masks are found by these spans.
+        The text with spaces, and all replacements in it. Each space is recorded as replacing the character after it
+        by a space and that character: label masks are computed from these spans, so an answer that begins there
+        includes the space.
     """
     pieces: list[str] = []
     spaced: list[dict[str, Any]] = []
@@ -53,7 +55,7 @@ def space_after_images(text: str, replacements: list[dict[str, Any]]) -> tuple[s
     stops = {image["new_span"][0] for image in replacements} | {len(text)}
     for image in replacements:
         start, end = image["new_span"]
-        shift = len(pieces)  # each piece so far gained one space
+        shift = len(pieces)  # one space has been inserted after each earlier piece
         spaced.append({**image, "new_span": (start + shift, end + shift)})
         if end in stops:
             continue

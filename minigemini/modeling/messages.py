@@ -1,4 +1,4 @@
-"""What the processor adds to messages before the chat template sees them, and what it asks of the labels after."""
+"""Adds OCR text and image requests to messages before rendering, and validates label masks after tokenization."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 Message = Mapping[str, Any]
 
 DRAW, OPEN_CAPTION, CLOSE_CAPTION = "<GEN>", "<h>", "</h>"
-"""Asks for an image; what the answer puts its caption between. Ordinary text to the tokenizer."""
+"""The image request in a user turn, and the tags around a caption in an answer. Plain text to the tokenizer."""
 
 
 def with_requests(
@@ -18,100 +18,101 @@ def with_requests(
     draw: bool | Sequence[bool],
     ocr: Sequence[str] | Sequence[Sequence[str]],
 ) -> list[dict[str, Any]]:
-    """Copy a conversation, with strings read from pictures and the wish for an image at the end of user turns.
+    """Copy a conversation and append OCR text and image requests to its user turns.
 
     Args:
-        messages: A conversation; it stays as it is.
-        draw: Ask for an image in the last user turn; a sequence says so for each user turn.
-        ocr: Strings read from the last user turn's pictures; a sequence of sequences holds those of each user turn.
+        messages: A conversation. It is not modified.
+        draw: Whether to request an image in the last user turn, or a sequence with a flag for each user turn.
+        ocr: OCR text of the images in the last user turn, or a sequence of such lists, one for each user turn.
 
     Raises:
-        ValueError: If there is no user turn to add to, entries for another number of them, or `ocr` is neither form.
+        ValueError: The number of entries differs from the number of user turns, or `ocr` has another form.
     """
     kinds = {isinstance(entry, str) for entry in ocr}
     if isinstance(ocr, str) or len(kinds) > 1:
-        raise ValueError(f"ocr is a list of strings, or one such list for each user turn, but got {ocr!r}.")
+        raise ValueError(f"ocr is {ocr!r}: pass a list of strings, or one such list for each user turn.")
     copied = [dict(message) for message in messages]
     users = [message for message in copied if message.get("role") == "user"]
     ocrs = _per_user_turn("ocr", ocr, kinds <= {True}, len(users))
     draws = _per_user_turn("draw", draw, isinstance(draw, bool), len(users))
-    for message, read, image in zip(users, ocrs, draws, strict=True):
-        strings = sanitize_ocr(read or ())
-        ending = f"\nReference OCR Token: {', '.join(strings)}\n" if strings else ""
-        ending += f" {DRAW}" if image else ""
-        if ending:
-            message["content"] = _extended(message["content"], ending)
+    for message, ocr_texts, is_requested in zip(users, ocrs, draws, strict=True):
+        texts = sanitize_ocr(ocr_texts or ())
+        suffix = f"\nReference OCR Token: {', '.join(texts)}\n" if texts else ""
+        suffix += f" {DRAW}" if is_requested else ""
+        if suffix:
+            message["content"] = _append_text(message["content"], suffix)
     return copied
 
 
-def sanitize_ocr(strings: Iterable[str]) -> list[str]:
-    """Strings read from a picture as text and nothing more: whoever made the picture may have meant them for a prompt.
+def sanitize_ocr(texts: Iterable[str]) -> list[str]:
+    """Remove what could act as an instruction from OCR text, because images may contain prompt injections.
 
-    Control and format characters, line ends among them, become spaces, and so do the tags around drawing. What is left
-    empty is dropped. Control tokens are left to `ControlTokens`, as in all other text.
+    Control and format characters, including line breaks, and the tags of image requests and captions become spaces.
+    Empty results are dropped. Control tokens are escaped by `ControlTokens`, as in all other text.
     """
-    kept = []
-    for string in strings:
-        text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in string)
-        for tag in (DRAW, CLOSE_CAPTION, OPEN_CAPTION):  # a space, so that what stood around it makes no other
+    sanitized = []
+    for raw in texts:
+        text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in raw)
+        for tag in (DRAW, CLOSE_CAPTION, OPEN_CAPTION):  # replaced by a space, so that its surroundings form no new tag
             text = text.replace(tag, " ")
         if text := " ".join(text.split()):
-            kept.append(text)
-    return kept
+            sanitized.append(text)
+    return sanitized
 
 
-def _per_user_turn(name: str, given: Any, is_last: bool, users: int) -> Sequence[Any]:
-    """One entry per user turn; what is for the last turn alone leaves the others without."""
-    if is_last:
-        given = [None] * (users - 1) + [given] if given else [None] * users
-    if len(given) != users:
+def _per_user_turn(name: str, value: Any, is_last_turn: bool, users: int) -> Sequence[Any]:
+    """One entry per user turn. With `is_last_turn`, `value` is the entry of the last one."""
+    entries = value
+    if is_last_turn:
+        entries = [None] * (users - 1) + [value] if value else [None] * users
+    if len(entries) != users:
         raise ValueError(
-            f"{name} is for {len(given)} user turns, but the conversation has {users}: give one entry for each."
+            f"{name} has {len(entries)} entries, but the conversation has {users} user turns: pass one entry per turn."
         )
-    return given
+    return entries
 
 
-def _extended(content: Any, ending: str) -> Any:
-    return content + ending if isinstance(content, str) else [*content, {"type": "text", "text": ending}]
+def _append_text(content: Any, text: str) -> Any:
+    return content + text if isinstance(content, str) else [*content, {"type": "text", "text": text}]
 
 
 def check_labels(conversations: Sequence[Sequence[Message]], masks: Sequence[Any], truncation_side: str) -> None:
-    """Check that every answer of every conversation keeps tokens to learn.
+    """Check that every answer of every conversation has tokens to learn after truncation.
 
     Args:
         conversations: One conversation per mask.
-        masks: 1 where a token is the assistant's; arrays, tensors or lists.
-        truncation_side: The end at which texts that are too long were cut.
+        masks: 1 for tokens of the assistant; arrays, tensors or lists.
+        truncation_side: "left" or "right", the side at which long texts were truncated.
 
     Raises:
-        ValueError: If an answer has none.
+        ValueError: An answer has no token to learn.
     """
     for index, (messages, mask) in enumerate(zip(conversations, masks, strict=True)):
-        # Answers in direct succession may touch in the mask, so they count as one.
+        # Consecutive answers may be adjacent in the mask, so they count as one.
         answers = [False, *(message.get("role") == "assistant" for message in messages)]
         turns = sum(answer and not before for before, answer in pairwise(answers))
-        learnt = np.count_nonzero(np.diff(np.asarray(mask), prepend=0) == 1)
-        if learnt < turns:
-            lost = "1" if not learnt or truncation_side == "left" else str(learnt + 1)
+        learned = np.count_nonzero(np.diff(np.asarray(mask), prepend=0) == 1)
+        if learned < turns:
+            missing = "1" if not learned or truncation_side == "left" else str(learned + 1)
             raise ValueError(
-                f"conversation {index}: {learnt} of {turns} assistant turns have tokens to learn, turn {lost} none: "
-                "raise max_length, or mark the answers in the chat template with {% generation %}."
+                f"conversation {index}: {learned} of {turns} assistant turns have tokens to learn, but turn {missing} "
+                "has none: raise max_length, or mark the answers in the chat template with {% generation %}."
             )
 
 
 def check_ends(
     conversations: Sequence[Sequence[Message]], ids: Sequence[Any], masks: Sequence[Any], ends: Iterable[int]
 ) -> None:
-    """Check that no answer teaches to end twice.
+    """Check that the labels contain at most one end token per answer.
 
     Args:
         conversations: One conversation per row of ids.
-        ids: Tokens; arrays, tensors or lists.
-        masks: 1 where a token is the assistant's.
-        ends: Tokens that end an answer.
+        ids: Token ids; arrays, tensors or lists.
+        masks: 1 for tokens of the assistant.
+        ends: Ids of tokens that end an answer.
 
     Raises:
-        ValueError: If one of them is learned more often than there are answers.
+        ValueError: An end token is labeled more often than there are answers.
     """
     for index, (messages, tokens, mask) in enumerate(zip(conversations, ids, masks, strict=True)):
         answers = sum(message.get("role") == "assistant" for message in messages)
@@ -119,6 +120,6 @@ def check_ends(
         found = max((np.count_nonzero(learned == end) for end in ends), default=0)
         if found > answers:
             raise ValueError(
-                f"conversation {index}: {found} ends are learned in {answers} assistant turns: "
-                "let the chat template write an end token once per answer."
+                f"conversation {index}: {answers} assistant turns have {found} end tokens to learn: let the chat "
+                "template write the end token once per answer."
             )

@@ -1,8 +1,16 @@
-"""Mini-Gemini: two encoders look at the picture, mining joins them, a language model reads the result.
+"""The Mini-Gemini model: two image encoders, patch info mining, a projector and a causal language model.
 
-Letters: B images (tiles where they have been cut) · g grid side · t tiles of an image, the global one included ·
-N low-res tokens of a tile · n = √N · C low-res channels · C_s channels of ConvNeXt stage s · D hidden size of the
-language model.
+Shape legend:
+    B    images
+    g    tiles per side of the grid
+    t    tiles per image, including the global tile: g² or g² + 1
+    lr   side of one low-resolution tile in pixels
+    hr   side of the high-resolution image in pixels
+    n    patches per side of a tile
+    N    low-resolution tokens per tile, n²
+    C    low-resolution channels
+    C_s  channels of ConvNeXt stage s
+    D    hidden size of the language model
 """
 
 from typing import Any, cast
@@ -19,7 +27,7 @@ from .patch_info_mining import PatchInfoMining
 
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
-    """Weights, loading and saving; see Transformers' `PreTrainedModel`."""
+    """Base class that handles weight initialization, loading and saving."""
 
     config_class = MiniGeminiConfig
     config: MiniGeminiConfig
@@ -35,14 +43,14 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _can_compile_fullgraph = True
 
     def set_attn_implementation(self, attn_implementation: str | dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """As Transformers' own. A choice for the whole model leaves the ConvNeXt out: it has no attention."""
+        """Set the attention implementation; one name for the whole model skips the ConvNeXt, which has no attention."""
         if isinstance(attn_implementation, str):
             attn_implementation = dict.fromkeys(("", "text_config", "vision_config"), attn_implementation)
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
 
 
 class MiniGeminiProjector(nn.Sequential):
-    """From low-res channels to the language model: `projector_depth` Linears with exact GELUs between them."""
+    """Map C to D with `projector_depth` linear layers and exact GELUs between them."""
 
     def __init__(self, config: MiniGeminiConfig):
         width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
@@ -54,85 +62,92 @@ class MiniGeminiProjector(nn.Sequential):
 
 
 class MiniGeminiModel(MiniGeminiPreTrainedModel):
-    """The encoders, mining, projector and language model, without its head.
+    """Mini-Gemini without the language modeling head.
 
     Raises:
-        ValueError: If the config's parts do not fit together.
+        ValueError: The parts of the config are inconsistent.
     """
 
     def __init__(self, config: MiniGeminiConfig):
         super().__init__(config)
-        config.check()
+        config.check()  # it may have been edited since it was created
+
+        # 1. The low-resolution encoder. Layers after the selected hidden state are never run, so they are dropped.
         self.vision_tower = AutoModel.from_config(config.vision_config)
-        # Nothing behind the selected hidden state is run, so it is not kept either.
         self.vision_tower.encoder.layers = self.vision_tower.encoder.layers[: config.vision_depth]
         self.vision_tower.post_layernorm = nn.Identity()
+
+        # 2. The high-resolution encoder and mining; the baseline has neither.
         self.high_res_vision_tower: ConvNextModel | None = None
         self.patch_info_mining: PatchInfoMining | None = None
         if config.high_res_vision_config is not None:
-            # It has no attention, so a choice made for the whole model (SDPA, flash, …) is not one it could refuse.
+            # Eager, because a ConvNeXt would reject any other implementation chosen for the whole model.
             self.high_res_vision_tower = AutoModel.from_config(
                 config.high_res_vision_config, attn_implementation="eager"
             )
-            self.high_res_vision_tower.layernorm = nn.Identity()  # belongs to a pooling that is not used
+            self.high_res_vision_tower.layernorm = nn.Identity()  # only used for pooled outputs
             self.patch_info_mining = PatchInfoMining(
                 config.vision_config.hidden_size, config.high_res_vision_config.hidden_sizes, eps=config.mining_eps
             )
+
+        # 3. The projector and the language model.
         self.multi_modal_projector = MiniGeminiProjector(config)
         self.language_model = AutoModel.from_config(config.text_config)
-        # Gemma scales its input embeddings by sqrt(D), visual tokens included. Transformers 5 moved that factor into
-        # the embedding layer, which they do not pass through. The number is kept: a server may replace the layer.
+        # Gemma scales its input embeddings, including visual tokens, by sqrt(D). Transformers 5 applies the factor in
+        # the embedding layer, which visual tokens bypass. It is stored here because servers may replace that layer.
         embeddings = self.get_input_embeddings()
         self.embed_scale = float(getattr(embeddings, "scalar_embed_scale", getattr(embeddings, "embed_scale", 1.0)))
         self.post_init()
 
     def cut_tiles(self, pixel_values: Tensor) -> Tensor:
-        """Cut pictures (B, 3, g·lr, g·lr) into tiles (B, t, 3, lr, lr): the global one first, then row by row."""
+        """Split images (B, 3, g·lr, g·lr) into tiles (B, t, 3, lr, lr): the global tile, then the grid row by row."""
         grid, side = self.config.grid_size, self.config.low_res_size
         if pixel_values.ndim != 4 or tuple(pixel_values.shape[2:]) != (side, side):
             raise ValueError(
-                f"pixel_values have the shape {tuple(pixel_values.shape)}, but a grid_size of {grid} and tiles of "
-                f"{self.config.tile_size} pixels take (images, 3, {side}, {side}): use the model's own processor."
+                f"pixel_values have shape {tuple(pixel_values.shape)}, but grid_size={grid} with tiles of "
+                f"{self.config.tile_size} pixels requires (images, 3, {side}, {side}): use the model's own processor."
             )
         tiles = rearrange(pixel_values, "b c (i h) (j w) -> b (i j) c h w", i=grid, j=grid)
         if not self.config.use_global_tile:
             return tiles
         size = (self.config.tile_size, self.config.tile_size)
-        whole = nn.functional.interpolate(pixel_values.float(), size=size, mode="bilinear", align_corners=False)
-        return torch.cat([whole.to(tiles.dtype)[:, None], tiles], dim=1)
+        global_tile = nn.functional.interpolate(pixel_values.float(), size=size, mode="bilinear", align_corners=False)
+        return torch.cat([global_tile.to(tiles.dtype)[:, None], tiles], dim=1)
 
     def get_low_res_features(self, pixel_values: Tensor) -> Tensor:
-        """Run the ViT over the tiles of pictures (B, 3, g·lr, g·lr): (B, t, N, C)."""
+        """Encode the tiles of images with the ViT: (B, 3, g·lr, g·lr) -> (B, t, N, C)."""
         tiles = self.cut_tiles(pixel_values)
         states = self.vision_tower(rearrange(tiles, "b t c h w -> (b t) c h w"), return_dict=True).last_hidden_state
-        return rearrange(states[:, 1:], "(b t) n c -> b t n c", t=tiles.shape[1])  # without CLS
+        return rearrange(states[:, 1:], "(b t) n c -> b t n c", t=tiles.shape[1])  # drop CLS
 
     def get_high_res_stage_maps(self, high_res_pixel_values: Tensor) -> list[Tensor]:
-        """Run the ConvNeXt over pictures (B, 3, hr, hr): its four raw stage maps (B, C_s, hr/s, hr/s), s = 4 … 32."""
+        """Encode images (B, 3, hr, hr) with the ConvNeXt: four stage maps (B, C_s, hr/s, hr/s), s = 4 … 32."""
         side = self.config.high_res_size
         if self.high_res_vision_tower is None:
-            raise ValueError("this is the baseline without a high-resolution tower (high_res_vision_config is None).")
+            raise ValueError(
+                "the baseline has no high-resolution encoder (high_res_vision_config is None): call "
+                "get_image_features with pixel_values alone."
+            )
         if high_res_pixel_values.ndim != 4 or tuple(high_res_pixel_values.shape[2:]) != (side, side):
             raise ValueError(
-                f"high_res_pixel_values have the shape {tuple(high_res_pixel_values.shape)}, but the config's "
-                f"high_res_size takes (images, 3, {side}, {side}): use the model's own processor."
+                f"high_res_pixel_values have shape {tuple(high_res_pixel_values.shape)}, but high_res_size={side} "
+                f"requires (images, 3, {side}, {side}): use the model's own processor."
             )
         pixels = high_res_pixel_values.to(self.high_res_vision_tower.dtype)
         outputs = self.high_res_vision_tower(pixels, output_hidden_states=True, return_dict=True)
         return list(outputs.hidden_states[-4:])
 
     def mine(self, low_res_features: Tensor, stage_maps: list[Tensor]) -> Tensor:
-        """Mine the high-res maps for every tile: (B, t, N, C) to (B, t, N, C), before the residual.
-
-        A tile's queries look into its own part of the map. Laid out as one (g·n) x (g·n) grid, all tiles of a picture
-        do so at once. The global tile's queries look into the map downsampled by g.
-        """
+        """Attend from the tokens of every tile to the stage maps: (B, t, N, C) -> (B, t, N, C), before the residual."""
         assert self.patch_info_mining is not None
         grid, n = self.config.grid_size, self.config.patches_per_side
         parts = []
+        # 1. The global tile attends to the map downsampled by g.
         if self.config.use_global_tile:
-            whole, low_res_features = low_res_features[:, 0], low_res_features[:, 1:]
-            parts.append(self.patch_info_mining(whole, stage_maps, downsample=grid)[:, None])
+            global_features, low_res_features = low_res_features[:, 0], low_res_features[:, 1:]
+            parts.append(self.patch_info_mining(global_features, stage_maps, downsample=grid)[:, None])
+        # 2. Every other tile attends to its own part of the map. Arranged as one (g·n) x (g·n) grid of queries, all
+        #    tiles of an image take a single call.
         queries = rearrange(low_res_features, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)
         mined = self.patch_info_mining(queries, stage_maps)
         parts.append(rearrange(mined, "b (i h j w) c -> b (i j) (h w) c", i=grid, j=grid, h=n, w=n))
@@ -145,30 +160,35 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         high_res_pixel_values: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
-        """Turn pictures into visual tokens.
+        """Encode images into visual tokens.
 
         Args:
-            pixel_values: (images, 3, g·lr, g·lr), the low-resolution pictures, tiles uncut.
-            high_res_pixel_values: (images, 3, hr, hr). The baseline without high-resolution tower does not look at it.
+            pixel_values: (B, 3, g·lr, g·lr), low-resolution images before tiling.
+            high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution. The baseline ignores them.
 
         Returns:
-            See `MiniGeminiImageFeatures`; `pooler_output` (images, t·N, D) are the visual tokens.
+            `MiniGeminiImageFeatures`, whose `pooler_output` (B, t·N, D) holds the visual tokens.
 
         Raises:
-            ValueError: If a shape does not fit the config, or the high-resolution pictures are missing.
+            ValueError: A shape does not match the config, or the high-resolution images are missing.
         """
+        # 1. Encode the tiles in low resolution: (B, t, N, C).
         low_res = self.get_low_res_features(pixel_values)
+
+        # 2. Add what each token finds in the high-resolution features of its patch.
         mined = None
         features = low_res
         if self.high_res_vision_tower is not None:
             if high_res_pixel_values is None or len(high_res_pixel_values) != len(pixel_values):
                 raise ValueError(
-                    f"{len(pixel_values)} pictures in pixel_values, but "
-                    f"{0 if high_res_pixel_values is None else len(high_res_pixel_values)} in high_res_pixel_values: "
-                    "give one row per picture in both."
+                    f"pixel_values hold {len(pixel_values)} images, but high_res_pixel_values hold "
+                    f"{0 if high_res_pixel_values is None else len(high_res_pixel_values)}: pass one row per image in "
+                    "both."
                 )
             mined = self.mine(low_res, self.get_high_res_stage_maps(high_res_pixel_values)).to(low_res.device)
             features = low_res + mined
+
+        # 3. Project to the language model: (B, t·N, D).
         tokens = self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
         if self.embed_scale != 1.0:
             tokens = tokens * torch.tensor(self.embed_scale, dtype=tokens.dtype, device=tokens.device)
@@ -179,10 +199,10 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         )
 
     def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
-        """Find the image tokens: (batch, length, 1).
+        """Locate the image tokens, as a mask of shape (batch, length, 1).
 
         Raises:
-            ValueError: If there are not as many of them as visual tokens.
+            ValueError: The number of image tokens differs from the number of visual tokens.
         """
         if input_ids is None:
             token = torch.tensor(self.config.image_token_id, device=inputs_embeds.device)
@@ -192,13 +212,16 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         images, tokens = image_features.shape[:2]
         if not torch.compiler.is_compiling() and (found := int(mask.sum())) != images * tokens:
             raise ValueError(
-                f"{found} image tokens in the text, but {images} pictures of {tokens} visual tokens each, "
-                f"{images * tokens} together: use the model's own processor, and do not truncate inside a picture."
+                f"the text has {found} image tokens, but {images} images of {tokens} visual tokens each require "
+                f"{images * tokens}: use the model's own processor, and do not truncate within an image."
             )
         return mask[..., None].to(inputs_embeds.device)
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """Embed (batch, length) ids; an image token beyond the vocabulary is a placeholder and takes any row."""
+        """Embed ids: (batch, length) -> (batch, length, D).
+
+        The image token may be outside the vocabulary; its embedding is overwritten, so row 0 stands in for it.
+        """
         embeddings = cast(nn.Embedding, self.get_input_embeddings())
         if self.config.image_token_id >= embeddings.weight.shape[0]:
             input_ids = input_ids.masked_fill(input_ids == self.config.image_token_id, 0)
@@ -216,33 +239,44 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
-        """Read text and pictures.
+        """Compute hidden states of text and images.
 
         Args:
-            input_ids: (batch, length), the image token once per visual token. Or `inputs_embeds` (batch, length, D).
-            pixel_values, high_res_pixel_values: See `get_image_features`; pictures in the order of the text.
-            mm_encoder_outputs: `{"image": …}`, features from `get_image_features`, in place of pixels.
-            kwargs: What the language model takes besides, the key-value cache among them.
+            input_ids: (batch, length), with one image token per visual token. Alternative to `inputs_embeds`.
+            pixel_values: (B, 3, g·lr, g·lr), images in the order in which the text refers to them.
+            high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution.
+            attention_mask: (batch, length), 0 for padding.
+            position_ids: (batch, length).
+            inputs_embeds: (batch, length, D).
+            mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
+            **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
-            ValueError: If both or neither of two alternatives are given, or image tokens and pictures disagree.
+            ValueError: Both or neither of two alternatives are given, or image tokens and images do not match.
         """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give either input_ids or inputs_embeds, one of the two.")
+            both = "both" if input_ids is not None else "neither"
+            raise ValueError(f"exactly one of input_ids and inputs_embeds is required, got {both}.")
+
+        # 1. Encode the images, unless their features are given.
         images = (mm_encoder_outputs or {}).get("image")
         if pixel_values is not None:
             if images is not None:
-                raise ValueError("give either pixel_values or mm_encoder_outputs, not both.")
+                raise ValueError("got both pixel_values and mm_encoder_outputs: pass one of them.")
             images = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
+
+        # 2. Embed the text and put the visual tokens in place of the image tokens.
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
-        if images is None and input_ids is not None and input_ids.shape[1] > 1:  # a prompt, not a step of generation
+        if images is None and input_ids is not None and input_ids.shape[1] > 1:  # a prompt, not a decoding step
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
         elif images is not None:
             image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
+
+        # 3. Run the language model.
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,

@@ -1,4 +1,8 @@
-"""What the model returns. D is the hidden size of the language model, t·N the visual tokens of a picture."""
+"""Model outputs.
+
+B is the number of images, C the low-resolution channels, D the hidden size of the language model, and t·N the visual
+tokens per image.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -6,16 +10,17 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
 
 CACHE = "cache" if "cache" in {field.name for field in fields(CausalLMOutputWithPast)} else "past_key_values"
-"""What Transformers calls the key-value cache in inputs and outputs: `cache` from 5.24 on, `past_key_values` before."""
+"""Name of the key-value cache in Transformers' inputs and outputs: `cache` from 5.24, `past_key_values` before."""
 
 
 @dataclass
 class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
-    """What became of the pictures, token for token in the order in which the language model sees them.
+    """Image features, in the order in which the language model receives the tokens.
 
-    last_hidden_state: (images, t·N, C), the low-res features.
-    mined_features: (images, t·N, C), what mining adds to them. `None` in the baseline without high-res tower.
-    pooler_output: (images, t·N, D), the visual tokens, ready to stand among the embeddings.
+    Attributes:
+        last_hidden_state: (B, t·N, C), the low-resolution features.
+        mined_features: (B, t·N, C), the features that mining adds to them. None for the baseline without mining.
+        pooler_output: (B, t·N, D), the visual tokens, in the space of the text embeddings.
     """
 
     mined_features: Tensor | None = None
@@ -23,9 +28,11 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
 
 @dataclass
 class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
-    """As from the language model, and `image_hidden_states` (images, t·N, D), the visual tokens.
+    """Outputs of the language model, and the visual tokens.
 
-    router_logits: of each layer with experts, (batch · length, experts), where they were asked for.
+    Attributes:
+        image_hidden_states: (B, t·N, D), the visual tokens.
+        router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 
     image_hidden_states: Tensor | None = None
@@ -34,9 +41,14 @@ class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
 
 @dataclass
 class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
-    """`loss` (), `logits` (batch, kept positions, vocabulary), and what `MiniGeminiModelOutputWithPast` has.
+    """Loss and logits, and the outputs of `MiniGeminiModelOutputWithPast`.
 
-    aux_loss: (), how unevenly experts were chosen, 1 and more; `loss` contains it, weighted by the text config.
+    Attributes:
+        loss: (), includes the weighted `aux_loss`.
+        logits: (batch, kept positions, vocabulary).
+        aux_loss: (), the load-balancing loss of the experts; 1 if they are used evenly, more otherwise.
+        image_hidden_states: (B, t·N, D), the visual tokens.
+        router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 
     image_hidden_states: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Messages to model inputs. The processor alone knows how many visual tokens a picture has."""
+"""Processor: turns messages and images into model inputs, and defines the number of visual tokens per image."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -20,33 +20,33 @@ from .tokenizer_limits import check_growth
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
-    """Defaults of a call; `_defaults` is what 5.19 and 5.23 both read."""
+    """Default arguments of a call. Transformers 5.19 to 5.23 all read `_defaults`."""
 
     _defaults = {"text_kwargs": {"padding": False}}  # type: ignore[misc]  # noqa: RUF012
 
 
 class MiniGeminiProcessor(ProcessorMixin):
-    """Image processor, tokenizer and chat template in one: the only way into the model.
+    """Combines image processor, tokenizer and chat template. All model inputs are prepared here.
 
     Args:
-        image_processor: Makes the pixels; its `size` is that of all tiles together.
-        tokenizer: Has `image_token` as one token.
+        image_processor: Computes pixels. Its `size` is that of all tiles together.
+        tokenizer: A tokenizer with `image_token` as a single token.
         patch_size: Side of a ViT patch in pixels.
         grid_size: Tiles per side.
-        use_global_tile: Whether the whole picture precedes the tiles.
-        image_token: The placeholder of a picture in a prompt.
-        chat_template: From messages to text; see `chat_templates.CHAT_TEMPLATES`.
+        use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
+        image_token: Placeholder of an image in a prompt.
+        chat_template: Jinja template that renders messages as text; see `chat_templates.CHAT_TEMPLATES`.
 
     Raises:
-        ValueError: If the pixels do not divide into tiles and patches, or the tokenizer lacks the image token.
+        ValueError: The image size does not divide into tiles and patches, or the tokenizer lacks the image token.
     """
 
     valid_processor_kwargs = MiniGeminiProcessorKwargs
     tokenizer: PreTrainedTokenizerBase
     image_processor: MiniGeminiImageProcessor
     spaces_in_replacements: ClassVar[bool] = False
-    """Whether the space that some tokenizers need behind a picture belongs to what replaces its placeholder. Who puts
-    tokens, not text, in a placeholder's place (vLLM) sets this, and finds the space there."""
+    """Whether the space that some tokenizers need after an image is part of the placeholder's replacement. vLLM, which
+    replaces placeholders by tokens instead of text, needs this."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         size_px = image_processor.size["height"]
         if size_px % (patch_size * grid_size):
             raise ValueError(
-                f"pictures of {size_px} pixels do not divide into {grid_size} tiles of whole patches of {patch_size} "
-                f"pixels: the image processor's size must be a multiple of {patch_size * grid_size}."
+                f"images of {size_px} pixels do not divide into {grid_size} tiles per side of whole patches of "
+                f"{patch_size} pixels: set the image processor's size to a multiple of {patch_size * grid_size}."
             )
         self.patch_size, self.grid_size, self.use_global_tile = patch_size, grid_size, use_global_tile
         self.image_token, self.image_token_id = image_token, ids[0]
@@ -80,10 +80,10 @@ class MiniGeminiProcessor(ProcessorMixin):
     def from_config(
         cls, config: MiniGeminiConfig, tokenizer: PreTrainedTokenizerBase, *, chat_template: str, do_pad: bool = True
     ) -> Self:
-        """Build the processor that fits a model, image processor included.
+        """Create the processor, including the image processor, for a model config.
 
         Raises:
-            ValueError: If the tokenizer's image token is not the model's.
+            ValueError: The tokenizer's image token has another id than in the config.
         """
         image_processor = MiniGeminiImageProcessor(
             size=config.low_res_size, high_res_size=config.high_res_size, do_pad=do_pad
@@ -98,47 +98,47 @@ class MiniGeminiProcessor(ProcessorMixin):
         )
         if processor.image_token_id != config.image_token_id:
             raise ValueError(
-                f"{processor.image_token!r} is token {processor.image_token_id} of the tokenizer, but the config's "
-                f"image_token_id is {config.image_token_id}: set one to the other."
+                f"the tokenizer's {processor.image_token!r} has id {processor.image_token_id}, but the config's "
+                f"image_token_id is {config.image_token_id}: set image_token_id to {processor.image_token_id}."
             )
         return processor
 
     @property
     def num_image_tokens(self) -> int:
-        """Visual tokens per picture; the same for every picture."""
+        """Visual tokens per image, the same for every image."""
         tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
         return tokens + self.use_global_tile * tokens // self.grid_size**2
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
-        """Make model inputs.
+        """Prepare model inputs from prompts and images.
 
         Args:
-            images: What `safe_images.open_image` takes, single, in a list or in nested lists: paths, data URIs, bytes,
-                files, `PIL.Image`s, arrays; addresses are refused. Arrays stay as they are where `do_rescale=False` or
-                `input_data_format` says that they are prepared.
-            text: Prompts with a placeholder per picture.
-            **kwargs: As `ProcessorMixin` takes them.
+            images: An image, or a possibly nested list of images, each a source that `safe_images.open_image` accepts:
+                a path, data URI, bytes, file, `PIL.Image` or array. URLs are refused. Arrays are not converted if
+                `do_rescale=False` or `input_data_format` marks them as preprocessed.
+            text: Prompts with one placeholder per image.
+            **kwargs: Arguments of `ProcessorMixin.__call__`.
 
         Raises:
-            ImageError: A picture that is not read.
-            ValueError: Pictures and placeholders are not of the same number.
+            ImageError: An image cannot be read.
+            ValueError: The numbers of images and placeholders differ.
         """
-        prepared = kwargs.get("do_rescale") is False or kwargs.get("input_data_format") is not None
-        return super().__call__(images=open_images(images, leave_arrays=prepared), text=text, **kwargs)
+        is_preprocessed = kwargs.get("do_rescale") is False or kwargs.get("input_data_format") is not None
+        return super().__call__(images=open_images(images, leave_arrays=is_preprocessed), text=text, **kwargs)
 
     def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
-        """Check that there is a picture for each placeholder.
+        """Check that there is one image per placeholder.
 
         Raises:
-            ValueError: If there is not.
+            ValueError: The numbers differ.
         """
         placeholders = sum(prompt.count(self.image_token) for prompt in text or [])
         flat: Any = [] if images is None else make_flat_list_of_images(images)
         num_images = len(flat)
         if text is not None and placeholders != num_images:
             raise ValueError(
-                f"{placeholders} placeholders {self.image_token} in the text, but {num_images} pictures: give one "
-                "picture per placeholder, in the order of the text."
+                f"the text has {placeholders} placeholders {self.image_token}, but there are {num_images} images: pass "
+                "one image per placeholder, in the order of the text."
             )
         super().validate_inputs(images=images, text=text, **kwargs)
 
@@ -151,25 +151,24 @@ class MiniGeminiProcessor(ProcessorMixin):
         ocr: Sequence[str] | Sequence[Sequence[str]] = (),
         **kwargs: Any,
     ) -> Any:
-        """Render messages by the chat template, and tokenise them with `tokenize=True`.
+        """Render messages with the chat template, and tokenize them if `tokenize=True`.
 
-        Control tokens that are typed in messages are text, see `control_tokens`.
+        Control tokens in the content of messages are escaped; see `control_tokens`.
 
         Args:
-            conversation: Messages, or a batch of conversations; they stay as they are. Parts of type `image` hold
-                their picture under `image`, `path`, `url` (a data URI) or `base64`.
-            chat_template: A template instead of the processor's own.
-            draw: Ask for an image in the last user turn, or, as a sequence, in each user turn that says so.
-            ocr: Strings read from the last user turn's pictures, or, as a sequence of sequences, from each user turn's.
-                Control characters in them become spaces.
-            **kwargs: As `ProcessorMixin.apply_chat_template` takes them.
+            conversation: Messages, or a batch of conversations. They are not modified. Parts of type `image` hold an
+                image under `image`, `path`, `url` (a data URI) or `base64`.
+            chat_template: A template to use instead of the processor's own.
+            draw: Whether to request an image in the last user turn, or a sequence with a flag for each user turn.
+            ocr: OCR text of the images in the last user turn, or a sequence of such lists, one for each user turn.
+                Control characters in it become spaces.
+            **kwargs: Arguments of `ProcessorMixin.apply_chat_template`.
 
         Raises:
-            ImageError: A picture that is not read.
-            ValueError: If `draw` or `ocr` does not fit the conversation, or if `return_assistant_tokens_mask=True`
-                leaves an assistant turn without a token to learn, or has it learn more than one end.
-            TemplateError: If the template is not ours and goes beyond the limits of such ones, see
-                `chat_templates.limits`.
+            ImageError: An image cannot be read.
+            ValueError: `draw` or `ocr` does not match the conversation, or with `return_assistant_tokens_mask=True` an
+                assistant turn has no token to learn or more than one end token.
+            TemplateError: The template is not one of this package and exceeds `chat_templates.template_limits`.
         """
         template = chat_template or self.chat_template
         if isinstance(template, str) and template not in CHAT_TEMPLATES.values():
@@ -178,7 +177,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         conversations: Any = conversation if batched else [conversation]
         if batched and (draw or ocr):
             raise ValueError(
-                f"draw and ocr are for one conversation, but got a batch of {len(conversations)}: give each by itself."
+                f"draw and ocr apply to one conversation, but got a batch of {len(conversations)}: pass each one "
+                "separately."
             )
         conversations = [self.with_requests(messages, draw, ocr, chat_template) for messages in conversations]
         if kwargs.get("tokenize"):
@@ -198,40 +198,40 @@ class MiniGeminiProcessor(ProcessorMixin):
         ocr: Sequence[str] | Sequence[Sequence[str]] = (),
         chat_template: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Messages as the chat template renders them.
+        """Prepare messages for the chat template.
 
-        `draw` and `ocr`, as `apply_chat_template` takes them, are written into user turns, and all text is without
-        control tokens, those of `chat_template` included.
+        Adds `draw` and `ocr`, as described in `apply_chat_template`, to user turns, and escapes the control tokens of
+        the tokenizer and of `chat_template` in all text.
         """
         return self.control_tokens(chat_template).messages_as_text(with_requests(messages, draw, ocr))
 
     def control_tokens(self, chat_template: str | None = None) -> ControlTokens:
-        """What is more than text to the tokenizer and the chat template, and to another template if one is given."""
+        """The control tokens of the tokenizer, the processor's chat template, and `chat_template` if given."""
         return ControlTokens(self.tokenizer, f"{self.chat_template} {chat_template}")
 
     @property
     def _end_ids(self) -> set[int]:
-        """Tokens that end an answer: the tokenizer's own, and those of chat formats that it knows."""
+        """Ids of tokens that end an answer: EOS, and the end tokens of chat formats that the tokenizer contains."""
         tokens = chain([self.tokenizer.eos_token], *END_TOKENS.values())
         ids: Any = {self.tokenizer.convert_tokens_to_ids(token) for token in tokens if token}
         return ids - {None, self.tokenizer.unk_token_id}
 
     def get_text_with_replacements(self, text: list[str], *replacements: Any, **named: Any) -> tuple[list[str], Any]:
-        """Put the image tokens in place, and the space behind them where the tokenizer needs one."""
-        offsets: Any  # a list of replacements per text; Transformers' annotation says otherwise
+        """Replace placeholders by image tokens, and insert a space after them if the tokenizer needs one."""
+        offsets: Any  # a list of replacements per text, unlike Transformers' annotation
         text, offsets = super().get_text_with_replacements(text, *replacements, **named)
         if self._needs_space_after_image and not self.spaces_in_replacements:
-            for row, placed in enumerate(offsets):
-                text[row], offsets[row] = space_after_images(text[row], placed)
+            for row, replaced in enumerate(offsets):
+                text[row], offsets[row] = space_after_images(text[row], replaced)
         return text, offsets
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
-        """Give the text that takes a picture's placeholder: the image token, once per visual token."""
+        """Return the replacement of a placeholder: the image token, once per visual token."""
         space = " " if self._needs_space_after_image and self.spaces_in_replacements else ""
         return self.image_token * self.num_image_tokens + space
 
     def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **_: Any) -> MultiModalData:
-        """Count tokens and rows of pixels per picture, for servers that plan with them (vLLM)."""
+        """Count visual tokens and rows of pixel_values per image, as vLLM requires."""
         if image_sizes is None:
             return MultiModalData()
         return MultiModalData(

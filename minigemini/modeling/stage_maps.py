@@ -1,10 +1,18 @@
-"""Where the high-res positions of a patch lie in a stage map, and how they mix its cells.
+"""Windows of stage maps that patches attend to, and the interpolation weights within them.
 
-A stage map of H_s x H_s cells is upsampled to H_0 x H_0 positions (and, for a global tile, downsampled again) only on
-paper: every position is a fixed mixture of a few neighbouring cells, so a patch needs one small window of raw cells.
+The paper upsamples a stage map of H_s x H_s cells to H_0 x H_0 positions (and for a global tile downsamples the
+result). Here neither is computed: every position is a fixed linear combination of a few neighboring cells, so each
+patch needs only a small window of the original map.
 
-    B  images · n  patches per side · R  rows of patches at hand · P  patches at hand, R·n · M  positions per side of a
-    patch · w  cells per side of a window · C_s  channels · H_s  cells per side of the map
+Shape legend:
+    B    images
+    n    patches per side
+    R    rows of patches in the current band
+    P    patches in the current band, R·n
+    M    positions per side of a patch
+    w    cells per side of a window
+    C_s  channels of stage s
+    H_s  cells per side of the map of stage s
 """
 
 from typing import NamedTuple
@@ -15,20 +23,20 @@ from torch import Tensor
 
 
 class Windows(NamedTuple):
-    """The windows of all patches along one axis of one stage; the other axis is the same."""
+    """The windows of all patches along one axis of one stage; the other axis is identical."""
 
-    starts: tuple[int, ...]  # n: the first cell that a patch sees
+    starts: tuple[int, ...]  # n: first cell of each patch's window
     width: int  # w
-    mix: Tensor  # (n, M, w), float64 on the CPU: the weight of each cell in each of the patch's positions
-    is_identity: bool  # whether the positions are the cells
+    mix: Tensor  # (n, M, w), float64 on the CPU: weight of each cell in each position of the patch
+    is_identity: bool  # whether positions and cells coincide
 
     def cells(self, patches: slice) -> Tensor:
-        """(R, w): the cells that some of the patches see."""
+        """Indices of the cells in the windows of some patches: (R, w)."""
         return torch.tensor(self.starts[patches], device="cpu")[:, None] + torch.arange(self.width, device="cpu")
 
 
 def bilinear_matrix(size_in: int, size_out: int) -> Tensor:
-    """(size_out, size_in): bilinear resizing along one axis, align_corners=False, without antialiasing."""
+    """Matrix (size_out, size_in) of bilinear resizing along one axis: align_corners=False, no antialiasing."""
     positions = torch.arange(size_out, dtype=torch.float64, device="cpu")
     cells = torch.arange(size_in, dtype=torch.float64, device="cpu")
     source = ((positions + 0.5) * size_in / size_out - 0.5).clamp(0, size_in - 1)
@@ -36,12 +44,13 @@ def bilinear_matrix(size_in: int, size_out: int) -> Tensor:
 
 
 def windows(map_size: int, full_size: int, downsample: int, patches: int) -> Windows:
-    """The windows of a map of `map_size` cells that is upsampled to `full_size`, then downsampled by `downsample`."""
+    """Compute the windows of a map of `map_size` cells, upsampled to `full_size` and downsampled by `downsample`."""
     matrix = bilinear_matrix(map_size, full_size)
     if downsample > 1:
         matrix = bilinear_matrix(full_size, full_size // downsample) @ matrix
 
-    # The k-th of the full_size positions lies at cell ((2k + 1)·map_size - full_size) / (2·full_size), between two.
+    # Position k of full_size has the cell coordinate ((2k + 1)·map_size - full_size) / (2·full_size), between two
+    # cells.
     span = full_size // patches
     bounds = []
     for patch in range(patches):
@@ -58,14 +67,14 @@ def windows(map_size: int, full_size: int, downsample: int, patches: int) -> Win
 
 
 def gather_cells(stage_map: Tensor, along: Windows, rows: slice, shift: Tensor) -> Tensor:
-    """Copy the windows of some rows of patches out of the map, less `shift`: (B, C_s, H_s, H_s) -> (B, P, w·w, C_s).
+    """Copy the windows of some rows of patches, minus `shift`: (B, C_s, H_s, H_s) -> (B, P, w·w, C_s).
 
-    Channels come last, as all that follows sums over them. `shift` (B, 1, 1, 1) brings the result to its dtype.
+    Channels come last, because later steps sum over them. The result has the dtype of `shift` (B, 1, 1, 1).
     """
     (images, _, _, size), (patches, width) = stage_map.shape, (len(along.starts), along.width)
     top, bottom = along.starts[rows][0], along.starts[rows][-1] + width
     band = stage_map[:, :, top:bottom]
-    if patches * width == size:  # windows side by side: one copy does
+    if patches * width == size:  # adjacent windows that do not overlap: a single copy suffices
         return rearrange(band, "b c (i p) (j q) -> b (i j) (p q) c", p=width, q=width).contiguous() - shift
 
     band = rearrange(band, "b c y x -> b y x c").contiguous() - shift
@@ -76,7 +85,7 @@ def gather_cells(stage_map: Tensor, along: Windows, rows: slice, shift: Tensor) 
 
 
 def mixture(along: Windows, rows: slice, like: Tensor) -> Tensor:
-    """(P, M·M, w·w): how the positions of each patch mix the cells of its window."""
+    """Weights (P, M·M, w·w) of the cells of each patch's window in its positions."""
     axis = along.mix.to(like)
     outer = axis[rows, None, :, None, :, None] * axis[None, :, None, :, None, :]
     return rearrange(outer, "i j p q a b -> (i j) (p q) (a b)")

@@ -1,18 +1,20 @@
-"""Tokenizers of other people: how much text they may make of little."""
+"""Limits on untrusted tokenizers."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-MOST_GROWTH = 64
-"""Characters that one may become. Published tokenizers make one or two of one."""
+MAX_GROWTH = 64
+"""Maximum number of characters that one may expand to; in published tokenizers it is one or two."""
 
 
 def check_growth(tokenizer: Any) -> None:
-    """Check that a tokenizer does not blow texts up: one character replaced by ten, seven times, is 10**7 of them.
+    """Check that a tokenizer does not expand text excessively.
+
+    Replacements multiply: seven that each turn one character into ten produce 10**7.
 
     Raises:
-        ValueError: If it does.
+        ValueError: One character may become more than `MAX_GROWTH`.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     for name in ("normalizer", "decoder"):
@@ -21,15 +23,15 @@ def check_growth(tokenizer: Any) -> None:
             pattern = step.get("pattern")
             replaced = pattern.get("String") if isinstance(pattern, dict) else None
             growth *= max(1.0, len(str(step.get("content", ""))) / max(1, len(replaced or "")))
-        if growth > MOST_GROWTH:
+        if growth > MAX_GROWTH:
             raise ValueError(
-                f"the tokenizer's {name} makes {growth:,.0f} characters of one, more than {MOST_GROWTH}: take the "
+                f"the tokenizer's {name} expands one character to {growth:,.0f}, more than {MAX_GROWTH}: use the "
                 "tokenizer that the model was trained with."
             )
 
 
 def _replacements(state: Any) -> Iterator[dict[str, Any]]:
-    """The steps of a component that replace text, in sequences of sequences."""
+    """Yield the steps of a component that replace text, at any depth of nested sequences."""
     if isinstance(state, dict):
         if state.get("type") in ("Replace", "Prepend"):
             yield state

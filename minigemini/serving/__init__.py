@@ -1,1 +1,1 @@
-"""Answers over HTTP: OpenAI's API over an engine in this process or over vLLM servers, and a page to chat on."""
+"""OpenAI-compatible HTTP API over a local engine or remote vLLM servers, and a web chat page."""

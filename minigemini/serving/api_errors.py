@@ -1,25 +1,25 @@
-"""What goes wrong, in OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors in OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`."""
 
 from typing import Any
 
 from fastapi.responses import JSONResponse
 
-TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-"""By status; others are `invalid_request_error` below 500 and `server_error` from there on."""
+ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+"""By status; all others are `invalid_request_error` below 500 and `server_error` from 500 on."""
 
-LONGEST_MESSAGE, LONGEST_NAME = 500, 100
-"""Characters: an error repeats no more than this of what the client sent."""
+MAX_MESSAGE_CHARS, MAX_NAME_CHARS = 500, 100
+"""An error repeats at most this much of what the client sent."""
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An HTTP error response.
 
     Args:
-        status: of HTTP.
-        message: names the value and the mend; is made one line, and cut where it is too long.
-        code: a word for programs.
-        param: the field that is wrong; cut likewise.
-        headers: besides the usual ones.
+        status: HTTP status code.
+        message: what is wrong and how to fix it; truncated and made one line.
+        code: machine-readable error code.
+        param: name of the invalid field; truncated like the message.
+        headers: additional response headers.
     """
 
     def __init__(
@@ -30,33 +30,48 @@ class ApiError(Exception):
         param: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        self.status, self.message, self.code, self.headers = status, shown(message, LONGEST_MESSAGE), code, headers
-        self.param = None if param is None else shown(param)
+        self.status, self.message, self.code, self.headers = (
+            status,
+            printable(message, MAX_MESSAGE_CHARS),
+            code,
+            headers,
+        )
+        self.param = None if param is None else printable(param)
         super().__init__(self.message)
 
     def envelope(self) -> dict[str, Any]:
-        """The body."""
-        kind = TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        """Return the response body."""
+        kind = ERROR_TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
-        """The whole answer."""
+        """Return the complete response."""
         return JSONResponse(self.envelope(), self.status, self.headers)
 
 
-def shown(text: str, longest: int = LONGEST_NAME) -> str:
-    """Text of a client's as it is repeated to them: in one line, and not much of it."""
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+class DisconnectError(Exception):
+    """The client closed the connection before the response was complete."""
+
+
+def printable(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
+    """Return client-supplied text as one line of at most `max_chars` printable characters."""
+    text = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def model_not_found(model: str, served: str) -> ApiError:
+    """Return the error for a request that names another model than the served one."""
+    message = f"model {printable(model)!r} not found; this server serves {served!r}"
+    return ApiError(404, message, code="model_not_found", param="model")
 
 
 def internal_error() -> ApiError:
-    """What a client is told of a fault of ours: that there was one."""
-    return ApiError(500, "the server failed on this request; its log says where", code="internal_error")
+    """Return the error for a bug in the server; details go to the log only."""
+    return ApiError(500, "internal server error; see the server log", code="internal_error")
 
 
 def shutting_down() -> ApiError:
-    """What a client is told whose answer is not finished when the server ends."""
+    """Return the error for a request that is cut off by a shutdown."""
     return ApiError(
-        503, "the server is shutting down; send the request again", "shutting_down", headers={"Retry-After": "5"}
+        503, "the server is shutting down; retry the request", "shutting_down", headers={"Retry-After": "5"}
     )

@@ -1,4 +1,4 @@
-"""The application: its routes, and the document that describes them."""
+"""The ASGI application: routes, lifespan and the OpenAPI document."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,47 +12,29 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from .api_errors import ApiError
-from .chat_completions import chat
-from .image_generations import generate_images
+from . import chat_completions, image_generations
+from .api_errors import ApiError, model_not_found
 from .middleware import RequestMiddleware
-from .protocol import ChatRequest, ImageRequest, Strict
-from .responses import ChatResponse, ErrorEnvelope, Health, ImageResponse, ModelCard, ModelList
+from .protocol import SCHEMA_REF, ChatRequest, Health, ImageRequest, ModelCard, ModelList, error_responses
 from .state import ServerState
-
-REFERENCE = "#/components/schemas/{model}"
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorEnvelope, "description": text}
-    for status, text in {
-        400: "The request is wrong; `param` says where.",
-        401: "No valid key.",
-        403: "Not from this machine, and no key is set.",
-        404: "No such model or route.",
-        408: "The body took too long.",
-        413: "The body is too large.",
-        415: "The body is not application/json.",
-        429: "Too many wait; Retry-After says when to come again.",
-        500: "A fault of the server.",
-        502: "A backend failed.",
-        503: "No backend can be reached.",
-    }.items()
-}
 
 
 def build_app(state: ServerState) -> FastAPI:
-    """The ASGI application of a server."""
+    """Build the ASGI application of a server."""
     app = FastAPI(
         title="Mini-Gemini",
         description="OpenAI's API over a Mini-Gemini model.",
         lifespan=_lifespan(state),
-        docs_url=None,  # its page loads scripts from elsewhere
+        docs_url=None,  # the built-in docs page loads scripts from a CDN
         redoc_url=None,
     )
-    _add_routes(app, state)
-    _describe_bodies(app)
-    app.add_exception_handler(ApiError, _refused)
-    app.add_exception_handler(HTTPException, _refused_by_framework)
+    chat_completions.add_route(app, state)
+    image_generations.add_route(app, state)
+    _add_model_routes(app, state)
+    _add_operational_routes(app, state)
+    _add_request_schemas(app)
+    app.add_exception_handler(ApiError, _api_error_response)
+    app.add_exception_handler(HTTPException, _http_error_response)
     app.add_middleware(
         RequestMiddleware,
         settings=state.settings,
@@ -63,49 +45,41 @@ def build_app(state: ServerState) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, state: ServerState) -> None:
-    @app.post(
-        "/v1/chat/completions", response_model=ChatResponse, responses=_stream_too(), openapi_extra=_body(ChatRequest)
-    )
-    async def chat_completions(request: Request) -> Response:
-        """Answer a conversation about pictures."""
-        return await chat(request, state)
-
-    @app.post(
-        "/v1/images/generations", response_model=ImageResponse, responses=REFUSALS, openapi_extra=_body(ImageRequest)
-    )
-    async def images_generations(request: Request) -> Response:
-        """Draw pictures."""
-        return await generate_images(request, state)
-
+def _add_model_routes(app: FastAPI, state: ServerState) -> None:
     card = ModelCard(
         id=state.backend.name,
         created=state.created,
         draw=state.image_generator is not None,
-        ocr=state.reader is not None,
+        ocr=state.ocr_engine is not None,
     )
 
-    @app.get("/v1/models", responses=_of(401, 403))
+    @app.get("/v1/models", responses=error_responses(401, 403))
     async def models() -> ModelList:
-        """The model that is served."""
+        """List the served model."""
         return ModelList(data=[card])
 
-    @app.get("/v1/models/{model:path}", responses=_of(401, 403, 404))
+    @app.get("/v1/models/{model:path}", responses=error_responses(401, 403, 404))
     async def model(model: str) -> ModelCard:
-        """The model by its name."""
+        """Retrieve the served model by name."""
         if model != card.id:
-            raise ApiError(404, f"the model here is {card.id}; name it", code="model_not_found", param="model")
+            raise model_not_found(model, card.id)
         return card
 
-    @app.get("/health", responses={503: {"model": Health, "description": "No backend can be reached."}})
+
+def _add_operational_routes(app: FastAPI, state: ServerState) -> None:
+    @app.get("/health", responses={503: {"model": Health, "description": "No backend is reachable."}})
     async def health() -> JSONResponse:
-        """Whether requests are answered."""
+        """Report whether the backend is ready."""
         ready = await state.backend.is_ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
 
-    @app.get("/metrics", responses={**_of(401, 403), 200: {"content": {"text/plain": {}}}}, response_class=Response)
+    @app.get(
+        "/metrics",
+        responses={**error_responses(401, 403), 200: {"content": {"text/plain": {}}}},
+        response_class=Response,
+    )
     async def metrics() -> Response:
-        """Figures for Prometheus."""
+        """Prometheus metrics."""
         return Response(state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -113,50 +87,32 @@ def _lifespan(state: ServerState) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        left = tuple(state.tasks)  # only what outlived the time for draining
-        for task in left:
+        unfinished = tuple(state.tasks)  # requests that outlived the drain period
+        for task in unfinished:
             task.stop()
-        await asyncio.gather(*(task.task for task in left), return_exceptions=True)
+        await asyncio.gather(*(task.task for task in unfinished), return_exceptions=True)
         await state.pipeline.close()
 
     return lifespan
 
 
-def _of(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: REFUSALS[status] for status in statuses}
-
-
-def _stream_too() -> dict[int | str, dict[str, Any]]:
-    told = (
-        "The answer, whole or streamed. With `draw`, deltas before the end of a choice have `images` and `drawing`, as "
-        "the message of a whole answer has."
-    )
-    return {**REFUSALS, 200: {"description": told, "content": {"text/event-stream": {}}}}
-
-
-def _body(kind: type[Strict]) -> dict[str, Any]:
-    """The document's entry for a body that the route reads itself: its parser bounds depth, and runs in a thread."""
-    schema = {"$ref": REFERENCE.format(model=kind.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _describe_bodies(app: FastAPI) -> None:
-    """Add to the document what the entries of `_body` refer to."""
-    framework_s = app.openapi
-    bodies = models_json_schema([(ChatRequest, "validation"), (ImageRequest, "validation")], ref_template=REFERENCE)[1]
+def _add_request_schemas(app: FastAPI) -> None:
+    """Add the schemas that the `request_body` entries of the routes refer to."""
+    build_document = app.openapi
+    bodies = models_json_schema([(ChatRequest, "validation"), (ImageRequest, "validation")], ref_template=SCHEMA_REF)[1]
 
     def openapi() -> dict[str, Any]:
-        document = framework_s()
+        document = build_document()
         document["components"]["schemas"] |= bodies["$defs"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-async def _refused(_: Request, error: Any) -> Response:
+async def _api_error_response(_: Request, error: Any) -> Response:
     return error.response()
 
 
-async def _refused_by_framework(_: Request, error: Any) -> Response:
-    message = {404: "no such route", 405: "no such method here"}.get(error.status_code, "not understood")
+async def _http_error_response(_: Request, error: Any) -> Response:
+    message = {404: "no such route", 405: "method not allowed"}.get(error.status_code, "invalid request")
     return ApiError(error.status_code, message, headers=error.headers).response()

@@ -1,4 +1,4 @@
-"""Who answers, draws and reads: what the server asks of them, whoever they are."""
+"""Interfaces of model backends, image generators and OCR engines, and the events that a chat request produces."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from ..inference import GeneratedImage, GenerationSettings, Sampling
 
 @dataclass(frozen=True)
 class ChatJob:
-    """A request that has passed all checks, its pictures opened."""
+    """A validated chat request with decoded images."""
 
     messages: list[dict[str, Any]]
     """In Transformers' chat format, as `Engine.stream` takes them."""
     sampling: Sampling
     choices: int = 1
-    """Answers wanted; number i is drawn with seed + i."""
+    """Number of answers; choice i is sampled with seed + i."""
     stop: tuple[str, ...] = ()
-    """An answer ends before the first of these."""
+    """The answer ends before the first of these strings."""
     draws: tuple[bool, ...] = ()
-    """Whether a picture is asked for, for each user turn; empty: in none."""
+    """Whether an image is requested, for each user turn; empty means none."""
     ocr: bool = False
-    """Whether the strings in the pictures are still to be read."""
-    strings: tuple[tuple[str, ...], ...] = ()
-    """Those that were read, for each user turn; empty: in none."""
+    """Whether OCR still has to run on the images."""
+    ocr_texts: tuple[tuple[str, ...], ...] = ()
+    """Texts that OCR found, for each user turn; empty means none."""
 
     @property
     def draw(self) -> bool:
-        """Whether the answer is to have a picture."""
+        """Whether the last turn requests an image."""
         return self.draws[-1:] == (True,)
 
     def sampling_of(self, index: int) -> Sampling:
-        """How choice `index` is drawn."""
+        """Return the sampling settings of choice `index`."""
         if self.sampling.seed is None:
             return self.sampling
         return self.sampling.but(seed=self.sampling.seed + index)
@@ -41,7 +41,7 @@ class ChatJob:
 
 @dataclass(frozen=True)
 class TextDelta:
-    """What is new in a choice."""
+    """New text of a choice."""
 
     index: int
     text: str
@@ -57,7 +57,7 @@ class ChoiceEnd:
 
 @dataclass(frozen=True)
 class CaptionsEvent:
-    """The text of a choice is over; the last of its captions, if there are any, is about to be drawn."""
+    """The text of a choice is complete; an image of its last caption, if it has any, is generated next."""
 
     index: int
     captions: tuple[str, ...]
@@ -65,19 +65,19 @@ class CaptionsEvent:
 
 @dataclass(frozen=True)
 class ImageEvent:
-    """What became of it: a picture, or the reason why there is none."""
+    """A generated image, or the reason why there is none."""
 
     index: int
     png: bytes = b""
-    """A file, what the picture was drawn from in its text chunks."""
+    """An encoded PNG with the generation settings in its text chunks."""
     seed: int | None = None
-    """The one that it was drawn with."""
+    """The seed that was used."""
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Usage:
-    """The last event: tokens read and written, all choices together."""
+    """The last event: token counts, summed over all choices."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -88,47 +88,47 @@ Event = TextDelta | CaptionsEvent | ImageEvent | ChoiceEnd | Usage
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What can be asked for besides words, by the names of the request's fields."""
+    """What a request may ask for besides text, by the names of the request's fields."""
 
     draw: bool = False
     ocr: bool = False
 
 
 class Backend(Protocol):
-    """Answers jobs."""
+    """A language model that answers chat jobs."""
 
     name: str
-    """What clients call the model."""
+    """The model name that clients use."""
 
     def answer(self, job: ChatJob) -> AsyncIterator[Event]:
-        """Give the pieces of all choices, the end of each, and the usage.
+        """Yield the text of all choices, the end of each choice, and the usage.
 
-        Cancelling whoever reads stops the model; the cancellation has passed through only when the model is done.
+        Cancelling the consumer stops the model; the cancellation completes only after the model has stopped.
 
         Raises:
-            RequestError: what is asked for cannot be answered.
+            RequestError: the job cannot be answered, e.g. it exceeds the context length.
             ApiError: the model cannot be reached.
         """
         ...
 
     async def is_ready(self) -> bool:
-        """Whether a request would be answered now."""
+        """Return whether the backend can answer a request now."""
         ...
 
     async def capabilities(self) -> Capabilities:
-        """What it does by itself besides answering."""
+        """Return what the backend itself offers besides text."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Release connections and threads."""
         ...
 
 
 class ImageBackend(Protocol):
-    """Draws pictures; `inference.Painter` is one."""
+    """A text-to-image model; `inference.ImageGenerator` is one."""
 
     name: str
-    """What clients call it."""
+    """The model name that clients use."""
 
     def draw(
         self,
@@ -138,23 +138,23 @@ class ImageBackend(Protocol):
         progress: bool | None,
         on_step: Callable[[], object] | None,
     ) -> list[GeneratedImage]:
-        """Draw a caption; blocking, called in a thread, one picture at a time.
+        """Generate an image of a caption. Blocking; called in a thread, one image at a time.
 
         Args:
-            caption: what is to be seen.
-            drawing: how.
-            progress: False, since nobody watches.
-            on_step: called as often as the drawing can end early; what it raises ends it.
+            caption: what the image should show.
+            drawing: size, seed and steps.
+            progress: always False; a server shows no progress bar.
+            on_step: called at each point where generation can stop; an exception from it stops generation.
 
         Raises:
-            RequestError: a size or caption that cannot be drawn.
+            RequestError: the model does not support the size or the caption.
         """
         ...
 
 
 class OcrEngine(Protocol):
-    """Reads the writing in pictures (OCR); `inference.ocr.TextReader` is one."""
+    """Recognizes text in images; `inference.ocr.RapidOcrEngine` is one."""
 
     def read(self, image: Image.Image) -> Sequence[str]:
-        """Give the strings in a picture; blocking, called in a thread, one picture at a time."""
+        """Return the texts in an image. Blocking; called in a thread, one image at a time."""
         ...

@@ -1,9 +1,12 @@
-"""A backend with a painter and a reader at its side: strings are read before it answers, captions drawn after."""
+"""Combines a backend with OCR and image generation: OCR runs before the model answers, image generation after."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..imagegen.captions import CaptionParser
 from ..inference import GenerationSettings, RequestError
@@ -21,93 +24,100 @@ from .backends import (
     TextDelta,
     Usage,
 )
-from .worker_thread import Check, WorkerThread
 
-NO_CAPTION = "the answer holds no caption; ask in other words"
+NO_CAPTION = "the answer has no image caption; rephrase the request"
+
+T = TypeVar("T")
+CheckCancelled = Callable[[], None]
+"""Raises `CancelledWorkError` if the result is no longer needed."""
 
 
 class ChatPipeline:
-    """Answers jobs with all that they ask for.
+    """Answers chat jobs, with OCR and image generation where a job requests them.
 
     Args:
-        backend: answers in words; what it offers beyond them it does itself where nobody here does.
-        painter: draws.
-        reader: reads.
+        backend: the language model; it may do OCR or image generation itself if the pipeline does not.
+        image_generator: generates images from captions.
+        ocr_engine: recognizes text in images.
     """
 
     def __init__(
-        self, backend: Backend, image_generator: ImageBackend | None = None, reader: OcrEngine | None = None
+        self, backend: Backend, image_generator: ImageBackend | None = None, ocr_engine: OcrEngine | None = None
     ) -> None:
-        self.backend, self.image_generator, self.reader = backend, image_generator, reader
-        self._painting, self._reading = WorkerThread("painter"), WorkerThread("reader")
+        self.backend, self.image_generator, self.ocr_engine = backend, image_generator, ocr_engine
+        self._image_thread, self._ocr_thread = WorkerThread("image-generator"), WorkerThread("ocr")
 
     @property
     def name(self) -> str:
-        """What clients call the model."""
+        """The model name that clients use."""
         return self.backend.name
 
     async def capabilities(self) -> Capabilities:
-        """What a job may ask for."""
-        theirs = await self.backend.capabilities()
+        """Return what a job may request besides text."""
+        backend = await self.backend.capabilities()
         return Capabilities(
-            draw=theirs.draw or self.image_generator is not None, ocr=theirs.ocr or self.reader is not None
+            draw=backend.draw or self.image_generator is not None, ocr=backend.ocr or self.ocr_engine is not None
         )
 
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
-        """See `Backend.answer`. Of an answer with captions the text comes without them, and then what was drawn."""
-        if job.ocr and self.reader is not None:
-            job = await self._reading.do(lambda check: self._read(job, check))
-        drawn = job.draw and self.image_generator is not None
-        events: Any = self._illustrated(job) if drawn else self.backend.answer(job)
+        """Yield the events of a job as `Backend.answer` does, with captions removed from the text."""
+        if job.ocr and self.ocr_engine is not None:
+            job = await self._ocr_thread.run(lambda check: self._with_ocr_texts(job, check))
+        generates = job.draw and self.image_generator is not None
+        events: Any = self._answer_with_images(job) if generates else self.backend.answer(job)
         async with aclosing(events):
             async for event in events:
                 yield event
 
     async def draw(self, caption: str, drawing: GenerationSettings, index: int = 0) -> ImageEvent:
-        """Draw one picture. Raises `RequestError`: a caption or a setting that the painter does not take."""
+        """Generate one image.
+
+        Raises:
+            RequestError: the image generator does not support the caption or a setting.
+        """
         image_generator = self.image_generator
         assert image_generator is not None
 
-        def task(check: Check) -> ImageEvent:
+        def generate(check: CheckCancelled) -> ImageEvent:
             check()
             image = image_generator.draw(caption, drawing, progress=False, on_step=check)[0]
             return ImageEvent(index, encode_png(image.image, image.described()), image.seed)
 
-        return await self._painting.do(task)
+        return await self._image_thread.run(generate)
 
     async def close(self) -> None:
-        """Let go of the backend and the threads."""
-        self._painting.close()
-        self._reading.close()
+        """Release the backend and the threads."""
+        self._image_thread.close()
+        self._ocr_thread.close()
         await self.backend.close()
 
-    async def _illustrated(self, job: ChatJob) -> AsyncIterator[Event]:
-        """All text first, so that it flows, and so that the backend is free while pictures are drawn."""
+    async def _answer_with_images(self, job: ChatJob) -> AsyncIterator[Event]:
+        """Yield all text first: it streams without pauses, and the backend is free while images are generated."""
         parsers = [CaptionParser() for _ in range(job.choices)]
         ends: list[ChoiceEnd] = []
-        last: list[Event] = []
+        usage: list[Event] = []
         answer: Any = self.backend.answer(job)
         async with aclosing(answer):
             async for event in answer:
                 match event:
-                    case TextDelta(index, text):
-                        if shown := parsers[index].feed(text):
-                            yield TextDelta(index, shown)
+                    case TextDelta(index, delta):
+                        if text := parsers[index].feed(delta):
+                            yield TextDelta(index, text)
                     case ChoiceEnd(index):
-                        if shown := parsers[index].close():
-                            yield TextDelta(index, shown)
+                        if text := parsers[index].close():
+                            yield TextDelta(index, text)
                         ends.append(event)
                     case Usage():
-                        last.append(event)
+                        usage.append(event)
         for end in ends:
             captions = tuple(parsers[end.index].captions)
             yield CaptionsEvent(end.index, captions)
-            yield await self._of_last(captions, end.index, job)
+            yield await self._draw_last_caption(captions, end.index, job)
             yield end
-        for event in last:
+        for event in usage:
             yield event
 
-    async def _of_last(self, captions: tuple[str, ...], index: int, job: ChatJob) -> ImageEvent:
+    async def _draw_last_caption(self, captions: tuple[str, ...], index: int, job: ChatJob) -> ImageEvent:
         if not captions:
             return ImageEvent(index, reason=NO_CAPTION)
         try:
@@ -115,17 +125,58 @@ class ChatPipeline:
         except RequestError as error:
             return ImageEvent(index, reason=str(error))
 
-    def _read(self, job: ChatJob, check: Check) -> ChatJob:
-        """The job with the strings in its pictures, by user turn."""
-        assert self.reader is not None
-        strings = []
+    def _with_ocr_texts(self, job: ChatJob, check: CheckCancelled) -> ChatJob:
+        """Return the job with the texts in its images, by user turn."""
+        assert self.ocr_engine is not None
+        ocr_texts = []
         for message in job.messages:
             if message["role"] != "user":
                 continue
-            read: list[str] = []
+            texts: list[str] = []
             for part in [] if isinstance(message["content"], str) else message["content"]:
                 if part["type"] == "image":
                     check()
-                    read += self.reader.read(part["image"])
-            strings.append(tuple(read))
-        return replace(job, ocr=False, strings=tuple(strings))
+                    texts += self.ocr_engine.read(part["image"])
+            ocr_texts.append(tuple(texts))
+        return replace(job, ocr=False, ocr_texts=tuple(ocr_texts))
+
+
+class CancelledWorkError(Exception):
+    """The result of blocking work is no longer needed."""
+
+
+class WorkerThread:
+    """A single thread for blocking work that must not run concurrently.
+
+    Args:
+        name: suffix of the thread's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"minigemini-{name}")
+
+    async def run(self, work: Callable[[CheckCancelled], T]) -> T:
+        """Run `work` in the thread and return its result; a cancellation completes only after the thread has stopped.
+
+        Args:
+            work: called with a function that it calls wherever it can stop.
+        """
+        cancelled = threading.Event()
+
+        def check() -> None:
+            if cancelled.is_set():
+                raise CancelledWorkError
+
+        future = self._thread.submit(work, check)
+        result = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(result)
+        finally:
+            cancelled.set()
+            if not future.cancel():  # already running
+                await asyncio.wait([result])
+                result.exception()  # retrieve it, or asyncio logs "exception was never retrieved"
+
+    def close(self) -> None:
+        """Stop the thread after its current work."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Bounds on connections, below HTTP: how many, how long one may idle, and how slowly a client may read.
+"""Limits on connections, below HTTP: their number, their idle time, and how slowly a client may read.
 
-Nobody who connects has shown a key yet, so a connection costs little and is given up easily: where there are too many,
-the one that has waited longest for its request makes room. A client that asks at once is therefore always answered,
-however many connections others hold open.
+A connection has no API key yet, so it may use few resources and is easily closed: if there are too many, the one that
+has waited longest for its request is closed. A client that sends its request at once is therefore always served, no
+matter how many idle connections others hold open.
 """
 
 import asyncio
@@ -24,53 +24,53 @@ from uvicorn.server import ServerState
 from .server_settings import ServerSettings
 
 ACCEPTED_AT_ONCE = 64
-"""Connections that asyncio accepts before it looks at any of them."""
-SPARE = 64
-"""Connections beyond the most while all others are being answered, which for most takes milliseconds."""
+"""Connections that asyncio accepts before it reads from any of them."""
+OVERFLOW = 64
+"""Connections beyond the maximum while all others are active; most of those take milliseconds."""
 RESERVED_DESCRIPTORS = 128
-"""Left for everything else: model files, other servers, logs."""
+"""File descriptors reserved for everything else: model files, backends, logs."""
 LINGER_SECONDS = 2.0
-"""How long the rest of an unwanted body is read and dropped, so that the client reads the answer before the end."""
+"""How long the rest of a rejected body is read and dropped, so that the client receives the response."""
 MAX_HEAD_BYTES = 16 * 2**10
-"""Of a request's line and headers."""
+"""Maximum size of a request line and headers."""
 SEND_BUFFER_BYTES = 2**18
-"""What the kernel holds for a client that does not read; by itself it takes megabytes."""
+"""Kernel buffer for a client that does not read; the default is several megabytes."""
 FREE_CHUNKS, MIN_CHUNK_BYTES = 1000, 256
-"""A body may have so many chunks of any size; of more the mean size counts, since each chunk takes time to parse."""
+"""Beyond `FREE_CHUNKS` chunks a body needs a mean chunk size of `MIN_CHUNK_BYTES`: parsing a chunk has a fixed cost."""
 
 
 class Connections:
     """All connections of a server.
 
     Args:
-        settings: the bounds.
+        settings: the limits.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.most = min(settings.max_connections, _descriptors_for(settings.max_connections))
-        self._all: dict[Connection, None] = {}  # in the order in which they began to wait
+        self._limit = min(settings.max_connections, _max_connections(settings.max_connections))
+        self._all: dict[Connection, None] = {}  # ordered by when they began to wait for a request
         self._of_address: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
     def admit(self, connection: "Connection") -> bool:
-        """Count a new connection, and make room for it; False if there is none."""
+        """Register a new connection, closing idle ones if necessary; return False if none can be closed."""
         of_address = self._of_address[connection.address]
-        for held, most in ((of_address, self.settings.max_connections_per_address), (self._all, self.most)):
-            while len(held) >= most and self._give_up_one(held):
+        for group, limit in ((of_address, self.settings.max_connections_per_address), (self._all, self._limit)):
+            while len(group) >= limit and self._close_one(group):
                 pass
-            if len(held) >= most + SPARE:
+            if len(group) >= limit + OVERFLOW:
                 return False
-        self.waits(connection)
+        self.mark_waiting(connection)
         return True
 
-    def waits(self, connection: "Connection") -> None:
-        """Note that a connection waits for a request from now on."""
-        for held in (self._all, self._of_address[connection.address]):
-            held.pop(connection, None)
-            held[connection] = None
+    def mark_waiting(self, connection: "Connection") -> None:
+        """Record that a connection waits for a request from now on."""
+        for group in (self._all, self._of_address[connection.address]):
+            group.pop(connection, None)
+            group[connection] = None
 
-    def release(self, connection: "Connection") -> None:
-        """Forget a connection; once is enough."""
+    def remove(self, connection: "Connection") -> None:
+        """Unregister a connection; further calls have no effect."""
         self._all.pop(connection, None)
         of_address = self._of_address[connection.address]
         of_address.pop(connection, None)
@@ -78,28 +78,29 @@ class Connections:
             del self._of_address[connection.address]
 
     async def watch(self) -> None:
-        """Close what is overdue, until cancelled."""
+        """Close overdue connections until cancelled."""
         while True:
             now = asyncio.get_running_loop().time()
             for connection in tuple(self._all):
                 connection.close_if_overdue(now)
             await asyncio.sleep(0.5)
 
-    def _give_up_one(self, held: Iterable["Connection"]) -> bool:
-        waiting, stuck = (one for one in held if one.is_waiting), (one for one in held if one.is_stuck)
+    def _close_one(self, group: Iterable["Connection"]) -> bool:
+        waiting = (connection for connection in group if connection.is_waiting)
+        stuck = (connection for connection in group if connection.is_stuck)
         oldest = next(chain(waiting, stuck), None)
         if oldest is None:
             return False
         oldest.transport.abort()
-        self.release(oldest)
+        self.remove(oldest)
         return True
 
 
 class Connection(H11Protocol):
-    """One connection, as uvicorn's, that knows what it waits for.
+    """A uvicorn connection that tracks what it waits for.
 
     Args:
-        connections: where it is counted; the other arguments are uvicorn's.
+        connections: the registry of connections; all other arguments are uvicorn's.
     """
 
     transport: "_Transport"  # type: ignore[assignment]
@@ -116,55 +117,55 @@ class Connection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn = _Parser(h11.SERVER, MAX_HEAD_BYTES)
         self.address = ""
-        """The client's; of IPv6 the network, since every client has billions of addresses."""
-        self._table, self._settings = connections, connections.settings
+        """The client's address; for IPv6 its /64 network, since one client has billions of addresses."""
+        self._registry, self._settings = connections, connections.settings
         self._waiting_since = self._stuck_since = self._closing_since = 0.0
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is being answered on it."""
+        """Whether no request is active."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the client does not read what it is sent."""
+        """Whether the client does not read its response."""
         return self.flow.write_paused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count it, or end it."""
+        """Register the connection, or close it."""
         super().connection_made(cast(asyncio.Transport, _Transport(transport, self)))
         if (sock := transport.get_extra_info("socket")) is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.address = _network_of(self.client[0] if self.client else "")
         self._waiting_since = self.loop.time()
-        if not self._table.admit(self):
+        if not self._registry.admit(self):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give its place back."""
-        self._table.release(self)
+        """Unregister the connection."""
+        self._registry.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the answer is out already and the rest is not wanted."""
+        """Parse the data, unless the response has been sent and the rest of the body is dropped."""
         if not self.transport.is_lingering:
             super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or end where the body of this one has not been read."""
+        """Wait for the next request, or close if the body of this one has not been read."""
         self._waiting_since = self.loop.time()
-        self._table.waits(self)
+        self._registry.mark_waiting(self)
         if self.cycle.more_body:
             self.transport.close()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """Record when the client stopped reading."""
         self._stuck_since = self.loop.time()
         super().pause_writing()
 
     def close_if_overdue(self, now: float) -> None:
-        """End it where the client takes too long to ask, to read, or to go."""
+        """Close the connection if the client takes too long to send a request, to read, or to close."""
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now
             limit = LINGER_SECONDS if self.transport.is_lingering else self._settings.send_seconds
@@ -178,7 +179,7 @@ class Connection(H11Protocol):
 
 
 class _Parser(h11.Connection):
-    """h11's, that refuses bodies cut into tiny chunks."""
+    """An h11 connection that rejects bodies in tiny chunks."""
 
     _chunks = _bytes = 0
 
@@ -195,9 +196,9 @@ class _Parser(h11.Connection):
 
 
 class _Transport:
-    """An asyncio transport that lingers when it is closed while the client is still sending.
+    """An asyncio transport that lingers if it is closed while the client is still sending.
 
-    Closed at once, it would reset the connection, and many clients would never see the answer that says why.
+    An immediate close would reset the connection, and many clients would never see the error response.
     """
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
@@ -220,22 +221,22 @@ class _Transport:
             self._connection.flow.resume_reading()
 
 
-def _descriptors_for(connections: int) -> int:
-    """How many connections the limit on open files allows; it is raised where it may be."""
+def _max_connections(wanted: int) -> int:
+    """Return how many connections the limit on open files allows, after raising the limit if possible."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return connections
+        return wanted
     open_now = 0
     with suppress(OSError):
         open_now = len(os.listdir("/dev/fd"))
-    others = open_now + ACCEPTED_AT_ONCE + SPARE + RESERVED_DESCRIPTORS
+    others = open_now + ACCEPTED_AT_ONCE + OVERFLOW + RESERVED_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in (soft, hard):
-        return connections
-    if soft < connections + others:
+        return wanted
+    if soft < wanted + others:
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, connections + others), hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted + others), hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(1, soft - others)
 

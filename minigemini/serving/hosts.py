@@ -1,4 +1,4 @@
-"""Host names and addresses: one strict parser of authorities, and what counts as this machine or as public."""
+"""Host names and IP addresses: a strict authority parser, and checks for loopback and public addresses."""
 
 import ipaddress
 import re
@@ -11,10 +11,10 @@ _AUTHORITY = re.compile(r"(?:\[(?P<literal>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9.
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""The only part of IPv6 that is routed publicly."""
+"""The only publicly routed part of IPv6."""
 
-# IANA's special-purpose registries, multicast and former class E. Python's own table differs between versions, and
-# counts some of these as global.
+# IANA's special-purpose registries, multicast and former class E. `ipaddress.is_global` differs between Python versions
+# and includes some of these.
 _SPECIAL_IPV4 = [
     ipaddress.IPv4Network(network)
     for network in (
@@ -23,7 +23,7 @@ _SPECIAL_IPV4 = [
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 ]
-# Of those inside 2000::/3: IETF protocols (with Teredo and ORCHID), documentation, 6to4, AS112.
+# The special-purpose networks inside 2000::/3: IETF protocols (Teredo, ORCHID), documentation, 6to4, AS112.
 _SPECIAL_IPV6 = [
     ipaddress.IPv6Network(network)
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
@@ -32,35 +32,35 @@ _SPECIAL_IPV6 = [
 
 @dataclass(frozen=True)
 class Authority:
-    """A host and, where one is named, a port."""
+    """A host and an optional port."""
 
     host: str
-    """In lower case, without the trailing dot of a name or the brackets of an IPv6 address."""
+    """Lower case, without a trailing dot or the brackets of an IPv6 address."""
     port: int | None = None
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Read `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, as in a Host header; None for anything else.
+    """Parse `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, as in a Host header; return None for anything else.
 
-    User names, zone identifiers, percent-encoding and characters outside ASCII are not accepted.
+    User names, zone identifiers, percent-encoding and non-ASCII characters are rejected.
     """
-    found = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
-    if found is None:
+    match = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
+    if match is None:
         return None
-    port = None if found["port"] is None else int(found["port"])
+    port = None if match["port"] is None else int(match["port"])
     if port is not None and port > 65535:
         return None
-    if found["literal"] is None:
-        host = found["name"].removesuffix(".")
+    if match["literal"] is None:
+        host = match["name"].removesuffix(".")
         return Authority(host, port) if host and ".." not in host and not host.startswith(".") else None
     try:
-        return Authority(str(ipaddress.IPv6Address(found["literal"])), port)
+        return Authority(str(ipaddress.IPv6Address(match["literal"])), port)
     except ValueError:
         return None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host of an `Authority` is this machine; of names only localhost is, since none is looked up."""
+    """Return whether the host of an `Authority` is a loopback address or `localhost`; no name is resolved."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -70,35 +70,35 @@ def is_loopback(host: str) -> bool:
 
 
 def names_loopback(host_header: str) -> bool:
-    """Whether a Host header names this machine.
+    """Return whether a Host header names this machine.
 
-    A server without a key answers to nothing else: a page in the user's browser may have its own name resolve to
-    127.0.0.1 (DNS rebinding), and then sends that name.
+    A server without an API key accepts no other: a malicious web page can make its own host name resolve to 127.0.0.1
+    (DNS rebinding), but its requests carry that name.
     """
     authority = parse_authority(host_header)
     return authority is not None and is_loopback(authority.host)
 
 
 def is_local_origin(origin: str) -> bool:
-    """Whether an Origin header is that of a page served from this machine; `null` is not."""
+    """Return whether an Origin header names a page on this machine; `null` does not."""
     scheme, separator, authority = origin.partition("://")
     return bool(separator) and scheme.lower() in ("http", "https") and names_loopback(authority)
 
 
 def is_base_url(url: str) -> bool:
-    """Whether a string is an http or https URL without credentials, query or fragment, that a client can be given."""
+    """Return whether a string is an http or https URL without credentials, query or fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    plain = url.isascii() and url.isprintable() and " " not in url and not (parts.query or parts.fragment)
-    return plain and parts.scheme in ("http", "https") and parse_authority(parts.netloc) is not None
+    is_plain = url.isascii() and url.isprintable() and " " not in url and not (parts.query or parts.fragment)
+    return is_plain and parts.scheme in ("http", "https") and parse_authority(parts.netloc) is not None
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, neither this machine nor its network nor a tunnel into either."""
+    """Return whether an address is on the public internet: not local, not private, and not a tunnel to such a one."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _SPECIAL_IPV4)
-    if address in _NAT64:  # what DNS64 resolvers give for public IPv4 hosts
+    if address in _NAT64:  # DNS64 resolvers return these for IPv4 hosts
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return address in _GLOBAL_UNICAST and not any(address in network for network in _SPECIAL_IPV6)

@@ -1,72 +1,84 @@
-"""/v1/images/generations: pictures from words, by the painter that the server was given."""
+"""/v1/images/generations: generate images from a prompt with the server's image generator."""
 
 import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..inference import GenerationSettings, RequestError
-from .api_errors import ApiError
+from .api_errors import ApiError, model_not_found
 from .backends import Event, ImageEvent
-from .protocol import ImageRequest, read_request
-from .request_task import RequestTask, TaskResponse
-from .responses import ImageData, ImageResponse
+from .json_body import read_request
+from .protocol import ImageData, ImageRequest, ImageResponse, error_responses, request_body
+from .request_queue import RequestTask, TaskResponse
 from .state import ServerState
 
 
-async def generate_images(request: Request, state: ServerState) -> Response:
-    """Draw `n` pictures, the i-th with seed + i."""
-    asked = await asyncio.to_thread(read_request, await request.body(), ImageRequest, state.settings.max_text_chars)
-    drawing = check(asked, state)
+def add_route(app: FastAPI, state: ServerState) -> None:
+    """Add the route to the application."""
 
-    async def events() -> AsyncIterator[Event]:
-        for index in range(asked.n or 1):
-            seed = None if asked.seed is None else asked.seed + index
-            yield await state.pipeline.draw(asked.prompt, GenerationSettings(drawing.size_px, seed=seed), index)
+    @app.post(
+        "/v1/images/generations",
+        response_model=ImageResponse,
+        responses=error_responses(),
+        openapi_extra=request_body(ImageRequest),
+    )
+    async def images_generations(request: Request) -> ImageTaskResponse:
+        """Generate images; image i uses seed + i."""
+        body = await request.body()
+        image_request = await asyncio.to_thread(read_request, body, ImageRequest, state.settings.max_text_chars)
+        settings = check_request(image_request, state)
 
-    return GeneratedImages(events, state, param="prompt")
+        async def events() -> AsyncIterator[Event]:
+            for index in range(image_request.n or 1):
+                seed = None if image_request.seed is None else image_request.seed + index
+                yield await state.pipeline.draw(
+                    image_request.prompt, GenerationSettings(settings.size_px, seed=seed), index
+                )
+
+        return ImageTaskResponse(events, state, param="prompt")
 
 
-def check(asked: ImageRequest, state: ServerState) -> GenerationSettings:
-    """See that what is asked for is drawn here.
+def check_request(request: ImageRequest, state: ServerState) -> GenerationSettings:
+    """Check a request against the server's limits and return the settings that it asks for, without a seed.
 
     Raises:
-        ApiError: it is not.
+        ApiError: 404 for another model, 400 for anything else.
     """
     if state.image_generator is None:
-        raise ApiError(400, "this server draws nothing; it is started with --painter", "no_painter")
-    if asked.model not in (None, state.image_generator.name, state.backend.name):
-        raise ApiError(
-            404, f"the painter here is {state.image_generator.name}; name it", code="model_not_found", param="model"
-        )
-    width, _, height = (asked.size or "auto").partition("x")
+        raise ApiError(400, "this server has no image generator; start it with --painter", "no_painter")
+    if request.model not in (None, state.image_generator.name, state.backend.name):
+        raise model_not_found(str(request.model), state.image_generator.name)
+    width, _, height = (request.size or "auto").partition("x")
     size = (int(width), int(height)) if height else None
-    if size is not None and size[0] * size[1] > state.settings.max_drawn_pixels:
-        most = state.settings.max_drawn_pixels
-        raise ApiError(400, f"size {asked.size}: this server draws at most {most:,} pixels", param="size")
+    max_pixels = state.settings.max_drawn_pixels
+    if size is not None and size[0] * size[1] > max_pixels:
+        message = (
+            f"size {request.size}: {size[0] * size[1]:,} pixels; this server generates at most {max_pixels:,} pixels"
+        )
+        raise ApiError(400, message, param="size")
     try:
         return GenerationSettings(size)
     except RequestError as error:
         raise ApiError(400, str(error), param="size") from None
 
 
-class GeneratedImages(TaskResponse):
-    """The pictures, together."""
+class ImageTaskResponse(TaskResponse):
+    """Sends all images of a request as one JSON document."""
 
-    async def tell(self, task: RequestTask, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them once the last is drawn."""
+    async def send_events(self, task: RequestTask, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the images when the last one is complete."""
         files = []
-        while (event := await self.next(task)) is not None:
+        while (event := await self.next_event(task)) is not None:
             assert isinstance(event, ImageEvent)
             files.append(event.png)
-        await (await asyncio.to_thread(_response, files))(scope, receive, send)
+        await (await asyncio.to_thread(_json_response, files))(scope, receive, send)
 
 
-def _response(files: list[bytes]) -> JSONResponse:
+def _json_response(files: list[bytes]) -> JSONResponse:
     data = [ImageData(b64_json=base64.b64encode(file).decode()) for file in files]
     return JSONResponse(ImageResponse(created=int(time.time()), data=data).model_dump())

@@ -1,43 +1,44 @@
-"""The door: every request passes here before its body is read. What is not let in by name is kept out.
+"""ASGI middleware that checks every request before its body is parsed.
 
-In this order: who asks (host and key), whether there is a place, and the body within its bounds of size and time. What
-goes wrong behind the door becomes an answer here too, and its log line holds no word of any request.
+In this order: caller (API key, or Host and Origin), admission to the queue, and the body within its limits of size and
+time. Exceptions of the application become error responses here. Log lines contain no request data.
 """
 
 import asyncio
+import hashlib
+import hmac
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .api_errors import ApiError, internal_error
-from .api_keys import KeyRing
+from .api_errors import ApiError, DisconnectError, internal_error
 from .hosts import is_local_origin, names_loopback
-from .metrics import Metrics
 from .request_queue import RequestQueue
 from .server_settings import ServerSettings
+from .state import Metrics
 
-OPEN_ROUTES = frozenset({"/health"})
-"""What may be read without a key."""
-PIECE_BYTES = 2**16
-"""Longer bodies are sent in such pieces, each when the one before has gone out."""
+PUBLIC_ROUTES = frozenset({"/health"})
+"""Routes that can be read without an API key."""
+SEND_CHUNK_BYTES = 2**16
+"""Longer bodies are sent in chunks of this size, each after the previous one has been written."""
 
 log = logging.getLogger("minigemini.serving")
 
 
 class RequestMiddleware:
-    """ASGI middleware around the whole application.
+    """Checks requests, reads their bodies, handles errors, and logs and counts the responses.
 
     Args:
-        app: what it guards.
-        settings: the bounds.
-        gate: where requests that make work take a place.
-        metrics: where they are counted.
-        routes: paths that exist; others are counted and logged as one.
+        app: the application.
+        settings: API keys and limits.
+        queue: admits POST requests.
+        metrics: counts requests.
+        routes: returns the existing paths; all others are counted and logged as "other".
     """
 
     def __init__(
@@ -49,14 +50,9 @@ class RequestMiddleware:
         metrics: Metrics,
         routes: Callable[[], set[str]],
     ) -> None:
-        self._app, self._settings, self._request_queue, self._metrics, self._routes = (
-            app,
-            settings,
-            queue,
-            metrics,
-            routes,
-        )
-        self._keys = KeyRing(settings.api_keys)
+        self._app, self._settings, self._queue = app, settings, queue
+        self._metrics, self._routes = metrics, routes
+        self._keys = ApiKeys(settings.api_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,25 +62,25 @@ class RequestMiddleware:
         route = scope["path"] if scope["path"] in self._routes() else "other"
         started, status = time.monotonic(), 0
 
-        async def sent(message: Message) -> None:
+        async def send_in_chunks(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            for piece in _pieces(message):
-                await send(piece)
+            for chunk in _split(message):
+                await send(chunk)
 
         try:
-            await self._let_in(scope, receive, sent)
+            await self._handle(scope, receive, send_in_chunks)
         except ApiError as error:
-            await error.response()(scope, receive, sent)
+            await error.response()(scope, receive, send_in_chunks)
         except DisconnectError:
             self._metrics.disconnects.inc()
             status = status or 499
-        except Exception as error:  # noqa: BLE001 (the message may hold what the client said, so it is not logged)
+        except Exception as error:  # noqa: BLE001 (not logged as is: its message may contain request data)
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s in %s\n%s", type(error).__name__, route, frames)
             if not status:
-                await internal_error().response()(scope, receive, sent)
+                await internal_error().response()(scope, receive, send_in_chunks)
         finally:
             seconds = time.monotonic() - started
             self._metrics.requests.labels(route, status).inc()
@@ -92,52 +88,52 @@ class RequestMiddleware:
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
             log.info("%s %s %d %.3fs", method, route, status, seconds)
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        with ExitStack() as held:
+        with ExitStack() as admission:
             try:
                 self._check_framing(scope, headers)
-                if scope["path"] not in OPEN_ROUTES or scope["method"] not in ("GET", "HEAD"):
+                if scope["path"] not in PUBLIC_ROUTES or scope["method"] not in ("GET", "HEAD"):
                     self._check_caller(headers)
                 if scope["method"] == "POST":
-                    self._check_body(headers)
-                    make_room = held.enter_context(self._request_queue.place())
-                    receive = _replayed(await self._read(receive, make_room), receive)
+                    self._check_body_headers(headers)
+                    reserve = admission.enter_context(self._queue.admit())
+                    receive = _replay(await self._read_body(receive, reserve), receive)
             except ApiError as error:
-                # Its body has not been read, or not to its end: nothing that follows is a request.
+                # The body has not been read to its end, so the connection cannot carry another request.
                 error.headers = {**(error.headers or {}), "Connection": "close"}
                 raise
             await self._app(scope, receive, send)
 
     def _check_framing(self, scope: Scope, headers: Headers) -> None:
-        """A body whose end a proxy in front may see elsewhere could hide a second request."""
+        """Prevent request smuggling: a proxy in front may see the end of such a body elsewhere."""
         if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
-            raise ApiError(400, "two ways of telling how long the body is; send Content-Length or Transfer-Encoding")
+            raise ApiError(400, "ambiguous body length; send either Content-Length or Transfer-Encoding, not both")
 
     def _check_caller(self, headers: Headers) -> None:
         if self._keys:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not self._keys.opens(key.encode("latin-1")):
+            if scheme.lower() != "bearer" or not self._keys.match(key.encode("latin-1")):
                 raise ApiError(
                     401,
-                    "no valid key: send the header Authorization: Bearer KEY",
+                    "missing or invalid API key; send the header Authorization: Bearer KEY",
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
         elif not names_loopback(headers.get("host", "")) or not is_local_origin(
             headers.get("origin", "http://localhost")
         ):
-            raise ApiError(403, "without a key this server answers to localhost alone; set a key (--api-key)")
+            raise ApiError(403, "without an API key this server accepts localhost only; set a key (--api-key)")
 
-    def _check_body(self, headers: Headers) -> None:
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":  # other kinds are sent by foreign pages without asking first
-            raise ApiError(415, "the body is not application/json; set the header Content-Type")
-        declared = headers.get("content-length", "0")
-        if not declared.isascii() or not declared.isdigit() or int(declared) > self._settings.max_body_bytes:
-            self._too_large()
+    def _check_body_headers(self, headers: Headers) -> None:
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":  # browsers send other types across origins without a preflight
+            raise ApiError(415, "the body is not application/json; set the header Content-Type: application/json")
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length) > self._settings.max_body_bytes:
+            raise self._too_large()
 
-    async def _read(self, receive: Receive, make_room: Callable[[int], None]) -> bytes:
+    async def _read_body(self, receive: Receive, reserve: Callable[[int], None]) -> bytes:
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self._settings.body_seconds):
@@ -149,44 +145,57 @@ class RequestMiddleware:
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
                     if size > self._settings.max_body_bytes:
-                        self._too_large()
-                    make_room(len(chunks[-1]))
+                        raise self._too_large()
+                    reserve(len(chunks[-1]))
                     more = message.get("more_body", False)
         except TimeoutError:
             raise ApiError(408, f"request body not received within {self._settings.body_seconds:g} s") from None
         return b"".join(chunks)
 
-    def _too_large(self) -> None:
-        raise ApiError(
-            413, f"the body is larger than {self._settings.max_body_bytes:,} bytes; send fewer or smaller pictures"
+    def _too_large(self) -> ApiError:
+        return ApiError(
+            413, f"the body is larger than {self._settings.max_body_bytes:,} bytes; send fewer or smaller images"
         )
 
 
-class DisconnectError(Exception):
-    """The client hung up; there is nobody to answer."""
+class ApiKeys:
+    """API keys, stored as digests of equal length and compared in constant time.
+
+    Args:
+        keys: without surrounding spaces; encoded as UTF-8, as clients send them.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [_digest(key.encode("utf-8", "surrogateescape")) for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def match(self, key: bytes) -> bool:
+        """Return whether `key` is one of the keys; always compares with all of them."""
+        digest = _digest(key)
+        return bool(sum(hmac.compare_digest(digest, known) for known in self._digests))
 
 
-async def gone(receive: Receive) -> None:
-    """Return once the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key.strip()).digest()
 
 
-def _pieces(message: Message) -> Iterator[Message]:
-    """A message; a long body in pieces, so that no more than one waits for a client that reads slowly."""
+def _split(message: Message) -> Iterator[Message]:
+    """Split a long body into chunks, so that at most one of them waits for a slow client."""
     body = message.get("body", b"")
-    for start in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
-        yield {**message, "body": body[start : start + PIECE_BYTES], "more_body": True}
-    if len(body) > PIECE_BYTES:
-        message = {**message, "body": body[-(len(body) % PIECE_BYTES or PIECE_BYTES) :]}
+    for start in range(0, len(body) - SEND_CHUNK_BYTES, SEND_CHUNK_BYTES):
+        yield {**message, "body": body[start : start + SEND_CHUNK_BYTES], "more_body": True}
+    if len(body) > SEND_CHUNK_BYTES:
+        message = {**message, "body": body[-(len(body) % SEND_CHUNK_BYTES or SEND_CHUNK_BYTES) :]}
     yield message
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once, and then whatever comes."""
-    left = [body]
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that first returns the body that has been read."""
+    unread = [body]
 
     async def replay() -> Message:
-        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+        return {"type": "http.request", "body": unread.pop(), "more_body": False} if unread else await receive()
 
     return replay

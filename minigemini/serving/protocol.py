@@ -1,47 +1,55 @@
-"""What a request may say, strictly: a field that would be ignored, and so would lie, is refused by name."""
+"""Request and response models of the API, and their entries in the OpenAPI document.
 
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+Requests are strict: a field that would have no effect is rejected by name.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated, Any, ClassVar, Literal
 
-from .api_errors import ApiError, shown
-from .json_body import MAX_ITEMS, read_json
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_ITEMS = 1000
+"""Items in one list of a request."""
+SCHEMA_REF = "#/components/schemas/{model}"
+
+FinishReason = Literal["stop", "length"]
 
 
 class Strict(BaseModel):
-    """Takes no unknown field, no number in quotes, no NaN."""
+    """Rejects unknown fields, numbers in quotes, and NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    UNOFFERED: ClassVar[dict[str, str]] = {}
-    """Fields that are refused, or taken with a neutral value alone, and why."""
+    UNSUPPORTED: ClassVar[dict[str, str]] = {}
+    """Why a field is rejected, or accepted only with its neutral value."""
 
 
 class TextPart(Strict):
-    """Words."""
+    """Text."""
 
     type: Literal["text"]
     text: str
 
 
 class ImageUrl(Strict):
-    """Where a picture is."""
+    """The URL of an image."""
 
-    url: Annotated[str, Field(min_length=1, description="data:image/png;base64,… or, if allowed here, https://…")]
+    url: Annotated[
+        str, Field(min_length=1, description="data:image/png;base64,… or, if the server allows its host, https://…")
+    ]
     detail: Annotated[
-        Literal["auto", "low", "high"] | None, Field(description="Changes nothing: both eyes see every picture.")
+        Literal["auto", "low", "high"] | None, Field(description="Ignored: both image encoders process every image.")
     ] = None
 
 
 class ImagePart(Strict):
-    """A picture."""
+    """An image."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
 class SystemMessage(Strict):
-    """Instructions; some checkpoints' chat formats take none."""
+    """Instructions; the chat templates of some checkpoints have none."""
 
     role: Literal["system", "developer"]
     content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
@@ -49,7 +57,7 @@ class SystemMessage(Strict):
 
 
 class UserMessage(Strict):
-    """A question, with pictures or without; the pictures of a turn stand before its words."""
+    """A question, with or without images; the images of a turn precede its text."""
 
     role: Literal["user"]
     content: (
@@ -63,17 +71,19 @@ class UserMessage(Strict):
 
 
 class DrawingNote(Strict):
-    """What became of a request for a picture."""
+    """The result of an image request."""
 
-    captions: Annotated[list[str], Field(fail_fast=True, max_length=100, description="The last one was drawn.")]
-    seed: Annotated[int | None, Field(description="It draws the same picture from the same caption.")] = None
-    reason: Annotated[str | None, Field(description="Why there is no picture.")] = None
+    captions: Annotated[
+        list[str], Field(fail_fast=True, max_length=100, description="An image of the last caption is generated.")
+    ]
+    seed: Annotated[int | None, Field(description="Reproduces the image from the same caption.")] = None
+    reason: Annotated[str | None, Field(description="Why there is no image.")] = None
 
 
 class AssistantMessage(Strict):
-    """What was answered before, as it came; pictures in it are shown with the next question.
+    """An earlier response, sent back unchanged; its images are shown with the next question.
 
-    The fields that must be null are those that clients send back with an answer.
+    Clients send some fields back with a null value; those accept only null.
     """
 
     role: Literal["assistant"]
@@ -93,57 +103,57 @@ StopString = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class StreamOptions(Strict):
-    """How a stream ends."""
+    """Options of a streamed response."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
 class PlainText(Strict):
-    """The one form that answers have."""
+    """The only supported response format."""
 
     type: Literal["text"]
 
 
 class ChatRequest(Strict):
-    """A conversation to be continued."""
+    """A chat completion request."""
 
-    UNOFFERED: ClassVar[dict[str, str]] = {
-        "logprobs": "log probabilities are not offered",
-        "top_logprobs": "log probabilities are not offered",
-        "tools": "tools are not offered",
-        "functions": "tools are not offered",
-        "response_format": "answers are plain text",
-        "frequency_penalty": "penalties are not offered",
-        "presence_penalty": "penalties are not offered",
-        "logit_bias": "tokens are not biased",
-        "chat_template": "the chat template is the checkpoint's own",
-        "chat_template_kwargs": "the chat template is the checkpoint's own",
+    UNSUPPORTED: ClassVar[dict[str, str]] = {
+        "logprobs": "log probabilities are not supported",
+        "top_logprobs": "log probabilities are not supported",
+        "tools": "tools are not supported",
+        "functions": "tools are not supported",
+        "response_format": "only plain text is supported",
+        "frequency_penalty": "penalties are not supported",
+        "presence_penalty": "penalties are not supported",
+        "logit_bias": "token biases are not supported",
+        "chat_template": "the checkpoint's own chat template is always used",
+        "chat_template_kwargs": "the checkpoint's own chat template is always used",
     }
 
     model: str
     messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)]
     max_completion_tokens: Annotated[int | None, Field(ge=1, lt=2**31)] = None
-    max_tokens: Annotated[int | None, Field(ge=1, lt=2**31, description="Older name of max_completion_tokens.")] = None
-    temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="0, also where it is left out: always the likeliest token.")
+    max_tokens: Annotated[
+        int | None, Field(ge=1, lt=2**31, description="Deprecated alias of max_completion_tokens.")
     ] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2, description="0, the default, is greedy decoding.")] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Choice i is drawn with seed + i.")] = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Choice i is sampled with seed + i.")] = None
     n: Annotated[int | None, Field(ge=1, le=128)] = None
     stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    draw: Annotated[bool | None, Field(description="Ask for a picture: `images` and `drawing` in the message.")] = None
-    ocr: Annotated[bool | None, Field(description="Read the writing in the pictures for the model.")] = None
-    # Those that change nothing here.
+    draw: Annotated[bool | None, Field(description="Request an image: the message gets `images` and `drawing`.")] = None
+    ocr: Annotated[bool | None, Field(description="Run OCR on the images and give the model the texts.")] = None
+    # Accepted and ignored.
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
     store: bool | None = None
     service_tier: Literal["auto", "default"] | None = None
-    # Those of which only the neutral value is taken.
+    # Only the neutral value is accepted.
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     response_format: PlainText | None = None
     logprobs: Literal[False] | None = None
@@ -158,9 +168,9 @@ class ChatRequest(Strict):
 
 
 class ImageRequest(Strict):
-    """A picture to be drawn."""
+    """An image generation request."""
 
-    model: Annotated[str | None, Field(description="The painter's name, or that of the model beside it.")] = None
+    model: Annotated[str | None, Field(description="Name of the image generator or of the chat model.")] = None
     prompt: Annotated[str, Field(min_length=1, max_length=4000)]
     n: Annotated[int | None, Field(ge=1, le=10)] = None
     size: Annotated[str | None, Field(pattern=r"^([1-9]\d{1,3}x[1-9]\d{1,3}|auto)$")] = None
@@ -169,64 +179,149 @@ class ImageRequest(Strict):
     user: str | None = None
 
 
-REASONS = {
-    "extra_forbidden": "no such field",
-    "model_type": "not an object",
-    "model_attributes_type": "not an object",
-    "none_required": "only null is accepted",
+class ErrorBody(BaseModel):
+    """What is wrong with a request."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """The body of every error response."""
+
+    error: ErrorBody
+
+
+class TokenUsage(BaseModel):
+    """Token counts, summed over all choices; image tokens count as prompt tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ResponseMessage(BaseModel):
+    """The message of a choice."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ResponseImageUrl(BaseModel):
+    """The data URI of an image."""
+
+    url: str
+
+
+class ResponseImagePart(BaseModel):
+    """A generated image, in the same form as in a request."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ResponseImageUrl
+
+
+class MessageWithImages(ResponseMessage):
+    """The message of a choice whose request asked for an image."""
+
+    images: list[ResponseImagePart]
+    drawing: DrawingNote
+
+
+class Choice(BaseModel):
+    """One of `n` choices."""
+
+    index: int
+    message: MessageWithImages | ResponseMessage
+    finish_reason: FinishReason
+    logprobs: None = None
+
+
+class ChatResponse(BaseModel):
+    """A complete chat completion."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: TokenUsage
+
+
+class ModelCard(BaseModel):
+    """The served model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["minigemini"] = "minigemini"
+    draw: bool
+    """Whether a request may ask for an image."""
+    ocr: bool
+    """Whether a request may ask for OCR."""
+
+
+class ModelList(BaseModel):
+    """The list of served models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class ImageData(BaseModel):
+    """A base64-encoded PNG."""
+
+    b64_json: str
+
+
+class ImageResponse(BaseModel):
+    """Generated images."""
+
+    created: int
+    data: list[ImageData]
+
+
+class Health(BaseModel):
+    """The state of the server."""
+
+    status: Literal["ok", "unavailable"]
+
+
+def stream_chunk(head: dict[str, Any], index: int, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    """Return one event of a stream: the delta of one choice."""
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+ERROR_DESCRIPTIONS = {
+    400: "The request is invalid; `param` names the field.",
+    401: "Missing or invalid API key.",
+    403: "Without an API key, only requests from this machine are accepted.",
+    404: "Unknown model or route.",
+    408: "The body was not received in time.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    429: "The server is busy; retry after the time in Retry-After.",
+    500: "Internal server error.",
+    502: "A backend failed.",
+    503: "No backend is reachable.",
 }
-"""In place of pydantic's own words, by its types: those speak of Python."""
-
-Request = TypeVar("Request", bound=Strict)
 
 
-def read_request(body: bytes, kind: type[Request], max_text_chars: int) -> Request:
-    """Check a body against its schema.
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return a route's error responses for the OpenAPI document; all of them by default."""
+    return {
+        status: {"model": ErrorEnvelope, "description": ERROR_DESCRIPTIONS[status]}
+        for status in statuses or ERROR_DESCRIPTIONS
+    }
 
-    Raises:
-        ApiError: 400, with one field that is wrong.
+
+def request_body(model: type[Strict]) -> dict[str, Any]:
+    """Return a route's request body for the OpenAPI document.
+
+    FastAPI does not parse these bodies: `read_request` limits their size first, and runs in a thread.
     """
-    value = read_json(body, max_text_chars)
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False, include_context=False)
-    first = max(errors, key=lambda error: _says_most(error, value))
-    path = _path_of(first, value)
-    if path and path[0] in kind.UNOFFERED:
-        path, reason = path[:1], kind.UNOFFERED[path[0]]
-    else:
-        reason = REASONS.get(
-            first["type"], first["msg"][:1].lower() + first["msg"][1:].replace(" after validation", "")
-        )
-    field = ".".join(map(shown, path))
-    raise ApiError(400, f"{field or 'the body'}: {reason}", param=field or None, code=str(first["type"]))
-
-
-def _says_most(error: Any, value: Any) -> tuple[int, bool]:
-    """Of a union, the kinds that were not meant give errors too: farther out, or of a wrong type."""
-    return len(_path_of(error, value)), not error["type"].endswith("_type")
-
-
-def _path_of(error: Any, value: Any) -> list[str]:
-    """Where an error is in what the client sent; pydantic's path names the kinds in unions too."""
-    path: list[str] = []
-    before: int | str | None = None
-    for part in error["loc"]:
-        is_kind = isinstance(before, int) and isinstance(part, str)  # a message's, or that of a part of its content
-        if not is_kind and (inner := _at(value, part)) is not _NOTHING:
-            path.append(str(part))
-            value = inner
-        before = part
-    if error["type"] == "missing":
-        path.append(str(error["loc"][-1]))
-    return path
-
-
-_NOTHING = object()
-
-
-def _at(value: Any, part: int | str) -> Any:
-    if isinstance(value, dict):
-        return value.get(part, _NOTHING)
-    return value[part] if isinstance(value, list) and isinstance(part, int) else _NOTHING
+    schema = {"$ref": SCHEMA_REF.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,8 +1,8 @@
-"""vLLM servers as a backend: they run the checkpoint, batched, on as many GPUs as they have; this one keeps the door.
+"""Backend over remote servers: vLLM servers that run the checkpoint, or another `minigemini serve`.
 
-What a vLLM server gets is what this one has checked: pictures decoded and written anew as PNG, wishes for a picture and
-strings read in one as text, the fields listed here, and, since published chat formats leave BOS to the tokenizer,
-whether it is to add one. A server of our own gets the wishes as they are.
+A vLLM server receives validated requests only: images re-encoded as PNG, image requests and OCR texts written into the
+prompt, and the fields of `_request_body`. `add_special_tokens` says whether vLLM adds BOS, since the published chat
+templates leave BOS to the tokenizer. A `minigemini serve` receives `draw` and `ocr` unchanged.
 """
 
 import asyncio
@@ -24,43 +24,43 @@ from ..modeling.messages import with_requests
 from .api_errors import ApiError
 from .backends import Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
-from .image_parts import uri_of
+from .image_urls import encode_data_uri
 
 TIMEOUTS = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=None)
-"""Seconds; reading waits for the next token, which under load may come late."""
-REST_SECONDS = 5.0
-"""A server that could not be reached is not asked for so long."""
+"""Seconds; `read` limits the wait for the next token, which can be long under load."""
+RETRY_SECONDS = 5.0
+"""How long an unreachable server is tried last."""
 
 
 @dataclass
-class Server:
-    """One vLLM server."""
+class RemoteServer:
+    """One server."""
 
     url: str
-    """Ends in /v1."""
-    inside: int = 0
-    """Requests that it is answering for us."""
+    """Ends in `/v1`."""
+    active: int = 0
+    """Requests from this process that it is answering."""
     down_until: float = 0.0
 
 
 class RemoteBackend:
-    """Answers by servers that speak OpenAI's API, the least busy first.
+    """Forwards jobs to servers with OpenAI's API, to the least busy one first.
 
     Args:
-        urls: of the servers, e.g. `http://10.0.0.5:8000/v1`; all run the same checkpoint.
-        name: what this server's clients and those servers call the model.
-        prompts: of the checkpoint; None where the servers check and prompt for themselves, as ours does.
-        api_key: that they ask for.
+        urls: base URLs of the servers, e.g. `http://10.0.0.5:8000/v1`; all serve the same checkpoint.
+        name: the model name, both for this server's clients and on those servers.
+        prompts: the checkpoint's prompts; None if the servers build prompts themselves, as `minigemini serve` does.
+        api_key: API key of the servers.
 
     Raises:
-        RequestError: an address that is none.
+        RequestError: an invalid URL.
     """
 
     def __init__(self, urls: Sequence[str], name: str, prompts: Prompts | None, api_key: str | None = None) -> None:
         for url in urls:
             if not is_base_url(url) or not url.rstrip("/").endswith("/v1"):
-                raise RequestError(f"{url}: no address of a server; it looks like http://10.0.0.5:8000/v1")
-        self.servers = [Server(url.rstrip("/")) for url in urls]
+                raise RequestError(f"invalid server URL {url!r}: expected e.g. http://10.0.0.5:8000/v1")
+        self.servers = [RemoteServer(url.rstrip("/")) for url in urls]
         self.name = name
         self._prompts = prompts
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -69,22 +69,22 @@ class RemoteBackend:
         )
 
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
-        """See `Backend.answer`."""
-        body = await asyncio.to_thread(self._body, job)
-        untagged = [] if job.draw else [CaptionParser(asked=False) for _ in range(job.choices)]
-        async with self._asked(body) as response:
+        """Implement `Backend.answer`."""
+        body = await asyncio.to_thread(self._request_body, job)
+        parsers = [] if job.draw else [CaptionParser(requested=False) for _ in range(job.choices)]
+        async with self._send(body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
                     for event in _events(json.loads(data)):
-                        for told in _without_tags(event, untagged):
-                            yield told
+                        for clean_event in _without_caption_tags(event, parsers):
+                            yield clean_event
 
     async def is_ready(self) -> bool:
-        """Whether one of the servers answers."""
+        """Return whether any server is reachable."""
         return any(await asyncio.gather(*(self._is_up(server) for server in self.servers)))
 
     async def capabilities(self) -> Capabilities:
-        """What a server of ours says of itself; vLLM does neither."""
+        """Return the capabilities that a `minigemini serve` reports; vLLM has none."""
         for server in self.servers if self._prompts is None else ():
             try:
                 models = (await self._client.get(f"{server.url}/models", timeout=5.0)).json()["data"]
@@ -98,23 +98,23 @@ class RemoteBackend:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _is_up(self, server: Server) -> bool:
+    async def _is_up(self, server: RemoteServer) -> bool:
         try:
             return (await self._client.get(f"{server.url}/models", timeout=2.0)).status_code == 200
         except httpx.HTTPError:
             return False
 
     @asynccontextmanager
-    async def _asked(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        """The answer of the least busy server that can be reached."""
-        for server in sorted(self.servers, key=lambda server: (server.down_until > time.monotonic(), server.inside)):
-            server.inside += 1
+    async def _send(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """Send the request to the least busy reachable server and yield its response."""
+        for server in sorted(self.servers, key=lambda server: (server.down_until > time.monotonic(), server.active)):
+            server.active += 1
             try:
                 request = self._client.build_request("POST", f"{server.url}/chat/completions", json=body)
                 try:
                     response = await self._client.send(request, stream=True)
                 except httpx.ConnectError:
-                    server.down_until = time.monotonic() + REST_SECONDS
+                    server.down_until = time.monotonic() + RETRY_SECONDS
                     continue
                 try:
                     await _check_status(response)
@@ -123,32 +123,32 @@ class RemoteBackend:
                     await response.aclose()
                 return
             except httpx.HTTPError:
-                raise ApiError(502, "a backend broke off; try again", code="backend_failed") from None
+                raise ApiError(
+                    502, "a backend closed the connection; retry the request", code="backend_failed"
+                ) from None
             finally:
-                server.inside -= 1
-        raise ApiError(
-            503, "no backend can be reached; try again later", code="no_backend", headers={"Retry-After": "5"}
-        )
+                server.active -= 1
+        raise ApiError(503, "no backend is reachable; retry later", code="no_backend", headers={"Retry-After": "5"})
 
-    def _body(self, job: ChatJob) -> dict[str, Any]:
-        """What is sent. Blocking: it encodes pictures."""
-        sampling, longest = job.sampling, job.sampling.max_new_tokens
-        more: dict[str, Any]
+    def _request_body(self, job: ChatJob) -> dict[str, Any]:
+        """Build the request. Blocking: it encodes images."""
+        sampling, max_tokens = job.sampling, job.sampling.max_new_tokens
+        extra: dict[str, Any]
         if self._prompts is not None:
-            messages = self._prompts.written_out(job.messages, job.draws or False, job.strings)
+            messages = self._prompts.written_out(job.messages, job.draws or False, job.ocr_texts)
             text = self._prompts.text(messages)
-            longest = min(longest, self._prompts.room(self._prompts.length(text)))
-            more = {"add_special_tokens": not self._prompts.writes_bos(text)}
+            max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text)))
+            extra = {"add_special_tokens": not self._prompts.writes_bos(text)}
         else:
             earlier = (*job.draws[:-1], False) if job.draws else False
-            messages = with_requests(job.messages, earlier, job.strings)
-            more = {name: True for name in ("draw", "ocr") if getattr(job, name)}
+            messages = with_requests(job.messages, earlier, job.ocr_texts)
+            extra = {name: True for name in ("draw", "ocr") if getattr(job, name)}
         return {
             "model": self.name,
             "messages": [
                 {"role": message["role"], "content": _openai_content(message["content"])} for message in messages
             ],
-            "max_completion_tokens": longest,
+            "max_completion_tokens": max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "n": job.choices,
@@ -156,7 +156,7 @@ class RemoteBackend:
             "stream_options": {"include_usage": True},
             **({"stop": list(job.stop)} if job.stop else {}),
             **({"seed": sampling.seed} if sampling.seed is not None else {}),
-            **more,
+            **extra,
         }
 
 
@@ -164,7 +164,7 @@ def _openai_content(content: Any) -> Any:
     if isinstance(content, str):
         return content
     return [
-        {"type": "image_url", "image_url": {"url": uri_of(encode_png(part["image"], compress_level=1))}}
+        {"type": "image_url", "image_url": {"url": encode_data_uri(encode_png(part["image"], compress_level=1))}}
         if part["type"] == "image"
         else part
         for part in content
@@ -172,9 +172,9 @@ def _openai_content(content: Any) -> Any:
 
 
 def _events(data: dict[str, Any]) -> list[Event]:
-    """What one chunk of a stream says."""
+    """Return the events in one chunk of a stream."""
     if "error" in data:
-        raise ApiError(502, "a backend failed on this request; try again", code="backend_failed")
+        raise ApiError(502, "a backend failed on this request; retry it", code="backend_failed")
     events: list[Event] = []
     for choice in data["choices"]:
         index, delta = choice["index"], choice["delta"]
@@ -193,8 +193,8 @@ def _events(data: dict[str, Any]) -> list[Event]:
     return events
 
 
-def _without_tags(event: Event, parsers: Sequence[CaptionParser]) -> Iterator[Event]:
-    """What is passed on of an event, its text without tags around captions, where choices have parsers for that."""
+def _without_caption_tags(event: Event, parsers: Sequence[CaptionParser]) -> Iterator[Event]:
+    """Remove caption tags from the text of an event, if there are parsers."""
     match event:
         case TextDelta(index, text) if parsers:
             text = parsers[index].feed(text)
@@ -210,7 +210,7 @@ def _without_tags(event: Event, parsers: Sequence[CaptionParser]) -> Iterator[Ev
 
 
 async def _check_status(response: httpx.Response) -> None:
-    """Pass on what the asker can mend; the rest is ours."""
+    """Raise a RequestError for errors that the client can fix, and an ApiError for all others."""
     if response.status_code == 200:
         return
     await response.aread()
@@ -222,5 +222,5 @@ async def _check_status(response: httpx.Response) -> None:
         raise RequestError(message)
     if response.status_code in (429, 503):
         wait = response.headers.get("retry-after", "5")
-        raise ApiError(429, "all backends are busy; try again later", code="queue_full", headers={"Retry-After": wait})
+        raise ApiError(429, "all backends are busy; retry later", code="queue_full", headers={"Retry-After": wait})
     raise ApiError(502, f"a backend answered {response.status_code}", code="backend_failed")

@@ -1,7 +1,7 @@
-"""Makes vLLM know Mini-Gemini: an entry point of group `vllm.general_plugins`, which vLLM calls in every process.
+"""vLLM plugin: vLLM calls the entry point, in the group `vllm.general_plugins`, in every process.
 
-vLLM runs the model by its Transformers backend. That looks the class of a checkpoint up in the namespace of
-Transformers, so the class is put there; it is not registered as vLLM's own, which would leave out Mixtral's experts.
+vLLM runs the model with its Transformers backend, which looks up a checkpoint's class in the `transformers` namespace,
+so the plugin adds the class there. Registering it as a native vLLM model would lose the experts of Mixtral models.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class PlainLinear(nn.Module):
-    """A Linear that is no `nn.Linear`: vLLM exchanges those for kernels that keep no weight, which mining reads."""
+    """A linear layer that vLLM does not replace by a kernel without `weight`, which patch info mining reads."""
 
     def __init__(self, dim_in: int, dim_out: int) -> None:
         super().__init__()
@@ -17,12 +17,12 @@ class PlainLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(dim_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, dim_in) to (…, dim_out)."""
+        """Map (…, dim_in) to (…, dim_out)."""
         return nn.functional.linear(x, self.weight, self.bias)
 
 
 def register() -> None:
-    """Put the model where vLLM's Transformers backend looks for it, and set what vLLM needs to be otherwise."""
+    """Add the model to the `transformers` namespace and adapt what vLLM requires."""
     import transformers
 
     from .. import MiniGeminiForConditionalGeneration, MiniGeminiProcessor

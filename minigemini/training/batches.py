@@ -1,4 +1,4 @@
-"""From a recipe's files to the batches of each optimiser step, cut into the passes that a device accumulates."""
+"""Reads a recipe's data into global batches, split into the micro-batches that a device accumulates."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ from .settings import RecipeError
 
 @dataclass(frozen=True)
 class MicroBatchCollator:
-    """A device's share of a global batch as `count` batches of about equally many samples, for as many passes."""
+    """Splits a device's share of a global batch into `count` micro-batches of nearly equal size."""
 
     collator: Callable[[Sequence[Any]], Batch]
     count: int
 
     def __call__(self, samples: Sequence[Any]) -> list[Batch]:
-        """Cut and collate; where too many samples are faulty a batch has none, and teaches nothing."""
+        """Split and collate; a micro-batch may be empty if many samples are bad, and then contributes no loss."""
         ends = [len(samples) * n // self.count for n in range(self.count + 1)]
         return [self.collator(samples[start:end]) for start, end in pairwise(ends)]
 
 
 class MicroBatchStream:
-    """The passes of all steps one behind the other, without end. How far it has come is the loader's to say."""
+    """An endless stream of the micro-batches of all steps; the loader tracks the position."""
 
     def __init__(self, loader: Loader | SeedLoader) -> None:
         self.loader = loader
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            for passes in self.loader:
-                yield from passes  # type: ignore[misc]  # a loader gives what its collator does, here `Passes`
+            for micro_batches in self.loader:
+                yield from micro_batches  # type: ignore[misc]  # the collator is a `MicroBatchCollator`
 
 
 def is_synthetic(part: DataPart) -> bool:
-    """Whether a plugin makes the samples, and no file holds them."""
+    """Whether a plugin generates the samples, instead of a file."""
     return part.file.partition(":")[0] in plugins("datasets")
 
 
 def open_part(part: DataPart) -> Reader:
-    """The reader of a file, of a manifest, of a folder of shards, or of what is drawn.
+    """Open a file, a manifest, a folder of shards, or a generated dataset.
 
     Raises:
-        RecipeError: It is not there, or not a source of samples.
+        RecipeError: It does not exist, or is not a source of samples.
     """
     if is_synthetic(part):
         open_dataset: Callable[[str], Reader] = plugins("datasets")[part.file.partition(":")[0]].load()
@@ -64,17 +64,16 @@ def open_part(part: DataPart) -> Reader:
         raise RecipeError(f"data {error}") from None
     if part.images is None and lacks_images(reader):
         raise RecipeError(
-            f"data {part.file} names pictures by their paths, but not the folder that these start from: give "
-            f"data={part.file}@FOLDER"
+            f"data {part.file} refers to images by relative paths; add their root folder: data={part.file}@FOLDER"
         )
     return reader
 
 
 def open_mixture(recipe: Recipe) -> Mixture:
-    """All files of a recipe as one.
+    """Combine all data of a recipe.
 
     Raises:
-        RecipeError: One of them cannot be read, or the weights leave nothing.
+        RecipeError: A part cannot be read, or the weights leave no samples.
     """
     try:
         return Mixture([Part(open_part(part), part.weight) for part in recipe.data], recipe.seed)
@@ -85,12 +84,12 @@ def open_mixture(recipe: Recipe) -> Mixture:
 
 
 def global_batches(recipe: Recipe, mixture: Mixture, tokens_per_image: int) -> GlobalBatches:
-    """The order of samples, by modality, and by length where rows are padded."""
+    """Global batches grouped by modality, and also by length if rows are padded."""
     return GlobalBatches(mixture, recipe.global_batch, tokens_per_image, by_length=recipe.batching == "grouped")
 
 
 def encoder_of(recipe: Recipe, processor: MiniGeminiProcessor) -> SampleEncoder:
-    """What makes tensors of samples."""
+    """The encoder that converts samples to tensors."""
     plain = recipe.chat_format == "plain"
     return SampleEncoder(
         processor, plain, max_length=recipe.max_length, too_long="truncate", scaled=recipe.scaled_decoding
@@ -107,16 +106,16 @@ def make_loader(
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> Loader:
-    """The loader of one rank, whose batches are `Passes`."""
+    """The data loader of one rank; each item is a list of micro-batches."""
     pad: Any = processor.tokenizer.pad_token_id
     pad = processor.tokenizer.eos_token_id if pad is None else pad
     packed = recipe.batching == "packed"
     collator = PackedCollator(recipe.row_length or recipe.max_length, pad) if packed else PaddedCollator(pad)
-    passes: Any = MicroBatchCollator(collator, recipe.accumulation(world_size))
+    split: Any = MicroBatchCollator(collator, recipe.accumulation(world_size))
     return Loader(
         batches,
         encoder_of(recipe, processor),
-        passes,
+        split,
         BadSampleLog(issues, recipe.max_bad_sample_ratio),
         rank=rank,
         world_size=world_size,
@@ -126,6 +125,6 @@ def make_loader(
 
 
 def steps_of(recipe: Recipe, samples: int) -> int:
-    """Optimiser steps of a run over an epoch of so many samples."""
+    """Number of optimizer steps of a run, given the number of samples in an epoch."""
     per_epoch = -(-samples // recipe.global_batch)
     return recipe.steps or max(1, round(per_epoch * recipe.epochs))

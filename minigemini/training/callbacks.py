@@ -1,4 +1,4 @@
-"""To look on while a run goes: a bar, a log of every step, and TensorBoard, trackio or wandb."""
+"""Progress bar, step log, and the choice of TensorBoard, trackio or wandb."""
 
 import json
 import time
@@ -13,21 +13,21 @@ from transformers import TrainerCallback
 from .settings import RecipeError, RunSettings
 
 LOG = "log.jsonl"
-_OPTIMIZER_FIGURES = frozenset({"loss", "grad_norm", "learning_rate", "epoch", "step"})
+_TRAINER_METRICS = frozenset({"loss", "grad_norm", "learning_rate", "epoch", "step"})
 
 
 def curves_of(log: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values by name, of a run's log: the loss, then what its lesson shows beside it."""
+    """Steps and values of each curve in a run's log: the loss, then the module's other metrics."""
     steps = [entry for entry in log if "loss" in entry]
-    names = ["loss", *(name for name in (steps[0] if steps else {}) if name not in _OPTIMIZER_FIGURES)]
+    names = ["loss", *(name for name in (steps[0] if steps else {}) if name not in _TRAINER_METRICS)]
     return {name: [(int(entry["step"]), entry[name]) for entry in steps] for name in names}
 
 
 def report_to(recipe: RunSettings) -> list[str]:
-    """Transformers' names of where curves are shown.
+    """The trackers of a recipe, by Transformers' names.
 
     Raises:
-        RecipeError: It is not installed.
+        RecipeError: The tracker is not installed.
     """
     if recipe.report_to == "auto":
         return ["tensorboard"] if find_spec("tensorboard") else []
@@ -35,13 +35,13 @@ def report_to(recipe: RunSettings) -> list[str]:
         return []
     if find_spec(recipe.report_to) is None:
         raise RecipeError(
-            f"{recipe.name}: report_to={recipe.report_to} is not installed: pip install {recipe.report_to}"
+            f"{recipe.name}: report_to={recipe.report_to} is not installed; run `pip install {recipe.report_to}`"
         )
     return [recipe.report_to]
 
 
 class LogCallback(TrainerCallback):
-    """A line of JSON per step. A run that goes on begins it anew from its checkpoint: no step is in it twice."""
+    """Logs a line of JSON per step. A resumed run rewrites the log from its checkpoint, so that no step repeats."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOG
@@ -58,7 +58,7 @@ class LogCallback(TrainerCallback):
 
 
 class ProgressCallback(TrainerCallback):
-    """A progress bar: steps, time left, loss, samples per second."""
+    """Progress bar with steps, remaining time, loss and samples per second."""
 
     def __init__(self, recipe: RunSettings) -> None:
         self.recipe = recipe

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written aside, flushed, listed by hash, renamed; checked when read."""
+"""Atomic checkpoints: written to a temporary folder, flushed, hashed and renamed; verified before use."""
 
 import re
 import shutil
@@ -21,26 +21,26 @@ __all__ = [
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def finalize(aside: Path, final: Path) -> None:
-    """Make a finished folder the checkpoint `final`, beside which it lies.
+def finalize(partial: Path, final: Path) -> None:
+    """Hash and flush a written folder, then rename it to the checkpoint `final` in the same parent folder.
 
     Raises:
         OSError: It cannot be written.
     """
-    write_sums(aside)
-    for path in (*aside.rglob("*"), aside):
+    write_sums(partial)
+    for path in (*partial.rglob("*"), partial):
         flush(path)
-    if final.exists():  # a damaged one of the same step, or this one again
+    if final.exists():  # a damaged checkpoint of the same step, or an earlier copy of this one
         shutil.rmtree(final)
-    aside.rename(final)
+    partial.rename(final)
     flush(final.parent)
 
 
 def verify(checkpoint: Path) -> None:
-    """Compare a checkpoint with its list of hashes.
+    """Verify a checkpoint's files against its list of hashes.
 
     Raises:
-        DamagedFileError: A file is missing, too many, or has other bytes.
+        DamagedFileError: A file is missing, not listed, or has a different hash.
     """
     sums = read_sums(checkpoint)
     if sums is None:
@@ -51,49 +51,49 @@ def verify(checkpoint: Path) -> None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run by their steps, newest first, whole or damaged."""
+    """All checkpoints of a run, complete or damaged, newest first."""
     found = [path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name) and path.is_dir()]
     return sorted(found, key=step_of, reverse=True)
 
 
 def step_of(checkpoint: Path) -> int:
-    """Optimiser steps done in it."""
+    """Number of optimizer steps in a checkpoint's name."""
     match = _NAME.fullmatch(checkpoint.name)
     assert match is not None
     return int(match[1])
 
 
 def newest_complete(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint that is whole, and what is wrong with those after it.
+    """The newest complete checkpoint, and the problems of newer ones, one line each.
 
     Raises:
-        DamagedFileError: There are checkpoints, but none is whole.
+        DamagedFileError: There are checkpoints, but none is complete.
     """
-    wrong = []
+    problems = []
     for checkpoint in checkpoints(folder):
         try:
             verify(checkpoint)
         except DamagedFileError as error:
-            wrong.append(str(error))
+            problems.append(str(error))
             continue
-        return checkpoint, wrong
-    if wrong:
-        raise DamagedFileError(f"no checkpoint is whole ({'; '.join(wrong)}); remove them to begin anew")
+        return checkpoint, problems
+    if problems:
+        raise DamagedFileError(f"no checkpoint is complete ({'; '.join(problems)}); remove them to start over")
     return None, []
 
 
 def keep_newest(folder: Path, count: int) -> None:
-    """Remove all but the newest few."""
+    """Remove all but the newest `count` checkpoints."""
     for checkpoint in checkpoints(folder)[count:]:
-        # Renamed first: a kill while files are removed must not leave what looks like a checkpoint.
-        doomed = checkpoint.with_name(f".{checkpoint.name}.removed")
-        shutil.rmtree(doomed, ignore_errors=True)
-        checkpoint.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        # Rename first: a kill during removal must not leave a folder that looks like a checkpoint.
+        removed = checkpoint.with_name(f".{checkpoint.name}.removed")
+        shutil.rmtree(removed, ignore_errors=True)
+        checkpoint.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left half written or half removed."""
+    """Remove partly written and partly removed checkpoints of a killed run."""
     for pattern in (".checkpoint-*.partial", ".checkpoint-*.removed"):
-        for left in folder.glob(pattern):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in folder.glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Outputs of the frozen encoders, kept on disk by picture: one that is seen again is not encoded again.
+"""On-disk cache of the frozen encoders' outputs, so that each image is encoded once.
 
-What is kept is bfloat16, and so is what a run computes anew: a run learns the same whether the folder is empty, full,
-or half full. Pictures are encoded one by one for the same reason, as another batch could round otherwise.
+Cached and newly computed features are both rounded to bfloat16, and images are encoded one at a time because the batch
+size can change rounding: training gives the same result whether the cache is empty, partly filled or full.
 """
 
 import hashlib
@@ -20,89 +20,91 @@ from ..io.errors import one_line
 from ..modeling import MiniGeminiForConditionalGeneration
 
 HEADER_BYTES = 512
-"""More than safetensors writes before four tensors."""
+"""Upper bound of a safetensors header for four tensors."""
 
 Encode = Callable[[Tensor], list[Tensor]]
 
 
 def cache_features(model: MiniGeminiForConditionalGeneration, folder: Path, limit_gb: float) -> None:
-    """Have a model look up in `folder` what its encoders make of a picture, and keep there what is not yet.
+    """Make a model read and store its encoders' outputs in a folder.
 
     Args:
-        limit_gb: what the folder may grow to, in 10⁹ bytes; pictures beyond it are encoded each time.
+        model: the model; its encoders must be frozen.
+        folder: the cache, shared by runs and models.
+        limit_gb: size limit of the folder in 10⁹ bytes; further images are encoded each time.
     """
-    room, inner, config = _Room(folder, limit_gb), model.model, model.config
+    store, inner, config = _FeatureStore(folder, limit_gb), model.model, model.config
     low_res = inner.get_low_res_features
-    cut = f"{config.grid_size} {config.use_global_tile}"
-    low = _Kept(room, lambda pixels: [low_res(pixels)], inner.vision_tower, cut)
+    tiling = f"{config.grid_size} {config.use_global_tile}"
+    low = _CachedEncoder(store, lambda pixels: [low_res(pixels)], inner.vision_tower, tiling)
     inner.get_low_res_features = lambda pixels: low(pixels)[0]
     if inner.high_res_vision_tower is not None:
-        high = _Kept(room, inner.get_high_res_stage_maps, inner.high_res_vision_tower)
+        high = _CachedEncoder(store, inner.get_high_res_stage_maps, inner.high_res_vision_tower)
         inner.get_high_res_stage_maps = high
 
 
-class _Room:
-    """A folder that grows up to a limit, and no further when the disk is full."""
+class _FeatureStore:
+    """A folder of feature files with a size limit; writing stops when the disk is full."""
 
     def __init__(self, folder: Path, limit_gb: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.left = limit_gb * 1e9 - sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
+        self.bytes_left = limit_gb * 1e9 - sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
 
     def write(self, path: Path, tensors: dict[str, Tensor]) -> None:
-        """Add a file, unless it would be one too many."""
+        """Write a file, unless it would exceed the limit."""
         size = sum(tensor.nbytes for tensor in tensors.values()) + HEADER_BYTES
-        if size > self.left:
+        if size > self.bytes_left:
             return
-        aside = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             path.parent.mkdir(exist_ok=True)
-            save_file(tensors, aside)
-            aside.rename(path)
-            self.left -= size
+            save_file(tensors, partial)
+            partial.rename(path)
+            self.bytes_left -= size
         except (OSError, SafetensorError) as error:
-            self.left = 0
-            aside.unlink(missing_ok=True)
-            print(f"minigemini: no more features are kept ({one_line(error)}); the run goes on", file=sys.stderr)
+            self.bytes_left = 0
+            partial.unlink(missing_ok=True)
+            print(f"minigemini: feature cache disabled ({one_line(error)}); training continues", file=sys.stderr)
 
 
-class _Kept:
-    """An encoder that is asked about each picture once.
+class _CachedEncoder:
+    """An encoder with a cache of its outputs.
 
     Args:
-        room: where its answers are kept.
-        encode: pixels (1, 3, px, px) to features.
-        tower: the frozen module that makes them; another one's are not found.
-        cut: how a picture is cut for it.
+        store: the cache.
+        encode: maps pixels (1, 3, px, px) to feature tensors.
+        tower: the frozen encoder; its config and weights are part of the cache key.
+        tiling: how images are tiled for it, also part of the key.
     """
 
-    def __init__(self, room: _Room, encode: Encode, tower: Any, cut: str = "") -> None:
-        self.room, self.encode, self.dtype = room, encode, tower.dtype
-        digest = hashlib.blake2b(f"{tower.config.to_json_string()} {cut}".encode())
+    def __init__(self, store: _FeatureStore, encode: Encode, tower: Any, tiling: str = "") -> None:
+        self.store, self.encode, self.dtype = store, encode, tower.dtype
+        digest = hashlib.blake2b(f"{tower.config.to_json_string()} {tiling}".encode())
         for name, tensor in tower.state_dict().items():
             digest.update(name.encode())
             digest.update(_bytes(tensor))
-        self.name = digest.digest()
+        self.key_prefix = digest.digest()
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> list[Tensor]:
-        """Features of pictures (B, 3, px, px), each (B, …), as the encoder gives them but for the rounding."""
-        rows = [self._of(row) for row in pixels.split(1)]
+        """Features of images (B, 3, px, px), each (B, …), rounded to bfloat16."""
+        rows = [self._encode_one(row) for row in pixels.split(1)]
         return [torch.cat(parts).to(pixels.device, self.dtype) for parts in zip(*rows, strict=True)]
 
-    def _of(self, row: Tensor) -> list[Tensor]:
-        key = hashlib.blake2b(self.name + f"{row.dtype} {tuple(row.shape)}".encode(), digest_size=16)
+    def _encode_one(self, row: Tensor) -> list[Tensor]:
+        key = hashlib.blake2b(self.key_prefix + f"{row.dtype} {tuple(row.shape)}".encode(), digest_size=16)
         key.update(_bytes(row))
-        path = self.room.folder / key.hexdigest()[:2] / f"{key.hexdigest()}.safetensors"
-        kept = _read(path)
-        if kept is None:
-            kept = [tensor.to("cpu", torch.bfloat16).contiguous() for tensor in self.encode(row)]
-            self.room.write(path, {str(n): tensor for n, tensor in enumerate(kept)})
-        return kept
+        path = self.store.folder / key.hexdigest()[:2] / f"{key.hexdigest()}.safetensors"
+        features = _read(path)
+        if features is None:
+            features = [tensor.to("cpu", torch.bfloat16).contiguous() for tensor in self.encode(row)]
+            self.store.write(path, {str(n): tensor for n, tensor in enumerate(features)})
+        return features
 
 
 def _read(path: Path) -> list[Tensor] | None:
-    """What is kept of a picture; None where nothing is, or it is damaged."""
+    """Cached features of an image; None if they are missing or damaged."""
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError):
@@ -111,5 +113,5 @@ def _read(path: Path) -> list[Tensor] | None:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    """A tensor's bytes, to be hashed."""
+    """A tensor's bytes, for hashing."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -1,4 +1,4 @@
-"""The most memory that this process held on a device, and where the count begins."""
+"""Peak memory of this process on a device."""
 
 import torch
 
@@ -6,9 +6,9 @@ from ..io.system import peak_resident_bytes, reset_peak_resident
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Most bytes at one time since `begin_count`: allocated on a GPU, resident on a CPU, the program included.
+    """Peak bytes since `reset_peak`: allocated on a GPU, or resident on a CPU, including the interpreter.
 
-    On Apple's GPUs, which keep no peak, it is what the driver has allocated now. None if the system does not say.
+    Apple GPUs report no peak, so the value is what the driver has allocated now. None if the system reports nothing.
     """
     if device.type == "cpu":
         return peak_resident_bytes()
@@ -16,12 +16,12 @@ def peak_bytes(device: torch.device) -> int | None:
         return torch.mps.driver_allocated_memory()
     try:
         return torch.accelerator.max_memory_allocated(device)
-    except RuntimeError:  # a backend that does not count
+    except RuntimeError:  # a backend without memory statistics
         return None
 
 
 def reset_peak(device: torch.device) -> None:
-    """Forget what was held before, where that can be forgotten."""
+    """Reset the peak, if the system supports it."""
     if device.type == "cpu":
         reset_peak_resident()
     elif device.type != "mps":

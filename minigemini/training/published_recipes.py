@@ -1,7 +1,7 @@
-"""The recipes of the published models, from a table, each function deriving from the one above.
+"""The recipes of the published models: functions that derive from each other, over a table of sizes.
 
-Figures are the paper's (arXiv 2403.18814, section 4.1 and appendix) and those of the scripts that its authors published
-(github.com/dvlab-research/MGM, `scripts/*/train/*.sh`); where only the scripts say it, the comment says so.
+Values are from the paper (arXiv 2403.18814, section 4.1 and appendix) and the authors' scripts
+(github.com/dvlab-research/MGM, `scripts/*/train/*.sh`); comments mark those that only the scripts give.
 """
 
 from dataclasses import dataclass, replace
@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from .recipe import STAGE_1_FILE, DataPart, Recipe
 
 CAPTIONS = DataPart("data/MGM-Pretrain/mgm_pretrain.json", "data/MGM-Pretrain", published_samples=1_253_000)
-"""558K LLaVA-filtered CC3M, 695K ALLaVA-4V captions."""
+"""558K LLaVA-filtered CC3M and 695K ALLaVA-4V captions."""
 CONVERSATIONS = DataPart("data/MGM-Finetune/mgm_instruction.json", "data/MGM-Finetune", published_samples=1_500_000)
 """643K LLaVA-1.5 mix without TextCaps, 100K ShareGPT4V, 10K LAION-GPT-4V, 700K ALLaVA-4V, 6K text alone, 28K OCR, and
-13K of generation (8K re-captions, 5K in-context prompts): the one file that the scripts name holds them all."""
+13K for image generation (8K re-captions, 5K in-context prompts); the scripts use one file that holds all of them."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What differs between the published models."""
+    """Settings that differ between the published models."""
 
     instruct_rate: float = 2e-5
     connector_lr_multiplier: float = 1.0
-    """In stage 2; the scripts' `lr_multi`."""
+    """Stage 2 only; `lr_multi` in the scripts."""
     align_format: str | None = "plain"
-    """None: the scripts train stage 1 in the model's own chat format."""
+    """None for the model's own chat format."""
     hd: bool = True
 
 
@@ -38,7 +38,7 @@ FIGURES = {
 
 
 def align(size: str) -> Recipe:
-    """Stage 1: mining and the projector learn to hand on what the frozen encoders see, on captions."""
+    """Stage 1: train mining and the projector on captions, with frozen encoders and language model."""
     figures = FIGURES[size]
     return Recipe(
         name=f"MGM-{size}-align",
@@ -56,7 +56,7 @@ def align(size: str) -> Recipe:
 
 
 def instruct(size: str) -> Recipe:
-    """Stage 2: the whole language model learns to converse about pictures, starting from stage 1."""
+    """Stage 2: train connector and language model on conversations, starting from stage 1."""
     figures, first = FIGURES[size], align(size)
     return replace(
         first,
@@ -74,14 +74,14 @@ def instruct(size: str) -> Recipe:
 
 
 def instruct_hd(size: str) -> Recipe:
-    """Stage 2 of an HD model: from the normal model's stage 1, with 2 x 2 tiles and the whole picture."""
+    """Stage 2 of an HD model: from the normal model's stage 1, with 2 x 2 tiles and a global tile."""
     return replace(instruct(size), name=f"MGM-{size}-HD-instruct", tiling="hd", max_length=4096, micro_batch=4)
 
 
 def lora(recipe: Recipe) -> Recipe:
-    """A stage 2 that trains an adapter; rank, rates and dropout are those of LLaVA-1.5's `finetune_lora.sh`.
+    """Stage 2 with a LoRA adapter; rank, learning rates and dropout are those of LLaVA-1.5's `finetune_lora.sh`.
 
-    The base is a whole checkpoint, stage 1 included, because the adapter is loaded over it.
+    The base is a whole checkpoint that includes stage 1, because the adapter is loaded on top of it.
     """
     return replace(
         recipe,
@@ -95,7 +95,7 @@ def lora(recipe: Recipe) -> Recipe:
 
 
 def qlora(recipe: Recipe) -> Recipe:
-    """The same over weights in 4 bits."""
+    """Stage 2 with a LoRA adapter on 4-bit weights."""
     return replace(lora(recipe), name=f"{recipe.name}-qlora", adapter="qlora")
 
 

@@ -1,4 +1,4 @@
-"""What a run does, in one frozen object of plain values: printed, compared, saved, changed by `key=value`."""
+"""The recipe of a training stage: an immutable object of plain values, which can be saved, compared and overridden."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .run_setup import RunSetup
 
 STAGE_1_FILE = "stage1.safetensors"
-"""What stage 1 leaves in its folder."""
+"""File name of stage 1's result."""
 ADAPTER, CHECKPOINT = "adapter", "model"
-"""Folders that stage 2 leaves in its own."""
+"""Folder names of stage 2's results."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,10 @@ class DataPart:
     """A source of samples and its share of an epoch; on the command line `FILE[@IMAGES][*WEIGHT]`.
 
     Attributes:
-        file: JSON list, JSON lines, Parquet or tar, by its ending; or so many samples of the drawn world, as
-            `synthetic:lessons#1000`.
-        images: folder that its pictures' paths start from; None where a shard holds the pictures.
-        weight: how often an epoch goes through it.
-        published_samples: how many the published file has, for a plan made before it is there.
+        file: JSON list, JSON lines, Parquet or tar, by suffix; or generated samples, e.g. `synthetic:lessons#1000`.
+        images: root folder of relative image paths; None if shards hold the images.
+        weight: how often each sample occurs in an epoch.
+        published_samples: number of samples in the published file, for plans without the file.
     """
 
     file: str
@@ -36,7 +35,7 @@ class DataPart:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the command line's form."""
+        """Parse the command-line form."""
         rest, star, weight = text.rpartition("*") if "*" in text else (text, "", "1")
         file, _, images = rest.partition("@")
         return cls(file, images or None, parse_number(float, "data", weight) if star else 1.0)
@@ -52,30 +51,28 @@ class Recipe(RunSettings):
 
     Attributes:
         stage: `align` trains mining and the projector; `instruct` those and the language model.
-        base: what training starts from, as wherever a model is named: a folder, a hub id, `nano`, or a file of small
-            parts (a stage-1 result), which names its own base.
+        base: the model to start from: a folder, a hub id, `nano`, or connector weights (a stage-1 result), which name
+            their own base.
         data: sources of samples.
-        geometry: how pictures are cut: as the base does, in one tile (`normal`), or in 2 x 2 tiles and the whole
-            picture (`hd`), of twice the pixels a side. Another than the base's is for runs that write a whole
-            checkpoint.
-        chat_format: a name in `CHAT_TEMPLATES`; None is the base's own. With `plain`, samples are captions alone.
-        crop: resize and centre-crop pictures; False pads them to a square.
-        adapter: `lora` trains small matrices beside those of the language model, `qlora` over its weights in 4 bits;
-            mining and the projector train whole.
-        lora_rank, lora_alpha, lora_dropout: of the adapter.
+        tiling: `base` keeps the base's tiling; `normal` uses one tile, `hd` 2 x 2 tiles and a global tile, with twice
+            the pixels per side. Only runs that write a whole checkpoint can change it.
+        chat_format: a name in `CHAT_TEMPLATES`; None uses the base's. With `plain`, samples are captions only.
+        crop: resize and center-crop images; False pads them to a square.
+        adapter: `lora` trains low-rank matrices beside those of the language model, `qlora` does so over 4-bit
+            weights; mining and the projector train fully.
+        lora_rank, lora_alpha, lora_dropout: settings of the adapter.
         tune_encoders: also train the last half of the ViT and the last block of each ConvNeXt stage.
-        features: folder in which the frozen encoders' outputs are kept by picture, in bfloat16, for whoever sees the
-            same pictures again: another epoch, another run.
-        features_gb: what that folder may grow to, in 10⁹ bytes. A picture takes 0.6 MB with nano, 28 MB with MGM-7B.
+        features: folder that caches the frozen encoders' outputs by image, in bfloat16, for later epochs and runs.
+        features_gb: size limit of that folder in 10⁹ bytes. An image takes 0.6 MB with nano, 28 MB with MGM-7B.
         epochs: passes over the data.
-        steps: optimiser steps, in place of `epochs`.
+        steps: optimizer steps, instead of `epochs`.
         batching: `packed` into rows of `row_length` without padding between samples, or `grouped` by modality and
-            length, a row each, padded.
-        max_length: most tokens of a sample; text beyond it is cut off, a sample whose picture is, is a fault.
-        row_length: most tokens of a packed row; None is `max_length`.
-        gradient_checkpointing: recompute the language model's activations instead of keeping them.
-        scaled_decoding: decode JPEGs of twice the high-resolution picture and more to a half or less, which is faster.
-        max_bad_sample_ratio: of the samples that may be broken before the run stops.
+            length, one padded row each.
+        max_length: token limit of a sample; longer text is truncated, but a truncated image is an issue.
+        row_length: token limit of a packed row; None uses `max_length`.
+        gradient_checkpointing: recompute the language model's activations instead of storing them.
+        scaled_decoding: decode JPEGs at half size or less if they have at least twice the pixels needed; faster.
+        max_bad_sample_ratio: largest share of bad samples before the run stops.
     """
 
     stage: Literal["align", "instruct"]
@@ -106,7 +103,7 @@ class Recipe(RunSettings):
         *("epochs", "steps", "max_length", "row_length", "lora_rank", "lora_alpha", "features_gb"),
     )
     SHARES: ClassVar = (*RunSettings.SHARES, "max_bad_sample_ratio", "lora_dropout")
-    # What a step's loss is divided by does not depend on the passes it is cut into, but for rounding.
+    # The loss of a step does not depend on the micro-batch size, except for rounding.
     FREE: ClassVar = RunSettings.FREE | {"features_gb", "max_bad_sample_ratio", "micro_batch"}
 
     def __post_init__(self) -> None:
@@ -125,23 +122,26 @@ class Recipe(RunSettings):
                 f"{self.name}: chat_format {self.chat_format!r} is unknown; use {', '.join(CHAT_TEMPLATES)}"
             )
         if self.adapter != "none" and self.stage == "align":
-            raise RecipeError(f"{self.name}: align leaves the language model alone, so it takes no adapter")
+            raise RecipeError(
+                f"{self.name}: align does not train the language model, so it takes no adapter; set adapter=none"
+            )
         if self.tune_encoders and (self.adapter != "none" or self.stage == "align"):
-            raise RecipeError(f"{self.name}: tuned encoders are saved in a whole checkpoint; use instruct, no adapter")
+            raise RecipeError(
+                f"{self.name}: tune_encoders needs a whole checkpoint as result; use stage=instruct and adapter=none"
+            )
         if self.tune_encoders and self.features is not None:
-            raise RecipeError(f"{self.name}: tuned encoders give other features at each step; leave features out")
+            raise RecipeError(f"{self.name}: tune_encoders changes the features at each step; leave features out")
         if self.tiling != "base" and (self.adapter != "none" or self.stage == "align"):
             raise RecipeError(
-                f"{self.name}: geometry {self.tiling} differs from the base's, beside which the result is loaded; "
-                "assemble a base of that geometry"
+                f"{self.name}: tiling={self.tiling} needs a whole checkpoint as result; use stage=instruct and "
+                "adapter=none, or assemble a base with that tiling"
             )
 
     def changed(self, settings: dict[str, str]) -> Self:
-        """With settings of the command line; `epochs` among them takes the place of the recipe's `steps`, and steps of
-        epochs.
+        """Apply command-line settings; `epochs` replaces the recipe's `steps`, and `steps` its `epochs`.
 
         Raises:
-            RecipeError: An unknown name, a value of another type, or both of the two.
+            RecipeError: A name is unknown, a value has the wrong type, or both `epochs` and `steps` are given.
         """
         given = {name for name in ("epochs", "steps") if settings.get(name, "none") != "none"}
         if len(given) == 2:
@@ -153,11 +153,11 @@ class Recipe(RunSettings):
 
     @property
     def extent(self) -> str:
-        """How long it trains, as the setting that says so."""
+        """The setting that determines the length of training."""
         return f"epochs={self.epochs:g}" if self.steps is None else f"steps={self.steps}"
 
     def result_path(self, folder: Path) -> Path:
-        """What a run in a folder leaves: a file of some parts, an adapter's folder or a checkpoint's."""
+        """See `RunSettings.result_path`."""
         if self.stage == "align":
             return folder / STAGE_1_FILE
         return folder / (CHECKPOINT if self.adapter == "none" else ADAPTER)
@@ -181,7 +181,7 @@ class Recipe(RunSettings):
         return length_of_stage(self)
 
     def summary(self) -> str:
-        """One line for a list of recipes."""
+        """One line for the list of recipes."""
         adapter = "" if self.adapter == "none" else f", {self.adapter} of rank {self.lora_rank}"
         return (
             f"{self.stage}{adapter}: rate {self.learning_rate:g}, batch {self.global_batch}, "

@@ -1,4 +1,4 @@
-"""Every recipe and pipeline by its name: the published models', and what packages add by entry points."""
+"""All recipes and pipelines by name: those of the published models, and those of plugins."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from .settings import RecipeError, RunSettings
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Several runs behind one name.
+    """Several runs under one name.
 
     Attributes:
-        summary: one line for a list of recipes.
-        steps: what `--step` can name, in order; the last one that trains is an example of a recipe. Empty: it is not
-            run by steps.
-        folder: where its runs are kept unless told otherwise.
+        summary: one line for the list of recipes.
+        steps: names for `--step`, in order; the last one is the example in error messages. Empty if the pipeline
+            cannot be run in steps.
+        folder: default folder of its runs.
         check: checks settings before torch is imported; raises `RecipeError`.
-        run: trains in a folder, with settings, by some steps or, if none are named, all; gives what it leaves.
+        run: trains in a folder with settings, either the given steps or all; returns the result.
     """
 
     summary: str
@@ -31,8 +31,8 @@ class Pipeline:
     run: Callable[[Path, Mapping[str, str], Sequence[str]], object]
 
     def example(self) -> str:
-        """The end of an error: which recipe to name instead."""
-        return f"; name one of them, e.g. {self.steps[-1]}" if self.steps else ""
+        """The end of an error message: how to choose a single recipe."""
+        return f"; name one of them, e.g. {self.steps[-1]}" if self.steps else "; give the name of a single recipe"
 
 
 @cache
@@ -42,7 +42,7 @@ def _collections() -> dict[str, Mapping[str, RunSettings]]:
 
 @cache
 def all_recipes() -> dict[str, RunSettings]:
-    """Every recipe by its name."""
+    """All recipes by name."""
     recipes: dict[str, RunSettings] = dict(PUBLISHED_RECIPES)
     for collection in _collections().values():
         recipes |= collection
@@ -50,34 +50,34 @@ def all_recipes() -> dict[str, RunSettings]:
 
 
 def pipelines() -> dict[str, Pipeline]:
-    """Every pipeline by its name."""
+    """All pipelines by name."""
     return {name: entry.load() for name, entry in plugins("pipelines").items()}
 
 
 def default_folder(name: str) -> Path:
-    """Where a run of this recipe keeps its work unless told otherwise."""
+    """Default folder of a recipe's runs."""
     collection = next((key for key, recipes in _collections().items() if name in recipes), None)
     return Path("runs", collection or "", name)
 
 
 def find_recipe(name: str) -> RunSettings:
-    """The recipe of a name.
+    """Find a recipe by name.
 
     Raises:
-        RecipeError: There is none.
+        RecipeError: There is no such recipe.
     """
     recipes = all_recipes()
     if name not in recipes:
         import difflib
 
         near = difflib.get_close_matches(name, recipes, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`minigemini train --list` names them"
+        hint = f"did you mean {' or '.join(near)}?" if near else "`minigemini train --list` shows all"
         raise RecipeError(f"unknown recipe {name!r}; {hint}")
     return recipes[name]
 
 
 def how_to_obtain(base: str) -> str | None:
-    """The command that makes what a recipe starts from; None for what no recipe does."""
+    """The command that creates the base of a recipe; None if no command does."""
     from ..conversion.published_models import ENCODERS, LANGUAGE_MODELS
 
     for name in PurePosixPath(base).parts:

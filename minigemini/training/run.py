@@ -1,4 +1,4 @@
-"""A run from its recipe to its report; one that was stopped or killed goes on where its newest checkpoint stands."""
+"""Runs a recipe from start to report, and resumes stopped or killed runs from the newest checkpoint."""
 
 import json
 import logging
@@ -23,26 +23,25 @@ from .run_outputs import full_weights
 from .run_report import write_report
 from .run_setup import RunSetup
 from .settings import RecipeError, RunSettings
-from .trainer import StageTrainer
-from .trainer_arguments import arguments
+from .trainer import StageTrainer, training_arguments
 from .yaml_recipes import SAVED as RECIPE
 
 FIGURES = "figures.json"
 
 
 def train(recipe: RunSettings, folder: Path) -> Path:
-    """Run a recipe in a folder; gives what it leaves: a file of some parts, an adapter's folder or a checkpoint's.
+    """Train a recipe; returns the path of the result: a weight file, an adapter folder or a checkpoint folder.
 
     Args:
-        recipe: which.
-        folder: of this run alone; one that holds checkpoints of the same recipe goes on from the newest.
+        recipe: the recipe to train.
+        folder: the run's own folder; a run of the same recipe in it is resumed from its newest checkpoint.
 
     Raises:
-        RecipeError: It cannot run; nothing was done.
-        FolderInUseError: Another process trains in that folder.
-        DamagedFileError: There are checkpoints, but none is whole.
-        KeyboardInterrupt: It was asked to stop, and has saved.
-        TooManyFaultsError: More of the data are broken than the recipe puts up with.
+        RecipeError: The recipe cannot run; nothing was changed.
+        FolderInUseError: Another process trains in the folder.
+        DamagedFileError: There are checkpoints, but none is complete.
+        KeyboardInterrupt: The run was stopped, and saved a checkpoint.
+        TooManyBadSamplesError: More samples are bad than the recipe allows.
     """
     state = processes()
     with folder_lock(folder) if state.is_main_process else nullcontext():
@@ -50,14 +49,14 @@ def train(recipe: RunSettings, folder: Path) -> Path:
 
 
 def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
-    began = time.monotonic()
+    run_start = time.monotonic()
     if state.is_main_process:
         _claim(recipe, folder)
     state.wait_for_everyone()
     setup = recipe.set_up(folder, state)
     steps, world_size = setup.steps, state.num_processes
     path = recipe.result_path(folder)
-    args = arguments(recipe, folder, steps, world_size, report_to(recipe), use_cpu=state.device.type == "cpu")
+    args = training_arguments(recipe, folder, steps, world_size, report_to(recipe), use_cpu=state.device.type == "cpu")
     trainer = StageTrainer(
         setup.module,
         MicroBatchStream(setup.loader),
@@ -70,42 +69,44 @@ def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
     done = 0 if checkpoint is None else step_of(checkpoint)
     seconds = 0.0
     if done < steps:
-        with trainer.ending_on_ctrl_c():
-            started = time.monotonic()
+        with trainer.stopping_on_signals():
+            training_start = time.monotonic()
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-            seconds = time.monotonic() - started
+            seconds = time.monotonic() - training_start
         if trainer.state.global_step < steps:
             raise KeyboardInterrupt
     elif trainer.is_sharded:
-        return _found(path)
+        return _existing_result(path)
     elif checkpoint is not None:
         trainer.load_finished(checkpoint)
     peak = peak_bytes(state.device)
     weights = full_weights(trainer, setup.module)
     if state.is_main_process:
         _save(setup, weights, path)
-        taken = trainer.state.global_step - done
+        steps_taken = trainer.state.global_step - done
         figures: dict[str, Any] = {
             "steps": steps,
-            "steps of this session": taken,
-            "seconds per step": round(seconds / taken, 4) if taken else "none taken",
-            "samples per second": round(taken * recipe.global_batch / seconds, 3) if taken else "none taken",
+            "steps of this session": steps_taken,
+            "seconds per step": round(seconds / steps_taken, 4) if steps_taken else "none taken",
+            "samples per second": round(steps_taken * recipe.global_batch / seconds, 3)
+            if steps_taken
+            else "none taken",
             "peak memory, GB": "not known" if peak is None else round(peak / 1e9, 3),
             "processes": world_size,
             "seconds of training": round(seconds, 2),
-            "seconds in all": round(time.monotonic() - began, 1),
+            "seconds in all": round(time.monotonic() - run_start, 1),
         }
         (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
         answers = setup.answers() if not trainer.is_sharded else []
         write_report(folder, recipe, setup, trainer.state.log_history, figures, answers)
     state.wait_for_everyone()
     if world_size > 1:
-        state.destroy_process_group()  # or a rank that ends first can take another down with it
+        state.destroy_process_group()  # otherwise the first rank to exit can crash the others
     return path
 
 
 def _save(setup: RunSetup, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write what a run leaves.
+    """Write the result of a run.
 
     Raises:
         RecipeError: The disk is full.
@@ -115,48 +116,48 @@ def _save(setup: RunSetup, weights: Mapping[str, Tensor], path: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         if not is_full_disk(error, path.parent):
             raise
-        raise RecipeError(f"{path}: the disk is full ({one_line(error)}); make room, and run it again") from None
+        raise RecipeError(f"{path}: the disk is full ({one_line(error)}); free some space and run again") from None
 
 
-def _found(result: Path) -> Path:
-    """What a finished run has left.
+def _existing_result(result: Path) -> Path:
+    """The result of a finished run.
 
     Raises:
-        RecipeError: It is not there.
+        RecipeError: It does not exist.
     """
     if not result.exists():
         raise RecipeError(
-            f"{result}: not there, though the run has ended; remove its newest checkpoint to end it again"
+            f"{result} is missing, although the run has finished; remove its newest checkpoint and run again"
         )
     return result
 
 
 def processes() -> Any:
-    """How many processes train together, and which this is; `torchrun` and `accelerate launch` say so."""
+    """The state of distributed training, as set up by `torchrun` or `accelerate launch`."""
     try:
         from accelerate import PartialState
     except ImportError:
         raise RecipeError("training needs accelerate: pip install 'minigemini[train]'") from None
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it has no kernel for, to everyone
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about missing kernels on every import
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def _claim(recipe: RunSettings, folder: Path) -> None:
-    """Write the recipe into a folder, or hold it to the one that is there.
+    """Write the recipe into a folder, after checking that it holds no run of another recipe.
 
     Raises:
-        RecipeError: Another recipe's run is there.
+        RecipeError: The folder holds a run of another recipe.
     """
     check_same_recipe(recipe, folder)
-    with atomic_write(folder / RECIPE) as aside:
-        aside.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
+    with atomic_write(folder / RECIPE) as partial:
+        partial.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
 
 
 def check_same_recipe(recipe: RunSettings, folder: Path) -> None:
-    """Compare a recipe with that of the run in a folder, if there is one.
+    """Check that a folder holds no run, or a run of this recipe.
 
     Raises:
-        RecipeError: It is another one's, or no recipe.
+        RecipeError: The folder holds a run of another recipe, or its recipe file is unreadable.
     """
     path = folder / RECIPE
     if not path.exists():
@@ -164,6 +165,6 @@ def check_same_recipe(recipe: RunSettings, folder: Path) -> None:
     try:
         changed = recipe.differences(json.loads(path.read_text()))
     except (ValueError, AttributeError) as error:
-        raise RecipeError(f"{path} cannot be read ({error}); remove it, or name another folder") from None
+        raise RecipeError(f"cannot read {path} ({error}); remove it or use another folder") from None
     if changed:
-        raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); name another folder")
+        raise RecipeError(f"{folder} holds a run of another recipe ({'; '.join(changed)}); use another folder")

@@ -1,4 +1,4 @@
-"""What a run leaves behind, in the form that the rest of the house loads."""
+"""Writes the result of a stage: connector weights, an adapter, or a whole checkpoint."""
 
 import copy
 import shutil
@@ -20,13 +20,13 @@ from .trainer import StageTrainer
 
 
 def full_weights(trainer: StageTrainer, module: nn.Module) -> dict[str, Tensor]:
-    """All parameters by their names in the lesson; ranks that hold shards gather them, so call it on all."""
+    """All parameters by their names in the module. Sharded ones are gathered, so all ranks must call this."""
     if trainer.is_deepspeed_enabled:
         return trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_fsdp_enabled:
         sharded = cast(nn.Module, trainer.model).named_parameters()
         return {
-            # One at a time, and onto the CPU; a copy, because what was gathered may be a promise.
+            # One at a time to the CPU; copied, because the gathered tensor may be an asynchronous result.
             name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().to("cpu", copy=True)
             for name, tensor in sharded
         }
@@ -34,20 +34,20 @@ def full_weights(trainer: StageTrainer, module: nn.Module) -> dict[str, Tensor]:
 
 
 def save(recipe: Recipe, built: BuiltModel, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write what a stage leaves, whole or not at all; one that is there is replaced.
+    """Write the result of a stage atomically, replacing an earlier one.
 
     Args:
-        recipe: of the stage.
-        built: what it trained.
-        weights: all of them, by their names in the lesson.
-        path: see `result_path`.
+        recipe: the stage's recipe.
+        built: the trained model.
+        weights: all weights by their names in the module.
+        path: the path of the result.
 
     Raises:
         OSError: It cannot be written.
     """
     weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
     if recipe.stage == "align":
-        save_connector(_holding(weights, built.model), path, base=built.base)
+        save_connector(_model_with(weights, built.model), path, base=built.base)
     elif recipe.adapter == "none":
         save_checkpoint(weights, built.model, built.processor, built.stored, path)
     else:
@@ -55,9 +55,11 @@ def save(recipe: Recipe, built: BuiltModel, weights: Mapping[str, Tensor], path:
         (settings,) = adapted.peft_config.values()
         settings.base_model_name_or_path = built.base
         shutil.rmtree(path, ignore_errors=True)
-        with atomic_write(path) as aside:
-            adapted.save_pretrained(aside, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()})
-            write_sums(aside)
+        with atomic_write(path) as partial:
+            adapted.save_pretrained(
+                partial, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()}
+            )
+            write_sums(partial)
 
 
 def save_checkpoint(
@@ -67,27 +69,27 @@ def save_checkpoint(
     dtype: torch.dtype,
     path: Path,
 ) -> None:
-    """Write a whole checkpoint of these weights, with the config and the generation settings of the model `like`.
+    """Write a whole checkpoint of the weights, with the config and the generation config of the model `like`.
 
     Raises:
         OSError: It cannot be written.
     """
-    model: Any = _holding({name: tensor.detach().to("cpu", dtype) for name, tensor in weights.items()}, like)
+    model: Any = _model_with({name: tensor.detach().to("cpu", dtype) for name, tensor in weights.items()}, like)
     model.config.dtype = dtype
     shutil.rmtree(path, ignore_errors=True)
-    with atomic_write(path) as aside:
-        model.save_pretrained(aside)
-        processor.save_pretrained(aside)
-        write_sums(aside)
+    with atomic_write(path) as partial:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+        write_sums(partial)
 
 
-def _holding(
+def _model_with(
     weights: Mapping[str, Tensor], like: MiniGeminiForConditionalGeneration
 ) -> MiniGeminiForConditionalGeneration:
-    """A model of these tensors, without a copy: the one that trained may hold shards, and be in another dtype."""
+    """A model with these tensors, not copied; the trained model may be sharded or have another dtype."""
     with torch.device("meta"):
         model = MiniGeminiForConditionalGeneration(copy.deepcopy(like.config))
-    # Detached: assigning a parameter would set whether it trains. A tied head is not among them, hence not strict.
+    # Detached, so that assigning does not change `requires_grad`. A tied head is not in the weights, hence not strict.
     model.load_state_dict({name: tensor.detach() for name, tensor in weights.items()}, strict=False, assign=True)
     model.tie_weights()
     model.generation_config = like.generation_config

@@ -1,4 +1,4 @@
-"""From a recipe of either kind to what a run goes through: a module that gives its loss, batches, what it leaves."""
+"""What a run needs: the module that computes the loss, the data loader, and a function that saves the result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ Answers = Sequence[tuple[Sample, str]]
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What a run goes through.
+    """Everything that a run needs.
 
     Attributes:
-        lesson: see `trainer.StageTrainer`.
-        trained: parameters that train, by part.
-        loader: gives the passes of each step, and knows where it stands.
-        steps: of the run.
-        save: write the result: all weights by their names in the lesson, and where to.
-        answers: what is now said to some samples.
-        faults: how many samples were faulty, by kind; filled while it runs.
+        module: the module to train, see `trainer.StageTrainer`.
+        trained: number of trained parameters by part.
+        loader: yields the micro-batches of each step, and tracks its position.
+        steps: optimizer steps of the run.
+        save: writes the result, given all weights by their names in the module, and a path.
+        answers: answers some samples with the trained model.
+        issues: number of bad samples by kind, updated during the run.
     """
 
     module: nn.Module
@@ -44,7 +44,7 @@ class RunSetup:
 
 
 def rank_of(state: Any) -> dict[str, Any]:
-    """What a loader is told of the rank that Accelerate's `state` is of."""
+    """Loader arguments for the rank of Accelerate's `state`."""
     return {
         "rank": state.process_index,
         "world_size": state.num_processes,
@@ -56,7 +56,7 @@ def set_up_stage(recipe: Recipe, folder: Path, state: Any) -> RunSetup:
     """Build the model of a stage and open its data.
 
     Raises:
-        RecipeError: It cannot run.
+        RecipeError: The recipe cannot run.
     """
     built = build(recipe, state.device)
     mixture = open_mixture(recipe)

@@ -1,4 +1,4 @@
-"""What a model that has trained now says to some of the samples that it was trained on."""
+"""Answers of a trained model to some of its training samples, for the report."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,17 +12,17 @@ from ..images.decoders import open_isolated
 from .build_model import BuiltModel
 from .recipe import Recipe
 
-SHOWN_SAMPLES, ANSWER_TOKENS = 4, 64
+SAMPLES, MAX_NEW_TOKENS = 4, 64
 
 
 @torch.no_grad()
 def some_answers(built: BuiltModel, recipe: Recipe, mixture: Mixture) -> list[tuple[Sample, str]]:
-    """What the trained model says to the first turn of a few samples, by the prompts that it was trained with."""
+    """Answer the first turn of a few samples, with the prompts of training."""
     model: Any = built.model
     device = next(model.parameters()).device
     model.eval()
-    said = []
-    for sample in islice(_readable(mixture), SHOWN_SAMPLES):
+    answers = []
+    for sample in islice(_readable(mixture), SAMPLES):
         images = iter(sample.images)
         parts = [
             {"type": "image", "image": open_isolated(next(images))} if part["type"] == "image" else dict(part)
@@ -38,10 +38,10 @@ def some_answers(built: BuiltModel, recipe: Recipe, mixture: Mixture) -> list[tu
             return_tensors="pt",
         ).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            tokens = model.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False, use_cache=True)
+            tokens = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False, use_cache=True)
         new = tokens[0, inputs["input_ids"].shape[1] :]
-        said.append((sample, built.processor.decode(new, skip_special_tokens=True).strip()))
-    return said
+        answers.append((sample, built.processor.decode(new, skip_special_tokens=True).strip()))
+    return answers
 
 
 def _readable(mixture: Mixture) -> Iterator[Sample]:

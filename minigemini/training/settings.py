@@ -1,4 +1,4 @@
-"""What every run is told, whatever it learns: how it optimises, and how settings are read from `key=value` words."""
+"""Settings shared by all runs, and the parsing of `key=value` overrides."""
 
 import difflib
 import json
@@ -26,36 +26,36 @@ RENAMED = {
     "max_faulty_share": "max_bad_sample_ratio",
     "geometry": "tiling",
 }
-"""Settings by their names of 0.1, which work for one release."""
+"""Names of settings in 0.1 and their current names; the old ones work for one release."""
 
 
 class RecipeError(ValueError):
-    """A recipe that does not exist or cannot run; the message is one line and says what to do."""
+    """A recipe that does not exist or cannot run; the message is one line and names the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a run optimises, and what it keeps.
+    """Settings shared by all kinds of runs: optimization, checkpoints and tracking.
 
     Attributes:
-        name: by which it is run.
-        optimiser: AdamW, or bitsandbytes' with moments in 8 bits.
+        name: name of the recipe.
+        optimizer: AdamW, or bitsandbytes' AdamW with 8-bit moments.
         adam_beta2: decay of the second moments.
-        schedule: of the learning rate after the warm-up.
-        learning_rate: its peak.
-        connector_lr_multiplier: mining's and the projector's learning rate, as a multiple.
-        warmup_ratio: share of the steps that warm up.
-        weight_decay: of matrices.
+        schedule: learning rate schedule after warmup.
+        learning_rate: peak learning rate.
+        connector_lr_multiplier: factor on the learning rate of mining and projector.
+        warmup_ratio: share of the steps with a rising learning rate.
+        weight_decay: weight decay of matrices.
         max_grad_norm: gradients are clipped to this norm.
-        global_batch: samples per optimiser step, of all devices together.
-        micro_batch: samples per device and pass; what is left of the global batch is accumulated.
-        precision: `bf16` keeps what trains in float32, multiplies in bfloat16, and holds what is frozen in bfloat16
+        global_batch: samples per optimizer step on all devices together.
+        micro_batch: samples per device and forward pass; gradients are accumulated up to the global batch.
+        precision: `bf16` keeps trained weights in float32, computes in bfloat16, and keeps frozen weights in bfloat16
             (float32 on a CPU, where that is faster).
-        seed: of the order of samples, or of which are drawn, of new weights and of dropout.
-        workers: processes that read and encode ahead, per device.
-        save_steps: optimiser steps between checkpoints.
-        keep: how many of the newest checkpoints stay.
-        watch: where curves are shown: `auto` is TensorBoard if it is installed; `none`, or a name.
+        seed: seed of sample order or sampling, new weights and dropout.
+        workers: processes per device that read and encode samples.
+        save_steps: optimizer steps between checkpoints.
+        keep_checkpoints: number of newest checkpoints to keep.
+        report_to: tracker for curves: `auto` is TensorBoard if installed; `none`, or a tracker's name.
     """
 
     name: str
@@ -77,14 +77,14 @@ class RunSettings:
     report_to: Literal["auto", "none", "tensorboard", "trackio", "wandb"] = "auto"
 
     KIND_KEY: ClassVar[str]
-    """The field that tells this kind of recipe from the others."""
-    # Names of fields, for the checks; a kind of run adds those of its own.
+    """The field that identifies this kind of recipe in a file."""
+    # Field names for validation; subclasses add their own.
     ABOVE_ZERO: ClassVar[tuple[str, ...]] = (
         *("learning_rate", "connector_lr_multiplier", "max_grad_norm", "global_batch", "micro_batch", "adam_beta2"),
         *("save_steps", "keep_checkpoints"),
     )
     SHARES: ClassVar[tuple[str, ...]] = ("warmup_ratio", "adam_beta2")
-    # A run may be resumed with another value of these: they have no part in what is learnt.
+    # Settings that may differ when a run is resumed: they do not affect the result.
     FREE: ClassVar[frozenset[str]] = frozenset({"workers", "save_steps", "keep_checkpoints", "report_to"})
 
     def __post_init__(self) -> None:
@@ -96,10 +96,10 @@ class RunSettings:
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{self.name}: {name} is {getattr(self, name)}; give a share, 0 to 1")
         if min(self.workers, self.seed, self.weight_decay) < 0:
-            raise RecipeError(f"{self.name}: workers, seed and weight_decay are 0 or more")
+            raise RecipeError(f"{self.name}: workers, seed and weight_decay must not be negative")
 
     def accumulation(self, world_size: int) -> int:
-        """Passes of a device per optimiser step.
+        """Number of micro-batches per device and optimizer step.
 
         Raises:
             RecipeError: The global batch does not divide among the devices.
@@ -107,16 +107,16 @@ class RunSettings:
         passes, left = divmod(self.global_batch, self.micro_batch * world_size)
         if left:
             raise RecipeError(
-                f"{self.name}: a global_batch of {self.global_batch} does not divide into passes of "
+                f"{self.name}: a global_batch of {self.global_batch} does not divide into micro-batches of "
                 f"{self.micro_batch} samples on {world_size} devices; change micro_batch or global_batch"
             )
         return passes
 
     def changed(self, settings: dict[str, str]) -> Self:
-        """With settings of the command line, each checked against the type of its field.
+        """Apply command-line settings, parsed by the types of the fields.
 
         Raises:
-            RecipeError: An unknown name, or a value of another type.
+            RecipeError: A name is unknown, or a value has the wrong type.
         """
         of_all = get_type_hints(type(self))
         hints = {field.name: of_all[field.name] for field in fields(self)}
@@ -130,43 +130,43 @@ class RunSettings:
         return replace(self, **values)
 
     def summary(self) -> str:
-        """One line for a list of recipes."""
+        """One line for the list of recipes."""
         raise NotImplementedError
 
     def result_path(self, folder: Path) -> Path:
-        """What a run in a folder leaves: a file of some parts, an adapter's folder or a checkpoint's."""
+        """Path of a run's result: a weight file, an adapter folder or a checkpoint folder."""
         raise NotImplementedError
 
     def set_up(self, folder: Path, state: Any) -> "RunSetup":
-        """Build and open all that a run needs, on the rank that Accelerate's `state` is of.
+        """Build the module and open the data of a run, on the rank of Accelerate's `state`.
 
         Raises:
-            RecipeError: It cannot run.
+            RecipeError: The recipe cannot run.
         """
         raise NotImplementedError
 
     def count_parameters(self, device: Any) -> "ParameterCounts":
-        """Count what is built on a device, without reading weights.
+        """Count the parameters of a run on a device, without reading weights.
 
         Raises:
-            RecipeError: What it starts from is not here.
+            RecipeError: The base is missing.
         """
         raise NotImplementedError
 
     def run_length(self) -> tuple[int | None, int, str]:
-        """Samples of an epoch, None where each is made anew; steps of the run; and why its data cannot be read, if so.
+        """Samples of an epoch (None if each is generated once), steps, and the reason if data cannot be read (else "").
 
         Raises:
-            RecipeError: A file of samples is not here, and its size is not known.
+            RecipeError: A data file is missing, and its number of samples is unknown.
         """
         raise NotImplementedError
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they are saved with a run."""
+        """The settings as plain values, as saved with a run."""
         return asdict(self)
 
     def differences(self, saved: dict[str, Any]) -> list[str]:
-        """Settings in which a saved recipe differs from this one, by name and both values."""
+        """Describe each setting that differs from a saved recipe, with both values."""
         ours, saved = json.loads(json.dumps(self.as_dict())), current_names(saved, warn=False)
         return [
             f"{name} was {saved.get(name)!r} and is {ours.get(name)!r}"
@@ -175,23 +175,23 @@ class RunSettings:
         ]
 
     def words(self) -> list[tuple[str, str]]:
-        """Every setting as it would be given on the command line, for reports; what is a kind's own comes first."""
+        """All settings in command-line form; those specific to the kind of run come first."""
         shared = {field.name for field in fields(RunSettings)} - {"name"}
         names = sorted((field.name for field in fields(self)), key=lambda name: (name != "name", name in shared))
         return [(name, _word(getattr(self, name))) for name in names]
 
 
 def parse_settings(words: list[str]) -> dict[str, str]:
-    """Split `key=value` words.
+    """Split `key=value` overrides.
 
     Raises:
-        RecipeError: A word is none, or a key is given twice.
+        RecipeError: An override has no key or `=`, or a key is given twice.
     """
     settings: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise RecipeError(f"{word!r} is no setting; give key=value, e.g. learning_rate=1e-5")
+            raise RecipeError(f"invalid override {word!r}: expected key=value, e.g. learning_rate=1e-5")
         if key in settings:
             raise RecipeError(f"{key} is given twice; give it once")
         settings[key] = value
@@ -199,7 +199,7 @@ def parse_settings(words: list[str]) -> dict[str, str]:
 
 
 def current_names(settings: Mapping[str, T], warn: bool = True) -> dict[str, T]:
-    """Settings whose names are those of 0.1 under their current ones, with one line of warning for each."""
+    """Replace setting names of 0.1 by their current names, with a warning for each."""
     renamed: dict[str, T] = {}
     for name, value in settings.items():
         current = RENAMED.get(name, name)
@@ -214,10 +214,10 @@ def current_names(settings: Mapping[str, T], warn: bool = True) -> dict[str, T]:
 
 
 def parse_value(name: str, hint: Any, text: str) -> Any:
-    """Read a value of a field's type.
+    """Parse a value by the type of its field.
 
     Raises:
-        RecipeError: It is not one.
+        RecipeError: The value does not have this type.
     """
     if get_origin(hint) in (Union, types.UnionType):
         if text == "none":
@@ -237,10 +237,10 @@ def parse_value(name: str, hint: Any, text: str) -> Any:
 
 
 def parse_number(kind: Any, name: str, text: str) -> Any:
-    """Read a number.
+    """Parse a number.
 
     Raises:
-        RecipeError: It is none.
+        RecipeError: The text is not a number.
     """
     try:
         return kind(text)

@@ -1,4 +1,4 @@
-"""Which parameters a stage trains: declared as patterns over their names, applied, and checked once all is built."""
+"""Selects the parameters that a stage trains, by patterns over their names, and checks the built model."""
 
 import re
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from ..modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from .recipe import Recipe
 from .settings import RecipeError
 
-SHOWN = 3
+LISTED_NAMES = 3
 
-_SMALL_PARTS = {
+_CONNECTOR = {
     "mining": r"model\.patch_info_mining\.",
     "projector": r"model\.multi_modal_projector\.",
 }
 _LANGUAGE_MODEL = {
-    "language model": r"model\.language_model\.",  # routers of mixed experts lie in it
+    "language model": r"model\.language_model\.",  # includes the routers of a mixture of experts
     "head": r"lm_head\.",
 }
 _ADAPTER = {
@@ -28,15 +28,15 @@ _ADAPTER = {
 
 
 def declared(recipe: Recipe, config: MiniGeminiConfig) -> dict[str, str]:
-    """What trains: by the name of a part, a pattern that its parameters' names begin with."""
+    """Patterns of the parameters that a recipe trains, by part; a pattern matches the start of a name."""
     if recipe.adapter != "none":
         parts = dict(_ADAPTER)
     else:
-        parts = _SMALL_PARTS | (_LANGUAGE_MODEL if recipe.stage == "instruct" else {})
+        parts = _CONNECTOR | (_LANGUAGE_MODEL if recipe.stage == "instruct" else {})
     if config.high_res_vision_config is None:
         del parts["mining"]
     if config.tie_word_embeddings:
-        parts.pop("head", None)  # it is the embedding, a parameter of the language model
+        parts.pop("head", None)  # a tied head is the embedding of the language model
     if recipe.tune_encoders:
         upper = "|".join(str(layer) for layer in range(config.vision_depth // 2, config.vision_depth))
         parts["upper half of the ViT"] = rf"model\.vision_tower\.encoder\.layers\.({upper})\."
@@ -48,44 +48,46 @@ def declared(recipe: Recipe, config: MiniGeminiConfig) -> dict[str, str]:
 
 
 def part_of(name: str, parts: Mapping[str, str]) -> str | None:
-    """The part that a parameter belongs to; None where it is none's."""
+    """The part that a parameter belongs to; None if no pattern matches."""
     return next((part for part, pattern in parts.items() if re.match(pattern, name)), None)
 
 
 def apply(model: nn.Module, parts: Mapping[str, str]) -> None:
-    """Have the declared parameters train, and no other."""
+    """Set `requires_grad` on the declared parameters, and clear it on all others."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(part_of(name, parts) is not None)
 
 
 def check(model: nn.Module, parts: Mapping[str, str]) -> dict[str, int]:
-    """Hold what would train to what is declared; gives the count of parameters by part.
+    """Check that exactly the declared parameters train; returns the number of parameters by part.
 
     Raises:
-        RecipeError: A part is not there, or what is declared does not train, or something else does.
+        RecipeError: A part has no parameters, a declared parameter is frozen, or another parameter trains.
     """
     counts = dict.fromkeys(parts, 0)
-    still: list[tuple[str, int]] = []
-    strange: list[tuple[str, int]] = []
+    frozen: list[tuple[str, int]] = []
+    undeclared: list[tuple[str, int]] = []
     for name, parameter in model.named_parameters():
         part = part_of(name, parts)
         if part is not None:
             counts[part] += parameter.numel()
         if (part is not None) != parameter.requires_grad:
-            (still if part is not None else strange).append((name, parameter.numel()))
+            (frozen if part is not None else undeclared).append((name, parameter.numel()))
     empty = [part for part, count in counts.items() if not count]
     if empty or not counts:
-        raise RecipeError(f"nothing to train as {' and '.join(empty) or 'declared'}: the model has no such parameters")
-    for found, what in ((still, "are declared to train, but do not"), (strange, "train, but are not declared to")):
+        raise RecipeError(
+            f"no parameters to train for {' and '.join(empty) or 'this recipe'}: none of the model's names match"
+        )
+    for found, problem in ((frozen, "are declared but frozen"), (undeclared, "train but are not declared")):
         if found:
-            names = ", ".join(name for name, _ in found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
-            numbers = sum(count for _, count in found)
-            raise RecipeError(f"{len(found)} tensors of {numbers:,} parameters {what}: {names}")
+            names = ", ".join(name for name, _ in found[:LISTED_NAMES]) + (", …" if len(found) > LISTED_NAMES else "")
+            total = sum(count for _, count in found)
+            raise RecipeError(f"{len(found)} tensors with {total:,} parameters {problem}: {names}")
     return counts
 
 
 def freeze_encoders(model: MiniGeminiForConditionalGeneration) -> None:
-    """Keep both encoders in eval mode whatever the model is told: no dropout, no drop path, tuned or not."""
+    """Keep both encoders in eval mode, without dropout and drop path, even when the model is set to train."""
     for tower in (model.model.vision_tower, model.model.high_res_vision_tower):
         if tower is not None:
             tower.eval()
@@ -93,9 +95,9 @@ def freeze_encoders(model: MiniGeminiForConditionalGeneration) -> None:
 
 
 def set_dtypes(model: MiniGeminiForConditionalGeneration, parts: Mapping[str, str], frozen: torch.dtype) -> None:
-    """Hold what trains in float32 and what is frozen in `frozen`; an encoder that trains in part is whole in float32.
+    """Convert trained parameters to float32 and frozen ones to `frozen`; partly trained encoders to float32 as a whole.
 
-    Weights in 8 or 4 bits stay as they are, and so do buffers.
+    8-bit and 4-bit weights and buffers are unchanged.
     """
     towers = ("model.vision_tower.", "model.high_res_vision_tower.")
     names = [name for name, _ in model.named_parameters()]
@@ -107,9 +109,9 @@ def set_dtypes(model: MiniGeminiForConditionalGeneration, parts: Mapping[str, st
 
 
 def frozen_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """In which dtype frozen weights are held.
+    """The dtype of frozen weights.
 
-    On a CPU without matrix units bfloat16 is the slower one: the ViT takes 1.9 times as long, the ConvNeXt 1.5 times
-    (a layer of each at the published size, one thread of an Intel Xeon with AVX512-BF16).
+    On CPUs without matrix units bfloat16 is slower than float32: 1.9 times for the ViT, 1.5 times for the ConvNeXt (one
+    layer of each at the published size, one thread of an Intel Xeon with AVX512-BF16).
     """
     return torch.float32 if precision == "fp32" or device.type == "cpu" else torch.bfloat16

@@ -1,7 +1,7 @@
-"""Recipes as YAML files: one that derives from another by name, or one that says all; and any recipe as such a file.
+"""Reads recipes from YAML files, complete or derived from a named recipe, and writes recipes as YAML.
 
-A value is read as on the command line, by the type of its field, so that both refuse the same things in the same words.
-A run's `recipe.json` is such a file too, as JSON is YAML.
+Values are parsed as on the command line, by the type of the field, so both give the same errors. The `recipe.json` of a
+run is such a file too, because JSON is YAML.
 """
 
 import difflib
@@ -19,22 +19,22 @@ from .settings import RecipeError, RunSettings, current_names, parse_value
 
 SUFFIXES = (".yaml", ".yml", ".json")
 SAVED = "recipe.json"
-"""The recipe in a run's folder."""
-_FROM = "recipe"
-"""The key that names the recipe which a file derives from; `base` is the checkpoint that training starts from."""
+"""File name of the recipe in a run's folder."""
+_PARENT_KEY = "recipe"
+"""Key of the recipe to derive from. (`base` is the checkpoint that training starts from.)"""
 _NAME = re.compile(r"\w[\w.+-]*")
 
 
 def is_recipe_file(name: str) -> bool:
-    """Whether a name is that of a file and not of a recipe."""
+    """Whether a name is that of a recipe file, by its suffix."""
     return name.endswith(SUFFIXES)
 
 
 def read_recipe(path: Path) -> RunSettings:
-    """The recipe of a file.
+    """Read a recipe file.
 
     Raises:
-        RecipeError: It is not there or no recipe; the message names the file, the key, its value and what is expected.
+        RecipeError: The file is missing or invalid; the message names file, key, value and what is expected.
     """
     try:
         return _recipe(_load(path), path.stem)
@@ -43,19 +43,19 @@ def read_recipe(path: Path) -> RunSettings:
 
 
 def as_yaml(recipe: RunSettings) -> str:
-    """A recipe with every setting, as a file that `read_recipe` reads to an equal one."""
+    """Write a recipe with all settings as YAML, from which `read_recipe` restores it."""
     names = [name for name, _ in recipe.words()]
     values = {name: _plain(getattr(recipe, name)) for name in names}
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands there twice, of which YAML would take the last."""
+    """Rejects duplicate keys, of which YAML would keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise RecipeError(f"{twice[0]} is given twice; give it once")
+        if duplicates := [key for key in keys if keys.count(key) > 1]:
+            raise RecipeError(f"{duplicates[0]} is given twice; give it once")
         return super().construct_mapping(node, deep)
 
 
@@ -77,28 +77,30 @@ def _recipe(values: dict[str, Any], usual_name: str) -> RunSettings:
     values = current_names(values)
     name = values.pop("name", usual_name)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise RecipeError(f"name is {name!r}; give letters, digits and -, which the run's folder is named by")
-    derived = values.pop(_FROM, None)
+        raise RecipeError(
+            f"name is {name!r}; use letters, digits, '.', '_', '+' and '-', because it names the run's folder"
+        )
+    derived = values.pop(_PARENT_KEY, None)
     if derived is not None:
-        return _changed(_named(derived), name, values)
+        return _derive(_find_parent(derived), name, values)
     kinds: dict[type[RunSettings], None] = dict.fromkeys((Recipe, *map(type, all_recipes().values())))
     kind = next((kind for kind in kinds if kind.KIND_KEY in values), None)
     if kind is None:
-        raise RecipeError(f"give {_FROM}: NAME, the recipe that it derives from, or all settings of a recipe")
+        raise RecipeError(f"give {_PARENT_KEY}: NAME to derive from a recipe, or all settings of one")
     hints = _hints(kind)
     _check_keys(values, hints)
     if missing := [f.name for f in fields(kind) if f.default is MISSING and f.name not in {"name", *values}]:
-        raise RecipeError(f"lacks {', '.join(missing)}; give it, or derive from a recipe with {_FROM}: NAME")
+        raise RecipeError(f"missing {', '.join(missing)}; set it, or derive from a recipe with {_PARENT_KEY}: NAME")
     return kind(name=name, **{key: _value(key, hints[key], value) for key, value in values.items()})
 
 
-def _named(name: Any) -> RunSettings:
+def _find_parent(name: Any) -> RunSettings:
     if pipeline := pipelines().get(name):
-        raise RecipeError(f"{_FROM} is {name!r}, which is several recipes{pipeline.example()}")
+        raise RecipeError(f"{_PARENT_KEY} is {name!r}, which is several recipes{pipeline.example()}")
     return find_recipe(str(name))
 
 
-def _changed(recipe: RunSettings, name: str, values: dict[str, Any]) -> RunSettings:
+def _derive(recipe: RunSettings, name: str, values: dict[str, Any]) -> RunSettings:
     hints = _hints(type(recipe))
     _check_keys(values, hints)
     lists = {key: value for key, value in values.items() if get_origin(hints[key]) is tuple}
@@ -121,25 +123,25 @@ def _check_keys(given: Iterable[str], known: Mapping[str, Any], where: str = "se
 
 
 def _value(key: str, hint: Any, value: Any) -> Any:
-    """A value of a field's type."""
+    """Convert a YAML value to a field's type."""
     if get_origin(hint) is tuple and isinstance(value, list):
         return tuple(_part(key, part) for part in value)
     return parse_value(key, hint, _word(key, hint, value))
 
 
 def _part(key: str, value: Any) -> DataPart:
-    """One source of samples: as on the command line, or field by field."""
+    """One source of samples, as on the command line or as a mapping."""
     if not isinstance(value, dict):
         return DataPart.parse(_word(key, str, value))
     hints = _hints(DataPart)
     _check_keys(value, hints, f"key of {key}")
     if "file" not in value:
-        raise RecipeError(f"{key} lacks a file; give file: FILE")
+        raise RecipeError(f"{key} has no file; give file: FILE")
     return DataPart(**{name: _value(f"{key}.{name}", hints[name], one) for name, one in value.items()})
 
 
 def _word(key: str, hint: Any, value: Any) -> str:
-    """A value as it would be written on the command line."""
+    """A value in command-line form."""
     kinds = (hint, *get_args(hint))
     is_text = str in kinds or get_origin(hint) is tuple
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The ablation's table and plot, beside the paper's numbers."""
+"""Tables and a plot of the ablation, beside the paper's numbers."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.training.run_report import environment
 
-from .measurements import COLUMNS, Measured
+from .measurements import COLUMNS, ColumnScores
 from .variants import FINDINGS, Finding
 
 REPORT, PLOT = "report.md", "plot.png"
-Results = Mapping[str, Sequence[Measured]]
+Results = Mapping[str, Sequence[ColumnScores]]
 
 
 def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) -> Path:
-    """Write `report.md` and `plot.png` about the variants' scores, seed by seed; gives the former."""
+    """Write `report.md` and `plot.png` from the scores of every variant and seed; returns the path of the report."""
     draw_plot(folder / PLOT, results)
     seeds = len(next(iter(results.values())))
     lines = [
@@ -27,19 +27,19 @@ def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) ->
         "",
         ", ".join(f"{name} {value}" for name, value in environment().items()),
         "",
-        f"Means and standard deviations of {seeds} seeds, in percent, on numbers and scenes that training never drew.",
+        f"Means and standard deviations of {seeds} seeds, in percent, on numbers and scenes held out from training.",
         "",
         f"| variant | {' | '.join(COLUMNS)} |",
         "|---|" + "---|" * len(COLUMNS),
         *(f"| {name} | {' | '.join(_cell(name, column, results) for column in COLUMNS)} |" for name in results),
         "",
-        "Does each finding of the paper show at this scale? Yes is a difference of its sign in every seed.",
+        "Does each finding of the paper hold at this scale? Yes: the difference has the same sign for every seed.",
         "",
-        "| finding | in the paper | here | by seed | shows |",
+        "| finding | in the paper | here | by seed | holds |",
         "|---|---|---|---|---|",
         *(_row(finding, results) for finding in FINDINGS),
         "",
-        f"![Figures of every seed and their means, and the paper's]({PLOT})",
+        f"![Gains of every seed, their means, and the paper's gains]({PLOT})",
         "",
     ]
     (folder / REPORT).write_text("\n".join(lines), encoding="utf-8")
@@ -47,18 +47,18 @@ def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) ->
 
 
 def figures(name: str, column: str, results: Results) -> list[float]:
-    """A variant's figures in percent, seed by seed."""
+    """Return a variant's scores in percent, seed by seed."""
     return [measured[column] for measured in results[name]]
 
 
 def gains(finding: Finding, results: Results) -> list[float]:
-    """How much better the better variant is, seed by seed."""
+    """Return the gain of the better over the worse variant in points, seed by seed."""
     worse, better = (figures(v.name, finding.column, results) for v in (finding.worse, finding.better))
     return [b - a for a, b in zip(worse, better, strict=True)]
 
 
 def shows(finding: Finding, results: Results) -> bool:
-    """Whether the better variant is better with every seed."""
+    """Return whether the better variant is better for every seed."""
     return min(gains(finding, results)) > 0
 
 
@@ -82,7 +82,7 @@ INK, LIGHT, OURS, PAPER = (30, 30, 30), (222, 222, 222), (40, 90, 190), (200, 11
 
 
 def draw_plot(path: Path, results: Results) -> None:
-    """Draw each finding as a row: our gains of every seed as dots, their mean as a bar, the paper's as a diamond."""
+    """Draw one row per finding: the gain of each seed as a dot, their mean as a bar, the paper's gain as a diamond."""
     height = TOP + ROW * len(FINDINGS) + 40
     image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * SCALE)

@@ -1,4 +1,4 @@
-"""Every run of the ablation, several at a time, each taken up again where it was left."""
+"""Run the ablation: all training runs and evaluations, several at a time, each resumed where it stopped."""
 
 import json
 import logging
@@ -20,53 +20,56 @@ from minigemini.training.settings import RunSettings
 
 from .ablation_report import write_report
 from .ablation_settings import Ablation
-from .measurements import Measured, measure
+from .measurements import ColumnScores, measure
 from .variants import VARIANTS, aligned_folder, alignment, encoders, folder_of, instruction, language
 
 SCORES, RUN_LOG = "scores.json", "run.log"
 
 
 def run_ablation(ablation: Ablation, folder: Path) -> Path:
-    """Train and measure all variants, and report; gives the report. What is finished takes no time.
+    """Train and evaluate all variants, and write the report; finished runs are skipped.
+
+    Returns:
+        The path of the report.
 
     Raises:
-        RecipeError: The folder holds runs of other settings.
-        FolderInUseError: Another process works in it.
-        KeyboardInterrupt: It was asked to stop, and each run has saved.
+        RecipeError: the folder has runs with other settings.
+        FolderInUseError: another process uses the folder.
+        KeyboardInterrupt: the run was interrupted; every run has saved a checkpoint.
     """
     with folder_lock(folder):
         return _run(ablation, folder)
 
 
 def _run(ablation: Ablation, folder: Path) -> Path:
-    phases = work(ablation, folder)
+    phases = plan_jobs(ablation, folder)
     left = [[job for job in jobs if not job.is_done()] for jobs in phases]
     total = sum(map(len, phases))
     if any(left):
         with tqdm(
             total=total, initial=total - sum(map(len, left)), desc="ablation", unit="run", dynamic_ncols=True
         ) as bar:
-            _go_through(left, ablation.processes, bar)
+            _run_phases(left, ablation.processes, bar)
     return write_report(folder, collect(folder, ablation.seeds), asdict(ablation))
 
 
 @dataclass(frozen=True)
 class AblationJob:
-    """Recipes one behind the other, in one process.
+    """Training runs to execute in order in one process.
 
     Attributes:
         steps: recipes and the folders they run in.
-        questions: per skill that the last one's result is asked; None trains alone.
+        questions: questions per skill for the evaluation of the last run; None for no evaluation.
     """
 
     steps: tuple[tuple[RunSettings, Path], ...]
     questions: int | None = None
 
     def is_done(self) -> bool:
-        """Whether nothing is left of it.
+        """Return whether all runs and the evaluation are finished.
 
         Raises:
-            RecipeError: A folder holds a run of other settings.
+            RecipeError: a folder has a run with other settings.
         """
         for recipe, home in self.steps:
             check_same_recipe(recipe, home)
@@ -74,7 +77,7 @@ class AblationJob:
         return trained and (self.questions is None or self._is_measured())
 
     def run(self) -> None:
-        """Do what is left; what it shows goes into files."""
+        """Run everything that is not finished; output goes to log files."""
         for recipe, home in self.steps:
             if not recipe.result_path(home).exists():
                 with _logging(home):
@@ -83,16 +86,16 @@ class AblationJob:
             recipe, home = self.steps[-1]
             with _logging(home):
                 measured = measure(recipe.result_path(home), self.questions, home)
-            with atomic_write(home / SCORES) as aside:
-                aside.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
+            with atomic_write(home / SCORES) as temporary:
+                temporary.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
 
     def _is_measured(self) -> bool:
         scores = self.steps[-1][1] / SCORES
         return scores.exists() and json.loads(scores.read_text())["questions"] == self.questions
 
 
-def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
-    """All jobs: those of a phase need those of the phases before, and not each other."""
+def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
+    """Return all jobs by phase; jobs depend on earlier phases and not on each other."""
     root, share, seeds = str(folder), ablation.share, range(ablation.seeds)
     alone = {folder / name: recipe for name, recipe in encoders(share).items()}
     alone |= {folder / f"language-{seed}": language(seed, share) for seed in seeds}
@@ -101,7 +104,7 @@ def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
         for seed in seeds
         for variant in VARIANTS
     }
-    # The longest first: what is left to the end is done by one process while the others have nothing to do.
+    # Longest first, so that processes do not idle while the last job runs.
     both = sorted(((variant, seed) for seed in seeds for variant in VARIANTS), key=lambda which: not which[0].hd)
     own = [(instruction(*which, root, share), folder / folder_of(*which)) for which in both]
     return [
@@ -114,10 +117,10 @@ def work(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
     ]
 
 
-def _go_through(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
-    """Run what is left of each phase, several jobs at a time."""
+def _run_phases(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> None:
+    """Run the phases in order, and several jobs of a phase at a time."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_init_worker) as pool:
         try:
             for jobs in phases:
                 for done in as_completed([pool.submit(job.run) for job in jobs]):
@@ -128,8 +131,8 @@ def _go_through(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> N
             raise
 
 
-def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
-    """The scores of every variant, seed by seed."""
+def collect(folder: Path, seeds: int) -> dict[str, list[ColumnScores]]:
+    """Read the scores of every variant, seed by seed."""
     return {
         variant.name: [
             json.loads((folder / folder_of(variant, seed) / SCORES).read_text())["percent"] for seed in range(seeds)
@@ -138,24 +141,27 @@ def collect(folder: Path, seeds: int) -> dict[str, list[Measured]]:
     }
 
 
-def _begin() -> None:
-    """In a new process: one thread, no word of what bitsandbytes has no kernel for, and an end with the process that
-    asked, lest a run that is begun again finds others at work in its folders."""
+def _init_worker() -> None:
+    """Initialize a worker process.
+
+    It uses one thread, hides bitsandbytes' warnings about missing kernels, and exits with its parent: orphaned workers
+    would still use the folders of a restarted ablation.
+    """
     import torch
 
-    Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    Thread(target=_exit_with_parent, args=(multiprocessing.parent_process(),), daemon=True).start()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     torch.set_num_threads(1)
 
 
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+def _exit_with_parent(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
-    os._exit(1)  # what is on the disk is whole at any moment
+    os._exit(1)  # safe: files are written atomically
 
 
 @contextmanager
 def _logging(home: Path) -> Iterator[None]:
-    """Have what is shown written into a file of this folder."""
+    """Redirect stderr to the log file of a folder."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / RUN_LOG).open("a", encoding="utf-8") as log, redirect_stderr(log):
         yield

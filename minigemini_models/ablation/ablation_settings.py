@@ -1,4 +1,4 @@
-"""How large an ablation is. Needs no torch, so that a wrong setting is refused before that is imported."""
+"""Settings of the ablation. Imports no torch, so that invalid settings fail fast."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from minigemini.training.settings import RecipeError, parse_number
 
 @dataclass(frozen=True)
 class Ablation:
-    """How large an ablation is.
+    """The size of an ablation.
 
     Attributes:
-        seeds: how many; they set new weights and the order of samples, and are common to all variants.
-        questions: per skill.
-        share: of the usual steps and samples.
-        processes: runs at a time, each of one thread.
+        seeds: number of seeds, for the initialization and the order of samples; all variants share them.
+        questions: number of questions per skill.
+        share: share of the default steps and samples.
+        processes: number of concurrent runs, each with one thread.
     """
 
     seeds: int = 3
@@ -27,18 +27,18 @@ class Ablation:
 
     @classmethod
     def of(cls, settings: dict[str, str]) -> "Ablation":
-        """From `key=value` settings.
+        """Parse `key=value` settings.
 
         Raises:
-            RecipeError: One is unknown or out of its range.
+            RecipeError: a setting is unknown or out of range.
         """
         kinds = {"seeds": int, "questions": int, "share": float, "processes": int}
         if unknown := set(settings) - kinds.keys():
-            raise RecipeError(f"ablation: unknown setting {min(unknown)!r}; there are {', '.join(kinds)}")
+            raise RecipeError(f"ablation: unknown setting {min(unknown)!r}; choose from {', '.join(kinds)}")
         values = {name: parse_number(kinds[name], name, text) for name, text in settings.items()}
         for name, value in values.items():
             if not value > 0:
-                raise RecipeError(f"ablation: {name} is {value}; give more than 0")
+                raise RecipeError(f"ablation: {name} must be greater than 0, got {value}")
         return cls(**values)
 
 

@@ -1,8 +1,8 @@
-"""What is varied, and which of the paper's findings that can show (arXiv 2403.18814, tables 2 and 3).
+"""The variants of the ablation, and the findings of the paper that they test (arXiv 2403.18814, tables 2 and 3).
 
-The paper's models and ours have the same parts and the same ratios; ours are a thousand times smaller and live in a
-drawn world of numbers and coloured things. TextVQA is read as "reads a number", MME as questions of yes and no, MM-Vet
-as what is left: descriptions, colours, counts, places.
+The models have the parts and proportions of the paper's models at a thousandth of their size, and use synthetic scenes
+of numbers and colored objects. TextVQA corresponds to reading a number, MME to yes-or-no questions, and MM-Vet to
+descriptions, colors, counts and positions.
 """
 
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 Encoder = Literal["narrow", "wide"]
 WIDTHS: dict[Encoder, int] = {"narrow": 12, "wide": 24}
-"""Channels of the ConvNeXt's first stage."""
+"""Channels of the first stage of the ConvNeXt."""
 _SIZES: dict[str, Any] = {
     **SMALL,
-    "workers": 0,  # as many runs go on as there are cores
+    "workers": 0,  # the ablation runs one process per core
     "world": "small",
     "low_res_width": 96,
     "low_res_layers": 4,
@@ -29,29 +29,29 @@ _SIZES: dict[str, Any] = {
 }
 
 FEATURES_GB = 15.0
-"""What the encoders' kept outputs may take on disk; variants and seeds share them."""
+"""Maximum disk space of the feature cache, which variants and seeds share."""
 
 READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
 
 LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 3000, 300
-"""Of 32 samples, each once for all variants; the language model once a seed."""
+"""Steps of 32 samples. Encoders are trained once for all variants, the language model once per seed."""
 MINING_STEPS, ALIGN_SAMPLES = 300, 800
-"""Before stage 2, of 16 samples a step, once for all variants that differ in nothing until then."""
+"""Before stage 2, with 16 samples per step; variants that only differ in stage 2 share them."""
 STAGE_2_BATCH = 4
-"""Where samples are few, many small steps read more than few large ones (docs/experiments.md)."""
+"""With few samples, many small steps learn to read better than few large ones (docs/experiments.md)."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row.
+    """One row of the results table.
 
     Attributes:
-        name: what a reader calls it.
-        encoder: the high-resolution one; None is the baseline, which has no mining.
-        high_res_size: pixels a side of what it sees.
-        data: samples of stage 2, by what is drawn.
-        hd: whether stage 2 extends the tokens, by 2 x 2 tiles and the whole picture, each of `high_res_size`. Scenes
-            have 256 pixels a side, so tiles of 128 see them as they were drawn.
+        name: name in reports.
+        encoder: high-resolution encoder; None for the baseline without mining.
+        high_res_size: side of the high-resolution image in pixels.
+        data: number of stage-2 samples by dataset.
+        hd: whether stage 2 extends the tokens with 2 x 2 tiles and a global tile, each of `high_res_size`. Scenes have
+            256 pixels, so tiles of 128 see them at their original size.
     """
 
     name: str
@@ -73,13 +73,13 @@ VARIANTS = (BASELINE, SMALLER_IMAGE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, M
 
 @dataclass(frozen=True)
 class Finding:
-    """One of the paper's comparisons.
+    """A comparison from the paper.
 
     Attributes:
-        name: what was found.
-        worse, better: variants that are to show it.
-        column: of our measures.
-        paper: what was measured there, and the worse and the better figure.
+        name: the finding in words.
+        worse, better: the variants to compare.
+        column: the column of our results to compare.
+        paper: the paper's benchmark, and the scores of the worse and the better model.
     """
 
     name: str
@@ -100,7 +100,7 @@ FINDINGS = (
 
 
 def encoders(share: float) -> dict[str, Pretraining]:
-    """Every encoder by its folder, trained alike and before all else."""
+    """Return the recipes of all encoders by folder."""
     first = Pretraining(
         name="ablation-low-res-encoder",
         task="low-res-encoder",
@@ -124,7 +124,7 @@ def encoders(share: float) -> dict[str, Pretraining]:
 
 
 def language(seed: int, share: float) -> Pretraining:
-    """The language model alone, of a seed that its variants share."""
+    """Return the recipe of the language model, which all variants of a seed share."""
     return Pretraining(
         name=f"ablation-language-{seed}",
         task="language",
@@ -137,7 +137,7 @@ def language(seed: int, share: float) -> Pretraining:
 
 
 def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, RunSettings]:
-    """What goes before stage 2, by its folders: mining or the projector on dense labels, then stage 1."""
+    """Return the recipes before stage 2 by folder: alignment on dense labels, then stage 1."""
     home = f"{root}/{aligned_folder(variant, seed)}"
     encoder = variant.encoder
     mining = replace(
@@ -173,7 +173,7 @@ def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str,
 
 
 def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
-    """Stage 2, the variant's own."""
+    """Return the recipe of stage 2, which is specific to the variant."""
     align = alignment(variant, seed, root, share)["align"]
     assert isinstance(align, Recipe)
     return replace(
@@ -191,12 +191,12 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
 
 
 def aligned_folder(variant: Variant, seed: int) -> str:
-    """Where the steps before stage 2 lie; variants that differ in nothing until then share them."""
+    """Return the folder of the steps before stage 2, which variants that only differ in stage 2 share."""
     return f"aligned-{variant.encoder or 'no-mining'}-{variant.high_res_size}-{seed}"
 
 
 def folder_of(variant: Variant, seed: int) -> str:
-    """Where a variant's stage 2 of a seed, and its answers, lie."""
+    """Return the folder of stage 2 and of its answers."""
     return f"{variant.name.replace(',', '').replace(' ', '-')}-{seed}"
 
 

@@ -1,26 +1,28 @@
-"""What counts in an answer about the drawn world."""
+"""Scoring rules for answers about synthetic scenes."""
 
 import re
 from collections.abc import Callable
 
-Grade = Callable[[str, str], tuple[int, int]]
-"""From the right answer and what was said to how much of it is right, out of how much."""
+AnswerMatcher = Callable[[str, str], tuple[int, int]]
+"""Takes the expected and the given answer; returns the points scored and the maximum."""
 
 
-def the_same(right: str, said: str) -> tuple[int, int]:
-    return int(said == right), 1
+def exact_match(expected: str, answer: str) -> tuple[int, int]:
+    """One point for exactly the expected answer."""
+    return int(answer == expected), 1
 
 
-def letters_in_place(right: str, said: str) -> tuple[int, int]:
-    return sum(a == b for a, b in zip(right, said, strict=False)), len(right)
+def characters_in_place(expected: str, answer: str) -> tuple[int, int]:
+    """One point for every character at its expected position."""
+    return sum(a == b for a, b in zip(expected, answer, strict=False)), len(expected)
 
 
-def the_name(right: str, said: str) -> tuple[int, int]:
-    """The thing's name alone: "A red house." is right about the house whatever the colour."""
-    return int(right.split()[-1:] == said.split()[-1:]), 1
+def same_name(expected: str, answer: str) -> tuple[int, int]:
+    """One point for the right name; the color does not count."""
+    return int(expected.split()[-1:] == answer.split()[-1:]), 1
 
 
-def objects_named(right: str, said: str) -> tuple[int, int]:
-    """Things with their colours, in any order; one that is not there counts against as one that is missing."""
-    wanted, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (right, said))
-    return len(wanted & found), max(len(wanted), len(found))
+def objects_matched(expected: str, answer: str) -> tuple[int, int]:
+    """One point for every object with its color, in any order; extra objects raise the maximum."""
+    expected_objects, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (expected, answer))
+    return len(expected_objects & found), max(len(expected_objects), len(found))

@@ -1,6 +1,7 @@
-"""Cycle accuracy: from a request to a picture, and from the picture back to what was asked for.
+"""Cycle accuracy: generate an image from a request, and compare the image with the request.
 
-What is in a picture is said by `things`, which is no network, and, where a model is asked, by that model too.
+`shape_detector`, which is not a neural network, finds the objects in the image. With a model, the model also describes
+the image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,21 +20,21 @@ from ..samples.request_phrases import DRAW
 from ..scenes.splits import EVALUATION_STREAM, evaluation
 from .shape_detector import Verdict, detect_objects, judge
 
-NOTHING = Verdict(False, False, False, False)
+NO_MATCH = Verdict(False, False, False, False)
 QUESTION = "What is in the picture?"
 
 
 @dataclass(frozen=True)
 class CycleResult:
-    """One request and what came of it.
+    """One request and its outcome.
 
     Attributes:
-        plan: what was asked for.
-        kind: of plan.
-        caption: what the painter was given; None where the model wrote none.
-        image: what it drew.
-        verdict: what is right in it.
-        said: what the model says is in it; None where none was asked.
+        plan: the requested contents.
+        kind: kind of the plan.
+        caption: the caption given to the generator; None if the model wrote none.
+        image: the generated image; None if there is none.
+        verdict: which aspects of the image are right.
+        answer: the model's description of the image; None if no model was used.
     """
 
     plan: ImagePlan
@@ -41,44 +42,46 @@ class CycleResult:
     caption: str | None
     image: Image.Image | None
     verdict: Verdict
-    said: str | None = None
+    answer: str | None = None
 
     @property
-    def told(self) -> bool:
-        """Whether the model names everything that was asked for, with its colour."""
-        answer = f" {(self.said or '').lower().rstrip('.')} ".replace(",", " ,")
+    def recognized(self) -> bool:
+        """Whether the model's description has every requested object with its color."""
+        answer = f" {(self.answer or '').lower().rstrip('.')} ".replace(",", " ,")
         return all(f" {item.phrase().removesuffix(item.place or '').strip()} " in answer for item in self.plan.items)
 
 
 def draw_captions(
-    painter: ImageGenerator, samples: int, drawing: GenerationSettings | None = None
+    generator: ImageGenerator, samples: int, settings: GenerationSettings | None = None
 ) -> list[CycleResult]:
-    """Fresh plans in the painter's own words, of all kinds in turn, each with a seed of its own."""
+    """Generate images from captions of new plans, cycling through all kinds, with one seed per image."""
     return list(
-        tqdm(_captions(painter, samples, drawing or GenerationSettings()), total=samples, desc="painter", leave=False)
+        tqdm(
+            _captions(generator, samples, settings or GenerationSettings()), total=samples, desc="captions", leave=False
+        )
     )
 
 
 def draw_requests(
-    engine: Engine, painter: ImageGenerator, samples: int, drawing: GenerationSettings | None = None
+    engine: Engine, generator: ImageGenerator, samples: int, settings: GenerationSettings | None = None
 ) -> list[CycleResult]:
-    """Fresh plans in everyday words: the model writes the caption, the painter draws it, the model says what it is."""
-    wishes = _requests(engine, painter, samples, drawing or GenerationSettings())
-    return list(tqdm(wishes, total=samples, desc="cycle", leave=False))
+    """Request new plans in everyday words: the model writes the caption, and describes the generated image."""
+    requests = _requests(engine, generator, samples, settings or GenerationSettings())
+    return list(tqdm(requests, total=samples, desc="cycle", leave=False))
 
 
-def table(drawn: Sequence[CycleResult]) -> str:
-    """Shares that are right as a Markdown table: a row per kind of plan, and one for all of them."""
+def results_table(results: Sequence[CycleResult]) -> str:
+    """Format accuracies as a Markdown table with one row per kind of plan and one for all."""
     names = [field.name for field in fields(Verdict)]
-    asked = any(one.said is not None for one in drawn)
-    rows = [f"| kind | {' | '.join(names)} | all of it |{' and told |' if asked else ''}"]
+    asked = any(result.answer is not None for result in results)
+    rows = [f"| kind | {' | '.join(names)} | all of it |{' and recognized |' if asked else ''}"]
     rows.append("|---" * (len(names) + 2 + asked) + "|")
     for kind in (*KINDS, None):
-        those = [one for one in drawn if kind in (None, one.kind)]
+        those = [result for result in results if kind in (None, result.kind)]
         if not those:
             continue
-        counts = [sum(getattr(one.verdict, name) for one in those) for name in (*names, "right")]
-        counts += [sum(one.verdict.right and one.told for one in those)] if asked else []
+        counts = [sum(getattr(result.verdict, name) for result in those) for name in (*names, "right")]
+        counts += [sum(result.verdict.right and result.recognized for result in those)] if asked else []
         cells = [f"{count / len(those):.1%}" for count in counts]
         if kind is None:
             low, high = wilson(counts[len(names)], len(those))
@@ -94,28 +97,28 @@ def _plans() -> Iterator[tuple[int, str]]:
         seed += 1
 
 
-def _captions(painter: ImageGenerator, samples: int, drawing: GenerationSettings) -> Iterator[CycleResult]:
+def _captions(generator: ImageGenerator, samples: int, settings: GenerationSettings) -> Iterator[CycleResult]:
     for number, (seed, kind) in enumerate(islice(_plans(), samples)):
         plan, _ = sample_planned_image(seed, kind, EVALUATION_STREAM)
-        image = painter.draw(plan.caption(), replace(drawing, seed=number), progress=False)[0].image
+        image = generator.draw(plan.caption(), replace(settings, seed=number), progress=False)[0].image
         yield CycleResult(plan, kind, plan.caption(), image, judge(plan, detect_objects(image)))
 
 
 def _requests(
-    engine: Engine, painter: ImageGenerator, samples: int, drawing: GenerationSettings
+    engine: Engine, generator: ImageGenerator, samples: int, settings: GenerationSettings
 ) -> Iterator[CycleResult]:
     for number, (seed, kind) in enumerate(islice(_plans(), samples)):
         plan, asked = sample_plain_request(seed, kind, evaluation())
         conversation = Conversation(engine)
         try:
             with conversation.request(asked.removesuffix(DRAW).strip()) as stream:
-                reply = stream.draw(painter, replace(drawing, seed=number), progress=False)
-        except RequestError:  # a caption that the painter has no words for
-            yield CycleResult(plan, kind, None, None, NOTHING, "")
+                reply = stream.draw(generator, replace(settings, seed=number), progress=False)
+        except RequestError:  # the caption has words that the generator does not know
+            yield CycleResult(plan, kind, None, None, NO_MATCH, "")
             continue
         if not reply.images:
-            yield CycleResult(plan, kind, None, None, NOTHING, "")
+            yield CycleResult(plan, kind, None, None, NO_MATCH, "")
             continue
         image = reply.images[0].image
-        said = conversation.ask(QUESTION).text
-        yield CycleResult(plan, kind, reply.captions[-1], image, judge(plan, detect_objects(image)), said)
+        answer = conversation.ask(QUESTION).text
+        yield CycleResult(plan, kind, reply.captions[-1], image, judge(plan, detect_objects(image)), answer)

@@ -1,74 +1,74 @@
-"""What a checkpoint is asked: tables of skills, each on material that training shares or never saw."""
+"""Skills that evaluation measures, each on assets that training uses or that are held out."""
 
 from dataclasses import dataclass, replace
 
-from ..scenes.lexicon import LETTERS, Texts
+from ..scenes.lexicon import LETTERS, TextSampler
 from ..scenes.splits import BASIC_DOMAIN, SceneDomain, evaluation
-from .answer_matching import Grade, letters_in_place, objects_named, the_name, the_same
+from .answer_matching import AnswerMatcher, characters_in_place, exact_match, objects_matched, same_name
 
 UNSEEN_TEXTS = evaluation("texts")
 
 
 @dataclass(frozen=True)
 class Skill:
-    """One row of a table: a kind of scene, a kind of question, what counts in an answer.
+    """One row of a results table: a kind of scene, a kind of question and a scoring rule.
 
     Attributes:
-        name: what a reader calls it.
-        kind: of scene or of pair, see `world.composing.KINDS`, `world.pages.PAGE_KINDS`, `world.lessons.PAIR_KINDS`.
-        asks: `Turn.skill` of the question; the rounds that lead to it have gone as they should.
-        grade: what counts; by default the whole answer, to the letter.
-        material: what the scenes are made of, see `world.material.evaluation`.
+        name: name in reports.
+        kind: one of `composition.KINDS`, `documents.PAGE_KINDS` or `dialogs.PAIR_KINDS`.
+        turn_skill: `Turn.skill` of the question; earlier turns are given with their right answers.
+        grade: scoring rule; by default an exact match.
+        domain: domain of the scenes, see `splits.evaluation`.
     """
 
     name: str
     kind: str
-    asks: str
-    grade: Grade = the_same
+    turn_skill: str
+    grade: AnswerMatcher = exact_match
     domain: SceneDomain = UNSEEN_TEXTS
 
 
-def _first(*held_out: str, texts: Texts | None = None) -> SceneDomain:
+def _basic(*held_out: str, texts: TextSampler | None = None) -> SceneDomain:
     return evaluation(*held_out, base=BASIC_DOMAIN, texts=texts)
 
 
 _SHORT_WORD = replace(BASIC_DOMAIN.texts, strings=0.0)
-_SHORT_STRING = Texts(words=0.0, numbers=0.0, characters=LETTERS, lengths=(3, 6))
+_SHORT_STRING = TextSampler(words=0.0, numbers=0.0, characters=LETTERS, lengths=(3, 6))
 
-FIRST_SKILLS = (
-    Skill("read a word never seen in training", "sign", "read", domain=_first("texts", texts=_SHORT_WORD)),
-    Skill("its letters, each in its place", "sign", "read", letters_in_place, _first("texts", texts=_SHORT_WORD)),
-    Skill("read random letters", "sign", "read", domain=_first("texts", texts=_SHORT_STRING)),
-    Skill("read a word, unseen fonts", "sign", "read", domain=_first("texts", "fonts", texts=_SHORT_WORD)),
-    Skill("name the thing", "single", "name", the_name, _first()),
-    Skill("name its colour", "single", "colour", domain=_first()),
-    Skill("count one to five", "count", "count", domain=_first()),
-    Skill("colour of one among several", "few", "colour", domain=_first()),
-    Skill("thing of a colour among several", "few", "find", domain=_first()),
-    Skill("is there …? yes or no", "few", "exists", domain=_first()),
-    Skill("describe two or three things: each named with its colour", "few", "describe", objects_named, _first()),
+BASIC_SKILLS = (
+    Skill("read a word never seen in training", "sign", "read", domain=_basic("texts", texts=_SHORT_WORD)),
+    Skill("its letters, each in its place", "sign", "read", characters_in_place, _basic("texts", texts=_SHORT_WORD)),
+    Skill("read random letters", "sign", "read", domain=_basic("texts", texts=_SHORT_STRING)),
+    Skill("read a word, unseen fonts", "sign", "read", domain=_basic("texts", "fonts", texts=_SHORT_WORD)),
+    Skill("name the thing", "single", "name", same_name, _basic()),
+    Skill("name its colour", "single", "colour", domain=_basic()),
+    Skill("count one to five", "count", "count", domain=_basic()),
+    Skill("colour of one among several", "few", "colour", domain=_basic()),
+    Skill("thing of a colour among several", "few", "find", domain=_basic()),
+    Skill("is there …? yes or no", "few", "exists", domain=_basic()),
+    Skill("describe two or three things: each named with its colour", "few", "describe", objects_matched, _basic()),
 )
-"""What the first nano learnt: capitals, coloured drawings, up to five alike."""
+"""Skills on simple scenes: capital letters, colored objects, up to five copies."""
 
 _LENGTHS = (4, 8)
-WORD = Texts(words=1.0, numbers=0.0, strings=0.0, lengths=_LENGTHS)
-NUMBER = Texts(words=0.0, numbers=1.0, strings=0.0, lengths=_LENGTHS)
-STRING = Texts(words=0.0, numbers=0.0, strings=1.0, lengths=_LENGTHS)
+WORD = TextSampler(words=1.0, numbers=0.0, strings=0.0, lengths=_LENGTHS)
+NUMBER = TextSampler(words=0.0, numbers=1.0, strings=0.0, lengths=_LENGTHS)
+STRING = TextSampler(words=0.0, numbers=0.0, strings=1.0, lengths=_LENGTHS)
 
 
-def _read(what: str, texts: Texts, *also: str) -> Skill:
+def _reading_skill(what: str, texts: TextSampler, *also: str) -> Skill:
     axes = f", unseen {' and '.join(also)}" if also else ""
     return Skill(f"read {what}{axes}", "sign", "read", domain=evaluation("texts", *also, texts=texts))
 
 
 SKILLS = (
-    _read("a word of 4 to 8 letters", WORD),
-    _read("a number of 4 to 8 digits", NUMBER),
-    _read("4 to 8 random characters", STRING),
-    _read("a word of 4 to 8 letters", WORD, "fonts"),
-    _read("a word of 4 to 8 letters", WORD, "layouts"),
-    _read("4 to 8 random characters", STRING, "fonts"),
-    _read("a word of 4 to 8 letters", WORD, "fonts", "layouts"),
+    _reading_skill("a word of 4 to 8 letters", WORD),
+    _reading_skill("a number of 4 to 8 digits", NUMBER),
+    _reading_skill("4 to 8 random characters", STRING),
+    _reading_skill("a word of 4 to 8 letters", WORD, "fonts"),
+    _reading_skill("a word of 4 to 8 letters", WORD, "layouts"),
+    _reading_skill("4 to 8 random characters", STRING, "fonts"),
+    _reading_skill("a word of 4 to 8 letters", WORD, "fonts", "layouts"),
     Skill("read several words from top to bottom", "words", "read_all"),
     Skill("name an object", "single", "object"),
     Skill("name an object, unseen styles", "single", "object", domain=evaluation("styles")),
@@ -84,7 +84,7 @@ SKILLS = (
     Skill("is it left of …? yes or no, unseen layouts", "few", "related", domain=evaluation("layouts")),
     Skill("is there …? yes or no", "few", "exists"),
     Skill("is there …? yes or no, unseen styles", "few", "exists", domain=evaluation("styles")),
-    Skill("describe two to four things: each named", "few", "describe", objects_named),
+    Skill("describe two to four things: each named", "few", "describe", objects_matched),
     Skill("follow-up: and the one beside it, and the other colour", "few", "follow_up"),
     Skill("two pictures: which has more", "more", "more"),
     Skill("two pictures: as many in both? yes or no", "more", "as_many"),
@@ -94,9 +94,9 @@ SKILLS = (
     Skill("says that it cannot tell, about things", "few", "unknown"),
     Skill("says that it cannot tell, about a sign", "sign", "unknown"),
 )
-"""What a grown nano is asked about pictures of 256 pixels. What is written is always unseen."""
+"""Skills on images of 256 pixels. All text is held out from training."""
 
-PAGE_SKILLS = (
+DOCUMENT_SKILLS = (
     Skill("read a text of one to three lines", "lines", "read_all"),
     Skill("read one line of several", "lines", "read_line"),
     Skill("read one line of several, unseen fonts", "lines", "read_line", domain=evaluation("texts", "fonts")),
@@ -112,4 +112,4 @@ PAGE_SKILLS = (
     Skill("says that it cannot tell, about a chart", "chart", "unknown"),
     Skill("says that it cannot tell, about a table", "table", "unknown"),
 )
-"""What is asked about pictures of 512 pixels, which nano-HD reads at grid 2."""
+"""Skills on documents of 512 pixels, for checkpoints with 2 x 2 tiles."""

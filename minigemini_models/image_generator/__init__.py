@@ -1,11 +1,11 @@
-"""The embedded image generator: a small diffusion model of synthetic scenes, as a diffusers pipeline."""
+"""The embedded image generator: a small text-to-image diffusion model of synthetic scenes, as a diffusers pipeline."""
 
 from pathlib import Path
 
 from minigemini.imagegen.presets import SCHEDULERS, GeneratorPlugin, PipelineKind, Preset
 
 GENERATOR_DIR = Path(__file__).parent / "checkpoint"
-"""The pipeline's folder, in the ordinary diffusers layout."""
+"""Folder of the pipeline, in the standard diffusers layout."""
 
 _KIND = PipelineKind(
     from_image="PainterPipeline",
@@ -34,4 +34,4 @@ PLUGIN = GeneratorPlugin(
     kind=_KIND,
     pipeline="minigemini_models.image_generator.diffusion_pipeline:PainterPipeline",
 )
-"""What `minigemini.image_generators` names."""
+"""Registered in the entry points `minigemini.image_generators`."""

@@ -1,4 +1,4 @@
-"""What the embedded painter is made of before it has learnt anything, and the samples that it learns from."""
+"""The image generator with random weights: its networks and tokenizer, and its training samples."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -21,26 +21,26 @@ from .spectrum import BLOCK_PX, CHANNELS
 
 PAD, UNKNOWN = "<pad>", "<unknown>"
 CELL_TOKENS = tuple(f"<cell {number}>" for number in range(1, CELLS_SIDE**2 + 1))
-"""Before every caption: one for each cell of the picture, in which is gathered what it is to show."""
+"""Prefix of every caption: one token per cell of the image, whose features encode the contents of the cell."""
 MOST_TOKENS = 48
 MORE_CAPTIONS = 1
-"""For every picture so many captions are read without theirs: to tell what they mean takes more of them, and costs
-less, than to draw."""
+"""Additional captions per image for the label loss. Learning their meaning takes more captions than images, and costs
+less."""
 SPECTRUM = (CHANNELS, IMAGE_PX // BLOCK_PX, IMAGE_PX // BLOCK_PX)
-"""Channels and places: one for each block of pixels."""
+"""Channels, rows and columns: one position per block of pixels."""
 SHIFT = 2.0
-"""Towards noise, in learning and drawing: what is where is decided while there is much of it (arXiv 2403.03206)."""
+"""Timestep shift towards noise, in training and sampling: high noise levels decide the layout (arXiv 2403.03206)."""
 _NOISE_STREAM = 11
 
 
 @dataclass(frozen=True)
 class GeneratorSize:
-    """The defaults are the embedded painter's.
+    """Sizes of the networks; the defaults are those of the embedded image generator.
 
     Attributes:
-        widths: of the U-Net's levels; the first has a place per block of pixels, each next one a quarter as many.
-        heads: of attention, among places and to the words of the caption.
-        text_width, text_layers, text_heads: of what reads captions.
+        widths: channels of the U-Net's levels; each level has a quarter of the positions of the one before.
+        heads: attention heads of the U-Net.
+        text_width, text_layers, text_heads: sizes of the text encoder.
     """
 
     widths: tuple[int, ...] = (128, 192)
@@ -51,7 +51,7 @@ class GeneratorSize:
 
 
 def build_generator(size: GeneratorSize | None = None) -> PainterPipeline:
-    """A painter that has learnt nothing, from torch's seed."""
+    """Build a pipeline with random weights from torch's global seed."""
     size = size or GeneratorSize()
     tokenizer = build_tokenizer()
     text = DistilBertConfig(
@@ -77,7 +77,7 @@ def build_generator(size: GeneratorSize | None = None) -> PainterPipeline:
         attention_head_dim=size.heads,
         norm_num_groups=16,
     )
-    nn.init.zeros_(unet.conv_out.weight)  # it begins by saying that all is as usual
+    nn.init.zeros_(unet.conv_out.weight)  # the initial prediction is the mean image
     nn.init.zeros_(unet.conv_out.bias)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=SHIFT)
     return PainterPipeline(tokenizer, DistilBertModel(text), unet, scheduler)
@@ -85,7 +85,7 @@ def build_generator(size: GeneratorSize | None = None) -> PainterPipeline:
 
 @cache
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Whole words of the painter's captions; capitals and full stops make no difference."""
+    """Build the word-level tokenizer of captions; it ignores case and final punctuation."""
     words = {",", "and", "a", "an", *COLORS, *NUMBERS[1:5], *COLORED_NAMES, *map(plural, COLORED_NAMES)}
     words |= {word for phrase in (*PLACES, *RELATIONS) for word in phrase.split()}
     vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, *CELL_TOKENS, *sorted(words)])}
@@ -106,15 +106,15 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
-    """Sample `index` of the lesson: picture, captions (the first is its own), noise and how much of it.
+    """Return training sample `index`: image, captions (the first describes the image), noise and noise level.
 
     Returns:
         `image` (64, 64, 3) uint8; `input_ids`, `attention_mask` (captions, 48) int64; `noise` (63, 8, 8) float32;
-        `sigma` () float32; `names`, `colours` (captions, 9) int64, as in `cell_labels`.
+        `sigma` () float32; `names`, `colors` (captions, 9) int64, as in `cell_labels`.
     """
     plan, scene = sample_planned_image(index)
     rng = np.random.default_rng([_NOISE_STREAM, index])
-    # Without a caption now and then: guidance needs to know what pictures look like at large.
+    # Some images have no caption: classifier-free guidance needs the unconditional prediction.
     plans = [None if rng.random() < without_caption else plan, *(sample_plan(rng) for _ in range(MORE_CAPTIONS))]
     captions = [plan.caption() if plan else "" for plan in plans]
     tokens: Any = build_tokenizer()(captions, padding="max_length", max_length=MOST_TOKENS)
@@ -127,18 +127,20 @@ def sample(index: int, without_caption: float = 0.1) -> dict[str, np.ndarray]:
         "noise": rng.standard_normal(SPECTRUM, dtype=np.float32),
         "sigma": np.asarray(SHIFT * share / (1 + (SHIFT - 1) * share), dtype=np.float32),
         "names": np.stack([names for names, _ in labels]),
-        "colours": np.stack([colors for _, colors in labels]),
+        "colors": np.stack([colors for _, colors in labels]),
     }
 
 
 def cell_labels(plan: ImagePlan | None) -> tuple[np.ndarray, np.ndarray]:
-    """Number of the name and of the colour that each cell shows, 0 where it is empty; (9,) int64 both. Something alone
-    is in all of them. What is left open, and all without a plan, is `IGNORED`."""
+    """Return the class of the name and of the color in each cell, both (9,) int64; 0 for empty cells.
+
+    A single object fills all cells. Open colors, and all labels without a plan, are `IGNORED`.
+    """
     names, colors = (np.full(len(CELLS), 0 if plan else IGNORED) for _ in range(2))
     if plan is None:
         return names, colors
     for unit, cell in zip(plan.units, plan.cells, strict=True):
-        where = slice(None) if plan.alone else CELLS.index(cell)
+        where = slice(None) if plan.is_single else CELLS.index(cell)
         names[where] = 1 + COLORED_NAMES.index(unit.name)
         colors[where] = 1 + tuple(COLORS).index(unit.color) if unit.color else IGNORED
     return names, colors

@@ -1,4 +1,4 @@
-"""Mining and the projector learn to hand on what the frozen encoders see."""
+"""Train patch info mining and the projector on dense labels, with frozen encoders."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,8 +12,8 @@ from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiMo
 from minigemini.training import trainable
 from minigemini.training.run_outputs import save_checkpoint
 
-from ..scenes.labeled_scenes import crowded_scene, labeled_scene
-from .encoders import MATERIALS, normalize, resized, shrink
+from ..scenes.labeled_scenes import labeled_scene, text_scene
+from .encoders import DOMAINS, normalize, resized, shrink
 from .init_model import init_model
 from .label_heads import PatchHeads
 from .pretraining_recipe import Pretraining
@@ -21,17 +21,17 @@ from .pretraining_task import Arrays, PretrainingTask, load_part, stack
 from .warm_start import warm_start
 
 KINDS = ("crowded", "words", "crowded", "sign", "crowded", "few", "crowded", "single", "crowded", "count")
-"""Kinds of scene: half are crowded with letters, which are what is hard and rare in ordinary scenes."""
+"""Kinds of scenes. Half are full of text, which is the hardest part and rare in ordinary scenes."""
 _MINED_SCALE = 5.0
 
 
 def mining(recipe: Pretraining) -> PretrainingTask:
-    """Read dense labels off the visual tokens, through linear heads that are thrown away.
+    """Predict dense labels from the visual tokens with linear heads, which are discarded.
 
-    What it leaves is a checkpoint of all parts, for stage 1 to start from.
+    The output is a checkpoint of all parts, from which stage 1 starts.
     """
     model, processor = init_model(recipe, with_mining=recipe.high_res_encoder is not None)
-    start_at_the_scale_of_the_features(model.model)
+    scale_new_projections(model.model)
     trainable.freeze_encoders(model)
     parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
     if model.model.patch_info_mining is None:
@@ -47,10 +47,10 @@ def mining(recipe: Pretraining) -> PretrainingTask:
 
 
 def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
-    """Load the parts that were trained alone, and begin with what mining and the projector have learnt elsewhere.
+    """Load the parts that were trained separately, and initialize the connector from `init_from`.
 
     Raises:
-        RecipeError: One is not there or does not fit.
+        RecipeError: a part is missing or does not fit.
     """
     for module, path in (
         (model.vision_tower, recipe.low_res_encoder),
@@ -60,20 +60,20 @@ def _load(model: MiniGeminiModel, recipe: Pretraining) -> None:
         if module is not None and path is not None:
             load_part(module, path, recipe.name)
     if model.patch_info_mining is not None:
-        # Without mining the projector sees other features than a checkpoint's has learnt to read.
+        # Only with mining: the projector of a checkpoint expects features that include what was mined.
         warm_start({part: getattr(model, part) for part in CONNECTOR_PARTS}, recipe)
 
 
 def scene(number: int, world: str = "whole") -> Arrays:
-    """The sample of a number."""
-    kind, domain = KINDS[number % len(KINDS)], MATERIALS[world]
+    """Return the sample of a number."""
+    kind, domain = KINDS[number % len(KINDS)], DOMAINS[world]
     if kind == "crowded":
-        return crowded_scene(number, domain=domain)
+        return text_scene(number, domain=domain)
     return labeled_scene(number, kind, domain)
 
 
 class TokenReader(nn.Module):
-    """A model's way from pixels to visual tokens, with heads for what each shows."""
+    """The model from pixels to visual tokens, with linear heads that predict what each token shows."""
 
     def __init__(self, model: MiniGeminiForConditionalGeneration) -> None:
         super().__init__()
@@ -81,17 +81,17 @@ class TokenReader(nn.Module):
         self.heads = PatchHeads(model.config.text_config.hidden_size, letters=True)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `world.samples.labelled_scene`."""
+        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `labeled_scene`."""
         high_res = resized(normalize(image), self.model.config.high_res_size)
         tokens = self.model.model.get_image_features(shrink(high_res), high_res, return_dict=True).pooler_output
         return self.heads(tokens, labels)
 
 
-def start_at_the_scale_of_the_features(model: MiniGeminiModel) -> None:
-    """Make the new parts' first outputs as large as what they are added to.
+def scale_new_projections(model: MiniGeminiModel) -> None:
+    """Initialize the connector so that mined features have the scale of the features they are added to.
 
-    The encoder's features have a standard deviation of 5.7; from Transformers' usual start (0.02) what is mined has one
-    of 0.4 and drowns beside them.
+    The encoder's features have a standard deviation of 5.7. With Transformers' default initialization (0.02) the mined
+    features have one of 0.4, which is negligible beside them.
     """
     new_parts = [part for part in (model.patch_info_mining, model.multi_modal_projector) if part is not None]
     for linear in (module for part in new_parts for module in part.modules() if isinstance(module, nn.Linear)):

@@ -1,4 +1,4 @@
-"""Nano before it has learnt anything: its sizes, its tokenizer, random weights."""
+"""A nano model with random weights: its configuration, tokenizer and processor."""
 
 import torch
 from transformers import LlamaConfig, PreTrainedTokenizerBase
@@ -11,11 +11,14 @@ from .pretraining_recipe import Pretraining
 from .tokenizer import IMAGE, build_tokenizer
 
 ANSWER_TOKENS = 64
-"""Most tokens of an answer, unless asked for otherwise."""
+"""Default maximum number of new tokens."""
 
 
 def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mining: bool = True) -> MiniGeminiConfig:
-    """Nano's geometry keeps the paper's ratios: 32 pixels and 8 x 8 high-resolution positions per patch."""
+    """Return the configuration of a recipe's sizes.
+
+    It keeps the paper's ratios: 32 pixels and 8 x 8 high-resolution positions per patch.
+    """
     return MiniGeminiConfig(
         vision_config=low_res_config(recipe.low_res_width, recipe.low_res_layers),
         high_res_vision_config=high_res_config(recipe.high_res_width) if with_mining else None,
@@ -42,7 +45,7 @@ def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mi
 def init_model(
     recipe: Pretraining, with_mining: bool = True
 ) -> tuple[MiniGeminiForConditionalGeneration, MiniGeminiProcessor]:
-    """A model of a recipe's sizes with random weights, and its processor."""
+    """Build a model of a recipe's sizes with random weights, and its processor."""
     tokenizer = build_tokenizer()
     config = nano_config(recipe, tokenizer, with_mining)
     torch.manual_seed(recipe.seed)

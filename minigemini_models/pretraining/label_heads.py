@@ -1,4 +1,4 @@
-"""Linear heads that read dense labels off visual tokens, thrown away when they have taught what they are for."""
+"""Linear heads that predict dense labels from visual tokens; they are discarded after pretraining."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,15 @@ from torch.nn.functional import cross_entropy
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
 
 _WEIGHTS = {"slots": 4.0, "names": 3.0}
-"""Share of a label's loss in the sum: letters and things fill few places, and are the point."""
+"""Weights of the losses that do not count once: letters and objects are sparse and matter most."""
 
 
 class PatchHeads(nn.Module):
-    """What each patch shows, read from its token of `width` channels: name and colour of the thing there, whether it is
-    the thing's middle, whether there is text and, if `letters`, which letters in which order."""
+    """Predict what each patch shows from its token of `width` channels.
+
+    The labels are the object's name and color, whether its center is in the patch, whether the patch has text and, if
+    `letters`, the ordered letters.
+    """
 
     def __init__(self, width: int, letters: bool) -> None:
         super().__init__()
@@ -26,36 +29,35 @@ class PatchHeads(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
 
     def forward(self, tokens: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Loss and accuracies for tokens (B, N, width) and the labels of `world.samples.labelled_scene`."""
+        """Return the loss and accuracies for tokens (B, N, width) and the labels of `labeled_scene`."""
         tokens = self.norm(tokens)
-        wanted = {name: labels[name].flatten() for name in ("names", "colours", "centres", "slots")}
-        wanted["text"] = (labels["slots"] > 0).any(-1).flatten().long()
-        losses, figures = [], {}
+        targets = {name: labels[name].flatten() for name in ("names", "colours", "centres", "slots")}
+        targets["text"] = (labels["slots"] > 0).any(-1).flatten().long()
+        losses, metrics = [], {}
         for name, head in self.heads.items():
             logits = head(tokens).flatten(0, 1)
             if name == "slots":
-                # Where there is text: over all patches a letter would be one slot in fifty, and never be learnt.
-                written = wanted["text"] > 0
-                logits = rearrange(logits[written], "p (s k) -> (p s) k", k=NUM_LETTER_CLASSES)
-                wanted[name] = wanted[name].unflatten(0, (len(written), -1))[written].flatten()
-            total = cross_entropy(logits, wanted[name], reduction="sum")
+                # Only patches with text: over all patches one slot in 50 has a letter, and letters are never learned.
+                has_text = targets["text"] > 0
+                logits = rearrange(logits[has_text], "p (s k) -> (p s) k", k=NUM_LETTER_CLASSES)
+                targets[name] = targets[name].unflatten(0, (len(has_text), -1))[has_text].flatten()
+            total = cross_entropy(logits, targets[name], reduction="sum")
             losses.append(_WEIGHTS.get(name, 1.0) * total / max(1, len(logits)))
-            figures[f"{name}_accuracy"] = recall(logits, wanted[name])
-        return {"loss": torch.stack(losses).sum(), **figures}
+            metrics[f"{name}_accuracy"] = recall(logits, targets[name])
+        return {"loss": torch.stack(losses).sum(), **metrics}
 
 
 def balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss where there is something (label above 0) and mean loss where there is nothing, half of each.
+    """Average the mean loss of labeled positions (label above 0) and the mean loss of all others.
 
-    Where little is labelled, the plain mean is content with "nothing" for tens of thousands of crops (measured in
-    docs/experiments.md).
+    With sparse labels the plain mean predicts "nothing" for tens of thousands of crops (docs/experiments.md).
     """
-    losses, there = cross_entropy(logits, labels, reduction="none"), labels > 0
-    halves = [losses[where].sum() / where.sum().clamp(min=1) for where in (there, ~there)]
+    losses, labeled = cross_entropy(logits, labels, reduction="none"), labels > 0
+    halves = [losses[where].sum() / where.sum().clamp(min=1) for where in (labeled, ~labeled)]
     return torch.stack(halves).mean()
 
 
 def recall(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of right answers among the places where there is something (label above 0), 1 where there is nothing."""
-    there = labels > 0
-    return (logits.argmax(-1) == labels)[there].float().sum().add(1e-9) / there.sum().add(1e-9)
+    """Return the share of right predictions among labeled positions (label above 0); 1 if there are none."""
+    labeled = labels > 0
+    return (logits.argmax(-1) == labels)[labeled].float().sum().add(1e-9) / labeled.sum().add(1e-9)

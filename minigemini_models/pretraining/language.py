@@ -1,4 +1,4 @@
-"""The language model alone learns the language of the drawn world, from its conversations without their pictures."""
+"""Pretrain the language model on synthetic conversations without their images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,13 @@ from .pretraining_task import PretrainingTask, SavePart
 from .warm_start import warm_start
 
 ROW_LENGTH = 384
-"""Most tokens of a row. Texts of five turns have 112 at most; padded side by side, 4 tokens in 10 were padding."""
+"""Tokens per row. Dialogs of five turns have at most 112 tokens; without packing, 40 % of a batch is padding."""
 FIRST_SEED = 10**8
-"""Behind all samples of stage 2, which are to be new when their pictures are shown."""
+"""Beyond all samples of stage 2, so that the model has not seen their text when it sees the images."""
 
 
 def language(recipe: Pretraining) -> PretrainingTask:
-    """Say every token of conversations, questions included."""
+    """Predict every token of conversations, including questions."""
     model, processor = init_model(recipe)
     pad: Any = processor.tokenizer.pad_token_id
     part = "model.model.language_model"
@@ -40,7 +40,7 @@ def language(recipe: Pretraining) -> PretrainingTask:
 
 @dataclass(frozen=True)
 class SceneText:
-    """The conversation of a number as text alone, every token to be learnt."""
+    """Samples conversations as text only, with labels on every token."""
 
     processor: MiniGeminiProcessor
     what: str

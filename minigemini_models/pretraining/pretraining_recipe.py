@@ -1,4 +1,4 @@
-"""A step before the stages, as a recipe: an encoder, the language model, mining or the image generator alone."""
+"""Recipes of pretraining steps: one encoder, the language model, the alignment or the image generator."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +16,30 @@ PRETRAINED_FILE = {
     "high-res-encoder": "encoder.safetensors",
     "language": "language_model.safetensors",
 }
-"""What a step before the stages leaves in its folder; `mining` leaves a checkpoint
-in `CHECKPOINT`, `painter` a pipeline."""
+"""Output file by task. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining(RunSettings):
-    """A step before the stages, for a model that is trained from nothing on the drawn world.
+    """A pretraining step of a model that is trained from random weights on synthetic scenes.
 
-    Sample i is drawn from seed i. What it learns from is dense labels, and linear heads that are thrown away; of
-    `language`, text.
+    Sample i is drawn from seed i. `language` trains on text, `painter` on images and captions, and all others on dense
+    labels, through linear heads that are discarded.
 
     Attributes:
         task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
-            `mining` teaches mining and the projector to hand on what both frozen encoders see;
-            `painter` trains the embedded painter.
-        steps: optimiser steps.
-        init_from: a checkpoint, or for `painter` a painter, named as anywhere; its parts go on learning, in place of
-            random ones.
-        world: the whole drawn world, or a small one that is learnt in minutes (`world.material.SMALL_WORLD`).
-        low_res_width, low_res_layers: of the ViT.
-        high_res_width: channels of the ConvNeXt's first stage; each stage has twice as many as the one before.
-        high_res_size: pixels a side of what the ConvNeXt sees of a picture.
-        text_width, text_layers: of the language model.
-        low_res_encoder, high_res_encoder, language: files that the steps before left, of which `mining` makes a model;
-            without a high-resolution encoder the model is the paper's baseline, which has no mining.
+            `mining` trains patch info mining and the projector with both encoders frozen; `painter` trains the image
+            generator.
+        steps: optimizer steps.
+        init_from: checkpoint (for `painter` an image generator) whose weights replace random ones: a name, a folder or
+            a hub id.
+        world: domain of the scenes: `whole`, or `small`, which is learned in minutes (`splits.SMALL_DOMAIN`).
+        low_res_width, low_res_layers: sizes of the ViT.
+        high_res_width: channels of the first stage of the ConvNeXt; each stage doubles them.
+        high_res_size: side of the high-resolution image in pixels.
+        text_width, text_layers: sizes of the language model.
+        low_res_encoder, high_res_encoder, language: output files of earlier steps, which `mining` combines into a
+            model. Without a high-resolution encoder the model is the paper's baseline without mining.
     """
 
     task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
@@ -66,10 +65,10 @@ class Pretraining(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
-            raise RecipeError(f"{self.name}: mining needs what came before; give low_res_encoder and language")
+            raise RecipeError(f"{self.name}: mining starts from pretrained parts; set low_res_encoder and language")
 
     def result_path(self, folder: Path) -> Path:
-        """A file of the parts that were trained, or a checkpoint's folder."""
+        """Return the file of the trained part, or the folder of the checkpoint or pipeline."""
         return folder / PRETRAINED_FILE.get(self.task, CHECKPOINT)
 
     def set_up(self, folder: Path, state: Any) -> "RunSetup":
@@ -85,7 +84,7 @@ class Pretraining(RunSettings):
         return count_parameters(self)
 
     def run_length(self) -> tuple[int | None, int, str]:
-        """Every sample is made anew, so there are no epochs."""
+        """Return the number of steps; every sample is new, so there are no epochs."""
         return None, self.steps, ""
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs of `Pretraining` recipes: their tasks, set up for the trainer and counted for a plan."""
+"""Set up `Pretraining` recipes for the trainer, and count their parameters for estimates."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from minigemini.training.batches import MicroBatchCollator
 from minigemini.training.estimate.parameter_counts import ParameterCounts, count_module
 from minigemini.training.run_setup import RunSetup, rank_of
 
-from . import TASKS
 from .pretraining_recipe import Pretraining
+from .tasks import TASKS
 
 
 def set_up(recipe: Pretraining, state: Any) -> RunSetup:
-    """Build the task of a recipe, and the loader that draws its samples.
+    """Build the task of a recipe and the loader of its samples.
 
     Raises:
-        RecipeError: It cannot run.
+        RecipeError: the recipe cannot run, for example because the output of an earlier step is missing.
     """
     rank = rank_of(state)
     task = TASKS[recipe.task](recipe)
@@ -37,10 +37,10 @@ def set_up(recipe: Pretraining, state: Any) -> RunSetup:
 
 
 def count_parameters(recipe: Pretraining) -> ParameterCounts:
-    """Count what a task builds, without memory for its weights.
+    """Count the parameters of a task without allocating them.
 
     Raises:
-        RecipeError: What it starts from is not here.
+        RecipeError: the task cannot be built.
     """
     with torch.device("meta"):
         task = TASKS[recipe.task](recipe)

@@ -1,4 +1,4 @@
-"""What a step before the stages is made of."""
+"""The parts of a pretraining step, and how its output is saved and loaded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class PretrainingTask:
-    """What is learnt, from what, and what is left of it.
+    """A module to train, its data and its output.
 
     Attributes:
-        lesson: its forward takes a batch and gives the scalars `loss` and, by other names, figures to show beside it.
-        parts: which of its parameters train, see `stages`.
-        sample: the sample of a number; called in workers.
-        collate: samples to a batch.
-        save: write the result: all weights by their names in the lesson, and where to.
-        start: load what the steps before left; raises `RecipeError` where that is not there.
+        module: its forward takes a batch and returns the scalar `loss` and other scalars to log.
+        parts: regular expressions of the trainable parameters, see `training.trainable`.
+        sample: returns the sample of a number; called in workers.
+        collate: combines samples into a batch.
+        save: writes the output, given all weights by their names in `module` and a path.
+        start: loads the output of earlier steps; raises `RecipeError` if it is missing.
     """
 
     module: nn.Module
@@ -42,13 +42,13 @@ class PretrainingTask:
 
 
 def stack(samples: Sequence[Arrays]) -> Batch:
-    """Samples of equal shapes as one batch."""
+    """Stack samples of equal shapes into a batch."""
     return {key: torch.from_numpy(np.stack([sample[key] for sample in samples])) for key in samples[0]}
 
 
 @dataclass(frozen=True)
 class SavePart:
-    """Write the module of this name in the lesson, by the names that its parameters have in itself."""
+    """Save one submodule, with parameter names relative to it."""
 
     name: str
 
@@ -59,23 +59,23 @@ class SavePart:
             for name, tensor in weights.items()
             if name.startswith(prefix)
         }
-        with atomic_write(path) as aside:
-            save_tensors(tensors, aside)
+        with atomic_write(path) as temporary:
+            save_tensors(tensors, temporary)
 
 
-def load_part(module: nn.Module, path: str, wanted_by: str) -> None:
-    """Load what `SavePart` wrote.
+def load_part(module: nn.Module, path: str, recipe_name: str) -> None:
+    """Load a file that `SavePart` wrote.
 
     Raises:
-        RecipeError: It is not there, or of another module.
+        RecipeError: the file is missing or belongs to another module.
     """
     from minigemini.training.recipe_registry import how_to_obtain
 
     if not Path(path).is_file():
         command = how_to_obtain(path)
-        raise RecipeError(f"{wanted_by}: {path}: no such file{f'; make it with `{command}`' if command else ''}")
+        raise RecipeError(f"{recipe_name}: {path}: no such file{f'; create it with `{command}`' if command else ''}")
     try:
         check_tensors(Path(path))
         module.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, DamagedFileError) as error:
-        raise RecipeError(f"{wanted_by}: {path} is not what it starts from ({one_line(error)})") from None
+        raise RecipeError(f"{recipe_name}: {path} does not fit this recipe ({one_line(error)})") from None

@@ -1,4 +1,4 @@
-"""Nano's tokenizer: byte-level pairs learnt from the drawn world's conversations, every capital and digit by itself."""
+"""Nano's tokenizer: byte-level BPE trained on synthetic conversations, with single capitals and digits."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -14,17 +14,17 @@ KINDS = (*SCENE_KINDS, *PAGE_KINDS, *PAIR_KINDS, "single", "few", "single")
 
 BOS, EOS, PAD, IMAGE, USER, ASSISTANT = "<bos>", "<eos>", "<pad>", "<image>", "<|user|>", "<|assistant|>"
 VOCAB_SIZE = 2048
-_LESSONS = 6000
+_DIALOGS = 6000
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Learn the tokenizer; the same every time.
+    """Train the tokenizer; the result is deterministic.
 
-    Capitals and digits are never merged, so that a word on a sign is spelt character by character; any text can be
-    written in bytes.
+    Capitals and digits are never merged, so that text on signs is spelled character by character. Other text falls back
+    to bytes.
     """
     return PreTrainedTokenizerFast(
-        tokenizer_object=_learnt(),
+        tokenizer_object=_train_tokenizer(),
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
@@ -35,7 +35,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def _learnt() -> Tokenizer:
+def _train_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -55,6 +55,6 @@ def _learnt() -> Tokenizer:
 
 
 def _texts() -> Iterator[str]:
-    for seed in range(_LESSONS):
+    for seed in range(_DIALOGS):
         for turn in sample_dialog(seed, KINDS[seed % len(KINDS)]).turns:
             yield from (turn.question, turn.answer)

@@ -1,4 +1,4 @@
-"""Parts that begin with those of a checkpoint, which has learnt something already, and not with random weights."""
+"""Initialize parts of a model from a checkpoint instead of random weights."""
 
 from typing import Any
 
@@ -21,48 +21,48 @@ _ROWS = "embed_tokens.weight"
 def warm_start(
     parts: dict[str, nn.Module], recipe: Pretraining, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> None:
-    """Load the parts of the checkpoint that a recipe begins with; without one they stay as they are.
+    """Load parts from the recipe's `init_from` checkpoint; without one they stay unchanged.
 
     Args:
         parts: modules by their names in `MiniGeminiModel`.
-        recipe: names the checkpoint.
-        tokenizer: of a language model among them. Its tokens begin as the checkpoint's own do, and those that are new
-            to it as the mean of what its tokenizer makes of them.
+        recipe: has the checkpoint in `init_from`.
+        tokenizer: tokenizer of the language model, if that is among the parts. Embeddings of tokens that the checkpoint
+            lacks are the mean of those that spell them.
 
     Raises:
-        RecipeError: There is no such checkpoint, or it is of another size.
+        RecipeError: the checkpoint is missing or has other sizes.
     """
     if recipe.init_from is None:
         return
     try:
         source = find_model_source(recipe.init_from)
         config = load_config(source.folder)
-        learnt = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
+        source_model = load_model(source.folder, config, Placement(torch.device("cpu"), torch.float32))
         theirs: Any = load_processor(source.folder, config)
     except (CheckpointError, RequestError) as error:
         raise RecipeError(f"{recipe.name}: init_from {error}") from None
     for name, module in parts.items():
-        weights = _weights(learnt, name, recipe)
+        weights = _weights(source_model, name, recipe)
         if tokenizer is not None and _ROWS in weights:
-            weights[_ROWS] = spelt(weights[_ROWS], theirs.tokenizer, tokenizer)
+            weights[_ROWS] = initialize_embeddings(weights[_ROWS], theirs.tokenizer, tokenizer)
         try:
             module.load_state_dict(weights)
         except RuntimeError:
             raise RecipeError(
-                f"{recipe.name}: {name} of {recipe.init_from} is of another size; give its own (low_res_width, "
-                "high_res_width, text_layers, …), or init_from=none"
+                f"{recipe.name}: {name} of {recipe.init_from} has another size; set its own (low_res_width, "
+                "high_res_width, text_layers, …) or init_from=none"
             ) from None
 
 
-def _weights(learnt: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
-    module = getattr(learnt.model, part)
+def _weights(source_model: MiniGeminiForConditionalGeneration, part: str, recipe: Pretraining) -> dict[str, Tensor]:
+    module = getattr(source_model.model, part)
     if module is None:
-        raise RecipeError(f"{recipe.name}: {recipe.init_from} has no {part}; give another init_from")
+        raise RecipeError(f"{recipe.name}: {recipe.init_from} has no {part}; set another init_from")
     return dict(module.state_dict())
 
 
-def spelt(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
-    """Embeddings (V, C) of our tokens: the row of theirs that is the same, else the mean of those that spell it."""
+def initialize_embeddings(rows: Tensor, theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> Tensor:
+    """Return embeddings (V, C) for `ours`: rows of equal tokens in `theirs`, or means of those that spell a token."""
     known = theirs.get_vocab()
 
     def row(token: str) -> Tensor:

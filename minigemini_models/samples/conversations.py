@@ -1,49 +1,44 @@
-"""Conversations about a scene: rounds of many kinds, each question with its one right answer."""
+"""Assemble conversations about a scene from questions on all skills, each with exactly one right answer."""
 
 import numpy as np
 
 from ..scenes.scene import Scene
 from .descriptions import describe
-from .object_qa import about_objects
-from .ocr_qa import READING_SKILLS, SPELLING_SKILLS, about_words
-from .turns import Exchange, Turn, ask
-from .unanswerable import unanswerable
+from .object_qa import object_turn_groups
+from .ocr_qa import READING_SKILLS, SPELLING_SKILLS, text_turn_groups
+from .turns import Turn, TurnGroup, ask
+from .unanswerable import unanswerable_turn
 
 _UNANSWERABLE_SHARE = 0.4
-"""In how many scenes one of the possible questions has no answer."""
+"""Probability that a scene also gets an unanswerable question."""
 
 
-def possible_exchanges(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    """Every kind of round that the scene can answer, each question in one wording; now and then one that it cannot."""
-    exchanges: list[Exchange] = [(ask(rng, "describe", describe(scene)),)]
-    exchanges += [*about_words(scene, rng), *about_objects(scene, rng)]
+def possible_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
+    """Return every kind of question that fits the scene, in one wording each, and sometimes an unanswerable one."""
+    groups: list[TurnGroup] = [(ask(rng, "describe", describe(scene)),)]
+    groups += [*text_turn_groups(scene, rng), *object_turn_groups(scene, rng)]
     if rng.random() < _UNANSWERABLE_SHARE:
-        exchanges.append((unanswerable(scene, rng),))
-    return exchanges
-
-
-def possible_turns(scene: Scene, rng: np.random.Generator) -> list[Turn]:
-    """The rounds of `possible_exchanges` that stand by themselves."""
-    return [exchange[0] for exchange in possible_exchanges(scene, rng) if len(exchange) == 1]
+        groups.append((unanswerable_turn(scene, rng),))
+    return groups
 
 
 def conversation(scene: Scene, rng: np.random.Generator, max_turns: int = 5) -> list[Turn]:
-    """Up to `max_turns` different rounds that fit the scene; what belongs together stays together.
+    """Sample up to `max_turns` distinct turns about a scene; groups of turns stay together.
 
-    Where something is written, one of the first rounds reads it; where many things are, one names them all. Once all
-    that is written has been spelt out, no round follows that could be copied from there.
+    If the scene has text, one of the first turns reads it; if it has many objects, one of them names them all. Once an
+    answer has spelled out all text, no later answer can be copied from it.
     """
     turns: list[Turn] = []
-    exchanges = possible_exchanges(scene, rng)
-    order = [exchanges[i] for i in rng.permutation(len(exchanges))]
-    wanted = READING_SKILLS if scene.written else ("describe",) if scene.kind == "many" else ()
-    telling = [exchange for exchange in order if exchange[0].skill in wanted]
-    if telling:
-        order.insert(int(rng.integers(min(3, max_turns))), telling[0])
-    for exchange in order:
-        spelt = bool(scene.written) and any(turn.skill in SPELLING_SKILLS for turn in turns)
-        copied = spelt and any(turn.skill in READING_SKILLS for turn in exchange)
-        repeated = any(turn == before for turn in exchange for before in turns)
-        if len(turns) + len(exchange) <= max_turns and not copied and not repeated:
-            turns += exchange
+    groups = possible_turn_groups(scene, rng)
+    order = [groups[i] for i in rng.permutation(len(groups))]
+    overview_skills = READING_SKILLS if scene.written else ("describe",) if scene.kind == "many" else ()
+    overviews = [group for group in order if group[0].skill in overview_skills]
+    if overviews:
+        order.insert(int(rng.integers(min(3, max_turns))), overviews[0])
+    for group in order:
+        text_revealed = bool(scene.written) and any(turn.skill in SPELLING_SKILLS for turn in turns)
+        can_copy = text_revealed and any(turn.skill in READING_SKILLS for turn in group)
+        repeated = any(turn == before for turn in group for before in turns)
+        if len(turns) + len(group) <= max_turns and not can_copy and not repeated:
+            turns += group
     return turns

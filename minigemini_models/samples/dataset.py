@@ -11,7 +11,7 @@ from minigemini.training.settings import RecipeError
 
 from ..scenes.composition import CROWDED_KINDS
 from ..scenes.documents import ONE_LINE, PAGE_KINDS
-from ..scenes.splits import SMALL_DOMAIN, TINTED_DOMAIN
+from ..scenes.splits import COLORED_DOMAIN, SMALL_DOMAIN
 from .attribute_lookup import LOOKUP_KINDS
 from .dialogs import (
     PAIR_KINDS,
@@ -19,12 +19,12 @@ from .dialogs import (
     sample_caption,
     sample_colors,
     sample_dialog,
+    sample_document,
     sample_lookup,
     sample_object_list,
-    sample_page,
     sample_quiz,
 )
-from .image_pairs import PAIR_KINDS_BY_NAME
+from .image_pairs import PAIR_LOOKUP_KINDS
 from .image_requests import sample_request
 from .spatial_relations import RELATION_KINDS
 
@@ -42,15 +42,15 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "crowded": (sample_dialog, CROWDED_KINDS),
     "pages": (sample_dialog, PAGE_KINDS),
     "lines": (partial(sample_dialog, max_turns=1), (ONE_LINE,)),
-    "pages-told": (sample_page, PAGE_KINDS),
-    "pages-asked": (partial(sample_page, asked=True), PAGE_KINDS),
+    "pages-told": (sample_document, PAGE_KINDS),
+    "pages-asked": (partial(sample_document, qa=True), PAGE_KINDS),
     "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
     "inventories": (sample_object_list, ("few", "many", "few", "many", *PAIR_KINDS)),
     "colours": (sample_colors, ("few",)),
-    **{kind: (sample_lookup, (kind,)) for kind in (*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_KINDS_BY_NAME)},
+    **{kind: (sample_lookup, (kind,)) for kind in (*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_LOOKUP_KINDS)},
     "colours-told": (sample_lookup, ("colours-told", "colours-repeated")),
-    "tinted-inventories": (partial(sample_object_list, domain=TINTED_DOMAIN), ("few",)),
-    "tinted-quizzes": (partial(sample_quiz, domain=TINTED_DOMAIN), ("few",)),
+    "tinted-inventories": (partial(sample_object_list, domain=COLORED_DOMAIN), ("few",)),
+    "tinted-quizzes": (partial(sample_quiz, domain=COLORED_DOMAIN), ("few",)),
     "pairs": (sample_dialog, PAIR_KINDS),
     "requests": (
         sample_request,

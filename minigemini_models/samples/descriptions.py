@@ -1,4 +1,4 @@
-"""How things and whole pictures are put into words: short, and always in the same way."""
+"""Captions of scenes and phrases for their objects. The same scene always gives the same words."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,12 +9,12 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def describe(scene: Scene) -> str:
-    """One sentence that names everything: signs first, things from left to right. It is the picture's caption too."""
+    """Return the caption: one sentence that names everything, signs first and objects from left to right."""
     match scene.kind:
         case "words":
-            return f"The words {written(scene)}." if scene.signs else "Nothing."
+            return f"The words {all_text(scene)}." if scene.signs else "Nothing."
         case "lines" | "text":
-            return f"The text {written(scene)}."
+            return f"The text {all_text(scene)}."
         case "chart":
             return f"A bar chart: {enumerate_words([f'{bar.label.word} {bar.value.word}' for bar in scene.bars])}."
         case "table":
@@ -22,16 +22,16 @@ def describe(scene: Scene) -> str:
     parts = [f"a sign that says {sign.word}" for sign in scene.signs]
     match scene.kind:
         case "count":
-            parts += _alike(scene.objects, lambda obj: obj.name)
+            parts += _count_phrases(scene.objects, lambda obj: obj.name)
         case "painting":
-            parts += _alike(scene.objects, full_name)
+            parts += _count_phrases(scene.objects, full_name)
         case _:
             parts += [phrase(obj) for obj in scene.objects]
     return sentence(enumerate_words(parts)) if parts else "Nothing."
 
 
-def written(scene: Scene) -> str:
-    """All words of a picture of words or lines, from top to bottom."""
+def all_text(scene: Scene) -> str:
+    """Return all signs and lines of text from top to bottom, joined by spaces."""
     return " ".join(sign.word for sign in (*scene.signs, *scene.lines))
 
 
@@ -41,11 +41,12 @@ def phrase(obj: SceneObject) -> str:
 
 
 def full_name(obj: SceneObject) -> str:
+    """Return "red house", or "house" for an icon."""
     return f"{obj.color_name} {obj.name}" if obj.color_name else obj.name
 
 
 def reference(obj: SceneObject, objects: Sequence[SceneObject]) -> str | None:
-    """What to call one of the things so that no other is meant: "cat", "red circle"; None where nothing does."""
+    """Return an unambiguous name among `objects`, such as "cat" or "red circle"; None if there is none."""
     if [other.name for other in objects].count(obj.name) == 1:
         return obj.name
     if [full_name(other) for other in objects].count(full_name(obj)) == 1:
@@ -54,6 +55,7 @@ def reference(obj: SceneObject, objects: Sequence[SceneObject]) -> str | None:
 
 
 def sentence(words: str) -> str:
+    """Capitalize the first letter and add a full stop."""
     return f"{words[0].upper()}{words[1:]}."
 
 
@@ -62,15 +64,15 @@ def enumerate_words(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
-def _alike(objects: Sequence[SceneObject], called: Callable[[SceneObject], str]) -> list[str]:
-    """ "three red stars", "a red star", and by name alone "two fish" of different colours; the larger group first."""
+def _count_phrases(objects: Sequence[SceneObject], key: Callable[[SceneObject], str]) -> list[str]:
+    """Return phrases such as "three red stars", or "two fish" for different colors; the largest group first."""
     groups: dict[str, list[SceneObject]] = {}
     for obj in objects:
-        groups.setdefault(called(obj), []).append(obj)
-    return [_group(group) for group in sorted(groups.values(), key=len, reverse=True)]
+        groups.setdefault(key(obj), []).append(obj)
+    return [_count_phrase(group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 
-def _group(objects: Sequence[SceneObject]) -> str:
+def _count_phrase(objects: Sequence[SceneObject]) -> str:
     if len(objects) == 1:
         return phrase(objects[0])
     colors = {obj.color_name for obj in objects}

@@ -1,4 +1,4 @@
-"""What training and evaluation ask for: pictures with a conversation about them, or with a caption."""
+"""Sample dialogs from seeds: images with a conversation or a caption, for training and evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,34 +7,34 @@ from zlib import crc32
 import numpy as np
 
 from ..scenes.colors import COLORS, pick
-from ..scenes.composition import colored, compose, copies, different, sample_scene
+from ..scenes.composition import colored_object, compose_scene, repeat_object, sample_distinct, sample_scene
 from ..scenes.concepts import SHAPE_NAMES, confusable, plural, with_article
 from ..scenes.scene import Scene
-from ..scenes.splits import TINTED_DOMAIN, TRAINING, SceneDomain
+from ..scenes.splits import COLORED_DOMAIN, TRAINING, SceneDomain
 from .attribute_lookup import LOOKUP_KINDS, sample_colored
 from .conversations import conversation
 from .descriptions import describe, full_name, sentence
-from .image_pairs import PAIR_KINDS_BY_NAME
-from .object_lists import object_list, object_list_of_two
-from .object_qa import about_objects
-from .ocr_qa import page_asked, page_told
+from .image_pairs import PAIR_LOOKUP_KINDS
+from .object_lists import object_list, object_list_for_pair
+from .object_qa import object_turn_groups
+from .ocr_qa import document_qa, list_document
 from .spatial_relations import RELATION_KINDS
-from .turns import Exchange, Turn, ask
+from .turns import Turn, TurnGroup, ask
 
 PAIR_KINDS = ("more", "changed", "which")
-"""Two pictures: of which one has more of something, in which one colour differs, of which one shows something."""
-_SEED_AFTER = 7_000_000
-"""How far the seed is that is drawn where nothing can be asked about what this one draws."""
+"""Pairs of images: one has more of something · one color differs · only one shows something."""
+_RETRY_SEED_OFFSET = 7_000_000
+"""Added to a seed whose scene allows no question."""
 
 
 @dataclass(frozen=True)
 class Dialog:
-    """Pictures, and rounds about them in their order.
+    """Images and the turns about them.
 
     Attributes:
-        scenes: in the order in which they are shown.
-        turns: the rounds.
-        shown: the round that shows each picture; empty where the first shows all.
+        scenes: the scenes of the images, in order.
+        turns: questions and answers, in order.
+        shown: for each image the index of the turn that shows it; empty if the first turn shows all.
     """
 
     scenes: tuple[Scene, ...]
@@ -42,56 +42,66 @@ class Dialog:
     shown: tuple[int, ...] = ()
 
     def shows(self, turn: int) -> int:
-        """How many pictures a round shows."""
+        """Return the number of images that a turn shows."""
         return (self.shown or (0,) * len(self.scenes)).count(turn)
 
 
 def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 5) -> Dialog:
-    """A conversation about the scene of a seed, or about two of them.
+    """Sample a conversation about one scene or about a pair.
 
     Args:
-        kind: of scene, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
+        seed: seed of the scenes and the conversation.
+        kind: kind of scene as in `composition.sample_scene`, or one of `PAIR_KINDS`.
+        domain: the domain of the scenes.
+        max_turns: maximum number of turns.
     """
     if kind in PAIR_KINDS:
-        scenes, exchanges = sample_pair(seed, kind, domain)
-        return Dialog(scenes, tuple(turn for exchange in exchanges for turn in exchange)[:max_turns])
+        scenes, groups = sample_pair(seed, kind, domain)
+        return Dialog(scenes, tuple(turn for group in groups for turn in group)[:max_turns])
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 4])
     return Dialog((scene,), tuple(conversation(scene, rng, max_turns)))
 
 
 def sample_quiz(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 12) -> Dialog:
-    """The scene of a seed with many short rounds, since a picture costs more than they do; none tells all there is.
+    """Sample a scene with many short questions about its objects, which cost less than another image.
+
+    No answer describes the whole scene.
 
     Args:
-        kind: of scene, as in `composing.sample_scene`.
+        seed: seed of the scene and the questions.
+        kind: kind of scene as in `composition.sample_scene`.
+        domain: the domain of the scene.
+        max_turns: maximum number of turns.
     """
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 8])
-    exchanges = [exchange for _ in range(2) for exchange in about_objects(scene, rng)]
+    groups = [group for _ in range(2) for group in object_turn_groups(scene, rng)]
     turns: dict[str, Turn] = {}
-    for exchange in (exchanges[i] for i in rng.permutation(len(exchanges))):
-        if len(turns) + len(exchange) <= max_turns and not any(turn.question in turns for turn in exchange):
-            turns |= {turn.question: turn for turn in exchange}
+    for group in (groups[i] for i in rng.permutation(len(groups))):
+        if len(turns) + len(group) <= max_turns and not any(turn.question in turns for turn in group):
+            turns |= {turn.question: turn for turn in group}
     return Dialog((scene,), tuple(turns.values()))
 
 
 def sample_object_list(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """The scene of a seed, or two, whose things the rounds go through by name.
+    """Sample one scene or a pair, with turns that list the objects by name.
 
     Args:
-        kind: of scene with things in it, as in `composing.sample_scene`, or one of `PAIR_KINDS`.
+        seed: seed of the scenes and the lists.
+        kind: kind of scene with objects as in `composition.sample_scene`, or one of `PAIR_KINDS`.
+        domain: the domain of the scenes.
     """
     rng = np.random.default_rng([domain.stream, seed, 9])
     if kind in PAIR_KINDS:
         one, other = sample_pair(seed, kind, domain)[0]
-        return Dialog((one, other), tuple(object_list_of_two(one, other, rng)))
+        return Dialog((one, other), tuple(object_list_for_pair(one, other, rng)))
     scene = sample_scene(seed, kind, domain)
     return Dialog((scene,), tuple(object_list(scene, rng)))
 
 
-def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = TINTED_DOMAIN) -> Dialog:
-    """The scene of a seed, whose colours two rounds tell by name, in different orders if there are any."""
+def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = COLORED_DOMAIN) -> Dialog:
+    """Sample a scene with two turns that list its colors by name, in different orders."""
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 9])
     turns = [turn for _ in range(2) for turn in object_list(scene, rng) if turn.skill == "colours"]
@@ -99,103 +109,114 @@ def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = TINT
 
 
 def sample_lookup(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialog:
-    """Drawings in named colours, in one picture or two, which the rounds look up by name.
+    """Sample one scene of colored objects or a pair, with turns that look them up by name.
 
     Args:
-        kind: of rounds, one of `looking_up.LOOKING_UP`, `placing.PLACING` or `comparing.COMPARING`.
+        seed: seed of the scenes and the turns.
+        kind: one of `LOOKUP_KINDS`, `RELATION_KINDS` or `PAIR_LOOKUP_KINDS`.
+        domain: the domain of the scenes.
     """
-    if kind in PAIR_KINDS_BY_NAME:
-        scenes, turns = PAIR_KINDS_BY_NAME[kind](seed, domain)
+    if kind in PAIR_LOOKUP_KINDS:
+        scenes, turns = PAIR_LOOKUP_KINDS[kind](seed, domain)
         dialog = Dialog(scenes, tuple(turns))
     else:
         rng, scene = sample_colored(seed, domain)
         dialog = Dialog((scene,), tuple((LOOKUP_KINDS | RELATION_KINDS)[kind](scene, rng)))
-    return dialog if dialog.turns else sample_lookup(seed + _SEED_AFTER, kind, domain)
+    return dialog if dialog.turns else sample_lookup(seed + _RETRY_SEED_OFFSET, kind, domain)
 
 
-def sample_page(seed: int, kind: str, domain: SceneDomain = TRAINING, asked: bool = False) -> Dialog:
-    """The page of a seed, all of which is read: told in lists by name, or `asked` for in short rounds.
+def sample_document(seed: int, kind: str, domain: SceneDomain = TRAINING, qa: bool = False) -> Dialog:
+    """Sample a document with turns that read all of it.
 
     Args:
-        kind: one of `pages.PAGE_KINDS`.
+        seed: seed of the document and the turns.
+        kind: one of `documents.PAGE_KINDS`.
+        domain: the domain of the document.
+        qa: ask short questions instead of listing texts by name.
     """
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 10])
-    return Dialog((scene,), tuple((page_asked if asked else page_told)(scene, rng)))
+    return Dialog((scene,), tuple((document_qa if qa else list_document)(scene, rng)))
 
 
 def sample_caption(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """The scene of a seed with one round, which says what is in it."""
+    """Sample a scene with one turn that describes it."""
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 7])
     return Dialog((scene,), (ask(rng, "describe", describe(scene)),))
 
 
-def sample_pair(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[tuple[Scene, Scene], list[Exchange]]:
-    """Two scenes that are to be compared, and every question about them.
+def sample_pair(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
+    """Sample two scenes to compare, and every question about them.
 
     Raises:
-        ValueError: `kind` is none of `PAIR_KINDS`.
+        ValueError: `kind` is not one of `PAIR_KINDS`.
     """
     if kind not in PAIR_KINDS:
         raise ValueError(f"unknown kind of pair {kind!r}: choose from {', '.join(PAIR_KINDS)}")
     return _PAIRS[kind](np.random.default_rng([domain.stream, seed, crc32(kind.encode())]), domain, seed)
 
 
-def _more(rng: np.random.Generator, domain: SceneDomain, seed: int) -> tuple[tuple[Scene, Scene], list[Exchange]]:
-    """One to eight of the same in each picture; half the time as many."""
-    first = different(rng, 1, "count", domain)[0]
-    counts = (1 + rng.permutation(domain.most_alike)[:2]).tolist()
+def _sample_more(
+    rng: np.random.Generator, domain: SceneDomain, seed: int
+) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
+    """One to eight copies of an object in each image; the same number half of the time."""
+    first = sample_distinct(rng, 1, "count", domain)[0]
+    counts = (1 + rng.permutation(domain.max_copies)[:2]).tolist()
     if rng.random() < 0.5:
         counts[1] = counts[0]
-    looks = [copies(rng, first, count) for count in counts]
-    one, other = (compose(rng, "count", look, domain, seed + i) for i, look in enumerate(looks))
+    unplaced = [repeat_object(rng, first, count) for count in counts]
+    one, other = (compose_scene(rng, "count", look, domain, seed + i) for i, look in enumerate(unplaced))
     there = len(one.objects), len(other.objects)
     name = plural(first.name)
-    exchanges: list[Exchange] = [(ask(rng, "as_many", "Yes." if there[0] == there[1] else "No.", plural=name),)]
+    groups: list[TurnGroup] = [(ask(rng, "as_many", "Yes." if there[0] == there[1] else "No.", plural=name),)]
     if there[0] != there[1]:
-        exchanges.append((ask(rng, "more", _which(there[0] > there[1]), plural=name),))
-    return (one, other), exchanges
+        groups.append((ask(rng, "more", _ordinal_answer(there[0] > there[1]), plural=name),))
+    return (one, other), groups
 
 
-def _changed(rng: np.random.Generator, domain: SceneDomain, seed: int) -> tuple[tuple[Scene, Scene], list[Exchange]]:
-    """Two or three shapes and the same again elsewhere; half the time one of them in another colour."""
+def _sample_changed(
+    rng: np.random.Generator, domain: SceneDomain, seed: int
+) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
+    """Two or three shapes, and the same shapes in other places; half of the time one of them has another color."""
     shapes = [SHAPE_NAMES[i] for i in rng.permutation(len(SHAPE_NAMES))[: int(rng.integers(2, 4))]]
     colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
-    looks = [colored(rng, shape, color) for shape, color in zip(shapes, colors, strict=False)]
-    again = list(looks)
-    which = int(rng.integers(len(looks)))
+    unplaced = [colored_object(rng, shape, color) for shape, color in zip(shapes, colors, strict=False)]
+    recolored = list(unplaced)
+    which = int(rng.integers(len(unplaced)))
     changed = bool(rng.random() < 0.5)
     if changed:
-        again[which] = colored(rng, shapes[which], colors[-1])
-    one, other = (compose(rng, "few", look, domain, seed + i) for i, look in enumerate((looks, again)))
-    exchanges: list[Exchange] = []
-    if len(one.objects) == len(other.objects) == len(looks):
-        exchanges.append((ask(rng, "same", "No." if changed else "Yes."),))
+        recolored[which] = colored_object(rng, shapes[which], colors[-1])
+    one, other = (compose_scene(rng, "few", look, domain, seed + i) for i, look in enumerate((unplaced, recolored)))
+    groups: list[TurnGroup] = []
+    if len(one.objects) == len(other.objects) == len(unplaced):
+        groups.append((ask(rng, "same", "No." if changed else "Yes."),))
         if changed:
-            exchanges.append((ask(rng, "changed", sentence(f"the {shapes[which]}")),))
-    return (one, other), exchanges
+            groups.append((ask(rng, "changed", sentence(f"the {shapes[which]}")),))
+    return (one, other), groups
 
 
-def _which_shows(
+def _sample_which(
     rng: np.random.Generator, domain: SceneDomain, seed: int
-) -> tuple[tuple[Scene, Scene], list[Exchange]]:
-    """Different things in two pictures; what is asked after is in one of them."""
+) -> tuple[tuple[Scene, Scene], list[TurnGroup]]:
+    """Two images of distinct objects, and a question about an object in only one of them."""
     while True:
-        one, other = (compose(rng, "few", different(rng, 2, "few", domain), domain, seed + i) for i in range(2))
-        mine, shown = (one, other) if rng.random() < 0.5 else (other, one)
-        asked = pick(rng, mine.objects)
-        if not any(confusable(asked.name, obj.name) for obj in shown.objects):
-            a_name = with_article(full_name(asked))
-            return (one, other), [(ask(rng, "which_picture", _which(mine is one), a_name=a_name),)]
+        one, other = (
+            compose_scene(rng, "few", sample_distinct(rng, 2, "few", domain), domain, seed + i) for i in range(2)
+        )
+        showing, shown = (one, other) if rng.random() < 0.5 else (other, one)
+        target = pick(rng, showing.objects)
+        if not any(confusable(target.name, obj.name) for obj in shown.objects):
+            a_name = with_article(full_name(target))
+            return (one, other), [(ask(rng, "which_picture", _ordinal_answer(showing is one), a_name=a_name),)]
 
 
-def _which(first: bool) -> str:
+def _ordinal_answer(first: bool) -> str:
     return "The first." if first else "The second."
 
 
-_PAIRS: dict[str, Callable[[np.random.Generator, SceneDomain, int], tuple[tuple[Scene, Scene], list[Exchange]]]] = {
-    "more": _more,
-    "changed": _changed,
-    "which": _which_shows,
+_PAIRS: dict[str, Callable[[np.random.Generator, SceneDomain, int], tuple[tuple[Scene, Scene], list[TurnGroup]]]] = {
+    "more": _sample_more,
+    "changed": _sample_changed,
+    "which": _sample_which,
 }

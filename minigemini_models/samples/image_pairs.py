@@ -1,6 +1,6 @@
-"""Rounds that go through the things of two pictures by name: which of them shows each, and what changed its colour.
+"""Teach comparing two images by object name: which one shows an object, and which object changed its color.
 
-As with one picture, what stands right behind a name in a list comes first (`looking_up`).
+As with one image, lists with the answer right after a name come first (see `attribute_lookup`).
 """
 
 from collections.abc import Callable
@@ -8,51 +8,51 @@ from collections.abc import Callable
 import numpy as np
 
 from ..scenes.colors import COLORS
-from ..scenes.composition import colored, compose
+from ..scenes.composition import colored_object, compose_scene
 from ..scenes.concepts import COLORED_NAMES, confusable, with_article
 from ..scenes.scene import Scene
 from ..scenes.splits import SceneDomain
-from .attribute_lookup import as_list, sample_colored, shuffled, unlike
+from .attribute_lookup import distinct_names, sample_colored, shuffled, shuffled_list_turn
 from .descriptions import sentence
-from .object_lists import listed
+from .object_lists import list_turn
 from .turns import Turn, ask
 
-Rounds = tuple[tuple[Scene, Scene], list[Turn]]
+PairDialog = tuple[tuple[Scene, Scene], list[Turn]]
 
-_LISTED = (
+_IMAGE_LISTS = (
     ("Which picture shows {}?", " "),
     ("In which pictures are {}?", " in the "),
     ("Say which picture has {}.", ": "),
     ("Where are {}, in the first or in the second?", " is "),
 )
-"""How it is asked which pictures show some things, and what then stands between a name and its picture."""
-_MOST_LISTED = 5
-_SHARE_NAMED, _SHARE_IN = 0.25, 0.25
-"""How often a picture is told by "The hat is in the first." and by "In the first."; else it is "The first."."""
-_SECOND_SEED = 50_000_000
-"""How far the seed of the second picture is from that of the first."""
+"""Questions about which image shows some objects, and the separator between a name and its image."""
+_MAX_LIST_ITEMS = 5
+_NAMED_SHARE, _PREPOSITION_SHARE = 0.25, 0.25
+"""Shares of the answers "The hat is in the first." and "In the first."; the rest are "The first."."""
+_SECOND_SEED_OFFSET = 50_000_000
+"""Added to the seed for the second image."""
 
 
-def which_told(seed: int, domain: SceneDomain) -> Rounds:
-    """Lists of the picture that shows each of some things."""
-    scenes, names, rng = _two(seed, domain)
+def list_which_image(seed: int, domain: SceneDomain) -> PairDialog:
+    """List which image shows each object."""
+    scenes, names, rng = _sample_two_scenes(seed, domain)
     turns = list[Turn]()
-    for asked, between in _LISTED if names else ():
-        said = {name: names[name] for name in shuffled(names, rng)[:_MOST_LISTED]}
-        turns.append(listed("which_picture", asked, said, between))
+    for template, separator in _IMAGE_LISTS if names else ():
+        values = {name: names[name] for name in shuffled(names, rng)[:_MAX_LIST_ITEMS]}
+        turns.append(list_turn("which_picture", template, values, separator))
     return scenes, shuffled(turns, rng)
 
 
-def which_asked(seed: int, domain: SceneDomain) -> Rounds:
-    """Of each thing by itself, which picture shows it."""
-    scenes, names, rng = _two(seed, domain)
+def which_image_qa(seed: int, domain: SceneDomain) -> PairDialog:
+    """Ask for each object which image shows it."""
+    scenes, names, rng = _sample_two_scenes(seed, domain)
     turns = list[Turn]()
     for name in shuffled(names, rng):
         form, which = rng.random(), names[name]
-        if form < _SHARE_NAMED:
+        if form < _NAMED_SHARE:
             answer = f"The {name} is in the {which}."
             turns.append(Turn("which_picture", f"Say in which picture the {name} is.", answer))
-        elif form < _SHARE_NAMED + _SHARE_IN:
+        elif form < _NAMED_SHARE + _PREPOSITION_SHARE:
             question = f"Tell where the {name} is, in the first or the second."
             turns.append(Turn("which_picture", question, f"In the {which}."))
         else:
@@ -60,23 +60,23 @@ def which_asked(seed: int, domain: SceneDomain) -> Rounds:
     return scenes, turns
 
 
-def changes_told(seed: int, domain: SceneDomain) -> Rounds:
-    """Lists of the colour of each thing and whether it has it again in the second picture: half of them do."""
-    scenes, colors, rng = _again(seed, domain, one_at_most=False)
-    verdicts = {name: "again" if first == second else "another" for name, (first, second) in colors.items()}
-    thens = {name: f"{a} again" if a == b else f"{a} {b}" for name, (a, b) in colors.items()}
+def list_changes(seed: int, domain: SceneDomain) -> PairDialog:
+    """List the color of each object and whether it is the same in the second image, as half of them are."""
+    scenes, colors, rng = _sample_recolored_pair(seed, domain, at_most_one=False)
+    same_or_other = {name: "again" if first == second else "another" for name, (first, second) in colors.items()}
+    second_colors = {name: f"{a} again" if a == b else f"{a} {b}" for name, (a, b) in colors.items()}
     lists = (
-        ("Which colours have {}, first and then, or again?", thens),
-        ("Which colours have {}, and again or others?", {n: f"{colors[n][0]} {verdicts[n]}" for n in colors}),
-        ("Have {} their colours again, or others?", verdicts),
+        ("Which colours have {}, first and then, or again?", second_colors),
+        ("Which colours have {}, and again or others?", {n: f"{colors[n][0]} {same_or_other[n]}" for n in colors}),
+        ("Have {} their colours again, or others?", same_or_other),
     )
-    turns = [turn for asked, said in lists for turn in as_list("changed", asked, said, rng)]
+    turns = [turn for template, values in lists for turn in shuffled_list_turn("changed", template, values, rng)]
     return scenes, shuffled(turns, rng)
 
 
-def changes_asked(seed: int, domain: SceneDomain) -> Rounds:
-    """Whether something has changed its colour, and what: half the time one thing has."""
-    scenes, colors, rng = _again(seed, domain, one_at_most=True)
+def change_qa(seed: int, domain: SceneDomain) -> PairDialog:
+    """Ask whether an object changed its color, and which one; half of the time one did."""
+    scenes, colors, rng = _sample_recolored_pair(seed, domain, at_most_one=True)
     changed, kept = ([name for name, (a, b) in colors.items() if (a == b) is same] for same in (False, True))
     turns = list[Turn]()
     for name in [*changed, *shuffled(kept, rng)[:1]]:
@@ -88,41 +88,53 @@ def changes_asked(seed: int, domain: SceneDomain) -> Rounds:
     return scenes, shuffled(turns, rng)
 
 
-PAIR_KINDS_BY_NAME: dict[str, Callable[[int, SceneDomain], Rounds]] = {
-    "which-told": which_told,
-    "which-asked": which_asked,
-    "changes-told": changes_told,
-    "changes-asked": changes_asked,
+PAIR_LOOKUP_KINDS: dict[str, Callable[[int, SceneDomain], PairDialog]] = {
+    "which-told": list_which_image,
+    "which-asked": which_image_qa,
+    "changes-told": list_changes,
+    "changes-asked": change_qa,
 }
-"""From the seed of two scenes to them and their rounds; there are none where nothing can be asked."""
+"""Take the seed of two scenes; return the scenes and their turns, which can be empty."""
 
 
-def _two(seed: int, domain: SceneDomain) -> tuple[tuple[Scene, Scene], dict[str, str], np.random.Generator]:
-    """Two scenes, which of them shows each thing that only one of them does, and the generator that goes on."""
+def _sample_two_scenes(
+    seed: int, domain: SceneDomain
+) -> tuple[tuple[Scene, Scene], dict[str, str], np.random.Generator]:
+    """Sample two scenes; return them, the image ("first" or "second") of each object in only one, and the generator."""
     rng, one = sample_colored(seed, domain)
-    other = sample_colored(seed + _SECOND_SEED, domain)[1]
+    other = sample_colored(seed + _SECOND_SEED_OFFSET, domain)[1]
     shows = dict[str, str]()
     for mine, without, which in ((one, other, "first"), (other, one, "second")):
         for obj in mine.objects:
-            if not any(confusable(obj.name, absent.name) for absent in without.objects):
+            if not any(confusable(obj.name, sample_absent_name.name) for sample_absent_name in without.objects):
                 shows[obj.name] = which
     return (one, other), shows, rng
 
 
-def _again(
-    seed: int, domain: SceneDomain, one_at_most: bool
+def _sample_recolored_pair(
+    seed: int, domain: SceneDomain, at_most_one: bool
 ) -> tuple[tuple[Scene, Scene], dict[str, tuple[str, str]], np.random.Generator]:
-    """Some drawings and the same again, each in another colour half the time, or one of them at most."""
+    """Sample objects and the same objects again, each recolored with probability 1/2, or at most one of them.
+
+    Returns:
+        The scenes, the colors of each object in both, and the generator.
+    """
     rng = np.random.default_rng([domain.stream, seed, 91])
     count = int(rng.integers(2, 5))
-    names = unlike(shuffled(COLORED_NAMES, rng), count)
+    names = distinct_names(shuffled(COLORED_NAMES, rng), count)
     unused = shuffled(COLORS, rng)
     first = {name: unused.pop() for name in names}
-    changing = names[: int(rng.random() < 0.5)] if one_at_most else [name for name in names if rng.random() < 0.5]
+    changing = names[: int(rng.random() < 0.5)] if at_most_one else [name for name in names if rng.random() < 0.5]
     second = first | {name: unused[int(rng.integers(len(unused)))] for name in changing}
     one, other = (
-        compose(rng, "few", [colored(rng, name, color) for name, color in shuffled(colors.items(), rng)], domain, at)
-        for at, colors in ((seed, first), (seed + _SECOND_SEED, second))
+        compose_scene(
+            rng,
+            "few",
+            [colored_object(rng, name, color) for name, color in shuffled(colors.items(), rng)],
+            domain,
+            scene_seed,
+        )
+        for scene_seed, colors in ((seed, first), (seed + _SECOND_SEED_OFFSET, second))
     )
-    there = {obj.name for obj in one.objects} & {obj.name for obj in other.objects}
-    return (one, other), {name: (first[name], second[name]) for name in names if name in there}, rng
+    in_both = {obj.name for obj in one.objects} & {obj.name for obj in other.objects}
+    return (one, other), {name: (first[name], second[name]) for name in names if name in in_both}, rng

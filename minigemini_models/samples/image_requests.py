@@ -1,41 +1,46 @@
-"""Requests for pictures, each answered with the painter's caption: the paper's two kinds of generation data.
+"""Teach writing captions for the image generator: requests for images, as in the paper's generation data.
 
-Re-caption: one loose request becomes a caption. In context: what to draw follows from what was said, drawn or shown.
+Re-caption: one loosely worded request becomes a caption. In context: the caption follows from what was said, generated
+or shown before.
 """
 
-from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 
 from ..scenes.colors import COLORS, pick
-from ..scenes.composition import colored, compose
-from ..scenes.concepts import COLORED_NAMES, ICON_NAMES, confusable, plural, with_article
+from ..scenes.composition import colored_object, compose_scene
+from ..scenes.concepts import COLORED_NAMES, ICON_NAMES, confusable, with_article
 from ..scenes.splits import TRAINING, SceneDomain
 from .conversations import conversation
 from .descriptions import describe, phrase, sentence
 from .dialogs import Dialog
-from .image_plans import PLACES, ImagePlan, PlanItem, sample_plan, sample_planned_image
-from .image_plans import compose as compose_painting
-from .request_phrases import DRAW, PLACE_WORDS, ask_for, loosely, plain_request
+from .image_plans import ImagePlan, PlanItem, compose_plan, sample_plan, sample_planned_image
+from .plan_edits import sample_edit
+from .request_phrases import DRAW, paraphrase_plan, request_text
 from .turns import Turn, ask
 
 KINDS = ("request", "refine", "mention", "seen", "painted", "drawn", "unknown")
-"""A loose request · a picture changed, once or twice · something mentioned before · something in a picture that is
-shown · questions about what a painter drew · the same in between request and changes, each picture shown once it is
-drawn · something that the painter cannot draw."""
+"""A loosely worded request · an image edited once or twice · an object mentioned before · an object in a given image ·
+questions about a generated image · such questions between a request and edits, with each generated image shown · an
+object that the generator does not know."""
 
 
-def answered(plan: ImagePlan) -> str:
-    """What is said to a request: the caption is for the painter."""
+def generation_answer(plan: ImagePlan) -> str:
+    """Return the model's answer to a request; the caption between the tags goes to the image generator."""
     return f"Here it is. <h>{plan.caption()}</h>"
 
 
 def sample_request(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """Rounds that ask for pictures; `seen` and `painted` show one, `drawn` two. The kind is drawn when not given.
+    """Sample a dialog that requests images; `seen` and `painted` show one image, `drawn` two.
+
+    Args:
+        seed: seed of the dialog and its images.
+        kind: one of `KINDS`; by default sampled.
+        domain: the domain of the images shown.
 
     Raises:
-        ValueError: `kind` is none of `KINDS`.
+        ValueError: `kind` is not one of `KINDS`.
     """
     kind = kind or pick(np.random.default_rng([domain.stream, seed, crc32(b"request")]), KINDS)
     if kind not in KINDS:
@@ -43,192 +48,103 @@ def sample_request(seed: int, kind: str | None = None, domain: SceneDomain = TRA
     rng = np.random.default_rng([domain.stream, seed, crc32(b"request"), crc32(kind.encode())])
     match kind:
         case "request":
-            return Dialog((), _request(rng))
+            return Dialog((), _plain_request(rng))
         case "refine":
-            return Dialog((), _refine(rng))
+            return Dialog((), _edited_image(rng))
         case "mention":
-            return Dialog((), _mention(rng))
+            return Dialog((), _mentioned_object(rng))
         case "unknown":
-            return Dialog((), _unknown(rng))
+            return Dialog((), _unknown_object(rng))
         case "seen":
-            return _seen(rng, domain, seed)
+            return _shown_object(rng, domain, seed)
         case "painted":
-            return _painted(rng, domain, seed)
+            return _describe_generated(rng, domain, seed)
         case _:
-            return _drawn(rng)
+            return _generate_and_edit(rng)
 
 
-def _request(rng: np.random.Generator) -> tuple[Turn, ...]:
-    plan, asked = _wished(rng)
-    return (Turn("draw_request", asked, answered(plan)),)
+def _plain_request(rng: np.random.Generator) -> tuple[Turn, ...]:
+    plan, text = _sample_plan_and_text(rng)
+    return (Turn("draw_request", text, generation_answer(plan)),)
 
 
-def _wished(rng: np.random.Generator, kind: str | None = None) -> tuple[ImagePlan, str]:
+def _sample_plan_and_text(rng: np.random.Generator, kind: str | None = None) -> tuple[ImagePlan, str]:
     plan = sample_plan(rng, kind)
-    return plan, ask_for(rng, plain_request(rng, plan))
+    return plan, request_text(rng, paraphrase_plan(rng, plan))
 
 
-def _unknown(rng: np.random.Generator) -> tuple[Turn, ...]:
-    """Something the painter never learnt: better said than drawn as something else."""
+def _unknown_object(rng: np.random.Generator) -> tuple[Turn, ...]:
+    """Request an object that the generator does not know; the answer says so."""
     while True:
         name = pick(rng, ICON_NAMES)
         if not any(confusable(name, other) for other in COLORED_NAMES):
-            return (Turn("draw_unknown", ask_for(rng, with_article(name)), f"I cannot draw {with_article(name)}."),)
+            return (
+                Turn("draw_unknown", request_text(rng, with_article(name)), f"I cannot draw {with_article(name)}."),
+            )
 
 
-def _mention(rng: np.random.Generator) -> tuple[Turn, ...]:
-    """Something is talked about, and then asked for by a pronoun."""
+def _mentioned_object(rng: np.random.Generator) -> tuple[Turn, ...]:
+    """Mention an object, and then request it by a pronoun."""
     name, color = pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS))
     plan = ImagePlan((PlanItem(name, color),))
     if rng.random() < 0.5:
         obj = with_article(f"{color} {name}")
-        told = pick(rng, (f"I have {obj}.", f"My {name} is {color}.", f"I saw {obj}."))
-        before = [Turn("draw_talk", told, "How nice.")]
+        statement = pick(rng, (f"I have {obj}.", f"My {name} is {color}.", f"I saw {obj}."))
+        before = [Turn("draw_talk", statement, "How nice.")]
     else:
         before = [
             Turn("draw_talk", f"I have {with_article(name)}.", "How nice."),
             Turn("draw_talk", f"It is {color}.", "I see."),
         ]
-    asked = pick(rng, ("Draw it.", "Can you draw it?", "Show me what it looks like.", "Paint it, please."))
-    return (*before, Turn("draw_context", f"{asked} {DRAW}", answered(plan)))
+    request = pick(rng, ("Draw it.", "Can you draw it?", "Show me what it looks like.", "Paint it, please."))
+    return (*before, Turn("draw_context", f"{request} {DRAW}", generation_answer(plan)))
 
 
-def _refine(rng: np.random.Generator) -> tuple[Turn, ...]:
-    """A picture is drawn, and changed once or twice: what is not mentioned stays."""
+def _edited_image(rng: np.random.Generator) -> tuple[Turn, ...]:
+    """Request an image, and edit it once or twice; everything not mentioned stays."""
     plan = sample_plan(rng, pick(rng, ("one", "placed", "several", "counted", "loose", "related")))
-    turns = [Turn("draw_request", ask_for(rng, plain_request(rng, plan)), answered(plan))]
+    turns = [Turn("draw_request", request_text(rng, paraphrase_plan(rng, plan)), generation_answer(plan))]
     for _ in range(int(rng.integers(1, 3))):
-        words, plan = _change(rng, plan)
-        turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
+        instruction, plan = sample_edit(rng, plan)
+        turns.append(Turn("draw_refine", f"{instruction} {DRAW}", generation_answer(plan)))
     return tuple(turns)
 
 
-def _change(rng: np.random.Generator, plan: ImagePlan) -> tuple[str, ImagePlan]:
-    """One way to change a plan, in words and in deed."""
-    while True:
-        changed = pick(rng, _CHANGES)(rng, plan)
-        if changed is not None:
-            return changed
-
-
-Change = tuple[str, ImagePlan] | None
-
-
-def _recolor(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    which = int(rng.integers(len(plan.items)))
-    item = plan.items[which]
-    color = pick(rng, [name for name in COLORS if name != item.color])
-    changed = _with(plan, which, replace(item, color=color))
-    return None if changed is None else (f"Make {_reference(plan, which)} {color}.", changed)
-
-
-def _rename(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    which = int(rng.integers(len(plan.items)))
-    item = plan.items[which]
-    name = pick(rng, [name for name in COLORED_NAMES if name != item.name])
-    changed = _with(plan, which, replace(item, name=name))
-    named = with_article(name) if item.count == 1 else plural(name)
-    return None if changed is None else (f"Turn {_reference(plan, which)} into {named}.", changed)
-
-
-def _move(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    if len(plan.items) != 1 or plan.items[0].count > 1:
-        return None
-    place = pick(rng, [place for place in PLACES if place != plan.items[0].place])
-    asked = pick(rng, ("Put it {}.", "Move it so that it is {}.", "I want it {}."))
-    return asked.format(pick(rng, PLACE_WORDS[place])), ImagePlan((replace(plan.items[0], place=place),))
-
-
-def _add(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    """One thing more, as far as the painter's captions go."""
-    placed = all(item.place for item in plan.items)
-    counted = any(item.count > 1 for item in plan.items)
-    if plan.relation or len(plan.units) > 3 or len(plan.items) > (3 if placed else 1 if counted else 2):
-        return None
-    taken = [item.place for item in plan.items]
-    place = pick(rng, [place for place in PLACES if place not in taken]) if placed else None
-    new = PlanItem(pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)), 1, place)
-    changed = _sound(ImagePlan((*plan.items, new)))
-    asked = pick(rng, ("Add {}.", "Add {} too.", "Make it richer: add {}.", "And now with {}."))
-    return None if changed is None else (asked.format(loosely(rng, new)), changed)
-
-
-def _remove(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    if len(plan.items) < 2:
-        return None
-    which = int(rng.integers(len(plan.items)))
-    left = tuple(item for number, item in enumerate(plan.items) if number != which)
-    return pick(rng, ("Take {} away.", "Leave {} out.")).format(_reference(plan, which)), ImagePlan(left)
-
-
-def _one_more(rng: np.random.Generator, plan: ImagePlan) -> Change:
-    (item, *others) = plan.items
-    if others or item.place or item.count > 3:
-        return None
-    asked = pick(rng, ("One more.", "Draw one more.", "And one more of them."))
-    return asked, ImagePlan((replace(item, count=item.count + 1),))
-
-
-_CHANGES = (_recolor, _rename, _move, _add, _remove, _one_more)
-
-
-def _reference(plan: ImagePlan, which: int) -> str:
-    """What to call one of the items: "it" where there is one, else its name, with its colour where that is needed."""
-    item = plan.items[which]
-    if len(plan.items) == 1:
-        return "it" if item.count == 1 else "them"
-    name = item.name if item.count == 1 else plural(item.name)
-    alone = sum(other.name == item.name for other in plan.items) == 1
-    return f"the {name}" if alone else f"the {item.color} {name}"
-
-
-def _with(plan: ImagePlan, which: int, item: PlanItem) -> ImagePlan | None:
-    items = tuple(item if number == which else other for number, other in enumerate(plan.items))
-    return _sound(replace(plan, items=items))
-
-
-def _sound(plan: ImagePlan) -> ImagePlan | None:
-    """The plan, if no two of its items could be taken for each other."""
-    looks = [(item.name, item.color) for item in plan.items]
-    clashing = any(
-        a[0] == b[0] and (None in (a[1], b[1]) or a[1] == b[1]) for n, a in enumerate(looks) for b in looks[:n]
-    )
-    return None if clashing else plan
-
-
 def sample_plain_request(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[ImagePlan, str]:
-    """A plan of one of `painting.KINDS`, and a user's turn that asks for it: what a picture can be held to."""
-    return _wished(np.random.default_rng([domain.stream, seed, crc32(b"wish"), crc32(kind.encode())]), kind)
+    """Sample a plan of one of `image_plans.KINDS` and a user turn that requests it, for evaluation."""
+    return _sample_plan_and_text(
+        np.random.default_rng([domain.stream, seed, crc32(b"wish"), crc32(kind.encode())]), kind
+    )
 
 
-def _seen(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog:
-    """A thing is shown and named; then it is to be drawn, as it is or in another colour."""
-    obj = colored(rng, pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)))
-    scene = compose(rng, "single", [obj], domain, seed)
+def _shown_object(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog:
+    """Show an object, and request it unchanged or in another color."""
+    obj = colored_object(rng, pick(rng, COLORED_NAMES), pick(rng, tuple(COLORS)))
+    scene = compose_scene(rng, "single", [obj], domain, seed)
     named = Turn("name", pick(rng, ("What is this?", "What is shown here?")), sentence(phrase(obj)))
     color = pick(rng, [name for name in COLORS if name != obj.color_name])
     same = rng.random() < 0.4
-    asked = ("Draw one like this.", "Draw it.") if same else (f"Draw it in {color}.", f"Draw the same in {color}.")
+    requests = ("Draw one like this.", "Draw it.") if same else (f"Draw it in {color}.", f"Draw the same in {color}.")
     plan = ImagePlan((PlanItem(obj.name, obj.color_name if same else color),))
-    wished = Turn("draw_seen", f"{pick(rng, asked)} {DRAW}", answered(plan))
-    return Dialog((scene,), (named, wished) if rng.random() < 0.5 else (wished,))
+    request = Turn("draw_seen", f"{pick(rng, requests)} {DRAW}", generation_answer(plan))
+    return Dialog((scene,), (named, request) if rng.random() < 0.5 else (request,))
 
 
-def _painted(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog:
-    """What is in a painting, and up to two rounds more."""
+def _describe_generated(rng: np.random.Generator, domain: SceneDomain, seed: int) -> Dialog:
+    """Describe a generated image, with up to two more turns."""
     _, scene = sample_planned_image(seed, stream=domain.stream)
-    rounds = [turn for turn in conversation(scene, rng, max_turns=3) if turn.skill != "describe"]
-    return Dialog((scene,), (ask(rng, "describe", describe(scene)), *rounds[:2]))
+    turns = [turn for turn in conversation(scene, rng, max_turns=3) if turn.skill != "describe"]
+    return Dialog((scene,), (ask(rng, "describe", describe(scene)), *turns[:2]))
 
 
-def _drawn(rng: np.random.Generator) -> Dialog:
-    """A picture is asked for, shown, maybe asked about and changed; so is the next one."""
-    plan, asked = _wished(rng)
-    scenes, turns, shown = [], [Turn("draw_request", asked, answered(plan))], []
+def _generate_and_edit(rng: np.random.Generator) -> Dialog:
+    """Request an image, show it, ask up to two questions and edit it; then do the same with the second image."""
+    plan, text = _sample_plan_and_text(rng)
+    scenes, turns, shown = [], [Turn("draw_request", text, generation_answer(plan))], []
     for _ in range(2):
-        scenes.append(compose_painting(rng, plan))
+        scenes.append(compose_plan(rng, plan))
         shown.append(len(turns))
         turns += conversation(scenes[-1], rng, max_turns=2)[: int(rng.integers(3))]
-        words, plan = _change(rng, plan)
-        turns.append(Turn("draw_refine", f"{words} {DRAW}", answered(plan)))
+        instruction, plan = sample_edit(rng, plan)
+        turns.append(Turn("draw_refine", f"{instruction} {DRAW}", generation_answer(plan)))
     return Dialog(tuple(scenes), tuple(turns), tuple(shown))

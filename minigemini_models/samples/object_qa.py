@@ -1,4 +1,4 @@
-"""Questions about the things in a picture, each with its one right answer."""
+"""Teach naming, colors, counting, presence and relations: questions about objects with one right answer each."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,13 +11,13 @@ from ..scenes.layouts import ALIGNED_PX, APART_PX, center
 from ..scenes.scene import Scene, SceneObject
 from ..scenes.shapes import OBJECTS
 from .descriptions import NUMBERS, full_name, phrase, reference, sentence
-from .turns import Exchange, Turn, ask
+from .turns import Turn, TurnGroup, ask
 
 RELATIONS = {"left of": (0, -1), "right of": (0, 1), "above": (1, -1), "below": (1, 1)}
 """Axis (0: x, 1: y) and direction."""
 
 _ALL_DIFFERENT_SHARE = 0.15
-"""How often things are counted of which there is one each."""
+"""Probability of a counting question in a scene where every object occurs once."""
 
 T = TypeVar("T")
 
@@ -26,87 +26,94 @@ for _name in NAMES:
     _THEMES.setdefault(theme_of(_name), []).append(_name)
 
 
-def stands(obj: SceneObject, relation: str, other: SceneObject) -> bool | None:
-    """Whether `thing` is left of, right of, above or below `other`; None where people would not agree."""
+def has_relation(obj: SceneObject, relation: str, other: SceneObject) -> bool | None:
+    """Return whether `obj` is left of, right of, above or below `other`; None if that is ambiguous."""
     axis, direction = RELATIONS[relation]
     apart = direction * (center(obj.box)[axis] - center(other.box)[axis])
     return True if apart >= APART_PX else False if apart <= ALIGNED_PX else None
 
 
-def about_objects(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    """Every kind of question that fits, each once or twice, about things picked at random."""
+def object_turn_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
+    """Return every kind of question that fits, each once or twice, about random objects."""
     if not scene.objects:
         return []
-    exchanges = [*_naming(scene, rng), *_colors(scene, rng), *_counts(scene, rng), *_comparisons(scene.objects, rng)]
+    groups = [
+        *_name_groups(scene, rng),
+        *_color_groups(scene, rng),
+        *_count_groups(scene, rng),
+        *_relation_groups(scene.objects, rng),
+    ]
     different = list({obj.name: obj for obj in scene.objects}.values())
-    exchanges += [(presence(one, scene.objects, rng),) for one in _some(different, 2, rng)]
-    # Beside a sign, what stands next to a thing may be the sign.
-    return exchanges if scene.signs else [*exchanges, *_places(scene.objects, rng)]
+    groups += [(presence_turn(one, scene.objects, rng),) for one in _sample_up_to(different, 2, rng)]
+    # In scenes with a sign, the sign itself may be what is next to an object.
+    return groups if scene.signs else [*groups, *_position_groups(scene.objects, rng)]
 
 
-def _naming(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
+def _name_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
     if len(scene.objects) != 1:
         return []
     (obj,) = scene.objects
-    exchanges: list[Exchange] = []
+    groups: list[TurnGroup] = []
     if scene.kind == "single":
-        exchanges.append((ask(rng, "name", sentence(phrase(obj)), "object" if obj.style else "name"),))
+        groups.append((ask(rng, "name", sentence(phrase(obj)), "object" if obj.style else "name"),))
     if obj.color_name is not None:
         kind = "object" if obj.name in OBJECTS else "shape"
-        exchanges.append((Turn("name", f"What {kind} is this?", sentence(with_article(obj.name))),))
-    return exchanges
+        groups.append((Turn("name", f"What {kind} is this?", sentence(with_article(obj.name))),))
+    return groups
 
 
-def _colors(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    objects, exchanges = scene.objects, list[Exchange]()
-    tinted = [obj for obj in objects if obj.color_name]
-    named = [obj for obj in tinted if [other.name for other in objects].count(obj.name) == 1]
+def _color_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
+    objects, groups = scene.objects, list[TurnGroup]()
+    colored = [obj for obj in objects if obj.color_name]
+    named = [obj for obj in colored if [other.name for other in objects].count(obj.name) == 1]
     if named:
         one, *others = [named[i] for i in rng.permutation(len(named))]
         first = ask(rng, "colour", sentence(one.color_name or ""), name=one.name)
-        exchanges.append((first,))
+        groups.append((first,))
         if others:
             then = ask(rng, "and_the", sentence(others[0].color_name or ""), "follow_up", name=others[0].name)
-            exchanges.append((first, then))
-    if tinted:
-        one = pick(rng, tinted)
-        color, same = one.color_name or "", [obj for obj in tinted if obj.color_name == one.color_name]
-        if len(same) == 1 and len(tinted) == len(objects) and not scene.signs:  # what else may have that colour?
-            exchanges.append((ask(rng, "find", sentence(with_article(one.name)), color=color),))
+            groups.append((first, then))
+    if colored:
+        one = pick(rng, colored)
+        color, same = one.color_name or "", [obj for obj in colored if obj.color_name == one.color_name]
+        if (
+            len(same) == 1 and len(colored) == len(objects) and not scene.signs
+        ):  # signs and icons may have that color, too
+            groups.append((ask(rng, "find", sentence(with_article(one.name)), color=color),))
         if one.name in SHAPE_NAMES and sum(obj.name in SHAPE_NAMES for obj in same) == 1:
-            exchanges.append((ask(rng, "shape", sentence(with_article(one.name)), color=color),))
-    return exchanges
+            groups.append((ask(rng, "shape", sentence(with_article(one.name)), color=color),))
+    return groups
 
 
-def _counts(scene: Scene, rng: np.random.Generator) -> list[Exchange]:
-    """How many there are; seldom where no thing comes twice: "one" would be the answer to almost everything."""
+def _count_groups(scene: Scene, rng: np.random.Generator) -> list[TurnGroup]:
+    """Ask for counts, but rarely where every object occurs once: "one" would become the answer to almost everything."""
     names = [obj.name for obj in scene.objects]
-    kinds = list(dict.fromkeys(names))
-    one, *others = [kinds[i] for i in rng.permutation(len(kinds))]
+    distinct_names = list(dict.fromkeys(names))
+    one, *others = [distinct_names[i] for i in rng.permutation(len(distinct_names))]
     first = ask(rng, "count", sentence(NUMBERS[names.count(one)]), plural=plural(one))
-    varied = scene.kind == "count" or len(kinds) < len(names)
-    exchanges: list[Exchange] = [(first,)] if varied or rng.random() < _ALL_DIFFERENT_SHARE else []
+    varied = scene.kind == "count" or len(distinct_names) < len(names)
+    groups: list[TurnGroup] = [(first,)] if varied or rng.random() < _ALL_DIFFERENT_SHARE else []
     if others and varied:
         answer = sentence(NUMBERS[names.count(others[0])])
-        exchanges.append((first, ask(rng, "and_the", answer, "follow_up", name=plural(others[0]))))
+        groups.append((first, ask(rng, "and_the", answer, "follow_up", name=plural(others[0]))))
     if len(names) > 1 and not scene.signs:
-        exchanges.append((ask(rng, "count", sentence(NUMBERS[len(names)]), plural="things"),))
-    return exchanges
+        groups.append((ask(rng, "count", sentence(NUMBERS[len(names)]), plural="things"),))
+    return groups
 
 
-def presence(one: SceneObject, objects: Sequence[SceneObject], rng: np.random.Generator) -> Turn:
-    """Whether the thing is there, or half the time something that is not, but often much like it."""
+def presence_turn(one: SceneObject, objects: Sequence[SceneObject], rng: np.random.Generator) -> Turn:
+    """Ask whether an object is present; half of the time about an absent one, which is often similar."""
     if rng.random() < 0.5:
-        asked = full_name(one) if rng.random() < 0.5 else one.name
-        return ask(rng, "exists", "Yes.", a_name=with_article(asked))
+        name = full_name(one) if rng.random() < 0.5 else one.name
+        return ask(rng, "exists", "Yes.", a_name=with_article(name))
     while True:
-        color, name = _near_miss(one, rng)
-        if not any(_could_be(obj, color, name) for obj in objects):
+        color, name = _sample_near_miss(one, rng)
+        if not any(_may_be_called(obj, color, name) for obj in objects):
             return ask(rng, "exists", "No.", a_name=with_article(f"{color} {name}" if color else name))
 
 
-def _near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str | None, str]:
-    """A colour, if it matters, and a name: those of something else, but close to the thing."""
+def _sample_near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str | None, str]:
+    """Sample a color (None for any) and a name that are close to those of an object."""
     choice = int(rng.integers(4))
     if one.color_name is None:
         return None, pick(rng, _THEMES[theme_of(one.name)] if choice else NAMES)
@@ -121,58 +128,62 @@ def _near_miss(one: SceneObject, rng: np.random.Generator) -> tuple[str | None, 
             return None, pick(rng, NAMES)
 
 
-def _could_be(obj: SceneObject, color: str | None, name: str) -> bool:
-    """Whether somebody may call the thing so; an icon has every colour."""
+def _may_be_called(obj: SceneObject, color: str | None, name: str) -> bool:
+    """Return whether a color and a name may describe an object; icons match every color."""
     return confusable(name, obj.name) and (color is None or obj.color_name in (color, None))
 
 
-def _beside(objects: Sequence[SceneObject], obj: SceneObject, relation: str) -> list[SceneObject] | None:
-    """All that stands so to `thing`; None if people would differ on any."""
+def _related_objects(objects: Sequence[SceneObject], obj: SceneObject, relation: str) -> list[SceneObject] | None:
+    """Return all objects with this relation to `obj`; None if any of them is ambiguous."""
     others = [other for other in objects if other is not obj]
-    standing = [stands(other, relation, obj) for other in others]
+    standing = [has_relation(other, relation, obj) for other in others]
     return None if None in standing else [other for other, there in zip(others, standing, strict=True) if there]
 
 
-def _places(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[Exchange]:
-    """What is beside something, where that is one thing or nothing, and what is beside that."""
+def _position_groups(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[TurnGroup]:
+    """Ask what is next to an object if that is one object or nothing, and what is next to the answer."""
     firsts, chains, empty = [], [], []
     for obj in objects:
         name = reference(obj, objects)
         for relation in RELATIONS if name else ():
-            match _beside(objects, obj, relation):
+            match _related_objects(objects, obj, relation):
                 case []:
                     empty.append((ask(rng, "beside", "Nothing.", relation=relation, name=name or ""),))
                 case [found]:
                     first = ask(rng, "beside", sentence(phrase(found)), relation=relation, name=name or "")
                     firsts.append((first,))
-                    chains += [(first, then) for then in _onward(objects, obj, found, rng)]
-    return [*_some(firsts, 2, rng), *_some(chains, 1, rng), *_some(empty, int(rng.random() < 0.3), rng)]
+                    chains += [(first, then) for then in _follow_ups(objects, obj, found, rng)]
+    return [
+        *_sample_up_to(firsts, 2, rng),
+        *_sample_up_to(chains, 1, rng),
+        *_sample_up_to(empty, int(rng.random() < 0.3), rng),
+    ]
 
 
-def _onward(
+def _follow_ups(
     objects: Sequence[SceneObject], start: SceneObject, here: SceneObject, rng: np.random.Generator
 ) -> list[Turn]:
-    """What is beside the thing that the last answer named, if it is not the one that it started from."""
+    """Ask what is next to the object of the last answer, unless that is where the first question started."""
     turns = []
     for relation in RELATIONS:
-        match _beside(objects, here, relation):
+        match _related_objects(objects, here, relation):
             case [last] if last is not start:
                 turns.append(ask(rng, "beside_it", sentence(phrase(last)), "follow_up", relation=relation))
     return turns
 
 
-def _comparisons(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[Exchange]:
-    """Whether one thing stands so to another: half the time it does."""
+def _relation_groups(objects: Sequence[SceneObject], rng: np.random.Generator) -> list[TurnGroup]:
+    """Ask whether a relation holds between two objects; half of the time it does."""
     pairs = [(a, b) for a in objects for b in objects if a is not b and reference(a, objects) and reference(b, objects)]
-    exchanges: list[Exchange] = []
-    for one, other in _some(pairs, 2, rng):
-        wanted = bool(rng.random() < 0.5)
-        relations = [relation for relation in RELATIONS if stands(one, relation, other) is wanted]
+    groups: list[TurnGroup] = []
+    for one, other in _sample_up_to(pairs, 2, rng):
+        expected = bool(rng.random() < 0.5)
+        relations = [relation for relation in RELATIONS if has_relation(one, relation, other) is expected]
         words = {"name": reference(one, objects) or "", "other": reference(other, objects) or ""}
-        answer = "Yes." if wanted else "No."
-        exchanges.append((ask(rng, "related", answer, relation=pick(rng, relations), **words),))
-    return exchanges
+        answer = "Yes." if expected else "No."
+        groups.append((ask(rng, "related", answer, relation=pick(rng, relations), **words),))
+    return groups
 
 
-def _some(choices: Sequence[T], most: int, rng: np.random.Generator) -> list[T]:
+def _sample_up_to(choices: Sequence[T], most: int, rng: np.random.Generator) -> list[T]:
     return [choices[i] for i in rng.permutation(len(choices))[:most]]

@@ -1,4 +1,4 @@
-"""How people put it when they would like a picture: plans of paintings in everyday words."""
+"""Everyday wordings of image plans, as users phrase requests for images."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from .descriptions import NUMBERS, enumerate_words
 from .image_plans import ImagePlan, PlanItem
 
 DRAW = "<GEN>"
-"""What the processor adds to a user's turn that asks for an image."""
-ASKING = (
+"""The marker that the processor appends to user turns that request an image."""
+REQUEST_TEMPLATES = (
     "Draw {what}.",
     "Please draw {what}.",
     "Can you draw {what}?",
@@ -38,7 +38,7 @@ RELATION_WORDS: dict[str, tuple[str, ...]] = {
     "above": ("above", "over", "on top of"),
     "below": ("below", "under", "beneath"),
 }
-LIKE: dict[str, str] = {
+COLOR_COMPARISONS: dict[str, str] = {
     "red": "a fire engine",
     "orange": "a carrot",
     "yellow": "a lemon",
@@ -48,8 +48,8 @@ LIKE: dict[str, str] = {
     "black": "coal",
     "white": "snow",
 }
-"""What has the colour, for those who do not say its name."""
-HINTS: dict[str, str] = {
+"""A comparison that names each color indirectly."""
+PURPOSES: dict[str, str] = {
     "house": "to live in",
     "car": "to drive in",
     "boat": "to sail in",
@@ -61,30 +61,30 @@ HINTS: dict[str, str] = {
     "ladder": "to climb on",
     "bottle": "to keep water in",
 }
-"""What it is for, where somebody asks for something without its name."""
+"""Purposes that describe an object without its name."""
 
 
-def loosely(rng: np.random.Generator, item: PlanItem) -> str:
-    """The item as somebody may put it."""
-    named = _named_loosely(rng, item)
+def paraphrase_item(rng: np.random.Generator, item: PlanItem) -> str:
+    """Sample a wording of an item."""
+    named = _paraphrase_name(rng, item)
     return f"{named} {pick(rng, PLACE_WORDS[item.place])}" if item.place else named
 
 
-def plain_request(rng: np.random.Generator, plan: ImagePlan) -> str:
-    """A whole plan as somebody may put it."""
-    parts = [loosely(rng, item) for item in plan.items]
+def paraphrase_plan(rng: np.random.Generator, plan: ImagePlan) -> str:
+    """Sample a wording of a whole plan."""
+    parts = [paraphrase_item(rng, item) for item in plan.items]
     if plan.relation:
         return f" {pick(rng, RELATION_WORDS[plan.relation])} ".join(parts)
     return enumerate_words(parts)
 
 
-def _named_loosely(rng: np.random.Generator, item: PlanItem) -> str:
+def _paraphrase_name(rng: np.random.Generator, item: PlanItem) -> str:
     name, color = item.name, item.color
     if item.count > 1:
         many = str(item.count) if rng.random() < 0.4 else NUMBERS[item.count]
         return f"{many} {color + ' ' if color else ''}{plural(name)}"
-    if name in HINTS and rng.random() < 0.2:
-        return f"something {color + ' ' if color else ''}{HINTS[name]}"
+    if name in PURPOSES and rng.random() < 0.2:
+        return f"something {color + ' ' if color else ''}{PURPOSES[name]}"
     if color is None:
         return with_article(name)
     way = rng.random()
@@ -92,9 +92,9 @@ def _named_loosely(rng: np.random.Generator, item: PlanItem) -> str:
         return with_article(f"{color} {name}")
     if way < 0.8:
         return f"{with_article(name)} in {color}"
-    return f"{with_article(name)} {f'as {color} as' if way < 0.9 else 'the colour of'} {LIKE[color]}"
+    return f"{with_article(name)} {f'as {color} as' if way < 0.9 else 'the colour of'} {COLOR_COMPARISONS[color]}"
 
 
-def ask_for(rng: np.random.Generator, what: str) -> str:
-    """A user's turn that asks for it."""
-    return f"{pick(rng, ASKING).format(what=what)} {DRAW}"
+def request_text(rng: np.random.Generator, what: str) -> str:
+    """Sample a user turn that requests an image of `what`."""
+    return f"{pick(rng, REQUEST_TEMPLATES).format(what=what)} {DRAW}"

@@ -1,4 +1,4 @@
-"""Rounds of a conversation, and every question in its wordings."""
+"""Turns of a conversation, and the wordings of every question."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,15 @@ from ..scenes.colors import pick
 
 @dataclass(frozen=True)
 class Turn:
-    """One round. `skill` groups rounds for evaluation."""
+    """A question and its answer. `skill` groups turns for evaluation."""
 
     skill: str
     question: str
     answer: str
 
 
-Exchange = tuple[Turn, ...]
-"""Rounds that must follow each other: what is asked last may lean on what was said before."""
+TurnGroup = tuple[Turn, ...]
+"""Turns that must follow each other: later questions may refer to earlier ones."""
 
 CANNOT_TELL = "I cannot tell."
 
@@ -59,12 +59,20 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 
 
 def ask(rng: np.random.Generator, question: str, answer: str, skill: str = "", **words: str) -> Turn:
-    """A round whose question stands in one of its wordings; its skill is the question's name if not given."""
+    """Return a turn with a random wording of a question.
+
+    Args:
+        rng: samples the wording.
+        question: key of `QUESTIONS`.
+        answer: the answer.
+        skill: skill of the turn; by default `question`.
+        words: values of the placeholders in the wording.
+    """
     return Turn(skill or question, pick(rng, QUESTIONS[question]).format(**words), answer)
 
 
 def messages(turns: list[Turn], images: list[Image.Image]) -> list[dict[str, Any]]:
-    """Chat messages as Transformers' templates take them; the pictures stand in the first."""
+    """Return chat messages in Transformers' format, with all images in the first."""
     result: list[dict[str, Any]] = []
     for number, turn in enumerate(turns):
         shown = [{"type": "image", "image": image} for image in images] if number == 0 else []

@@ -1,4 +1,4 @@
-"""Questions that nothing in the picture answers."""
+"""Teach saying "I cannot tell.": questions that the image does not answer."""
 
 from collections.abc import Callable
 
@@ -15,51 +15,51 @@ from .turns import CANNOT_TELL, Turn, ask
 SKILL = "unknown"
 
 
-def unanswerable(scene: Scene, rng: np.random.Generator) -> Turn:
-    """A question of the kind that this picture invites, about what is not there; or one that no picture answers."""
-    invited: list[Callable[[], Turn]] = [lambda: _ask(rng, "unknowable"), lambda: _about_absent(scene, rng)]
+def unanswerable_turn(scene: Scene, rng: np.random.Generator) -> Turn:
+    """Sample a question that fits the kind of scene but concerns something absent, or one that no image answers."""
+    choices: list[Callable[[], Turn]] = [lambda: _unanswerable(rng, "unknowable"), lambda: _about_absent(scene, rng)]
     if scene.objects:
-        invited.append(lambda: _about_present(scene, rng))
+        choices.append(lambda: _about_present(scene, rng))
     if not scene.written:
-        invited.append(lambda: _ask(rng, "read"))
+        choices.append(lambda: _unanswerable(rng, "read"))
     if scene.bars:
-        invited += 2 * [lambda: _ask(rng, "value", label=_other_word(scene, rng))]
+        choices += 2 * [lambda: _unanswerable(rng, "value", label=_sample_absent_word(scene, rng))]
     if scene.cells:
-        invited += 2 * [lambda: _about_absent_row(scene, rng)]
-    return pick(rng, invited)()
+        choices += 2 * [lambda: _about_absent_row(scene, rng)]
+    return pick(rng, choices)()
 
 
-def _ask(rng: np.random.Generator, question: str, **words: str) -> Turn:
+def _unanswerable(rng: np.random.Generator, question: str, **words: str) -> Turn:
     return ask(rng, question, CANNOT_TELL, SKILL, **words)
 
 
 def _about_absent(scene: Scene, rng: np.random.Generator) -> Turn:
-    """The colour of something that is not there, or what is beside it."""
+    """Ask for the color of an absent object, or for what is next to it."""
     while True:
         color = rng.random() < 0.5
         name = pick(rng, COLORED_NAMES if color else ICON_NAMES)
         if any(confusable(name, obj.name) for obj in scene.objects):
             continue
         if color:
-            return _ask(rng, "colour", name=name)
-        return _ask(rng, "beside", name=name, relation=pick(rng, tuple(RELATIONS)))
+            return _unanswerable(rng, "colour", name=name)
+        return _unanswerable(rng, "beside", name=name, relation=pick(rng, tuple(RELATIONS)))
 
 
 def _about_present(scene: Scene, rng: np.random.Generator) -> Turn:
-    """What a picture does not show of a thing."""
+    """Ask for a property of an object that images do not show."""
     name = reference(pick(rng, scene.objects), scene.objects)
-    return _ask(rng, "unknowable_about", name=name) if name else _ask(rng, "unknowable")
+    return _unanswerable(rng, "unknowable_about", name=name) if name else _unanswerable(rng, "unknowable")
 
 
 def _about_absent_row(scene: Scene, rng: np.random.Generator) -> Turn:
     column = pick(rng, scene.cells[0][1:]).word
-    return _ask(rng, "cell", row=_other_word(scene, rng), column=column)
+    return _unanswerable(rng, "cell", row=_sample_absent_word(scene, rng), column=column)
 
 
-def _other_word(scene: Scene, rng: np.random.Generator) -> str:
-    """A word that stands nowhere in the picture."""
-    there = {sign.word for sign in scene.written}
+def _sample_absent_word(scene: Scene, rng: np.random.Generator) -> str:
+    """Sample a word that does not occur in the scene."""
+    shown = {sign.word for sign in scene.written}
     while True:
         word = TRAINING.texts.draw(rng)
-        if word not in there:
+        if word not in shown:
             return word

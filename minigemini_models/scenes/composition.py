@@ -1,4 +1,4 @@
-"""From a seed to a scene of 256 pixels: which things and words are in it, and where."""
+"""Sample scenes of 256 pixels from a seed: which objects and words they contain, and where."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,147 +10,150 @@ from . import documents
 from .colors import BLACK, COLORS, WHITE, background, contrasting, pick, shade
 from .concepts import COLORED_NAMES, ICON_NAMES, SHAPE_NAMES, confusable
 from .layouts import Box, arrange, free_box, reading_order
-from .lettering import Colour, text_width
-from .scene import SCENE_PX, Scene, SceneObject, Sign, color_behind
+from .lettering import Color, text_width
+from .scene import SCENE_PX, Scene, SceneObject, Sign, reference_color
 from .splits import TRAINING, SceneDomain
 
 KINDS = ("single", "few", "count", "sign", "words")
-"""One thing · two to four different ones · one to eight alike · a sign, maybe with things · several words."""
+"""One object · two to four distinct objects · one to eight copies · a sign, maybe with objects · several words."""
 CROWDED_KINDS = ("text", "many")
-"""Three to six lines of text · five to eight different things: much to be read and named in one picture."""
+"""Three to six lines of text · five to eight distinct objects."""
 
 _SIZES_PX = {"many": (44, 60), "single": (70, 150), "few": (56, 96), "count": (36, 64), "sign": (48, 80)}
-_TINTED_SHARE = {"many": 0.2, "single": 0.25, "few": 0.5, "count": 0.4, "sign": 0.5}
-"""How often a thing is a drawing in a named colour, where there are icons too."""
+_COLORED_SHARE = {"many": 0.2, "single": 0.25, "few": 0.5, "count": 0.4, "sign": 0.5}
+"""Probability that an object is a shape in a named color rather than an icon, in domains with icons."""
 _WORDS_APART_PX = 14
 
 
 def sample_scene(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Scene:
-    """The scene of a seed: the same seed, kind and material always give the same.
+    """Sample the scene of a seed; the same seed, kind and domain always give the same scene.
 
     Args:
-        kind: of `KINDS`, `CROWDED_KINDS` or `pages.PAGE_KINDS`, or `pages.ONE_LINE`; one of `KINDS` is drawn when not
-            given.
-        material: what the scene is made of.
+        seed: any non-negative integer.
+        kind: one of `KINDS`, `CROWDED_KINDS` or `documents.PAGE_KINDS`, or `documents.ONE_LINE`; by default sampled
+            from `KINDS`.
+        domain: the assets and layouts to sample from.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: `kind` is unknown.
     """
     kind = kind or pick(np.random.default_rng([domain.stream, seed]), KINDS)
     if kind not in (known := (*KINDS, *CROWDED_KINDS, documents.ONE_LINE, *documents.PAGE_KINDS)):
         raise ValueError(f"unknown kind of scene {kind!r}: choose from {', '.join(known)}")
     rng = np.random.default_rng([domain.stream, seed, crc32(kind.encode())])
     if kind in (documents.ONE_LINE, *documents.PAGE_KINDS, "text"):
-        return documents.compose(rng, kind, domain, seed)
-    return compose(rng, kind, _looks(rng, kind, domain), domain, seed)
+        return documents.compose_document(rng, kind, domain, seed)
+    return compose_scene(rng, kind, _sample_objects(rng, kind, domain), domain, seed)
 
 
-def compose(rng: np.random.Generator, kind: str, looks: Sequence[SceneObject], domain: SceneDomain, seed: int) -> Scene:
-    """A scene of these things and of the signs that belong to its kind; some stay away where there is no room."""
-    ground = background(rng, [color_behind(obj) for obj in looks])
-    signs = _signs(rng, kind, ground, domain)
-    objects = _place_objects(rng, looks, kind, domain, [sign.extent(SCENE_PX) for sign in signs])
+def compose_scene(
+    rng: np.random.Generator, kind: str, unplaced: Sequence[SceneObject], domain: SceneDomain, seed: int
+) -> Scene:
+    """Place these objects, and the signs that the kind has, in a scene; objects that do not fit are left out."""
+    ground = background(rng, [reference_color(obj) for obj in unplaced])
+    signs = _sample_signs(rng, kind, ground, domain)
+    objects = _place_objects(rng, unplaced, kind, domain, [sign.extent(SCENE_PX) for sign in signs])
     return Scene(kind, ground, objects, signs, noise=max(0.0, float(rng.uniform(-6, 6))), seed=seed)
 
 
-def _looks(rng: np.random.Generator, kind: str, domain: SceneDomain) -> list[SceneObject]:
-    """What is to be seen, nowhere yet."""
+def _sample_objects(rng: np.random.Generator, kind: str, domain: SceneDomain) -> list[SceneObject]:
+    """Sample the objects of a kind, not yet placed."""
     match kind:
         case "single":
-            return different(rng, 1, kind, domain)
+            return sample_distinct(rng, 1, kind, domain)
         case "few":
-            return different(rng, int(rng.integers(2, domain.most_objects + 1)), kind, domain)
+            return sample_distinct(rng, int(rng.integers(2, domain.max_objects + 1)), kind, domain)
         case "many":
-            return different(rng, int(rng.integers(5, 9)), kind, domain)
+            return sample_distinct(rng, int(rng.integers(5, 9)), kind, domain)
         case "count":
-            return _alike(rng, domain)
+            return _sample_copies(rng, domain)
         case "sign":
-            return different(rng, int(rng.integers(0, 3)), kind, domain)
+            return sample_distinct(rng, int(rng.integers(0, 3)), kind, domain)
         case _:
             return []
 
 
-def different(rng: np.random.Generator, count: int, kind: str, domain: SceneDomain) -> list[SceneObject]:
-    """Things that nobody would call by the same name, but for shapes of one kind in different colours now and then."""
+def sample_distinct(rng: np.random.Generator, count: int, kind: str, domain: SceneDomain) -> list[SceneObject]:
+    """Sample `count` objects with unambiguous names; some shapes occur twice in different colors."""
     colors = [list(COLORS)[i] for i in rng.permutation(len(COLORS))]
     objects: list[SceneObject] = []
     while len(objects) < count:
-        if domain.styles and rng.random() >= _TINTED_SHARE[kind]:
-            obj = icon(rng, pick(rng, ICON_NAMES), domain)
+        if domain.styles and rng.random() >= _COLORED_SHARE[kind]:
+            obj = icon_object(rng, pick(rng, ICON_NAMES), domain)
         elif objects and objects[-1].name in SHAPE_NAMES and domain.styles and rng.random() < 0.3:
-            objects.append(colored(rng, objects[-1].name, colors[len(objects)]))
+            objects.append(colored_object(rng, objects[-1].name, colors[len(objects)]))
             continue
         else:
-            # Where there are icons, half the drawings are shapes: what is asked about colour is asked about them.
+            # In domains with icons half of the colored objects are shapes, because questions about colors use shapes.
             names = SHAPE_NAMES if domain.styles and rng.random() < 0.5 else COLORED_NAMES
-            obj = colored(rng, pick(rng, names), colors[len(objects)])
+            obj = colored_object(rng, pick(rng, names), colors[len(objects)])
         if not any(confusable(obj.name, other.name) for other in objects):
             objects.append(obj)
     return objects
 
 
-def _alike(rng: np.random.Generator, domain: SceneDomain) -> list[SceneObject]:
-    """Some of one concept, in one colour or in several; with room left, maybe some of another."""
-    count = int(rng.integers(1, domain.most_alike + 1))
-    first = different(rng, 1, "count", domain)[0]
-    objects = copies(rng, first, count)
-    others = int(rng.integers(1, 4))
-    if domain.styles and others != count and count + others <= domain.most_alike and rng.random() < 0.4:
-        second = different(rng, 1, "count", domain)[0]
+def _sample_copies(rng: np.random.Generator, domain: SceneDomain) -> list[SceneObject]:
+    """Sample copies of one concept, in one color or several, and sometimes fewer or more copies of a second one."""
+    count = int(rng.integers(1, domain.max_copies + 1))
+    first = sample_distinct(rng, 1, "count", domain)[0]
+    objects = repeat_object(rng, first, count)
+    num_others = int(rng.integers(1, 4))
+    if domain.styles and num_others != count and count + num_others <= domain.max_copies and rng.random() < 0.4:
+        second = sample_distinct(rng, 1, "count", domain)[0]
         if not confusable(second.name, first.name):
-            objects += copies(rng, second, others)
+            objects += repeat_object(rng, second, num_others)
     return objects
 
 
-def copies(rng: np.random.Generator, first: SceneObject, count: int) -> list[SceneObject]:
-    """So many of the thing: icons all the same, drawings in one colour or in several."""
+def repeat_object(rng: np.random.Generator, first: SceneObject, count: int) -> list[SceneObject]:
+    """Return `count` copies: identical icons, or colored objects in one color (70 %) or in several."""
     if first.style is not None:
         return [first] * count
     same = rng.random() < 0.7
     names = [first.color_name if same else pick(rng, list(COLORS)[:6]) for _ in range(count)]
-    return [colored(rng, first.name, name or "") for name in names]
+    return [colored_object(rng, first.name, name or "") for name in names]
 
 
-_NOWHERE: Box = (0, 0, 0, 0)
+_UNPLACED: Box = (0, 0, 0, 0)
 
 
-def colored(rng: np.random.Generator, name: str, color_name: str) -> SceneObject:
-    """A drawing in a shade of the colour, not placed yet."""
-    return SceneObject(name, _NOWHERE, color_name, shade(rng, color_name), tilt_degrees=int(rng.integers(-12, 13)))
+def colored_object(rng: np.random.Generator, name: str, color_name: str) -> SceneObject:
+    """Return an object in a shade of the named color, not yet placed."""
+    return SceneObject(name, _UNPLACED, color_name, shade(rng, color_name), tilt_degrees=int(rng.integers(-12, 13)))
 
 
-def icon(rng: np.random.Generator, name: str, domain: SceneDomain) -> SceneObject:
-    """An icon in one of the material's styles, not placed yet."""
-    return SceneObject(name, _NOWHERE, style=pick(rng, domain.styles), mirrored=bool(rng.random() < 0.5))
+def icon_object(rng: np.random.Generator, name: str, domain: SceneDomain) -> SceneObject:
+    """Return an icon in one of the domain's styles, not yet placed."""
+    return SceneObject(name, _UNPLACED, style=pick(rng, domain.styles), mirrored=bool(rng.random() < 0.5))
 
 
 def _place_objects(
-    rng: np.random.Generator, looks: Sequence[SceneObject], kind: str, domain: SceneDomain, taken: Sequence[Box] = ()
+    rng: np.random.Generator, unplaced: Sequence[SceneObject], kind: str, domain: SceneDomain, taken: Sequence[Box] = ()
 ) -> tuple[SceneObject, ...]:
-    """The things in boxes of one of the material's layouts, in reading order; fewer where there is no room for all."""
-    if not looks:
+    """Place objects by one of the domain's layouts, in reading order; those that do not fit are left out."""
+    if not unplaced:
         return ()
     low, high = _SIZES_PX[kind]
     largest = rng.integers(low + 1, high + 1)
-    sizes = rng.integers(low, largest + 1, len(looks)).tolist()
-    layouts = domain.layouts.objects if len(looks) > 1 else ("scatter",)
-    layouts = ("corners",) if kind == "many" else layouts  # where alone there is room for so many
+    sizes = rng.integers(low, largest + 1, len(unplaced)).tolist()
+    layouts = domain.layouts.objects if len(unplaced) > 1 else ("scatter",)
+    layouts = ("corners",) if kind == "many" else layouts  # the only layout with room for this many
     boxes = arrange(rng, layouts, sizes, SCENE_PX, taken, clear=kind != "count")
-    return tuple(replace(looks[i], box=boxes[i]) for i in reading_order(boxes))
+    return tuple(replace(unplaced[i], box=boxes[i]) for i in reading_order(boxes))
 
 
-def _signs(rng: np.random.Generator, kind: str, ground: Colour, domain: SceneDomain) -> tuple[Sign, ...]:
-    """One sign, or two to five words of which each stands clearly below the other."""
+def _sample_signs(rng: np.random.Generator, kind: str, ground: Color, domain: SceneDomain) -> tuple[Sign, ...]:
+    """Sample one sign, or two to five words that are ordered unambiguously from top to bottom."""
     signs: list[Sign] = []
     for _ in range({"sign": 1, "words": int(rng.integers(2, 6))}.get(kind, 0)):
-        sign = _sign(rng, ground, domain, [other.extent(SCENE_PX) for other in signs])
+        sign = _sample_sign(rng, ground, domain, [other.extent(SCENE_PX) for other in signs])
         if sign is not None and sign.word not in {other.word for other in signs}:
             signs.append(sign)
     return tuple(sorted(signs, key=lambda sign: sum(sign.box[1::2])))
 
 
-def _sign(rng: np.random.Generator, ground: Colour, domain: SceneDomain, taken: Sequence[Box]) -> Sign | None:
-    """A word in a place clear of `taken`; None where there is no room."""
+def _sample_sign(rng: np.random.Generator, ground: Color, domain: SceneDomain, taken: Sequence[Box]) -> Sign | None:
+    """Sample a word in a free place; None if there is no room."""
     word, font, frame = domain.texts.draw(rng), pick(rng, domain.fonts), pick(rng, domain.layouts.signs)
     lowest, highest = domain.cap_heights_px
     cap_height, pad = int(rng.integers(lowest, highest + 1)), int(rng.integers(4, 9))

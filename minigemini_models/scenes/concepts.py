@@ -1,4 +1,4 @@
-"""What can be in a picture: the names of concepts, and how English speaks of them."""
+"""Concepts that scenes can contain: their names, plurals and articles, and which of them can be confused."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +32,18 @@ CONFUSABLE = {
     "slice of bacon|chain|compass",
     "bottle": "champagne bottle|baby bottle|lotion bottle|wine glass|salt shaker|jar",
 }  # fmt: skip
-"""Icons that a person may call by the name of a shape, or the other way round."""
+"""Icons by the name of the shape that they may be mistaken for."""
 
 
 @dataclass(frozen=True)
 class Concept:
-    """Something that there are icons of.
+    """A concept with an icon.
 
     Attributes:
-        name: what it is called; no two concepts share one.
-        label: of its drawing in emojibase.
-        theme: the section of the list, such as "animals": what an absent thing may be taken for.
-        kin: concepts of one kin may pass for each other; empty for those that pass for nothing else.
+        name: unique name.
+        label: the emojibase label of its icon.
+        theme: section of `concepts.txt`, such as "animals"; questions about absent objects sample from one theme.
+        kin: concepts with the same kin can be mistaken for each other; empty if there are none.
     """
 
     name: str
@@ -69,18 +69,21 @@ BY_NAME: dict[str, Concept] = {concept.name: concept for concept in CONCEPTS}
 ICON_NAMES: tuple[str, ...] = tuple(BY_NAME)
 SHAPE_NAMES: tuple[str, ...] = tuple(SHAPES)
 COLORED_NAMES: tuple[str, ...] = (*SHAPES, *OBJECTS)
-"""What is drawn in one of the named colours."""
+"""Objects that are drawn in a named color."""
 NAMES: tuple[str, ...] = (*COLORED_NAMES, *(name for name in ICON_NAMES if name not in COLORED_NAMES))
-"""Every concept there is; the order of class labels."""
+"""All concepts, in the order of class labels."""
 
 
 def kin_of(name: str) -> str:
-    """A word for all that may pass for `name`; the name itself where nothing else does."""
+    """Return the kin of a concept, or its own name if it has none."""
     return (BY_NAME[name].kin if name in BY_NAME else "") or name
 
 
 def confusable(a: str, b: str) -> bool:
-    """Whether a thing of one name may pass for one of the other: never both in a picture, never asked after in vain."""
+    """Return whether an object of one name may be mistaken for the other.
+
+    Scenes never contain both, and questions about absent objects never name one when the other is present.
+    """
     return kin_of(a) == kin_of(b) or b in _look_alikes(a) or a in _look_alikes(b)
 
 
@@ -89,6 +92,7 @@ def _look_alikes(name: str) -> list[str]:
 
 
 def theme_of(name: str) -> str:
+    """Return the theme of a concept; "shapes" for those without an icon."""
     return BY_NAME[name].theme if name in BY_NAME else "shapes"
 
 

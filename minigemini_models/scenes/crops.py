@@ -1,4 +1,4 @@
-"""Small pictures for the high-resolution encoder: a window into a scene, beside those crowded with letters."""
+"""Training crops for the high-resolution encoder: windows into scenes, mixed with crops full of text."""
 
 import numpy as np
 
@@ -7,25 +7,24 @@ from .composition import sample_scene
 from .dense_labels import CELL_PX, PATCH_PX, cell_labels, object_labels, slot_labels
 from .scene import SCENE_PX
 from .splits import TRAINING, SceneDomain
-from .text_crops import CROP_PX, lettered_crop
+from .text_crops import CROP_PX, text_crop
 
 KINDS = ("single", "many", "few", "many", "count", "sign")
-LETTERED_SHARE = 0.4
-"""How many crops are crowded with letters, of which there are few kinds; of things there are hundreds."""
+TEXT_CROP_SHARE = 0.4
+"""Share of crops that are full of text. Objects have hundreds of classes and need more samples than 36 characters."""
 
 
-def crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in
-    `labels`."""
+def sample_crop(seed: int, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
+    """Sample a crop: `image` (px, px, 3) uint8, and `slots`, `cells`, `names`, `colours` as in `dense_labels`."""
     rng = np.random.default_rng([5, seed])
-    if rng.random() >= LETTERED_SHARE:
+    if rng.random() >= TEXT_CROP_SHARE:
         return scene_crop(seed, rng, domain)
-    nothing = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
-    return {**lettered_crop(seed, domain=domain), "names": nothing, "colours": nothing}
+    no_objects = np.zeros((CROP_PX // PATCH_PX, CROP_PX // PATCH_PX), dtype=np.int64)
+    return {**text_crop(seed, domain=domain), "names": no_objects, "colours": no_objects}
 
 
 def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict[str, np.ndarray]:
-    """A window into a scene with a thing near its middle, cut along patches."""
+    """Sample a window into a scene with an object near its center, aligned to the patch grid."""
     scene = sample_scene(seed, pick(rng, KINDS), domain)
     image, letters, owner = scene.draw()
     labels = {"slots": slot_labels(letters, SCENE_PX), **object_labels(scene, owner)}
@@ -44,6 +43,6 @@ def scene_crop(seed: int, rng: np.random.Generator, domain: SceneDomain) -> dict
 
 
 def _first_patch(middle_px: float, rng: np.random.Generator) -> int:
-    """First patch of a window around a middle, moved by up to one patch."""
+    """Index of the first patch of a window around a center, shifted by up to one patch."""
     first = round(middle_px / PATCH_PX - CROP_PX / PATCH_PX / 2) + int(rng.integers(-1, 2))
     return min(max(first, 0), (SCENE_PX - CROP_PX) // PATCH_PX)

@@ -1,4 +1,4 @@
-"""Dense labels that the two encoders are pretrained on. One low-resolution patch is a block of 32 × 32 pixels."""
+"""Dense labels for pretraining both encoders, per low-resolution patch of 32 × 32 pixels."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,14 @@ from .lexicon import CHARACTERS
 from .scene import Scene
 
 PATCH_PX = 32
-"""Side of the region of one visual token in pixels of the high-resolution picture."""
+"""Side of the region of one visual token, in pixels of the high-resolution image."""
 CELL_PX = 8
 SLOT_ROWS, SLOT_COLUMNS = 2, 8
-"""A patch's letters are labelled by where their centre falls: upper or lower half, and one of eight columns."""
+"""Letters of a patch are labeled by the position of their center: upper or lower half, and one of eight columns."""
 NUM_LETTER_CLASSES = len(CHARACTERS) + 1
 """Class 0 is no letter, then A to Z and 0 to 9."""
 NUM_NAME_CLASSES, NUM_COLOR_CLASSES = len(NAMES) + 1, len(COLORS) + 1
-"""Class 0 is nothing, then the order of `concepts.NAMES` and `colours.COLOURS`. Icons have no one colour: 0."""
+"""Class 0 is background, then the order of `concepts.NAMES` and `colors.COLORS`. The color class of icons is 0."""
 
 _LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
 _NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
@@ -30,7 +30,7 @@ def letter_class(character: str) -> int:
 
 
 def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
-    """Ordered letters of every patch: (patches, patches, SLOT_ROWS · SLOT_COLUMNS) int64."""
+    """Return the ordered letters of every patch: (patches, patches, SLOT_ROWS · SLOT_COLUMNS) int64."""
     n = size_px // PATCH_PX
     labels = np.zeros((n, n, SLOT_ROWS, SLOT_COLUMNS), dtype=np.int64)
     for letter in letters:
@@ -44,7 +44,7 @@ def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
 
 
 def cell_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
-    """Letter over the centre of every `CELL_PX` cell: (cells, cells) int64."""
+    """Return the letter at the center of every `CELL_PX` cell: (cells, cells) int64."""
     cells = size_px // CELL_PX
     labels = np.zeros((cells, cells), dtype=np.int64)
     for letter in letters:
@@ -55,10 +55,16 @@ def cell_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
 
 
 def object_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
-    """What each patch of a scene shows, from `owner`, the number of the thing seen at every pixel (0 for none).
+    """Return what each patch of a scene shows.
 
-    `names` (patches, patches): 0 for none, else the thing that covers most of the patch, if that is a tenth of it or
-    more; `colours`: its colour alike, 0 for icons; `centres`: 1 where the middle of a thing lies.
+    Args:
+        scene: the scene.
+        owner: (px, px), the number of the object visible at every pixel, 0 for none.
+
+    Returns:
+        Three (patches, patches) int64 arrays. `names`: class of the object that covers most of the patch if it covers
+        at least a tenth, else 0. `colours`: the color class of the same object, 0 for icons. `centres`: 1 where the
+        center of an object lies.
     """
     n = owner.shape[0] // PATCH_PX
     names, colors, centers = (np.zeros((n, n), dtype=np.int64) for _ in range(3))
@@ -75,7 +81,7 @@ def object_labels(scene: Scene, owner: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _cells_between(start_px: float, stop_px: float, cells: int) -> tuple[int, int]:
-    """First and one past the last cell whose centre lies between two coordinates."""
+    """Index of the first cell whose center lies between two coordinates, and one past the last."""
     first = int(np.ceil((start_px - CELL_PX / 2) / CELL_PX))
     last = int(np.floor((stop_px - CELL_PX / 2) / CELL_PX))
     return min(max(first, 0), cells), min(max(last + 1, 0), cells)

@@ -1,4 +1,4 @@
-"""Fonts for the signs of the drawn world. They come from their own packages: `pip install minigemini[world]`."""
+"""Fonts for text in scenes, installed as packages by `pip install minigemini[world]`."""
 
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -15,14 +15,14 @@ TRAINING_FONTS = (
     "DMMono-Medium",
 )  # fmt: skip
 HELD_OUT_FONTS = ("RedHatDisplay-Medium", "Caladea-Bold", "FjallaOne-Regular", "DMSerifText-Regular")
-"""Families never seen in training: one related to the training fonts, two with serifs, one condensed."""
+"""Families held out from training: one related to the training fonts, two with serifs, one condensed."""
 
 _CAP_HEIGHT_PROBE_PX = 200
 
 
 @lru_cache(maxsize=1)
 def installed_fonts() -> dict[str, Path]:
-    """Path of every installed font by file name without its ending, from packages that declare their fonts."""
+    """Return the path of every installed font by its file stem, from the entry points of font packages."""
     folders = {Path(path).parent for entry in entry_points(group="fonts_ttf") for path in entry.load().values()}
     folders |= {entry.load().ROOT / "files" for entry in entry_points(group="fontpkg.family")}
     return {path.stem: path for folder in sorted(folders) for path in sorted(folder.glob("*.ttf"))}
@@ -30,14 +30,14 @@ def installed_fonts() -> dict[str, Path]:
 
 @lru_cache(maxsize=1024)
 def load_font(name: str, cap_height_px: int) -> ImageFont.FreeTypeFont:
-    """The font whose capital letters are `cap_height_px` high.
+    """Load a font at the size at which its capitals are `cap_height_px` high.
 
     Raises:
-        ModuleNotFoundError: the font is not installed; names the command that installs it.
+        ModuleNotFoundError: the font is not installed.
     """
     path = installed_fonts().get(name)
     if path is None:
-        raise ModuleNotFoundError(f"the font {name} is not installed: pip install 'minigemini[world]'")
+        raise ModuleNotFoundError(f"font {name} is not installed: pip install 'minigemini[world]'")
     return ImageFont.truetype(str(path), size=cap_height_px / _cap_height_ratio(name))
 
 

@@ -1,4 +1,4 @@
-"""Where things stand: a layout gives each its box. Training knows some layouts, evaluation may ask for others."""
+"""Layouts that place objects without overlap or ambiguity. Evaluation holds some of them out."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""
 
 APART_PX = 20
-"""Centres that differ by this much are one left of (or above) the other ..."""
+"""Centers at least this far apart along an axis are ordered: one is left of (or above) the other."""
 ALIGNED_PX = 8
-"""... and by no more than this, neither; between the two nobody could say, and nobody asks."""
+"""Centers at most this far apart are level. Distances between the two are ambiguous, and no question uses them."""
 _TRIES = 40
 _MARGIN_PX = 4
 
-Place = Callable[[np.random.Generator, int, int, float], list[tuple[float, float]]]
-"""From a generator, how many things, the picture's side and that of the largest thing to their centres."""
+LayoutFunction = Callable[[np.random.Generator, int, int, float], list[tuple[float, float]]]
+"""Takes a generator, the number of objects, the image side and the largest object's side; returns the centers."""
 
 
 def center(box: Box) -> tuple[float, float]:
@@ -32,10 +32,14 @@ def overlap(a: Box, b: Box, gap_px: int = _MARGIN_PX) -> bool:
 def free_box(
     rng: np.random.Generator, width: int, height: int, taken: Sequence[Box], side_px: int, apart_px: int = 0
 ) -> Box | None:
-    """A box of that size inside the picture, clear of `taken`; None if forty tries find no room.
+    """Sample a box of this size that overlaps none of `taken`; None if forty attempts fail.
 
     Args:
-        apart_px: how far, at least, its middle must lie above or below that of every other.
+        rng: the generator.
+        width, height: size of the box in pixels.
+        taken: boxes to avoid.
+        side_px: side of the image.
+        apart_px: minimum vertical distance between its center and the centers of `taken`.
     """
     if width > side_px - 4 or height > side_px - 4:
         return None
@@ -56,13 +60,18 @@ def arrange(
     taken: Sequence[Box] = (),
     clear: bool = True,
 ) -> list[Box]:
-    """A box for things of these sizes in one of the layouts, clear of `taken` and of each other.
+    """Place objects of these sizes by one of the layouts, without overlap.
 
     Args:
-        clear: any two must stand clearly beside each other, clearly above each other or both.
+        rng: the generator.
+        layouts: names of layouts to choose from; the first is the fallback after half of the attempts.
+        sizes: side of each object in pixels.
+        side_px: side of the image.
+        taken: boxes to avoid.
+        clear: require unambiguous spatial relations, see `is_clear`.
 
     Returns:
-        Fewer boxes than sizes where there is no room for all.
+        The boxes; fewer than sizes if not all fit.
     """
     for attempt in range(_TRIES):
         shrunk = [max(28, round(size * 0.99**attempt)) for size in sizes]
@@ -75,7 +84,7 @@ def arrange(
 
 
 def is_clear(boxes: Sequence[Box]) -> bool:
-    """Whether of any two boxes each is left of, right of or level with the other for everyone, and likewise above."""
+    """Return whether every pair of boxes is unambiguously ordered or level, along both axes."""
     return not any(
         ALIGNED_PX < abs(a - b) < APART_PX
         for number, box in enumerate(boxes)
@@ -85,7 +94,7 @@ def is_clear(boxes: Sequence[Box]) -> bool:
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:
-    """Numbers of the boxes from left to right; those that stand in one column from top to bottom."""
+    """Return indices of the boxes from left to right, and within a column from top to bottom."""
     by_x = sorted(range(len(boxes)), key=lambda i: center(boxes[i])[0])
     column, columns = 0, {}
     for before, here in zip(by_x[:1] + by_x, by_x, strict=False):
@@ -110,7 +119,7 @@ def _fits(boxes: Sequence[Box], taken: Sequence[Box], side_px: int) -> bool:
 
 
 def _scatter(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
-    """Anywhere, one by one, each clear of those before it where forty tries allow."""
+    """Sample positions one by one, avoiding earlier ones if forty attempts suffice."""
     low, high = size / 2 + 2, side_px - size / 2 - 2
     centers: list[tuple[float, float]] = []
     for _ in range(count):
@@ -123,7 +132,7 @@ def _scatter(rng: np.random.Generator, count: int, side_px: int, size: float) ->
 
 
 def _line(rng: np.random.Generator, count: int, side_px: int, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Even steps along the picture, and how far each strays from the line."""
+    """Even steps along the image, and a small offset of each from the line."""
     room = side_px - size - 2 * _MARGIN_PX
     span = room if count > 2 else room * rng.uniform(0.6, 1)
     start = _MARGIN_PX + size / 2 + (room - span) * rng.random()
@@ -142,7 +151,7 @@ def _column(rng: np.random.Generator, count: int, side_px: int, size: float) -> 
 
 
 def _corners(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
-    """Cells of a square grid as coarse as the number allows."""
+    """Distinct cells of the coarsest square grid that has enough."""
     cells = math.ceil(math.sqrt(count))
     pitch = side_px / cells
     stray = min(ALIGNED_PX / 2, max(0.0, (pitch - size) / 2 - _MARGIN_PX))
@@ -158,8 +167,8 @@ def _corners(rng: np.random.Generator, count: int, side_px: int, size: float) ->
 
 def _diagonal(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
     steps, strays = _line(rng, count, side_px, size)
-    falling = rng.random() < 0.5
-    return [(x, (x if falling else side_px - x) + stray) for x, stray in zip(steps, strays, strict=True)]
+    downward = rng.random() < 0.5
+    return [(x, (x if downward else side_px - x) + stray) for x, stray in zip(steps, strays, strict=True)]
 
 
 def _circle(rng: np.random.Generator, count: int, side_px: int, size: float) -> list[tuple[float, float]]:
@@ -168,7 +177,7 @@ def _circle(rng: np.random.Generator, count: int, side_px: int, size: float) -> 
     return [(side_px / 2 + radius * math.cos(angle), side_px / 2 + radius * math.sin(angle)) for angle in angles]
 
 
-_LAYOUTS: dict[str, Place] = {
+_LAYOUTS: dict[str, LayoutFunction] = {
     "scatter": _scatter,
     "row": _row,
     "column": _column,

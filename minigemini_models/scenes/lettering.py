@@ -1,4 +1,4 @@
-"""Writing words into a picture, letter by letter, so that the place of every letter is known."""
+"""Draw text letter by letter, so that the box of every letter is known."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,13 +7,13 @@ from PIL import Image, ImageDraw
 
 from .fonts import load_font
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 CAP_HEIGHTS_PX = (10, 18)
-"""Least and greatest height of capitals: at the low resolution (a quarter) they are 2.5 to 4.5 pixels."""
+"""Minimum and maximum height of capitals: 2.5 to 4.5 pixels at the low resolution, which is a quarter."""
 
 _PHASES = 4
-"""Letters start at quarters of a pixel, so that every glyph is rendered a few times only and then pasted."""
+"""Letters start at quarter pixels, so that each glyph is rendered at most four times and then pasted."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Letter:
 
 
 def text_width(text: str, font_name: str, cap_height_px: int, spacing_px: float = 0.0) -> float:
-    """Width in pixels of `text` as `draw_text` sets it: plain advances, no kerning."""
+    """Return the width of `text` in pixels as `draw_text` sets it: plain advances, no kerning."""
     return sum(_advance(font_name, cap_height_px, character) + spacing_px for character in text) - spacing_px
 
 
@@ -43,10 +43,10 @@ def draw_text(
     baseline: float,
     font_name: str,
     cap_height_px: int,
-    color: Colour,
+    color: Color,
     spacing_px: float = 0.0,
 ) -> list[Letter]:
-    """Draws `text` from `left` on `baseline` (pixels) and returns its letters; blanks take room and leave no letter."""
+    """Draw `text` from `left` on `baseline` (pixels) and return its letters; spaces advance but yield no letter."""
     letters = []
     for character in text:
         advance = _advance(font_name, cap_height_px, character)
@@ -66,7 +66,7 @@ def _advance(font_name: str, cap_height_px: int, character: str) -> float:
 
 @lru_cache(maxsize=65536)
 def _glyph(font_name: str, cap_height_px: int, character: str, phase: int) -> tuple[Image.Image, int, int]:
-    """Coverage mask of a glyph that starts `phase` quarters into a pixel, and where it lies from the pen."""
+    """Coverage mask of a glyph that starts `phase` quarters into a pixel, and its offset from the pen position."""
     margin = 2 * cap_height_px
     canvas = Image.new("L", (4 * cap_height_px, 4 * cap_height_px))
     font = load_font(font_name, cap_height_px)

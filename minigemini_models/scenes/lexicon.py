@@ -1,4 +1,4 @@
-"""What is written in the drawn world: words, numbers and random strings, each on one side of the line for good."""
+"""Text for scenes: words, numbers and random strings, each fixed to the training or the held-out split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ _LIST = Path(__file__).with_name("words.txt")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 CHARACTERS = LETTERS + DIGITS
-"""All that is ever written."""
+"""All characters that scenes contain."""
 _MIXED = "".join(character for character in CHARACTERS if character not in "O0")
-"""Of strings that mix letters and digits: nobody could say which of these two he sees."""
+"""Characters of strings that mix letters and digits; O and 0 look alike."""
 WORDS: tuple[str, ...] = tuple(sorted(word.upper() for word in _LIST.read_text().split()))
 """Everyday English, three to eight letters."""
 
 
 def is_held_out(text: str) -> bool:
-    """Whether `text` belongs to the tenth of all words, numbers and strings that no training picture ever shows.
+    """Return whether `text` belongs to the tenth of all texts that is held out from training.
 
-    Single characters are shown: there are too few of them.
+    Single characters are never held out, because there are only 36 of them.
     """
     return len(text) > 1 and crc32(text.encode()) % 10 == 0
 
@@ -32,14 +32,14 @@ HELD_OUT_WORDS = tuple(word for word in WORDS if is_held_out(word))
 
 
 @dataclass(frozen=True)
-class Texts:
-    """A source of things to write.
+class TextSampler:
+    """Samples words, numbers and random strings from one split.
 
     Attributes:
-        held_out: draw only what training never shows, else only what it may show.
-        words, numbers, strings: how often each is drawn, relative to the others.
-        characters: what random strings are made of.
-        lengths: least and greatest number of characters.
+        held_out: sample held-out texts only; otherwise training texts only.
+        words, numbers, strings: relative frequencies.
+        characters: alphabet of random strings.
+        lengths: minimum and maximum number of characters.
     """
 
     held_out: bool = False
@@ -50,7 +50,7 @@ class Texts:
     lengths: tuple[int, int] = (3, 8)
 
     def draw(self, rng: np.random.Generator, longest: int = 8) -> str:
-        """A word, a number or a string of at most `longest` characters."""
+        """Sample a word, number or string of at most `longest` characters."""
         low, high = self.lengths
         low, high = min(low, longest), min(high, longest)
         choice = rng.random() * (self.words + self.numbers + self.strings)
@@ -66,17 +66,17 @@ class Texts:
                 return text
 
     def allows(self, text: str) -> bool:
-        """Whether `text` lies on this source's side of the line."""
+        """Return whether `text` belongs to this sampler's split."""
         return is_held_out(text) == self.held_out
 
 
 def number(rng: np.random.Generator, length: int) -> str:
-    """A number of `length` digits that does not start with a zero."""
+    """Sample a number of `length` digits without a leading zero."""
     return str(int(rng.integers(1, 10))) + "".join(DIGITS[i] for i in rng.integers(0, 10, length - 1))
 
 
 def string(rng: np.random.Generator, length: int, characters: str = CHARACTERS) -> str:
-    """Characters in any order: half the time letters alone, else letters and digits less those that look alike."""
+    """Sample a random string; from the full alphabet, half are letters only and half mix letters and digits."""
     if characters == CHARACTERS:
         characters = LETTERS if rng.random() < 0.5 else _MIXED
     return "".join(characters[i] for i in rng.integers(0, len(characters), length))

@@ -1,4 +1,4 @@
-"""A scene: what is in a picture, and the picture itself. `composing` and `pages` make scenes, from seeds."""
+"""A scene and how it is rendered. `composition` and `documents` sample scenes from seeds."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from . import icons, shapes
 from .colors import COLORS
 from .layouts import Box
-from .lettering import Colour, Letter, draw_text
+from .lettering import Color, Letter, draw_text
 
 SCENE_PX, PAGE_PX = 256, 512
 _GRAIN_PX = 1024
@@ -17,12 +17,12 @@ _GRAIN_PX = 1024
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A drawing in a named colour or, where `style` is given, an icon, which has colours of its own."""
+    """A shape in a named color or, if `style` is set, an icon with its own colors."""
 
     name: str
     box: Box
     color_name: str | None = None
-    color: Colour = (0, 0, 0)
+    color: Color = (0, 0, 0)
     tilt_degrees: int = 0
     style: str | None = None
     mirrored: bool = False
@@ -36,25 +36,28 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Sign:
-    """Something written: a word, or several with blanks between them.
+    """A piece of text: one word, or several separated by spaces.
 
     Attributes:
-        word: what it says.
-        box: of the panel; letters keep the same distance from its left, lower and upper edge.
-        panel: the panel's colour; the ground's where there is none.
-        frame: `bare`, or how the panel looks: `panel`, `framed`, `rounded` or `strip`, which spans the picture.
+        word: the text.
+        box: the panel's box; the text has the same distance from its left, lower and upper edge.
+        panel: color of the panel; of the background if there is no panel.
+        ink: color of the text.
+        font: name of the font.
+        cap_height_px: height of capitals.
+        frame: `bare` (no panel), `panel`, `framed`, `rounded`, or `strip`, which spans the image.
     """
 
     word: str
     box: Box
-    panel: Colour
-    ink: Colour
+    panel: Color
+    ink: Color
     font: str
     cap_height_px: int
     frame: str = "panel"
 
     def extent(self, side_px: int) -> Box:
-        """What it covers in a picture of this side."""
+        """Return the box that it covers in an image of this side."""
         return (0, self.box[1], side_px, self.box[3]) if self.frame == "strip" else self.box
 
     def draw(self, draw: ImageDraw.ImageDraw, side_px: int) -> list[Letter]:
@@ -74,15 +77,15 @@ class Sign:
 
 @dataclass(frozen=True)
 class Block:
-    """A filled rectangle that means nothing by itself: the rule of a table, the panel of a poster."""
+    """A filled rectangle without meaning of its own, such as a line of a table or the panel behind text."""
 
     box: Box
-    color: Colour
+    color: Color
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a chart; `value` is written at its end and as long as it is."""
+    """One bar of a chart, with its label and with its value at its end."""
 
     label: Sign
     value: Sign
@@ -91,18 +94,24 @@ class Bar:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a picture. Things stand in reading order, words from top to bottom.
+    """The contents of an image. Objects are in reading order, text from top to bottom.
 
     Attributes:
-        kind: of `composing.KINDS`, `composing.CROWDED_KINDS` or `pages.PAGE_KINDS`.
-        signs: signs, and words that stand by themselves.
+        kind: one of `composition.KINDS`, `composition.CROWDED_KINDS` or `documents.PAGE_KINDS`.
+        ground: background color.
+        objects: shapes and icons.
+        signs: signs and separate words.
         lines: lines of one text.
-        bars: of a chart, in reading order.
-        cells: of a table, by row; the first row names the columns and the first column the rows.
+        bars: bars of a chart, in reading order.
+        cells: cells of a table by row; the first row has the column names, the first column the row names.
+        blocks: rectangles behind everything else.
+        size_px: side of the image.
+        noise: standard deviation of the sensor noise, in 8-bit levels.
+        seed: places the noise.
     """
 
     kind: str
-    ground: Colour
+    ground: Color
     objects: tuple[SceneObject, ...] = ()
     signs: tuple[Sign, ...] = ()
     lines: tuple[Sign, ...] = ()
@@ -115,12 +124,12 @@ class Scene:
 
     @property
     def written(self) -> tuple[Sign, ...]:
-        """All that can be read in the picture."""
+        """All text in the image."""
         bars = [text for bar in self.bars for text in (bar.label, bar.value)]
         return (*self.signs, *self.lines, *bars, *(cell for row in self.cells for cell in row))
 
     def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
-        """The picture (RGB, square), its letters, and per pixel the number of the thing shown (0: none)."""
+        """Render the RGB image; also return its letters and, per pixel, the number of the visible object (0: none)."""
         image = Image.new("RGB", (self.size_px, self.size_px), self.ground)
         owner = Image.new("L", image.size)
         draw = ImageDraw.Draw(image)
@@ -134,15 +143,15 @@ class Scene:
         return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
 
 
-def color_behind(obj: SceneObject) -> Colour:
-    """What a ground must stand off from for the thing to show."""
+def reference_color(obj: SceneObject) -> Color:
+    """Return the color that the background of an object must contrast with."""
     if obj.style is not None:
         return icons.mean_color(obj.name, obj.style)
     return COLORS[obj.color_name or ""]
 
 
 def _noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
-    """Sensor noise of this standard deviation, cut from one large sheet of it at a place that the seed gives."""
+    """Add sensor noise of this standard deviation, cropped from one large array at a position given by the seed."""
     if noise == 0.0:
         return image
     y, x = np.random.default_rng(seed).integers(0, _GRAIN_PX - image.height, 2)

@@ -1,4 +1,4 @@
-"""`minigemini scene`: a fresh picture of the drawn world to ask about."""
+"""`minigemini scene`: draw a synthetic scene to try a model on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,18 @@ from minigemini.cli.common import fail, one_line_errors
 
 @one_line_errors
 def scene(
-    output: Annotated[Path, typer.Argument(help="PNG file to write.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same scene.")] = 0,
+    output: Annotated[Path, typer.Argument(help="PNG to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same scene.")] = 0,
     kind: Annotated[
-        str | None, typer.Option(help="single, few, count, sign, words, lines, chart or table.  [default: the seed's]")
+        str | None,
+        typer.Option(
+            help="Kind of scene: single, few, count, sign, words, lines, chart or table.  [default: chosen by the seed]"
+        ),
     ] = None,
 ) -> None:
-    """Draw a scene for nano, and print questions about it.
+    """Draw a synthetic scene, and print questions about it.
 
-    Prints their answers, too. Neither the scene nor what is written in it is ever shown in training.
+    Prints the answers, too. The scene and the text in it come from the evaluation split, which is never trained on.
 
     Example: minigemini scene sign.png --seed 4 --kind sign
     """

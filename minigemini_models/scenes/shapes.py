@@ -1,4 +1,4 @@
-"""The things of the drawn world, as filled outlines in a unit square (x to the right, y down)."""
+"""Shapes and simple objects as filled outlines in the unit square (x to the right, y down)."""
 
 import math
 from functools import lru_cache
@@ -6,17 +6,17 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .lettering import Colour
+from .lettering import Color
 
 Points = list[tuple[float, float]]
 Part = tuple[str, Points]
-"""A tone (`main`, `dark`, `light` or `hole`) and the outline it fills; later parts cover earlier ones."""
+"""A tone (`main`, `dark`, `light` or `hole`) and the outline that it fills; later parts cover earlier ones."""
 
 _SUPERSAMPLING = 3
 
 
 def _oval(left: float, top: float, right: float, bottom: float, start: float = 0, stop: float = 360) -> Points:
-    """An ellipse in its box, or the arc from `start` to `stop` degrees (clockwise from three o'clock), closed."""
+    """Return an ellipse in a box, or its closed arc from `start` to `stop` degrees clockwise from three o'clock."""
     x, y, rx, ry = (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2
     angles = [math.radians(start + (stop - start) * i / 36) for i in range(37)]
     return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
@@ -133,8 +133,8 @@ DRAWINGS: dict[str, list[Part]] = SHAPES | OBJECTS
 NAMES = tuple(DRAWINGS)
 
 
-def render(name: str, color: Colour, size_px: int, tilt_degrees: int = 0) -> Image.Image:
-    """The thing in its colour, smooth-edged on transparent ground: RGBA, `size_px` square."""
+def render(name: str, color: Color, size_px: int, tilt_degrees: int = 0) -> Image.Image:
+    """Render a shape in a color, anti-aliased on a transparent background: RGBA, `size_px` square."""
     shades = {
         "main": (*color, 255),
         "dark": (*(round(channel * 0.55) for channel in color), 255),
@@ -151,7 +151,7 @@ def render(name: str, color: Colour, size_px: int, tilt_degrees: int = 0) -> Ima
 
 @lru_cache(maxsize=1024)
 def _tilted(name: str, degrees: int) -> list[Part]:
-    """The outlines turned about the middle, shrunk so that they stay inside the unit square."""
+    """Return the outlines rotated about the center and scaled to stay inside the unit square."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     shrink = 1 / (abs(cosine) + abs(sine))
     turn = shrink * np.array([[cosine, sine], [-sine, cosine]])

@@ -1,19 +1,19 @@
-"""What scenes are made of, and what of it training never sees. Evaluation holds out one axis, or all of them."""
+"""Training and evaluation domains: the assets that scenes use, and which of them are held out from training."""
 
 from dataclasses import dataclass, replace
 
 from .fonts import HELD_OUT_FONTS, TRAINING_FONTS
 from .icons import HELD_OUT_STYLES, TRAINING_STYLES
 from .lettering import CAP_HEIGHTS_PX
-from .lexicon import LETTERS, Texts
+from .lexicon import LETTERS, TextSampler
 
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
-"""Scenes of the two streams have nothing in common but what they are made of."""
+"""Seeds of the two random streams never give the same scene."""
 
 
 @dataclass(frozen=True)
 class Layouts:
-    """How things stand, how signs and charts and tables are drawn: names that `layouts` and `scene` know."""
+    """Names of object layouts, sign frames, chart orientations and table styles."""
 
     objects: tuple[str, ...] = ("scatter", "row", "column", "corners")
     signs: tuple[str, ...] = ("panel", "bare", "framed")
@@ -27,30 +27,32 @@ HELD_OUT_LAYOUTS = Layouts(
 )
 
 
-TRAINING_TEXTS = Texts()
+TRAINING_TEXTS = TextSampler()
 
 
 @dataclass(frozen=True)
 class SceneDomain:
-    """What a scene may be made of.
+    """The assets and limits that scenes are sampled from.
 
     Attributes:
         stream: `TRAINING_STREAM` or `EVALUATION_STREAM`.
-        texts, fonts: what is written, in which fonts.
-        styles: of icons; none where everything is drawn in a named colour.
-        layouts: how it stands.
-        most_things, most_alike: how many things stand in scenes of a few, and of many alike.
-        cap_heights_px: least and greatest height of capitals on signs.
-        black_on_white: whether signs are that, and not of any two colours that stand off from each other.
+        texts: sampler of texts.
+        fonts: names of fonts.
+        styles: icon styles; empty if all objects are shapes in named colors.
+        layouts: names of layouts.
+        max_objects: maximum number of objects in scenes of kind `few`.
+        max_copies: maximum number of copies in scenes of kind `count`.
+        cap_heights_px: minimum and maximum height of capitals on signs.
+        black_on_white: draw signs black on white instead of in random contrasting colors.
     """
 
     stream: int = TRAINING_STREAM
-    texts: Texts = TRAINING_TEXTS
+    texts: TextSampler = TRAINING_TEXTS
     fonts: tuple[str, ...] = TRAINING_FONTS
     styles: tuple[str, ...] = TRAINING_STYLES
     layouts: Layouts = TRAINING_LAYOUTS
-    most_objects: int = 4
-    most_alike: int = 8
+    max_objects: int = 4
+    max_copies: int = 8
     cap_heights_px: tuple[int, int] = CAP_HEIGHTS_PX
     black_on_white: bool = False
 
@@ -59,13 +61,13 @@ TRAINING = SceneDomain()
 AXES = ("texts", "fonts", "styles", "layouts")
 
 
-def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: Texts | None = None) -> SceneDomain:
-    """Material for fresh scenes in which only the axes named are ones that training never sees.
+def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: TextSampler | None = None) -> SceneDomain:
+    """Return a domain for evaluation scenes in which only the named axes are held out from training.
 
     Args:
-        held_out: some of `AXES`; none of them gives fresh scenes of what training knows.
-        base: what the rest is taken from.
-        texts: what is written, instead of the base's; on the side of the line that `held_out` says.
+        held_out: some of `AXES`; without any, scenes are new but use training assets only.
+        base: domain for all other fields.
+        texts: sampler to use instead of the base's; `held_out` decides its split.
 
     Raises:
         ValueError: an axis is unknown.
@@ -83,26 +85,26 @@ def evaluation(*held_out: str, base: SceneDomain = TRAINING, texts: Texts | None
 
 
 BASIC_DOMAIN = SceneDomain(
-    texts=Texts(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
+    texts=TextSampler(words=1.0, numbers=0.0, strings=1.0, characters=LETTERS, lengths=(3, 6)),
     styles=(),
     layouts=Layouts(objects=("scatter",), signs=("panel",)),
-    most_objects=3,
-    most_alike=5,
+    max_objects=3,
+    max_copies=5,
 )
-"""The smaller world of the first nano: capitals, coloured drawings, up to five alike."""
+"""The domain of the basic skills: capital letters, colored shapes and objects, up to five copies."""
 
-TINTED_DOMAIN = SceneDomain(styles=(), most_objects=5)
-"""Nothing but drawings in named colours."""
+COLORED_DOMAIN = SceneDomain(styles=(), max_objects=5)
+"""Colored shapes and objects only, no icons."""
 
 SMALL_DOMAIN = SceneDomain(
-    texts=Texts(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
+    texts=TextSampler(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),
     fonts=TRAINING_FONTS[:1],
     styles=(),
     layouts=Layouts(objects=("scatter",), signs=("panel",)),
-    most_objects=3,
-    most_alike=5,
+    max_objects=3,
+    max_copies=5,
     cap_heights_px=(12, 16),
     black_on_white=True,
 )
-"""A world that small models learn in minutes: numbers of two or three digits in one font, black on white, coloured
-drawings, up to five alike."""
+"""A domain that small models learn in minutes: numbers of two or three digits in one font, black on white, and colored
+shapes and objects, up to five copies."""

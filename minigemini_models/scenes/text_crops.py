@@ -1,4 +1,4 @@
-"""Small pictures full of letters: what the high-resolution encoder is pretrained on."""
+"""Crops full of text, for pretraining the high-resolution encoder."""
 
 from dataclasses import replace
 
@@ -7,18 +7,18 @@ from PIL import Image, ImageDraw
 
 from .colors import BLACK, WHITE, background, contrasting, pick
 from .dense_labels import cell_labels, slot_labels
-from .lettering import Colour, Letter, draw_text, text_width
-from .lexicon import Texts
+from .lettering import Color, Letter, draw_text, text_width
+from .lexicon import TextSampler
 from .splits import TRAINING, SceneDomain
 
 CROP_PX = 128
 
 
-def draw_lettered_crop(
+def draw_text_crop(
     rng: np.random.Generator, size_px: int = CROP_PX, domain: SceneDomain = TRAINING
 ) -> tuple[Image.Image, list[Letter]]:
-    """Lines of random strings and words on a cluttered ground, and the letters drawn."""
-    texts = _crowded(domain.texts)
+    """Draw lines of random strings and words on a cluttered background; returns the image and its letters."""
+    texts = _mostly_strings(domain.texts)
     ground = WHITE if domain.black_on_white else background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
@@ -31,24 +31,24 @@ def draw_lettered_crop(
         if rng.random() < 0.85:
             letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(domain, texts=texts))
         top += cap_height + rng.integers(4, 14)
-    return _weather(rng, image), letters
+    return _add_noise(rng, image), letters
 
 
-def lettered_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample of high-resolution pretraining: `image` (px, px, 3) uint8, `slots` and `cells` as in `labels`."""
-    image, letters = draw_lettered_crop(np.random.default_rng([1, seed]), size_px, domain)
+def text_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
+    """Sample a text crop: `image` (px, px, 3) uint8, and `slots` and `cells` as in `dense_labels`."""
+    image, letters = draw_text_crop(np.random.default_rng([1, seed]), size_px, domain)
     return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
-def _crowded(texts: Texts) -> Texts:
-    """Mostly strings in any order: the encoder is to see letters, not to guess words."""
+def _mostly_strings(texts: TextSampler) -> TextSampler:
+    """Return a sampler of mostly random strings: the encoder must see letters instead of guessing words."""
     return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
 
 
 def _draw_line(
     rng: np.random.Generator,
     draw: ImageDraw.ImageDraw,
-    ground: Colour,
+    ground: Color,
     top: float,
     cap_height: int,
     width_px: int,
@@ -57,7 +57,7 @@ def _draw_line(
     letters: list[Letter] = []
     font = pick(rng, domain.fonts)
 
-    def ink(behind: Colour) -> Colour:
+    def ink(behind: Color) -> Color:
         return BLACK if domain.black_on_white else contrasting(rng, behind)
 
     left = float(rng.integers(-10, 30))
@@ -78,7 +78,7 @@ def _draw_line(
 
 
 def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:
-    """Lines, boxes and discs that are no letters."""
+    """Draw lines, boxes and disks as distractors."""
     for _ in range(int(rng.integers(1, 6))):
         x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
         width, height = rng.integers(4, 70, 2).tolist()
@@ -92,8 +92,8 @@ def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_p
                 draw.line(box, fill=color, width=int(rng.integers(1, 6)))
 
 
-def _weather(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """A little sensor noise on half the pictures."""
+def _add_noise(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """Add sensor noise to half of the images."""
     if rng.random() < 0.5:
         return image
     pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (image.height, image.width, 1))

@@ -1,1 +1,1 @@
-"""The paper's benchmarks, read from their official files and scored by their official rules."""
+"""The paper's benchmarks, read from official files and scored by official rules."""

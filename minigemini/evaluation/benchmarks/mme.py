@@ -1,10 +1,10 @@
-"""MME: two questions to each picture, yes and no; per category the accuracy, and the share of pictures all right."""
+"""MME: two yes/no questions per image; a category scores its accuracy plus the share of fully correct images."""
 
 from pathlib import Path
 
 from ..scorers.choices import yes_or_no
-from ..task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, by_unit, spread, user
-from .official_files import IMAGES, folder_of
+from ..task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, complete_units, spread, user
+from .official_files import IMAGES, benchmark_folder
 from .textvqa import ANSWER_BRIEFLY
 
 PERCEPTION = (
@@ -17,59 +17,65 @@ SUFFIX = " Please answer yes or no."
 
 
 class MME(Task):
-    """Acc plus acc+, summed over categories: at most 2,000 points for perception, 800 for cognition."""
+    """acc + acc+, summed over categories: at most 2,000 points for perception and 800 for cognition."""
 
     name, title = "mme", "MME"
     files = "MME_Benchmark_release_version/ with a folder per category"
     max_new_tokens = 16
 
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:
-        pages = self._pages(data)
+        pages = self._question_files(data)
         return [question for category, page in spread(pages, limit) for question in _of_image(category, page)]
 
     def sources(self, data: Path) -> list[Path]:
-        return [page for _, page in self._pages(data)]
+        return [page for _, page in self._question_files(data)]
 
-    def _pages(self, data: Path | None) -> list[tuple[str, Path]]:
-        folder = folder_of(data, self.name, self.files)
+    def _question_files(self, data: Path | None) -> list[tuple[str, Path]]:
+        folder = benchmark_folder(data, self.name, self.files)
         folder = next((folder / root for root in ROOTS if (folder / root).is_dir()), folder)
-        pages = [(category, page) for category in (*PERCEPTION, *COGNITION) for page in _pages(folder / category)]
+        pages = [
+            (category, page)
+            for category in (*PERCEPTION, *COGNITION)
+            for page in _list_question_files(folder / category)
+        ]
         if not pages:
-            raise DataError(f"{folder}: no MME category with questions in it; --data holds {self.files}")
+            raise DataError(f"{folder}: no MME category with questions; --data must hold {self.files}")
         return pages
 
-    def grade(self, question: Question, said: str) -> Grade:
-        read_as = yes_or_no(said)
+    def grade(self, question: Question, answer: str) -> Grade:
+        read_as = yes_or_no(answer)
         return Grade(float(read_as == question.truth.lower()), read_as, read_as != "other")
 
     def measures(self, graded: Graded) -> list[Measure]:
-        marks = []
-        for unit, group in by_unit(graded).items():
+        scores = []
+        for unit, group in complete_units(graded).items():
             right = [grade.value for _, grade in group]
             category = group[0][0].categories["category"][0]
-            marks.append(UnitScore(unit, sum(right) / len(right) + float(all(right)), stratum=category))
+            scores.append(UnitScore(unit, sum(right) / len(right) + float(all(right)), stratum=category))
         both = (("perception", PERCEPTION, "MME-P"), ("cognition", COGNITION, "MME-C"))
-        chosen = [(name, tuple(m for m in marks if m.stratum in categories), paper) for name, categories, paper in both]
-        return [Measure(name, of_it, paper=paper, most=2.0) for name, of_it, paper in chosen if of_it]
+        chosen = [
+            (name, tuple(s for s in scores if s.stratum in categories), paper) for name, categories, paper in both
+        ]
+        return [Measure(name, part, paper=paper, max_value=2.0) for name, part, paper in chosen if part]
 
     def breakdowns(self, graded: Graded) -> dict[str, list[Measure]]:
-        """Of each category acc + acc+, at most 200."""
-        marks = [mark for measure in self.measures(graded) for mark in measure.marks]
-        categories = dict.fromkeys(mark.stratum for mark in marks)
-        of_each = [(name, tuple(m for m in marks if m.stratum == name)) for name in categories]
-        return {"category": [Measure(name, of_it, most=2.0) for name, of_it in of_each]}
+        """acc + acc+ of each category, at most 200."""
+        scores = [score for measure in self.measures(graded) for score in measure.unit_scores]
+        categories = dict.fromkeys(score.stratum for score in scores)
+        parts = [(name, tuple(s for s in scores if s.stratum == name)) for name in categories]
+        return {"category": [Measure(name, part, max_value=2.0) for name, part in parts]}
 
 
-def _pages(folder: Path) -> list[Path]:
-    """The text files of a category, one per picture; some categories keep them apart from the pictures."""
-    apart = folder / "questions_answers_YN"
-    return sorted((apart if apart.is_dir() else folder).glob("*.txt"))
+def _list_question_files(folder: Path) -> list[Path]:
+    """Text files of a category, one per image; some categories keep them in a separate folder."""
+    separate = folder / "questions_answers_YN"
+    return sorted((separate if separate.is_dir() else folder).glob("*.txt"))
 
 
 def _of_image(category: str, page: Path) -> list[Question]:
     lines = [line.split("\t") for line in page.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(lines) != 2 or any(len(line) != 2 or line[1].strip() not in ("Yes", "No") for line in lines):
-        raise DataError(f"{page}: holds no two lines of question, tab, Yes or No; fetch the official file")
+        raise DataError(f"{page}: expected two lines of question, tab, and Yes or No; fetch the official file")
     image = _image_of(page)
     return [
         Question(
@@ -85,7 +91,7 @@ def _of_image(category: str, page: Path) -> list[Question]:
 
 
 def _image_of(page: Path) -> Path:
-    """Beside its questions, or in the folder for pictures; a missing one is named when it is opened."""
+    """Path of the image, beside its questions or in `images/`; a missing file is reported when it is opened."""
     folder = page.parent.parent / "images" if page.parent.name == "questions_answers_YN" else page.parent
     names = [folder / f"{page.stem}{suffix}" for suffix in IMAGES]
     return next((name for name in names if name.is_file()), names[0])

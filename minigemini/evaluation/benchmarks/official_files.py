@@ -1,4 +1,4 @@
-"""Finds and reads official files. They come from anywhere, so whatever is not as it should be is named."""
+"""Finds, reads and validates official files, which come from untrusted sources."""
 
 import csv
 import json
@@ -11,49 +11,49 @@ from ...images.data_uris import decode_base64
 from ..task import DataError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-MOST_BYTES = 4 * 2**30
-"""Of one text file: MMBench's are under 100 MB."""
+MAX_TEXT_BYTES = 4 * 2**30
+"""Size limit of a text file; MMBench's are under 100 MB."""
 
 
-def folder_of(data: Path | None, name: str, files: str) -> Path:
-    """Where a benchmark's files lie: in a folder of its name under the data folder, or right in it.
+def benchmark_folder(data: Path | None, name: str, files: str) -> Path:
+    """The folder of a benchmark's files: one with its name in the data folder, or the data folder itself.
 
     Raises:
-        DataError: no data folder was named, or there is none.
+        DataError: No data folder is given, or it does not exist.
     """
     if data is None:
-        raise DataError(f"{name} reads official files; name their folder with --data. It holds {files}")
+        raise DataError(f"{name} reads official files; give a folder with --data that holds {files}")
     if not data.is_dir():
-        raise DataError(f"{data}: no such folder; --data names the one that holds {files}")
+        raise DataError(f"{data}: no such folder; --data must hold {files}")
     return data / name if (data / name).is_dir() else data
 
 
-def the_file(folder: Path, names: Sequence[str]) -> Path:
-    """The first of the names that is there. Raises `DataError`."""
+def find_file(folder: Path, names: Sequence[str]) -> Path:
+    """The first of the given files that exists. Raises `DataError`."""
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise DataError(f"{folder}: holds none of {', '.join(names)}; put the official file there")
+    raise DataError(f"{folder}: found none of {', '.join(names)}; put the official file there")
 
 
 def read_json(path: Path, kind: type) -> Any:
-    """Raises `DataError`."""
+    """Parse a JSON file and check the type of its root. Raises `DataError`."""
     try:
         read = json.loads(_text(path))
     except ValueError as error:
-        raise DataError(f"{path}: no JSON ({error}); fetch the file again") from None
+        raise DataError(f"{path}: invalid JSON ({error}); fetch the file again") from None
     if not isinstance(read, kind):
-        raise DataError(f"{path}: holds a {type(read).__name__}, not a {kind.__name__}; fetch the official file")
+        raise DataError(f"{path}: expected a {kind.__name__}, got a {type(read).__name__}; fetch the official file")
     return read
 
 
 def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Rows by column; at least these columns are there. Raises `DataError`."""
+    """Read rows as dicts and check that these columns exist. Raises `DataError`."""
     csv.field_size_limit(sys.maxsize)
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
         if missing := [column for column in columns if column not in (rows.fieldnames or ())]:
-            raise DataError(f"{path}: has no column {', '.join(missing)}; fetch the official file")
+            raise DataError(f"{path}: missing columns {', '.join(missing)}; fetch the official file")
         try:
             yield from rows
         except (csv.Error, UnicodeDecodeError) as error:
@@ -61,7 +61,7 @@ def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def read_parquet(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Rows of files in their order. Raises `DataError`, also where pyarrow is missing."""
+    """Read the rows of several files in order. Raises `DataError`, also if pyarrow is missing."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -72,35 +72,37 @@ def read_parquet(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
             for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
                 yield from batch.to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{path}: no Parquet file ({error}); fetch it again") from None
+            raise DataError(f"{path}: invalid Parquet ({error}); fetch it again") from None
 
 
-def field(row: Mapping[str, Any], name: str, where: str) -> Any:
-    """Raises `DataError` where a row lacks it."""
+def required_field(row: Mapping[str, Any], name: str, where: str) -> Any:
+    """The value of a field. Raises `DataError` if the row does not have it."""
     if name not in row:
-        raise DataError(f"{where}: has no {name!r}; fetch the official file")
+        raise DataError(f"{where}: missing {name!r}; fetch the official file")
     return row[name]
 
 
-def decoded(text: str, where: str) -> bytes:
-    """Bytes of a picture in base64. Raises `DataError`."""
+def decode_image(text: str, where: str) -> bytes:
+    """Decode an image in base64. Raises `DataError`."""
     try:
         return decode_base64(text)
     except ValueError:
-        raise DataError(f"{where}: no base64; fetch the file again") from None
+        raise DataError(f"{where}: invalid base64; fetch the file again") from None
 
 
-def bytes_of(cell: Any, where: str) -> bytes:
-    """Of a picture as Hugging Face's datasets store it: `{"bytes": …, "path": …}`. Raises `DataError`."""
+def image_bytes(cell: Any, where: str) -> bytes:
+    """Bytes of an image as Hugging Face datasets store it, `{"bytes": …, "path": …}`. Raises `DataError`."""
     if isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes):
         return cell["bytes"]
-    raise DataError(f"{where}: holds no picture's bytes; fetch the official file")
+    raise DataError(f"{where}: no image bytes; fetch the official file")
 
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size:,} bytes, more than any official file; fetch it again")
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise DataError(
+                f"{path}: {path.stat().st_size:,} bytes, but the limit is {MAX_TEXT_BYTES:,}; fetch it again"
+            )
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from None

@@ -1,1 +1,1 @@
-"""lmms-eval's side: our models for its tasks, our tasks for its models. Only what it loads imports it."""
+"""Integration with lmms-eval: our models for its tasks, our tasks for its models. Only lmms-eval imports it."""

@@ -1,7 +1,7 @@
 """Mini-Gemini as a model of lmms-eval: `lmms-eval --model minigemini --model_args pretrained=mgm-7b --tasks …`.
 
-Chat tasks go to `Chat`; `--force_simple` takes `Simple`, which tasks of log-likelihoods need. Both answer through
-`evaluation.local`, as `minigemini eval` does: batched, greedily, each picture of a batch seen once.
+Chat tasks use `Chat`; `--force_simple` selects `Simple`, which log-likelihood tasks need. Both answer with
+`local_backend`, as `minigemini eval` does: batched and greedy, each image of a batch encoded once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,19 +19,18 @@ from ...inference.engine import Engine
 from ...io.errors import RequestError
 from ...modeling.messages import with_requests
 from ..http_backend import HttpAnswerer, Service
-from ..input_preparation import Preparation
-from ..local_backend import LocalAnswerer, features
-from ..runner import Answerer, Batch, Failure, planned
+from ..local_backend import InputPreparer, LocalAnswerer, image_features_of
+from ..runner import Answerer, Batch, Failure, plan_batches
 from ..task import ImageInput, Message, Question
 
-MOST_ROUNDS = 64
+MAX_ROUNDS = 64
 MAX_NEW_TOKENS = 256
-"""Where a task does not say."""
+"""Default for tasks that set no limit."""
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """A picture that the suite has opened."""
+class OpenedImage:
+    """An image that lmms-eval has opened."""
 
     image: Image.Image
 
@@ -40,7 +39,7 @@ class Held:
 
 
 class _Adapter(lmms):
-    """What all three share: requests to questions, and answers in the requests' order."""
+    """Common base of the models: converts requests to questions, and returns answers in request order."""
 
     answerer: Answerer
 
@@ -54,37 +53,41 @@ class _Adapter(lmms):
         return self.answerer.engine.device if isinstance(self.answerer, LocalAnswerer) else torch.device("cpu")
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
-        """One turn each."""
-        questions = [self._question(number, *self._asked(request)) for number, request in enumerate(requests)]
-        settings = [_settings(request) for request in requests]
+        """Answer single-turn requests."""
+        questions = [
+            self._question(number, *self._messages_and_doc(request)) for number, request in enumerate(requests)
+        ]
+        settings = [_max_new_tokens(request) for request in requests]
         return self._answer(questions, settings)
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[list[str]]:
-        """Rounds that the task makes of what was said, each asked with all that went before; batched by round."""
-        said: list[list[str]] = [[] for _ in requests]
-        talks: list[list[Message]] = [[] for _ in requests]
-        told: list[Any] = [None] * len(requests)
-        open_ones = list(range(len(requests)))
-        for number in range(MOST_ROUNDS):
-            for at in list(open_ones):
-                messages, done, _, told[at] = self._round(requests[at], number, said[at], told[at])
+        """Answer multi-round requests: the task builds each round from earlier answers; rounds are batched."""
+        answers: list[list[str]] = [[] for _ in requests]
+        histories: list[list[Message]] = [[] for _ in requests]
+        round_info: list[Any] = [None] * len(requests)
+        pending = list(range(len(requests)))
+        for number in range(MAX_ROUNDS):
+            for index in list(pending):
+                messages, done, _, round_info[index] = self._round(
+                    requests[index], number, answers[index], round_info[index]
+                )
                 if done:
-                    open_ones.remove(at)
+                    pending.remove(index)
                 else:
-                    talks[at] += messages
-            if not open_ones:
-                return said
-            questions = [Question(str(at), tuple(talks[at]), "") for at in open_ones]
-            answers = self._answer(questions, [_settings(requests[at]) for at in open_ones])
-            for at, answer in zip(open_ones, answers, strict=True):
-                said[at].append(answer)
-                talks[at].append({"role": "assistant", "content": answer})
-        raise RequestError(f"a task asks more than {MOST_ROUNDS} rounds; it does not end")
+                    histories[index] += messages
+            if not pending:
+                return answers
+            questions = [Question(str(index), tuple(histories[index]), "") for index in pending]
+            replies = self._answer(questions, [_max_new_tokens(requests[index]) for index in pending])
+            for index, answer in zip(pending, replies, strict=True):
+                answers[index].append(answer)
+                histories[index].append({"role": "assistant", "content": answer})
+        raise RequestError(f"a task did not finish within {MAX_ROUNDS} rounds")
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """The mean loss of each continuation (the suite takes the least), and whether greedy decoding says it."""
+        """Mean loss of each continuation (lmms-eval takes the smallest), and whether greedy decoding produces it."""
         if not isinstance(self.answerer, LocalAnswerer):
-            raise RequestError("a served model gives no log-likelihoods; use --model minigemini")
+            raise RequestError("log-likelihoods are not available from a served model; use --model minigemini")
         return [self._loss(self.answerer, request) for request in tqdm(requests, desc="log-likelihoods")]
 
     @torch.inference_mode()
@@ -93,37 +96,41 @@ class _Adapter(lmms):
         doc = self.task_dict[task][split][doc_id]
         continuation = target if isinstance(target, str) else target(doc)
         question = self._question(0, _turn(context, to_visual(doc) if to_visual else []), doc)
-        inputs, issues = Preparation(local.engine.processor, local.context_tokens, share=False)[Batch("", (question,))]
+        preparer = InputPreparer(local.engine.processor, local.context_tokens, share=False)
+        inputs, issues = preparer[Batch("", (question,))]
         if inputs is None:
             raise RequestError(f"{task}, document {doc_id}: {issues[question.id].reason}")
         processor = local.engine.processor
-        said = processor.control_tokens().as_text(str(continuation))
-        added = processor.tokenizer(said, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        text = processor.control_tokens().as_text(str(continuation))
+        added = processor.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         ids = torch.cat([inputs.text.input_ids, added], dim=1).to(local.engine.device)
         outputs = local.engine.model(
-            input_ids=ids, **features(local.seen(inputs), inputs.shown), logits_to_keep=added.shape[1] + 1
+            input_ids=ids,
+            **image_features_of(local.visual_tokens(inputs), inputs.shown),
+            logits_to_keep=added.shape[1] + 1,
         )
         logits = outputs.logits[0, :-1].float().cpu()
         loss = torch.nn.functional.cross_entropy(logits, added[0])
         return float(loss), bool((logits.argmax(-1) == added[0]).all())
 
     def _answer(self, questions: Sequence[Question], settings: Sequence[int]) -> list[str]:
-        """Raises `RequestError` naming the sample that has no answer: an empty one would be scored as wrong."""
+        """Answers in order. Raises `RequestError` for a failed request, because an empty answer would be scored."""
         answers: dict[str, str] = {}
         keys = {question.id: question.id for question in questions}
         with tqdm(total=len(questions), desc=self.answerer.name, unit="question") as bar:
-            for most in dict.fromkeys(settings):
-                alike = [question for question, its in zip(questions, settings, strict=True) if its == most]
-                for batch, said in self.answerer.answers(planned(alike, keys, self.batch_size_per_gpu), most):
-                    for name, answer in said.items():
+            for max_new_tokens in dict.fromkeys(settings):
+                group = [q for q, limit in zip(questions, settings, strict=True) if limit == max_new_tokens]
+                batches = plan_batches(group, keys, self.batch_size_per_gpu)
+                for batch, replies in self.answerer.answers(batches, max_new_tokens):
+                    for name, answer in replies.items():
                         if isinstance(answer, Failure):
-                            raise RequestError(f"request {name} cannot be answered: {answer.reason}")
+                            raise RequestError(f"request {name} failed: {answer.reason}")
                         answers[name] = answer
                     bar.update(len(batch.questions))
         return [answers[question.id] for question in questions]
 
-    def _asked(self, request: Instance) -> tuple[Sequence[Message], Mapping[str, Any]]:
-        """Messages and document of a request, of either kind of task."""
+    def _messages_and_doc(self, request: Instance) -> tuple[Sequence[Message], Mapping[str, Any]]:
+        """Messages and document of a request of a chat task or a simple task."""
         if callable(request.args[1]):
             _, to_messages, _, doc_id, task, split = request.args
             doc = self.task_dict[task][split][doc_id]
@@ -132,31 +139,31 @@ class _Adapter(lmms):
         doc = self.task_dict[task][split][doc_id]
         return _turn(context, (to_visual(doc) or []) if to_visual else []), doc
 
-    def _round(self, request: Instance, number: int, said: list[str], told: Any) -> Any:
-        """The next round as the task makes it: messages (None at the end), whether that was all, and its notes."""
+    def _round(self, request: Instance, number: int, answers: list[str], round_info: Any) -> Any:
+        """The next round of a task: messages (None at the end), whether it is finished, answers, and round info."""
         doc_id, task, split = request.args[-3:]
         doc = self.task_dict[task][split][doc_id]
-        made = request.args[1](doc, round_idx=number, previous_output=said, previous_round_info=told)
-        if not (isinstance(made, tuple) and len(made) == 4):  # a task of one round says no more than its messages
-            made = (made, number > 0, said, None)
-        messages, done, *rest = made
+        result = request.args[1](doc, round_idx=number, previous_output=answers, previous_round_info=round_info)
+        if not (isinstance(result, tuple) and len(result) == 4):  # a single-round task returns only messages
+            result = (result, number > 0, answers, None)
+        messages, done, *rest = result
         return (None if done else _messages(messages)), done, *rest
 
     def _question(self, number: int, messages: Sequence[Message], doc: Mapping[str, Any]) -> Question:
         strings = doc.get(self.ocr_field) if self.ocr_field else None
         if strings:
-            messages = with_requests(messages, False, [str(one) for one in strings])
+            messages = with_requests(messages, False, [str(text) for text in strings])
         return Question(str(number), tuple(messages), "")
 
 
 class Chat(_Adapter):
-    """A checkpoint, asked by chat messages.
+    """A checkpoint for chat tasks.
 
     Args:
-        pretrained: as `Engine.load` takes it.
-        batch_size: questions asked together.
-        workers: processes that prepare pictures.
-        ocr_field: of a document, holds strings read from its pictures, which are passed on.
+        pretrained: a model as for `Engine.load`.
+        batch_size: questions per batch.
+        workers: processes that prepare images.
+        ocr_field: field of a document with OCR strings to add to the prompt.
     """
 
     is_simple = False
@@ -178,17 +185,19 @@ class Chat(_Adapter):
 
 
 class Simple(Chat):
-    """The same for tasks of text and pictures, log-likelihoods among them."""
+    """A checkpoint for simple tasks, including log-likelihoods."""
 
     is_simple = True
 
 
 class ServedChat(_Adapter):
-    """A model behind an OpenAI-compatible address.
+    """A model behind an OpenAI-compatible endpoint.
 
     Args:
         base_url: e.g. `http://127.0.0.1:8000/v1`.
-        model: as the server calls it; by itself the only one there.
+        model: the server's name for the model; None uses the only model that it serves.
+        batch_size: concurrent requests.
+        ocr_field: field of a document with OCR strings to add to the prompt.
     """
 
     is_simple = False
@@ -199,11 +208,11 @@ class ServedChat(_Adapter):
         super().__init__(HttpAnswerer(Service(base_url, model)), batch_size, ocr_field)
 
 
-def _settings(request: Instance) -> int:
-    """The longest answer; `until` is passed over, for a chat turn ends by itself. Raises `RequestError` for drawing."""
+def _max_new_tokens(request: Instance) -> int:
+    """The token limit; `until` is ignored, because a chat turn ends by itself. Raises `RequestError` for sampling."""
     given = request.args[2] if callable(request.args[1]) else request.args[1]
     if given.get("do_sample") and given.get("temperature", 1) > 0:
-        raise RequestError(f"task {request.args[-2]} draws its answers; this adapter answers greedily")
+        raise RequestError(f"task {request.args[-2]} asks for sampling, but this adapter decodes greedily")
     return int(given.get("max_new_tokens") or MAX_NEW_TOKENS)
 
 
@@ -213,7 +222,7 @@ def _turn(text: str, visuals: Iterable[Any]) -> list[Message]:
 
 
 def _messages(messages: Sequence[Any]) -> list[Message]:
-    """The suite's chat messages, pictures as ours. Raises `RequestError` for sound and film."""
+    """Convert lmms-eval's chat messages. Raises `RequestError` for audio and video."""
     return [{"role": m["role"], "content": [_part(part) for part in m["content"]]} for m in messages]
 
 
@@ -222,12 +231,12 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": part["text"]}
     if part["type"] == "image":
         return {"type": "image", "image": _image(part["url"])}
-    raise RequestError(f"a task shows {part['type']}; Mini-Gemini reads pictures")
+    raise RequestError(f"unsupported content {part['type']!r}; Mini-Gemini reads images and text")
 
 
 def _image(visual: Any) -> ImageInput:
     if isinstance(visual, Image.Image):
-        return Held(visual)
+        return OpenedImage(visual)
     if isinstance(visual, str):
         return Path(visual)
-    raise RequestError(f"a task shows a {type(visual).__name__}; Mini-Gemini reads pictures")
+    raise RequestError(f"unsupported image type {type(visual).__name__}; expected a PIL image or a path")

@@ -1,15 +1,17 @@
-"""What the entry point `lmms_eval.models` names; importing lmms-eval is left to lmms-eval."""
+"""The target of the entry point `lmms_eval.models`; lmms-eval is imported only when it calls `manifests`."""
 
 from typing import Any
 
-HERE = "minigemini.evaluation.lmms_eval.adapter"
+ADAPTER_MODULE = "minigemini.evaluation.lmms_eval.adapter"
 
 
 def manifests() -> list[Any]:
-    """`--model minigemini` and `--model minigemini_served`."""
+    """Manifests of `--model minigemini` and `--model minigemini_served`."""
     from lmms_eval.models.registry_v2 import ModelManifest
 
     return [
-        ModelManifest("minigemini", simple_class_path=f"{HERE}.Simple", chat_class_path=f"{HERE}.Chat"),
-        ModelManifest("minigemini_served", chat_class_path=f"{HERE}.ServedChat"),
+        ModelManifest(
+            "minigemini", simple_class_path=f"{ADAPTER_MODULE}.Simple", chat_class_path=f"{ADAPTER_MODULE}.Chat"
+        ),
+        ModelManifest("minigemini_served", chat_class_path=f"{ADAPTER_MODULE}.ServedChat"),
     ]

@@ -1,1 +1,1 @@
-"""The official rules by which answers are read and scored, apart from the files and models they are used with."""
+"""Official rules for parsing and scoring answers, independent of files and models."""

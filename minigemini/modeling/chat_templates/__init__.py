@@ -1,8 +1,8 @@
-"""Chat templates: messages in, the exact text of a prompt out. `{% generation %}` marks what a model learns to say.
+"""Chat templates, which render messages as prompts. `{% generation %}` marks the text that the model is trained on.
 
-A template joins a preamble that all share (`content.jinja`) to the form of one format. Content is a string or a list
-of parts `{"type": "image"}` and `{"type": "text", "text": …}`. A turn's pictures stand before its text; with two or
-more in a prompt, each is introduced by `Image k:`. BOS belongs to the tokenizer, except in nano's own format.
+Each template is a shared preamble (`content.jinja`) followed by one format. Content is a string or a list of parts
+`{"type": "image"}` and `{"type": "text", "text": …}`. The images of a turn precede its text. If a prompt has two or
+more images, each is introduced by `Image k:`. The tokenizer adds BOS, except in nano's own format.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ END_TOKENS: dict[str, tuple[str, ...]] = {
     "llama-3": ("<|eot_id|>",),
     "plain": (),
 }
-"""What ends an answer in each chat format besides the tokenizer's EOS."""
+"""Tokens that end an answer in each chat format, in addition to the tokenizer's EOS."""
 
 CHAT_TEMPLATES: dict[str, str] = {name: _read("content") + _read(name) for name in END_TOKENS}
-"""The whole template of each chat format, by name: what a checkpoint keeps as `chat_template.jinja`."""
+"""The complete template of each chat format, by name, as saved in a checkpoint's `chat_template.jinja`."""

@@ -1,1 +1,1 @@
-"""A page to chat on, in Gradio, over any backend."""
+"""A Gradio chat page over any backend."""

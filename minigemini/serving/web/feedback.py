@@ -1,4 +1,4 @@
-"""Votes on answers, kept by who has agreed, and by nobody else."""
+"""Votes on answers, stored only with the user's consent."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from ...inference import RequestError
 
 @dataclass(frozen=True)
 class Feedback:
-    """What is kept of a vote; no picture is."""
+    """A vote on an answer; images are not stored."""
 
     model: str
     question: str
@@ -22,37 +22,37 @@ class Feedback:
 
 
 class FeedbackLog:
-    """A file of votes, one JSON object a line, that only its owner reads.
+    """A JSON Lines file of votes that only its owner can read.
 
     Args:
-        path: is made with the first vote.
+        path: created with the first vote.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
 
-    def keep(self, vote: Feedback, *, agreed: bool) -> bool:
-        """Add a vote if its giver has agreed; says whether it was added.
+    def add(self, vote: Feedback, *, consent: bool) -> bool:
+        """Store a vote if the user consents, and return whether it was stored.
 
         Raises:
-            RequestError: it cannot be written; the file is as it was.
+            RequestError: the vote cannot be written; the file is unchanged.
         """
-        if not agreed:
+        if not consent:
             return False
         line = json.dumps({"time": int(time.time()), **asdict(vote)}, ensure_ascii=False) + "\n"
         try:
             with self._lock:
                 self._append(line.encode())
         except OSError as error:
-            raise RequestError(f"the vote was not kept: {error.strerror}; tell whoever runs this page") from None
+            raise RequestError(f"the vote was not saved: {error.strerror}; contact the operator of this page") from None
         return True
 
     def _append(self, line: bytes) -> None:
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             before = os.fstat(handle).st_size
-            if os.write(handle, line) < len(line):  # a full disk takes the beginning
+            if os.write(handle, line) < len(line):  # a full disk stores part of the line
                 os.ftruncate(handle, before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:

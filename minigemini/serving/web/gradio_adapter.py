@@ -1,4 +1,4 @@
-"""From what Gradio's chat holds to a job, and from its events to what the chat shows next."""
+"""Convert between Gradio's chat and the pipeline: history to a `ChatJob`, events to chat messages."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -12,35 +12,38 @@ from ...inference import Sampling
 from ..api_errors import ApiError
 from ..backends import CaptionsEvent, ChatJob, ImageEvent, TextDelta
 from ..chat_pipeline import ChatPipeline
-from ..image_parts import open_all
+from ..image_urls import open_images
 from ..server_settings import ServerSettings
 
-DRAWING, DRAWN, UNDRAWN = "Drawing", "Drawn from", "Not drawn"
-"""Titles of the note with the captions that the chat shows beside an answer, one of them a line."""
-REFUSED = "Not answered"
-"""Title of the note that says why; what it stands behind is no part of the conversation."""
+GENERATING, GENERATED, NOT_GENERATED = "Generating image", "Image generated from", "No image"
+"""Titles of the note with the captions, one per line, next to an answer."""
+FAILED = "Error"
+"""Title of an error note; the failed question and its answer are excluded from the conversation."""
 NO_CAPTION = "(no caption)"
+
+ChatContent = str | list[dict[str, Any]]
+"""An answer so far: its text, or Gradio messages if it has more than text."""
 
 
 @dataclass
 class ChatTurn:
-    """What one side said, in one go."""
+    """Consecutive messages of one role."""
 
     role: str
     files: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     captions: list[str] | None = None
-    """Of an answer to a request for a picture."""
-    refused: bool = False
-    """Of an answer: there is none, and the question before it is left out of what follows."""
+    """The captions of an answer to an image request."""
+    failed: bool = False
+    """Whether an answer failed; the question before it is excluded as well."""
 
     @property
     def text(self) -> str:
-        """All of its text."""
+        """The whole text."""
         return "\n".join(self.texts)
 
 
-def job_of(
+def build_job(
     message: dict[str, Any] | str,
     history: Sequence[dict[str, Any]],
     sampling: Sampling,
@@ -50,38 +53,37 @@ def job_of(
     ocr: bool = False,
     stop: Stop | None = None,
 ) -> ChatJob:
-    """The question with all that was said, shown and drawn before. Blocking: it opens the pictures.
+    """Build the job of a question and its history. Blocking: it decodes images.
 
     Args:
-        message: `{"text": …, "files": […]}`, each file a path, or `{"path": …}` where an answer is asked for
-            again; the text alone where it was edited.
+        message: `{"text": …, "files": […]}` with paths, or with `{"path": …}` after Retry; only the text after Edit.
         history: Gradio's messages, whose content is a list of texts and files.
-        sampling: how the answer is drawn.
-        settings: the limits on pictures.
-        uploads: the folder that all pictures lie in.
-        draw: ask for a picture.
-        ocr: have the writing in pictures read.
-        stop: ends the decoding of pictures.
+        sampling: sampling settings of the answer.
+        settings: limits on text and images.
+        uploads: the folder that contains all images.
+        draw: request an image.
+        ocr: run OCR on the images.
+        stop: stops image decoding.
 
     Raises:
-        ApiError: a picture that is not read.
+        ApiError: 400 if an image cannot be decoded or the conversation exceeds a limit.
         DecodingStoppedError: `stop` was set.
     """
-    asked = {"text": message, "files": []} if isinstance(message, str) else message
-    content = [*({"type": "file", "file": {"path": _path(file)}} for file in asked["files"]), asked["text"]]
-    # Joined to what stands before it: an edited question comes without the pictures of its turn, which are still there.
-    spoken = _answered(turns([*history, {"role": "user", "content": content}]))
-    _check_size(spoken, settings)
-    files = [read_upload(path, uploads) for turn in spoken for path in turn.files]
-    opened = iter(open_all(files, settings, stop))
+    question = {"text": message, "files": []} if isinstance(message, str) else message
+    content = [*({"type": "file", "file": {"path": _path(file)}} for file in question["files"]), question["text"]]
+    # Joined with the user messages before it: an edited question comes without its images, which are still in history.
+    turns = _without_failures(chat_turns([*history, {"role": "user", "content": content}]))
+    _check_size(turns, settings)
+    files = [read_upload(path, uploads) for turn in turns for path in turn.files]
+    images = iter(open_images(files, settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
-    shown: list[dict[str, Any]] = []  # what is drawn is shown with the next question
-    for turn in spoken:
-        shown += [{"type": "image", "image": next(opened)} for _ in turn.files]
+    pending: list[dict[str, Any]] = []  # a generated image is shown with the next question
+    for turn in turns:
+        pending += [{"type": "image", "image": next(images)} for _ in turn.files]
         parts: list[dict[str, Any]] = [{"type": "text", "text": with_captions(turn.text, turn.captions or [])}]
         if turn.role == "user":
-            parts, shown = [*shown, *parts], []
+            parts, pending = [*pending, *parts], []
             draws.append(False)
         elif turn.captions is not None and draws:
             draws[-1] = True
@@ -90,8 +92,8 @@ def job_of(
     return ChatJob(messages, sampling, draws=tuple(draws), ocr=ocr)
 
 
-def turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
-    """The turns: Gradio has a message for each picture, one for the text and one for a note."""
+def chat_turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
+    """Group Gradio's messages into turns: it has one message per image, one for the text and one for a note."""
     turn = ChatTurn("")
     for message in history:
         if turn.role and message["role"] != turn.role:
@@ -100,7 +102,7 @@ def turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
         turn.role = message["role"]
         content = message["content"]
         title = (message.get("metadata") or {}).get("title")
-        turn.refused = turn.refused or title == REFUSED
+        turn.failed = turn.failed or title == FAILED
         for part in [content] if isinstance(content, str | dict) else content:
             if not isinstance(part, str) and "file" in part:
                 turn.files.append(_path(part["file"]))
@@ -108,30 +110,30 @@ def turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
             text = part if isinstance(part, str) else str(part.get("text", ""))
             if not title:
                 turn.texts.append(text)
-            elif title != REFUSED:
+            elif title != FAILED:
                 turn.captions = [] if text == NO_CAPTION else text.split("\n")
     if turn.role:
         yield turn
 
 
-def _answered(spoken: Iterator[ChatTurn]) -> list[ChatTurn]:
-    """The turns without questions that were refused."""
+def _without_failures(turns: Iterator[ChatTurn]) -> list[ChatTurn]:
+    """Drop failed answers and their questions."""
     kept: list[ChatTurn] = []
-    for turn in spoken:
-        if turn.refused:
+    for turn in turns:
+        if turn.failed:
             del kept[-1:]
         else:
             kept.append(turn)
     return kept
 
 
-def _check_size(spoken: Sequence[ChatTurn], settings: ServerSettings) -> None:
-    images, letters = sum(len(turn.files) for turn in spoken), sum(len(turn.text) for turn in spoken)
+def _check_size(turns: Sequence[ChatTurn], settings: ServerSettings) -> None:
+    images, chars = sum(len(turn.files) for turn in turns), sum(len(turn.text) for turn in turns)
     if images > settings.max_images:
-        raise ApiError(400, f"{images} pictures; a conversation shows at most {settings.max_images}: begin a new one")
-    if letters > settings.max_text_chars:
+        raise ApiError(400, f"{images} images; a conversation can have at most {settings.max_images}, start a new one")
+    if chars > settings.max_text_chars:
         raise ApiError(
-            400, f"{letters:,} characters; a conversation has at most {settings.max_text_chars:,}: begin a new one"
+            400, f"{chars:,} characters; a conversation can have at most {settings.max_text_chars:,}, start a new one"
         )
 
 
@@ -140,24 +142,26 @@ def _path(file: Any) -> str:
 
 
 def read_upload(path: str, uploads: Path) -> bytes:
-    """A picture that was uploaded; a page may be sent any path. Raises `ApiError`."""
+    """Return the bytes of an uploaded image.
+
+    Raises:
+        ApiError: 400 if the client names a file outside the folder, or one that has been deleted.
+    """
     file = Path(path).resolve()
     if not file.is_relative_to(uploads.resolve()) or not file.is_file():
-        raise ApiError(400, "a picture is not here any more; show it again, in a new chat")
+        raise ApiError(400, "an image of this conversation has been deleted; start a new chat and upload it again")
     return file.read_bytes()
 
 
-Shown = str | list[dict[str, Any]]
-"""An answer so far: its text, and Gradio's messages once there is more than text."""
-
-
-async def said(pipeline: ChatPipeline, job: ChatJob, keep: Callable[[bytes], Path]) -> AsyncIterator[Shown]:
-    """The answer so far, each time there is more.
+async def render_answer(
+    pipeline: ChatPipeline, job: ChatJob, write_image: Callable[[bytes], Path]
+) -> AsyncIterator[ChatContent]:
+    """Yield the answer so far after each event.
 
     Args:
-        studio: answers.
-        job: what is asked.
-        keep: writes a picture that was drawn, as PNG, and says where.
+        pipeline: answers the job.
+        job: the question and its history.
+        write_image: writes a generated image, a PNG, and returns its path.
     """
     text = ""
     captions: tuple[str, ...] = ()
@@ -170,25 +174,24 @@ async def said(pipeline: ChatPipeline, job: ChatJob, keep: Callable[[bytes], Pat
                     yield text
                 case CaptionsEvent():
                     captions = event.captions
-                    yield [*_spoken(text), _note(captions, {"title": DRAWING, "status": "pending"})]
+                    yield [*_text_messages(text), _note(captions, {"title": GENERATING, "status": "pending"})]
                 case ImageEvent(png=b""):
-                    how = {"title": UNDRAWN, "log": event.reason}
-                    yield [*_spoken(text), _note(captions, how)]
+                    yield [*_text_messages(text), _note(captions, {"title": NOT_GENERATED, "log": event.reason})]
                 case ImageEvent():
-                    image = {"path": str(keep(event.png)), "alt_text": captions[-1]}
-                    note = _note(captions, {"title": DRAWN})
-                    yield [*_spoken(text), note, {"role": "assistant", "content": image}]
+                    image = {"path": str(write_image(event.png)), "alt_text": captions[-1]}
+                    note = _note(captions, {"title": GENERATED})
+                    yield [*_text_messages(text), note, {"role": "assistant", "content": image}]
 
 
-def _spoken(text: str) -> list[dict[str, Any]]:
+def with_error(content: ChatContent, reason: str) -> ChatContent:
+    """Return the content of an answer that failed, followed by an error note."""
+    messages = content if isinstance(content, list) else _text_messages(content)
+    return [*messages, {"role": "assistant", "content": reason, "metadata": {"title": FAILED}}]
+
+
+def _text_messages(text: str) -> list[dict[str, Any]]:
     return [{"role": "assistant", "content": text}] if text else []
 
 
-def _note(captions: Sequence[str], how: dict[str, Any]) -> dict[str, Any]:
-    return {"role": "assistant", "content": "\n".join(captions) or NO_CAPTION, "metadata": how}
-
-
-def with_refusal(shown: Shown, reason: str) -> Shown:
-    """What is shown of an answer that failed, and why."""
-    spoken = shown if isinstance(shown, list) else _spoken(shown)
-    return [*spoken, {"role": "assistant", "content": reason, "metadata": {"title": REFUSED}}]
+def _note(captions: Sequence[str], metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "assistant", "content": "\n".join(captions) or NO_CAPTION, "metadata": metadata}

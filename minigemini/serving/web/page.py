@@ -1,4 +1,4 @@
-"""The page: a conversation about pictures, what mining looked at in them, and what the model is."""
+"""The Gradio page: a chat about images, attention maps of patch info mining, and the model card."""
 
 import asyncio
 import logging
@@ -18,11 +18,11 @@ from ...inference.streaming import EMPTY_ANSWER
 from ...io.png import encode_png
 from ..api_errors import ApiError, internal_error
 from ..chat_pipeline import ChatPipeline
-from ..image_parts import in_thread, open_all
+from ..image_urls import open_images, run_stoppable
 from ..request_queue import RequestQueue
 from ..server_settings import ServerSettings
 from .feedback import Feedback, FeedbackLog
-from .gradio_adapter import job_of, read_upload, said, turns, with_refusal
+from .gradio_adapter import ChatContent, build_job, chat_turns, read_upload, render_answer, with_error
 from .page_middleware import session_of
 from .plain_text import show_as_text
 from .uploads import UploadStore
@@ -42,21 +42,21 @@ CSS = """
   h1 { font-size: 1.2rem; }
 }
 """
-OCR, DRAW = "Read writing (OCR)", "Answer with a picture"
-TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
+OCR_LABEL, DRAW_LABEL = "Read text (OCR)", "Answer with an image"
+FILE_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page is made of.
+    """The parts of the page.
 
     Args:
-        studio: answers, draws and reads.
-        settings: where it listens, and the limits.
-        uploads: the files of all who use the page.
-        engine: where it is in this process: draws what mining looked at.
-        card: of the model, in Markdown.
-        votes: where votes are kept; without it there are no buttons.
+        pipeline: answers questions.
+        settings: address and limits.
+        uploads: the files of all sessions.
+        engine: computes attention maps; None if the model runs on a server.
+        card: the model card, in Markdown.
+        votes: stores votes; None hides the vote buttons.
     """
 
     pipeline: ChatPipeline
@@ -68,12 +68,12 @@ class Page:
 
     @cached_property
     def queue(self) -> RequestQueue:
-        """Where questions wait for their turn."""
+        """The queue in which questions wait."""
         return RequestQueue(self.settings.concurrency, self.settings.queue)
 
 
 def build_page(page: Page) -> gr.Blocks:
-    """The page, ready to launch."""
+    """Build the page."""
     with gr.Blocks(title=f"Mini-Gemini: {page.pipeline.name}", fill_height=True, analytics_enabled=False) as blocks:
         gr.Markdown(f"# Mini-Gemini · {page.pipeline.name}")
         chatbot = gr.Chatbot(
@@ -81,38 +81,38 @@ def build_page(page: Page) -> gr.Blocks:
             height="60vh",
             show_label=False,
             layout="bubble",
-            render_markdown=False,  # what a model says about a picture is not markup
+            render_markdown=False,  # the answer is plain text
             buttons=["copy"],
-            placeholder="Show one picture or several, and ask.",
+            placeholder="Add one or more images and ask a question.",
             latex_delimiters=[],
             allow_tags=False,
         )
         show_as_text(chatbot)
         with gr.Accordion("Settings", open=False, render=False) as settings:
             pass
-        longest = gr.Slider(
+        max_new_tokens = gr.Slider(
             1,
             page.settings.max_new_tokens,
             min(256, page.settings.max_new_tokens),
             step=1,
-            label="Longest answer, tokens",
+            label="Maximum answer length, tokens",
             render=False,
         )
-        heat = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: always the likeliest word)", render=False)
-        ocr = gr.Checkbox(label=OCR, interactive=False, render=False)
-        draw = gr.Checkbox(label=DRAW, interactive=False, render=False)
+        temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: greedy decoding)", render=False)
+        ocr = gr.Checkbox(label=OCR_LABEL, interactive=False, render=False)
+        draw = gr.Checkbox(label=DRAW_LABEL, interactive=False, render=False)
         gr.ChatInterface(
-            _reply(page),
+            _answer_question(page),
             multimodal=True,
             chatbot=chatbot,
             textbox=gr.MultimodalTextbox(
                 file_count="multiple",
-                file_types=TYPES,
-                placeholder="Ask; drop or paste pictures",
+                file_types=FILE_TYPES,
+                placeholder="Ask a question; drop or paste images",
                 show_label=False,
                 stop_btn=True,
             ),
-            additional_inputs=[longest, heat, ocr, draw],
+            additional_inputs=[max_new_tokens, temperature, ocr, draw],
             additional_inputs_accordion=settings,
             editable=True,
             save_history=True,
@@ -121,9 +121,9 @@ def build_page(page: Page) -> gr.Blocks:
             api_visibility="private",
             fill_height=True,
         )
-        blocks.load(_switches(page), None, [ocr, draw], api_visibility="private")
+        blocks.load(_update_checkboxes(page), None, [ocr, draw], api_visibility="private")
         if page.engine is not None:
-            _add_mining(chatbot, page, page.engine)
+            _add_attention_maps(chatbot, page, page.engine)
         if page.votes is not None:
             _add_votes(chatbot, page, page.votes)
         with gr.Accordion("About the model", open=False):
@@ -131,76 +131,85 @@ def build_page(page: Page) -> gr.Blocks:
     return blocks
 
 
-def _reply(page: Page) -> Any:
-    async def reply(
+def _answer_question(page: Page) -> Any:
+    async def answer_question(
         message: dict[str, Any],
         history: list[dict[str, Any]],
-        longest: int,
-        heat: float,
+        max_new_tokens: int,
+        temperature: float,
         ocr: bool,
         draw: bool,
         request: gr.Request,
-    ) -> AsyncIterator[str | list[dict[str, Any]]]:
-        shown: str | list[dict[str, Any]] = ""
+    ) -> AsyncIterator[ChatContent]:
+        content: ChatContent = ""
         try:
-            keep = page.uploads.keeping(session_in(request))
-            longest = min(int(longest), page.settings.max_new_tokens)
-            sampling = Sampling(max_new_tokens=longest, temperature=float(heat))
+            write_image = page.uploads.writer(session_of_request(request))
+            sampling = Sampling(
+                max_new_tokens=min(int(max_new_tokens), page.settings.max_new_tokens), temperature=float(temperature)
+            )
             folder = page.uploads.folder
-            with page.queue.place():
+            with page.queue.admit():
                 async with page.queue.slot():
-                    job = await in_thread(
-                        lambda stop: job_of(
+                    job = await run_stoppable(
+                        lambda stop: build_job(
                             message, history, sampling, page.settings, folder, bool(draw), bool(ocr), stop
                         )
                     )
-                    async for shown in said(page.pipeline, job, keep):
-                        yield shown
-            if not shown:
+                    async for content in render_answer(page.pipeline, job, write_image):
+                        yield content
+            if not content:
                 gr.Info(EMPTY_ANSWER)
-        # After an event that fails, Gradio 6.31 leaves the box for questions disabled: whatever happens is told in the
-        # conversation instead.
+        # Gradio 6.31 leaves the text box disabled after an event that raises, so errors are shown in the conversation.
         except Exception as error:  # noqa: BLE001
-            yield with_refusal(shown, reason_of(error))
+            yield with_error(content, user_message(error))
 
-    return reply
+    return answer_question
 
 
-def session_in(request: gr.Request) -> str:
-    """The browser's session. Raises `ApiError` where it has none."""
-    sent = request.request
-    session = None if sent is None else session_of(sent.headers.get("cookie", ""), sent.scope)
+def session_of_request(request: gr.Request) -> str:
+    """Return the browser's session.
+
+    Raises:
+        ApiError: 403 if the request has no session cookie.
+    """
+    http_request = request.request
+    session = None if http_request is None else session_of(http_request.headers.get("cookie", ""), http_request.scope)
     if session is None:
-        raise ApiError(403, "the page needs its cookie; open it in a browser that keeps cookies")
+        raise ApiError(403, "the page needs its cookie; open it in a browser with cookies enabled")
     return session
 
 
-def reason_of(error: Exception) -> str:
-    """What the user is told went wrong; a fault of ours is logged, without its message, which may hold the question."""
+def user_message(error: Exception) -> str:
+    """Return the message for the user; log an internal error without its message, which may contain the question."""
     if isinstance(error, RequestError | ApiError):
         return str(error)
     log.error("%s on the page\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
     return internal_error().message
 
 
-def _switches(page: Page) -> Any:
-    """What may be switched on is asked when the page is opened: the server may have been started anew."""
+def _update_checkboxes(page: Page) -> Any:
+    """Query the capabilities whenever the page is opened: a remote server can be restarted with other options."""
 
-    async def switches() -> tuple[gr.Checkbox, gr.Checkbox]:
+    async def update_checkboxes() -> tuple[gr.Checkbox, gr.Checkbox]:
         capabilities = await page.pipeline.capabilities()
-        return _switch(OCR, capabilities.ocr, "--ocr"), _switch(DRAW, capabilities.draw, "--painter")
+        return (
+            _checkbox(OCR_LABEL, capabilities.ocr, "--ocr"),
+            _checkbox(DRAW_LABEL, capabilities.draw, "--painter"),
+        )
 
-    return switches
+    return update_checkboxes
 
 
-def _switch(label: str, offered: bool, option: str) -> gr.Checkbox:
-    return gr.Checkbox(label=label if offered else f"{label}: the server runs without {option}", interactive=offered)
+def _checkbox(label: str, available: bool, option: str) -> gr.Checkbox:
+    return gr.Checkbox(
+        label=label if available else f"{label}: the server runs without {option}", interactive=available
+    )
 
 
-def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
-    """A click on a picture of the conversation shows what mining looked at in it."""
-    gr.Markdown("Click a picture in the conversation to see what mining looked at in it.")
-    seen = gr.Image(
+def _add_attention_maps(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
+    """Show the attention maps of an image when the user clicks it."""
+    gr.Markdown("Click an image in the conversation to see where patch info mining attends.")
+    maps = gr.Image(
         show_label=False,
         elem_id="mining",
         visible=False,
@@ -209,47 +218,48 @@ def _add_mining(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
     )
 
     async def explain(history: list[dict[str, Any]], event: gr.SelectData, request: gr.Request) -> Any:
-        files = _files_at(history, event.index)
+        files = _clicked_files(history, event.index)
         if not files:
             return gr.skip()
         try:
-            png = await asyncio.to_thread(explained, files)
-            return gr.Image(str(page.uploads.write(session_in(request), png)), visible=True)
-        except Exception as error:  # noqa: BLE001 (it is told)
-            gr.Warning(escape(reason_of(error)))
+            png = await asyncio.to_thread(render_maps, files)
+            return gr.Image(str(page.uploads.write(session_of_request(request), png)), visible=True)
+        except Exception as error:  # noqa: BLE001 (shown to the user)
+            gr.Warning(escape(user_message(error)))
             return gr.skip()
 
-    def explained(files: list[str]) -> bytes:
-        images = open_all([read_upload(file, page.uploads.folder) for file in files], page.settings)
+    def render_maps(files: list[str]) -> bytes:
+        images = open_images([read_upload(file, page.uploads.folder) for file in files], page.settings)
         return encode_png(explain_images(engine, images))
 
-    chatbot.select(explain, chatbot, seen, api_visibility="private", concurrency_limit=1)
+    chatbot.select(explain, chatbot, maps, api_visibility="private", concurrency_limit=1)
 
 
-def _files_at(history: list[dict[str, Any]], index: Any) -> list[str]:
-    """The pictures of the message that was clicked."""
+def _clicked_files(history: list[dict[str, Any]], index: Any) -> list[str]:
+    """Return the images of the clicked message."""
     number = index[0] if isinstance(index, list | tuple) else index
-    return [file for turn in turns(history[number : number + 1]) for file in turn.files]
+    return [file for turn in chat_turns(history[number : number + 1]) for file in turn.files]
 
 
 def _add_votes(chatbot: gr.Chatbot, page: Page, votes: FeedbackLog) -> None:
-    agreed = gr.Checkbox(label="Keep my votes, with question and answer as text (no pictures)", value=False)
+    consent = gr.Checkbox(label="Store my votes with question and answer as text (no images)", value=False)
 
-    def vote(history: list[dict[str, Any]], agreed: bool, event: gr.LikeData) -> None:
+    def vote(history: list[dict[str, Any]], consent: bool, event: gr.LikeData) -> None:
         number = event.index[0] if isinstance(event.index, list | tuple) else event.index
-        spoken = list(turns(history[: number + 1]))
-        question = spoken[-2].text if len(spoken) > 1 else ""
+        turns = list(chat_turns(history[: number + 1]))
+        question = turns[-2].text if len(turns) > 1 else ""
+        feedback = Feedback(page.pipeline.name, question, turns[-1].text, bool(event.liked))
         try:
-            kept = votes.keep(Feedback(page.pipeline.name, question, spoken[-1].text, bool(event.liked)), agreed=agreed)
+            stored = votes.add(feedback, consent=consent)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        gr.Info("Kept, thank you." if kept else "Not kept: you have not agreed to it below.")
+        gr.Info("Stored, thank you." if stored else "Not stored: check the consent box below to store votes.")
 
-    chatbot.like(vote, [chatbot, agreed], None, api_visibility="private")
+    chatbot.like(vote, [chatbot, consent], None, api_visibility="private")
 
 
 def card_of(folder: Path) -> str:
-    """The model card in a checkpoint's folder, without its head for machines."""
+    """Return a checkpoint's model card without its YAML front matter."""
     file = folder / "README.md"
     if not file.is_file():
         return ""

@@ -1,7 +1,7 @@
-"""What the page lets in: the API's rule for hosts, no foreign origins, few routes, bodies and uploads within bounds.
+"""ASGI middleware of the page: checks Host and Origin, opens only the routes in use, and limits bodies and uploads.
 
-Without it Gradio answers under any name, so that a web page elsewhere, whose name is made to resolve to 127.0.0.1,
-could read what is said here, or fill the disk.
+Gradio itself accepts any Host header, so a malicious web page whose host name resolves to 127.0.0.1 could read the
+conversations or fill the disk.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ log = logging.getLogger("minigemini.serving")
 API = "/gradio_api"
 UPLOAD, HEARTBEAT = f"{API}/upload", f"{API}/heartbeat/"
 EVENTS = frozenset({f"{API}/queue/join", f"{API}/run/predict"})
-"""They carry what was asked, and which files were shown."""
+"""Their bodies contain questions and the paths of uploaded files."""
 POST_ROUTES = EVENTS | {"/login", UPLOAD, f"{API}/cancel", f"{API}/reset"}
-"""All that the page's own script sends bodies to; Gradio has more, which call, record, proxy and edit."""
-CLOSED = (f"{API}/deep_link", f"{API}/proxy")
-"""Gradio's routes that write files or reach other hosts without a body."""
+"""The routes that the page's script posts to. Gradio has more: they call, record, proxy and edit."""
+CLOSED_PREFIXES = (f"{API}/deep_link", f"{API}/proxy")
+"""GET routes of Gradio that write files or connect to other hosts."""
 
-POLICY = "; ".join(
+CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
-        "script-src 'self' 'unsafe-inline'",  # Gradio's page sets itself up in inline scripts
+        "script-src 'self' 'unsafe-inline'",  # Gradio's page initializes itself in inline scripts
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "media-src 'self' data: blob:",
@@ -52,7 +52,7 @@ POLICY = "; ".join(
     ]
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -60,78 +60,82 @@ _SESSION = re.compile(r"[0-9a-f]{32}")
 
 
 class PageMiddleware:
-    """ASGI middleware around all of Gradio.
+    """Checks requests and limits uploads before they reach Gradio.
 
     Args:
-        app: what it guards.
-        settings: keys and bounds.
-        uploads: keeps account of what is stored.
+        app: Gradio's application.
+        settings: API keys and limits.
+        uploads: tracks the stored files.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, uploads: UploadStore) -> None:
         self._app, self._settings, self._uploads = app, settings, uploads
         self._tabs: set[asyncio.Task[Any]] = set()
-        """Requests that last as long as a tab is open."""
+        """The heartbeat requests of open tabs."""
 
     def close_tabs(self) -> None:
-        """End what would keep the server waiting until the last tab is closed."""
+        """Cancel the heartbeats, which would otherwise delay a shutdown until the last tab is closed."""
         for task in self._tabs:
-            task.cancel()  # Gradio takes this for the end of the stream
+            task.cancel()  # Gradio ends the stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        if scope["type"] != "http":  # the page opens no WebSocket
+        if scope["type"] != "http":  # the page uses no WebSockets
             return
         headers = Headers(scope=scope)
         session = session_of(headers.get("cookie", ""), scope)
-        begun = False
+        response_started = False
 
-        async def sent(message: Message) -> None:
-            nonlocal begun
+        async def send_with_headers(message: Message) -> None:
+            nonlocal response_started
             if message["type"] == "http.response.start":
-                begun = True
-                outgoing = MutableHeaders(scope=message)
-                outgoing.update(HEADERS)
+                response_started = True
+                response_headers = MutableHeaders(scope=message)
+                response_headers.update(HEADERS)
                 if session is None and scope["path"] == "/":
                     cookie = f"{cookie_name(scope)}={secrets.token_hex(16)}; HttpOnly; SameSite=Strict; Path=/"
-                    outgoing.append("Set-Cookie", cookie)
+                    response_headers.append("Set-Cookie", cookie)
             await send(message)
 
         try:
             self._check(scope, headers)
             if scope["path"] == UPLOAD and scope["method"] == "POST":
-                await self._upload(session, headers, scope, receive, sent)
+                await self._upload(session, headers, scope, receive, send_with_headers)
             elif scope["path"].startswith(HEARTBEAT) and session is not None:
-                await self._heartbeat(session, scope, receive, sent)
+                await self._heartbeat(session, scope, receive, send_with_headers)
             else:
                 if scope["method"] == "POST":
-                    receive = await self._bounded(headers, receive, check_files=scope["path"] in EVENTS)
-                await self._app(scope, receive, sent)
+                    receive = await self._buffered(headers, receive, check_files=scope["path"] in EVENTS)
+                await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass
         except ApiError as error:
-            if not begun:
-                await error.response()(scope, receive, sent)
-        except Exception as error:  # noqa: BLE001 (the message may hold what the user said, so it is not logged)
+            if not response_started:
+                await error.response()(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001 (not logged as is: its message may contain the question)
             log.error("%s in the page\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-            if not begun:
-                await internal_error().response()(scope, receive, sent)
+            if not response_started:
+                await internal_error().response()(scope, receive, send_with_headers)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        """Raises `ApiError`: another host or origin, or a route that the page does not use."""
+        """Check host, origin and route.
+
+        Raises:
+            ApiError: 403 for another host or origin, 404 for a route that the page does not use.
+        """
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not self._settings.api_keys and not names_loopback(host):  # with a key, Gradio asks for it
-            raise ApiError(403, "without a key this page answers to localhost alone; set a key (--api-key)")
-        if origin is not None and not _is_same(origin, host):
-            raise ApiError(403, "requests from other web pages are refused; open this page itself")
+        if not self._settings.api_keys and not names_loopback(host):  # with a key, Gradio requires a login
+            raise ApiError(403, "without an API key this page accepts localhost only; set a key (--api-key)")
+        if origin is not None and not _is_same_origin(origin, host):
+            raise ApiError(403, "cross-origin requests are not allowed; open this page directly")
         path, method = scope["path"], scope["method"]
         closed = path not in POST_ROUTES if method == "POST" else method not in ("GET", "HEAD")
-        if closed or path.startswith(CLOSED):
+        if closed or path.startswith(CLOSED_PREFIXES):
             raise ApiError(404, "no such route")
 
     async def _heartbeat(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """The request that a tab keeps open for as long as it is."""
+        """Handle the request that a tab keeps open until it is closed."""
         task = asyncio.current_task()
         assert task is not None
         self._tabs.add(task)
@@ -141,14 +145,13 @@ class PageMiddleware:
         finally:
             self._tabs.discard(task)
 
-    async def _bounded(self, headers: Headers, receive: Receive, check_files: bool) -> Receive:
-        """Read a body that is no upload."""
-        most = self._settings.max_body_bytes
+    async def _buffered(self, headers: Headers, receive: Receive, check_files: bool) -> Receive:
+        """Read a body other than an upload, and return a `receive` that replays it."""
         body = bytearray()
-        arriving = _limited(receive, most)
+        limited = _limited(receive, self._settings.max_body_bytes)
         async with _deadline(self._settings.body_seconds):
             while True:
-                message = await arriving()
+                message = await limited()
                 if message["type"] == "http.disconnect":
                     raise ClientDisconnect
                 body += message.get("body", b"")
@@ -156,62 +159,64 @@ class PageMiddleware:
                     break
         if check_files:
             await asyncio.to_thread(_check_files, bytes(body), headers.get("host", ""), self._uploads.folder)
-        left = [bytes(body)]
+        unread = [bytes(body)]
 
         async def replay() -> Message:
-            return {"type": "http.request", "body": left.pop()} if left else await receive()
+            return {"type": "http.request", "body": unread.pop()} if unread else await receive()
 
         return replay
 
     async def _upload(self, session: str | None, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have Gradio store an upload, within the limits; its answer lists the files."""
+        """Let Gradio store an upload within the limits; its response lists the files."""
         if session is None:
-            raise ApiError(403, "uploads need the page's cookie; open the page in a browser that keeps cookies")
-        declared = headers.get("content-length", "")
-        if not declared.isascii() or not declared.isdecimal():
-            raise ApiError(411, "an upload says how long it is; set the header Content-Length")
-        size, most = int(declared), self._settings.max_images * self._settings.images.max_bytes
-        if size > most:
-            raise ApiError(413, f"uploads of more than {most:,} bytes are refused; send fewer or smaller pictures")
-        answer: list[Message] = []
+            raise ApiError(403, "an upload needs the page's cookie; open the page in a browser with cookies enabled")
+        length = headers.get("content-length", "")
+        if not length.isascii() or not length.isdecimal():
+            raise ApiError(411, "an upload needs a valid Content-Length header; set it to the size of the body")
+        size, max_bytes = int(length), self._settings.max_images * self._settings.images.max_bytes
+        if size > max_bytes:
+            raise ApiError(413, f"an upload of {size:,} bytes; send at most {max_bytes:,} bytes at a time")
+        response: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            answer.append(message)
+        async def collect(message: Message) -> None:
+            response.append(message)
 
         try:
-            with self._uploads.receiving(session, size):
+            with self._uploads.reserve(session, size):
                 async with _deadline(self._settings.body_seconds):
-                    await self._app(_uncompressed(scope), _limited(receive, size), keep)
+                    await self._app(_uncompressed(scope), _limited(receive, size), collect)
         finally:
-            self._uploads.add(session, _stored(answer))
-        for message in answer:
+            self._uploads.add(session, _stored_files(response))
+        for message in response:
             await send(message)
 
 
 def cookie_name(scope: Scope) -> str:
-    """Browsers do not tell cookies of two servers on one host apart by port, so the name does."""
+    """Return the cookie's name; it includes the port, since browsers share cookies between the ports of a host."""
     return f"minigemini-page-{(scope.get('server') or ('', 0))[1]}"
 
 
 def session_of(cookie: str, scope: Scope) -> str | None:
-    """The session that a browser's cookies name."""
+    """Return the session in a Cookie header, or None."""
     try:
-        found: Any = SimpleCookie(cookie).get(cookie_name(scope))
+        morsel: Any = SimpleCookie(cookie).get(cookie_name(scope))
     except CookieError:
         return None
-    return found.value if found is not None and _SESSION.fullmatch(found.value) else None
+    return morsel.value if morsel is not None and _SESSION.fullmatch(morsel.value) else None
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    """A `receive` that raises `ApiError` 413 once a body is longer than `most` bytes."""
+def _limited(receive: Receive, max_bytes: int) -> Receive:
+    """Return a `receive` that raises `ApiError` 413 if the body exceeds `max_bytes`."""
     size = 0
 
     async def limited() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > most:
-            raise ApiError(413, f"the body is larger than {most:,} bytes", headers={"Connection": "close"})
+        if size > max_bytes:
+            raise ApiError(
+                413, f"the body is larger than {max_bytes:,} bytes; send less", headers={"Connection": "close"}
+            )
         return message
 
     return limited
@@ -224,12 +229,12 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise ApiError(
-            408, f"request body not received within {seconds:g} seconds", headers={"Connection": "close"}
+            408, f"request body not received within {seconds:g} s", headers={"Connection": "close"}
         ) from None
 
 
-def _is_same(origin: str, host: str) -> bool:
-    """Whether an Origin header is that of the page which a Host header names."""
+def _is_same_origin(origin: str, host: str) -> bool:
+    """Return whether an Origin header matches a Host header."""
     scheme, _, authority = origin.partition("://")
     return (
         scheme in ("http", "https")
@@ -239,30 +244,34 @@ def _is_same(origin: str, host: str) -> bool:
 
 
 def _uncompressed(scope: Scope) -> Scope:
-    """The request with an answer that can be read here."""
+    """Return the request without Accept-Encoding, so that its response can be parsed."""
     return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
 
 
-def _stored(answer: list[Message]) -> list[Path]:
-    """The files that Gradio's answer to an upload lists."""
-    if not answer or answer[0].get("status") != 200:
+def _stored_files(response: list[Message]) -> list[Path]:
+    """Return the files that Gradio's response to an upload lists."""
+    if not response or response[0].get("status") != 200:
         return []
-    return [Path(file) for file in json.loads(b"".join(message.get("body", b"") for message in answer))]
+    return [Path(file) for file in json.loads(b"".join(message.get("body", b"") for message in response))]
 
 
 def _check_files(body: bytes, host: str, folder: Path) -> None:
-    """Raises `ApiError`: a message with a file that lies elsewhere, which Gradio would fetch or copy."""
+    """Check that every file in a body is an upload; Gradio would fetch or copy any other.
+
+    Raises:
+        ApiError: 400 for another path or URL, or invalid JSON.
+    """
     try:
-        left = [json.loads(body)]
+        pending = [json.loads(body)]
     except (ValueError, RecursionError):
-        raise ApiError(400, "the body is not JSON") from None
-    while left:
-        value = left.pop()
+        raise ApiError(400, "the body is not valid JSON") from None
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
             path, url = str(value.get("path") or ""), str(value.get("url") or "")
-            stored = not path or Path(os.path.abspath(path)).is_relative_to(folder)
-            if not stored or ("://" in url and not _is_same("/".join(url.split("/")[:3]), host)):
-                raise ApiError(400, "a picture is uploaded, not named by a path or an address")
-            left += value.values()
+            is_upload = not path or Path(os.path.abspath(path)).is_relative_to(folder)
+            if not is_upload or ("://" in url and not _is_same_origin("/".join(url.split("/")[:3]), host)):
+                raise ApiError(400, "image paths and URLs are not accepted; upload the image")
+            pending += value.values()
         elif isinstance(value, list):
-            left += value
+            pending += value

@@ -1,6 +1,6 @@
-"""Text in the chat that stays text.
+"""Escape text in the chat.
 
-Gradio 6.31 hands what is said to the browser as HTML, with markdown switched off too: `<img src=…>` would be fetched.
+Gradio 6.31 sends messages to the browser as HTML even with Markdown disabled: the browser would load `<img src=…>`.
 """
 
 import re
@@ -9,33 +9,33 @@ from typing import Any
 
 import gradio as gr
 
-_OPENS = re.compile(r"<(?=[A-Za-z/!?])|&(?=#|[A-Za-z])")
-"""What may begin a tag or a character reference; `1 < 2 & 3` stays as it is, and is copied as it is."""
-_WRITTEN = {"<": "&lt;", "&": "&amp;"}
+_MARKUP_START = re.compile(r"<(?=[A-Za-z/!?])|&(?=#|[A-Za-z])")
+"""Starts of tags and character references; `1 < 2 & 3` stays unchanged, also when the user copies it."""
+_ESCAPES = {"<": "&lt;", "&": "&amp;"}
 
 
 def to_html(text: str) -> str:
-    """HTML that shows a text."""
-    return _OPENS.sub(lambda found: _WRITTEN[found[0]], text)
+    """Return HTML that displays a text."""
+    return _MARKUP_START.sub(lambda match: _ESCAPES[match[0]], text)
 
 
 def from_html(html: str) -> str:
-    """The text that `to_html` was given."""
+    """Invert `to_html`."""
     return html.replace("&lt;", "<").replace("&amp;", "&")
 
 
 def show_as_text(chatbot: gr.Chatbot) -> None:
-    """Have a chat send texts to the browser as HTML that shows them, and take them back."""
-    # On the instance: Gradio writes a file beside the source of every class that is derived from its own.
+    """Make a chatbot escape the texts that it sends to the browser, and unescape those that it receives."""
+    # Set on the instance: Gradio writes a file next to the source of every subclass of a component.
     plain: Any = chatbot
-    plain.postprocess = _sending(chatbot.postprocess)
-    plain.preprocess = _taking(chatbot.preprocess)
+    plain.postprocess = _escaping(chatbot.postprocess)
+    plain.preprocess = _unescaping(chatbot.preprocess)
 
 
-def _sending(postprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def send(value: Any) -> Any:
+def _escaping(postprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def escape(value: Any) -> Any:
         data = postprocess(value)
-        # Messages that are passed through belong to the caller: the next answer begins with them again.
+        # Copy: the caller keeps these messages and starts the next answer with them.
         data.root = [message.model_copy(deep=True) for message in data.root]
         for message in data.root:
             _rewrite(message.content, to_html)
@@ -43,11 +43,11 @@ def _sending(postprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 message.metadata["log"] = to_html(note)
         return data
 
-    return send
+    return escape
 
 
-def _taking(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def take(payload: Any) -> Any:
+def _unescaping(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def unescape(payload: Any) -> Any:
         if payload is not None:
             for message in payload.root:
                 _rewrite(message.content, from_html)
@@ -55,7 +55,7 @@ def _taking(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
                     message.metadata["log"] = from_html(note)
         return preprocess(payload)
 
-    return take
+    return unescape
 
 
 def _rewrite(parts: Sequence[Any], change: Callable[[str], str]) -> None:

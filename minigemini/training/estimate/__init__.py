@@ -1,7 +1,7 @@
-"""What a run will take, said before it begins: read off headers where that is enough, measured on a few steps.
+"""Estimates the steps, time and memory of a run before it starts.
 
-`counting` weighs parameters without their values, `measuring` runs a few steps, `making` puts both into the plan that
-`showing` has people read.
+`parameter_counts` counts parameters without reading weights, `probe_steps` runs a few steps, `plan` combines both, and
+`plan_text` formats the result.
 """
 
 from .plan import make_plan

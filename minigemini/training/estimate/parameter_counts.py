@@ -1,4 +1,4 @@
-"""Parameters that train and that are frozen, by part, and the bytes they take: no weight is read."""
+"""Counts trained and frozen parameters by part, and their bytes, without reading weights."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ from ..recipe import Recipe
 from ..settings import RecipeError, RunSettings
 
 MOMENT_BYTES = {"adamw": 8, "adamw-8bit": 2}
-"""Of an optimiser's state, per parameter."""
+"""Bytes of optimizer state per parameter."""
 
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """What a device holds where nothing is sharded.
+    """Parameters and memory of a device without sharding.
 
     Attributes:
-        trained, frozen: parameters by part.
-        bytes: of weights, gradients and the optimiser's moments; activations come on top.
+        trained, frozen: number of parameters by part.
+        bytes: size of weights, gradients and optimizer state, without activations.
     """
 
     trained: Mapping[str, int]
@@ -38,22 +38,22 @@ class ParameterCounts:
 
 
 def count_stage(recipe: Recipe, device: torch.device) -> ParameterCounts:
-    """Count what a stage builds on a device.
+    """Count the parameters of a stage on a device.
 
     Raises:
-        RecipeError: There is neither what it starts from nor what was published under that name.
+        RecipeError: The base is missing, and no published model has its name.
     """
     return _count(recipe, _on_meta(recipe), device)
 
 
 def count_module(recipe: RunSettings, module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> ParameterCounts:
-    """Count a module on the meta device, all in float32, of which declared parts train.
+    """Count the parameters of a float32 module, which may be on the meta device.
 
     Args:
-        recipe: says which optimizer.
-        module: what is trained.
-        parts: patterns of parameter names, by part; see `trainable`.
-        prefix: what stands before the names of the model's own parameters.
+        recipe: determines the optimizer.
+        module: the module to train.
+        parts: patterns of the trained parameters' names, by part; see `trainable`.
+        prefix: prefix of the model's parameter names in the module.
     """
     trained, frozen = _by_part(module, parts, prefix)
     return ParameterCounts(trained, frozen, 4 * frozen.total() + _trained_bytes(recipe, trained))
@@ -67,16 +67,16 @@ def _count(recipe: Recipe, model: MiniGeminiForConditionalGeneration, device: to
     if recipe.adapter != "none":
         frozen["originals beside PEFT's copies"] = trained.total()
         trained["adapter"] = sum(recipe.lora_rank * (x.in_features + x.out_features) for x in linears)
-    each = trainable.frozen_dtype(recipe.precision, device).itemsize
-    held = each * frozen.total()
+    frozen_bytes = trainable.frozen_dtype(recipe.precision, device).itemsize
+    held = frozen_bytes * frozen.total()
     if recipe.adapter == "qlora":
-        in_4_bits = sum(x.weight.numel() for x in linears)
-        held -= round((each - 0.5 - 4 / NF4_BLOCK) * in_4_bits)
+        quantized = sum(x.weight.numel() for x in linears)
+        held -= round((frozen_bytes - 0.5 - 4 / NF4_BLOCK) * quantized)
     return ParameterCounts(trained, frozen, held + _trained_bytes(recipe, trained))
 
 
 def _by_part(module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> tuple[Counter[str], Counter[str]]:
-    """Parameters of declared parts and of all others, whose names are the model's behind a prefix."""
+    """Number of parameters by part, of declared parts and of all others."""
     trained, frozen = Counter[str](), Counter[str]()
     for name, parameter in module.named_parameters():
         part = trainable.part_of(name, parts)
@@ -85,12 +85,12 @@ def _by_part(module: nn.Module, parts: Mapping[str, str], prefix: str = "") -> t
 
 
 def _trained_bytes(recipe: RunSettings, trained: Counter[str]) -> int:
-    """Weights and gradients in float32, and moments."""
+    """Bytes of float32 weights and gradients, and optimizer state."""
     return trained.total() * (4 + 4 + MOMENT_BYTES[recipe.optimizer])
 
 
 def _on_meta(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
-    """The model without weights: of the base's config, or of the published one while the base is not here."""
+    """The model without weights, by the base's config, or by the published config if the base is missing."""
     try:
         source = find_base(recipe)
         config, tensors = load_config(source.folder), source.checkpoint.tensors

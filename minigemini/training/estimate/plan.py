@@ -1,4 +1,4 @@
-"""The plan of a recipe of either kind."""
+"""Plans a run: counts parameters, and measures a few steps where that is possible."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from .probe_steps import measure
 
 
 def make_plan(recipe: RunSettings) -> RunPlan:
-    """Plan a run by as many processes as this is one of.
+    """Plan a run with the current number of processes.
 
     Raises:
-        RecipeError: There is neither what the recipe names nor what was published under that name.
+        RecipeError: The base or the data are missing, and there are no published figures for them.
     """
     state = processes()
     counted = recipe.count_parameters(state.device)
@@ -27,14 +27,14 @@ def make_plan(recipe: RunSettings) -> RunPlan:
     samples, steps, why_not = recipe.run_length()
     measured = None
     if not why_not and counted.bytes > free_bytes:
-        why_not = "it does not fit here"
+        why_not = "the model does not fit into memory"
     if not why_not:
         try:
             measured = measure(recipe)
         except torch.OutOfMemoryError:
-            why_not = "the heaviest batch does not fit here"
+            why_not = "the largest batch does not fit into memory"
             counted = replace(counted, bytes=max(counted.bytes, free_bytes + 1))
-        except RecipeError as error:  # what it starts from is not here
+        except RecipeError as error:  # the base is missing
             why_not = str(error)
     return RunPlan(
         recipe, state.num_processes, str(state.device), counted, samples, steps, free_bytes, measured, why_not
@@ -42,17 +42,17 @@ def make_plan(recipe: RunSettings) -> RunPlan:
 
 
 def length_of_stage(recipe: Recipe) -> tuple[int, int, str]:
-    """Samples of an epoch; steps of the run; and why its data cannot be read, if so.
+    """The samples of an epoch, the steps of the run, and the reason if its data cannot be read (else "").
 
     Raises:
-        RecipeError: A file of samples is not here, and it is none of the published.
+        RecipeError: A data file is missing and has no published sample count.
     """
     missing = [part.file for part in recipe.data if not (is_synthetic(part) or Path(part.file).exists())]
     if not missing:
         samples, why_not = len(open_mixture(recipe)), ""
     elif any(part.published_samples is None for part in recipe.data):
-        raise RecipeError(f"{recipe.name}: data {missing[0]}: no such file; name the one that holds the samples")
+        raise RecipeError(f"{recipe.name}: data {missing[0]}: no such file; check data=")
     else:
         samples = round(sum((part.published_samples or 0) * part.weight for part in recipe.data))
-        why_not = f"{missing[0]} is not here"
+        why_not = f"{missing[0]} does not exist"
     return samples, steps_of(recipe, samples), why_not

@@ -1,4 +1,4 @@
-"""A few steps, run on this machine as the run will run them, in a folder that is removed."""
+"""Measures time and memory with a few real training steps, in a temporary folder."""
 
 import tempfile
 import time
@@ -17,24 +17,23 @@ from ..peak_memory import peak_bytes, reset_peak
 from ..recipe import Recipe
 from ..run import processes
 from ..settings import RunSettings
-from ..trainer import StageTrainer
-from ..trainer_arguments import arguments
+from ..trainer import StageTrainer, training_arguments
 
-PROBES = 5
-"""Steps that are timed, evenly spread over the batches from the lightest to the heaviest."""
-WARM_UP = 2
-"""Steps before them that are not: of the heaviest batch, for the most memory."""
+TIMED_STEPS = 5
+"""Timed steps, evenly spaced over the batches from smallest to largest."""
+WARMUP_STEPS = 2
+"""Untimed steps before them, on the largest batch, for peak memory."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a few steps took.
+    """Measurements of a few steps.
 
     Attributes:
-        seconds_per_step: reading, or drawing, and encoding included.
-        seconds_per_checkpoint: to write one.
-        peak_bytes: most memory of a device, the heaviest batch of the epoch included; None if the system does not say.
-        tokens_per_sample: visual ones included; 0 where an encoder alone is trained, which has none.
+        seconds_per_step: seconds per step, including reading and encoding of samples.
+        seconds_per_checkpoint: seconds to write a checkpoint.
+        peak_bytes: peak memory of a device, on the largest batch of the epoch; None if the system reports none.
+        tokens_per_sample: tokens per sample, including visual tokens; 0 when only an encoder is trained.
     """
 
     seconds_per_step: float
@@ -44,44 +43,44 @@ class ProbeResult:
 
 
 def measure(recipe: RunSettings) -> ProbeResult:
-    """Run the heaviest batch of the epoch twice, then some spread over all of them.
+    """Run the largest batch of the epoch twice, then evenly spaced batches.
 
     Raises:
-        RecipeError: What it starts from is not here.
-        torch.OutOfMemoryError: It does not fit.
+        RecipeError: The base of the recipe is missing.
+        torch.OutOfMemoryError: The largest batch does not fit into memory.
     """
     state = processes()
     reset_peak(state.device)
-    alone: dict[str, Any] = {"workers": 0} | ({"max_bad_sample_ratio": 1.0} if isinstance(recipe, Recipe) else {})
+    overrides: dict[str, Any] = {"workers": 0} | ({"max_bad_sample_ratio": 1.0} if isinstance(recipe, Recipe) else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        setup = replace(recipe, **alone).set_up(folder, state)
+        setup = replace(recipe, **overrides).set_up(folder, state)
         chosen = _choose(setup.loader)
-        args = arguments(recipe, folder, len(chosen), state.num_processes, [], state.device.type == "cpu")
+        args = training_arguments(recipe, folder, len(chosen), state.num_processes, [], state.device.type == "cpu")
         args.save_steps = len(chosen)
-        stream, clock = _Probes(setup.loader, chosen, recipe.global_batch), _Clock()
+        stream, clock = _ProbeStream(setup.loader, chosen, recipe.global_batch), _Clock()
         StageTrainer(setup.module, stream, recipe, args, [clock]).train()
-    pairs = list(zip(clock.steps[WARM_UP:], stream.reads[WARM_UP:], strict=True))
+    pairs = list(zip(clock.steps[WARMUP_STEPS:], stream.reads[WARMUP_STEPS:], strict=True))
     each = [max(step, read / recipe.workers) if recipe.workers else step + read for step, read in pairs]
     return ProbeResult(sum(each) / len(each), clock.save, peak_bytes(state.device), stream.tokens / stream.samples)
 
 
 def _choose(loader: Loader | SeedLoader) -> list[int]:
     """Numbers of the batches to run."""
-    if isinstance(loader, SeedLoader):  # drawn alike: none is known to be heavier
-        return list(range(WARM_UP + PROBES))
+    if isinstance(loader, SeedLoader):  # generated alike: no batch is known to be larger
+        return list(range(WARMUP_STEPS + TIMED_STEPS))
     batches = loader.batches
     order = batches.epoch(0)
     lengths = batches.mixture.lengths(batches.tokens_per_image)[order]
-    weights = np.add.reduceat(lengths, np.arange(0, len(order), batches.size))
-    whole = max(1, len(order) // batches.size)
-    lightest_first = np.argsort(weights[:whole], kind="stable")
-    spread = [int((n + 0.5) * whole / PROBES) for n in range(PROBES)]
-    return [int(batch) for batch in lightest_first[[-1] * WARM_UP + spread]]
+    sizes = np.add.reduceat(lengths, np.arange(0, len(order), batches.size))
+    full_batches = max(1, len(order) // batches.size)
+    smallest_first = np.argsort(sizes[:full_batches], kind="stable")
+    spaced = [int((n + 0.5) * full_batches / TIMED_STEPS) for n in range(TIMED_STEPS)]
+    return [int(batch) for batch in smallest_first[[-1] * WARMUP_STEPS + spaced]]
 
 
-class _Probes(MicroBatchStream):
-    """Chosen batches one behind the other, and how long each took to read."""
+class _ProbeStream(MicroBatchStream):
+    """Streams chosen batches and records how long each took to read."""
 
     def __init__(self, loader: Loader | SeedLoader, chosen: list[int], size: int) -> None:
         super().__init__(loader)
@@ -91,17 +90,17 @@ class _Probes(MicroBatchStream):
     def __iter__(self) -> Iterator[Any]:
         first = self.loader.state_dict()
         for batch in self.chosen:
-            began = time.perf_counter()
+            start = time.perf_counter()
             self.loader.load_state_dict({**first, "batch": batch})
-            passes: Any = next(iter(self.loader))
-            self.reads.append(time.perf_counter() - began)
-            self.tokens += sum(_tokens(each) for each in passes)
+            micro_batches: Any = next(iter(self.loader))
+            self.reads.append(time.perf_counter() - start)
+            self.tokens += sum(_tokens(each) for each in micro_batches)
             self.samples += self.size // self.loader.world_size
-            yield from passes
+            yield from micro_batches
 
 
 def _tokens(batch: Any) -> int:
-    """Of a batch, without what fills its rows up: at most a few samples end with that."""
+    """Number of tokens that differ from the last one, which is padding if the rows are padded."""
     if "input_ids" not in batch:
         return 0
     ids = batch["input_ids"]
@@ -109,7 +108,7 @@ def _tokens(batch: Any) -> int:
 
 
 class _Clock(TrainerCallback):
-    """Seconds of each step, without reading, and of the checkpoint."""
+    """Records seconds per step, without reading, and seconds per checkpoint."""
 
     def __init__(self) -> None:
         self.steps, self.save, self.since = list[float](), 0.0, 0.0

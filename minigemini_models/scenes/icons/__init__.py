@@ -1,4 +1,4 @@
-"""Icons of everyday things in three drawing styles, from sheets that `tools/build_icons.py` made."""
+"""Icons of everyday objects in three drawing styles, from sheets built by `tools/build_icons.py`."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..concepts import ICON_NAMES
-from ..lettering import Colour
+from ..lettering import Color
 
 FOLDER = Path(__file__).parent
 STYLES = ("noto", "fluent-emoji-flat", "fluent-emoji")
@@ -20,7 +20,7 @@ _NUMBER = {name: number for number, name in enumerate(ICON_NAMES)}
 
 
 def render(name: str, style: str, size_px: int, mirrored: bool = False) -> Image.Image:
-    """The icon on transparent ground: RGBA, `size_px` square."""
+    """Render an icon on a transparent background: RGBA, `size_px` square."""
     icon = _icon(name, style)
     if mirrored:
         icon = icon.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -28,8 +28,8 @@ def render(name: str, style: str, size_px: int, mirrored: bool = False) -> Image
 
 
 @lru_cache(maxsize=len(STYLES) * len(ICON_NAMES))
-def mean_color(name: str, style: str) -> Colour:
-    """The icon's colours averaged: what it must stand off from its ground by."""
+def mean_color(name: str, style: str) -> Color:
+    """Return an icon's mean color, which its background must contrast with."""
     pixels = np.asarray(_icon(name, style), dtype=np.float64)
     red, green, blue = np.average(pixels[..., :3], axis=(0, 1), weights=pixels[..., 3]).round().astype(int).tolist()
     return red, green, blue

@@ -1,0 +1,7 @@
+"""Name of `minigemini.modeling` in 0.1. It works in 0.2 only."""
+
+import warnings
+
+from .modeling.auto import *  # noqa: F403
+
+warnings.warn("minigemini.model is now minigemini.modeling", DeprecationWarning, stacklevel=2)

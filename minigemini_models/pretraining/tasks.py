@@ -1,0 +1,32 @@
+"""The task of every pretraining recipe, by its name."""
+
+from collections.abc import Callable
+
+from minigemini.training.settings import RecipeError
+
+from .alignment import mining
+from .encoders import high_res_encoder, low_res_encoder
+from .language import language
+from .pretraining_recipe import Pretraining
+from .pretraining_task import PretrainingTask
+
+
+def _image_generator(recipe: Pretraining) -> PretrainingTask:
+    """Return the image generator's task; raises `RecipeError` if diffusers is missing."""
+    try:
+        from ..image_generator.training import generator_task
+    except ModuleNotFoundError as error:
+        if error.name != "diffusers":
+            raise
+        raise RecipeError(f"{recipe.name} needs diffusers: pip install 'minigemini[draw]'") from None
+    return generator_task(recipe)
+
+
+TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
+    "low-res-encoder": low_res_encoder,
+    "high-res-encoder": high_res_encoder,
+    "language": language,
+    "mining": mining,
+    "painter": _image_generator,
+}
+"""Functions that build the task of a recipe, by `Pretraining.task`."""
