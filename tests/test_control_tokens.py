@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from damaged import encoded, image, record
+from damaged_data import encoded, image, record
 from PIL import Image
 from test_chat_formats import FITTING, TOKENIZERS, make
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers

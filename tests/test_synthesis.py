@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from misbehaving_server import GOOD_RE_CAPTION, serving
+from misbehaving_endpoint import GOOD_RE_CAPTION, serving
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app

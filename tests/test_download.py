@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from misbehaving import Misbehavior, served
+from misbehaving_file_server import Misbehavior, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
