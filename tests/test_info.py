@@ -138,7 +138,7 @@ def test_verdicts():
     assert told(99, "cpu") == ("with --device-map auto", ""), "read from the checkpoint as it is"
     assert told(26, "cpu", rewritten=True) == ("with --device-map auto", "")
     answer, reason = told(27, "cpu", rewritten=True)
-    assert (answer, "11.0 GB go to the disk, which has 10.0 GB free" in reason) == ("no", True)
+    assert (answer, "11.0 GB of the rest must be written to disk, which has 10.0 GB free" in reason) == ("no", True)
 
 
 def test_files_that_are_still_to_come_need_a_disk(tiny_checkpoint, tiny_model):
