@@ -127,7 +127,7 @@ def test_verdicts():
     free = {"cpu": 8 * GB, "cuda:0": 4 * GB, "cuda:1": 4 * GB}
 
     def told(need: int, device: str, **how) -> tuple[str, str]:
-        found = fit_report(need * GB, device, free, **{"quantised": False, "disk": 10 * GB, **how})
+        found = fit_report(need * GB, device, free, **{"quantized": False, "disk": 10 * GB, **how})
         return found.answer, found.reason
 
     assert told(4, "cuda:0", quantized=True) == ("yes", "")
