@@ -7,7 +7,6 @@ from dataclasses import replace
 import httpx
 import pytest
 import schemathesis
-from fabricate_pipelines import save_pipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from malformed import BROKEN, malformed
@@ -20,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from served import KEY, data_uri, serving, user
+from tiny_pipelines import save_pipeline
 
 from minigemini.images.safe_images import ImageLimits
 from minigemini.inference import Engine, ImageGenerator

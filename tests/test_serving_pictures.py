@@ -20,10 +20,10 @@ from unittest.mock import patch
 import httpx
 import openai
 import pytest
-from fabricate_pipelines import save_pipeline
 from PIL import Image
-from scripted import script
+from scripted_engine import script
 from served import KEY, Served, data_uri, serving, user
+from tiny_pipelines import save_pipeline
 from typer.testing import CliRunner
 from waiting import wait_until
 

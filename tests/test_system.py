@@ -122,7 +122,7 @@ def test_a_run_with_a_worker_ends_with_its_result(tiny_checkpoint, image, tmp_pa
 
 PORTABLE = (
     *("tests/test_system.py", "tests/test_folder_lock.py", "tests/test_readers.py", "tests/test_manifests.py"),
-    *("tests/test_fetch.py", "tests/test_info.py", "tests/test_build.py", "tests/test_doctor.py"),
+    *("tests/test_fetch.py", "tests/test_model_report.py", "tests/test_build.py", "tests/test_doctor.py"),
     *("tests/test_evaluation_runs.py", "tests/test_recipes.py::test_a_plan_says_how_long_the_run_is"),
     *("tests/test_runs.py::test_a_finished_run_trains_nothing_more", "tests/test_runs.py::test_padded_rows_train"),
     "tests/test_runs.py::test_lora_leaves_an_adapter_that_merges",

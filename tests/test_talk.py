@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fabricate_pipelines import save_pipeline
 from PIL import Image
-from scripted import script
+from scripted_engine import script
 from served import serving
+from tiny_pipelines import save_pipeline
 
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, Sampling
 from minigemini.serving.api_errors import ApiError

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import torch
 from PIL import Image
-from published import TOKENIZERS
 from served import data_uri, serving, user
+from tiny_published import TOKENIZERS
 from transformers import AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
