@@ -122,7 +122,7 @@ def test_a_run_with_a_worker_ends_with_its_result(tiny_checkpoint, image, tmp_pa
 
 PORTABLE = (
     *("tests/test_system.py", "tests/test_folder_lock.py", "tests/test_readers.py", "tests/test_composed_readers.py"),
-    *("tests/test_download.py", "tests/test_info.py", "tests/test_export.py", "tests/test_validation.py"),
+    *("tests/test_download.py", "tests/test_model_report.py", "tests/test_export.py", "tests/test_validation.py"),
     *("tests/test_evaluation_runs.py", "tests/test_recipes.py::test_plan_shows_the_length_of_the_run"),
     *(
         "tests/test_training_runs.py::test_finished_run_only_writes_its_result",

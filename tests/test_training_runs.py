@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from published import HIGH_RES, LOW_RES, TOKENIZERS
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tiny_published import HIGH_RES, LOW_RES, TOKENIZERS
 from tiny_training import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
