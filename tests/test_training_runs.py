@@ -21,7 +21,7 @@ from tiny_training import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minigemini.conversion import Tiling, assemble
-from minigemini.data.bad_samples import FEWEST_SAMPLES, TooManyBadSamplesError
+from minigemini.data.bad_samples import MIN_SAMPLES, TooManyBadSamplesError
 from minigemini.inference import Engine
 from minigemini.io import folder_lock
 from minigemini.io.atomic_write import is_full_disk
@@ -311,7 +311,7 @@ def test_too_many_bad_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
     train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=1.0), tmp_path / "tolerated")
     assert "| unreadable picture |" in (tmp_path / "tolerated" / "report.md").read_text()
     with pytest.raises(TooManyBadSamplesError, match="samples are faulty"):
-        train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=2 / FEWEST_SAMPLES), tmp_path / "stopped")
+        train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=2 / MIN_SAMPLES), tmp_path / "stopped")
 
 
 # Results
