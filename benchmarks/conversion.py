@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-import fabricate  # noqa: E402 (its folder is on the path from here on)
+import sparse_checkpoints  # noqa: E402 (its folder is on the path from here on)
 
 from minigemini.conversion import PUBLISHED  # noqa: E402
 from minigemini.modeling.configuration import CLIP_VIT_L_14_336  # noqa: E402
@@ -31,10 +31,10 @@ TOKENIZERS |= {"chatml": "tok_yi_slow_legacyT", "llama-3": "tok_llama3_fast"}
 def fabricate_checkpoint(name: str, folder: Path) -> int:
     """Write a published model and its base encoders as holes; gives the size of its weights in bytes."""
     published = PUBLISHED[name]
-    fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32")
+    sparse_checkpoints.write_sparse(folder / "vit", sparse_checkpoints.vit("vision_model."), "F32")
     (folder / "vit" / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": CLIP_VIT_L_14_336}))
-    fabricate.write_sparse(folder / "convnext", fabricate.convnext("visual.trunk."), "F32")
-    size = fabricate.write_sparse(folder / name, fabricate.published(published.fields))
+    sparse_checkpoints.write_sparse(folder / "convnext", sparse_checkpoints.convnext("visual.trunk."), "F32")
+    size = sparse_checkpoints.write_sparse(folder / name, sparse_checkpoints.published(published.fields))
     fields = {**published.fields, "mm_vision_tower": "vit", "mm_vision_tower_aux": "convnext"}
     (folder / name / "config.json").write_text(json.dumps(fields))
     tokenizer = TOKENIZERS[published.language_model.chat_format]

@@ -25,7 +25,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import native_files
-from damaged import encoded, fabricate, image
+from damaged_data import encoded, fabricate, image
 
 from minigemini.dataprep.formats import open_source
 from minigemini.dataprep.sources import MIXTURES, SOURCES

@@ -6,8 +6,9 @@
 Both forms run in this process, in turns, on the same random weights, features and maps; the ratio of times is the
 median over the turns. "Temporaries" is the highest sum of live tensor memory that a call allocates, its result
 included, read from the profiler's allocation events; scratch inside the matrix library is not seen. Errors are against
-mining in float64, which `tests/test_mining.py` holds to the formula within 1e-14. The formula upsamples the maps once
-for the tiles and once for the global tile of an HD picture, which a careful program would do once: under 1 % of it.
+mining in float64, which `tests/test_patch_info_mining.py` holds to the formula within 1e-14. The formula upsamples maps
+once for the tiles and once for the global tile of an HD picture, which a careful program would do once: under 1 % of
+it.
 """
 
 import os

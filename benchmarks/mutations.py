@@ -57,7 +57,7 @@ class Outcome:
 
 def make_ways(home: Path) -> list[Way]:
     """Write whole folders: a tiny model, a LoRA adapter over it, small parts, and a tiny published checkpoint."""
-    import published
+    import tiny_published
     import torch
     from safetensors.torch import save_file
 
@@ -99,9 +99,9 @@ def make_ways(home: Path) -> list[Way]:
     settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ".*layers.0.*q_proj", "bias": "none"}
     settings |= {"base_model_name_or_path": str(home / "model"), "modules_to_save": None, "use_rslora": False}
     (adapter / "adapter_config.json").write_text(json.dumps(settings))
-    published.copy_published(home / "published")
+    tiny_published.copy_published(home / "published")
     asks = ("ask", str(IMAGE), "What does the sign say?", "--max-new-tokens", "4", "--device", "cpu", "--model")
-    encoders = ("--low-res-encoder", str(published.LOW_RES), "--high-res-encoder", str(published.HIGH_RES))
+    encoders = ("--low-res-encoder", str(tiny_published.LOW_RES), "--high-res-encoder", str(tiny_published.HIGH_RES))
     return [
         Way("ask", home / "model", (*asks, "{}")),
         Way("ask, hashed", home / "hashed", (*asks, "{}"), hashed=True),

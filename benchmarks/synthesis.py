@@ -25,7 +25,7 @@ from minigemini_models.samples.descriptions import describe
 from minigemini_models.scenes.composition import sample_scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from misbehaving_server import Behavior, Server, serving
+from misbehaving_endpoint import Behavior, Server, serving
 from native_files import published, write_list
 
 FAILURES = ("too many", "down", "half", "half json", "no choices", "no text", "hang", "drip")

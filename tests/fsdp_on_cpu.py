@@ -29,7 +29,7 @@ def init_sharded(self, *args, fsdp_plugin=None, **kwargs):
 
 
 if __name__ == "__main__":
-    from training_world import tiny_recipe
+    from tiny_training import tiny_recipe
 
     from minigemini.training.run import train
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine
 import ray
-from damaged import fabricate
+from damaged_data import fabricate
 from ray.cluster_utils import Cluster
 
 from minigemini.data.readers import open_reader

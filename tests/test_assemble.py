@@ -4,11 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import fabricate
 import pytest
+import sparse_checkpoints
 import torch
-from published import HIGH_RES, LOW_RES, TOKENIZERS, copy_published
 from safetensors.torch import load_file, save_file
+from tiny_published import HIGH_RES, LOW_RES, TOKENIZERS, copy_published
 from transformers import (
     AutoModelForCausalLM,
     CLIPVisionConfig,
@@ -216,9 +216,9 @@ def test_any_clip_vit(whole, llm, tmp_path):
         assert torch.equal(tensor, original.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("size", fabricate.CONVNEXT_WIDTHS)
+@pytest.mark.parametrize("size", sparse_checkpoints.CONVNEXT_WIDTHS)
 def test_every_size_of_convnext(size, tmp_path):
-    fabricate.write_sparse(tmp_path / "convnext", fabricate.convnext("visual.trunk.", size), "F32")
+    sparse_checkpoints.write_sparse(tmp_path / "convnext", sparse_checkpoints.convnext("visual.trunk.", size), "F32")
     found, unused = high_res_tensors(tmp_path / "convnext")
     fields = convnext_fields((name, tensor.shape) for name, tensor in found.items())
     config = MiniGeminiConfig(high_res_vision_config={**fields, "model_type": "convnext"})

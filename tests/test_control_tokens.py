@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from damaged import encoded, image, record
+from damaged_data import encoded, image, record
 from PIL import Image
-from test_chat_formats import FITTING, TOKENIZERS, make
+from test_chat_templates import FITTING, TOKENIZERS, make
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AddedToken, AutoProcessor, ByT5Tokenizer, PreTrainedTokenizerFast
 from typer.testing import CliRunner

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from scripted import script
+from scripted_engine import script
 
 from minigemini.inference import Engine, GeneratedImage
 from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, results_table

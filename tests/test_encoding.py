@@ -170,7 +170,7 @@ def test_template_refusal_is_an_error(processor):
 
 @pytest.mark.parametrize("form", ["padded", "cropped"])
 def test_scaled_decoding_keeps_shapes_and_approximates_pixels(form, processor, plain, tmp_path):
-    from damaged import encoded, image
+    from damaged_data import encoded, image
 
     made = {"padded": processor, "cropped": plain.processor}[form]
     (tmp_path / "large.jpg").write_bytes(encoded(image(4, 400, 300), quality=95))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from scripted import script
+from scripted_engine import script
 
 from minigemini.inference import AnswerStream, CheckpointError, Conversation, Engine, RequestError, Sampling
 from minigemini.io.placement import choose_device, choose_dtype

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from api_server import serving
-from fabricate_pipelines import save_pipeline
 from PIL import Image
-from scripted import script
+from scripted_engine import script
+from tiny_pipelines import save_pipeline
 
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, Sampling
 from minigemini.serving.api_errors import ApiError

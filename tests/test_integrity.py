@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from published import HIGH_RES, LOW_RES, copy_published
 from safetensors.torch import load_file, save_file
+from tiny_published import HIGH_RES, LOW_RES, copy_published
 from typer.testing import CliRunner
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor

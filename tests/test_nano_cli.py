@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
-from test_startup import BARE_IMPORTS, cpu_seconds
+from test_startup_time import BARE_IMPORTS, cpu_seconds
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fabricate_pipelines import TINY_GENERATOR as TINY
-from fabricate_pipelines import save_pipeline
 from PIL import Image
+from tiny_pipelines import TINY_GENERATOR as TINY
+from tiny_pipelines import save_pipeline
 
 from minigemini.inference import GenerationSettings, ImageGenerator, RequestError
 from minigemini.training.run import train

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from scripted import script
+from scripted_engine import script
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app

@@ -8,7 +8,6 @@ import httpx
 import pytest
 import schemathesis
 from api_server import KEY, data_uri, serving, user
-from fabricate_pipelines import save_pipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from malformed_images import BROKEN, malformed
@@ -20,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tiny_pipelines import save_pipeline
 
 from minigemini.images.safe_images import ImageLimits
 from minigemini.inference import Engine, ImageGenerator

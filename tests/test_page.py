@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fabricate_pipelines import save_pipeline
-from scripted import script
+from scripted_engine import script
+from tiny_pipelines import save_pipeline
 
 from minigemini.inference import Engine, ImageGenerator
 from minigemini.serving.chat_pipeline import ChatPipeline

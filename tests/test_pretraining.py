@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_training import losses
 from torch import nn
-from training_world import losses
 from transformers import PreTrainedTokenizerFast
 
 from minigemini.inference import Engine

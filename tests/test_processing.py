@@ -3,7 +3,7 @@
 import pytest
 import torch
 from PIL import Image
-from published import TOKENIZERS
+from tiny_published import TOKENIZERS
 from transformers import AutoProcessor, AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiProcessor

@@ -16,7 +16,7 @@ import httpx
 import native_files
 import pytest
 import readme_results
-from published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
+from tiny_published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 

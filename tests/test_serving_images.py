@@ -21,9 +21,9 @@ import httpx
 import openai
 import pytest
 from api_server import KEY, Served, data_uri, serving, user
-from fabricate_pipelines import save_pipeline
 from PIL import Image
-from scripted import script
+from scripted_engine import script
+from tiny_pipelines import save_pipeline
 from typer.testing import CliRunner
 from waiting import wait_until
 

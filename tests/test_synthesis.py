@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from misbehaving_server import GOOD_RE_CAPTION, serving
+from misbehaving_endpoint import GOOD_RE_CAPTION, serving
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -265,8 +265,8 @@ def test_the_command_estimates_asks_and_reports(settings, monkeypatch):
 
 def test_invalid_options_are_one_line_errors(settings, tmp_path, monkeypatch):
     for words, message in [
-        ([tmp_path / "out.txt"], "ends in .json"),
-        ([tmp_path / "no" / "out.json"], "in a folder that is there"),
+        ([tmp_path / "out.txt"], "must end in .json"),
+        ([tmp_path / "no" / "out.json"], "folder must exist"),
         ([settings.output], "no input files"),
         ([settings.output, "--re-caption", settings.re_caption], "give --endpoint and --model"),
         ([settings.output, "--re-caption", settings.re_caption, "--endpoint", "x", "--model", "y"], "http://"),

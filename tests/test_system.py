@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_world import tiny_recipe, write_data
+from tiny_training import tiny_recipe, write_data
 
 from minigemini.io import system
 from minigemini.io.free_memory import free_memory
@@ -121,11 +121,14 @@ def test_a_run_with_a_worker_ends_with_its_result(tiny_checkpoint, image, tmp_pa
 
 
 PORTABLE = (
-    *("tests/test_system.py", "tests/test_folder_lock.py", "tests/test_readers.py", "tests/test_manifests.py"),
-    *("tests/test_fetch.py", "tests/test_info.py", "tests/test_build.py", "tests/test_doctor.py"),
-    *("tests/test_evaluation_runs.py", "tests/test_recipes.py::test_a_plan_says_how_long_the_run_is"),
-    *("tests/test_runs.py::test_a_finished_run_trains_nothing_more", "tests/test_runs.py::test_padded_rows_train"),
-    "tests/test_runs.py::test_lora_leaves_an_adapter_that_merges",
+    *("tests/test_system.py", "tests/test_folder_lock.py", "tests/test_readers.py", "tests/test_composed_readers.py"),
+    *("tests/test_download.py", "tests/test_model_report.py", "tests/test_export.py", "tests/test_validation.py"),
+    *("tests/test_evaluation_runs.py", "tests/test_recipes.py::test_plan_shows_the_length_of_the_run"),
+    *(
+        "tests/test_training_runs.py::test_finished_run_only_writes_its_result",
+        "tests/test_training_runs.py::test_padded_rows_train",
+    ),
+    "tests/test_training_runs.py::test_lora_writes_an_adapter_that_merges",
 )
 NOT_THERE = ("a_second_process_is_refused", "killed", "full_disk", "ctrl_c", "portable_part")
 """Tests that themselves fork, kill, or limit what a process may do."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from jinja2 import TemplateError
 from PIL import Image
-from published import HIGH_RES, LOW_RES, change_config, copy_published
+from tiny_published import HIGH_RES, LOW_RES, change_config, copy_published
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from minigemini.conversion import assemble, convert

@@ -13,7 +13,7 @@ import pytest
 import torch
 from api_server import data_uri, serving, user
 from PIL import Image
-from published import TOKENIZERS
+from tiny_published import TOKENIZERS
 from transformers import AutoTokenizer
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor

@@ -1,4 +1,4 @@
-"""The verbs of `minigemini`, one function each in a file of its own."""
+"""The `minigemini` command: registers the subcommands, each of which has a file of its own."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from . import ask, assemble, chat, convert, data, draw, eval, info, merge, serve
 
 app = typer.Typer(
     no_args_is_help=True,
-    # Rich would double the time of --help; tracebacks with local values would show pictures and prompts.
+    # Rich would double the time of --help, and its tracebacks would show local values such as prompts.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"minigemini {version('minigemini')}")
@@ -26,10 +26,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def minigemini(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit.")
     ] = False,
 ) -> None:
-    """Ask a Mini-Gemini model about pictures. The embedded model `nano` needs no network.
+    """Ask, train, evaluate and serve Mini-Gemini models. The embedded model `nano` works offline.
 
     Example: minigemini ask photo.png "What is in the picture?"
     """

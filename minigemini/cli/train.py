@@ -1,4 +1,4 @@
-"""`minigemini train`: run a recipe, or say what it would take."""
+"""`minigemini train`: run a recipe, or estimate its time and memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,28 +20,31 @@ def _complete(incomplete: str) -> list[str]:
 @one_line_errors
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Its name, as --list shows it, or a YAML file.", autocompletion=_complete)
+        str | None,
+        typer.Argument(help="Name of a recipe, as --list shows it, or a YAML file.", autocompletion=_complete),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings in place of the recipe's.")
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the recipe's.")
     ] = None,
-    show_list: Annotated[bool, typer.Option("--list", help="Name every recipe, and stop.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what trains, how long, in what memory, and stop.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List every recipe, and exit.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print trained parameters, time and memory, and exit.")] = False,
     print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print the recipe with all its settings as YAML, and stop.")
+        bool, typer.Option("--print-config", help="Print the recipe with all its settings as YAML, and exit.")
     ] = False,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where the run keeps its work; run again to go on.  [default: runs/RECIPE; runs/nano]"),
+        typer.Option(help="Folder of the run; repeat the command to resume it.  [default: runs/RECIPE; runs/nano]"),
     ] = None,
     step: Annotated[
-        list[str] | None, typer.Option(help="Of nano: only this step; may be repeated. Default: all, in order.")
+        list[str] | None, typer.Option(help="Run only this step of nano; may be repeated.  [default: all, in order]")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one process; two processes beat two threads.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads per process; two processes are faster than two threads.")
+    ] = 1,
 ) -> None:
     """Train a model by a recipe.
 
-    A run that was stopped goes on where it was when the command is repeated.
+    Run the command again to resume an interrupted run.
 
     Example: minigemini train MGM-7B-instruct learning_rate=1e-5 --plan
 

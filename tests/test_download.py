@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from misbehaving import Misbehavior, served
+from misbehaving_file_server import Misbehavior, served
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app
@@ -253,7 +253,7 @@ def test_data_fetch(tmp_path):
     mirror = tmp_path / "mirror/MGM-Finetune/lima"
     mirror.mkdir(parents=True)
     (mirror / "train.jsonl").write_text("{}")
-    words = ["data", "fetch", "--data", str(tmp_path / "data"), "--mirror", str(tmp_path / "mirror")]
+    words = ["data", "download", "--data", str(tmp_path / "data"), "--mirror", str(tmp_path / "mirror")]
     done = CliRunner().invoke(app, [*words, "lima"])
     assert done.exit_code == 0, done.output
     assert "1 files downloaded" in done.stdout
@@ -263,5 +263,5 @@ def test_data_fetch(tmp_path):
     done = CliRunner().invoke(app, [*words, "oasst2"])
     assert done.exit_code == 2
     assert "no such file" in done.stderr
-    assert "1 files could not be had" in done.stderr
+    assert "1 files could not be downloaded" in done.stderr
     assert CliRunner().invoke(app, [*words, "limma"]).exit_code == 2

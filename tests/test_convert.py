@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from published import ENCODERS, HIGH_RES, LOW_RES, change_config, change_tensors, copy_published, put_in
 from reference_mining import mine_by_formula
 from safetensors.torch import load_file
+from tiny_published import ENCODERS, HIGH_RES, LOW_RES, change_config, change_tensors, copy_published, put_in
 from transformers import (
     AutoProcessor,
     GenerationConfig,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training_world import tiny_recipe
+from tiny_training import tiny_recipe
 
 from minigemini.training import trainable
 from minigemini.training.build_model import TrainModule

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import fabricate
 import pytest
-from published import TOKENIZERS
+import sparse_checkpoints
+from tiny_published import TOKENIZERS
 
 from minigemini.conversion import PUBLISHED
 from minigemini.io.checkpoint import open_checkpoint
@@ -27,11 +27,11 @@ def checkpoint(tmp_path_factory):
     """Mixtral with one layer and an eighth of its MLP width and vocabulary (1.5 GB), and both complete encoders."""
     folder = tmp_path_factory.mktemp("published")
     fields = {**PUBLISHED["MGM-8x7B"].fields, "num_hidden_layers": 1, "vocab_size": 4000, "intermediate_size": 1792}
-    fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32", SHARD)
+    sparse_checkpoints.write_sparse(folder / "vit", sparse_checkpoints.vit("vision_model."), "F32", SHARD)
     (folder / "vit" / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": CLIP_VIT_L_14_336}))
-    fabricate.write_sparse(folder / "convnext", fabricate.convnext("visual.trunk."), "F32", SHARD)
+    sparse_checkpoints.write_sparse(folder / "convnext", sparse_checkpoints.convnext("visual.trunk."), "F32", SHARD)
     fields |= {"mm_vision_tower": "vit", "mm_vision_tower_aux": "convnext"}
-    fabricate.write_sparse(folder / "checkpoint", fabricate.published(fields), shard_bytes=SHARD)
+    sparse_checkpoints.write_sparse(folder / "checkpoint", sparse_checkpoints.published(fields), shard_bytes=SHARD)
     (folder / "checkpoint" / "config.json").write_text(json.dumps(fields))
     shutil.copytree(TOKENIZERS / "tok_llama_fast", folder / "checkpoint", dirs_exist_ok=True)
     return folder / "checkpoint"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damaged import DAMAGES, encoded, fabricate, image, record
+from damaged_data import DAMAGES, encoded, fabricate, image, record
 from PIL import Image
 from typer.testing import CliRunner
 

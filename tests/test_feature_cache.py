@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from training_world import losses, tiny_recipe, write_data
+from tiny_training import losses, tiny_recipe, write_data
 
 from minigemini.training import feature_cache
 from minigemini.training.feature_cache import cache_features

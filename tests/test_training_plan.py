@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from training_world import tiny_recipe, write_data
+from tiny_training import tiny_recipe, write_data
 
 from minigemini.training.estimate import make_plan
 from minigemini.training.recipe_registry import all_recipes

@@ -138,7 +138,7 @@ def test_verdicts():
     assert verdict(99, "cpu") == ("with --device-map auto", ""), "weights are read directly from the checkpoint"
     assert verdict(26, "cpu", rewritten=True) == ("with --device-map auto", "")
     answer, reason = verdict(27, "cpu", rewritten=True)
-    assert (answer, "11.0 GB go to the disk, which has 10.0 GB free" in reason) == ("no", True)
+    assert (answer, "11.0 GB of the rest must be written to disk, which has 10.0 GB free" in reason) == ("no", True)
 
 
 def test_files_to_download_need_disk_space(tiny_checkpoint, tiny_model):

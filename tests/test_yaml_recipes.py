@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from training_world import tiny_recipe, write_data
+from tiny_training import tiny_recipe, write_data
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from fabricate_pipelines import save_pipeline
 from PIL import Image
-from scripted import script
+from scripted_engine import script
+from tiny_pipelines import save_pipeline
 from typer.testing import CliRunner
 
 from minigemini.cli.app import app

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_world import losses, tiny_recipe, write_data
+from tiny_training import losses, tiny_recipe, write_data
 
 from minigemini.inference import Engine
 from minigemini.training.checkpointing import checkpoints
@@ -19,8 +19,8 @@ from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
 ROOT = Path(__file__).parent.parent
-WORLD = ROOT / "tests" / "training_world.py"
-SHARDED = ROOT / "tests" / "fsdp_on_cpu.py"
+TRAIN_PROGRAM = ROOT / "tests" / "tiny_training.py"
+SHARDED_PROGRAM = ROOT / "tests" / "fsdp_on_cpu.py"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def data(tmp_path_factory, image):
     return write_data(tmp_path_factory.mktemp("data"), image)
 
 
-def start(base: Path, data: Path, folder: Path, program: Path = WORLD, **changes) -> subprocess.Popen:
+def start(base: Path, data: Path, folder: Path, program: Path = TRAIN_PROGRAM, **changes) -> subprocess.Popen:
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     words += [str(program), str(base), str(data), str(folder), json.dumps(changes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -90,7 +90,7 @@ def test_sharded_training_is_equal_and_resumes(tiny_checkpoint, data, tmp_path, 
     changes = {"steps": 40, "save_steps": 4, **changes}
     one = train(tiny_recipe(tiny_checkpoint, data, **changes), tmp_path / "one")
     folder = tmp_path / "two"
-    process = start(tiny_checkpoint, data, folder, program=SHARDED, **changes)
+    process = start(tiny_checkpoint, data, folder, program=SHARDED_PROGRAM, **changes)
     while not checkpoints(folder) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
@@ -98,7 +98,7 @@ def test_sharded_training_is_equal_and_resumes(tiny_checkpoint, data, tmp_path, 
     assert 0 < len(losses(folder)) < 40
     with pytest.raises(RecipeError, match="written with sharding; resume with"):
         train(tiny_recipe(tiny_checkpoint, data, **changes), folder)
-    finish(start(tiny_checkpoint, data, folder, program=SHARDED, **changes))
+    finish(start(tiny_checkpoint, data, folder, program=SHARDED_PROGRAM, **changes))
     assert_same_losses(folder, tmp_path / "one")
     ours, theirs = (dict(Engine.load(path).model.named_parameters()) for path in (folder / one.name, one))
     for name, parameter in theirs.items():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from fabricate_pipelines import PIPELINES, save_lora, save_pipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tiny_pipelines import PIPELINES, save_lora, save_pipeline
 
 from minigemini.imagegen import pipeline_loading as loading
 from minigemini.imagegen.generated_image import GenerationSettings

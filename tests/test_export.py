@@ -16,7 +16,7 @@ from pathlib import Path
 import native_files
 import numpy as np
 import pytest
-from damaged import encoded, fabricate, image, record
+from damaged_data import encoded, fabricate, image, record
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 

@@ -1,14 +1,14 @@
 """Every published model at its real size: names, shapes, counts and tokens, from headers alone.
 
-The checkpoints are sparse files (tests/fabricate.py) in a layout that is written independently of our tables.
+The checkpoints are sparse files (tests/sparse_checkpoints.py) in a layout that is written independently of our tables.
 """
 
 import json
 from dataclasses import replace
 
-import fabricate
 import published_figures
 import pytest
+import sparse_checkpoints
 import torch
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
@@ -38,23 +38,23 @@ MINING = 1024**2 + 3 * 1024 + 2 * (1024 * 2880 + 2 * 2880 + 1024)  # three Layer
 def encoders(tmp_path_factory):
     """Both base encoders at their real size."""
     folder = tmp_path_factory.mktemp("encoders")
-    fabricate.write_sparse(folder / "vit", fabricate.vit("vision_model."), "F32")
+    sparse_checkpoints.write_sparse(folder / "vit", sparse_checkpoints.vit("vision_model."), "F32")
     (folder / "vit" / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": CLIP_VIT_L_14_336}))
-    fabricate.write_sparse(folder / "convnext", fabricate.convnext("visual.trunk."), "F32")
+    sparse_checkpoints.write_sparse(folder / "convnext", sparse_checkpoints.convnext("visual.trunk."), "F32")
     return [str(folder / "vit"), str(folder / "convnext")]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_tensor_is_mapped(name, encoders, tmp_path):
     fields = PUBLISHED[name].fields
-    layout = fabricate.published(fields)
-    fabricate.write_sparse(tmp_path, layout)
+    layout = sparse_checkpoints.published(fields)
+    sparse_checkpoints.write_sparse(tmp_path, layout)
     (tmp_path / "config.json").write_text(json.dumps(fields))
     plan = plan_conversion(
         tmp_path, read_fields(tmp_path), *encoders
     )  # refuses missing, unknown and mis-shaped tensors
     used = {source.key for source in plan.tensors.values()}
-    base = fabricate.convnext("visual.trunk.")
+    base = sparse_checkpoints.convnext("visual.trunk.")
     assert used | plan.unused.keys() == layout.keys() | base.keys()
     assert plan.tensors.keys() == stored_layout(plan.config).keys()
     assert plan.config.to_dict() == PUBLISHED[name].config().to_dict()

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from damaged import encoded, image, record
+from damaged_data import encoded, image, record
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -51,7 +51,7 @@ def test_page_and_contact_sheet(folder, tmp_path):
     page = (tmp_path / "p.html").read_text()
     assert page.count("data:image/jpeg;base64") == 7
     assert page.count('class="sample"') == 10
-    assert "0 bytes, an empty file" in page
+    assert "file is empty (0 bytes)" in page
     assert "empty answer" in page
     assert "<b>it</b>" not in page
     sheet = Image.open(tmp_path / "s.png")

@@ -4,7 +4,7 @@ from io import StringIO
 
 import numpy as np
 import pytest
-from fabricate_pipelines import save_pipeline
+from tiny_pipelines import save_pipeline
 
 from minigemini.images.safe_images import ImageError
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError, Sampling

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from published import HIGH_RES, LOW_RES, TOKENIZERS
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from training_world import losses, tiny_recipe, write_data
+from tiny_published import HIGH_RES, LOW_RES, TOKENIZERS
+from tiny_training import losses, tiny_recipe, write_data
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minigemini.conversion import Tiling, assemble
@@ -33,7 +33,7 @@ from minigemini.training.checkpointing import DamagedFileError, newest_complete
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
-WORLD = Path(__file__).parent / "training_world.py"
+TRAIN_PROGRAM = Path(__file__).parent / "tiny_training.py"
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,7 +58,7 @@ def recipe(tiny_checkpoint, data):
 
 def start(base: Path, data: Path, folder: Path, limit: str = "", **changes) -> subprocess.Popen:
     """Start a run in a separate process."""
-    words = [sys.executable, str(WORLD), str(base), str(data), str(folder), json.dumps(changes)]
+    words = [sys.executable, str(TRAIN_PROGRAM), str(base), str(data), str(folder), json.dumps(changes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     if limit:
         words = ["bash", "-c", f'{limit}; exec "$@"', "-", *words]
