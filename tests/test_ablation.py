@@ -32,6 +32,8 @@ from minigemini_models.ablation.variants import (
     instruction,
 )
 
+pytestmark = pytest.mark.slow
+
 TOY = Ablation(seeds=1, questions=1, share=0.0005, processes=1)
 
 

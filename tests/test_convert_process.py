@@ -19,6 +19,8 @@ from minigemini.io.checkpoint import open_checkpoint
 from minigemini.io.loading import load_config, load_processor
 from minigemini.modeling.configuration import CLIP_VIT_L_14_336
 
+pytestmark = pytest.mark.slow
+
 SHARD = 300 * 10**6
 
 

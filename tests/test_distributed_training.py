@@ -18,6 +18,8 @@ from minigemini.training.checkpointing import checkpoints
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TRAIN_PROGRAM = ROOT / "tests" / "tiny_training.py"
 SHARDED_PROGRAM = ROOT / "tests" / "fsdp_on_cpu.py"

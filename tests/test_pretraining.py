@@ -27,6 +27,8 @@ from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.pretraining.tokenizer import build_tokenizer
 from minigemini_models.pretraining.warm_start import initialize_embeddings
 
+pytestmark = pytest.mark.slow
+
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
 
