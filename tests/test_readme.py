@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import damaged
+import damaged_data
 import httpx
 import native_files
 import pytest
@@ -112,7 +112,7 @@ def save_descriptions_to(folder: Path) -> None:
 def save_data_to(folder: Path) -> None:
     """The inputs of `data`, under the names that the documentation uses."""
     native_files.lima(folder / "my-mirror", 3)
-    damaged.fabricate(folder, 24, 5, 0.5)
+    damaged_data.fabricate(folder, 24, 5, 0.5)
     (folder / "set.json").rename(folder / "mix.json")
     done = CliRunner().invoke(app, shlex.split(DOCTOR.format(folder=folder)))
     assert done.exit_code == 0, done.output
@@ -181,7 +181,7 @@ def test_first_commands(command, published, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(run, "train", lambda *given: trained.append(given))  # it takes hours, and a 7B model
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    damaged.fabricate(tmp_path, 24, 5, 0.5)
+    damaged_data.fabricate(tmp_path, 24, 5, 0.5)
     (tmp_path / "set.json").rename(tmp_path / "mix.json")
     (tmp_path / "pictures").rename(tmp_path / "images")
     monkeypatch.chdir(tmp_path)
