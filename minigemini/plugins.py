@@ -16,7 +16,7 @@ Group = Literal["models", "recipes", "pipelines", "datasets", "tasks", "image_ge
 
 models: name -> `Path` of a checkpoint folder, for `--model NAME` and `Engine.load(NAME)`.
 recipes: collection -> function that gives recipes by name; runs are kept in `runs/COLLECTION/NAME`.
-pipelines: name -> `training.pipelines.Pipeline`, several runs behind one `minigemini train NAME`.
+pipelines: name -> `training.recipe_registry.Pipeline`, several runs behind one `minigemini train NAME`.
 datasets: prefix -> function from `PREFIX:...` to a `data.readers.Reader`, for `data=PREFIX:...`.
 tasks: name -> `evaluation.task.Task` class, for `minigemini eval NAME`.
 image_generators: name -> `imagegen.presets.GeneratorPlugin`, for `--generator NAME`.
