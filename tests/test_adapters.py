@@ -300,7 +300,7 @@ def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypat
         save_connector(tiny_model, parts)
     assert parts.read_bytes() == before
     assert not list(parts.parent.glob(".*.partial"))
-    with pytest.raises(ValueError, match=r"end in \.safetensors"):
+    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
         save_connector(tiny_model, parts.with_suffix(".bin"))
 
 

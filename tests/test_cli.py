@@ -100,7 +100,7 @@ def bad_images(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
         Image.new("1", (width, height)).save(whole, "PNG")
         sides[width] = whole.getvalue()
     return {
-        "cut.png": (noise.getvalue()[:1000], "cut off after 1,000 bytes"),
+        "cut.png": (noise.getvalue()[:1000], "truncated after 1,000 bytes"),
         "notes.png": (b"shopping list", "not an image in JPEG, PNG, WEBP, GIF"),
         "thread.png": (sides[60_000], "60000 x 1 pixels"),
         "bomb.png": (sides[30_000], "30000 x 30000 pixels"),

@@ -320,7 +320,7 @@ def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
         open_reader(tmp_path / "x.json", tmp_path), counters={"nano": TemplateTokens(nano)}, workers=2, quiet=True
     )
     assert [issue.row for issue in found.issues] == list(range(len(TYPED)))
-    assert found.issues[0].reason == "message 2 has '<eos>'; they are read as text"
+    assert found.issues[0].reason == "message 2 contains '<eos>'; training reads them as plain text"
     assert found.excluded == []
 
 
@@ -330,4 +330,6 @@ def test_the_doctor_knows_a_familys_own(tmp_path):
     reader = open_reader(tmp_path / "x.json", tmp_path)
     assert validate(reader, quiet=True).issues == []
     found = validate(reader, counters={"t5": TemplateTokens(processor_of("slow", "vicuna"))}, quiet=True)
-    assert [issue.reason for issue in found.issues] == ["message 2 has '<extra_id_7>'; they are read as text"]
+    assert [issue.reason for issue in found.issues] == [
+        "message 2 contains '<extra_id_7>'; training reads them as plain text"
+    ]

@@ -120,7 +120,7 @@ def test_invalid_questions_are_reported_and_the_rest_answered(local, tmp_path):
     ]
     asked = ask(local, [*questions(2), *bad], tmp_path)
     assert set(asked.answers) == {"q0", "q1"}
-    assert "stands for a picture" in asked.issues["placeholder"]
+    assert "stands for an image" in asked.issues["placeholder"]
     assert "nowhere.png: no such file" in asked.issues["missing"]
     assert set(asked.issues) == {"broken", "placeholder", "missing"}
 

@@ -129,7 +129,7 @@ def test_a_killed_build_goes_on(damaged, tmp_path):
     program = f"""
 import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
 from pathlib import Path
-from test_build import build, recipe_of
+from test_export import build, recipe_of
 build(recipe_of(Path({str(folder)!r})), {str(tmp_path / "killed")!r}, shard_samples=12, quiet=True)
 """
     running = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)

@@ -94,7 +94,8 @@ def registered_here(config: MiniGeminiConfig) -> str:
     return type(AutoModelForImageTextToText.from_config(config)).__name__
 
 
-def test_spawned_processes_know_what_pickles_bring(tiny_model, tmp_path):
+def test_spawned_processes_know_what_pickles_bring(make_model, tmp_path):
+    tiny_model = make_model()  # its own: Transformers leaves hooks on a model that returned hidden states
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(registered_here, (tiny_model.config,)) == "MiniGeminiForConditionalGeneration"
     torch.save(tiny_model, tmp_path / "whole.pt")

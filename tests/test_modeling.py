@@ -362,7 +362,7 @@ def test_what_does_not_fit_is_refused(tiny_model, hd_model, encode):
         hd_model.get_image_features(inputs["pixel_values"], inputs["high_res_pixel_values"])
     with pytest.raises(ValueError, match=r"high_res_pixel_values have shape \(1, 3, 16, 16\)"):
         tiny_model.get_image_features(inputs["pixel_values"], inputs["pixel_values"])
-    with pytest.raises(ValueError, match="either input_ids or inputs_embeds"):
+    with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
         tiny_model()
 
 

@@ -268,9 +268,9 @@ def test_only_one_size_and_known_words_are_accepted(painter, image):
     assert (drawn.image.size, drawn.steps, drawn.guidance) == ((64, 64), 2, 1.5)
     with pytest.raises(RequestError, match="no word for dragon, castle; a caption is like"):
         painter.draw("a red dragon above a castle", GenerationSettings(steps=1))
-    with pytest.raises(RequestError, match=r"draws 64 x 64 pixels; leave size out"):
+    with pytest.raises(RequestError, match=r"only generates 64 x 64 pixels; remove the size"):
         painter.draw("a red star", GenerationSettings(size_px=128))
-    with pytest.raises(RequestError, match="no negative prompt"):
+    with pytest.raises(RequestError, match="does not support a negative prompt"):
         painter.draw("a red star", GenerationSettings(negative_prompt="a star"))
     (changed,) = painter.draw("a red star", GenerationSettings(seed=1, steps=10, strength=0.3), image=image(0))
     kept = np.asarray(image(0).resize((64, 64), Image.Resampling.LANCZOS), dtype=int)

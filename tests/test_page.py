@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -325,9 +326,20 @@ def test_the_page_fits_a_phone(address, visit):
     assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
 
 
-def test_an_answer_can_be_stopped(tiny_checkpoint, visit):
-    """With a model that would otherwise generate the maximum number of tokens."""
-    with page_of("--model", str(tiny_checkpoint)) as url:
+def test_an_answer_can_be_stopped(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    """With a model slow enough to be stopped, which would otherwise generate the maximum number of tokens."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    forward = engine.model.forward
+
+    @wraps(forward)
+    def slow_forward(*args, **kwargs):
+        time.sleep(0.03)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "forward", slow_forward)
+    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
+    with running(Page(pipeline, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
         page.get_by_label("number input for Maximum answer length, tokens").fill("1024")

@@ -247,7 +247,7 @@ def test_images_from_a_prompt(served, generator):
     [
         ({"prompt": "a unicorn"}, "no word for unicorn"),
         ({"prompt": " "}, "caption is empty"),
-        ({"size": "128x128"}, "draws 64 x 64"),
+        ({"size": "128x128"}, "only generates 64 x 64"),
         ({"size": "512x512"}, "at most 65,536 pixels"),
         ({"size": "10x10"}, "from 16 to 4096"),
         ({"model": "dall-e-3"}, "this server serves 'tiny'"),

@@ -111,5 +111,5 @@ def test_ranks_share_a_batch():
 
 
 def test_a_state_of_other_batches_is_refused():
-    with pytest.raises(ValueError, match="batches of 8 samples, but these have 4"):
+    with pytest.raises(ValueError, match="batches of 8 samples, but the batch size is 4"):
         loader().load_state_dict(loader(size=8).state_dict())

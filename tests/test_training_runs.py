@@ -310,7 +310,7 @@ def test_too_many_bad_samples_stop_the_run(tiny_checkpoint, image, tmp_path):
     broken = write_data(tmp_path, image, broken=20)
     train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=1.0), tmp_path / "tolerated")
     assert "| unreadable picture |" in (tmp_path / "tolerated" / "report.md").read_text()
-    with pytest.raises(TooManyBadSamplesError, match="samples are faulty"):
+    with pytest.raises(TooManyBadSamplesError, match="samples are bad"):
         train(tiny_recipe(tiny_checkpoint, broken, max_bad_sample_ratio=2 / MIN_SAMPLES), tmp_path / "stopped")
 
 
