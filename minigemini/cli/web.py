@@ -49,14 +49,14 @@ def web(
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
     be_quiet(model)
-    need("web", "fastapi", "httpx", "gradio")
     if server is None:
         loading.check(model)
+    elif generator or ocr:
+        fail("with --server, start the server with --generator and --ocr, and leave them out here")
+    need("web", "fastapi", "httpx", "gradio")
 
     from ..serving.server_settings import ServerSettings
 
-    if server is not None and (generator or ocr):
-        fail("with --server, start the server with --generator and --ocr, and leave them out here")
     check_generator(generator)
     settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()), drain_seconds=5)
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as temporary:  # deleted when the program exits
