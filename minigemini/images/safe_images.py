@@ -19,6 +19,7 @@ import re
 import stat
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
@@ -96,7 +97,7 @@ _DECODING_ERRORS = (
     zlib.error,
 )
 
-_READERS = {
+_READERS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,  # without MPO, which adds frames
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
