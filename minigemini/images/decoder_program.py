@@ -74,7 +74,9 @@ def _limit_process() -> None:
     """Limit memory and disable core dumps where supported, and leave Ctrl-C to the parent process."""
     import signal
 
+    # Signals for the whole group (Ctrl-C, torchrun's SIGTERM) are for the parent, which may still finish its step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         import resource
 
