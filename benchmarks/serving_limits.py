@@ -281,8 +281,8 @@ def sigterm(_: argparse.Namespace) -> None:
         took = time.monotonic() - started
         for thread in threads:
             thread.join()
-        told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
-        print(f"SIGTERM with 60 requests and 1 s to drain: {told}; exit {code} after {took:.1f} s\n")
+        others = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
+        print(f"SIGTERM with 60 requests and 1 s to drain: {others}; exit {code} after {took:.1f} s\n")
 
 
 def main() -> None:

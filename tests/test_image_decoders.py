@@ -222,3 +222,15 @@ def test_nonsense_from_a_decoder_ends_it(answer):
             open_isolated(EXAMPLES / "sign.png")
     assert decoder.process.poll() is not None
     assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
+
+
+def test_a_decoder_outlives_the_signals_of_its_group():
+    """torchrun and Ctrl-C signal children too, while the parent still finishes a step."""
+    open_isolated(EXAMPLES / "sign.png")
+    before = decoder_pids()
+    for pid in before:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.2)
+    assert open_isolated(EXAMPLES / "sign.png").size == Image.open(EXAMPLES / "sign.png").size
+    assert decoder_pids() == before

@@ -71,7 +71,7 @@ def bands(width: int, height: int) -> list[tuple[int, int]]:
 
 
 def _limit_process() -> None:
-    """Limit memory and disable core dumps where supported, and leave Ctrl-C to the parent process."""
+    """Limit memory and disable core dumps where supported, and leave signals of the group to the parent process."""
     import signal
 
     # Signals for the whole group (Ctrl-C, torchrun's SIGTERM) are for the parent, which may still finish its step.
