@@ -1,0 +1,1 @@
+"""The model `small`: pretrained encoders and language model, joined by a visual vocabulary."""
