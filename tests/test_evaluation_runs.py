@@ -17,7 +17,7 @@ import torch
 from test_benchmarks import MATHS, TASKS, ScriptedAnswerer, scores
 
 from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
-from minigemini.evaluation.http_backend import HttpAnswerer, RetryPolicy, Service, ServiceError, openai_messages
+from minigemini.evaluation.http_backend import HttpAnswerer, openai_messages
 from minigemini.evaluation.llm_judge import grade_all
 from minigemini.evaluation.local_backend import LocalAnswerer, fingerprint
 from minigemini.evaluation.paper_results import PAPER, row_of
@@ -26,6 +26,7 @@ from minigemini.evaluation.runner import run_questions
 from minigemini.evaluation.task import DataError, Question, user
 from minigemini.inference import Engine, RequestError
 from minigemini.inference.engine import Sampling
+from minigemini.io.openai_client import ChatClient, ChatRequestError, RetryPolicy
 
 SIX = Sampling(max_new_tokens=6)
 IMMEDIATELY = RetryPolicy(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
@@ -260,7 +261,7 @@ def serve():
 @pytest.mark.parametrize("step", [429, 500, 503, "hang", "drop", "garbage"])
 def test_transient_failures_are_retried(serve, step):
     server = serve(lambda _: "fine", [step, step])
-    assert Service(server.address, retries=IMMEDIATELY).chat([], 5, str) == "fine"
+    assert ChatClient(server.address, retries=IMMEDIATELY).chat([], 5, str) == "fine"
     assert len(server.requests) == 3
 
 
@@ -277,16 +278,16 @@ def test_transient_failures_are_retried(serve, step):
 )
 def test_permanent_failures_are_reported_after_the_given_tries(serve, script, tries, message):
     server = serve(lambda _: "fine", script)
-    with pytest.raises(ServiceError, match=message):
-        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
+    with pytest.raises(ChatRequestError, match=message):
+        ChatClient(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert len(server.requests) == tries
 
 
 def test_api_key_is_sent_in_the_header_only(serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     server = serve(lambda _: "fine", [401])
-    with pytest.raises(ServiceError) as error:
-        Service(server.address, retries=IMMEDIATELY).chat([], 5, str)
+    with pytest.raises(ChatRequestError) as error:
+        ChatClient(server.address, retries=IMMEDIATELY).chat([], 5, str)
     assert server.requests[0][1]["Authorization"] == "Bearer s3cret"
     assert "s3cret" not in str(error.value)
 
@@ -299,7 +300,7 @@ def test_served_model_gets_the_same_input_as_a_local_one(serve, local, tmp_path)
         images = [base64.b64decode(url.removeprefix("data:image/png;base64,")) for url in shown]
         return local.engine.ask(images, messages[0]["content"][-1]["text"], SIX).text
 
-    served = HttpAnswerer(Service(serve(answer).address, retries=RetryPolicy(timeout_s=60)))
+    served = HttpAnswerer(ChatClient(serve(answer).address, retries=RetryPolicy(timeout_s=60)))
     asked = [*questions(3), Question("broken", user("What?", b"no picture"), "")]
     there, here = ask(served, asked, tmp_path / "there", batch_size=2), ask(local, asked, tmp_path / "here")
     assert there.answers == here.answers
@@ -309,15 +310,15 @@ def test_served_model_gets_the_same_input_as_a_local_one(serve, local, tmp_path)
 
 def test_failed_question_does_not_affect_the_others(serve, tmp_path):
     server = serve(lambda messages: "yes", [400])
-    asked = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
+    asked = ask(HttpAnswerer(ChatClient(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
     assert (len(asked.answers), len(asked.issues)) == (2, 1)
-    again = ask(HttpAnswerer(Service(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
+    again = ask(HttpAnswerer(ChatClient(server.address, retries=IMMEDIATELY)), questions(3), tmp_path, batch_size=1)
     assert (len(again.answers), len(server.requests)) == (3, 4)  # only the failed question is repeated
 
 
 def test_unreachable_server_ends_the_run(serve, tmp_path):
     server = serve(lambda messages: "yes")
-    service = Service(server.address, retries=IMMEDIATELY)
+    service = ChatClient(server.address, retries=IMMEDIATELY)
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(RequestError, match="server no longer accepts connections; run again to resume"):
@@ -330,11 +331,11 @@ def test_invalid_judge_replies_are_retried_and_reported(serve, tmp_path):
     task, said = TASKS["mmvet"], {"v0": "It is -5", "v1": "A kitten!"}
     asked = task.questions(tmp_path)
     first = serve(lambda _: "0.4", ["I would say it is quite good."])
-    judge = Service(first.address, retries=IMMEDIATELY)
+    judge = ChatClient(first.address, retries=IMMEDIATELY)
     judged = grade_all(task, asked[:1], said, judge, ResponseCache(tmp_path / "run"))
     assert judged.grades["v0"].value == 0.4
     second = serve(lambda _: "11 of 10")
-    judge = Service(second.address, retries=IMMEDIATELY)
+    judge = ChatClient(second.address, retries=IMMEDIATELY)
     result = evaluate(task, asked, ScriptedAnswerer(said), ResponseCache(tmp_path / "run"), batch_size=2, judge=judge)
     assert scores(result) == {"score": 40.0}
     assert "invalid reply" in result.issues["v1"]
@@ -350,7 +351,7 @@ def test_mathvista_asks_the_judge_only_if_rules_fail(serve, tmp_path):
     server = serve(
         lambda messages: next(v for k, v in verdicts.items() if f"Response: {k}\n" in messages[0]["content"])
     )
-    judge = Service(server.address, retries=IMMEDIATELY)
+    judge = ChatClient(server.address, retries=IMMEDIATELY)
     task = TASKS["mathvista"]
     result = evaluate(
         task, task.questions(tmp_path), ScriptedAnswerer(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge
@@ -364,7 +365,7 @@ def test_mmbench_asks_the_judge_about_unparsed_answers(serve, tmp_path):
     row = {"index": 7, "question": "What is it?", "A": "a cat", "B": "a dog", "answer": "B", "category": "animals"}
     files.mmbench(tmp_path, [row])
     server = serve(lambda messages: "B" if "A. a cat" in messages[0]["content"] else "A")
-    judge, task = Service(server.address, retries=IMMEDIATELY), TASKS["mmbench"]
+    judge, task = ChatClient(server.address, retries=IMMEDIATELY), TASKS["mmbench"]
     said = {"7": "the barking one", "7+1": "the barking one"}
     result = evaluate(
         task, task.questions(tmp_path), ScriptedAnswerer(said), ResponseCache(tmp_path / "r"), batch_size=9, judge=judge

@@ -24,8 +24,9 @@ from minigemini.dataprep.synthesize import (
     synthesize,
 )
 from minigemini.dataprep.synthesize.synthesis_tasks import CAPTIONS, RejectedReplyError, SynthesisRequest, read_reply
+from minigemini.io.openai_client import ChatClient, RetryPolicy
 
-FAST = {"backoff_s": 0.01, "longest_backoff_s": 0.05, "timeout_s": 2.0, "concurrency": 4}
+FAST = RetryPolicy(timeout_s=2.0, first_wait_s=0.01, longest_wait_s=0.05)
 TALK = [("How do I boil an egg?", "Seven minutes in boiling water."), ("And a soft one?", "Five minutes then.")]
 GOOD_IN_CONTEXT = '"an egg in a pot, steam, photograph"\n"a soft boiled egg in a cup, warm light"'
 
@@ -54,8 +55,13 @@ def good(prompt: str, seen: int = 0):
     return ("say", GOOD_RE_CAPTION if "description" in prompt else GOOD_IN_CONTEXT)
 
 
-def endpoint(server, **changes) -> Endpoint:
-    return Endpoint(server.url, "strong", api_key="secret", **{**FAST, **changes})
+@pytest.fixture(autouse=True)
+def api_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+
+
+def endpoint(server, concurrency=4, tries=FAST.tries) -> Endpoint:
+    return Endpoint(ChatClient(server.url, "strong", retries=replace(FAST, tries=tries)), concurrency)
 
 
 def number_of(prompt: str) -> int | None:
@@ -157,9 +163,9 @@ def test_failures_are_tried_again_and_bad_replies_dropped(settings):
     assert report.retries == {
         "status 429": 1,
         "status 503": 1,
-        "no connection, or it broke off": 1,
-        "no whole answer": 3,
-        "no answer in time": 2,
+        "connection lost": 1,
+        "no chat completion": 3,
+        "timeout": 2,
     }
     assert report.given_up == 0
     assert sorted(server.asked.values()) == [1] * 8 + [2] * 8
@@ -205,8 +211,8 @@ def test_an_endpoint_that_is_down_ends_the_run_soon(settings):
         pytest.raises(EndpointError, match=r"requests in succession failed 2 times each \(status 503\)"),
     ):
         synthesize(settings, endpoint(server, tries=2, concurrency=2))
-    with pytest.raises(EndpointError, match="no connection"):
-        synthesize(settings, Endpoint(server.url, "strong", **{**FAST, "tries": 1, "concurrency": 1}))
+    with pytest.raises(EndpointError, match="cannot connect"):
+        synthesize(settings, endpoint(server, tries=1, concurrency=1))
 
 
 def test_the_budget_ends_asking_and_what_is_under_way_is_kept(settings):
@@ -275,6 +281,6 @@ def test_invalid_options_are_one_line_errors(settings, tmp_path, monkeypatch):
         assert result.exit_code == 2
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "httpx", None)
     result = run(settings.output, "--re-caption", settings.re_caption, "--endpoint", "http://x", "--model", "y")
-    assert "pip install 'minigemini[synthesis]'" in result.stderr
+    assert "pip install 'httpx" in result.stderr

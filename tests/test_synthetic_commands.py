@@ -67,7 +67,7 @@ def test_eval_measures_every_skill_and_writes_a_report(tiny_checkpoint, tmp_path
         ),
         (
             ["eval", "synthetic-basic", "--limit", "1", "--backend", "http://127.0.0.1:9"],
-            "cannot list models (connection refused)",
+            "cannot list models (cannot connect)",
         ),
         (["eval", "synthetic-basic", "--compare", "nowhere"], "--compare is nowhere: no such folder"),
     ],

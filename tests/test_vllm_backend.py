@@ -15,8 +15,8 @@ import pytest
 
 from minigemini.evaluation import command, process_supervisor, vllm_backend
 from minigemini.evaluation.command import EvaluationSettings, run
-from minigemini.evaluation.http_backend import RetryPolicy, Service
 from minigemini.inference import RequestError
+from minigemini.io.openai_client import ChatClient, RetryPolicy
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
 IMPATIENT = RetryPolicy(timeout_s=5, tries=2, first_wait_s=0.01)
@@ -34,7 +34,7 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setattr(vllm_backend, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(vllm_backend, "find_spec", lambda _: None)  # ignore an installed vLLM
-    monkeypatch.setattr(vllm_backend, "Service", partial(Service, retries=IMPATIENT))
+    monkeypatch.setattr(vllm_backend, "ChatClient", partial(ChatClient, retries=IMPATIENT))
     return folder
 
 

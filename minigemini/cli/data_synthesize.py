@@ -1,6 +1,5 @@
 """`minigemini data synthesize`: generate requests and captions for image generation with a language model."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +49,7 @@ def synthesize(
     --endpoint http://127.0.0.1:8000/v1 --model my-llm --price-in 2 --price-out 8
     """
     from ..dataprep import synthesize
+    from ..io.openai_client import ChatClient, RetryPolicy
 
     settings = synthesize.SynthesisSettings(
         output, re_caption, in_context, examples, limit, seed, price_in, price_out, budget
@@ -62,16 +62,7 @@ def synthesize(
             return
         if endpoint is None or model is None:
             fail("give --endpoint and --model, or --estimate")
-        if not endpoint.startswith(("http://", "https://")):
-            fail(f"endpoint {endpoint}: the URL must start with http:// or https://")
-        client = synthesize.Endpoint(
-            endpoint,
-            model,
-            os.environ.get(api_key_env) or "none",
-            concurrency=concurrency,
-            temperature=temperature,
-            timeout_s=timeout,
-        )
-        print(synthesize.synthesize(settings, client).text())
+        client = ChatClient(endpoint, model, key_variable=api_key_env, retries=RetryPolicy(timeout_s=timeout))
+        print(synthesize.synthesize(settings, synthesize.Endpoint(client, concurrency, temperature)).text())
     except (synthesize.SynthesisError, synthesize.JournalError, synthesize.EndpointError) as error:
         fail(str(error))

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ..inference.engine import Engine
 from ..io.errors import RequestError
+from ..io.openai_client import ChatClient
 from .evaluate import Result, evaluate, load_results, save_results, write_atomically
 from .gallery import Card, make_cards
 from .html_report import write_page
-from .http_backend import HttpAnswerer, Service
+from .http_backend import HttpAnswerer
 from .local_backend import LocalAnswerer
 from .registry import find_tasks
 from .report import Reproduction, score_table, write_report
@@ -59,7 +60,7 @@ def run(settings: EvaluationSettings) -> str:
     chosen = find_tasks(settings.tasks)
     _check_options(settings)
     others = [result for folder in settings.compare for result in load_results(folder)]
-    judge = Service(settings.judge, settings.judge_model) if settings.judge else None
+    judge = ChatClient(settings.judge, settings.judge_model) if settings.judge else None
     questions = {task.name: task.questions(settings.data, settings.limit) for task in chosen}
     cache = ResponseCache(settings.output)
     results: list[Result] = []
@@ -166,4 +167,4 @@ def _answerer(model: str, settings: EvaluationSettings) -> Iterator[Answerer]:
         with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as answerer:
             yield answerer
     else:
-        yield HttpAnswerer(Service(settings.backend, model if model != "nano" else None))
+        yield HttpAnswerer(ChatClient(settings.backend, model if model != "nano" else None))

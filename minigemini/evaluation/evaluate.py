@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic_write import atomic_write
-from .http_backend import Service
+from ..io.openai_client import ChatClient
 from .llm_judge import grade_all
 from .response_cache import ResponseCache, key_of
 from .runner import Answerer, run_questions
@@ -54,7 +54,7 @@ def evaluate(
     cache: ResponseCache,
     *,
     batch_size: int,
-    judge: Service | None = None,
+    judge: ChatClient | None = None,
 ) -> Result:
     """Ask the questions that the cache does not answer, and grade all answers."""
     judge = judge if task.judge_role else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from .http_backend import Service, ServiceError
+from ..io.openai_client import ChatClient, ChatRequestError
 from .response_cache import ResponseCache, key_of
 from .task import Grade, Question, Task
 
@@ -22,7 +22,11 @@ class JudgedAnswers:
 
 
 def grade_all(
-    task: Task, questions: Sequence[Question], answers: Mapping[str, str], judge: Service | None, cache: ResponseCache
+    task: Task,
+    questions: Sequence[Question],
+    answers: Mapping[str, str],
+    judge: ChatClient | None,
+    cache: ResponseCache,
 ) -> JudgedAnswers:
     """Grade answers by the task's rules, or by the judge if the task asks for it."""
     out = JudgedAnswers()
@@ -48,7 +52,7 @@ def grade_all(
 
 
 def _verdict(
-    task: Task, question: Question, answer: str, prompt: str, judge: Service, cache: ResponseCache
+    task: Task, question: Question, answer: str, prompt: str, judge: ChatClient, cache: ResponseCache
 ) -> Grade | str:
     """The grade of one answer, or the reason why it has none."""
     key = key_of(judge=judge.model, ask=prompt, task=task.name, version=task.version)
@@ -57,7 +61,7 @@ def _verdict(
     try:
         message = {"role": "user", "content": prompt}
         grade, verdict = judge.chat([message], VERDICT_TOKENS, lambda text: _parse(task, question, answer, text))
-    except ServiceError as error:
+    except ChatRequestError as error:
         return f"not judged: {error}"
     cache.append([{"key": key, "task": f"{task.name}, judge", "id": question.id, "answer": verdict}])
     return grade

@@ -19,9 +19,10 @@ from ..io.adapters import find_model_source
 from ..io.errors import RequestError
 from ..io.integrity import weights_checked
 from ..io.loading import load_config, load_processor
+from ..io.openai_client import ChatClient
 from ..io.system import is_windows
 from . import process_supervisor
-from .http_backend import HttpAnswerer, Service
+from .http_backend import HttpAnswerer
 from .local_backend import fingerprint
 
 NAME, LOG = "vllm", "vllm.log"
@@ -76,11 +77,11 @@ def served_by_vllm(model: str, backend: str, folder: Path, dtype: str | None) ->
     with _running(command, log) as process:
         _wait_until_healthy(process, port, log)
         # Chat formats that leave BOS to the tokenizer need it requested.
-        service = Service(
+        client = ChatClient(
             f"http://127.0.0.1:{port}/v1", model, extra_fields={} if writes_bos else {"add_special_tokens": True}
         )
         try:
-            yield HttpAnswerer(service, identity, prompts.as_text)
+            yield HttpAnswerer(client, identity, prompts.as_text)
         except RequestError as error:
             try:
                 process.wait(END_SECONDS)

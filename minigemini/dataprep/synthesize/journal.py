@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ...io.openai_client import ChatReply
 from .endpoint import EndpointReply
 
 
@@ -19,7 +20,8 @@ class Entry:
     Attributes:
         key: key of its request.
         model: model that replied.
-        reply, whole, prompt_tokens, new_tokens: see `endpoint.EndpointReply`.
+        reply: text of the reply; None if the endpoint rejected the request.
+        whole, prompt_tokens, new_tokens: see `io.openai_client.ChatReply`.
     """
 
     key: str
@@ -60,9 +62,8 @@ class Journal:
 
     def add(self, answered: EndpointReply, model: str) -> None:
         """Append a reply and flush it to disk."""
-        entry = Entry(
-            answered.job.key, model, answered.reply, answered.whole, answered.prompt_tokens, answered.new_tokens
-        )
+        text, reply = (None, ChatReply("")) if answered.reply is None else (answered.reply.text, answered.reply)
+        entry = Entry(answered.job.key, model, text, reply.whole, reply.prompt_tokens, reply.new_tokens)
         line = json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n"
         with self.path.open("r+b" if self.path.exists() else "xb") as file:
             file.truncate(self._whole_bytes)  # drop an incomplete last line

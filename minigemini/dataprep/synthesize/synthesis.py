@@ -162,7 +162,7 @@ def synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisRepo
 def _synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisReport:
     jobs, bad = build_requests(settings)
     journal = Journal(settings.journal)
-    report = SynthesisReport(endpoint.model, len(jobs), bad=bad)
+    report = SynthesisReport(endpoint.client.model, len(jobs), bad=bad)
     to_ask, given_up = [job for job in jobs if job.key not in journal.entries], list[SynthesisRequest]()
 
     def within_budget() -> bool:
@@ -171,7 +171,7 @@ def _synthesize(settings: SynthesisSettings, endpoint: Endpoint) -> SynthesisRep
     with tqdm(total=len(to_ask), unit="sample", disable=None) as bar:
 
         def keep(answered: EndpointReply) -> bool:
-            journal.add(answered, endpoint.model)
+            journal.add(answered, endpoint.client.model)
             report.asked += 1
             bar.update()
             return within_budget()

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from ...inference.engine import Engine
 from ...io.errors import RequestError
+from ...io.openai_client import ChatClient
 from ...modeling.messages import with_requests
-from ..http_backend import HttpAnswerer, Service
+from ..http_backend import HttpAnswerer
 from ..local_backend import InputPreparer, LocalAnswerer, image_features_of
 from ..runner import Answerer, Batch, Failure, plan_batches
 from ..task import ImageInput, Message, Question
@@ -205,7 +206,7 @@ class ServedChat(_Adapter):
     def __init__(
         self, base_url: str, model: str | None = None, batch_size: int | str = 8, ocr_field: str | None = None, **_: Any
     ) -> None:
-        super().__init__(HttpAnswerer(Service(base_url, model)), batch_size, ocr_field)
+        super().__init__(HttpAnswerer(ChatClient(base_url, model)), batch_size, ocr_field)
 
 
 def _max_new_tokens(request: Instance) -> int:
