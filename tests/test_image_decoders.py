@@ -1,4 +1,4 @@
-"""Images decoded in another process: the same pixels and errors, within limits that hold, and an end on request."""
+"""Images decoded in worker processes: the same pixels and errors, limits on time and memory, and cancellation."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,30 @@ from minigemini.images.safe_images import LIMITS, ImageError, ImageLimits, Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LARGE = encoded("JPEG", Image.effect_noise((6000, 6000), 60), progressive=True)
-"""Takes some 0.6 s."""
+"""Takes about 0.6 s to decode."""
 
 
 def decoder_pids() -> set[int]:
-    """Process ids of the decoders that are there."""
+    """Process ids of the running decoders."""
     return {decoder.process.pid for decoder in decoders._POOL._all}
+
+
+@contextmanager
+def signal_next_decoders(*signals: signal.Signals) -> Iterator[None]:
+    """Send each signal to a decoder that is busy, the next one after the former has ended."""
+
+    def send() -> None:
+        signaled: set[int] = set()
+        for number in signals:
+            while not (busy := decoder_pids() - {decoder.process.pid for decoder in decoders._POOL._idle} - signaled):
+                time.sleep(0.01)
+            signaled |= busy
+            os.kill(busy.pop(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield
+    thread.join()
 
 
 @pytest.mark.parametrize("kind", LIMITS.formats)
@@ -39,13 +59,13 @@ def test_pixels_are_the_same(kind, tmp_path):
         assert seen.tobytes() == (image if isinstance(source, Image.Image) else expected).tobytes()
 
 
-def test_a_picture_of_several_bands_is_whole():
+def test_image_of_several_bands_is_complete():
     image = Image.effect_noise((3001, 2003), 90).convert("RGB")
     assert 2 * decoder_program.BAND_BYTES < 3 * 3001 * 2003
     assert open_isolated(encoded("PNG", image)).tobytes() == image.tobytes()
 
 
-def test_a_smaller_decoding_is_the_same():
+def test_reduced_decoding_is_the_same():
     for shorter in (False, True):
         expected = open_image(LARGE, at_least_px=500, shorter=shorter)
         seen = open_isolated(LARGE, at_least_px=500, shorter=shorter)
@@ -68,7 +88,7 @@ def test_errors_are_the_same(source):
         open_isolated(EXAMPLES / "sign.png", ImageLimits(max_pixels=100))
 
 
-def test_the_program_is_ready_soon_and_imports_neither_torch_nor_numpy():
+def test_program_starts_fast_and_imports_neither_torch_nor_numpy():
     program = Path(decoder_program.__file__)
     code = f"""
 import json, runpy, sys
@@ -81,18 +101,18 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
     assert not {"torch", "transformers", "numpy", "minigemini"} & set(json.loads(done.stdout))
 
 
-def test_a_decoder_knows_no_keys(monkeypatch):
-    monkeypatch.setenv("MINIGEMINI_API_KEY", "a-key-that-nobody-guesses")
+def test_decoder_gets_no_api_keys(monkeypatch):
+    monkeypatch.setenv("MINIGEMINI_API_KEY", "secret-api-key")
     decoder = decoders._Decoder()
     try:
         environment = Path(f"/proc/{decoder.process.pid}/environ")
         if environment.exists():
-            assert b"nobody-guesses" not in environment.read_bytes()
+            assert b"secret-api-key" not in environment.read_bytes()
     finally:
         decoder.end()
 
 
-def test_decoders_are_used_again_and_never_more_than_there_are_slots():
+def test_decoders_are_reused_and_limited_in_number():
     sign = (EXAMPLES / "sign.png").read_bytes()
     open_isolated(sign)
     before = decoder_pids()
@@ -106,7 +126,7 @@ def test_decoders_are_used_again_and_never_more_than_there_are_slots():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system does not limit processor time")
-def test_what_takes_too_long_is_ended_and_said_so():
+def test_decoding_over_the_cpu_limit_is_an_error():
     started = time.monotonic()
     with pytest.raises(ImageError, match=r"^a\.jpg: decoding takes more than 0\.05 s; scale it down") as caught:
         open_isolated(LARGE, ImageLimits(decode_seconds=0.05), "a.jpg")
@@ -115,7 +135,7 @@ def test_what_takes_too_long_is_ended_and_said_so():
     assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
-def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
+def test_wall_clock_limit_applies_without_cpu_timer(monkeypatch):
     monkeypatch.setattr(decoders, "_HAS_CPU_TIMER", False)
     decoder = decoders._POOL._take()
     os.kill(decoder.process.pid, signal.SIGSTOP)  # it never answers
@@ -125,27 +145,29 @@ def test_where_processor_time_is_not_limited_the_clock_is(monkeypatch):
     assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
-def test_a_decoder_that_crashes_is_replaced():
+def test_crashed_decoder_is_replaced():
     open_isolated(EXAMPLES / "sign.png")
     for decoder in decoders._POOL._idle:
         os.kill(decoder.process.pid, signal.SIGKILL)
         decoder.process.wait()
     assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
-
-    def crash() -> None:
-        while not (running := busy()):
-            time.sleep(0.01)
-        os.kill(running.pop(), signal.SIGSEGV)
-
-    def busy() -> set[int]:
-        return decoder_pids() - {decoder.process.pid for decoder in decoders._POOL._idle}
-
-    thread = threading.Thread(target=crash)
-    thread.start()
-    with pytest.raises(ImageError, match=r"decoder ran out of memory or crashed") as caught:
+    with signal_next_decoders(signal.SIGSEGV), pytest.raises(ImageError, match="decoder ran out of memory") as caught:
         open_isolated(LARGE)
-    thread.join()
     assert caught.value.problem is ImageProblem.BROKEN
+
+
+def test_image_of_a_killed_decoder_is_decoded_again():
+    with signal_next_decoders(signal.SIGKILL):
+        assert open_isolated(LARGE).size == (6000, 6000)
+
+
+def test_image_is_decoded_again_only_once():
+    with (
+        signal_next_decoders(signal.SIGKILL, signal.SIGKILL),
+        pytest.raises(ImageError, match="decoder ran out of memory or crashed"),
+    ):
+        open_isolated(LARGE)
+    assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold a limit of memory")
@@ -156,7 +178,7 @@ def test_memory_is_limited():
     assert str(decoder_program.MEMORY_BYTES) in next(line for line in limits.splitlines() if "address space" in line)
 
 
-def test_who_has_gone_frees_the_decoder():
+def test_stop_frees_the_decoder():
     stop, before = Stop(), time.monotonic()
     timer = threading.Timer(0.1, stop.set)
     timer.start()
@@ -168,7 +190,7 @@ def test_who_has_gone_frees_the_decoder():
     assert open_isolated(EXAMPLES / "sign.png", stop=Stop()).size == (256, 256)
 
 
-def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
+def test_stop_ends_waiting_for_a_slot(monkeypatch):
     monkeypatch.setattr(decoders, "_POOL", pool := decoders._Pool(1))
     stop = Stop()
     assert pool._slots.acquire()
@@ -179,7 +201,7 @@ def test_who_has_gone_does_not_wait_for_a_slot(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_process_that_is_forked_off_has_decoders_of_its_own():
+def test_forked_process_has_its_own_decoders():
     expected = open_isolated(EXAMPLES / "sign.png").tobytes()
     mine = decoder_pids()
     child = os.fork()
@@ -188,10 +210,10 @@ def test_a_process_that_is_forked_off_has_decoders_of_its_own():
         os._exit(0 if same and not mine & decoder_pids() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert open_isolated(EXAMPLES / "sign.png").tobytes() == expected
-    assert mine <= decoder_pids(), "the child has not ended the parent's"
+    assert mine <= decoder_pids(), "the child ended the decoders of its parent"
 
 
-def test_decoders_end_with_the_process_that_started_them(tmp_path):
+def test_decoders_exit_with_their_parent(tmp_path):
     code = f"""
 import os
 from minigemini.images import decoders
@@ -209,8 +231,8 @@ os.kill(os.getpid(), 9)
 
 
 @pytest.mark.parametrize("answer", [b'{"size": [9, 9]}', b'{"error": "x", "problem": "y"}', b"[]", b"{", b"x" * 70_000])
-def test_nonsense_from_a_decoder_ends_it(answer):
-    """As one might say that has been taken over by what it reads."""
+def test_decoder_is_killed_after_an_invalid_response(answer):
+    """A decoder that an image has taken over could send anything."""
     reading, writing = os.pipe()
     decoder = decoders._POOL._take()
     with open(writing, "wb", buffering=0) as pipe, open(reading, "rb", buffering=0) as answers:
@@ -224,7 +246,7 @@ def test_nonsense_from_a_decoder_ends_it(answer):
     assert open_isolated(EXAMPLES / "sign.png").size == (256, 256)
 
 
-def test_a_decoder_outlives_the_signals_of_its_group():
+def test_decoder_ignores_signals_to_its_process_group():
     """torchrun and Ctrl-C signal children too, while the parent still finishes a step."""
     open_isolated(EXAMPLES / "sign.png")
     before = decoder_pids()

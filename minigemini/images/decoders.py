@@ -38,6 +38,10 @@ _HAS_CPU_TIMER = hasattr(signal, "setitimer")
 _WALL_SECONDS = 60.0
 """Wall-clock limit per image in addition to the CPU limit: a busy machine may be slow, but a decoder must not hang."""
 _POLL_SECONDS = 0.05
+_EXIT_SECONDS = 1.0
+"""How long a worker may take to exit after it closed its pipe."""
+_KILLED = -9
+"""Return code after SIGKILL, which decoding itself never raises."""
 _MAX_PROCESSES = 4
 
 
@@ -164,6 +168,13 @@ class _Decoder:
             image.paste(Image.frombytes("RGB", (width, bottom - top), bytes(pixels)), (0, top))
         return image
 
+    def was_killed_from_outside(self) -> bool:
+        """Whether something other than the image ended the worker: the system when short of memory, or a person."""
+        try:
+            return self.process.wait(_EXIT_SECONDS) == _KILLED and not self.timed_out
+        except subprocess.TimeoutExpired:
+            return False
+
     def failure_reason(self, request: dict[str, Any]) -> tuple[str, ImageProblem]:
         """Reap the worker, and return the error message for the image that killed it."""
         self.end()
@@ -206,7 +217,9 @@ class _Pool:
         finally:
             self._slots.release()
 
-    def _decode(self, decoder: _Decoder, data: bytes, request: dict[str, Any], stop: Stop) -> Image.Image:
+    def _decode(
+        self, decoder: _Decoder, data: bytes, request: dict[str, Any], stop: Stop, retry: bool = True
+    ) -> Image.Image:
         is_reusable = False
         try:
             with stop.can_kill(decoder):
@@ -219,14 +232,17 @@ class _Pool:
         except _WorkerDiedError:
             if stop.is_set:
                 raise DecodingStoppedError from None
-            reason, problem = decoder.failure_reason(request)
-            raise ImageError(f"{request['name']}: {reason}", problem) from None
+            if not (retry and decoder.was_killed_from_outside()):
+                reason, problem = decoder.failure_reason(request)
+                raise ImageError(f"{request['name']}: {reason}", problem) from None
         finally:
             if is_reusable and not (stop.is_set or decoder.timed_out):  # either may have killed it just now
                 self._idle.append(decoder)
             else:
                 self._all.discard(decoder)
                 decoder.end()
+        # Only once: the image may have used up the memory of the machine.
+        return self._decode(self._take(), data, request, stop, retry=False)
 
     def _take(self) -> _Decoder:
         while self._idle:
