@@ -4,9 +4,9 @@ The import is cheap: classes are imported on first use, and registration happens
 or after this package (see `lazy_registration`).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .lazy_exports import lazy_exports
 from .lazy_registration import register_with_transformers
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ __all__ = [
 
 register_with_transformers()
 
-
-def __getattr__(name: str) -> Any:
-    if name == "model_folder":
-        return import_module(f"{__name__}.plugins").model_folder
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.modeling")
-    return module if name == "modeling" else getattr(module, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(
+    __name__, {".plugins": ["model_folder"], ".modeling": [name for name in __all__ if name != "model_folder"]}
+)

@@ -2,6 +2,6 @@
 
 import warnings
 
-from .modeling.auto import *  # noqa: F403
+from .modeling import *  # noqa: F403
 
 warnings.warn("minigemini.model is now minigemini.modeling", DeprecationWarning, stacklevel=2)

@@ -3,8 +3,9 @@
 Exports are imported on first use, so that errors, presets and figures are available without importing torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from ..imagegen.generated_image import GeneratedImage, GenerationSettings
@@ -31,27 +32,16 @@ __all__ = [
     "quantization_config",
 ]
 
-_MODULES = {
-    "Answer": ".streaming",
-    "AnswerStream": ".streaming",
-    "CheckpointError": "..io.errors",
-    "Conversation": ".conversation",
-    "GenerationSettings": "..imagegen.generated_image",
-    "GeneratedImage": "..imagegen.generated_image",
-    "Engine": ".engine",
-    "ImageGenerator": "..imagegen.generator",
-    "Reply": ".conversation",
-    "RequestError": "..io.errors",
-    "Sampling": ".sampling",
-    "quantization_config": "..io.quantization",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name], __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "..imagegen.generated_image": ["GeneratedImage", "GenerationSettings"],
+        "..imagegen.generator": ["ImageGenerator"],
+        "..io.errors": ["CheckpointError", "RequestError"],
+        "..io.quantization": ["quantization_config"],
+        ".conversation": ["Conversation", "Reply"],
+        ".engine": ["Engine"],
+        ".sampling": ["Sampling"],
+        ".streaming": ["Answer", "AnswerStream"],
+    },
+)

@@ -4,19 +4,17 @@ Classes are imported on first use, because they need torch and Transformers, whi
 of this package, such as `chat_templates`, need neither.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from .auto import (
-        MiniGeminiConfig,
-        MiniGeminiForConditionalGeneration,
-        MiniGeminiImageFeatures,
-        MiniGeminiImageProcessor,
-        MiniGeminiModel,
-        MiniGeminiPreTrainedModel,
-        MiniGeminiProcessor,
-    )
+    from .configuration import MiniGeminiConfig
+    from .generation import MiniGeminiForConditionalGeneration
+    from .image_processing import MiniGeminiImageProcessor
+    from .model import MiniGeminiModel, MiniGeminiPreTrainedModel
+    from .outputs import MiniGeminiImageFeatures
+    from .processing import MiniGeminiProcessor
 
 __all__ = [
     "MiniGeminiConfig",
@@ -28,12 +26,14 @@ __all__ = [
     "MiniGeminiProcessor",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.auto"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        ".configuration": ["MiniGeminiConfig"],
+        ".generation": ["MiniGeminiForConditionalGeneration"],
+        ".image_processing": ["MiniGeminiImageProcessor"],
+        ".model": ["MiniGeminiModel", "MiniGeminiPreTrainedModel"],
+        ".outputs": ["MiniGeminiImageFeatures"],
+        ".processing": ["MiniGeminiProcessor"],
+    },
+)

@@ -5,8 +5,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 from .configuration import MiniGeminiConfig
 from .generation import MiniGeminiForConditionalGeneration
 from .image_processing import MiniGeminiImageProcessor
-from .model import MiniGeminiModel, MiniGeminiPreTrainedModel
-from .outputs import MiniGeminiImageFeatures
+from .model import MiniGeminiModel
 from .processing import MiniGeminiProcessor
 
 AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
@@ -14,13 +13,3 @@ AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": Mi
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
 AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
 AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
-
-__all__ = [
-    "MiniGeminiConfig",
-    "MiniGeminiForConditionalGeneration",
-    "MiniGeminiImageFeatures",
-    "MiniGeminiImageProcessor",
-    "MiniGeminiModel",
-    "MiniGeminiPreTrainedModel",
-    "MiniGeminiProcessor",
-]
