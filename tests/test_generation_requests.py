@@ -170,7 +170,7 @@ def test_draw_without_a_caption_prints_the_text_and_fails(minigemini, tmp_path):
 def test_mistakes_are_one_line(minigemini, tmp_path):
     assert is_one_line(minigemini("draw", " "), "request is empty")
     assert is_one_line(minigemini("draw", "A house", "-o", "house.jpg"), "ends in .png")
-    assert is_one_line(minigemini("draw", "A house", "-o", "no/house.png"), "there is no folder")
+    assert is_one_line(minigemini("draw", "A house", "-o", "no/house.png"), "no folder no; create it first")
     assert is_one_line(minigemini("draw", "A house", "--size", "big"), "invalid size 'big'")
     assert is_one_line(minigemini("draw", "A house", "--size", "1x2x3"), "write it as 512 or 768x512")
     assert is_one_line(minigemini("draw", "A house", "--strength", "0.5"), "name one after the request")

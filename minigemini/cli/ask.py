@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .answer_options import AnswerOptions
 from .common import (
-    MaxNewTokens,
     Model,
-    Ocr,
-    OcrConfidence,
-    Seed,
-    Temperature,
     be_quiet,
     fail,
     one_line_errors,
@@ -39,12 +35,8 @@ def ask(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the answer, token counts and timing.")
     ] = False,
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
-    max_new_tokens: MaxNewTokens = 256,
-    temperature: Temperature = 0.0,
-    seed: Seed = None,
     *,
+    answering: AnswerOptions,
     loading: LoadOptions,
 ) -> None:
     """Answer a question about images.
@@ -68,17 +60,15 @@ def ask(
     loading.check(model)
 
     from ..images.safe_images import open_image
-    from ..inference import Sampling
-    from ..inference.ocr import RapidOcrEngine
 
     # Cheap checks come before torch is imported: first the settings, then the images.
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    sampling = answering.sampling()
     if explain is not None:
         from ..io.png import check_target, write_png
 
         check_target(explain, "explanation")
     opened = [open_image(image) for image in images]
-    reader = RapidOcrEngine(ocr_confidence) if ocr else None
+    reader = answering.ocr_engine()
     from ..inference import Conversation
 
     engine = loading.load(model)

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .answer_options import AnswerOptions
 from .common import (
     GeneratorOption,
-    MaxNewTokens,
     Model,
-    Ocr,
-    OcrConfidence,
-    Seed,
     Size,
     Steps,
-    Temperature,
     be_quiet,
     check_generator,
     fail,
@@ -72,12 +68,8 @@ def chat(
     folder: Annotated[Path, typer.Option("--pictures", metavar="FOLDER", help="Folder for generated images.")] = Path(
         "."
     ),
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
-    max_new_tokens: MaxNewTokens = 256,
-    temperature: Temperature = 0.0,
-    seed: Seed = None,
     *,
+    answering: AnswerOptions,
     loading: LoadOptions,
 ) -> None:
     """Chat about images, turn by turn.
@@ -98,17 +90,16 @@ def chat(
 
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
-    from ..inference import GenerationSettings, Sampling
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference import GenerationSettings
 
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    generation = GenerationSettings(parse_size(size), steps, seed=seed)
+    sampling = answering.sampling()
+    generation = GenerationSettings(parse_size(size), steps, seed=answering.seed)
     generator = generator or default_generator(model)
     check_generator(generator if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")
     opened = [open_image(image) for image in images or []]
-    reader = RapidOcrEngine(ocr_confidence) if ocr else None
+    reader = answering.ocr_engine()
     from ..inference import Conversation
 
     engine = loading.load(model)

@@ -38,11 +38,6 @@ Dtype = Annotated[
 Base = Annotated[
     str | None, typer.Option("--base", help="Base model of an adapter.  [default: the one that the adapter names]")
 ]
-MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")]
-Temperature = Annotated[
-    float, typer.Option("--temperature", help="Sampling temperature; 0 always takes the most likely token.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Random seed; makes sampled answers reproducible.")]
 GeneratorOption = Annotated[
     str | None,
     typer.Option(

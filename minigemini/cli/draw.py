@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .answer_options import AnswerOptions
 from .common import (
     GeneratorOption,
-    MaxNewTokens,
     Model,
-    Ocr,
-    OcrConfidence,
     Offload,
     Size,
     Steps,
-    Temperature,
     be_quiet,
     check_generator,
     fail,
@@ -43,7 +40,6 @@ def draw(
     as_caption: Annotated[
         bool, typer.Option("--caption", help="Pass REQUEST to the image generator unchanged; loads no model.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Random seed; the same seed gives the same image.")] = None,
     size: Size = None,
     steps: Steps = None,
     guidance: Annotated[
@@ -62,12 +58,9 @@ def draw(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the answer and the images.")
     ] = False,
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
     model: Model = "nano",
-    max_new_tokens: MaxNewTokens = 256,
-    temperature: Temperature = 0.0,
     *,
+    answering: AnswerOptions,
     loading: LoadOptions,
 ) -> None:
     """Generate an image from a request.
@@ -87,15 +80,16 @@ def draw(
 
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
-    from ..inference import GenerationSettings, Sampling
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference import GenerationSettings
     from ..io.argument_checks import check_text
     from ..io.png import check_target
 
     # Cheap checks come before torch is imported: settings, the model's name, then the images.
     check_text("the request", request)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    generation = GenerationSettings(parse_size(size), steps, guidance, negative_prompt, count, seed, strength or 0.6)
+    sampling = answering.sampling()
+    generation = GenerationSettings(
+        parse_size(size), steps, guidance, negative_prompt, count, answering.seed, strength or 0.6
+    )
     loading.check(model)
     check_target(output)
     if not request.strip():
@@ -106,7 +100,7 @@ def draw(
     start = opened[-1] if strength is not None else None
     generator = generator or default_generator(model)
     check_generator(generator)
-    reader = RapidOcrEngine(ocr_confidence) if ocr and not as_caption else None
+    reader = None if as_caption else answering.ocr_engine()
 
     if as_caption:
         _write_images(loading.load_generator(generator, offload).draw(request, generation, start), output, "", as_json)

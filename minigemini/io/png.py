@@ -1,7 +1,5 @@
 """Writes PNG files atomically, with metadata in text chunks."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -10,21 +8,22 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from .atomic_write import atomic_write
 from .errors import RequestError
 
 
-def check_target(path: Path, what: str = "picture") -> None:
+def check_target(path: Path, what: str = "image") -> None:
     """Check that a PNG can be written to a path, before any work is done.
 
     Raises:
         RequestError: The suffix is not .png, or the folder does not exist.
     """
     if path.suffix.lower() != ".png":
-        raise RequestError(f"{path}: the {what} is a PNG; give a name that ends in .png")
+        raise RequestError(f"{path}: the {what} is written as PNG; give a name that ends in .png")
     if not path.parent.is_dir():
-        raise RequestError(f"{path}: there is no folder {path.parent}; make it first")
+        raise RequestError(f"{path}: no folder {path.parent}; create it first")
     if path.is_dir():
-        raise RequestError(f"{path}: a folder; name a file in it")
+        raise RequestError(f"{path}: is a folder; name a file in it")
 
 
 def encode_png(image: Image.Image, texts: Mapping[str, str] | None = None, **options: Any) -> bytes:
@@ -55,20 +54,7 @@ def write_png(image: Image.Image, path: Path, texts: Mapping[str, str] | None = 
     """
     check_target(path)
     try:
-        handle, aside = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(encode_png(image, texts))
-            Path(aside).chmod(0o666 & ~_umask())  # mkstemp creates private files
-            Path(aside).replace(path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
+        with atomic_write(path) as aside:
+            aside.write_bytes(encode_png(image, texts))
     except OSError as error:
         raise RequestError(f"{path}: cannot be written ({error.strerror}); name another file") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
