@@ -1,8 +1,8 @@
-# Two commands: `make demo` and `make test`. Both make .venv first, which takes Python 3.11 or newer and nothing else.
+# Start with `make demo` and `make test`. Both create .venv first, which requires only Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The exact torch is a matter of the environment, not of the package; see docs/dependencies.md.
+# Pins the exact torch build of the environment, which the package leaves open; see docs/dependencies.md.
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
@@ -11,19 +11,19 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 demo: $(VENV)/.core
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-# All tests but those marked slow: ten minutes on two cores. A file stays in one worker, so that its fixtures are shared.
+# All tests except those marked slow: at most ten minutes on two cores. A file runs in one worker to share its fixtures.
 PYTEST := -m pytest -n auto --dist loadfile --durations 20
 
 test: $(VENV)/.dev
 	$(BIN)/python $(PYTEST) -m "not slow"
 
-# What takes longest: several ranks, killed runs, pretraining, the ablation, other operating systems.
+# Slow tests: several ranks, killed runs, pretraining, the ablation, other operating systems. Six minutes on two cores.
 test-slow: $(VENV)/.dev
 	$(BIN)/python $(PYTEST) -m slow
 
 test-all: test test-slow
 
-# lmms-eval has pins of its own, so it gets an environment of its own.
+# In a separate environment, because lmms-eval pins its dependencies.
 test-eval: $(VENV)-eval/.ready
 	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
 
@@ -37,7 +37,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The documentation site into site/; broken links and unknown names are errors.
+# Builds the documentation site in site/; broken links and unknown names are errors.
 docs: $(VENV)/bin/python
 	$(BIN)/python $(INSTALL) -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
@@ -47,22 +47,22 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/vision.py
 	$(BIN)/python benchmarks/quantised.py
 
-# The wheel, installed in an empty environment away from the checkout, answers too.
+# Installs the wheel in an empty environment outside the checkout, and asks it a question.
 wheel-test: $(VENV)/.dev
 	sh tests/wheel.sh $(BIN)/python $(CONSTRAINTS)
 
-# A build on a local cluster of two nodes, one of which is killed midway. Ray is large, so it has an environment of its own.
+# Builds shards on a local cluster of two nodes, and kills one of them. In a separate environment, because Ray is large.
 ray-test: $(VENV)/bin/python
 	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python $(INSTALL) -e '.[ray]'
 	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
 
-# The page in a real browser: needs chromium (Debian: apt install chromium).
+# Tests the page in a browser; requires chromium (Debian: apt install chromium).
 test-web: $(VENV)/.dev
 	$(BIN)/python $(INSTALL) -e '.[web]' playwright
 	$(BIN)/python -m pytest tests/test_page.py
 
-# The same tokens through vLLM as by `generate`, in an environment of its own (3.4 GB; rm -rf .venv-vllm afterwards).
+# Compares vLLM's tokens with those of `generate`, in a separate environment (3.4 GB; rm -rf .venv-vllm afterwards).
 test-vllm: $(VENV)/.dev $(VENV)-vllm/.done
 	VLLM_PYTHON=$(CURDIR)/$(VENV)-vllm/bin/python $(BIN)/python -m pytest -s tests/test_vllm.py
 
@@ -72,7 +72,7 @@ $(VENV)-vllm/.done:
 	$(VENV)-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
 	@touch $@
 
-# The server by its own OpenAPI document, and by malformed pictures; fewer: make fuzz EXAMPLES=20 COUNT=100.
+# Fuzzes the server from its OpenAPI document, and with malformed images; quicker: make fuzz EXAMPLES=20 COUNT=100.
 fuzz: EXAMPLES ?= 1000
 fuzz: COUNT ?= 2000
 fuzz: $(VENV)/.dev
@@ -80,16 +80,16 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python benchmarks/serving.py pictures --count $(COUNT)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "requires Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
-	@echo "Installing into $(VENV): a minute or a few, most of it torch"
+	@echo "Installing into $(VENV); this takes a few minutes, mostly for torch"
 	$(BIN)/python $(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	@echo "Installing the tools that tests and checks need"
+	@echo "Installing the tools for tests and checks"
 	$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 

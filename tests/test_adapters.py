@@ -1,4 +1,4 @@
-"""Adapters over a base: merged = PEFT's sum, a merged folder is a checkpoint, and what does not fit is one line."""
+"""Adapters: merging equals PEFT's sum, a merged folder is a checkpoint, and mismatches are one-line errors."""
 
 import json
 import os
@@ -110,7 +110,7 @@ def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_
 def test_an_embedding_of_its_own_is_refused_by_that_name(tiny_checkpoint, tmp_path):
     make_adapter(tiny_checkpoint, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
     edit_tensors(tmp_path / "adapter", lambda t: t[first(t, "lm_head.base_layer")].add_(1))
-    with pytest.raises(CheckpointError, match=r"brings its own lm_head\.base_layer\.weight"):
+    with pytest.raises(CheckpointError, match=r"lm_head\.base_layer\.weight differs from the base's"):
         Engine.load(tmp_path / "adapter", device="cpu")
 
 
@@ -161,13 +161,13 @@ def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, image):
     with pytest.raises(CheckpointError, match=r"its base: /nowhere/it/was/trained: no such folder.*--base"):
         Engine.load(adapter)
     change_json(adapter, base_model_name_or_path=None)
-    with pytest.raises(CheckpointError, match="does not say what it was trained over"):
+    with pytest.raises(CheckpointError, match="does not name its base model"):
         Engine.load(adapter)
     assert Engine.load(adapter, base=moved, device="cpu").ask(image(0), "What?", SHORT).text
 
 
 def test_a_base_without_an_adapter_is_a_slip(tiny_checkpoint):
-    with pytest.raises(RequestError, match="takes no base"):
+    with pytest.raises(RequestError, match="has no base"):
         Engine.load(tiny_checkpoint, base="nano")
 
 
@@ -249,7 +249,7 @@ def test_an_adapter_of_another_model(adapter, tmp_path, make_model, make_process
         model.save_pretrained(base)
         make_processor(model.config).save_pretrained(base)
         change_json(adapter, target_modules=["q_proj", "v_proj", "down_proj"])
-        with pytest.raises(CheckpointError, match=f"does not fit its base.*{message}.*--base"):
+        with pytest.raises(CheckpointError, match=f"does not match its base.*{message}.*--base"):
             Engine.load(adapter, base=base, device="cpu")
 
 

@@ -86,17 +86,17 @@ def cut_to(max_length: int) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("side", "max_length", "enough", "message"),
-    [
-        ("right", 24, 54, "conversation 0: 0 of 2 assistant turns have tokens to learn, but turn 1 has none"),
-        ("right", 53, 54, "conversation 0: 1 of 2 assistant turns have tokens to learn, but turn 2 has none"),
-        ("left", 29, 30, "conversation 0: 1 of 2 assistant turns have tokens to learn, but turn 1 has none"),
-    ],
+    ("side", "max_length", "enough", "learned", "missing"),
+    [("right", 24, 54, 0, 1), ("right", 53, 54, 1, 2), ("left", 29, 30, 1, 1)],
 )
 def test_truncation_that_drops_a_label_is_an_error(
-    processor, tokenizer, monkeypatch, side, max_length, enough, message
+    processor, tokenizer, monkeypatch, side, max_length, enough, learned, missing
 ):
     monkeypatch.setattr(tokenizer, "truncation_side", side)
+    message = (
+        f"conversation 0: {learned} of 2 assistant turns have tokens to learn, "
+        f"but turn {missing} has none: raise max_length"
+    )
     with pytest.raises(ValueError, match=message):
         labeled(processor, LONG, **cut_to(max_length))
     kept = labeled(processor, LONG, **cut_to(enough))

@@ -144,7 +144,7 @@ def test_invalid_load_options_are_one_line(minigemini, photo, tiny_checkpoint):
     assert is_one_line(minigemini(*ask, "--quantize", "2bit"), "quantize '2bit' is unknown; use 8bit or 4bit")
     assert is_one_line(minigemini(*ask, "--device", "cpu", "--device-map", "auto"), "exclude each other")
     assert is_one_line(minigemini(*ask, "--offload-folder", "x"), "belong to a device_map")
-    assert is_one_line(minigemini(*ask, "--base", "nano"), "takes no base")
+    assert is_one_line(minigemini(*ask, "--base", "nano"), "not an adapter, so it has no base")
     assert is_one_line(minigemini("chat", "--quantize", "4bit", "--device", "cpu"), "use 8bit")
 
 
@@ -157,7 +157,7 @@ def test_load_options_work(minigemini, photo):
 def test_merge_and_its_errors(minigemini, tmp_path, tiny_model, tiny_checkpoint, photo):
     parts, merged = tmp_path / "parts.safetensors", tmp_path / "merged"
     save_connector(tiny_model, parts)
-    assert is_one_line(minigemini("merge", parts, merged), "does not say what it was trained over")
+    assert is_one_line(minigemini("merge", parts, merged), "does not name its base model")
     done = minigemini("merge", parts, merged, "--base", tiny_checkpoint)
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{merged}\n", "")
     answers = [
@@ -169,7 +169,7 @@ def test_merge_and_its_errors(minigemini, tmp_path, tiny_model, tiny_checkpoint,
     assert is_one_line(minigemini("merge", parts, merged, "--base", tiny_checkpoint), f"{merged}: exists already")
     assert is_one_line(minigemini("merge", tiny_checkpoint, tmp_path / "x"), "nothing to merge")
     assert is_one_line(minigemini("merge", parts, tmp_path / "no" / "x", "--base", tiny_checkpoint), "no folder")
-    assert is_one_line(minigemini("merge", parts, tmp_path / "x", "--base", "nano"), "does not fit its base")
+    assert is_one_line(minigemini("merge", parts, tmp_path / "x", "--base", "nano"), "does not match its base")
     parts.write_bytes(b"random bytes")
     assert is_one_line(minigemini("ask", photo, "What?", *over_base), "corrupt or cut off at 12 bytes")
 

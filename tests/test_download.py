@@ -1,4 +1,4 @@
-"""Downloads from servers that misbehave: what gets its name is whole, and what does not says why."""
+"""Downloads from misbehaving servers: a file gets its final name only if it is complete, and errors say why not."""
 
 import hashlib
 import io
@@ -26,18 +26,18 @@ DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()
 
 
-def get(way: Misbehavior, target, **known) -> None:
-    with served(way) as address:
+def get(behavior: Misbehavior, target, **known) -> None:
+    with served(behavior) as address:
         Transfer(HttpOrigin(f"{address}/file.bin"), target, pause=0.001, **known).run()
 
 
-def left(folder) -> list[str]:
+def file_names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("known", [{}, {"size": len(DATA), "sha256": SHA256}, {"sha1": SHA1}])
 @pytest.mark.parametrize(
-    "way",
+    "behavior",
     [
         {},
         {"drop_after": 90_000, "drops": 3},
@@ -51,14 +51,13 @@ def left(folder) -> list[str]:
     ],
     ids=str,
 )
-def test_it_comes_whole(way, known, tmp_path):
-    way = Misbehavior(DATA, **way)
-    get(way, tmp_path / "file.bin", **known)
+def test_download_recovers_from_failures(behavior, known, tmp_path):
+    get(Misbehavior(DATA, **behavior), tmp_path / "file.bin", **known)
     assert (tmp_path / "file.bin").read_bytes() == DATA
-    assert left(tmp_path) == ["file.bin"]
+    assert file_names(tmp_path) == ["file.bin"]
 
 
-LIES = {
+WRONG_REPLIES = {
     "fewer bytes than declared": (
         {},
         {"size": 500_000},
@@ -68,7 +67,7 @@ LIES = {
     "another file, sha1": ({}, {"sha1": "0" * 40}, "its sha1 is"),
     "a length too long": ({"length": 500_000}, {}, "another version than before; received 0 bytes"),
     "a length too short": ({"length": 300_000}, {"sha256": SHA256}, "its sha256 is"),
-    "always dropping, no ranges": (
+    "connection always lost, no ranges": (
         {"drop_after": 1000, "drops": 99, "ranges": "ignored"},
         {},
         "received 1,000 of 400,000 bytes",
@@ -86,30 +85,30 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize("name", WRONG_REPLIES)
 def test_wrong_replies_leave_no_final_file(name, tmp_path):
-    way, known, words = LIES[name]
-    with pytest.raises(DownloadError, match=words):
-        get(Misbehavior(DATA, **way), tmp_path / "file.bin", **known)
+    behavior, known, message = WRONG_REPLIES[name]
+    with pytest.raises(DownloadError, match=message):
+        get(Misbehavior(DATA, **behavior), tmp_path / "file.bin", **known)
     assert not (tmp_path / "file.bin").exists()
-    assert not any(name.endswith(".lock") for name in left(tmp_path))
+    assert not any(name.endswith(".lock") for name in file_names(tmp_path))
 
 
 def test_transfer_resumes_after_a_failure(tmp_path):
-    target, way = tmp_path / "file.bin", Misbehavior(DATA, drop_after=300_000, drops=1, status=500)
+    target, behavior = tmp_path / "file.bin", Misbehavior(DATA, drop_after=300_000, drops=1, status=500)
 
     def go_down(count: int) -> None:
-        way.refusals = 99
+        behavior.refusals = 99
 
-    with served(way) as address:
+    with served(behavior) as address:
         origin = HttpOrigin(f"{address}/file.bin")
         with pytest.raises(DownloadError, match=r"received 300,000 of 400,000 bytes: run again later"):
             Transfer(origin, target, sha256=SHA256, progress=go_down, pause=0.001).run()
-        assert left(tmp_path) == [".file.bin.partial", ".file.bin.partial.json"]
-        way.refusals, way.asked = 0, []
+        assert file_names(tmp_path) == [".file.bin.partial", ".file.bin.partial.json"]
+        behavior.refusals, behavior.asked = 0, []
         counts: list[int] = []
         Transfer(origin, target, sha256=SHA256, progress=counts.append).run()
-    assert way.asked == [f"bytes={300_000 - OVERLAP_BYTES}-"]
+    assert behavior.asked == [f"bytes={300_000 - OVERLAP_BYTES}-"]
     assert counts[0] == 300_000
     assert sum(counts) == len(DATA)
     assert target.read_bytes() == DATA
@@ -127,8 +126,8 @@ def test_concurrent_transfers_are_refused(tmp_path):
 
 def test_hub_checksums_are_verified(tmp_path, monkeypatch):
     for etag, words in ((SHA256, None), ("1" * 64, "its sha256 is")):
-        way = Misbehavior(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
-        with served(way) as address:
+        behavior = Misbehavior(DATA, etags=[etag], headers={"X-Repo-Commit": "c" * 40})
+        with served(behavior) as address:
             monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
             monkeypatch.setattr(
                 "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE",
@@ -189,7 +188,7 @@ SOURCE = replace(
 )
 
 
-def test_a_source_from_a_mirror(tmp_path):
+def test_source_is_downloaded_from_a_mirror(tmp_path):
     mirror = tmp_path / "mirror" / "a"
     mirror.mkdir(parents=True)
     (mirror / "list.json").write_text("[]")
@@ -206,14 +205,14 @@ def test_a_source_from_a_mirror(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "..\\out"])
-def test_members_that_lead_out(name, tmp_path):
+def test_archive_members_outside_the_folder_are_refused(name, tmp_path):
     (tmp_path / "x.zip").write_bytes(zipped(**{"good": b"", name: b"bad"}))
     with pytest.raises(DownloadError, match="outside its folder"):
         unpack(tmp_path / "x.zip", tmp_path / "images")
     assert not (tmp_path / "images").exists()
 
 
-def test_damaged_archives(tmp_path):
+def test_damaged_archives_are_refused(tmp_path):
     data = bytearray(zipped(a=DATA[:5000], b=DATA[5000:9000]))
     for damage in (data[:3000], data[:100] + b"x" * 50 + data[150:]):
         (tmp_path / "x.zip").write_bytes(damage)
@@ -222,22 +221,22 @@ def test_damaged_archives(tmp_path):
         assert not any(path.name.startswith((".a", "a")) for path in (tmp_path / "images").glob("*"))
 
 
-def test_ctrl_c_ends_what_runs_and_begins_no_more(tmp_path):
-    way = Misbehavior(DATA, pause=0.1)  # four seconds a file
-    with served(way) as address:
+def test_ctrl_c_stops_downloads(tmp_path):
+    behavior = Misbehavior(DATA, pause=0.1)  # four seconds a file
+    with served(behavior) as address:
         files = tuple(RemoteFile(f"{n}.bin", f"{address}/{n}.bin") for n in range(5))
         source = replace(SOURCES["lima"], files=files)
-        begun = time.monotonic()
+        started = time.monotonic()
         threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             download([source], tmp_path, workers=2, quiet=True)
-        assert time.monotonic() - begun < 3
-    assert len(way.asked) <= 2
-    assert not [name for name in left(tmp_path) if name.endswith(".bin")]
+        assert time.monotonic() - started < 3
+    assert len(behavior.asked) <= 2
+    assert not [name for name in file_names(tmp_path) if name.endswith(".bin")]
     assert 0 < (tmp_path / ".0.bin.partial").stat().st_size < len(DATA)
 
 
-def test_an_archive_that_cannot_be_unpacked_is_a_line(tmp_path):
+def test_archive_that_cannot_be_unpacked_is_a_one_line_error(tmp_path):
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror/x.zip").write_bytes(zipped(a=b"1"))
     (tmp_path / "data").mkdir()
@@ -249,7 +248,7 @@ def test_an_archive_that_cannot_be_unpacked_is_a_line(tmp_path):
     assert "\n" not in outcome.failed[0]
 
 
-def test_data_fetch(tmp_path):
+def test_data_download_command(tmp_path):
     mirror = tmp_path / "mirror/MGM-Finetune/lima"
     mirror.mkdir(parents=True)
     (mirror / "train.jsonl").write_text("{}")

@@ -289,7 +289,9 @@ def test_invalid_names_are_refused(tmp_path, monkeypatch):
 
 def test_a_hub_id_offline(monkeypatch):
     monkeypatch.setattr("minigemini.io.hub._can_be_resolved", lambda address: False)
-    with pytest.raises(CheckpointError, match=r"somebody/model: no such folder here, and the hub does not give it"):
+    with pytest.raises(
+        CheckpointError, match=r"somebody/model: no such local folder, and the download from the hub failed"
+    ):
         Engine.load("somebody/model", device="cpu")
 
 

@@ -1,4 +1,4 @@
-"""Shards: every good sample in its place, every faulty one listed, the same bytes however they came to be."""
+"""Builds: valid samples in order, bad samples listed, and bytes that depend on nothing else."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-WAYS = {
+OPTIONS = {
     "parquet": {},
     "by reference": {"inside": False},
     "webdataset": {"form": "webdataset"},
@@ -56,15 +56,15 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_good_samples_in_order_and_faulty_ones_listed(way, damaged, tmp_path):
+@pytest.mark.parametrize("name", OPTIONS)
+def test_valid_samples_keep_their_order_and_bad_ones_are_listed(name, damaged, tmp_path):
     folder, kinds = damaged
     recipe = recipe_of(folder)
-    built = build(recipe, str(tmp_path / "out"), shard_samples=50, quiet=True, **WAYS[way])
+    built = build(recipe, str(tmp_path / "out"), shard_samples=50, quiet=True, **OPTIONS[name])
     order = recipe.open(folder)[0].epoch(0).tolist()
-    lost = (
+    excluded = (
         kinds
-        if way != "trusted"
+        if name != "trusted"
         else {
             r: k
             for r, k in kinds.items()
@@ -72,11 +72,11 @@ def test_good_samples_in_order_and_faulty_ones_listed(way, damaged, tmp_path):
         }
     )
     reader = open_reader(tmp_path / "out")
-    assert [reader[row].id for row in range(len(reader))] == [f"s{n}" for n in order if n not in lost]
+    assert [reader[row].id for row in range(len(reader))] == [f"s{n}" for n in order if n not in excluded]
     issues = [json.loads(line) for line in (tmp_path / "out/faults.jsonl").read_text().splitlines()]
-    assert [issue["position"] for issue in issues] == [n for n, row in enumerate(order) if row in lost]
+    assert [issue["position"] for issue in issues] == [n for n, row in enumerate(order) if row in excluded]
     assert [issue["id"] for issue in issues] == [
-        f"row {row}" if kinds[row] == "not JSON" else f"s{row}" for row in order if row in lost
+        f"row {row}" if kinds[row] == "not JSON" else f"s{row}" for row in order if row in excluded
     ]
     assert all(issue["reason"] and issue["source"] == "set" for issue in issues)
     assert built.index["rows"] + built.index["faulty"] == 240
@@ -85,45 +85,45 @@ def test_good_samples_in_order_and_faulty_ones_listed(way, damaged, tmp_path):
     original = (folder / "pictures/good" / f"{int(sample.id[1:]) % 40}.jpg").read_bytes()
     shown = sample.images[0]
     assert (shown if isinstance(shown, bytes) else shown.read_bytes()) == original
-    assert isinstance(shown, bytes) is (way != "by reference")
+    assert isinstance(shown, bytes) is (name != "by reference")
     card = (tmp_path / "out/README.md").read_text()
     assert f"| set | {built.index['rows']:,} | CC0-1.0 |" in card
     assert not list((tmp_path / "out").glob(".*"))
 
 
-@pytest.mark.parametrize("way", ["parquet", "webdataset"])
-def test_the_same_bytes_however_they_came_to_be(way, damaged, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["parquet", "webdataset"])
+def test_bytes_do_not_depend_on_workers_or_interruptions(name, damaged, tmp_path, monkeypatch):
     folder, _ = damaged
-    how = {"shard_samples": 50, "quiet": True, **WAYS[way]}
-    build(recipe_of(folder), str(tmp_path / "a"), **how)
-    build(recipe_of(folder), str(tmp_path / "b"), workers=2, **how)
+    options = {"shard_samples": 50, "quiet": True, **OPTIONS[name]}
+    build(recipe_of(folder), str(tmp_path / "a"), **options)
+    build(recipe_of(folder), str(tmp_path / "b"), workers=2, **options)
     whole = digests(tmp_path / "a")
     assert digests(tmp_path / "b") == whole
-    # A build that was killed while it finished: of its shards one is gone, one cut off, one noted as another build's.
+    # A build that was killed at its end: one shard is missing, one cut off, and one recorded for another build.
     with monkeypatch.context() as patch:
         patch.setattr(Target, "remove", lambda self, name: None)
-        build(recipe_of(folder), str(tmp_path / "c"), **how)
+        build(recipe_of(folder), str(tmp_path / "c"), **options)
     (tmp_path / "c/index.json").unlink()
     names = sorted(path.name for path in (tmp_path / "c").glob("shard-*"))
     (tmp_path / "c" / names[1]).unlink()
     (tmp_path / "c" / names[2]).write_bytes(b"cut off")
-    (tmp_path / "c" / f".{names[1]}.7.partial").write_bytes(b"of the killed process")
+    (tmp_path / "c" / f".{names[1]}.7.partial").write_bytes(b"from the killed process")
     note = tmp_path / "c/.done/00003.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "plan": "another"}))
     with pytest.raises(BuildError, match="has another build, begun and not finished"):
-        build(recipe_of(folder, samples=100), str(tmp_path / "c"), **how)
+        build(recipe_of(folder, samples=100), str(tmp_path / "c"), **options)
     first = (tmp_path / "c" / names[0]).stat().st_mtime_ns
-    build(recipe_of(folder), str(tmp_path / "c"), **how)
+    build(recipe_of(folder), str(tmp_path / "c"), **options)
     assert digests(tmp_path / "c") == whole
     assert (tmp_path / "c" / names[0]).stat().st_mtime_ns == first
     (tmp_path / "c" / names[0]).write_bytes(b"damaged later")
-    build(recipe_of(folder), str(tmp_path / "c"), **how)
+    build(recipe_of(folder), str(tmp_path / "c"), **options)
     assert digests(tmp_path / "c") == whole
-    other = build(recipe_of(folder, samples=100), str(tmp_path / "d"), **how)
+    other = build(recipe_of(folder, samples=100), str(tmp_path / "d"), **options)
     assert other.index["fingerprint"] != json.loads((tmp_path / "a/index.json").read_text())["fingerprint"]
 
 
-def test_a_killed_build_goes_on(damaged, tmp_path):
+def test_killed_build_is_resumed(damaged, tmp_path):
     folder, _ = damaged
     build(recipe_of(folder), str(tmp_path / "whole"), shard_samples=12, quiet=True)
     program = f"""
@@ -137,16 +137,16 @@ build(recipe_of(Path({str(folder)!r})), {str(tmp_path / "killed")!r}, shard_samp
     while len(list(notes.glob("*.json"))) < 3 and running.poll() is None and time.time() < deadline:
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert running.wait() == -signal.SIGKILL, "the build ended before it was killed"
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("shard-*")}
     assert 2 <= len(kept) < 20
     build(recipe_of(folder), str(tmp_path / "killed"), shard_samples=12, quiet=True)
-    noted = sum(path.stat().st_mtime_ns == written for path, written in kept.items())
-    assert noted >= len(kept) - 1
+    reused = sum(path.stat().st_mtime_ns == written for path, written in kept.items())
+    assert reused >= len(kept) - 1
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
-def test_training_goes_on_in_a_build_exactly(damaged, tmp_path):
+def test_training_resumes_exactly_on_a_moved_build(damaged, tmp_path):
     from minigemini.data.bad_samples import BadSampleLog
     from minigemini.data.encoding import Encoded
     from minigemini.data.loader import Loader
@@ -171,7 +171,7 @@ def test_training_goes_on_in_a_build_exactly(damaged, tmp_path):
     assert first + list(going_on) == whole
 
 
-def test_a_damaged_build_is_refused_when_opened(damaged, tmp_path):
+def test_damaged_build_is_refused(damaged, tmp_path):
     folder, _ = damaged
     build(recipe_of(folder), str(tmp_path / "out"), shard_samples=50, quiet=True)
     shard = tmp_path / "out/shard-00001.parquet"
@@ -186,7 +186,7 @@ def test_a_damaged_build_is_refused_when_opened(damaged, tmp_path):
         open_reader(tmp_path / "out")
 
 
-def test_datasets_reads_it(damaged, tmp_path):
+def test_datasets_reads_a_build(damaged, tmp_path):
     datasets = pytest.importorskip("datasets")
     folder, _ = damaged
     build(recipe_of(folder), str(tmp_path / "out"), shard_samples=100, quiet=True)
@@ -199,14 +199,14 @@ def test_datasets_reads_it(damaged, tmp_path):
     assert table[3]["messages"][1]["content"][0]["text"] == f"It is number {reader[3].id[1:]}."
 
 
-def test_a_bucket_through_fsspec(damaged, tmp_path):
+def test_build_in_object_storage(damaged, tmp_path):
     import fsspec
 
     folder, _ = damaged
-    how = {"shard_samples": 100, "quiet": True}
-    build(recipe_of(folder), str(tmp_path / "out"), **how)
-    for _ in range(2):  # the second finds it whole
-        build(recipe_of(folder), "memory://bucket/out", **how)
+    options = {"shard_samples": 100, "quiet": True}
+    build(recipe_of(folder), str(tmp_path / "out"), **options)
+    for _ in range(2):  # the second run finds a complete build
+        build(recipe_of(folder), "memory://bucket/out", **options)
     system = fsspec.filesystem("memory")
     names = sorted(Path(name).name for name in system.ls("/bucket/out", detail=False))
     assert names == sorted(digests(tmp_path / "out"))
@@ -220,7 +220,7 @@ def read_size():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_strings_of_pictures_go_into_questions_of_the_paper_s_sources(workers, tmp_path):
+def test_ocr_text_is_added_to_the_paper_s_ocr_sources(workers, tmp_path):
     data = tmp_path / "data"
     native_files.lima(data, 3)
     native_files.docvqa(data, 3, questions=2)
@@ -231,14 +231,14 @@ def test_strings_of_pictures_go_into_questions_of_the_paper_s_sources(workers, t
     build(recipe, str(tmp_path / "out"), data=data, readers=read_size, shard_samples=3, workers=workers, quiet=True)
     reader = open_reader(tmp_path / "out")
     for row in range(6):
-        said = ["".join(part.get("text", "") for part in m["content"]) for m in reader[row].messages]
+        texts = ["".join(part.get("text", "") for part in m["content"]) for m in reader[row].messages]
         first = reader[row].source == "docvqa"
-        assert [("\nReference OCR Token: 96 wide, 72 high\n" in text) for text in said] == [first] + [False] * (
-            len(said) - 1
+        assert [("\nReference OCR Token: 96 wide, 72 high\n" in text) for text in texts] == [first] + [False] * (
+            len(texts) - 1
         )
 
 
-def test_ocr_on_the_command_line_reads_what_pictures_say(tmp_path):
+def test_ocr_option_adds_recognized_text(tmp_path):
     data = tmp_path / "data"
     native_files.docvqa(data, 1, questions=1)
     (data / "MGM-Finetune/docvqa/images").mkdir()
@@ -249,16 +249,16 @@ def test_ocr_on_the_command_line_reads_what_pictures_say(tmp_path):
     words = ["data", "build", str(tmp_path / "r.toml"), str(tmp_path / "out"), "--data", str(data), "--ocr"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    (asked, _) = open_reader(tmp_path / "out")[0].messages
-    said = "".join(part.get("text", "") for part in asked["content"])
-    assert re.search(r"\nReference OCR Token: TOTAL ?4711\n", said)
+    question, _ = open_reader(tmp_path / "out")[0].messages
+    text = "".join(part.get("text", "") for part in question["content"])
+    assert re.search(r"\nReference OCR Token: TOTAL ?4711\n", text)
     other = CliRunner().invoke(app, [*words, "--ocr-confidence", "0.9"])
     assert other.exit_code == 2
     assert "another build" in other.output
     assert CliRunner().invoke(app, [*words, "--ocr-confidence", "2"]).exit_code == 2
 
 
-def test_a_toml_recipe_of_sources_and_files(tmp_path):
+def test_toml_recipe_with_sources_and_files(tmp_path):
     data, own = tmp_path / "data", tmp_path / "own"
     native_files.lima(data, 5)
     native_files.docvqa(data, 4)
@@ -295,7 +295,7 @@ def test_a_toml_recipe_of_sources_and_files(tmp_path):
     assert json.loads((tmp_path / "fewer/index.json").read_text())["rows"] == 13
 
 
-def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
+def test_build_of_a_manifest_works_from_any_folder(damaged, tmp_path, monkeypatch):
     folder, _ = damaged
     reader = open_reader(folder / "set.jsonl", folder / "pictures")
     with pytest.MonkeyPatch.context() as patch:
@@ -304,7 +304,7 @@ def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
         assert CliRunner().invoke(app, words).exit_code == 0
         built = build(read_recipe("set.manifest"), str(tmp_path / "out"), inside=False, quiet=True)
         assert not built.issues
-        # And what was built, built again.
+        # A build is a source of another build.
         again = build(read_recipe(str(tmp_path / "out")), str(tmp_path / "again"), inside=False, quiet=True)
     assert built.index["rows"] == again.index["rows"] == len(open_reader(folder / "set.manifest"))
     monkeypatch.chdir(tmp_path)
@@ -313,7 +313,7 @@ def test_a_manifest_by_reference_from_anywhere(damaged, tmp_path, monkeypatch):
     assert shown.id in {reader[row].id for row in range(240) if row not in damaged[1]}
 
 
-WRONG = {
+INVALID_RECIPES = {
     "no recipe": ("nothing.toml", None, "neither a file nor a mixture; mixtures are MGM-Pretrain"),
     "no TOML": ("x.toml", "= 3", "is not TOML"),
     "no part": ("x.toml", 'name = "x"', "at least one"),
@@ -328,12 +328,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", INVALID_RECIPES)
 def test_invalid_recipes_are_refused(name, tmp_path):
-    path, content, words = WRONG[name]
+    path, content, message = INVALID_RECIPES[name]
     if content is not None:
         (tmp_path / path).write_text(content)
-    with pytest.raises(BuildError, match=words):
+    with pytest.raises(BuildError, match=message):
         read_recipe(str(tmp_path / path))
 
 

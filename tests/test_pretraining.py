@@ -236,7 +236,7 @@ def test_errors_name_the_step(tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
         train_pipeline("nano", tmp_path, {"epochs": "2"})
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RecipeError, match="under torchrun its steps are run one by one"):
+    with pytest.raises(RecipeError, match="torchrun runs single steps only"):
         train_pipeline("nano", tmp_path, {})
 
 

@@ -1,4 +1,4 @@
-"""The quick ways to pad, resize and work out values give the bits of the plain ones."""
+"""The fast implementations of padding, resizing and normalizing equal the straightforward ones to the bit."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 from minigemini.modeling.resizing import downsample, pad_and_resize, to_normalized
 
 SHAPES = [(97, 61), (61, 97), (40, 40), (64, 9), (9, 64), (2, 1), (1, 90), (200, 64), (64, 200)]
-COLOUR = (122, 116, 104)
+COLOR = (122, 116, 104)
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -17,7 +17,7 @@ def noise(width: int, height: int) -> Image.Image:
 
 def padded(image: Image.Image) -> Image.Image:
     side = max(image.size)
-    square = Image.new("RGB", (side, side), COLOUR)
+    square = Image.new("RGB", (side, side), COLOR)
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
 
@@ -26,10 +26,10 @@ def padded(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_and_resizing(shape, resample):
     image = noise(*shape)
-    assert pad_and_resize(image, None, COLOUR, resample) == padded(image)
+    assert pad_and_resize(image, None, COLOR, resample) == padded(image)
     for side_px in (7, 64, 150):
         expected = padded(image).resize((side_px, side_px), resample)
-        assert pad_and_resize(image, side_px, COLOUR, resample).tobytes() == expected.tobytes()
+        assert pad_and_resize(image, side_px, COLOR, resample).tobytes() == expected.tobytes()
 
 
 def test_without_padding_the_shorter_side_is_resized():
@@ -40,7 +40,7 @@ def test_without_padding_the_shorter_side_is_resized():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
-def test_looking_up(dtype):
+def test_table_lookup_normalizes(dtype):
     table = (100 * np.random.default_rng(0).random((3, 256))).astype(dtype)
     image = np.asarray(noise(31, 17)).transpose(2, 0, 1)
     values = to_normalized(image, table)
@@ -49,7 +49,7 @@ def test_looking_up(dtype):
 
 
 @pytest.mark.parametrize(("high", "low"), [(768, 336), (96, 31), (50, 99), (33, 33)])
-def test_shrinking_is_torchs_own(high, low):
+def test_downsampling_equals_torch(high, low):
     image = np.random.default_rng(high).normal(size=(3, high, high)).astype(np.float32)
-    plain = torch.nn.functional.interpolate(torch.from_numpy(image)[None], size=(low, low), mode="bilinear")[0]
-    assert np.array_equal(downsample(image, low), plain.numpy())
+    expected = torch.nn.functional.interpolate(torch.from_numpy(image)[None], size=(low, low), mode="bilinear")[0]
+    assert np.array_equal(downsample(image, low), expected.numpy())

@@ -1,4 +1,4 @@
-"""Generation data, against a local endpoint that misbehaves in every way that endpoints do."""
+"""Synthesis of generation data, against a local endpoint with every failure that endpoints have."""
 
 import json
 import re
@@ -69,10 +69,10 @@ def number_of(prompt: str) -> int | None:
     return int(found[1]) if found else None
 
 
-# What is asked, and what is taken
+# Prompts and replies
 
 
-def test_prompts_show_five_captions_and_three_queries_of_their_own(settings):
+def test_each_prompt_has_five_captions_and_three_queries(settings):
     jobs, bad = build_requests(settings)
     assert (len(jobs), bad) == (16, Counter())
     shown = [tuple(line for line in job.prompt[-1]["content"].splitlines() if line.startswith("- ")) for job in jobs]
@@ -105,11 +105,11 @@ IN_CONTEXT = SynthesisRequest("in-context", "s", "1", (), tuple(TALK))
         (IN_CONTEXT, f'"{"very " * 30}long" ""', RejectedReplyError.LONG),
     ],
 )
-def test_replies_out_of_format_are_dropped_by_reason(job, reply, outcome):
+def test_replies_out_of_format_are_rejected_with_a_reason(job, reply, outcome):
     assert read_reply(job, reply) is outcome
 
 
-def test_replies_become_turns_of_the_published_format():
+def test_replies_are_converted_to_the_published_format():
     assert read_reply(RE_CAPTION, 'Request: “Draw me\n a cat”\nCaption: "a cat, photo"') == [
         {"from": "human", "value": "Draw me a cat <GEN>"},
         {"from": "gpt", "value": "<h>a cat, photo</h>"},
@@ -125,7 +125,7 @@ def test_replies_become_turns_of_the_published_format():
 # Runs
 
 
-def test_a_good_endpoint_gives_data_that_our_reader_reads(settings):
+def test_output_is_readable_training_data(settings):
     with serving(good) as server:
         report = synthesize(settings, endpoint(server))
     assert report.kept == {"re-caption": 12, "in-context": 4}
@@ -147,8 +147,8 @@ def test_a_good_endpoint_gives_data_that_our_reader_reads(settings):
 FAILURES = ["too many", "down", "half", "half json", "no choices", "no text", "hang", "drip"]
 
 
-def test_failures_are_tried_again_and_bad_replies_dropped(settings):
-    """Each failure once, then an answer; and three replies that nothing can be made of."""
+def test_failures_are_retried_and_bad_replies_dropped(settings):
+    """Each failure occurs once before a valid reply; three further replies are unusable."""
 
     def behave(prompt, seen):
         number = number_of(prompt)
@@ -173,13 +173,13 @@ def test_failures_are_tried_again_and_bad_replies_dropped(settings):
     assert json.loads((settings.output.parent / "out.report.json").read_text())["dropped"] == dict(report.dropped)
 
 
-def test_no_more_than_so_many_at_once(settings):
+def test_concurrency_is_limited(settings):
     with serving(lambda *_: "slow") as server:
         synthesize(settings, endpoint(server, concurrency=3))
     assert server.most_at_once == 3
 
 
-def test_a_run_that_was_killed_asks_nothing_twice(settings):
+def test_killed_run_repeats_no_request(settings):
     with serving(lambda prompt, seen: good(prompt) if (number_of(prompt) or 0) < 5 else "no key") as server:
         with pytest.raises(EndpointError, match="answers 401 for model 'strong'; check key"):
             synthesize(settings, endpoint(server, concurrency=1))
@@ -191,12 +191,12 @@ def test_a_run_that_was_killed_asks_nothing_twice(settings):
         report = synthesize(settings, endpoint(server))
         assert (report.asked, sum(report.kept.values())) == (11, 16)
         assert not [prompt for prompt in server.asked if first[prompt] and number_of(prompt) < 5]
-        again = synthesize(settings, endpoint(server))
-        assert (again.asked, again.kept) == (0, report.kept)
+        repeated = synthesize(settings, endpoint(server))
+        assert (repeated.asked, repeated.kept) == (0, report.kept)
         assert max(server.asked.values()) == 1
 
 
-def test_what_cannot_be_had_now_is_had_later(settings):
+def test_failed_requests_are_sent_by_the_next_run(settings):
     with serving(lambda prompt, seen: "down" if number_of(prompt) == 3 else good(prompt)) as server:
         report = synthesize(settings, endpoint(server, tries=2))
     assert (report.given_up, sum(report.kept.values())) == (1, 15)
@@ -205,7 +205,7 @@ def test_what_cannot_be_had_now_is_had_later(settings):
         assert synthesize(settings, endpoint(server)).asked == 1
 
 
-def test_an_endpoint_that_is_down_ends_the_run_soon(settings):
+def test_run_ends_if_the_endpoint_is_down(settings):
     with (
         serving(lambda *_: "down") as server,
         pytest.raises(EndpointError, match=r"requests in succession failed 2 times each \(status 503\)"),
@@ -215,7 +215,7 @@ def test_an_endpoint_that_is_down_ends_the_run_soon(settings):
         synthesize(settings, endpoint(server, tries=1, concurrency=1))
 
 
-def test_the_budget_ends_asking_and_what_is_under_way_is_kept(settings):
+def test_budget_stops_requests_but_keeps_replies_in_flight(settings):
     priced = replace(settings, price_in=10.0, price_out=50.0, budget=0.006)  # 0.002 a reply
     assert estimate(priced, build_requests(priced)[0]).cost > 0.02
     with serving(good) as server:
@@ -225,7 +225,7 @@ def test_the_budget_ends_asking_and_what_is_under_way_is_kept(settings):
     assert "not requested: 13; the budget is spent" in report.text()
 
 
-def test_a_broken_journal_and_missing_files_are_named(settings, tmp_path):
+def test_invalid_journal_and_missing_files_are_named(settings, tmp_path):
     settings.journal.write_text('{"key": "a"}\n{"key": "b"}\n')
     with pytest.raises(JournalError, match="line 1 is not an entry"):
         estimate(settings, build_requests(settings)[0])
@@ -238,7 +238,7 @@ def test_a_broken_journal_and_missing_files_are_named(settings, tmp_path):
         build_requests(replace(settings, pool=tmp_path / "empty.txt"))
 
 
-def test_bad_samples_are_counted_and_the_pool_is_used(settings, tmp_path):
+def test_bad_samples_are_counted_and_own_examples_used(settings, tmp_path):
     records = json.loads(settings.in_context.read_text())
     records[0]["conversations"].pop()
     settings.in_context.write_text(json.dumps(records))
@@ -255,11 +255,14 @@ def run(*words, **options):
     return CliRunner().invoke(app, ["data", "synthesize", *map(str, words)], catch_exceptions=False, **options)
 
 
-def test_the_command_estimates_asks_and_reports(settings, monkeypatch):
+def test_command_estimates_and_runs(settings, monkeypatch):
     monkeypatch.setenv("MY_KEY", "secret")
     words = [settings.output, "--re-caption", settings.re_caption, "--price-in", 1, "--price-out", 2]
-    told = run(*words, "--estimate")
-    assert (told.exit_code, told.stdout.startswith("12 of 12 requests to send (0 in the journal)")) == (0, True)
+    estimated = run(*words, "--estimate")
+    assert (estimated.exit_code, estimated.stdout.startswith("12 of 12 requests to send (0 in the journal)")) == (
+        0,
+        True,
+    )
     assert not settings.journal.exists()
     with serving(good) as server:
         done = run(*words, "--endpoint", server.url, "--model", "strong", "--api-key-env", "MY_KEY")

@@ -59,10 +59,10 @@ def test_synthetic_samples_survive_a_round_trip_through_shards(write, name, tmp_
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("synthetic:poems#3", "nothing is drawn by that name; use captions, lessons, signs, crowded, pages"),
-        ("synthetic:lessons", "say how many, e.g. synthetic:lessons#1000"),
-        ("synthetic:lessons#0", "say how many"),
-        ("synthetic:lessons#many", "say how many"),
+        ("synthetic:poems#3", "unknown synthetic data; choose from captions, lessons, signs, crowded, pages"),
+        ("synthetic:lessons", "give the number of samples, e.g. synthetic:lessons#1000"),
+        ("synthetic:lessons#0", "give the number of samples"),
+        ("synthetic:lessons#many", "give the number of samples"),
     ],
 )
 def test_invalid_sources_raise_an_error(source, message):

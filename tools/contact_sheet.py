@@ -1,4 +1,4 @@
-"""Draws `docs/world.png`: the kinds of picture of the drawn world, as training sees them and as evaluation does.
+"""Renders `docs/world.png`: every kind of synthetic scene, with training and evaluation material.
 
 python tools/contact_sheet.py
 """
@@ -18,7 +18,7 @@ SEEDS = range(3)
 
 
 def main() -> None:
-    """Rows of a kind each: three scenes of training on the left, three of unseen material on the right."""
+    """Render one row per kind: three training scenes on the left, three with unseen material on the right."""
     small = sheet([row(kind, (TRAINING, evaluation(*AXES)), SEEDS) for kind in KINDS])
     large = sheet([row(kind, (TRAINING, evaluation(*AXES)), range(1)) for kind in PAGE_KINDS])
     large = large.resize((small.width // 2, large.height * (small.width // 2) // large.width), Image.Resampling.LANCZOS)
@@ -30,20 +30,20 @@ def main() -> None:
     print(f"{OUTPUT}: {both.width} x {both.height}, {OUTPUT.stat().st_size / 1e3:.0f} kB")
 
 
-def row(kind: str, materials: tuple[SceneDomain, ...], seeds: range) -> list[Image.Image]:
-    """Scenes of the kind, without their noise, which would make the file ten times as large."""
-    scenes = [sample_scene(seed, kind, domain) for domain in materials for seed in seeds]
+def row(kind: str, domains: tuple[SceneDomain, ...], seeds: range) -> list[Image.Image]:
+    """Render scenes of one kind, without noise, which would make the file ten times as large."""
+    scenes = [sample_scene(seed, kind, domain) for domain in domains for seed in seeds]
     return [replace(scene, noise=0.0).draw()[0] for scene in scenes]
 
 
 def sheet(rows: list[list[Image.Image]]) -> Image.Image:
-    """Pictures of one size in rows and columns."""
+    """Arrange images of one size in rows and columns."""
     side = rows[0][0].width + GAP_PX
-    drawn = Image.new("RGB", (side * len(rows[0]) - GAP_PX, side * len(rows) - GAP_PX), "white")
+    arranged = Image.new("RGB", (side * len(rows[0]) - GAP_PX, side * len(rows) - GAP_PX), "white")
     for y, images in enumerate(rows):
         for x, image in enumerate(images):
-            drawn.paste(image, (x * side, y * side))
-    return drawn
+            arranged.paste(image, (x * side, y * side))
+    return arranged
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Card:
     model: str
     id: str
     prompt: str
-    said: str
+    answer: str
     read_as: str
     truth: str
     value: float
@@ -52,7 +52,7 @@ def _card(folder: Path, result: Result, engine: Engine | None, question: Questio
         model=result.model,
         id=question.id,
         prompt=question.prompt,
-        said=answer,
+        answer=answer,
         read_as=grade.read_as,
         truth=question.truth,
         value=grade.value,

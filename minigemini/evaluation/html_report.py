@@ -1,4 +1,4 @@
-"""`index.html`: scores, plots by category, a gallery filtered by right and wrong; images are files beside it."""
+"""`index.html`: scores, plots by category, a gallery filtered by correctness; images are separate files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ _GALLERY = html_template("""\
 {% endfor %}
 </div>""")
 _CARD = html_template("""\
-<div class="card {{ kind }}">{% if image %}<img loading="lazy" src="{{ image }}" alt="what the model saw">{% endif %}\
+<div class="card {{ kind }}">{% if image %}<img loading="lazy" src="{{ image }}" alt="input image">{% endif %}\
 <dl>{% for name, text in rows.items() if text %}<dt>{{ name }}</dt><dd><pre>{{ text }}</pre></dd>{% endfor %}</dl>\
 <small>{{ where }}: {{ value }}</small></div>""")
 _PLOT = html_template("""\
@@ -162,8 +162,8 @@ def _bar(score: float, low: float, high: float, top: float, y: float, color: int
 
 def _card(card: Card) -> Markup:
     question = card.prompt.removeprefix("user: ") if "\nassistant: " not in card.prompt else card.prompt
-    read_as = card.read_as if card.read_as != card.said else ""
-    rows = {"question": question, "answer": card.said or "(nothing)", "read as": read_as, "truth": card.truth}
+    read_as = card.read_as if card.read_as != card.answer else ""
+    rows = {"question": question, "answer": card.answer or "(nothing)", "read as": read_as, "truth": card.truth}
     category = "" if card.id.startswith(card.category) else card.category
     where = " · ".join(part for part in (card.task, category, card.id, card.model) if part)
     kind = "right" if card.value >= 1 else "wrong"

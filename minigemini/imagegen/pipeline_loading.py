@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..io.checkpoint import PICKLES, REACHING_OUT, StoredTensor, check_loaded, read_header
+from ..io.checkpoint import CODE_LOADING_FIELDS, PICKLES, StoredTensor, check_loaded, read_header
 from ..io.errors import CheckpointError, RequestError, one_line
 from ..io.hashes import SUMS
 from ..io.hub import fetch, is_hub_id
@@ -204,7 +204,7 @@ def _check_part(folder: Path, wanted: str, variant: str | None) -> dict[str, Sto
     """
     config = read_json(folder / "config.json", f"{folder} is not a part of a pipeline")
     check_numbers(config, str(folder))
-    if reaching := (REACHING_OUT | {"auto_map", "quantization_config"}) & config.keys():
+    if reaching := (CODE_LOADING_FIELDS | {"auto_map", "quantization_config"}) & config.keys():
         raise CheckpointError(
             f"{folder}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
         )

@@ -91,8 +91,8 @@ class Adapter:
             for name, base in copies.items():
                 if not torch.equal(file.get_tensor(self.prefix + name).to(base), base):
                     raise CheckpointError(
-                        f"{self.file}: brings its own {name}, which is not the base's: it was trained too, or over "
-                        "another vocabulary, and is not merged here; merge it with PEFT, or name its base (--base)"
+                        f"{self.file}: {name} differs from the base's: it was trained too, or belongs to another "
+                        "vocabulary, and cannot be merged here; merge it with PEFT, or name its base (--base)"
                     )
             for name, parameter in whole.items():
                 parameter.copy_(file.get_tensor(self.prefix + name))
@@ -154,8 +154,8 @@ class Adapter:
             missing=wanted.keys() - self.shapes.keys(),
             unexpected=self.shapes.keys() - wanted.keys(),
             mismatched=[(k, self.shapes[k], wanted[k]) for k in wanted if self.shapes.get(k, wanted[k]) != wanted[k]],
-            problem="does not fit its base",
-            fix="name the model it was trained over as base (--base)",
+            problem="does not match its base",
+            fix="name the model that it was trained on (--base)",
         )
 
 
@@ -205,17 +205,19 @@ def find_model_source(model: str | os.PathLike[str], base: str | os.PathLike[str
         adapter = open_adapter(path)
     else:
         if base is not None:
-            raise RequestError(f"{model}: not an adapter, so it takes no base; leave base (--base) out")
+            raise RequestError(f"{model}: not an adapter, so it has no base; omit --base")
         return ModelSource(open_checkpoint(find_checkpoint(model)), None)
     named = base or adapter.base
     if named is None:
-        raise CheckpointError(f"{model}: does not say what it was trained over; name it as base (--base)")
+        raise CheckpointError(f"{model}: does not name its base model; give it as base (--base)")
     try:
         checkpoint = open_checkpoint(find_checkpoint(named))
     except CheckpointError as error:
         raise CheckpointError(f"{model}: its base: {error}; or name another as base (--base)") from None
     if way := stored_quantization(checkpoint.config, str(named)):
-        raise CheckpointError(f"{model}: its base {named} holds {way} weights, which take no adapter; name a whole one")
+        raise CheckpointError(
+            f"{model}: its base {named} has {way} weights, which take no adapter; name an unquantized base"
+        )
     return ModelSource(checkpoint, adapter)
 
 
@@ -230,7 +232,8 @@ def open_connector(file: Path) -> Adapter:
     strange = [name for name in shapes if not name.startswith(tuple(f"model.{part}." for part in CONNECTOR_PARTS))]
     if strange or not shapes:
         raise CheckpointError(
-            f"{file}: holds {min(strange, default='nothing')}, not mining and projector alone; name a folder"
+            f"{file}: contains {min(strange, default='no tensors')}, but should contain only mining and projector; "
+            "name a folder"
         )
     with safe_open(file, framework="pt") as opened:
         base = (opened.metadata() or {}).get("base")
@@ -245,16 +248,16 @@ def open_adapter(folder: Path) -> Adapter:
     """
     check_files(folder)
     check_folder(folder)
-    config = read_json(folder / "adapter_config.json", f"{folder} is no adapter")
+    config = read_json(folder / "adapter_config.json", f"{folder} is not an adapter")
     lora = _check_config(config, folder)
     file = folder / "adapter_model.safetensors"
     if not file.exists():
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
-        what = f"{pickles[0]} is a pickle, which can run code while it loads" if pickles else f"no {file.name} in it"
+        what = f"{pickles[0]} is a pickle, which can run code while it loads" if pickles else f"contains no {file.name}"
         raise CheckpointError(f"{folder}: {what}; save the adapter again with PEFT's save_pretrained (safetensors)")
     shapes = {name: tensor.shape for name, tensor in read_header(file)}
     if strange := [name for name in shapes if not name.startswith(PEFT_PREFIX)]:
-        raise CheckpointError(f"{file}: tensor {min(strange)} is not PEFT's; save the adapter with its save_pretrained")
+        raise CheckpointError(f"{file}: tensor {min(strange)} is not PEFT's; save it with PEFT's save_pretrained")
     names = {name.removeprefix(PEFT_PREFIX): shape for name, shape in shapes.items()}
     return Adapter(file, config.get("base_model_name_or_path") or None, names, PEFT_PREFIX, lora)
 
@@ -266,16 +269,16 @@ def _check_config(config: dict[str, Any], folder: Path) -> Lora:
     for name, value in config.items():
         if name not in READ_FIELDS | DESCRIPTIVE_FIELDS and value not in (None, False, "none", [], {}):
             raise CheckpointError(f"{folder}: adapter_config.json sets {name}, which is not merged here; use PEFT")
-    if (beginning := config.get("init_lora_weights")) not in PLAIN_INITIALIZATIONS:
-        raise CheckpointError(f"{folder}: began as {beginning!r} over a changed base; make it plain LoRA with PEFT")
+    if (initialization := config.get("init_lora_weights")) not in PLAIN_INITIALIZATIONS:
+        raise CheckpointError(f"{folder}: {initialization!r} changes the base; convert it to plain LoRA with PEFT")
     rank, alpha = config.get("r"), config.get("lora_alpha")
     whole, targets = config.get("modules_to_save") or [], config.get("target_modules")
-    stabilised, base = config.get("use_rslora", False), config.get("base_model_name_or_path")
+    rank_stabilized, base = config.get("use_rslora", False), config.get("base_model_name_or_path")
     partial = any(config.get(name) for name in ("exclude_modules", "layers_to_transform", "layers_pattern"))
     issues = {
         "r": not isinstance(rank, int) or rank < 1,
         "lora_alpha": not isinstance(alpha, int | float) or not math.isfinite(alpha),
-        "use_rslora": not isinstance(stabilised, bool),
+        "use_rslora": not isinstance(rank_stabilized, bool),
         "base_model_name_or_path": not isinstance(base, str | None),
         "target_modules": not isinstance(targets, str) and not _are_names(targets or []),
         "modules_to_save": not _are_names(whole) or not set(whole) <= set(CONNECTOR_PARTS),
@@ -284,7 +287,7 @@ def _check_config(config: dict[str, Any], folder: Path) -> Lora:
         if is_invalid:
             raise CheckpointError(f"{folder}: adapter_config.json has {name} {config.get(name)!r}, which is not valid")
     listed = None if partial or not targets or isinstance(targets, str) else tuple(targets)
-    return Lora(None if config.get("rank_pattern") else rank, float(alpha or 0), stabilised, listed, tuple(whole))
+    return Lora(None if config.get("rank_pattern") else rank, float(alpha or 0), rank_stabilized, listed, tuple(whole))
 
 
 def _are_names(value: Any) -> bool:

@@ -23,41 +23,41 @@ def shown(value: object) -> str:
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
     """Check that a value is an integer from `least` to `most`."""
-    right = isinstance(value, Integral) and not isinstance(value, bool)
-    if not right or value < least or (most is not None and value > most):  # type: ignore[operator]
+    is_valid = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_valid or value < least or (most is not None and value > most):  # type: ignore[operator]
         bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise RequestError(f"{name} is {shown(value)}; it is a whole number, {bounds}")
+        raise RequestError(f"{name} is {shown(value)}; expected a whole number, {bounds}")
 
 
 def check_number(name: str, value: object, least: float, most: float, meaning: str = "") -> None:
     """Check that a value is a number from `least` to `most`; NaN is not."""
-    right = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-    if not right or not least <= value <= most:  # type: ignore[operator]
-        raise RequestError(f"{name} is {shown(value)}; it goes from {least:g} to {most:g}{meaning}")
+    is_valid = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+    if not is_valid or not least <= value <= most:  # type: ignore[operator]
+        raise RequestError(f"{name} is {shown(value)}; expected {least:g} to {most:g}{meaning}")
 
 
 def check_text(name: str, value: object) -> None:
     """Check that a value is a string that UTF-8 can encode."""
     if not isinstance(value, str):
-        raise RequestError(f"{name} is {shown(value)}; it is a text")
+        raise RequestError(f"{name} is {shown(value)}; expected a string")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise RequestError(
-            f"{name} holds {value[error.start]!a}, which is not UTF-8; use a terminal or a file in UTF-8"
+            f"{name} contains {value[error.start]!a}, which is not UTF-8; use a terminal or a file in UTF-8"
         ) from None
 
 
 def check_type(name: str, value: object, kind: type[T] | tuple[type[T], ...], what: str) -> None:
     """Check the type of a value; `what` describes the valid types."""
     if not isinstance(value, kind):
-        raise RequestError(f"{name} is {shown(value)}; it is {what}")
+        raise RequestError(f"{name} is {shown(value)}; expected {what}")
 
 
 def check_path(name: str, value: object) -> None:
     """Check that a value is a non-empty path."""
     if not isinstance(value, str | os.PathLike) or not value:
-        raise RequestError(f"{name} is {shown(value)}; it is a name or a path")
+        raise RequestError(f"{name} is {shown(value)}; expected a name or a path")
 
 
 def as_image_list(images: Any) -> Sequence[Any]:
@@ -74,4 +74,4 @@ def check_image(image: object, name: str = "picture") -> None:
         raise RequestError(f"{name} is a file of text; open it with mode 'rb'")
     known = isinstance(image, str | os.PathLike | bytes | bytearray | Image.Image)
     if not known and not hasattr(image, "read") and not hasattr(image, "__array__"):
-        raise RequestError(f"{name} is {shown(image)}; it is a path, bytes, a binary file or a PIL.Image")
+        raise RequestError(f"{name} is {shown(image)}; expected a path, bytes, a binary file or a PIL.Image")

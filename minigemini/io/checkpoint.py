@@ -24,7 +24,7 @@ INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 # Fields of config.json that make Transformers download and run kernels, or open other weight files.
-REACHING_OUT = frozenset(
+CODE_LOADING_FIELDS = frozenset(
     {"attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"}
     | {"transformers_weights"}
 )
@@ -81,7 +81,7 @@ def check_name(model: str | os.PathLike[str], adapters: bool = True) -> None:
         return
     path = Path(model).expanduser()
     if path.is_file() and not (adapters and path.suffix == ".safetensors"):
-        raise CheckpointError(f"{model}: a file, not a checkpoint folder; name the folder it lies in")
+        raise CheckpointError(f"{model}: a file, not a checkpoint folder; give the folder that contains it")
     if not path.exists() and not is_hub_id(str(model)):
         raise CheckpointError(f"{model}: no such folder, and not a hub id (owner/name); name a folder, an id, or nano")
 
@@ -96,11 +96,11 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder}: no such folder; name a folder with config.json and model.safetensors")
     check_files(folder)
     check_descriptions(folder)
-    config = read_json(folder / "config.json", f"{folder} is no checkpoint folder")
+    config = read_json(folder / "config.json", f"{folder} is not a checkpoint folder")
     check_config(config, str(folder))
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
-            f"{folder}: holds an adapter (adapter_config.json) beside a whole checkpoint; move one of the two away"
+            f"{folder}: contains both an adapter (adapter_config.json) and a checkpoint; move one of them away"
         )
     return Checkpoint(folder, config, stored_tensors(folder))
 
@@ -125,13 +125,13 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
     model_type = config.get("model_type")
     if model_type != MODEL_TYPE:
         raise CheckpointError(
-            f"{name}: config.json says model_type {model_type!r}, not {MODEL_TYPE!r}; a checkpoint of the original "
-            "code is brought over with `minigemini convert`"
+            f"{name}: config.json says model_type {model_type!r}, not {MODEL_TYPE!r}; convert "
+            "checkpoints of the original code with `minigemini convert`"
         )
     for parts in (config, *(part for part in config.values() if isinstance(part, Mapping))):
-        if reaching := REACHING_OUT & parts.keys():
+        if found := CODE_LOADING_FIELDS & parts.keys():
             raise CheckpointError(
-                f"{name}: config.json sets {min(reaching)}, which may load code or files from elsewhere; remove it"
+                f"{name}: config.json sets {min(found)}, which may load code or files from elsewhere; remove it"
             )
     check_numbers(config, name)
     stored_quantization(config, name)
@@ -190,14 +190,14 @@ def weight_files(folder: Path) -> list[Path]:
         names = sorted({str(name) for name in weight_map.values()})
         for name in names:
             if Path(name).name != name or not name.endswith(".safetensors"):
-                raise CheckpointError(f"{folder / INDEX}: names {name!r}, which is no safetensors file beside it")
+                raise CheckpointError(f"{folder / INDEX}: names {name!r}, not a safetensors file in the same folder")
         return [folder / name for name in names]
     if (folder / "model.safetensors").exists():
         return [folder / "model.safetensors"]
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles:
         raise CheckpointError(
-            f"{folder}: {pickles[0]} is a pickle, which can run code while it loads, so it is not read; turn it into "
+            f"{folder}: {pickles[0]} is a pickle, which can run code while it loads, so it is not read; convert it to "
             "safetensors with `minigemini convert`"
         )
     raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")

@@ -12,7 +12,7 @@ from ..modeling import MiniGeminiConfig, MiniGeminiProcessor
 from .errors import CheckpointError, RequestError, one_line
 from .untrusted import panics_as_errors
 
-_MOST_TOKENS = 2**31
+_MAX_TOKENS = 2**31
 
 
 def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) -> None:
@@ -22,19 +22,19 @@ def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, na
         CheckpointError: The processor does not match, or fails.
     """
     if not isinstance(processor.chat_template, str):
-        raise CheckpointError(f"{name}: holds several chat templates, or none; keep one chat_template.jinja")
-    geometry = (processor.patch_size, processor.grid_size, processor.use_global_tile)
-    if [type(value) for value in geometry] != [int, int, bool] or min(geometry[:2]) < 1:
+        raise CheckpointError(f"{name}: several chat templates, or none; keep one chat_template.jinja")
+    tiling = (processor.patch_size, processor.grid_size, processor.use_global_tile)
+    if [type(value) for value in tiling] != [int, int, bool] or min(tiling[:2]) < 1:
         raise CheckpointError(
-            f"{name}: processor_config.json has patch_size, grid_size and use_global_tile {geometry}, which are "
+            f"{name}: processor_config.json has patch_size, grid_size and use_global_tile {tiling}, which are "
             "not valid; copy the file again"
         )
     theirs = (processor.num_image_tokens, processor.image_token_id)
     ours = (config.num_image_tokens, config.image_token_id)
     if theirs != ours:
         raise CheckpointError(
-            f"{name}: the processor makes {theirs[0]} tokens of id {theirs[1]} for a picture, but config.json takes "
-            f"{ours[0]} of id {ours[1]}; use the files that were saved together"
+            f"{name}: the processor makes {theirs[0]} tokens of id {theirs[1]} per image, but config.json expects "
+            f"{ours[0]} of id {ours[1]}; use files that were saved together"
         )
     image_processor = processor.image_processor
     for field, wanted in {
@@ -44,7 +44,7 @@ def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, na
         found = getattr(image_processor, field)
         if {side: found[side] for side in wanted} != wanted:
             raise CheckpointError(
-                f"{name}: the image processor's {field} is {dict(found)}, but config.json takes {wanted}; use the "
+                f"{name}: the image processor's {field} is {dict(found)}, but config.json expects {wanted}; use "
                 "files that were saved together"
             )
     _try(processor, config, name)
@@ -66,12 +66,12 @@ def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) ->
             if inputs[key].shape != (1, 3, side, side) or not torch.isfinite(inputs[key]).all():
                 raise ValueError(f"{key} are {list(inputs[key].shape)}, or not finite")
         if int((inputs["input_ids"] == config.image_token_id).sum()) != config.num_image_tokens:
-            raise ValueError("the chat template leaves the picture out, or shows it twice")
+            raise ValueError("the chat template omits the image, or repeats it")
         check_tokens(inputs["input_ids"], config)
     except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)
         raise CheckpointError(
-            f"{name}: cannot prepare a question about a picture ({type(error).__name__}: {one_line(error)}); copy "
-            "tokenizer, processor and chat template beside the weights again"
+            f"{name}: cannot process a question about an image ({type(error).__name__}: {one_line(error)}); copy "
+            "tokenizer, processor and chat template to the folder again"
         ) from None
 
 
@@ -83,7 +83,7 @@ def check_tokens(ids: torch.Tensor, config: MiniGeminiConfig) -> None:
     """
     highest, vocabulary = int(ids.masked_fill(ids == config.image_token_id, 0).max()), config.text_config.vocab_size
     if highest >= vocabulary:
-        raise RequestError(f"the text has a token {highest}, but the language model {vocabulary}; ask without it")
+        raise RequestError(f"the text contains token {highest}, but the language model has {vocabulary}; remove it")
 
 
 def check_generation(generation: GenerationConfig, config: MiniGeminiConfig, name: str) -> None:
@@ -114,7 +114,7 @@ def check_generation(generation: GenerationConfig, config: MiniGeminiConfig, nam
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_TOKENS
 
 
 def _is_number(value: Any) -> bool:

@@ -28,7 +28,7 @@ def check_folder_or_id(source: str) -> None:
     """
     path = Path(source).expanduser()
     if path.is_file():
-        raise CheckpointError(f"{source}: a file, not a checkpoint folder; name the folder it lies in")
+        raise CheckpointError(f"{source}: a file, not a checkpoint folder; give the folder that contains it")
     if not path.exists() and not is_hub_id(source):
         raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name); check the path")
 
@@ -49,14 +49,14 @@ def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=list(patterns), local_files_only=offline))
     except GatedRepoError:
         raise CheckpointError(
-            f"{hub_id}: access to it must be asked for on the hub; then log in with `hf auth login`"
+            f"{hub_id}: gated model; request access on the hub, then log in with `hf auth login`"
         ) from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise CheckpointError(f"{hub_id}: neither a folder here nor a model on the hub; check the name") from None
+        raise CheckpointError(f"{hub_id}: neither a local folder nor a model on the hub; check the name") from None
     except OSError as error:  # offline, no network, no space left
         raise CheckpointError(
-            f"{hub_id}: no such folder here, and the hub does not give it ({type(error).__name__}); check the path, or "
-            "go online"
+            f"{hub_id}: no such local folder, and the download from the hub failed ({type(error).__name__}); check "
+            "the path and the network"
         ) from None
 
 

@@ -29,7 +29,7 @@ def load_config(folder: Path) -> MiniGeminiConfig:
     Raises:
         CheckpointError: A field is invalid or inconsistent.
     """
-    check_config(read_json(folder / "config.json", f"{folder} is no checkpoint folder"), str(folder))
+    check_config(read_json(folder / "config.json", f"{folder} is not a checkpoint folder"), str(folder))
     try:
         return MiniGeminiConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)

@@ -91,11 +91,11 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         if not stat.S_ISREG(found.st_mode):
             raise CheckpointError(f"{what}: {path.name} is not a regular file; remove it")
         if found.st_size > (_max_bytes(path) or _MAX_JSON_BYTES):
-            raise CheckpointError(f"{what}: {path.name} has {found.st_size:,} bytes, too many for a description")
+            raise CheckpointError(f"{what}: {path.name} has {found.st_size:,} bytes, too many for a config")
         content = json.loads(path.read_text(encoding="utf-8"), parse_int=_parse_int)
         _check_depth(content)
     except FileNotFoundError:
-        raise CheckpointError(f"{what}: no {path.name} in it; name the folder that holds one") from None
+        raise CheckpointError(f"{what}: contains no {path.name}; name a folder with one") from None
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -103,7 +103,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
             f"{what}: {path.name} cannot be read ({one_line(error)}); copy or fetch it again"
         ) from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{what}: {path.name} holds a {type(content).__name__}, not an object")
+        raise CheckpointError(f"{what}: {path.name} contains a {type(content).__name__}, not an object")
     return content
 
 
@@ -118,7 +118,7 @@ def check_numbers(config: Mapping[str, Any], name: str) -> None:
     for key, number in _numbers(config):
         most = _MAX_COUNT if _COUNT.search(key) else _MAX_SIDE_PX if _SIDE.search(key) else _MAX_NUMBER
         if abs(number) > most:
-            raise CheckpointError(f"{name}: config.json has {key} {number}, beyond {most:,}; copy or fetch it again")
+            raise CheckpointError(f"{name}: config.json has {key} {number}, more than {most:,}; copy or fetch it again")
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def panics_as_errors() -> Iterator[None]:
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # pyo3 does not export it, and it is not an Exception
             raise
-        raise TokenizerError(f"the tokenizer gave up ({one_line(Exception(error))})") from None
+        raise TokenizerError(f"the tokenizer failed ({one_line(Exception(error))})") from None
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
     def register_buffer(_module: "nn.Module", buffer_name: str, buffer: "Tensor | None") -> None:
         if buffer is not None and threading.get_ident() == thread and buffer.numel() > _MAX_BUFFER_NUMBERS:
             raise CheckpointError(
-                f"{name}: config.json asks for a table {buffer_name} of {buffer.numel():,} numbers, more than "
+                f"{name}: config.json describes a buffer {buffer_name} of {buffer.numel():,} numbers, more than "
                 f"{_MAX_BUFFER_NUMBERS:,}; use the config.json saved with the weights"
             )
 

@@ -1,4 +1,4 @@
-"""The embedded checkpoint: an ordinary Transformers folder that travels inside the package."""
+"""The embedded model: an ordinary Transformers checkpoint inside the package."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""The recipes of nano, the embedded checkpoint, in the paper's order: encoders, stage 1, stage 2, on the drawn world.
+"""Recipes of nano, the embedded checkpoint, on synthetic scenes, in the paper's order: encoders, stage 1, stage 2.
 
-Each nano grows out of the one before: its encoders, its mining and its language model go on from what they know.
-
-The twin without mining shares encoder and language model, and goes through the same steps on the same samples.
+A new nano is initialized from the previous one: its encoders, its mining and its language model continue from the
+embedded weights. The twin without mining shares the low-resolution encoder and the language model, and takes the same
+steps on the same samples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from minigemini.training.settings import RunSettings
 from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 ROOT = "runs/nano"
-"""Where each step keeps a folder of its own, by its name."""
+"""Parent of the folders of the steps, which are named like the steps."""
 
 INIT_FROM = "nano"
-"""What the steps before the stages begin with: the checkpoint that is embedded now. From nothing (`init_from=none`)
-they take two to seven times the steps."""
+"""Checkpoint that initializes the steps before stage 1: the embedded one. From random weights (`init_from=none`) they
+take two to seven times as many steps."""
 TWIN = "nano-without-mining"
 STAGE_1_RATE = 1e-4
 STAGE_2_RATES: dict[str, Any] = {"learning_rate": 1e-3, "connector_lr_multiplier": 0.05}
-"""Gentle on mining and the projector: what they have learnt to hand on, and captions seldom ask for, is soon lost."""
+"""Low learning rate for the connector: captions rarely exercise its OCR features, and a higher rate erases them."""
 LOOKUP_STEPS = {
     "colours": {"colours": 2400},
     "colours-told": {"colours-told": 1760},
@@ -36,9 +36,9 @@ LOOKUP_STEPS = {
     "related-told": {"related-told": 4000, "places-told": 600},
     "related-asked": {"related-asked": 6400, "related-told": 800},
 }
-"""What is learnt next, in this order, and from how many samples: to find a thing by its name, its colour first, then
-whether it is there, in which picture, where, and whether it stands so to another. Each step begins with what the one
-before has taught alone."""
+"""Steps that teach looking up an object by name, in order, with the number of samples per dataset: its color, its
+presence, the image that shows it, its position, and its position relative to another. Each step builds on the skill
+of the previous one."""
 INSTRUCT = {
     **{"signs": 180_000, "crowded": 50_000, "quizzes": 70_000, "lessons": 50_000, "requests": 50_000},
     **{"tinted-quizzes": 20_000, "inventories": 20_000, "pairs": 40_000},
@@ -46,14 +46,14 @@ INSTRUCT = {
     **{"places-told": 12_000, "related-told": 12_000, "related-asked": 30_000},
     **{"changes-told": 12_000, "changes-asked": 16_000},
 }
-"""What all ends with, so that nothing is forgotten: samples by what is drawn, more than are used."""
+"""Samples per dataset of the last step, which mixes all skills so that none is forgotten. Not all of them are used."""
 DOCUMENT_STEPS = {
     "hd-lines": {"lines": 1280},
     "hd-told": {"pages-told": 1800, "pages-asked": 300, "lines": 300},
     "hd": {"pages-asked": 2464, "pages": 806, "lines": 538, "pages-told": 448, "lessons": 224},
 }
-"""What is learnt with 2 x 2 tiles, in this order, and from how many samples: to read where only one line is, then
-pages from their top or by name, then to answer about them; and a few scenes lest they be forgotten."""
+"""Steps with 2 x 2 tiles, in order, with the number of samples per dataset: reading a single line, then pages from the
+top or by field name, then answering questions about them. A few scenes keep the earlier skills."""
 PIPELINES = {
     "nano": (
         *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
@@ -65,7 +65,7 @@ PIPELINES = {
         *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in LOOKUP_STEPS), f"{TWIN}-instruct"),
     ),
 }
-"""The steps from nothing to a checkpoint, by the name that runs them all."""
+"""Steps of each pipeline, from the encoders to the checkpoint."""
 
 SMALL: dict[str, Any] = {
     "precision": "fp32",
@@ -74,11 +74,11 @@ SMALL: dict[str, Any] = {
     "workers": 1,
     "save_steps": 250,
 }
-"""What all steps share: models so small take decay, and a CPU multiplies in float32."""
+"""Settings of all steps. Models this small profit from weight decay, and CPUs compute in float32."""
 
 
 def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
-    """Every step of nano and its twin by its name, each starting from what those before it left under `root`."""
+    """Return every step of nano and its twin by name; each starts from the results of earlier steps under `root`."""
     steps: list[RunSettings] = [
         low_res_encoder(),
         high_res_encoder(),
@@ -96,7 +96,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
 
 
 def low_res_encoder() -> Pretraining:
-    """The ViT alone names thing and colour of every patch of scenes, seen at a quarter of their size."""
+    """Pretrain the ViT to classify object and color of every patch, at a quarter of the scene's size."""
     return Pretraining(
         name="nano-low-res-encoder",
         task="low-res-encoder",
@@ -110,21 +110,22 @@ def low_res_encoder() -> Pretraining:
 
 
 def high_res_encoder() -> Pretraining:
-    """The ConvNeXt alone reads every letter and names every thing of small pictures."""
+    """Pretrain the ConvNeXt to classify every letter and every object of small images."""
     return replace(
         low_res_encoder(), name="nano-high-res-encoder", task="high-res-encoder", steps=4500, learning_rate=1.5e-3
     )
 
 
 def language() -> Pretraining:
-    """The language model alone learns to speak, from conversations without their pictures; not for long, as that is no
-    way to keep in mind how to look at one."""
+    """Pretrain the language model on conversations without their images; briefly, because it forgets to use images."""
     return replace(low_res_encoder(), name="nano-language", task="language", steps=400, learning_rate=5e-4)
 
 
 def mining(root: str) -> Pretraining:
-    """Mining and projector learn to hand on what both frozen encoders see; the paper begins with encoders that CLIP has
-    brought into one space, ours have never met."""
+    """Pretrain mining and projector on the features of both frozen encoders.
+
+    The paper's encoders share a space, because both were trained with CLIP's objective; ours were trained separately.
+    """
     return replace(
         low_res_encoder(),
         name="nano-mining",
@@ -140,7 +141,7 @@ def mining(root: str) -> Pretraining:
 
 
 def align(root: str) -> Recipe:
-    """Stage 1, on captions."""
+    """Stage 1: train the connector on captions."""
     return Recipe(
         name="nano-align",
         stage="align",
@@ -157,8 +158,10 @@ def align(root: str) -> Recipe:
 
 
 def signs(root: str) -> Recipe:
-    """Stage 2 begins with one short text a picture. Where there are many, to look at all of them at once tells nothing,
-    and reading does not begin."""
+    """Start stage 2 with one short text per image.
+
+    With several texts per image, attending to all of them is no better than guessing, and reading is not learned.
+    """
     return replace(
         align(root),
         name="nano-signs",
@@ -170,20 +173,19 @@ def signs(root: str) -> Recipe:
 
 
 def looking_up(root: str, name: str = "nano") -> list[Recipe]:
-    """Stage 2 goes on with things by their names, what is asked about them told ever farther behind those."""
+    """Continue stage 2 with looking up objects by name; step by step, the attribute is farther from the name."""
     first = replace(signs(root), base=f"{root}/{name}-signs/{CHECKPOINT}", global_batch=8, micro_batch=8)
-    return _one_after_another(root, name, first, LOOKUP_STEPS)
+    return _in_sequence(root, name, first, LOOKUP_STEPS)
 
 
 def instruct(root: str) -> Recipe:
-    """Stage 2, on signs, on many short questions a picture, on things looked up by their names, on conversations about
-    one picture or two, on pictures full of words or things (a step has few answers to learn from, and those are many or
-    long), and on requests."""
+    """Continue stage 2 on all skills: signs, short questions, looking up objects, dialogs about one or two images,
+    image requests, and images full of words or objects, whose many or long answers make up for the small batches."""
     return replace(
         signs(root),
         name="nano-instruct",
         base=f"{root}/{looking_up(root)[-1].name}/{CHECKPOINT}",
-        data=_drawn(INSTRUCT),
+        data=_synthetic(INSTRUCT),
         steps=5000,
         max_length=512,
         row_length=512,
@@ -191,7 +193,7 @@ def instruct(root: str) -> Recipe:
 
 
 def reading_pages(root: str) -> list[Recipe]:
-    """Stage 2 goes on for a while with 2 x 2 tiles and the whole picture."""
+    """Finish stage 2 with 2 x 2 tiles and the whole image."""
     first = replace(
         instruct(root),
         base=f"{root}/nano-instruct/{CHECKPOINT}",
@@ -204,18 +206,18 @@ def reading_pages(root: str) -> list[Recipe]:
         max_length=1024,
         row_length=1024,
     )
-    return _one_after_another(root, "nano", first, DOCUMENT_STEPS)
+    return _in_sequence(root, "nano", first, DOCUMENT_STEPS)
 
 
 def image_generator() -> Pretraining:
-    """The painter that draws nano's captions."""
+    """Train the image generator that draws nano's captions."""
     return replace(
         low_res_encoder(), name="nano-painter", task="painter", init_from=None, steps=6000, weight_decay=0.01
     )
 
 
 def twins(root: str) -> list[RunSettings]:
-    """The same steps of a model without a high-resolution encoder."""
+    """Return the same steps for a model without a high-resolution encoder."""
     projector = replace(mining(root), name=f"{TWIN}-projector", high_res_encoder=None)
     first = replace(align(root), name=f"{TWIN}-align", base=f"{root}/{projector.name}/{CHECKPOINT}")
     second = replace(signs(root), name=f"{TWIN}-signs", base=f"{root}/{first.name}/{STAGE_1_FILE}")
@@ -224,26 +226,26 @@ def twins(root: str) -> list[RunSettings]:
     return [projector, first, second, *by_name, last]
 
 
-def _one_after_another(root: str, name: str, first: Recipe, learnt: Mapping[str, Mapping[str, int]]) -> list[Recipe]:
-    """A recipe for each of what is `learnt`, from its samples, starting from what the one before leaves."""
+def _in_sequence(root: str, name: str, first: Recipe, datasets: Mapping[str, Mapping[str, int]]) -> list[Recipe]:
+    """Return one recipe per entry of `datasets`; each starts from the checkpoint of the previous one."""
     steps, base = list[Recipe](), first.base
-    for what, parts in learnt.items():
-        step = replace(first, name=f"{name}-{what}", base=base, data=_drawn(parts))
+    for what, parts in datasets.items():
+        step = replace(first, name=f"{name}-{what}", base=base, data=_synthetic(parts))
         steps.append(step)
         base = f"{root}/{step.name}/{CHECKPOINT}"
     return steps
 
 
-def _drawn(parts: Mapping[str, int]) -> tuple[DataPart, ...]:
+def _synthetic(parts: Mapping[str, int]) -> tuple[DataPart, ...]:
     return tuple(DataPart(f"synthetic:{part}#{samples}") for part, samples in parts.items())
 
 
 EXPORT = "export"
-"""The step that copies the finished checkpoint to where it is looked for."""
+"""Step that copies the finished checkpoint to its final folder."""
 
 
 def pipeline_steps(name: str) -> tuple[str, ...]:
-    """Steps in order; the checkpoint is exported before it is tuned for HD."""
+    """Return the steps in order; the checkpoint is exported before it is tuned for high resolution."""
     steps = PIPELINES[name]
     last = steps.index(f"{name}-instruct") + 1
     return (*steps[:last], EXPORT, *steps[last:])

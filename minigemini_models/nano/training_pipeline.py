@@ -1,4 +1,4 @@
-"""All steps of nano one behind the other, each in a folder of its own; what is finished takes no time."""
+"""Runs the training steps of nano in sequence, each in its own folder; finished steps are skipped."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ from .nano_recipes import EXPORT, nano_recipes, pipeline_steps
 
 
 def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
-    """Run the steps in order, each going on where it stopped; gives the folder of the exported checkpoint.
+    """Run the steps in order, resuming the one that was interrupted, and return the exported checkpoint's folder.
 
     Args:
-        name: of `nano.CHAINS`.
-        folder: where each step keeps a folder of its own, and the checkpoint gets one by the chain's name.
-        settings: in place of those of every step that is run.
-        only: some of the steps; none is all.
+        name: a key of `nano_recipes.PIPELINES`.
+        folder: parent of the steps' folders, and of the checkpoint's, which is named like the pipeline.
+        settings: settings to override in every step.
+        only: steps to run; all if empty.
 
     Raises:
         RecipeError: A step is unknown or cannot run.
@@ -31,7 +31,7 @@ def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: S
     if unknown := set(only) - set(steps):
         raise RecipeError(f"{name}: unknown step {min(unknown)!r}; choose from {', '.join(steps)}")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise RecipeError(f"{name}: under torchrun its steps are run one by one, e.g. {steps[0]}")
+        raise RecipeError(f"{name}: torchrun runs single steps only; name one, e.g. {steps[0]}")
     named = [step for step in steps if not only or step in only]
     found = nano_recipes(str(folder))
     recipes = {step: found[step].changed(dict(settings)) for step in named if step != EXPORT}
@@ -53,13 +53,13 @@ def _step(recipe: RunSettings, folder: Path) -> None:
 
 
 def export(checkpoint: Path, folder: Path) -> None:
-    """Copy what stage 2 left, which is the checkpoint, to where it is looked for; whole or not at all.
+    """Copy the checkpoint of stage 2 to its final folder, atomically.
 
     Raises:
-        RecipeError: It is not there.
+        RecipeError: The checkpoint does not exist.
     """
     if not checkpoint.is_dir():
-        raise RecipeError(f"{checkpoint}: not there; run the step {checkpoint.parent.name} first")
+        raise RecipeError(f"{checkpoint}: no such checkpoint; run the step {checkpoint.parent.name} first")
     with output_lock(folder):
         shutil.rmtree(folder, ignore_errors=True)
         with atomic_write(folder) as aside:

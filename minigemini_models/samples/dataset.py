@@ -1,4 +1,4 @@
-"""The drawn world as a source of samples: row i is drawn from seed i, when it is asked for."""
+"""Synthetic scenes as a dataset: row i is generated from seed i on access."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from .image_pairs import PAIR_LOOKUP_KINDS
 from .image_requests import sample_request
 from .spatial_relations import RELATION_KINDS
 
-_in_short = partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3)
+_short_dialog = partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3)
 SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "captions": (sample_caption, ("single", "few", "count", "sign", "words")),
     "lessons": (
@@ -58,49 +58,49 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     ),
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     "small-captions": (partial(sample_caption, domain=SMALL_DOMAIN), ("single", "few", "count", "sign", "words")),
-    "small-lessons": (_in_short, ("sign", "single", "few", "count")),
+    "small-lessons": (_short_dialog, ("sign", "single", "few", "count")),
     "small-reading": (partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=1), ("sign",)),
-    "small-questions": (_in_short, ("single", "few", "count")),
+    "small-questions": (_short_dialog, ("single", "few", "count")),
 }
-"""What can be drawn: how a row's lesson comes from its number and kind, and the kinds of rows in turn."""
+"""Datasets by name: the function that builds a dialog from row number and kind, and the kinds, which alternate."""
 PREFIX = "synthetic:"
 _PROBES = 8
 
 
 class SyntheticReader:
-    """A `Reader` of so many drawn samples.
+    """A `Reader` of generated samples.
 
     Args:
-        what: one of `DRAWN`.
-        rows: how many.
+        what: a key of `SYNTHETIC`.
+        rows: number of samples.
     """
 
     def __init__(self, what: str, rows: int) -> None:
         self.name, self.what, self.rows = PREFIX + what, what, rows
         kinds = SYNTHETIC[what][1]
         kind_of_row = np.arange(rows) % len(kinds)
-        self.text_bytes = np.array([_usual_bytes(what, kind) for kind in kinds], dtype=np.int32)[kind_of_row]
+        self.text_bytes = np.array([_mean_bytes(what, kind) for kind in kinds], dtype=np.int32)[kind_of_row]
         self.images = np.array([len(SYNTHETIC[what][0](0, kind).scenes) for kind in kinds], dtype=np.int32)[kind_of_row]
 
     @classmethod
     def open(cls, source: str) -> "SyntheticReader":
-        """Read a recipe's form, as `synthetic:lessons#1000`.
+        """Open the dataset that a recipe names, e.g. `synthetic:lessons#1000`.
 
         Raises:
-            RecipeError: It is none.
+            RecipeError: The name is unknown, or the number of samples is missing.
         """
         what, _, count = source.partition(":")[2].partition("#")
         if what not in SYNTHETIC:
-            raise RecipeError(f"data {source}: nothing is drawn by that name; use {', '.join(SYNTHETIC)}")
+            raise RecipeError(f"data {source}: unknown synthetic data; choose from {', '.join(SYNTHETIC)}")
         if not count.isdecimal() or not int(count):
-            raise RecipeError(f"data {source}: say how many, e.g. {PREFIX}{what}#1000")
+            raise RecipeError(f"data {source}: give the number of samples, e.g. {PREFIX}{what}#1000")
         return cls(what, int(count))
 
     def __len__(self) -> int:
         return self.rows
 
     def __getitem__(self, row: int) -> Sample:
-        """Draw one sample, its pictures included."""
+        """Generate one sample with its images."""
         dialog = synthetic_dialog(self.what, row)
         messages = []
         for number, turn in enumerate(dialog.turns):
@@ -113,10 +113,10 @@ class SyntheticReader:
 
 
 def open_renamed(source: str) -> SyntheticReader:
-    """Read the form of 0.1, as `drawn:lessons#1000`, with a warning; it works for one release.
+    """Open a dataset by its name in 0.1, e.g. `drawn:lessons#1000`, with a warning; this works for one release.
 
     Raises:
-        RecipeError: It is none.
+        RecipeError: As in `SyntheticReader.open`.
     """
     current = PREFIX + source.partition(":")[2]
     print(f"minigemini: data {source} is now called {current}; the old name works in 0.2 only", file=sys.stderr)
@@ -124,14 +124,14 @@ def open_renamed(source: str) -> SyntheticReader:
 
 
 def synthetic_dialog(what: str, row: int) -> Dialog:
-    """What is drawn, and what is said about it; nothing is drawn yet."""
+    """Return the dialog and scenes of a row, without rendering the scenes."""
     sample, kinds = SYNTHETIC[what]
     return sample(row, kinds[row % len(kinds)])
 
 
 @lru_cache
-def _usual_bytes(what: str, kind: str) -> int:
-    """Mean size of the text of rows of a kind, from the first few of them."""
+def _mean_bytes(what: str, kind: str) -> int:
+    """Mean size of the text of a kind's rows in bytes, estimated from the first few."""
     sample, _ = SYNTHETIC[what]
-    lessons = [sample(row, kind) for row in range(_PROBES)]
-    return sum(len(turn.question) + len(turn.answer) for dialog in lessons for turn in dialog.turns) // _PROBES
+    dialogs = [sample(row, kind) for row in range(_PROBES)]
+    return sum(len(turn.question) + len(turn.answer) for dialog in dialogs for turn in dialog.turns) // _PROBES
