@@ -79,7 +79,7 @@ def logits(model, engine: Engine, image) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, image, kind):
+def test_merging_equals_peft(tiny_checkpoint, tmp_path, image, kind):
     trained = make_adapter(tiny_checkpoint, tmp_path / "adapter", **KINDS[kind])
     plain, engine = Engine.load(tiny_checkpoint, device="cpu"), Engine.load(tmp_path / "adapter", device="cpu")
     wanted = logits(trained, engine, image)
@@ -89,7 +89,7 @@ def test_merged_is_the_sum_that_peft_runs(tiny_checkpoint, tmp_path, image, kind
 
 
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens", "tied and large"])
-def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_processor, tmp_path, image, target):
+def test_adapter_of_one_tied_weight_leaves_the_other(make_model, make_processor, tmp_path, image, target):
     model = make_model(text_config={"tie_word_embeddings": True, "model_type": "gemma", "head_dim": 8})
     model.save_pretrained(tmp_path / "tied")
     make_processor(model.config).save_pretrained(tmp_path / "tied")
@@ -107,14 +107,14 @@ def test_an_adapter_over_one_of_two_tied_ends_leaves_the_other(make_model, make_
         torch.testing.assert_close(logits(again, engine, image), wanted, atol=1e-4, rtol=0)
 
 
-def test_an_embedding_of_its_own_is_refused_by_that_name(tiny_checkpoint, tmp_path):
+def test_trained_embedding_is_refused_by_name(tiny_checkpoint, tmp_path):
     make_adapter(tiny_checkpoint, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
     edit_tensors(tmp_path / "adapter", lambda t: t[first(t, "lm_head.base_layer")].add_(1))
     with pytest.raises(CheckpointError, match=r"lm_head\.base_layer\.weight differs from the base's"):
         Engine.load(tmp_path / "adapter", device="cpu")
 
 
-def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, image):
+def test_merged_folder_is_an_ordinary_checkpoint(adapter, tmp_path, image):
     engine = Engine.load(adapter, device="cpu")
     merge(adapter, tmp_path / "merged")
     again = Engine.load(tmp_path / "merged", device="cpu")
@@ -128,7 +128,7 @@ def test_a_merged_folder_is_a_checkpoint_like_any_other(adapter, tmp_path, image
     assert not list(tmp_path.glob(".*.partial"))
 
 
-def test_the_base_keeps_its_dtype_unless_another_is_named(tmp_path):
+def test_merged_model_keeps_the_dtype_of_the_base(tmp_path):
     save_connector(Engine.load("nano").model, tmp_path / "parts.safetensors", base="nano")
     merge(tmp_path / "parts.safetensors", tmp_path / "as-stored")
     merge(tmp_path / "parts.safetensors", tmp_path / "wide", dtype="float32")
@@ -138,7 +138,7 @@ def test_the_base_keeps_its_dtype_unless_another_is_named(tmp_path):
     assert kinds == [{torch.bfloat16}, {torch.float32}]
 
 
-def test_small_parts_load_over_a_base(parts, tiny_checkpoint):
+def test_connector_weights_load_on_a_base(parts, tiny_checkpoint):
     merged, plain = Engine.load(parts, device="cpu").model, over(tiny_checkpoint)
     stored = load_file(parts)
     assert stored.keys() == connector_parameters(plain).keys()
@@ -146,7 +146,7 @@ def test_small_parts_load_over_a_base(parts, tiny_checkpoint):
         assert torch.equal(parameter, stored[name] if name in stored else plain.get_parameter(name)), name
 
 
-def test_a_baseline_has_a_projector_alone(make_model, make_processor, tmp_path):
+def test_baseline_connector_is_the_projector(make_model, make_processor, tmp_path):
     model = make_model(high_res_vision_config=None)
     model.save_pretrained(tmp_path / "baseline")
     make_processor(model.config).save_pretrained(tmp_path / "baseline")
@@ -155,7 +155,7 @@ def test_a_baseline_has_a_projector_alone(make_model, make_processor, tmp_path):
     assert Engine.load(tmp_path / "parts.safetensors", base=tmp_path / "baseline", device="cpu")
 
 
-def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, image):
+def test_base_can_be_overridden(adapter, tiny_checkpoint, tmp_path, image):
     moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
     change_json(adapter, base_model_name_or_path="/nowhere/it/was/trained")
     with pytest.raises(CheckpointError, match=r"its base: /nowhere/it/was/trained: no such folder.*--base"):
@@ -166,7 +166,7 @@ def test_another_base_can_be_named(adapter, tiny_checkpoint, tmp_path, image):
     assert Engine.load(adapter, base=moved, device="cpu").ask(image(0), "What?", SHORT).text
 
 
-def test_a_base_without_an_adapter_is_a_slip(tiny_checkpoint):
+def test_base_without_an_adapter_is_refused(tiny_checkpoint):
     with pytest.raises(RequestError, match="has no base"):
         Engine.load(tiny_checkpoint, base="nano")
 
@@ -232,7 +232,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_adapters_are_refused_in_one_line(case, adapter):
+def test_broken_adapters_are_one_line_errors(case, adapter):
     breaks, message = BROKEN[case]
     breaks(adapter)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -241,7 +241,7 @@ def test_broken_adapters_are_refused_in_one_line(case, adapter):
     assert str(adapter) in str(caught.value)
 
 
-def test_an_adapter_of_another_model(adapter, tmp_path, make_model, make_processor):
+def test_adapter_of_another_model_is_refused(adapter, tmp_path, make_model, make_processor):
     """Of other widths, and of the same with a layer more, where every shape that is there fits."""
     for text_config, message in [({"hidden_size": 48}, "mis-shaped"), ({"num_hidden_layers": 3}, "missing")]:
         model = make_model(text_config=text_config)
@@ -262,7 +262,7 @@ def test_an_adapter_of_another_model(adapter, tmp_path, make_model, make_process
         (lambda t: t.update({"lm_head.weight": torch.zeros(1)}), "holds lm_head.weight, not mining and projector"),
     ],
 )
-def test_small_parts_are_checked_by_name_and_shape(parts, tiny_checkpoint, edit, message):
+def test_connector_weights_are_checked_by_name_and_shape(parts, tiny_checkpoint, edit, message):
     tensors = load_file(parts)
     edit(tensors)
     save_file(tensors, parts)
@@ -270,7 +270,7 @@ def test_small_parts_are_checked_by_name_and_shape(parts, tiny_checkpoint, edit,
         Engine.load(parts, base=tiny_checkpoint, device="cpu")
 
 
-def test_nothing_is_merged_while_quantising_or_placing(adapter):
+def test_merging_excludes_quantization_and_device_maps(adapter):
     for asked in ({"quantize": "8bit", "device": "cpu"}, {"device_map": "auto"}):
         with pytest.raises(RequestError, match="minigemini merge"):
             Engine.load(adapter, **asked)
@@ -279,7 +279,7 @@ def test_nothing_is_merged_while_quantising_or_placing(adapter):
 # Written whole or not at all
 
 
-def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
+def test_merge_into_an_invalid_folder_is_refused(adapter, tiny_checkpoint, tmp_path):
     (tmp_path / "there").mkdir()
     for target, message in [
         ("there", "exists already"),
@@ -293,7 +293,7 @@ def test_where_nothing_is_written(adapter, tiny_checkpoint, tmp_path):
     assert not (tmp_path / "merged").exists()
 
 
-def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypatch):
+def test_connector_file_is_replaced_atomically(parts, tiny_model, monkeypatch):
     before = parts.read_bytes()
     monkeypatch.setattr("safetensors.torch.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
@@ -305,7 +305,7 @@ def test_small_parts_replace_a_file_only_when_whole(parts, tiny_model, monkeypat
 
 
 @pytest.mark.parametrize("moment", ["save_file", "rename"])
-def test_a_killed_merge_leaves_nothing_that_loads(adapter, tmp_path, moment):
+def test_killed_merge_leaves_no_loadable_checkpoint(adapter, tmp_path, moment):
     """Killed while the weights are being written, and right before the folder gets its name."""
     code = f"""
 import os, signal

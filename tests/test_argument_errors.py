@@ -57,7 +57,7 @@ def test_settings(make, name, values):
         is_one_line(RequestError, lambda value=value: make(**{name: value}), name)
 
 
-def test_settings_take_what_numpy_gives():
+def test_settings_accept_numpy_scalars():
     assert Sampling(max_new_tokens=np.int64(3), temperature=np.float32(0.5), seed=np.uint8(1), top_p=1).top_p == 1
     assert GenerationSettings(np.int32(64), guidance=np.float64(1)).size == (64, 64)
 

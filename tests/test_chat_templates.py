@@ -91,7 +91,7 @@ STRINGS = [
 ]
 
 
-def test_every_recorded_prompt_is_looked_at():
+def test_every_recorded_prompt_is_compared():
     assert set(PROMPTS) == set(FORMATS)
     assert len(STRINGS) == len(FORMATS) * len(ENTRIES) - 3  # the original fails on a second round in plain
 
@@ -160,7 +160,7 @@ def test_token_ids_and_labels(row):
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("prompt", ["<image>\nHi", "Hi\n<image>\n<image>Ho", "<image><image>Hi", "Hi <image>", "Hi"])
-def test_text_behind_a_picture_is_tokenised_by_itself(name, prompt):
+def test_text_after_an_image_is_tokenized_separately(name, prompt):
     processor = make("plain", name)
     first, *others = prompt.split("<image>")
     bos = processor.tokenizer("").input_ids
@@ -173,7 +173,7 @@ def test_text_behind_a_picture_is_tokenised_by_itself(name, prompt):
 
 
 @pytest.mark.parametrize("name", [name for name in TOKENIZERS if "llama3" not in name])
-def test_labels_behind_many_pictures(name):
+def test_labels_after_many_images(name):
     processor = make("vicuna", name)
     messages = [*turns("Hi", "Ho.", images=2), *turns("And?", "Yes.", images=1)]
     inputs = encode(processor, messages)
@@ -199,7 +199,7 @@ def test_saved_equals_loaded(chat_format, tmp_path):
         "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>system<|end_header_id|>\n\n",
     ),
 ])  # fmt: skip
-def test_a_system_message_takes_the_place_of_the_formats_own(chat_format, before, after):
+def test_system_message_replaces_the_default(chat_format, before, after):
     processor = make(chat_format)
     messages = [{"role": "system", "content": "Be brief."}, *turns("Hi")]
     assert processor.apply_chat_template(messages, add_generation_prompt=True) == f"{before}Be brief.{after}"
@@ -208,7 +208,7 @@ def test_a_system_message_takes_the_place_of_the_formats_own(chat_format, before
 
 
 @pytest.mark.parametrize("chat_format", FITTING)
-def test_what_a_format_does_not_know_is_refused(chat_format):
+def test_unsupported_content_is_refused(chat_format):
     processor = make(chat_format)
     with pytest.raises(Exception, match='"user" and "assistant", but got "tool"'):
         processor.apply_chat_template([*turns("Hi"), {"role": "tool", "content": "4"}])
@@ -219,7 +219,7 @@ def test_what_a_format_does_not_know_is_refused(chat_format):
             processor.apply_chat_template([{"role": "system", "content": "Be brief."}, *turns("Hi")])
 
 
-def test_plain_captions_of_pictures():
+def test_plain_format_of_captions():
     processor = make("plain")
     image = {"role": "user", "content": [IMAGE]}
     caption = {"role": "assistant", "content": "A cat."}
@@ -256,7 +256,7 @@ def test_the_image_token_is_added_once(name):
     assert add_image_token(tokenizer, "<picture>") == size
 
 
-def test_an_image_token_that_eats_spaces_is_refused():
+def test_image_token_that_strips_spaces_is_refused():
     tokenizer = AutoTokenizer.from_pretrained(GOLDEN / "tok_llama_slow_legacyF")
     tokenizer.add_tokens([AddedToken("<image>", normalized=False, special=True, rstrip=True)], special_tokens=True)
     with pytest.raises(ValueError, match=r"text after '<image>' is not tokenized like text at the start of a prompt"):

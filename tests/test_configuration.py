@@ -17,7 +17,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("tile", "high_res", "grid", "with_global", "tokens", "positions"), SETTINGS)
-def test_settings_of_the_paper(tile, high_res, grid, with_global, tokens, positions):
+def test_paper_configurations(tile, high_res, grid, with_global, tokens, positions):
     config = MiniGeminiConfig(
         vision_config=CLIPVisionConfig(image_size=tile, patch_size=14),
         high_res_size=high_res,
@@ -29,7 +29,7 @@ def test_settings_of_the_paper(tile, high_res, grid, with_global, tokens, positi
     assert config.low_res_size == tile * grid
 
 
-def test_defaults_are_the_papers():
+def test_defaults_equal_the_paper():
     config = MiniGeminiConfig()
     assert (config.vision_config.hidden_size, sum(config.high_res_vision_config.hidden_sizes)) == (1024, 2880)
     assert (config.vision_depth, config.vision_config.num_hidden_layers) == (23, 24)
@@ -56,7 +56,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("fields", "message"), REFUSED)
-def test_what_does_not_fit_is_refused(fields, message):
+def test_mismatches_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         MiniGeminiConfig(**fields)
 
@@ -66,7 +66,7 @@ def test_every_named_size_is_valid():
         assert MiniGeminiConfig(high_res_size=size).high_res_size == size
 
 
-def test_a_changed_config_is_checked_again(make_config):
+def test_changed_config_is_validated_again(make_config):
     from minigemini import MiniGeminiModel
 
     config = make_config()
@@ -96,7 +96,7 @@ def test_saved_equals_loaded(fields, tmp_path):
     assert ours == theirs
 
 
-def test_no_folder_is_saved(tmp_path):
+def test_folder_is_not_saved_in_the_config(tmp_path):
     LlamaConfig().save_pretrained(tmp_path / "private")
     text = LlamaConfig.from_pretrained(tmp_path / "private")
     text._name_or_path = str(tmp_path / "private")
@@ -104,6 +104,6 @@ def test_no_folder_is_saved(tmp_path):
     assert "private" not in (tmp_path / "config.json").read_text()
 
 
-def test_ties_follow_the_language_model():
+def test_tied_embeddings_follow_the_language_model():
     assert MiniGeminiConfig(text_config=GemmaConfig()).tie_word_embeddings
     assert not MiniGeminiConfig(text_config=LlamaConfig()).tie_word_embeddings

@@ -125,7 +125,7 @@ CASES += [*FORMS.items(), ("nano", "nano")]
 
 
 @pytest.mark.parametrize(("name", "chat_format"), CASES)
-def test_no_typed_token_becomes_one(name, chat_format):
+def test_typed_tokens_stay_text(name, chat_format):
     """Whole, nested, split at any place over parts, in blanks: in questions and in answers."""
     processor = processor_of(name, chat_format)
     control = control_ids(processor)
@@ -142,7 +142,7 @@ def test_no_typed_token_becomes_one(name, chat_format):
             assert [id for id, said in zip(ids, mask, strict=True) if said and id in control.values()] == ends, way
 
 
-def test_a_slow_tokenizer():
+def test_slow_tokenizer():
     """Transformers gives no label masks with one, but prompts."""
     processor = processor_of("slow", "vicuna")
     control = control_ids(processor)
@@ -158,7 +158,7 @@ def test_a_slow_tokenizer():
 
 @pytest.mark.parametrize("draw", [False, True])
 @pytest.mark.parametrize("name", ["nano", "llama_fast", "gemma_fast", "llama3_fast", "qwen"])
-def test_strings_of_pictures_and_wishes(name, draw):
+def test_ocr_text_and_image_requests_stay_text(name, draw):
     processor = processor_of(name, FORMS.get(name, "nano" if name == "nano" else "vicuna"))
     control = control_ids(processor)
     question = [{"role": "user", "content": "What?"}]
@@ -183,7 +183,7 @@ def test_other_text_keeps_its_tokens(name):
         assert control.find(text) == []
 
 
-def test_tokens_that_are_found_after_normalizing():
+def test_tokens_formed_by_normalization_stay_text():
     control = ControlTokens(normalizing(), CHAT_TEMPLATES["chatml"])
     for text in ("a <|IM_END|> b", "\uff1c|im_end|\uff1e", "<|End OF Text|>", "<|im_\u2139m_end|>", "x<|Im_StArT|>y"):
         assert control.as_text(text).replace(" ", "") == text.replace(" ", "")
@@ -192,7 +192,7 @@ def test_tokens_that_are_found_after_normalizing():
     assert ControlTokens(closing_up(), "").as_text("a <|im_end|> <|im_ end|> b") == "a     b"
 
 
-def test_what_is_written_is_still_to_be_read():
+def test_neutralized_text_stays_readable():
     processor = processor_of("nano", "nano")
     control = processor.control_tokens()
     assert control.as_text("an <eos>, a <|user|>, an <image>") == "an < eos>, a < |user|>, an < image>"
@@ -204,7 +204,7 @@ def test_what_is_written_is_still_to_be_read():
     assert messages[0]["content"] == "a<eos>"
 
 
-def test_a_bos_that_is_typed_first_is_not_the_prompts():
+def test_typed_bos_is_not_the_prompts_bos():
     """A prompt that begins with one would get no other."""
     processor = make("vicuna")
     bos = processor.tokenizer.bos_token
@@ -213,7 +213,7 @@ def test_a_bos_that_is_typed_first_is_not_the_prompts():
     assert made["input_ids"][0].count(processor.tokenizer.bos_token_id) == 1
 
 
-def test_another_template_brings_its_own_tokens():
+def test_tokens_of_another_template_are_neutralized():
     processor = processor_of("gemma", "plain")
     messages = [{"role": "user", "content": "a<end_of_turn>b"}]
     assert "a<end_of_turn>b" in processor.apply_chat_template(messages), "text to a template without it"
@@ -251,7 +251,7 @@ def test_prompts_of_the_engine_and_of_evaluation(nano):
     assert put(FORGED) == asked(FORGED)
 
 
-def test_what_is_sent_to_vllm(nano):
+def test_requests_to_vllm_are_neutralized(nano):
     prompts = Prompts(nano, MiniGeminiConfig.from_pretrained(minigemini_models.nano.NANO_DIR))
     backend = RemoteBackend(["http://127.0.0.1:1/v1"], "nano", prompts)
     messages = [{"role": "user", "content": [{"type": "text", "text": "Say no.<e"}, {"type": "text", "text": "os>"}]}]
@@ -265,7 +265,7 @@ def test_what_is_sent_to_vllm(nano):
 
 
 @pytest.mark.parametrize("chat_format", FITTING)
-def test_one_end_is_learned_per_answer(chat_format):
+def test_one_end_token_is_learned_per_answer(chat_format):
     processor = make(chat_format)
     eos, control = processor.tokenizer.eos_token, control_ids(processor).values()
 
@@ -281,7 +281,7 @@ def test_one_end_is_learned_per_answer(chat_format):
 
 
 @pytest.mark.parametrize("end", ["<|im_end|>", "eos"])
-def test_a_template_that_writes_two_ends_is_refused(end):
+def test_template_with_two_end_tokens_is_refused(end):
     processor = processor_of("qwen", "chatml")
     end = processor.tokenizer.eos_token if end == "eos" else end
     processor.chat_template = (
@@ -303,7 +303,7 @@ TYPED = {
 }
 
 
-def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
+def test_validation_reports_control_tokens_without_excluding_samples(tmp_path, nano):
     (tmp_path / "a.jpg").write_bytes(encoded(image(1)))
     records = [record(n, "a.jpg", f"<image>\n{said}", answer) for n, (said, answer) in enumerate(TYPED.values())]
     records += [record(len(TYPED), "a.jpg", "<image>\nIs a < b?", "<b>Yes</b>, <i>x</i> [1]")]
@@ -324,7 +324,7 @@ def test_the_doctor_lists_them_and_leaves_them_in(tmp_path, nano):
     assert found.excluded == []
 
 
-def test_the_doctor_knows_a_familys_own(tmp_path):
+def test_validation_knows_the_tokens_of_a_model_family(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded(image(1)))
     (tmp_path / "x.json").write_text(json.dumps([record(0, "a.jpg", "<image>\nHi", "an <extra_id_7>")]))
     reader = open_reader(tmp_path / "x.json", tmp_path)

@@ -275,7 +275,7 @@ def test_counts_go_to_eight():
     assert set(counts) == set(range(1, 9))
 
 
-def test_no_reading_can_be_copied_from_an_earlier_answer():
+def test_text_answers_cannot_be_copied_from_earlier_answers():
     for kind in ("sign", "words", *CROWDED_KINDS, *PAGE_KINDS):
         for seed in range(100):
             turns = sample_dialog(seed, kind).turns

@@ -348,7 +348,7 @@ def test_an_existing_folder_is_left_alone(checkpoint):
         run(checkpoint, "nowhere/converted")
 
 
-def test_each_base_drops_what_it_has_beyond_the_encoder():
+def test_conversion_drops_weights_beyond_the_encoder():
     assert isinstance(translate("text_model.final_layer_norm.weight", CLIP_KEYS), Drop)
     assert isinstance(translate("vision_model.post_layernorm.weight", CLIP_KEYS), Drop)
     assert isinstance(translate("visual.head.mlp.fc1.weight", CONVNEXT_KEYS), Drop)

@@ -45,7 +45,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(locks, "LOCK_TIMEOUT_SECONDS", 0.2)
 
 
-def test_a_second_process_is_refused_and_a_killed_one_keeps_nobody_out(tmp_path):
+def test_lock_excludes_a_second_process_and_ends_with_a_killed_one(tmp_path):
     words = [sys.executable, "-c", HOLD, str(ROOT / "minigemini/io/folder_lock.py"), str(tmp_path / "run")]
     holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -67,7 +67,7 @@ def test_a_second_process_is_refused_and_a_killed_one_keeps_nobody_out(tmp_path)
         os.killpg(holder.pid, signal.SIGKILL)
 
 
-def test_it_is_let_go_however_the_block_ends(tmp_path):
+def test_lock_is_released_after_errors(tmp_path):
     for error in (KeyboardInterrupt, OSError):
         with pytest.raises(error), folder_lock(tmp_path):
             raise error
@@ -78,7 +78,7 @@ def test_it_is_let_go_however_the_block_ends(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_in_the_place_of_a_folder(tmp_path):
+def test_file_in_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError), folder_lock(tmp_path / "file"):
         pass
@@ -120,7 +120,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_everything_that_writes_into_a_place_holds_it(name, tiny_checkpoint, tmp_path):
+def test_every_writer_locks_its_folder(name, tiny_checkpoint, tmp_path):
     lock, write = WRITERS[name]
     with lock(tmp_path / "out"):
         before = sorted(path for path in tmp_path.rglob("*") if "out" in path.name)
@@ -129,13 +129,13 @@ def test_everything_that_writes_into_a_place_holds_it(name, tiny_checkpoint, tmp
         assert sorted(path for path in tmp_path.rglob("*") if "out" in path.name) == before
 
 
-def test_an_archive_is_unpacked_by_one(tmp_path):
+def test_archive_is_unpacked_by_one_process(tmp_path):
     (tmp_path / "x.zip").touch()
     with output_lock(tmp_path / "x.zip"), pytest.raises(DownloadError, match="is writing there"):
         unpack(tmp_path / "x.zip", tmp_path / "images")
 
 
-def test_the_command_line_says_it_in_one_line(tmp_path):
+def test_locked_folder_is_a_one_line_error(tmp_path):
     (tmp_path / "x.jsonl").write_text("{}")
     with folder_lock(tmp_path / "out"):
         done = CliRunner().invoke(app, ["data", "build", str(tmp_path / "x.jsonl"), str(tmp_path / "out")])

@@ -58,7 +58,7 @@ def stuck():
     assert decoder.process.poll() is not None, "it was ended"
 
 
-def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
+def test_data_and_evaluation_decode_pil_images_like_files(lying, tmp_path):
     expected = open_image(lying)
     assert expected.size == (40, 60)
     assert open_image(bytes_of(Image.open(lying))).tobytes() == expected.tobytes()
@@ -73,7 +73,7 @@ def test_data_and_evaluation_open_a_pil_image_as_its_file(lying, tmp_path):
     assert set(read) == {expected.tobytes()}
 
 
-def test_training_shows_a_pil_image_as_its_file(lying, tiny_model, make_processor):
+def test_training_decodes_pil_images_like_files(lying, tiny_model, make_processor):
     encoder = SampleEncoder(make_processor(tiny_model.config))
     turns = (
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Q"}]},
@@ -88,7 +88,7 @@ def test_training_shows_a_pil_image_as_its_file(lying, tiny_model, make_processo
 
 
 @has_pipes
-def test_a_named_pipe_among_images_is_a_fault(tmp_path, tiny_model, make_processor):
+def test_named_pipe_is_a_bad_sample(tmp_path, tiny_model, make_processor):
     os.mkfifo(tmp_path / "a.png")
     seen = check_image(tmp_path / "a.png")
     assert (seen.kind, seen.reason) == (
@@ -117,7 +117,7 @@ def asked(served, uri: str, timeout_s: float = 60) -> httpx.Response:
     return httpx.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, timeout=timeout_s)
 
 
-def test_the_server_reads_base64_as_programs_write_it(served):
+def test_server_accepts_common_base64_variants(served):
     data = SIGN.read_bytes()
     text = base64.b64encode(data).decode()
     forms = [
@@ -134,7 +134,7 @@ def test_the_server_reads_base64_as_programs_write_it(served):
     assert refused == "image 1: data URI is not base64; send data:image/png;base64,…"
 
 
-def test_a_client_that_leaves_while_its_image_is_decoded_frees_slot_and_decoder(served):
+def test_disconnecting_while_decoding_frees_slot_and_decoder(served):
     with stuck():
         with pytest.raises(httpx.ReadTimeout):
             asked(served, data_uri(SIGN.read_bytes()), timeout_s=0.5)
@@ -142,7 +142,7 @@ def test_a_client_that_leaves_while_its_image_is_decoded_frees_slot_and_decoder(
     assert asked(served, data_uri(SIGN.read_bytes())).status_code == 200
 
 
-def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
+def test_canceled_wait_stops_the_worker_thread(tmp_path):
     (tmp_path / "a.png").write_bytes(SIGN.read_bytes())
     question = {"text": "What?", "files": [str(tmp_path / "a.png")]}
     settings, sampling = ServerSettings(), Sampling(max_new_tokens=4)
@@ -166,7 +166,7 @@ def test_work_in_a_thread_ends_with_whoever_waits_for_it(tmp_path):
         assert asyncio.run(run_stoppable(work))
 
 
-def test_what_goes_wrong_in_a_thread_is_raised():
+def test_errors_of_worker_threads_are_raised():
     with pytest.raises(ApiError, match="image 1: not an image"):
         asyncio.run(run_stoppable(lambda stop: open_images([b"text"], ServerSettings(), stop)))
 

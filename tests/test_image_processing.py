@@ -88,7 +88,7 @@ def test_three_rows_are_not_channels():
     assert (pixels[1] < pixels[2]).all()  # red < green < blue everywhere, as drawn
 
 
-def test_one_row_per_picture():
+def test_one_row_per_image():
     processor = MiniGeminiImageProcessor(size=16, high_res_size=32)
     images = [Image.new("RGB", (20, 9), "red"), Image.new("L", (5, 50)), Image.new("RGBA", (8, 8))]
     features = processor(images, return_tensors="pt")

@@ -74,14 +74,14 @@ def sources(file: Path) -> dict:
     }
 
 
-def test_every_source_shows_the_same(file):
+def test_every_source_gives_the_same_pixels(file):
     expected = open_image(file)
     assert expected.mode == "RGB"
     for name, source in sources(file).items():
         assert open_image(source).tobytes() == expected.tobytes(), name
 
 
-def test_the_caller_s_image_stays_as_it_is(tmp_path):
+def test_image_of_the_caller_is_not_modified(tmp_path):
     FILES["rotated.png"](tmp_path / "a.png")
     image = Image.open(tmp_path / "a.png")
     open_image(image)
@@ -91,13 +91,13 @@ def test_the_caller_s_image_stays_as_it_is(tmp_path):
     assert open_image(plain) is plain, "what is RGB already is not copied"
 
 
-def test_an_image_that_was_turned_already_is_not_turned_again(tmp_path):
+def test_orientation_is_applied_once(tmp_path):
     FILES["rotated.jpg"](tmp_path / "a.jpg")
     turned = ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))
     assert open_image(turned).tobytes() == open_image(tmp_path / "a.jpg").tobytes()
 
 
-def test_the_engine_answers_alike_from_every_source(tiny_checkpoint, file):
+def test_engine_gives_the_same_answer_for_every_source(tiny_checkpoint, file):
     engine = Engine.load(tiny_checkpoint, device="cpu")
     asked = []
     engine.stream = lambda messages, *_, **__: asked.append(messages)  # only what it is shown matters here
@@ -114,7 +114,7 @@ def chat_pixels(processor, part: dict, **kwargs):
     return out["high_res_pixel_values"]
 
 
-def test_the_processor_s_chat_route_and_call_show_the_same(processor, file):
+def test_chat_template_and_call_give_the_same_pixels(processor, file):
     data = file.read_bytes()
     expected = chat_pixels(processor, {"image": open_image(file)})
     text = base64.b64encode(data).decode()
@@ -141,7 +141,7 @@ def processor(tiny_model, make_processor):
     return make_processor(tiny_model.config)
 
 
-def test_the_processor_fetches_no_address(processor):
+def test_processor_downloads_nothing(processor):
     for part in ({"url": "https://example.com/a.png"}, {"image": "http://127.0.0.1/a.png"}, {"path": "file:///a.png"}):
         with pytest.raises(ImageError, match="URLs are not fetched") as caught:
             chat_pixels(processor, part)
@@ -150,7 +150,7 @@ def test_the_processor_fetches_no_address(processor):
         processor(images="https://example.com/a.png", text=[processor.image_token])
 
 
-def test_the_image_processor_alone_opens_paths_as_pil_images(processor, file):
+def test_image_processor_treats_paths_like_pil_images(processor, file):
     """Published arithmetic: neither white under transparency nor scaled 16-bit; but upright, and no addresses."""
     alone = processor.image_processor
     by_pil = alone(Image.open(file), return_tensors="pt")["high_res_pixel_values"]
@@ -163,7 +163,7 @@ def test_the_image_processor_alone_opens_paths_as_pil_images(processor, file):
         alone.fetch_images(["https://example.com/a.png"])
 
 
-def test_messages_stay_as_they_are(processor, tmp_path):
+def test_messages_are_not_modified(processor, tmp_path):
     FILES["gray.png"](tmp_path / "a.png")
     part = {"type": "image", "path": str(tmp_path / "a.png")}
     messages = [{"role": "user", "content": [part, {"type": "text", "text": "Hi"}]}]
@@ -193,7 +193,7 @@ def test_arrays(case):
     assert (np.asarray(open_image(ARRAYS[case])) == RGB).all()
 
 
-def test_half_precision_is_as_near_as_it_can_be():
+def test_half_precision_arrays_are_rounded_correctly():
     for dtype in (torch.float16, torch.bfloat16):
         seen = open_image((torch.from_numpy(RGB.transpose(2, 0, 1).copy()) / 255).to(dtype))
         assert np.abs(np.asarray(seen).astype(int) - RGB).max() <= 1
@@ -208,7 +208,7 @@ def test_gray_bool_and_alpha_arrays():
     assert open_image(clear).getpixel((0, 0)) == (255, 255, 255), "transparency lies on white"
 
 
-def test_square_ambiguity_goes_by_the_library():
+def test_ambiguous_channel_axis_follows_the_library():
     """3 x 5 x 3 could be either: numpy has channels last, torch first."""
     array = np.arange(45, dtype=np.uint8).reshape(3, 5, 3)
     assert open_image(array).size == (5, 3)
@@ -250,7 +250,7 @@ def test_other_sources_are_refused_in_one_line(case):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+def test_named_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ImageError, match=r"a\.png: not a regular file") as caught:
         open_image(tmp_path / "a.png")
@@ -279,12 +279,12 @@ FORMS = {
 
 
 @pytest.mark.parametrize("case", FORMS)
-def test_base64_as_programs_write_it(case):
+def test_common_base64_variants(case):
     assert open_image(FORMS[case]).tobytes() == open_image(PNG).tobytes()
 
 
 @pytest.mark.parametrize("length", range(1, 9))
-def test_padding_of_every_length(length):
+def test_base64_padding(length):
     data = bytes([250 + n % 6 for n in range(length)])
     assert decode_base64(base64.b64encode(data).decode().rstrip("=")) == data
     assert decode_base64(base64.urlsafe_b64encode(data).decode()) == data
@@ -303,11 +303,11 @@ def test_padding_of_every_length(length):
         ("data:image/png;base64,", "0 bytes"),
     ],
 )
-def test_what_is_no_data_uri_is_refused_by_name(uri, message):
+def test_invalid_data_uris_are_refused(uri, message):
     with pytest.raises(ImageError, match=message):
         open_image(uri)
 
 
-def test_a_data_uri_keeps_to_the_limit():
+def test_data_uri_size_is_limited():
     with pytest.raises(ImageError, match="more than 100 bytes"):
         open_image(FORMS["plain"], ImageLimits(max_bytes=100))

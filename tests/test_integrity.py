@@ -51,7 +51,7 @@ def run(*args: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("folder", [NANO_DIR, GENERATOR_DIR], ids=["nano", "painter"])
-def test_what_is_embedded_is_what_was_trained(folder):
+def test_embedded_checkpoint_has_the_recorded_hashes(folder):
     sums = read_sums(folder)
     assert sums is not None
     assert sums.keys() == set(files_of(folder))
@@ -82,11 +82,11 @@ def test_every_writer_lists_its_files(tiny_checkpoint, tiny_model, make_processo
         check_sums(tmp_path / name, sums)
 
 
-def test_coreutils_agree(hashed):
+def test_hashes_match_sha256sum(hashed):
     assert subprocess.run(["sha256sum", "-c", "--strict", SUMS], cwd=hashed, capture_output=True).returncode == 0
 
 
-def test_transformers_alone_loads_it(hashed):
+def test_transformers_loads_a_checkpoint_with_hashes(hashed):
     assert MiniGeminiForConditionalGeneration.from_pretrained(hashed)
     assert MiniGeminiProcessor.from_pretrained(hashed)
 
@@ -98,7 +98,7 @@ LISTED = ["model.safetensors", "config.json", "processor_config.json", "tokenize
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_a_flipped_byte_is_named_wherever_a_model_is_loaded(hashed, name, monkeypatch):
+def test_flipped_byte_is_reported_by_every_loader(hashed, name, monkeypatch):
     flip(hashed / name)
     with pytest.raises(CheckpointError, match=rf"{name} has other bytes.*verify") as caught:
         Engine.load(hashed, device="cpu")
@@ -109,7 +109,7 @@ def test_a_flipped_byte_is_named_wherever_a_model_is_loaded(hashed, name, monkey
         assert Engine.load(hashed, device="cpu")
 
 
-def test_what_is_listed_must_be_there_and_what_is_read_must_be_listed(hashed):
+def test_listed_and_present_files_must_agree(hashed):
     (hashed / "README.md").write_text("Another card.")
     (hashed / "sheet.png").touch()
     assert Engine.load(hashed, device="cpu")
@@ -123,13 +123,13 @@ def test_what_is_listed_must_be_there_and_what_is_read_must_be_listed(hashed):
 
 
 @pytest.mark.parametrize("line", ["", "no hash", f"{'0' * 64}  ../config.json", f"{'0' * 64}  /etc/passwd"])
-def test_a_list_that_is_none(hashed, line):
+def test_invalid_hash_list_is_an_error(hashed, line):
     (hashed / SUMS).write_text(f"{line}\n" if line else "")
     with pytest.raises(CheckpointError, match=SUMS):
         Engine.load(hashed, device="cpu")
 
 
-def test_the_damage_is_told_and_not_what_came_of_it(hashed):
+def test_damage_is_reported_rather_than_its_consequences(hashed):
     """A flipped byte in the header of the weights is an error of safetensors too."""
     content = (hashed / "model.safetensors").read_bytes()
     (hashed / "model.safetensors").write_bytes(content[:2000])
@@ -137,7 +137,7 @@ def test_the_damage_is_told_and_not_what_came_of_it(hashed):
         Engine.load(hashed, device="cpu")
 
 
-def test_adapters_are_compared(tiny_checkpoint, tmp_path):
+def test_adapter_hashes_are_compared(tiny_checkpoint, tmp_path):
     model = get_peft_model(
         MiniGeminiForConditionalGeneration.from_pretrained(tiny_checkpoint), LoraConfig(target_modules=["q_proj"])
     )
@@ -149,7 +149,7 @@ def test_adapters_are_compared(tiny_checkpoint, tmp_path):
         find_model_source(tmp_path / "adapter")
 
 
-def test_one_file_holds_its_own_hash(tiny_model, tiny_checkpoint, tmp_path):
+def test_connector_file_contains_its_hash(tiny_model, tiny_checkpoint, tmp_path):
     file = tmp_path / "parts.safetensors"
     save_connector(tiny_model, file, base=str(tiny_checkpoint))
     assert check_tensors(file)
@@ -178,7 +178,7 @@ def as_snapshot(folder: Path, hub: Path) -> Path:
     return snapshot
 
 
-def test_a_snapshot_of_the_hub(hashed, tiny_checkpoint, tmp_path):
+def test_hub_snapshot(hashed, tiny_checkpoint, tmp_path):
     snapshot = as_snapshot(hashed, tmp_path / "hub")
     assert Engine.load(snapshot, device="cpu")
     plain = as_snapshot(tiny_checkpoint, tmp_path / "plain")
@@ -194,7 +194,7 @@ def test_a_snapshot_of_the_hub(hashed, tiny_checkpoint, tmp_path):
 # verify
 
 
-def test_verify_without_hashes_says_what_it_could_not_tell(tiny_checkpoint, tmp_path):
+def test_verify_without_hashes_reports_what_is_unknown(tiny_checkpoint, tmp_path):
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "plain")
     code, said = run("verify", str(folder))
     assert code == 0
@@ -209,7 +209,7 @@ def test_verify_without_hashes_says_what_it_could_not_tell(tiny_checkpoint, tmp_
     assert read_sums(folder)
 
 
-def test_verify_other_models_and_files(tiny_model, tmp_path):
+def test_verify_of_other_models_and_files(tiny_model, tmp_path):
     assert run("verify", "nano")[0] == 0
     assert run("verify", str(GENERATOR_DIR))[0] == 0
     assert run("verify", str(copy_published(tmp_path / "published")))[0] == 0
@@ -221,7 +221,7 @@ def test_verify_other_models_and_files(tiny_model, tmp_path):
         assert said.startswith("minigemini: ")
 
 
-def test_verify_holds_names_and_shapes_against_the_config(tiny_checkpoint, tmp_path):
+def test_verify_compares_names_and_shapes_with_the_config(tiny_checkpoint, tmp_path):
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "changed")
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["intermediate_size"] += 8

@@ -14,7 +14,7 @@ def test_layers_point_one_way():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_foreign_code_runs():
+def test_pickles_are_read_in_one_place():
     for file in (ROOT / "minigemini").rglob("*.py"):
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
         for call in calls:

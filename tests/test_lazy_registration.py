@@ -42,7 +42,7 @@ def program(code: str, *words: object) -> str:
 
 
 @pytest.mark.parametrize("first", ORDERS.values(), ids=ORDERS.keys())
-def test_auto_classes_know_the_model(first, tiny_checkpoint):
+def test_auto_classes_find_the_model(first, tiny_checkpoint):
     assert program(f"{first}\n{LOAD}", tiny_checkpoint).split() == [
         "MiniGeminiConfig",
         "MiniGeminiImageProcessor",
@@ -70,7 +70,7 @@ def test_an_unknown_name_is_an_attribute_error():
             module.MiniGemini  # noqa: B018
 
 
-def test_a_failed_import_leaves_the_way_open(tmp_path, tiny_checkpoint):
+def test_failed_import_can_be_repeated(tmp_path, tiny_checkpoint):
     """A Transformers that cannot be imported is not registered with, and the next one is."""
     (tmp_path / "transformers.py").write_text("raise ImportError('broken')")
     code = f"""
@@ -94,7 +94,7 @@ def registered_here(config: MiniGeminiConfig) -> str:
     return type(AutoModelForImageTextToText.from_config(config)).__name__
 
 
-def test_spawned_processes_know_what_pickles_bring(make_model, tmp_path):
+def test_spawned_processes_unpickle_the_model(make_model, tmp_path):
     tiny_model = make_model()  # its own: Transformers leaves hooks on a model that returned hidden states
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(registered_here, (tiny_model.config,)) == "MiniGeminiForConditionalGeneration"

@@ -64,7 +64,7 @@ def test_value_and_gradients(model, batch, divisor, return_logits):
         assert worst <= 5e-6, f"{name}: off by {worst:.1e}"
 
 
-def test_the_head_sees_labelled_positions_only(tiny_model, batch):
+def test_head_runs_at_labeled_positions_only(tiny_model, batch):
     rows = []
     hook = tiny_model.lm_head.register_forward_hook(lambda module, inputs, output: rows.append(tuple(output.shape)))
     tiny_model(**batch, return_logits=False)
@@ -76,7 +76,7 @@ def test_the_head_sees_labelled_positions_only(tiny_model, batch):
 
 @pytest.mark.parametrize("items", [None, torch.tensor(0), torch.tensor(7)])
 @pytest.mark.parametrize("text", [{}, {"model_type": "mixtral", "num_local_experts": 4, "output_router_logits": True}])
-def test_nothing_to_learn_is_no_loss_and_no_gradient(make_model, batch, text, items):
+def test_batch_without_labels_has_zero_loss_and_gradient(make_model, batch, text, items):
     model = make_model(text_config=text)
     labels = torch.full_like(batch["labels"], -100)
     loss = model(input_ids=batch["input_ids"], labels=labels, return_logits=False, num_items_in_batch=items).loss
@@ -85,12 +85,12 @@ def test_nothing_to_learn_is_no_loss_and_no_gradient(make_model, batch, text, it
     assert all(not gradient.any() for gradient in gradients(model).values())
 
 
-def test_a_loss_of_cut_logits_is_refused(tiny_model, batch):
+def test_loss_of_truncated_logits_is_refused(tiny_model, batch):
     with pytest.raises(ValueError, match="logits_to_keep is 3: leave it at 0"):
         tiny_model(**batch, logits_to_keep=3)
 
 
-def test_trainer_accumulates_to_the_loss_of_the_whole(make_model, batch, tmp_path):
+def test_accumulated_loss_equals_the_batch_loss(make_model, batch, tmp_path):
     """Micro-batches with unequal numbers of labels weigh as their tokens do."""
     losses = []
 
@@ -130,7 +130,7 @@ def shifted(labels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("return_logits", [True, False])
-def test_labels_shifted_by_whoever_cuts_the_sequence(model, batch, return_logits):
+def test_shifted_labels_of_sequence_parts(model, batch, return_logits):
     """A part does not have the label behind its end; the parts' losses are together that of the whole."""
     ids = batch["input_ids"]
     batch["labels"][:, [5, 8]] = ids[:, [5, 8]]  # the cuts are made before labels
@@ -156,7 +156,7 @@ def test_labels_shifted_by_whoever_cuts_the_sequence(model, batch, return_logits
     torch.testing.assert_close(parts, whole.loss, atol=0, rtol=2e-6)
 
 
-def test_shifted_labels_alone_are_refused_with_cut_logits(tiny_model, batch):
+def test_shifted_labels_are_refused_with_truncated_logits(tiny_model, batch):
     with pytest.raises(ValueError, match="logits_to_keep is 1: leave it at 0"):
         tiny_model(input_ids=batch["input_ids"], shift_labels=shifted(batch["labels"]), logits_to_keep=1)
 
@@ -213,7 +213,7 @@ def test_experts_are_balanced_as_in_the_language_model_alone(make_model, padded,
         torch.testing.assert_close(ours[name], expected[f"model.{name}"], atol=1e-6, rtol=1e-4)
 
 
-def test_experts_are_balanced_where_the_text_config_says_so(make_model, padded):
+def test_experts_are_balanced_if_the_text_config_enables_it(make_model, padded):
     model = with_experts(make_model, "mixtral", output_router_logits=False)
     without = model(**padded)
     assert (without.aux_loss, without.router_logits) == (None, None)
@@ -231,7 +231,7 @@ def test_experts_are_balanced_where_the_text_config_says_so(make_model, padded):
     assert generated.shape == (3, 15)
 
 
-def test_a_step_balances_experts_once_however_it_is_cut(make_model, padded):
+def test_expert_balancing_does_not_depend_on_micro_batches(make_model, padded):
     """As labels do, batches of a step weigh by how much they have to learn."""
     module = TrainModule(with_experts(make_model, "mixtral"))
     rows = [{name: value[row : row + 1] for name, value in padded.items()} for row in range(3)]

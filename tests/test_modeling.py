@@ -115,7 +115,7 @@ def test_device_map(model, encode, tmp_path):
     assert torch.equal(loaded(**inputs).logits, model(**inputs).logits)
 
 
-def test_only_what_runs_is_built(model):
+def test_unused_layers_are_not_built(model):
     names = set(model.state_dict())
     assert "model.vision_tower.encoder.layers.1.layer_norm1.weight" in names
     assert not any(
@@ -157,7 +157,7 @@ def test_padded_equals_unpadded_in_mixed_batches(model, encode, padding_side):
 
 
 @torch.no_grad()
-def test_generation_in_a_batch_equals_alone(model, encode):
+def test_batched_generation_equals_single(model, encode):
     batch = encode(model, *MIXED)
     together = model.generate(**batch, max_new_tokens=6, do_sample=False)[:, -6:]
     first = 0
@@ -196,7 +196,7 @@ def test_cached_equals_uncached_logits(model, encode):
 
 @torch.no_grad()
 @pytest.mark.parametrize("cache", ["none", "dynamic", "static", "offloaded", "quantized"])
-def test_every_cache_answers_alike(model, encode, cache):
+def test_every_cache_gives_the_same_answer(model, encode, cache):
     if cache == "quantized" and not any(importlib.util.find_spec(name) for name in ("optimum", "hqq")):
         pytest.skip("quantised caches want optimum-quanto or hqq")
     if cache == "offloaded" and not torch.cuda.is_available():
@@ -223,7 +223,7 @@ def test_chunked_prefill(model, encode):
 
 @torch.no_grad()
 @pytest.mark.parametrize("strategy", [{"num_beams": 3}, {"num_beams": 2, "num_return_sequences": 2}])
-def test_beams_in_a_batch_equal_alone(model, encode, strategy):
+def test_batched_beams_equal_single(model, encode, strategy):
     batch = encode(model, *MIXED)
     beams = strategy.get("num_return_sequences", 1)
     together = model.generate(**batch, max_new_tokens=5, do_sample=False, **strategy)
@@ -295,7 +295,7 @@ def test_gradient_checkpointing(make_model, encode):
 
 
 @torch.no_grad()
-def test_loss_is_the_mean_over_labelled_tokens(model, encode):
+def test_loss_is_the_mean_over_labeled_tokens(model, encode):
     inputs = encode(model, *MIXED, answers=True, padding_side="right")
     labels = inputs["input_ids"].masked_fill(inputs["input_ids"] < 4, -100)
     output = model(**inputs, labels=labels)
@@ -323,7 +323,7 @@ def test_resize_embeddings(make_model, encode):
 
 
 @torch.no_grad()
-def test_features_and_embeddings_in_place_of_pixels_and_ids(model, encode):
+def test_features_and_embeddings_replace_pixels_and_ids(model, encode):
     inputs = encode(model, *MIXED)
     expected = model(**inputs)
     text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
@@ -349,7 +349,7 @@ def test_image_token_beyond_the_vocabulary(make_model, encode):
     assert outside.generate(**inputs, max_new_tokens=3).shape[1] == ids.shape[1] + 3
 
 
-def test_what_does_not_fit_is_refused(tiny_model, hd_model, encode):
+def test_mismatches_are_refused(tiny_model, hd_model, encode):
     inputs = encode(tiny_model, (1,))
     doubled = {name: inputs[name].repeat(2, 1, 1, 1) for name in ("pixel_values", "high_res_pixel_values")}
     with pytest.raises(ValueError, match=r"4 image tokens, but 2 images of 4 visual tokens each require 8"):
@@ -397,7 +397,7 @@ def test_order_is_global_then_tiles_row_by_row(hd_model, encode):
 
 
 @torch.no_grad()
-def test_a_tile_mines_its_own_part_of_the_map(hd_model, encode):
+def test_each_tile_mines_its_part_of_the_map(hd_model, encode):
     inputs = encode(hd_model, (1,), (2,))
     model = hd_model.model
     low_res = model.get_low_res_features(inputs["pixel_values"])
@@ -432,7 +432,7 @@ FAMILIES = [
 
 @torch.no_grad()
 @pytest.mark.parametrize("family", FAMILIES)
-def test_without_pictures_it_is_the_language_model(make_model, encode, family):
+def test_without_images_it_equals_the_language_model(make_model, encode, family):
     model = make_model(
         text_config={"model_type": family, "head_dim": 8} if "gemma" in family else {"model_type": family}
     )

@@ -63,7 +63,7 @@ def test_captions_of_plans():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_gives_one_image_with_a_caption_in_the_vocabulary(kind):
+def test_each_seed_gives_an_image_with_a_caption_in_the_vocabulary(kind):
     painter, captions = build_generator(TINY), set()
     for seed in range(40):
         plan, scene = sample_planned_image(seed, kind)

@@ -80,7 +80,7 @@ def test_every_package_of_the_wheel_is_marked_as_typed():
     assert [package for package in packages if not (ROOT / package / "py.typed").is_file()] == []
 
 
-def test_python_versions_are_said_alike():
+def test_python_versions_agree():
     """In the classifiers, the requirement and the workflow that tests them."""
     versions = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()

@@ -154,7 +154,7 @@ def test_flash_arguments_match_transformers(make_model, samples):
     assert batch["max_length_q"] == int(longest)
 
 
-def test_no_samples_make_a_batch_without_gradient(make_model):
+def test_empty_batch_has_no_gradient(make_model):
     model = make_model()
     for collator in (PackedCollator(100, PAD), PaddedCollator(PAD), PackedCollator(100, PAD, cu_seq_lens=True)):
         batch = pickle.loads(pickle.dumps(collator))([])

@@ -157,7 +157,7 @@ def test_half_precision_maps_and_autocast():
     torch.testing.assert_close(mining(low_res, half_maps), mining(low_res, [x.float() for x in half_maps]))
 
 
-def test_layouts_modes_tracing_and_devices_change_nothing():
+def test_result_does_not_depend_on_layout_mode_tracing_or_device():
     mining, low_res, maps = nano_case(dtype=torch.float32)
     expected = mining(low_res, maps)
     channels_last = [x.contiguous(memory_format=torch.channels_last) for x in maps]
@@ -191,14 +191,14 @@ def test_gradient_checkpointing_changes_nothing():
         (16, (8, 4), 4, "8 is not a multiple of 4 · 4 = 16; nearest valid: 16$"),
     ],
 )
-def test_maps_that_do_not_divide_are_refused(queries, sides, downsample, message):
+def test_maps_of_indivisible_size_are_refused(queries, sides, downsample, message):
     mining = PatchInfoMining(8, (3, 5))
     maps = [torch.zeros(1, dim, side, side) for dim, side in zip((3, 5), sides, strict=True)]
     with pytest.raises(ValueError, match=message):
         mining(torch.zeros(1, queries, 8), maps, downsample)
 
 
-def test_maps_that_do_not_fit_are_refused():
+def test_maps_of_wrong_size_are_refused():
     mining = PatchInfoMining(8, (3, 5))
     with pytest.raises(ValueError, match=r"square maps.*16 x 12: pad"):
         mining(torch.zeros(1, 4, 8), [torch.zeros(1, 3, 16, 12), torch.zeros(1, 5, 8, 6)])

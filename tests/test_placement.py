@@ -65,7 +65,7 @@ def logits(engine: Engine) -> torch.Tensor:
 
 @pytest.mark.parametrize(("way", "stored"), [("8bit", torch.int8), ("4bit", torch.uint8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_only_the_linears_of_the_language_model_shrink(wide_checkpoint, image, way, stored, dtype):
+def test_only_linears_of_the_language_model_are_quantized(wide_checkpoint, image, way, stored, dtype):
     engine = Engine.load(wide_checkpoint, device="cpu", dtype=dtype, quantize=way)
     for name, module in engine.model.named_modules():
         kinds = {parameter.dtype for parameter in module.parameters(recurse=False)}
@@ -84,7 +84,7 @@ def test_nano_in_8_bits_answers_the_same(nano, nano_8bit):
 
 
 @pytest.mark.parametrize("way", ["8bit", "4bit"])
-def test_quantised_checkpoints_load_back(wide_checkpoint, tmp_path, image, way):
+def test_quantized_checkpoints_load(wide_checkpoint, tmp_path, image, way):
     engine = Engine.load(wide_checkpoint, device="cpu", quantize=way)
     engine.model.save_pretrained(tmp_path / way)
     engine.processor.save_pretrained(tmp_path / way)
@@ -94,7 +94,7 @@ def test_quantised_checkpoints_load_back(wide_checkpoint, tmp_path, image, way):
         Engine.load(tmp_path / way, device="cpu", quantize="4bit" if way == "8bit" else "8bit")
 
 
-def test_transformers_users_quantise_with_the_same_config(nano_8bit):
+def test_transformers_quantizes_with_the_same_config(nano_8bit):
     config = quantization_config("8bit", torch.float32)
     model = MiniGeminiForConditionalGeneration.from_pretrained(
         NANO_DIR, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}
@@ -102,7 +102,7 @@ def test_transformers_users_quantise_with_the_same_config(nano_8bit):
     assert torch.equal(logits(Engine(model, nano_8bit.processor, "nano")), logits(nano_8bit))
 
 
-def test_what_a_gpu_is_given():
+def test_quantization_config_for_gpus():
     """It cannot run here; the configuration is the same on every device."""
     assert quantization_config("8bit").load_in_8bit
     four = quantization_config("4bit", torch.bfloat16)
@@ -121,7 +121,7 @@ def test_nano_is_too_narrow_for_4_bits_on_a_cpu():
     "changes",
     [{"quant_method": "gptq"}, {"llm_int8_skip_modules": ["lm_head"]}, {"load_in_8bit": "x"}, {"text_config": {}}],
 )
-def test_other_quantised_checkpoints_are_refused(tiny_checkpoint, tmp_path, changes):
+def test_foreign_quantized_checkpoints_are_refused(tiny_checkpoint, tmp_path, changes):
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = quantization_config("8bit").to_dict() | changes
@@ -148,7 +148,7 @@ def test_weights_on_disk_give_the_same_answers(nano, image, tmp_path, most):
     assert torch.equal(attention_maps(placed, image(0))[0].attention, attention_maps(nano, image(0))[0].attention)
 
 
-def test_a_map_that_fits_needs_no_disk(nano):
+def test_device_map_without_disk(nano):
     placed = Engine.load("nano", device_map="auto")
     assert torch.equal(logits(placed), logits(nano))
 
@@ -167,14 +167,14 @@ def test_a_map_that_fits_needs_no_disk(nano):
         ({"device_map": "auto", "max_memory": {"cpu": "12MB"}, "quantize": "8bit"}, "device_map auto failed"),
     ],
 )
-def test_what_cannot_be_is_one_line(asked, message):
+def test_impossible_placements_are_one_line_errors(asked, message):
     with pytest.raises(RequestError, match=message) as caught:
         Engine.load("nano", **asked)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("asked", [{"quantize": "8bit", "device": "cpu"}, {"device_map": "auto"}])
-def test_a_missing_library_is_named_with_its_extra(monkeypatch, asked):
+def test_missing_library_error_names_the_extra(monkeypatch, asked):
     for library in ("accelerate", "bitsandbytes"):
         monkeypatch.setitem(sys.modules, library, None)
     extra = "quantize" if "quantize" in asked else "accelerate"

@@ -73,7 +73,7 @@ def test_every_step_writes_its_output_and_a_report(trained):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_the_exported_checkpoint_is_what_stage_2_left(trained, name):
+def test_exported_checkpoint_equals_that_of_stage_2(trained, name):
     engine = Engine.load(trained / name)
     assert (engine.model.model.patch_info_mining is not None) == (name == "nano")
     assert engine.model.generation_config.max_new_tokens == 64

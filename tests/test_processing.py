@@ -48,12 +48,12 @@ def test_nano_prompts(processor, messages, expected):
     assert processor.apply_chat_template(messages, add_generation_prompt=True) == expected
 
 
-def test_a_finished_conversation(processor):
+def test_finished_conversation(processor):
     messages = [turn("user", "Hi"), turn("assistant", "Ho.")]
     assert processor.apply_chat_template(messages) == "<bos><|user|>Hi<|assistant|>Ho.<eos>"
 
 
-def test_what_a_template_does_not_know_is_refused(processor):
+def test_content_unknown_to_the_template_is_refused(processor):
     with pytest.raises(Exception, match='roles are "user" and "assistant", but got "system"'):
         processor.apply_chat_template([turn("system", "Be nice.")])
     with pytest.raises(Exception, match='"image" or "text", but got "video"'):
@@ -77,14 +77,14 @@ def test_label_mask_covers_answers_and_their_end(processor, image):
     assert processor.decode(spoken) == "Ho.<eos>Yes.<eos>"
 
 
-def test_bos_stands_once_at_the_front(processor, image):
+def test_bos_occurs_once_at_the_start(processor, image):
     inputs = encode(processor, [turn("user", {"type": "image", "image": image(0)}, text("Hi"))])
     ids = inputs["input_ids"][0]
     assert ids[0] == processor.tokenizer.bos_token_id
     assert (ids == processor.tokenizer.bos_token_id).sum() == 1
 
 
-def test_one_row_of_pixels_per_picture_and_one_token_per_visual_token(processor, image):
+def test_one_row_of_pixels_per_image_and_one_token_per_visual_token(processor, image):
     prompts = ["<image>\nWhat?", "No picture.", "<image><image> Both?"]
     images = [image(seed) for seed in range(3)]
     for given in (images, [[images[0]], [], images[1:]]):
@@ -97,11 +97,11 @@ def test_one_row_of_pixels_per_picture_and_one_token_per_visual_token(processor,
         assert inputs["high_res_pixel_values"].shape == (3, 3, 2 * size, 2 * size)
 
 
-def test_no_pictures_no_pixels(processor):
+def test_no_images_give_no_pixels(processor):
     assert set(processor(text="Hi", return_tensors="pt")) == {"input_ids", "attention_mask"}
 
 
-def test_placeholders_and_pictures_must_agree(processor, image):
+def test_placeholders_and_images_must_agree(processor, image):
     with pytest.raises(ValueError, match="2 placeholders <image>, but there are 1 images"):
         processor(text="<image><image>", images=[image(0)])
     with pytest.raises(ValueError, match="1 placeholders <image>, but there are 0 images"):
@@ -110,7 +110,7 @@ def test_placeholders_and_pictures_must_agree(processor, image):
         processor(text="<image>", images=image(0), truncation=True, max_length=2)
 
 
-def test_what_servers_ask_for(processor, image):
+def test_methods_that_servers_call(processor, image):
     counts = processor._get_num_multimodal_tokens(image_sizes=[(30, 40), (500, 20)])
     assert counts["num_image_tokens"] == [processor.num_image_tokens] * 2
     assert counts["num_image_patches"] == [1, 1]
@@ -131,7 +131,7 @@ def test_saved_equals_loaded(processor, image, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_processor_must_fit(make_config, tokenizer):
+def test_mismatched_processor_is_refused(make_config, tokenizer):
     template = CHAT_TEMPLATES["nano"]
     with pytest.raises(ValueError, match=r"'<image>' has id 3, .* image_token_id is 7"):
         MiniGeminiProcessor.from_config(make_config(image_token_id=7), tokenizer, chat_template=template)
@@ -145,7 +145,7 @@ def test_a_processor_must_fit(make_config, tokenizer):
         )
 
 
-def test_the_space_behind_a_picture_may_belong_to_its_replacement(monkeypatch, make_config, tmp_path):
+def test_space_after_an_image_may_belong_to_its_replacement(monkeypatch, make_config, tmp_path):
     """For servers that put tokens in a placeholder's place: the prompt is the same either way."""
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "tok_llama_fast")
     config = make_config(image_token_id=add_image_token(tokenizer))

@@ -39,7 +39,7 @@ def test_a_key_of_a_pretraining_recipe():
     assert all_recipes()["nano-language"].changed({"begin_with": "none"}).init_from is None
 
 
-def test_a_run_begun_by_the_old_names_goes_on():
+def test_run_started_with_old_names_is_resumed():
     recipe = all_recipes()["MGM-7B-instruct"]
     current = {new: old for old, new in RENAMED.items()}
     saved = json.loads(json.dumps(recipe.as_dict()))

@@ -69,14 +69,14 @@ def test_a_broken_exif_block_is_ignored():
     assert open_image(encoded(two_halves(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")).size == (8, 4)
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped():
+def test_16_bit_gray_is_scaled_not_clipped():
     gray = np.array([[0, 128, 129, 257, 32768, 65535]], dtype=np.uint16)
     image = open_image(encoded(Image.fromarray(gray)))
     assert np.asarray(image)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
-def test_transparency_lies_on_white(mode):
+def test_transparency_is_composited_onto_white(mode):
     image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
     image.putpixel((1, 0), (0, 0, 0, 255))
     image = image.quantize() if mode == "P" else image.convert(mode)
@@ -84,7 +84,7 @@ def test_transparency_lies_on_white(mode):
     assert [opened.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 0)]
 
 
-def test_half_transparent_is_mixed_with_white():
+def test_partial_transparency_is_blended_with_white():
     assert open_image(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 128)))).getpixel((0, 0)) == (255, 127, 127)
 
 
@@ -125,7 +125,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refusals_are_one_line_with_name_number_and_mend(case):
+def test_refusals_name_the_file_the_value_and_the_fix(case):
     data, message = REFUSED[case]
     with pytest.raises(ImageError, match=message) as caught:
         open_image(data, name="holiday\n\x1b[31m.png")
@@ -143,7 +143,7 @@ def test_large_headers_are_refused_before_decoding():
     assert peak < 1e6  # measured: 20 KB, warm
 
 
-def test_paths_that_are_no_files(tmp_path):
+def test_paths_that_are_not_files_are_refused(tmp_path):
     with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
         open_image(tmp_path / "nowhere.png")
     with pytest.raises(ImageError, match="is a directory; pass"):
@@ -152,7 +152,7 @@ def test_paths_that_are_no_files(tmp_path):
         open_image("a\0b.png")
 
 
-def test_an_endless_file_is_read_no_further_than_the_limit(tmp_path):
+def test_endless_file_is_read_up_to_the_limit(tmp_path):
     path = tmp_path / "large.png"
     path.write_bytes(encoded(two_halves()) + b"\0" * 2000)
     with pytest.raises(ImageError, match=r"more than 1,000 bytes, the limit"):
@@ -164,14 +164,14 @@ def test_an_endless_file_is_read_no_further_than_the_limit(tmp_path):
         open_image(endless, ImageLimits(max_bytes=2**20))
 
 
-def test_a_text_file_object_is_a_mistake_of_the_caller():
+def test_text_file_object_is_a_type_error():
     with pytest.raises(TypeError, match="mode 'rb'"):
         open_image(io.StringIO("x"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", LIMITS.formats)
-def test_damaged_files_never_raise_anything_else(kind):
+def test_damaged_files_raise_image_errors_only(kind):
     """Seeded damage: every flip or cut gives a picture or a `ImageError`. 40,000 more a format were tried by hand."""
     dice = random.Random(0)
     exif = Image.Exif()

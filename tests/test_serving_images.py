@@ -134,7 +134,7 @@ def metric(served: Served, name: str) -> float:
 
 
 @pytest.mark.parametrize("which", ["served", "front"])
-def test_an_image_comes_next_to_the_text(request, which, engine, generator, monkeypatch):
+def test_response_contains_image_and_text(request, which, engine, generator, monkeypatch):
     running = request.getfixturevalue(which)
     before = metric(running, "minigemini_drawn_total")
     prompts = script(engine, ["Here you are. <h>a blue house</h> Or: <h>a red house</h>"], monkeypatch)

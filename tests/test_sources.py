@@ -21,7 +21,7 @@ def texts_of(sample) -> list[str]:
     return ["".join(part.get("text", "<image>") for part in message["content"]) for message in sample.messages]
 
 
-def test_the_table_is_whole():
+def test_source_table_is_complete():
     assert {name for parts in MIXTURES.values() for name in parts} <= set(SOURCES)
     for source in SOURCES.values():
         assert source.format in FORMATS or source.stage == "evaluation"
@@ -37,7 +37,7 @@ def test_the_table_is_whole():
         )
 
 
-def test_the_papers_counts():
+def test_counts_of_the_paper():
     rounded = {"558K": 1e3, "695K": 1e3, "643K": 1e3, "100K": 5e3, "10K": 1e3, "700K": 1e3, "4K": 1e3}
     for source in SOURCES.values():
         if source.paper in rounded:
@@ -64,7 +64,7 @@ def test_llava_pretrain(tmp_path):
     assert sample.images == (tmp_path / "MGM-Pretrain/llava/LLaVA-Pretrain/images/00000/000000002.jpg",)
 
 
-def test_the_mix_has_no_textcaps_and_says_which_records_it_has(tmp_path):
+def test_mixture_without_textcaps_names_its_records(tmp_path):
     native_files.mix665k(tmp_path, 1e-4)
     reader = open_source(SOURCES["llava-mix665k"], tmp_path)
     sizes = {folder: round(count * 1e-4) for folder, count in native_files.MIX.items()}
@@ -97,7 +97,7 @@ def test_sharegpt4v(tmp_path):
     assert texts_of(reader[1]) == ["<image>Describe it.", "In it: 0000001."]
 
 
-def test_laion_leaves_out_rows_whose_picture_is_gone(tmp_path):
+def test_laion_excludes_rows_without_image(tmp_path):
     native_files.laion_gpt4v(tmp_path, 9, dead=[0, 4])
     reader = open_source(SOURCES["laion-gpt4v"], tmp_path)
     assert [reader[row].id for row in range(len(reader))] == [f"gpt4v-{n}" for n in (1, 2, 3, 5, 6, 7, 8)]
@@ -111,7 +111,7 @@ def test_laion_leaves_out_rows_whose_picture_is_gone(tmp_path):
     assert {texts_of(again[row])[0] for row in range(len(again))} == asked
 
 
-def test_lima_has_pairs_alone(tmp_path):
+def test_lima_contains_question_answer_pairs(tmp_path):
     native_files.lima(tmp_path, 4)
     reader = open_source(SOURCES["lima"], tmp_path)
     assert [texts_of(reader[row]) for row in range(4)] == [
@@ -131,7 +131,7 @@ def test_oasst2_takes_the_best_path_of_english_trees(tmp_path):
     assert texts_of(reader[1]) == ["said 1.q", "said 1.b", "said 1.c", "said 1.d"]
 
 
-def test_docvqa_is_a_conversation_a_page(tmp_path):
+def test_docvqa_has_one_conversation_per_page(tmp_path):
     native_files.docvqa(tmp_path, 3, questions=2)
     reader = open_source(SOURCES["docvqa"], tmp_path)
     assert [reader[row].id for row in range(len(reader))] == ["docvqa-p0_1", "docvqa-p1_1", "docvqa-p2_1"]
@@ -162,7 +162,7 @@ def test_ai2d_has_no_test_diagrams(tmp_path):
     assert samples["ai2d-5"].images == (root / "abc_images/5.png",)  # it has questions about letters alone
 
 
-def test_what_is_drawn_depends_on_the_seed_alone(tmp_path, monkeypatch):
+def test_sampling_depends_on_the_seed_only(tmp_path, monkeypatch):
     from dataclasses import replace
 
     native_files.dvqa(tmp_path, 40)

@@ -81,7 +81,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_absurd_configs_are_refused_before_anything_is_built(case, broken):
+def test_implausible_configs_are_refused_before_building(case, broken):
     keys, value, message = CONFIGS[case]
     change(broken / "config.json", value, *keys)
     if message is None:
@@ -132,7 +132,7 @@ def test_only_regular_files_are_opened(name, harm, broken):
 
 
 @pytest.mark.parametrize("harm", [pipe, endless])
-def test_only_regular_files_of_other_kinds_of_folder(harm, tmp_path):
+def test_only_regular_files_are_opened_in_other_folders(harm, tmp_path):
     painter = shutil.copytree(GENERATOR_DIR, tmp_path / "painter")
     harm(painter / "unet" / "config.json")
     refused(painter, "not a regular file", lambda folder: find_pipeline(str(folder)))
@@ -152,7 +152,7 @@ def test_only_regular_files_of_other_kinds_of_folder(harm, tmp_path):
     )
 
 
-def test_a_description_of_a_terabyte(broken):
+def test_huge_config_file_is_refused(broken):
     os.truncate(broken / "config.json", 2**40)
     refused(broken, "has 1,099,511,627,776 bytes")
 
@@ -191,7 +191,7 @@ def test_settings_that_would_fail_later_are_refused_when_read(case, broken):
     refused(broken, "")
 
 
-def test_a_token_beyond_the_vocabulary_is_refused_where_it_is_asked(broken, image):
+def test_token_beyond_the_vocabulary_is_refused(broken, image):
     tokenizer = json.loads((broken / "tokenizer.json").read_text())
     token = {**tokenizer["added_tokens"][0], "id": 10**6, "content": "<far>", "special": False}
     tokenizer["added_tokens"].append(token)
@@ -203,7 +203,7 @@ def test_a_token_beyond_the_vocabulary_is_refused_where_it_is_asked(broken, imag
         engine.stream([{"role": "user", "content": [{"type": "text", "text": "What is <far>?"}]}])
 
 
-def test_a_tokenizer_that_blows_texts_up(broken):
+def test_tokenizer_that_expands_text_is_refused(broken):
     """By normalizers, which are refused, and by a regular expression, which tokenizers itself gives up."""
     ten = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
     change(broken / "tokenizer.json", {"type": "Sequence", "normalizers": [ten] * 7}, "normalizer")
@@ -217,13 +217,13 @@ def test_a_tokenizer_that_blows_texts_up(broken):
 
 
 @pytest.mark.parametrize(("key", "value"), [("head_dim", -16), ("rope_parameters", {"rope_type": "1.5"})])
-def test_what_no_model_can_be_built_of(broken, key, value):
+def test_configs_that_cannot_be_built_are_refused(broken, key, value):
     change(broken / "config.json", value, "text_config", key)
     refused(broken, "")
     refused(broken, "describes no model", lambda folder: verify(str(folder)))
 
 
-def test_a_head_of_no_width_is_no_model(broken):
+def test_zero_width_head_is_refused(broken):
     change(broken / "config.json", 0, "text_config", "num_attention_heads")
     with pytest.raises(CheckpointError):
         report_model(broken)
@@ -297,7 +297,7 @@ def test_templates_that_fail_are_refused_when_loaded(template, broken):
 
 
 @pytest.mark.parametrize("name", CHAT_TEMPLATES)
-def test_limits_change_nothing_in_what_is_rendered(name):
+def test_limits_do_not_change_rendering(name):
     """Texts and masks of our own templates, once as they are and once under limits as other people's."""
     chat = [
         *({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What <b>is</b> it?"}]},),
@@ -315,7 +315,7 @@ def test_limits_change_nothing_in_what_is_rendered(name):
         assert ours == theirs
 
 
-def test_a_template_as_others_write_them_is_rendered():
+def test_common_template_features_are_rendered():
     template = (
         "{{- bos_token }}{%- set ns = namespace(system='You are helpful.', first=true) %}"
         "{%- if messages[0]['role'] == 'system' %}{%- set ns.system = messages[0]['content']|trim %}"
@@ -333,7 +333,7 @@ def test_a_template_as_others_write_them_is_rendered():
     assert render_jinja_template([CHAT], chat_template=template, **arguments) == theirs
 
 
-def test_a_picture_is_prepared_as_without_the_trial(tiny_checkpoint):
+def test_validating_a_processor_does_not_change_it(tiny_checkpoint):
     """Trying a processor when it is loaded leaves nothing behind in it."""
     engine = Engine.load(tiny_checkpoint, device="cpu")
     once, again = (engine.processor.image_processor(Image.new("RGB", (9, 5), "red"), return_tensors="pt") for _ in "12")
