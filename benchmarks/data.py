@@ -1,9 +1,9 @@
-"""Data at full size: counts of the declared sources, a million and a half records, damage, decoding, a loader's pace.
+"""Data at full size: counts of the sources, 1.5 million records, damage, decoding, speed of the loader.
 
     python benchmarks/data.py counts          # every source at its published size, index-only records: minutes
-    python benchmarks/data.py scale           # 1.5M records over 3,000 pictures, examined and built: half an hour
+    python benchmarks/data.py scale           # 1.5M records over 3,000 images, validated and built: half an hour
     python benchmarks/data.py damage          # 100K records with 1 % and 10 % damaged
-    python benchmarks/data.py decoding pace   # pictures to tensors; whether a step of nano waits for data
+    python benchmarks/data.py decoding pace   # images to tensors; whether a step of nano waits for data
 
 Times are seconds of the processor, of one process each: on a shared machine those of the clock tell what else it did.
 """
@@ -73,7 +73,7 @@ def counts(folder: Path) -> None:
 
 
 def child(*words: str) -> tuple[float, float, str]:
-    """Run a verb: seconds of the processor, MiB at its peak, what it printed."""
+    """Run a verb; return CPU seconds, peak memory in MiB, and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     program = "from minigemini.cli import main; main()"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
@@ -91,10 +91,10 @@ def scale(folder: Path) -> None:
     path, images = str(folder / "set.json"), str(folder / "pictures")
     print(f"{RECORDS:,} records, {os.path.getsize(path) / 2**20:,.0f} MiB, {IMAGES:,} pictures", flush=True)
     fix = str(folder / "set.manifest")
-    spent, peak, said = child("doctor", path, "--images", images, "--fix", fix)
-    print(f"doctor: {spent:,.0f} s, {peak:,.0f} MiB\n{said}", flush=True)
-    spent, peak, said = child("build", fix, str(folder / "built"), "--reference")
-    print(f"build: {spent:,.0f} s, {peak:,.0f} MiB\n{said}", flush=True)
+    spent, peak, output = child("doctor", path, "--images", images, "--fix", fix)
+    print(f"doctor: {spent:,.0f} s, {peak:,.0f} MiB\n{output}", flush=True)
+    spent, peak, output = child("build", fix, str(folder / "built"), "--reference")
+    print(f"build: {spent:,.0f} s, {peak:,.0f} MiB\n{output}", flush=True)
     begun = cpu_seconds()
     from minigemini.data.readers import open_reader
 
@@ -120,20 +120,20 @@ def damage(folder: Path) -> None:
         left = [reader[row].id for row in range(len(reader))]
         assert left == [f"s{n}" for n in range(100_000) if n not in kinds]
         print(
-            f"{share:.0%}: {len(kinds):,} damaged, all found as what they are, {spent:.0f} s, {peak:.0f} MiB",
+            f"{share:.0%}: {len(kinds):,} damaged, all found and classified correctly, {spent:.0f} s, {peak:.0f} MiB",
             flush=True,
         )
 
 
 def decoding(folder: Path) -> None:
-    """Pictures to training tensors: the straightforward way, ours, and ours with scaled decoding."""
+    """Images to training tensors: straightforward, with our code, and with scaled decoding."""
     import minigemini_models.nano
     from minigemini.images.safe_images import open_image
     from minigemini.modeling import MiniGeminiImageProcessor
 
     assert minigemini_models.nano
     torch.set_num_threads(1)
-    print(f"{'picture':14}{'HR':>6}{'plain PIL':>11}{'ours':>9}{'scaled':>9}  times  mean and largest error in 255ths")
+    print(f"{'image':14}{'HR':>6}{'plain PIL':>11}{'ours':>9}{'scaled':>9}  times  mean and largest error in 255ths")
     for width, height in ((640, 480), (1600, 1200), (2250, 1500), (3200, 2400)):
         data = encoded(_photograph(width, height), quality=90)
         for low, high in ((336, 768), (672, 1536)):
@@ -166,7 +166,7 @@ def _photograph(width: int, height: int) -> Image.Image:
 
 
 def _plain(data: bytes, processor: object) -> dict[str, torch.Tensor]:
-    """Open, pad, resize, to an array, normalise: as one would write it without further thought."""
+    """Straightforward implementation: open, pad, resize, convert to an array, normalize."""
     from io import BytesIO
 
     mean, std = np.array(processor.image_mean), np.array(processor.image_std)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Cycle accuracy of a painter: fresh captions, and with --model fresh requests, drawn and held to what was asked for.
+"""Cycle accuracy of an image generator: new captions, with --model new requests, compared with the generated images.
 
 python benchmarks/drawing.py --painter nano --model nano --sheet docs/drawings.png
 """
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sheet", type=Path, help="write 32 of the pictures with their captions to this PNG")
+    parser.add_argument("--sheet", type=Path, help="write 32 of the images with their captions to this PNG")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     generator = ImageGenerator.load(args.painter, device="cpu")
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def sheet(results: Sequence[CycleResult]) -> Image.Image:
-    """Pictures in rows, each above its caption."""
+    """Arrange images in rows, each above its caption."""
     shown = [result for result in results if result.image is not None]
     side = shown[0].image.width * SCALE if shown and shown[0].image else 0
     rows = -(-len(shown) // COLUMNS)

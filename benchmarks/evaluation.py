@@ -1,9 +1,9 @@
-"""How fast `minigemini eval` asks nano, against asking one question after the other: the same questions, in turns.
+"""Speed of `minigemini eval` on nano compared with one question at a time: the same questions, alternating.
 
     python benchmarks/evaluation.py --samples 16
 
-Rounds of the ways alternate, so that all share what else the machine is doing; seconds of the processor are of the
-process and its workers, and hardly depend on it.
+The methods alternate, so that other load on the machine affects all alike. CPU seconds are those of the process and its
+workers, and hardly depend on other load.
 """
 
 import argparse
@@ -29,13 +29,13 @@ def processor_seconds() -> float:
 
 
 def one_by_one(engine: Engine, questions: list[Question]) -> dict[str, str]:
-    """As a program without `eval` would: each picture drawn, then `Engine.ask`."""
+    """Ask without `eval`: open each image, then call `Engine.ask`."""
     sampling = Sampling(max_new_tokens=SyntheticBasic.max_new_tokens)
-    said = {}
+    answers = {}
     for question in questions:
         text = question.messages[-1]["content"][-1]["text"]
-        said[question.id] = engine.ask([open_image_input(p) for p in question.images], text, sampling).text.strip()
-    return said
+        answers[question.id] = engine.ask([open_image_input(p) for p in question.images], text, sampling).text.strip()
+    return answers
 
 
 def batched(engine: Engine, questions: list[Question], batch_size: int, workers: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What keeping the frozen encoders' outputs brings: steps without, into an empty folder, and out of a full one.
+"""Effect of the feature cache: steps without it, with an empty one, and with a full one.
 
     python benchmarks/features.py                    # nano, both stages: minutes
     python benchmarks/features.py --stage instruct --steps 20

@@ -1,4 +1,4 @@
-"""What the benchmarks share: their command line, the clock, and the file of results."""
+"""Shared by the benchmarks: command line, timing and result files."""
 
 import argparse
 import json

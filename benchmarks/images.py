@@ -1,12 +1,12 @@
-"""Images that are broken or hostile: what they cost, and that nothing falls over.
+"""Broken and hostile images: their cost, and that none crashes a decoder.
 
     python benchmarks/images.py                         # all of it, some minutes
     python benchmarks/images.py costs                   # files made to be slow, with bounds and without
     python benchmarks/images.py mutated --count 6000 --served 600 --paged 600 --asked 60
 
-`mutated` damages sound files (JPEG, PNG, WEBP, GIF; flips, cuts, splices, repeats and size fields) by seed. Most go
-through `open_image` in one process; shares of them go to a server by HTTP, through the page's handler and to
-`Engine.ask`. Every process has a cap on its memory. Right is: read, or refused in one line, within two seconds.
+`mutated` damages valid files (JPEG, PNG, WEBP, GIF; flips, cuts, splices, repeats and size fields) by seed. Most go
+through `open_image` in one process; some go to a server by HTTP, through the page's handler and to `Engine.ask`. Every
+process has a memory limit. A result is right if the file is read, or refused in one line, within two seconds.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from mutated_images import mutated  # noqa: E402
 
 PARTS = ("costs", "mutated")
 CAP_BYTES = 3 * 2**29
-"""What a process may take beyond what it has when it begins."""
+"""Memory that a process may use beyond what it has at its start, bytes."""
 COSTLY: dict[str, Callable[[], bytes]] = {
     "JPEG, 300 scans of 64 megapixels": lambda: jpeg_scans(8_000, 300),
     "JPEG, 15 MB of fill bytes": lambda: jpeg_fill_bytes(15_000_000),
@@ -52,15 +52,15 @@ from PIL import Image
 started = time.process_time()
 try:
     Image.open(sys.argv[1]).convert("RGB")
-    said = "read"
+    outcome = "read"
 except Exception as error:
-    said = type(error).__name__
-print(f"{time.process_time() - started:.2f} s, {said}")
+    outcome = type(error).__name__
+print(f"{time.process_time() - started:.2f} s, {outcome}")
 """
 
 
 def costs(args: argparse.Namespace) -> None:
-    """Processor time with Pillow alone and with `open_image`; a row a file."""
+    """CPU time with Pillow alone and with `open_image`, one row per file."""
     from minigemini.images.safe_images import ImageError, open_image
 
     print("| file | bytes | Pillow alone | `open_image` |\n|---|---|---|---|")
@@ -74,24 +74,24 @@ def costs(args: argparse.Namespace) -> None:
                 plain = subprocess.run(command, capture_output=True, text=True, timeout=args.patience).stdout.strip()
             except subprocess.TimeoutExpired:
                 plain = f"more than {args.patience} s, stopped"
-        started, said = time.process_time(), "read"
+        started, outcome = time.process_time(), "read"
         try:
             open_image(data)
         except ImageError as error:
-            said = error.problem.value
-        print(f"| {name} | {len(data):,} | {plain} | {time.process_time() - started:.2f} s, {said} |", flush=True)
+            outcome = error.problem.value
+        print(f"| {name} | {len(data):,} | {plain} | {time.process_time() - started:.2f} s, {outcome} |", flush=True)
     print()
 
 
 def cap(pid: int = 0) -> None:
-    """Limit a process's address space to what it has and `CAP_BYTES`."""
+    """Limit the address space of a process to its current size plus `CAP_BYTES`."""
     status = Path(f"/proc/{pid or 'self'}/status").read_text()
     most = int(status.split("VmSize:")[1].split()[0]) * 1024 + CAP_BYTES
     resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
 
 
 def mutated_images(args: argparse.Namespace) -> None:
-    """All parts of the run, a row each."""
+    """Run all parts, one row each."""
     print("| through | files | read | refused | otherwise | slowest, s | memory at most, MB |")
     print("|---|---|---|---|---|---|---|")
     _served(args)
@@ -103,20 +103,20 @@ def mutated_images(args: argparse.Namespace) -> None:
 
 def _row(name: str, outcomes: Counter[str], slowest: float, memory: float) -> None:
     other = {what: number for what, number in outcomes.items() if what not in ("read", "refused")}
-    told = ", ".join(f"{number} {what}" for what, number in other.items()) or "0"
+    others = ", ".join(f"{number} {what}" for what, number in other.items()) or "0"
     counts = f"{sum(outcomes.values()):,} | {outcomes['read']:,} | {outcomes['refused']:,}"
-    print(f"| {name} | {counts} | {told} | {slowest:.2f} | {memory:.0f} |", flush=True)
+    print(f"| {name} | {counts} | {others} | {slowest:.2f} | {memory:.0f} |", flush=True)
 
 
 def _try(files: Iterator[tuple[str, bytes]], take: Callable[[bytes], str]) -> tuple[Counter[str], float]:
-    """What came of each file, and the longest that one took."""
+    """Return the outcome of each file, and the longest time of one."""
     outcomes: Counter[str] = Counter()
     slowest = 0.0
     for kind, data in files:
         started = time.perf_counter()
         try:
             outcome = take(data)
-        except Exception as error:  # noqa: BLE001 (what else is raised is what is looked for)
+        except Exception as error:  # noqa: BLE001 (the benchmark looks for unexpected errors)
             outcome = f"{kind}: {type(error).__name__}: {error}"[:80]
         took = time.perf_counter() - started
         slowest = max(slowest, took)

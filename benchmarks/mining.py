@@ -1,4 +1,4 @@
-"""Patch info mining next to its formula: operations, time, temporaries and errors, at the size of the published models.
+"""Patch info mining compared with its formula: operations, time, memory and errors at the published sizes.
 
     python benchmarks/mining.py                      # normal and HD, float32 and bfloat16: minutes, up to 10 GB
     python benchmarks/mining.py --size normal --dtype float32 --json mining.json
@@ -7,7 +7,7 @@ Both forms run in this process, in turns, on the same random weights, features a
 median over the turns. "Temporaries" is the highest sum of live tensor memory that a call allocates, its result
 included, read from the profiler's allocation events; scratch inside the matrix library is not seen. Errors are against
 mining in float64, which `tests/test_patch_info_mining.py` holds to the formula within 1e-14. The formula upsamples maps
-once for the tiles and once for the global tile of an HD picture, which a careful program would do once: under 1 % of
+once for the tiles and once for the global tile of an HD image, which optimized code would do once: under 1 % of
 it.
 """
 
@@ -56,7 +56,7 @@ class Result:
 
 
 class Case:
-    """One picture of a size: `mine` and `formula` give the mined features of all its tiles, one tensor per call."""
+    """One image size: `mine` and `formula` return the mined features of all its tiles, one tensor per call."""
 
     def __init__(self, size: str, dtype: torch.dtype) -> None:
         side, self.calls = SIZES[size]
@@ -85,7 +85,7 @@ class Case:
 
 
 def gflop(size: str, form: str) -> float:
-    """What the matrix products of a form take, counted on tensors without data."""
+    """Operations of the matrix products of a form, counted on meta tensors."""
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
         getattr(Case(size, torch.float32), form)()
     return counter.get_total_flops() / 1e9

@@ -1,4 +1,4 @@
-"""Damaged and hostile checkpoints: from a seed, as many as are wanted, each a small change of a whole one."""
+"""Damaged and hostile checkpoints: any number, from a seed, each a small change of a valid one."""
 
 import json
 import os

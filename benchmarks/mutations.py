@@ -1,4 +1,4 @@
-"""Damaged and hostile checkpoints through the command line: each is to be refused in one line, or to answer.
+"""Damaged and hostile checkpoints through the command line: each must be a one-line error, or give an answer.
 
     python benchmarks/mutations.py --count 1500 --json mutations.json
 

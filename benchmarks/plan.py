@@ -1,12 +1,11 @@
-"""A plan beside the run it predicted: nano's recipes, each planned in one process and run in another.
+"""Plans compared with the runs that they predict: nano's recipes, planned in one process and run in another.
 
     python benchmarks/plan.py                        # six recipes of 60 steps: minutes
     python benchmarks/plan.py --only high-res-encoder language --steps 24 --batch 8
 
-Each is planned from a few steps; then it runs, and leaves figures of its own. The samples of stage 2 are conversations
-about scenes of the drawn world, written as published records with PNG files, a fifth of them text alone; those of the
-steps before are drawn as they go. Both count seconds of the processor, of one thread: on a shared machine those of the
-clock tell what else it did.
+Each is planned from a few steps, then run and measured. The samples of stage 2 are conversations about synthetic
+scenes, written as published records with PNG files, a fifth of them text only; those of earlier steps are generated on
+the fly. Both measure CPU seconds of one thread, because wall time on a shared machine depends on other processes.
 """
 
 import argparse
@@ -59,9 +58,9 @@ def write_scenes(folder: Path, count: int) -> None:
         turns = conversation(scene, np.random.default_rng(seed), max_turns=1 + seed % 5)
         if seen:
             scene.draw()[0].save(folder / f"{seed}.png")
-        said = [(turn.question, turn.answer) for turn in turns]
+        pairs = [(turn.question, turn.answer) for turn in turns]
         lines = [
-            {"from": who, "value": text} for turn in said for who, text in zip(("human", "gpt"), turn, strict=True)
+            {"from": who, "value": text} for turn in pairs for who, text in zip(("human", "gpt"), turn, strict=True)
         ]
         lines[0]["value"] = "<image>\n" * seen + lines[0]["value"]
         records.append({"id": str(seed), "conversations": lines} | ({"image": f"{seed}.png"} if seen else {}))

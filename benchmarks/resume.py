@@ -1,18 +1,18 @@
-"""Runs that are killed, stopped, damaged and starved of disk, and what is left of it at the end.
+"""Runs that are killed, stopped, damaged or out of disk space, and whether they end with the same result.
 
     python benchmarks/resume.py                      # nano, 5 kills: minutes
     python benchmarks/resume.py --kills 20 --seed 1 -- nano-low-res-encoder steps=40 global_batch=8 micro_batch=8
 
-One run is left alone. Others of the same recipe, each a process of its own, are
+One run is not disturbed. Others of the same recipe, each in its own process, are
 
-- killed (SIGKILL) at random moments, so many times, and started again each time;
-- stopped (Ctrl-C's SIGINT) at a random moment, and started again;
-- robbed of their newest checkpoint: a byte of it is turned over, and they are started again;
-- kept from writing whole checkpoints by a limit on the size of files, as on a full disk.
+- killed (SIGKILL) at random moments, `--kills` times, and restarted each time;
+- stopped (SIGINT, as by Ctrl-C) at a random moment, and restarted;
+- damaged: a byte of the newest checkpoint is flipped, and the run is restarted;
+- prevented from completing checkpoints by a limit on the size of files, as on a full disk.
 
-Then losses of every step, and bytes of the weights that are left, are compared with those of the run left alone. A
-step is repeated where the log had it already when a run ended. By default stage 2 of nano with an adapter: dropout,
-two passes a step, a worker, a checkpoint after every second step.
+Then the losses of every step and the bytes of the final weights are compared with those of the undisturbed run. A step
+is repeated if the log had it already when a run ended. By default stage 2 of nano with an adapter: dropout,
+two passes per step, a worker, a checkpoint every two steps.
 """
 
 import argparse
@@ -41,15 +41,15 @@ RECIPE = (
 )
 PATIENCE_S = 600
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Each run is a process of its own, which does not have to import torch anew."""
+"""Each run is a forked process, which need not import torch again."""
 
 
 def go(words: list[str], folder: Path, errors: Path, most_bytes: int | None) -> None:
-    """In a new process: a run whose files may grow to so many bytes."""
+    """Train in a new process, with a limit on the size of its files in bytes."""
     with errors.open("w") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     if most_bytes is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # to be told by an error, as by a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing then raises an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     torch.set_num_threads(1)
     try:
@@ -59,24 +59,24 @@ def go(words: list[str], folder: Path, errors: Path, most_bytes: int | None) -> 
 
 
 def start(words: list[str], folder: Path, most_bytes: int | None = None) -> Any:
-    (folder / "log.jsonl").unlink(missing_ok=True)  # a run that goes on writes it anew, from its checkpoint
+    (folder / "log.jsonl").unlink(missing_ok=True)  # a resumed run rewrites it from its checkpoint
     process = PROCESSES.Process(target=go, args=(words, folder, folder.with_suffix(".err"), most_bytes))
     process.start()
     return process
 
 
 def finish(words: list[str], folder: Path, most_bytes: int | None = None) -> str:
-    """Let a run come to its end; gives what it said."""
+    """Run to the end and return stderr."""
     process = start(words, folder, most_bytes)
     process.join()
-    said = folder.with_suffix(".err").read_text()
+    stderr = folder.with_suffix(".err").read_text()
     if process.exitcode:
-        raise SystemExit(f"a run ended with {process.exitcode}: {said[-2000:]}")
-    return said
+        raise SystemExit(f"a run ended with {process.exitcode}: {stderr[-2000:]}")
+    return stderr
 
 
 def losses(folder: Path) -> dict[int, float]:
-    """By step, of the log; a line that a kill has cut is none."""
+    """Losses by step, from the log; an incomplete last line is ignored."""
     path, found = folder / "log.jsonl", {}
     for line in path.read_text().splitlines() if path.exists() else []:
         if line.endswith("}"):
@@ -91,8 +91,10 @@ def newest(folder: Path) -> int:
 
 
 def interrupt(words: list[str], folder: Path, number: signal.Signals, chance: random.Random) -> tuple[int, int] | None:
-    """Send a signal at a random moment of the next few steps; gives the last step logged and that of the newest
-    checkpoint, None if the run was over before."""
+    """Send a signal at a random moment of the next few steps.
+
+    Returns the last logged step and that of the newest checkpoint; None if the run ended before.
+    """
     until = newest(folder) + chance.randrange(1, 7)
     process, deadline = start(words, folder), time.monotonic() + PATIENCE_S
     while max(losses(folder), default=0) < until and process.is_alive() and time.monotonic() < deadline:
@@ -106,7 +108,7 @@ def interrupt(words: list[str], folder: Path, number: signal.Signals, chance: ra
 
 
 def compare(ours: Path, theirs: Path) -> str:
-    """Losses that differ, bytes of the last checkpoint's weights that do, and how many there are of each."""
+    """Count differing losses and bytes of the last checkpoint's weights, and the total of each."""
     mine, other = losses(ours), losses(theirs)
     steps = mine.keys() | other.keys()
     differing = sum(mine.get(step) != other.get(step) for step in steps)
@@ -116,7 +118,7 @@ def compare(ours: Path, theirs: Path) -> str:
 
 
 def damage(folder: Path) -> str:
-    """Turn a byte of the newest checkpoint over; gives the file's name."""
+    """Flip a byte of the newest checkpoint and return the file's name."""
     file = max(
         (file for file in checkpointing.checkpoints(folder)[0].iterdir() if file.suffix == ".safetensors"),
         key=lambda file: file.stat().st_size,
@@ -158,16 +160,16 @@ def main() -> None:
             interrupt(words, root / "damaged", signal.SIGKILL, chance)
         harmed = damage(root / "damaged")
         at = max(losses(root / "damaged")), checkpointing.step_of(checkpointing.checkpoints(root / "damaged")[1])
-        said = finish(words, root / "damaged")
-        named = [line for line in said.splitlines() if "the one before it is taken" in line]
-        assert len(named) == 1, said
+        stderr = finish(words, root / "damaged")
+        named = [line for line in stderr.splitlines() if "the one before it is taken" in line]
+        assert len(named) == 1, stderr
         assert harmed.split("/")[0] in named[0]
         print(f"| killed, a byte of {harmed} turned over | {at[0]} | {at[1]} | {at[0] - at[1]} |", flush=True)
 
         steps = max(losses(whole))
         state = whole / f"checkpoint-{steps}" / "optimizer.pt"
-        said = finish(words, root / "full", state.stat().st_size - 1)
-        lost = said.count("not written")
+        stderr = finish(words, root / "full", state.stat().st_size - 1)
+        lost = stderr.count("not written")
         assert lost
         assert not checkpointing.checkpoints(root / "full")
         print(f"| no room for a checkpoint, {lost} times | {steps} | was not interrupted | 0 |")
@@ -177,7 +179,7 @@ def main() -> None:
             print(f"| {name}, {times} time{'s' * (times > 1)} | {compare(root / name, whole)} |")
         mine, other = losses(root / "full"), losses(whole)
         print(f"| without checkpoints | {sum(mine.get(s) != other[s] for s in other)} of {len(other)} | (none kept) |")
-        for line in (named[0], next(line for line in said.splitlines() if "not written" in line)):
+        for line in (named[0], next(line for line in stderr.splitlines() if "not written" in line)):
             print("\n    minigemini: " + line.rpartition("minigemini: ")[2].replace(str(root), "…"))
 
 

@@ -1,11 +1,11 @@
-"""Serve nano and lean on it: many clients, clients that leave, SIGTERM under load, pictures that are none.
+"""Serve nano under load: many clients, clients that disconnect, SIGTERM under load, malformed images.
 
     python benchmarks/serving.py                    # all of it, some seven minutes
     python benchmarks/serving.py load --seconds 60 --clients 1 8 32
     python benchmarks/serving.py pictures --count 2000
 
-Clients and server share the machine. Every answer is compared with the one that the same question got when it was
-alone, so an answer that was lost or mixed up with another's is counted.
+Clients and server share the machine. Every answer is compared with that of the same question asked alone, so lost and
+swapped answers are counted.
 """
 
 import argparse
@@ -37,7 +37,7 @@ PARTS = ("load", "disconnects", "sigterm", "pictures")
 
 @dataclass
 class Server:
-    """`minigemini serve` as a program of its own."""
+    """`minigemini serve` in a separate process."""
 
     process: subprocess.Popen[str]
     url: str
@@ -58,7 +58,7 @@ def server(*arguments: str) -> Iterator[Server]:
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     line = next(line for line in process.stderr if "listening" in line)
-    # Its log is read away, or it would wait for room in the pipe.
+    # The log must be read, or the server would block on a full pipe.
     drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
     try:
         yield Server(process, line.split("listening on ")[1].split("/v1")[0])
@@ -134,7 +134,7 @@ def load(args: argparse.Namespace) -> None:
 
 
 def disconnects(args: argparse.Namespace) -> None:
-    """Clients that leave before the first text, amid the answer, and while they wait for their turn."""
+    """Clients that disconnect before the first text, during the answer, and in the queue."""
     with server() as served:
         before = memory(served)
         asyncio.run(leave(served, args.disconnects))
@@ -148,8 +148,8 @@ def disconnects(args: argparse.Namespace) -> None:
         status = httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=60).status_code
         noticed = served.figure("minigemini_disconnects_total")
         held = f"{left[0]:.0f} slots and {left[1]:.0f} places held"
-        grown = f"memory {before:.0f} to {memory(served):.0f} MB"
-        print(f"{args.disconnects} clients left, {noticed:.0f} unanswered: {held}, next: {status}, {grown}\n")
+        growth = f"memory {before:.0f} to {memory(served):.0f} MB"
+        print(f"{args.disconnects} clients left, {noticed:.0f} unanswered: {held}, next: {status}, {growth}\n")
 
 
 async def leave(served: Server, count: int) -> None:
@@ -193,7 +193,7 @@ async def end_under_load(served: Server, clients: int) -> Counter[str]:
 
 
 def images(args: argparse.Namespace) -> None:
-    """Each malformed picture by itself, the server's memory capped at what it has and 1.5 GB."""
+    """Send malformed images one at a time; the server's memory is limited to its current size plus 1.5 GB."""
     statuses: Counter[tuple[str, int]] = Counter()
     wrong = 0
     with server() as served, httpx.Client(timeout=120) as client:
@@ -215,12 +215,12 @@ def images(args: argparse.Namespace) -> None:
     for kind in dict.fromkeys(kind for kind, _ in statuses):
         counts = [statuses[kind, answer] for answer in sorted({answer for _, answer in statuses})]
         print(f"| {kind.replace('_', ' ')} | " + " | ".join(map(str, counts)) + " |")
-    grown = f"memory {before:.0f} MB, at most {peak:.0f} MB"
-    print(f"{args.count} pictures, {wrong} answered wrongly; /health {alive}; {grown}\n")
+    growth = f"memory {before:.0f} MB, at most {peak:.0f} MB"
+    print(f"{args.count} pictures, {wrong} answered wrongly; /health {alive}; {growth}\n")
 
 
 def memory(served: Server) -> float:
-    """MB that are resident."""
+    """Resident memory, MB."""
     return int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 

@@ -1,9 +1,9 @@
-"""Serve nano and abuse it: idle connections, bodies that are all structure, clients that do not read, floods, SIGTERM.
+"""Serve nano to hostile clients: idle connections, deeply nested bodies, clients that do not read, floods, SIGTERM.
 
     python benchmarks/serving_limits.py                   # all of it, some three minutes
     python benchmarks/serving_limits.py idle --seconds 20
 
-Everything goes to a server of its own on 127.0.0.1 that may open 1,024 files; its log is measured, then removed.
+All requests go to a new server on 127.0.0.1 that may open 1,024 files; its log is measured, then removed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ BODIES = {
 
 @dataclass
 class Server:
-    """`minigemini serve` as a program of its own."""
+    """`minigemini serve` in a separate process."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -61,7 +61,7 @@ class Server:
         return sock
 
     def health(self, timeout: float = 10) -> float:
-        """Seconds that /health takes; infinite where it does not answer."""
+        """Latency of /health in seconds; infinite if it does not answer."""
         started = time.monotonic()
         try:
             with self.connect(HEALTH) as sock:
@@ -77,7 +77,7 @@ class Server:
             return client.post(f"{self.url}/v1/chat/completions", content=body, headers=headers)
 
     def inside(self) -> float:
-        """Requests that have been accepted."""
+        """Number of accepted requests."""
         text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=30).text
         return float(next(line.split()[-1] for line in text.splitlines() if line.startswith("minigemini_inside ")))
 
@@ -85,7 +85,7 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def memory(self, name: str = "VmRSS") -> int:
-        """MB."""
+        """Resident memory, MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split(f"{name}:")[1].split()[0]) // 1024
 
@@ -115,7 +115,7 @@ def server(*arguments: str) -> Iterator[Server]:
 
 
 def quiet(_: argparse.Namespace) -> None:
-    """What the server takes while nobody asks, and with 500 connections that do not."""
+    """CPU time and memory of the idle server, without connections and with 500 idle ones."""
     with server() as served, ExitStack() as held:
         for count in (0, 500):
             for _ in range(count):
@@ -128,7 +128,7 @@ def quiet(_: argparse.Namespace) -> None:
 
 
 def idle(args: argparse.Namespace) -> None:
-    """Idle and half-header connections, and those that the server closes are opened again."""
+    """Idle connections and incomplete headers; connections that the server closes are reopened."""
     with server() as served:
         ended = threading.Event()
         opened, most_files, waits = 0, 0, []
@@ -167,7 +167,7 @@ def idle(args: argparse.Namespace) -> None:
 
 
 def bodies(_: argparse.Namespace) -> None:
-    """Bodies that are all structure, one by one, and one of them from many clients that do not read the answer."""
+    """Deeply nested bodies one at a time, and one from many clients that do not read the answer."""
     print("| body | MB | status | seconds | answer, bytes | worst /health, s | memory, MB | at most, MB |")
     print("|---|---|---|---|---|---|---|---|")
     for name, body in BODIES.items():
@@ -184,7 +184,7 @@ def bodies(_: argparse.Namespace) -> None:
 
         def flood() -> None:
             for _ in range(20):
-                with suppress(OSError):  # sent away amid its body
+                with suppress(OSError):  # refused while sending its body
                     held.enter_context(served.connect(head + body, receive_bytes=4096))
             time.sleep(3)
 
@@ -196,7 +196,7 @@ def bodies(_: argparse.Namespace) -> None:
 
 
 def during(served: Server, work):  # type: ignore[no-untyped-def]
-    """How long /health takes meanwhile, what the work gives, and how long it takes."""
+    """Return the latency of /health during the work, the work's result and its duration."""
     waits, done = [], threading.Event()
 
     def ask() -> None:
@@ -215,7 +215,7 @@ def during(served: Server, work):  # type: ignore[no-untyped-def]
 
 
 def unread(_: argparse.Namespace) -> None:
-    """Clients that ask on and on, and read nothing."""
+    """Clients that keep sending requests and read nothing."""
     with server() as served, ExitStack() as held:
         before, files = served.memory(), served.files()
         asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000
@@ -232,7 +232,7 @@ def unread(_: argparse.Namespace) -> None:
 
 
 def logs(args: argparse.Namespace) -> None:
-    """Requests that are refused, as many as eight clients send."""
+    """Rejected requests, as many as eight clients can send."""
     with server() as served:
         end, statuses = time.monotonic() + args.seconds, Counter[str]()
 
@@ -256,7 +256,7 @@ def logs(args: argparse.Namespace) -> None:
 
 
 def sigterm(_: argparse.Namespace) -> None:
-    """More is accepted than can be answered before the server ends."""
+    """More requests are accepted than can be answered before the server exits."""
     with server("--drain-seconds", "1") as served:
         found: Counter[str] = Counter()
         asked = CHAT[:-1] % b'{"role":"user","content":"hi"}' + b',"n":8,"temperature":1,"stream":%s}'
@@ -265,7 +265,7 @@ def sigterm(_: argparse.Namespace) -> None:
             try:
                 answer = served.post(asked % (b"true" if stream else b"false"))
                 cut = "shutting_down" in answer.text
-                found["told that it ends" if cut else f"answered {answer.status_code}"] += 1
+                found["cut off with an error" if cut else f"answered {answer.status_code}"] += 1
             except httpx.HTTPError:
                 found["cut off"] += 1
 

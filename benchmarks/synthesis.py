@@ -3,9 +3,9 @@
     python benchmarks/synthesis.py                   # 8,000 descriptions, 5,000 conversations, 5 kills: minutes
     python benchmarks/synthesis.py --re-caption 400 --in-context 250 --kills 2
 
-Descriptions and conversations are the drawn world's. The endpoint is local: it takes its reply from the prompt, as a
-language model would, but one request in ten fails at first, and one reply in twenty is of no use. Printed are the last
-run's own report, and what the endpoint counted: how often it was asked what.
+Descriptions and conversations are about synthetic scenes. The endpoint is local and builds its reply from the prompt,
+as a language model would, but one request in ten fails at first, and one reply in twenty is unusable. Prints the last
+run's report and the endpoint's count of requests per prompt.
 """
 
 import argparse
@@ -29,24 +29,24 @@ from misbehaving_endpoint import Behavior, Server, serving
 from native_files import published, write_list
 
 FAILURES = ("too many", "down", "half", "half json", "no choices", "no text", "hang", "drip")
-USELESS = ("cut", "refuse", ("say", "A picture."), ("say", '"Draw it."\n""'), ("say", '"Draw it."\n"a <h>cat</h>"'))
-FAIL_SHARE, USELESS_SHARE = 0.1, 0.05
+UNUSABLE = ("cut", "refuse", ("say", "A picture."), ("say", '"Draw it."\n""'), ("say", '"Draw it."\n"a <h>cat</h>"'))
+FAILURE_RATIO, UNUSABLE_RATIO = 0.1, 0.05
 TIMEOUT_S, CONCURRENCY = 2, 16
 
 
 def behave(prompt: str, seen: int) -> Behavior:
-    """By a number that each prompt has: some fail the first time, some replies are never of use."""
+    """Choose the behavior by a hash of the prompt: some requests fail once, some replies are never usable."""
     number = zlib.crc32(prompt.encode())
     chance = number % 1000 / 1000
-    if chance < FAIL_SHARE:
+    if chance < FAILURE_RATIO:
         return FAILURES[number % len(FAILURES)] if not seen else ("say", reply(prompt))
-    if chance < FAIL_SHARE + USELESS_SHARE:
-        return USELESS[number % len(USELESS)]
+    if chance < FAILURE_RATIO + UNUSABLE_RATIO:
+        return UNUSABLE[number % len(UNUSABLE)]
     return "say", reply(prompt)
 
 
 def reply(prompt: str) -> str:
-    """What was asked for, made of the last description or of the conversation's length."""
+    """Reply in the requested format, from the last description or the length of the conversation."""
     if "The description:" in prompt:
         description = prompt.rpartition("The description:")[2].split()
         return f'1. "Please draw me something with {" ".join(description[:6])}"\n2. "{" ".join(description[:25])}"'
@@ -55,7 +55,7 @@ def reply(prompt: str) -> str:
 
 
 def write_sources(folder: Path, descriptions: int, conversations: int) -> None:
-    """Published records: descriptions of pictures, and conversations without one."""
+    """Write published records: descriptions of images, and conversations without images."""
     write_list(
         folder / "described.json",
         (published(str(n), f"{n}.png", "What is this?", describe(sample_scene(n))) for n in range(descriptions)),
@@ -68,7 +68,7 @@ def write_sources(folder: Path, descriptions: int, conversations: int) -> None:
 
 
 def start(folder: Path, server: Server) -> subprocess.Popen[str]:
-    """The command as its users run it, but for the patience."""
+    """Start the command with a short timeout."""
     words = ["--re-caption", folder / "described.json", "--in-context", folder / "talks.json"]
     words += ["--endpoint", server.url, "--model", "drawn-world", "--timeout", TIMEOUT_S, "--concurrency", CONCURRENCY]
     command = [sys.executable, "-m", "minigemini", "data", "synthesize", folder / "out.json", *words]

@@ -1,4 +1,4 @@
-"""One optimiser step as we train against the straightforward one, in this process, in turns, on the same samples.
+"""One optimizer step compared with a straightforward implementation, alternating, on the same samples.
 
     python benchmarks/training.py                    # both stages: minutes, 6 GB
     python benchmarks/training.py --stage align --repetitions 5

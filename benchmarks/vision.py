@@ -1,6 +1,6 @@
-"""The whole way of a picture, from pixels to visual tokens, next to its two encoders alone.
+"""From the pixels of an image to visual tokens, compared with its two encoders alone.
 
-    python benchmarks/vision.py        # one picture at 336/768: CLIP ViT-L/14, ConvNeXt-L, projector to 4096
+    python benchmarks/vision.py        # one image at 336/768: CLIP ViT-L/14, ConvNeXt-L, projector to 4096
     python benchmarks/vision.py --size hd --dtype bfloat16 --json vision.json
 
 What the model adds (cutting tiles, mining, residual, projector) should cost at most 5 % of the encoders. Both run in

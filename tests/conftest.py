@@ -1,4 +1,4 @@
-"""A model of a few thousand random weights, with the processor that fits it: built in well under a second."""
+"""A model with a few thousand random weights and its processor, built in well under a second."""
 
 import signal
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Images of few bytes, or few pixels, that would cost a plain decoder far more than their share."""
+"""Images of few bytes or pixels that are expensive to decode without limits."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Sound image files, damaged by seed in the ways that parsers fall over."""
+"""Valid image files, damaged by seed in ways that break parsers."""
 
 import random
 from collections.abc import Callable, Iterator

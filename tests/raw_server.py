@@ -1,4 +1,4 @@
-"""A server that sends exactly the bytes that a test wants, also where they are no valid HTTP."""
+"""A server that sends exactly the given bytes, even if they are not valid HTTP."""
 
 import itertools
 import socket

@@ -1,4 +1,4 @@
-"""A build and an examination on a Ray cluster of two nodes on this machine, one of which is killed midway.
+"""Builds and validates data on a local Ray cluster of two nodes, one of which is killed midway.
 
     python tests/ray_cluster.py [FOLDER]
 

@@ -1,4 +1,4 @@
-"""Patch info mining straight from its formula (arXiv 2403.18814, section 3.2): what tests and benchmarks compare with.
+"""Reference implementation of patch info mining, directly from its formula (arXiv 2403.18814, section 3.2).
 
 Letters as in `minigemini/modeling/patch_info_mining.py`.
 """

@@ -1,4 +1,4 @@
-"""A model whose answers are scripted, token by token; its prompts are real."""
+"""A model with scripted answers, token by token, and real prompts."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The published chat formats against the published code: prompts, token ids and label masks, to the letter."""
+"""Published chat formats equal the published code: prompts, token ids and label masks."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The config refuses what does not fit, counts what does, and survives being saved."""
+"""The config rejects mismatched values, counts visual tokens, and can be saved and loaded."""
 
 import pytest
 from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, LlamaConfig, ViTConfig

@@ -1,4 +1,4 @@
-"""Whatever somebody types is text: of no tokenizer and on no route does it become a control token."""
+"""Typed text never becomes a control token, with any tokenizer and on any route."""
 
 import json
 from pathlib import Path

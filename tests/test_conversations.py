@@ -1,4 +1,4 @@
-"""Answers in conversations are right: each is derived a second time, from the scene and the question's words alone."""
+"""Answers in conversations are correct: each is derived again from the scene and the wording of the question."""
 
 import re
 from collections import Counter

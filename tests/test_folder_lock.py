@@ -1,4 +1,4 @@
-"""Whoever writes into a folder holds it: a second one is refused, with the first one's process id."""
+"""Writers lock their folder: a second process is refused, and the error has the first one's process id."""
 
 import json
 import os

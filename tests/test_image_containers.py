@@ -1,4 +1,4 @@
-"""What is not shown costs nothing and refuses nothing; what would take too long is refused before it is decoded."""
+"""Content that is not displayed is skipped, and files that take too long are refused before decoding."""
 
 import io
 import struct

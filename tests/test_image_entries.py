@@ -1,4 +1,4 @@
-"""Every way into the program opens images alike, and lets go of them when nobody waits."""
+"""Every entry point decodes images alike, and stops when the client is gone."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""From picture files to tensors, against what the authors' published code made of the same files."""
+"""From image files to tensors, compared with the authors' published code on the same files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One image is the same image from every source, or refused in one line."""
+"""Every kind of image source gives the same pixels, or a one-line error."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The model needs the core dependencies and nothing else: no torchvision, no timm, no extras."""
+"""The model requires only the core dependencies: no torchvision, no timm, no extras."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Hashes: everything that we write has them, loading compares them, and `verify` says what can be told."""
+"""Hashes: every writer records them, loading compares them, and `verify` reports the result."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Layers point one way (the contracts are in pyproject.toml), and pickles are read in one place only."""
+"""Import contracts hold (they are in pyproject.toml), and pickles are read in one place only."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The Auto classes know the model whatever is imported first, and importing the package alone imports nothing heavy."""
+"""The Auto classes find the model in any order of imports, and importing the package alone is cheap."""
 
 import multiprocessing
 import pickle

@@ -1,4 +1,4 @@
-"""The loss with the head run only where labels are, against the loss of all logits: values and gradients."""
+"""The loss with the head at labeled positions only equals the loss of all logits, in value and gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the package says of itself: one version, ranges of dependencies, links that work on PyPI too."""
+"""Package metadata: one version, ranges of dependencies, links that work on PyPI."""
 
 import re
 import tomllib

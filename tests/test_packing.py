@@ -1,4 +1,4 @@
-"""Packed samples have the logits, loss and gradients of the same samples alone."""
+"""Packed samples have the same logits, loss and gradients as separate ones."""
 
 import itertools
 import pickle

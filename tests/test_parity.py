@@ -1,4 +1,4 @@
-"""Against what the authors' published code computed (tests/golden): every step, logits, loss, answers, gradients.
+"""Equality with the authors' published code (tests/golden): every step, logits, loss, answers, gradients.
 
 The models come through `convert` and `from_pretrained`, as a user's do. `PARITY_TABLE=FILE` writes the worst deviations
 of a run into a Markdown table. Each tolerance is at most six times the worst deviation measured, which stands beside it

@@ -1,4 +1,4 @@
-"""Patch info mining computes its formula: on every geometry, in every dtype, forwards and backwards."""
+"""Patch info mining equals its formula for every geometry and dtype, forward and backward."""
 
 from pathlib import Path
 

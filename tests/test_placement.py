@@ -1,4 +1,4 @@
-"""Quantised and placed weights: what shrinks and what stays, the same answers, and one line for what cannot be."""
+"""Quantization and device maps: which weights change, unchanged answers, and one-line errors."""
 
 import json
 import shutil

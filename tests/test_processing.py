@@ -1,4 +1,4 @@
-"""From messages to inputs: templates, numbering, placeholders, label masks, and what servers ask for."""
+"""From messages to inputs: templates, placeholders, label masks, and the methods that servers call."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Opening pictures that nobody vouches for: what a person would see, or one clear line."""
+"""Opening untrusted images: the pixels that a viewer shows, or a one-line error."""
 
 import io
 import random

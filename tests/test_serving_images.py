@@ -365,12 +365,19 @@ def test_ocr_texts_cannot_contain_control_tokens(request, which, engine, image, 
 
 def test_the_example_runs_its_own_server(tiny_checkpoint, tmp_path):
     generator = save_pipeline("PainterPipeline", tmp_path / "my-painter")
-    command = [sys.executable, str(EXAMPLES / "openai_client.py"), "--painter", str(generator), "--save", str(tmp_path)]
+    command = [
+        sys.executable,
+        str(EXAMPLES / "openai_client.py"),
+        "--generator",
+        str(generator),
+        "--save",
+        str(tmp_path),
+    ]
     done = subprocess.run([*command, "--model", str(tiny_checkpoint)], capture_output=True, text=True, check=True)
-    assert "“a red star” drawn by itself, 64 x 64 pixels" in done.stdout
+    assert "“a red star” without a conversation, 64 x 64 pixels" in done.stdout
     assert Image.open(tmp_path / "0.png").size == (64, 64)
     assert done.stdout.count("user") == 6
-    assert "[no picture: the answer has no image caption" in done.stdout  # random weights write no captions
+    assert "[no image: the answer has no image caption" in done.stdout  # random weights write no captions
 
 
 @pytest.mark.parametrize(

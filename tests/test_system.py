@@ -1,4 +1,4 @@
-"""What differs between operating systems is in one file, works on each, and the suite's portable part passes there."""
+"""Differences between operating systems: one file has them, and the portable tests pass on each system."""
 
 import ast
 import json

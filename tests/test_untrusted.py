@@ -1,5 +1,5 @@
-"""Checkpoints from anywhere: absurd numbers, wrong types, templates that never end and files that are none, each in
-one line, within seconds, without taking memory."""
+"""Untrusted checkpoints: implausible numbers, wrong types, endless templates and special files are one-line errors
+within seconds and bounded memory."""
 
 import json
 import os

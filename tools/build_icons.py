@@ -1,4 +1,4 @@
-"""Builds the icon sheets of the drawn world from the packages that they come from. From the repository root:
+"""Builds the icon sheets of the synthetic scenes from the packages of their icons. From the repository root:
 
     npm install --prefix build/icons @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 \
         @iconify-json/fluent-emoji@1.2.7 emojibase-data@17.0.0

@@ -1,4 +1,4 @@
-"""Copies what `minigemini eval` measured: its tables into docs/results.md, its report into benchmarks/results.
+"""Copies the results of `minigemini eval`: its tables into docs/results.md, its report into benchmarks/results.
 
 minigemini eval synthetic synthetic-basic --model nano --limit 150 -o runs/eval/nano
 python tools/readme_results.py runs/eval/nano/report.md
