@@ -282,7 +282,7 @@ def test_templates_have_limits(case, broken):
         limited(GREEDY[case])
     assert time.thread_time() - began < 3 * MAX_SECONDS
     (broken / "chat_template.jinja").write_text(GREEDY[case])
-    refused(broken, "cannot prepare a question|has 200,000 bytes")
+    refused(broken, "cannot process a question|has 200,000 bytes")
 
 
 WRONG = ["{% include 'x' %}", "{{ 1 + 'a' }}", "{{ nothing.at.all }}", "{% for m in messages %}", "{{ ''.__class__ }}"]
@@ -291,7 +291,7 @@ WRONG = ["{% include 'x' %}", "{{ 1 + 'a' }}", "{{ nothing.at.all }}", "{% for m
 @pytest.mark.parametrize("template", [*WRONG, "", "no picture", "<image><image>", "{{ raise_exception('no') }}"])
 def test_templates_that_fail_are_refused_when_loaded(template, broken):
     (broken / "chat_template.jinja").write_text(template)
-    refused(broken, "cannot prepare a question|no chat_template")
+    refused(broken, "cannot process a question|no chat_template")
     with pytest.raises(CheckpointError):
         find_processor(str(broken))
 
