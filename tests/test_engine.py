@@ -228,7 +228,7 @@ BROKEN = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), r"no model\.safetensors"),
     "no config": (lambda f: (f / "config.json").unlink(), r"not a checkpoint folder: contains no config\.json"),
     "broken config": (lambda f: (f / "config.json").write_text("{"), r"config\.json cannot be read"),
-    "list as config": (lambda f: (f / "config.json").write_text("[]"), r"holds a list"),
+    "list as config": (lambda f: (f / "config.json").write_text("[]"), r"contains a list"),
     "another model": (lambda f: change_json(f / "config.json", model_type="llava"), r"'llava', not 'minigemini'"),
     "wrong geometry": (lambda f: change_json(f / "config.json", high_res_size=33), r"not valid: .*33"),
     "wrong type": (lambda f: change_json(f / "config.json", grid_size="two"), r"not valid: .*grid_size"),
@@ -250,7 +250,7 @@ BROKEN = {
     "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), r"no chat_template\.jinja"),
     "another processor": (
         lambda f: change_json(f / "processor_config.json", patch_size=16),
-        r"makes 1 tokens of id 3.*takes 4 of id 3",
+        r"makes 1 tokens of id 3.*expects 4 of id 3",
     ),
 }
 
