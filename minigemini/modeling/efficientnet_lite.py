@@ -198,4 +198,3 @@ class EfficientNetLiteModel(PreTrainedModel):
             if number in self.config.stage_ends:
                 maps.append(x)
         return BaseModelOutputWithNoAttention(last_hidden_state=self.head(x), hidden_states=tuple(maps))
-
