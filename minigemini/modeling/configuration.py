@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
 from .visual_vocabulary import WordGroup
 
@@ -46,8 +47,9 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     Args:
         vision_config: The low-resolution encoder, of any kind in `encoder_kinds.KINDS`.
-        high_res_vision_config: The high-resolution encoder, of any kind. None selects the paper's baseline without
-            high-resolution encoder and mining, whose projector receives the low-resolution features directly.
+        high_res_vision_config: The high-resolution encoder, of any kind, or a list of several, whose maps are mined as
+            one. None selects the paper's baseline without high-resolution encoder and mining, whose projector receives
+            the low-resolution features directly.
         text_config: The language model, any causal LM of Transformers.
         high_res_size: Side of the high-resolution image in pixels. The baseline has one too, because the
             low-resolution image is computed from it.
@@ -101,7 +103,10 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = _sub_config(self.vision_config, "clip_vision_model")
-        if self.high_res_vision_config is not None:
+        if isinstance(self.high_res_vision_config, list | tuple):
+            encoders = [_sub_config(encoder, "convnext") for encoder in self.high_res_vision_config]
+            self.high_res_vision_config = EncoderMixtureConfig.of(encoders)
+        elif self.high_res_vision_config is not None:
             self.high_res_vision_config = _sub_config(self.high_res_vision_config, "convnext")
         self.text_config = _sub_config(self.text_config, "llama")
         # Tied embeddings are a property of the language model, but Transformers reads the top-level field.
@@ -141,7 +146,9 @@ class MiniGeminiConfig(PreTrainedConfig):
     @property
     def tile_size(self) -> int:
         """Side of one low-resolution tile in pixels."""
-        return self.vision_config.image_size if self.vision_image_size is None else self.vision_image_size
+        if self.vision_image_size is not None:
+            return self.vision_image_size
+        return kind_of(self.vision_config).image_size(self.vision_config)
 
     @property
     def token_map(self) -> FeatureMap:
@@ -183,9 +190,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     def positions_per_patch(self) -> int:
         """M: high-resolution positions per side of a low-resolution patch."""
         maps = self.high_res_maps
-        stride = (
-            maps[0].stride if maps else 4
-        )  # the baseline has no positions, and reports those of the paper's encoder
+        stride = maps[0].stride if maps else 4  # the baseline has no positions; these are the paper's
         return self.high_res_size // (stride * self.patches_per_side * self.grid_size)
 
     @property
@@ -253,12 +258,11 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     def _check_tiling(self) -> None:
         """Check that a tile divides into patches, and the high-resolution map into one block of positions per patch."""
-        tile, patch, grid = getattr(self.vision_config, "image_size", None), self.patch_size, self.grid_size
-        tile = tile if self.vision_image_size is None else self.vision_image_size
+        tile, patch, grid = self.tile_size, self.patch_size, self.grid_size
         if not (isinstance(tile, int) and isinstance(patch, int)):
             raise ValueError(
-                f"image_size is {tile!r} and patch_size {patch!r}, but tiles and patches are square: set both to ints, or "
-                "vision_image_size to the side of a tile."
+                f"image_size is {tile!r} and patch_size {patch!r}, but tiles and patches are square: set both to ints, "
+                "or vision_image_size to the side of a tile."
             )
         if grid < 1:
             raise ValueError(f"grid_size is {grid}; the number of tiles per side must be 1 or more.")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from einops import rearrange
 from torch import Tensor, nn
-from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig
+from transformers import MODEL_MAPPING, PreTrainedConfig
 
 ENTRY_POINTS = "minigemini.encoders"
 """Group of entry points. A name is a `model_type`, its object an `EncoderKind` class."""
@@ -67,6 +67,10 @@ class EncoderKind:
         """Encode images (B, 3, H, W) as tokens (B, N, C), row by row."""
         return rearrange(self.encode(tower, pixels)[-1], "b c h w -> b (h w) c")
 
+    def image_size(self, config: Any) -> int:
+        """Side of the images that the encoder was trained with, in pixels; its config must have it, or the model's."""
+        return getattr(config, "image_size", None)  # type: ignore[return-value]  # the model's config checks it
+
     def num_layers(self, config: Any) -> int | None:
         """Number of layers of which `vision_feature_layer` selects one; None if its tokens come from one map alone."""
         return None
@@ -112,9 +116,16 @@ def kind_of(config: PreTrainedConfig) -> EncoderKind:
     return kind
 
 
-def build_module(config: PreTrainedConfig) -> Any:
-    """Build the Transformers model of a config; one without exchangeable attention ignores the implementation chosen
-    for the whole model, which it would reject."""
-    model_class = MODEL_MAPPING[type(config)]
+def build_module(config: PreTrainedConfig, model_class: Any = None) -> Any:
+    """Build the Transformers model of a config with random weights.
+
+    A model whose attention cannot be exchanged ignores the implementation chosen for the whole model, which it would
+    reject.
+
+    Args:
+        config: The config.
+        model_class: The class, if `AutoModel` does not know it.
+    """
+    model_class = MODEL_MAPPING[type(config)] if model_class is None else model_class
     fixed = {} if model_class._supports_sdpa else {"attn_implementation": "eager"}
-    return AutoModel.from_config(config, **fixed)
+    return model_class._from_config(config, **fixed)

@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 SOURCES = ("low_res", "mined")
 
@@ -206,4 +205,4 @@ def mean_embedding(name: str, tokenizer: Any, embeddings: Tensor) -> Tensor:
     ids = tokenizer.encode(name if adds_space or not name else f" {name}", add_special_tokens=False)
     if not ids:
         raise ValueError(f"the tokenizer makes no tokens of {name!r}; give another name.")
-    return F.embedding(torch.tensor(ids, device=embeddings.device), embeddings).float().mean(dim=0)
+    return nn.functional.embedding(torch.tensor(ids, device=embeddings.device), embeddings).float().mean(dim=0)
