@@ -66,7 +66,9 @@ def test_every_kind(make_model, tmp_path, fields):
     assert not any(report.values()), report
     assert (loaded.config.token_map, loaded.config.high_res_maps) == (config.token_map, config.high_res_maps)
     with torch.no_grad():
-        assert torch.equal(loaded(input_ids=ids, **pixels).logits, model(input_ids=ids, **pixels).logits)
+        expected = model(input_ids=ids, **pixels).logits
+        # Worst measured 6e-6 (Swin V2, whose tables are computed again); the others are equal to the bit.
+        torch.testing.assert_close(loaded(input_ids=ids, **pixels).logits, expected, rtol=0, atol=4e-5)
         answers = loaded.generate(input_ids=ids, **pixels, max_new_tokens=3, min_new_tokens=3, do_sample=False)
         alone = {name: values[1:] for name, values in pixels.items()}
         answer = loaded.generate(input_ids=ids[1:], **alone, max_new_tokens=3, min_new_tokens=3, do_sample=False)
@@ -76,9 +78,7 @@ def test_every_kind(make_model, tmp_path, fields):
     # 5. The attention implementation can be chosen, and tuning names parameters of both encoders.
     with torch.no_grad():
         loaded.set_attn_implementation("eager")
-        torch.testing.assert_close(
-            loaded(input_ids=ids, **pixels).logits, model(input_ids=ids, **pixels).logits, rtol=1e-4, atol=1e-3
-        )
+        torch.testing.assert_close(loaded(input_ids=ids, **pixels).logits, expected, rtol=1e-4, atol=1e-3)
     names = [name for name, _ in model.named_parameters()]
     low, high = config.vision_config, config.high_res_vision_config
     for prefix, pattern in (
