@@ -239,7 +239,7 @@ def test_parts_that_are_refused(llm, tmp_path):
     vit, convnext, layers = str(LOW_RES), str(HIGH_RES), tmp_path / "layers.safetensors"
     refused("not a language model of Transformers", convnext, vit, convnext)
     refused("a 'clip' is not a causal language model", vit, vit, convnext)
-    refused("config.json is not that of a CLIP model", llm, llm, convnext)
+    refused("a 'llama' is not an image encoder of a known kind", llm, llm, convnext)
     refused("tensors do not belong to the high-resolution encoder", llm, vit, llm)
     refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, tiling=Tiling(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")

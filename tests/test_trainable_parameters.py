@@ -44,7 +44,7 @@ def test_instruct_trains_the_language_model_with_its_routers(make_model, recipe)
 def test_tune_encoders_trains_upper_layers(make_model, recipe):
     model = make_model()
     counts = trainable.check(model, set_trainable(model, recipe(tune_encoders=True)))
-    assert counts["upper half of the ViT"]
+    assert counts["upper layers of the low-resolution encoder"]
     towers = {name for name in trainable_names(model) if "vision_tower" in name}
     assert {name.split(".")[4] for name in towers if "high_res" not in name} == {"1"}  # of layers 0 and 1
     stages_of = {tuple(name.split(".")[4:7]) for name in towers if "high_res" in name}

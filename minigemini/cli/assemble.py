@@ -13,9 +13,12 @@ from .convert import ChatFormat, ShardSize, parse_bytes, report_text
 def assemble(
     folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
     llm: Annotated[str, typer.Option("--llm", help="Causal language model: folder or hub id.")],
-    low_res_encoder: Annotated[str, typer.Option("--low-res-encoder", help="CLIP model: folder or hub id.")],
+    low_res_encoder: Annotated[
+        str, typer.Option("--low-res-encoder", help="CLIP, SigLIP, DINO or another encoder: folder or hub id.")
+    ],
     high_res_encoder: Annotated[
-        str, typer.Option("--high-res-encoder", help="ConvNeXt from OpenCLIP, timm or Transformers: folder or hub id.")
+        list[str],
+        typer.Option("--high-res-encoder", help="ConvNeXt or another encoder: folder or hub id; repeat for several."),
     ],
     stage1: Annotated[
         Path | None,
@@ -24,6 +27,12 @@ def assemble(
     high_res_size: Annotated[
         int | None, typer.Option(min=32, help="Side of the high-resolution image, px.  [default: 768, with --hd 1536]")
     ] = None,
+    tile_size: Annotated[
+        int | None, typer.Option(min=8, help="Side of a low-resolution tile, px.  [default: the encoder's image size]")
+    ] = None,
+    feature_layer: Annotated[
+        int, typer.Option(help="Hidden state of a low-resolution ViT that gives the visual features.")
+    ] = -2,
     hd: Annotated[
         bool, typer.Option("--hd", help="Use 2 x 2 tiles and a global tile: five times as many visual tokens.")
     ] = False,
@@ -50,13 +59,13 @@ def assemble(
 
     from ..io.hub import check_folder_or_id
 
-    for name in (llm, low_res_encoder, high_res_encoder):
+    for name in (llm, low_res_encoder, *high_res_encoder):
         check_folder_or_id(name)
 
     from ..conversion import HD, Tiling
     from ..conversion import assemble as run
 
-    tiling = HD if hd else Tiling()
+    tiling = replace(HD if hd else Tiling(), tile_size=tile_size, vision_feature_layer=feature_layer)
     report = run(
         llm,
         low_res_encoder,

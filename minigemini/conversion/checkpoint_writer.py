@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 from tqdm import tqdm
 
 from ..io.atomic_write import flush, is_full_disk
@@ -144,7 +145,7 @@ def _fingerprint(plan: ConversionPlan, dtype: torch.dtype, shards: list[list[str
 def _identity(source: Source) -> list[str]:
     if isinstance(source, SourceTensor):
         return [str(source.file), source.key]
-    return [hashlib.sha256(source.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()]
+    return [hashlib.sha256(source.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()]
 
 
 def _write_shards(partial: Path, plan: ConversionPlan, dtype: torch.dtype, shards: list[list[str]]) -> None:
@@ -165,12 +166,16 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
     """Write one shard atomically. A separate function, so that its tensors are freed when it returns."""
     part = file.with_name(f"{file.name}.part")
     tensors = {
-        name: reader.read(source, dtype) if isinstance(source, SourceTensor) else source.to(dtype)
+        name: reader.read(source, dtype) if isinstance(source, SourceTensor) else _cast(source, dtype)
         for name, source in sources.items()
     }
     save_file(tensors, part, metadata={"format": "pt"})
     flush(part)
     part.rename(file)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.dtype.is_floating_point else tensor
 
 
 def _check(partial: Path, plan: ConversionPlan, dtype: torch.dtype) -> None:

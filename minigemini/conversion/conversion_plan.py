@@ -29,11 +29,13 @@ class ConversionPlan:
         tensors: Source of each tensor by its name in the new checkpoint: a tensor in a file, or one in memory. Written
             in this order.
         unused: Source keys that the model does not use, with the reason.
+        loaded: Names of the tensors in memory that come from a source; the others in memory are initialized.
     """
 
     config: MiniGeminiConfig
     tensors: dict[str, Source]
     unused: dict[str, str] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
 
     def drop(self, names: Iterable[str], why: str) -> None:
         """Leave out tensors, by their new names."""
@@ -86,7 +88,8 @@ class ConversionReport:
     @classmethod
     def of(cls, plan: ConversionPlan, folder: Path, chat_format: str, dtype: torch.dtype) -> Self:
         """Summarize a written plan."""
-        initialized = [name for name, source in plan.tensors.items() if isinstance(source, Tensor)]
+        in_memory = [name for name, source in plan.tensors.items() if isinstance(source, Tensor)]
+        initialized = [name for name in in_memory if name not in plan.loaded]
         return cls(
             folder=folder,
             chat_format=chat_format,
@@ -100,6 +103,8 @@ class ConversionReport:
 
 def _after_last_layer(name: str, config: MiniGeminiConfig) -> bool:
     """Whether a tensor belongs to a ViT layer that never runs."""
+    if config.vision_config.model_type != "clip_vision_model":
+        return False
     match = re.match(re.escape(VIT) + r"\.encoder\.layers\.(\d+)\.", name)
     return match is not None and int(match[1]) >= config.vision_depth
 

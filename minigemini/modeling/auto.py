@@ -3,11 +3,17 @@
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
 from .configuration import MiniGeminiConfig
+from .efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
+from .encoder_mixture import EncoderMixtureConfig, EncoderMixtureModel
 from .generation import MiniGeminiForConditionalGeneration
 from .image_processing import MiniGeminiImageProcessor
 from .model import MiniGeminiModel
 from .processing import MiniGeminiProcessor
 
+AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig)
+AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel)
+AutoConfig.register(EncoderMixtureConfig.model_type, EncoderMixtureConfig)
+AutoModel.register(EncoderMixtureConfig, EncoderMixtureModel)
 AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
 AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)

@@ -120,7 +120,7 @@ def build(recipe: Recipe, device: torch.device) -> BuiltModel:
     template = base.chat_template if recipe.chat_format is None else CHAT_TEMPLATES[recipe.chat_format]
     processor = MiniGeminiProcessor.from_config(config, base.tokenizer, chat_template=template, do_pad=not recipe.crop)
     # bfloat16 weights load as stored, in half the memory; trained ones are then converted to float32 without loss.
-    stored_dtypes = {tensor.dtype for tensor in source.checkpoint.tensors.values()}
+    stored_dtypes = {tensor.dtype for tensor in source.checkpoint.tensors.values()} - {"I64"}  # counters of batch norms
     dtype = torch.bfloat16 if stored_dtypes == {"BF16"} else torch.float32
     quantized = recipe.adapter == "qlora"
     compute = trainable.frozen_dtype(recipe.precision, device)

@@ -19,8 +19,8 @@ from torch import Tensor
 from ..io.errors import one_line
 from ..modeling import MiniGeminiForConditionalGeneration
 
-HEADER_BYTES = 512
-"""Upper bound of a safetensors header for four tensors."""
+HEADER_BYTES = 128
+"""Upper bound of a safetensors header per tensor."""
 
 Encode = Callable[[Tensor], list[Tensor]]
 
@@ -53,7 +53,7 @@ class _FeatureStore:
 
     def write(self, path: Path, tensors: dict[str, Tensor]) -> None:
         """Write a file, unless it would exceed the limit."""
-        size = sum(tensor.nbytes for tensor in tensors.values()) + HEADER_BYTES
+        size = sum(tensor.nbytes for tensor in tensors.values()) + HEADER_BYTES * len(tensors)
         if size > self.bytes_left:
             return
         partial = path.with_suffix(f".{os.getpid()}.partial")

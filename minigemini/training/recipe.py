@@ -61,7 +61,7 @@ class Recipe(RunSettings):
         adapter: `lora` trains low-rank matrices beside those of the language model, `qlora` does so over 4-bit
             weights; mining and the projector train fully.
         lora_rank, lora_alpha, lora_dropout: settings of the adapter.
-        tune_encoders: also train the last half of the ViT and the last block of each ConvNeXt stage.
+        tune_encoders: also train the last half of a ViT and the last block of each stage of other encoders.
         features: folder that caches the frozen encoders' outputs by image, in bfloat16, for later epochs and runs.
         features_gb: size limit of that folder in 10⁹ bytes. An image takes 0.6 MB with nano, 28 MB with MGM-7B.
         epochs: passes over the data.

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration
+from ..modeling.encoders import kind_of
 from .recipe import Recipe
 from .settings import RecipeError
 
@@ -38,12 +39,12 @@ def declared(recipe: Recipe, config: MiniGeminiConfig) -> dict[str, str]:
     if config.tie_word_embeddings:
         parts.pop("head", None)  # a tied head is the embedding of the language model
     if recipe.tune_encoders:
-        upper = "|".join(str(layer) for layer in range(config.vision_depth // 2, config.vision_depth))
-        parts["upper half of the ViT"] = rf"model\.vision_tower\.encoder\.layers\.({upper})\."
-        if config.high_res_vision_config is not None:
-            depths = enumerate(config.high_res_vision_config.depths)
-            last = "|".join(rf"{stage}\.layers\.{depth - 1}" for stage, depth in depths)
-            parts["last blocks of the ConvNeXt"] = rf"model\.high_res_vision_tower\.encoder\.stages\.({last})\."
+        low_res, high_res = config.vision_config, config.high_res_vision_config
+        upper = kind_of(low_res).tunable(low_res, config.vision_depth)
+        parts["upper layers of the low-resolution encoder"] = rf"model\.vision_tower\.(?:{upper})"
+        if high_res is not None:
+            last = kind_of(high_res).tunable(high_res)
+            parts["last blocks of the high-resolution encoder"] = rf"model\.high_res_vision_tower\.(?:{last})"
     return parts
 
 

@@ -1,0 +1,82 @@
+"""Training, reports and the feature cache with encoders and projectors other than the paper's."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_encoders import encoder, high_res
+from tiny_training import losses, tiny_recipe, write_data
+
+from minigemini.inference import Engine
+from minigemini.inference.model_report import describe
+from minigemini.training.feature_cache import cache_features
+from minigemini.training.run import train
+
+VOCABULARY = {
+    "projector_type": "visual_vocabulary",
+    "visual_vocabulary": [
+        {"name": "classes", "size": 6, "source": "low_res", "context_weight": 0.5},
+        {"name": "colors", "size": 4, "source": "mined"},
+    ],
+}
+STATISTICS = {"low_res_image_mean": [0.5] * 3, "low_res_image_std": [0.25] * 3}
+MODELS = {
+    "mixture": {"vision_config": encoder("siglip_vision_model"), **high_res("convnext", "dinov3_vit"), **VOCABULARY},
+    "batch norms": {
+        "vision_config": encoder("efficientnet_lite"),
+        "high_res_vision_config": encoder("resnet"),
+        "high_res_size": 64,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, image):
+    return write_data(tmp_path_factory.mktemp("data"), image, rows=12)
+
+
+@pytest.fixture(params=MODELS, scope="module")
+def checkpoint(request, make_model, make_processor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model = make_model(**MODELS[request.param], **STATISTICS)
+    model.save_pretrained(folder)
+    make_processor(model.config).save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_cached_features(checkpoint, tmp_path):
+    model = Engine.load(checkpoint).model
+    pixels = [torch.rand(2, 3, size, size) for size in (model.config.low_res_size, model.config.high_res_size)]
+    cache_features(model, tmp_path, limit_gb=1)
+    empty = model.get_image_features(*pixels).pooler_output
+    assert len(list(tmp_path.glob("*/*.safetensors"))) == 4  # two images and two encoders
+    assert torch.equal(model.get_image_features(*pixels).pooler_output, empty)
+
+
+def test_alignment_trains_the_connector_alone_and_keeps_the_statistics(checkpoint, data, tmp_path):
+    recipe = tiny_recipe(checkpoint, data, stage="align", features=str(tmp_path / "features"))
+    train(recipe, tmp_path / "run")
+    assert all(loss == loss for _, loss in losses(tmp_path / "run"))
+    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
+    moved = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"patch_info_mining", "multi_modal_projector"}
+    processor = json.loads((tmp_path / "run" / "processor_config.json").read_text())["image_processor"]
+    assert processor["low_res_image_mean"] == STATISTICS["low_res_image_mean"]
+
+
+def test_tuning_moves_both_encoders_but_no_statistics_of_batches(checkpoint, data, tmp_path):
+    train(tiny_recipe(checkpoint, data, tune_encoders=True), tmp_path / "run")
+    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    for tower in ("model.vision_tower.", "model.high_res_vision_tower."):
+        assert any(name.startswith(tower) for name in moved)
+    assert not any("running" in name or "num_batches" in name for name in moved)
+
+
+def test_report_and_answer(checkpoint, image):
+    report = describe(checkpoint)
+    assert report.parameters.keys() >= {"vision tower", "high-res tower", "mining", "projector", "language model"}
+    assert report.tokens_per_image == 4
+    assert Engine.load(checkpoint).ask(image(0), "What is it?").new_tokens
