@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .common import (
+    DefaultModel,
     GeneratorOption,
     MaxNewTokens,
-    Model,
     Ocr,
     OcrConfidence,
     Seed,
@@ -62,7 +62,7 @@ def chat(
     images: Annotated[
         list[str] | None, typer.Argument(metavar="IMAGE", help="Images to show with the first question.")
     ] = None,
-    model: Model = "nano",
+    model: DefaultModel = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Load an image generator, so that /draw REQUEST generates an image.")
     ] = False,
@@ -93,8 +93,11 @@ def chat(
 
     Example: minigemini chat --draw --generator sdxl-turbo --model mgm-7b
     """
-    be_quiet(model)
-    loading.check(model)
+    from ..io.default_model import default_model
+
+    name = model or default_model()
+    be_quiet(name)
+    loading.check(name)
 
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
@@ -103,7 +106,7 @@ def chat(
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     generation = GenerationSettings(parse_size(size), steps, seed=seed)
-    generator = generator or default_generator(model)
+    generator = generator or default_generator(name)
     check_generator(generator if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")
