@@ -94,11 +94,13 @@ def web(
             from ..io.adapters import find_model_source
             from ..serving.engine_backend import EngineBackend
             from ..serving.web.page import card_of
+            from ..serving.web.page_examples import read_examples
 
+            folder = find_model_source(chosen, loading.base).folder
+            examples = read_examples(folder)
             reader = RapidOcrEngine() if ocr else None
             engine = loading.load(model)
             image_generator = loading.load_generator(generator, offload) if generator is not None else None
             pipeline = ChatPipeline(EngineBackend(engine, short_name(chosen)), image_generator, reader)
-            card = card_of(find_model_source(chosen, loading.base).folder)
-            page = Page(pipeline, settings, store, engine, card, feedback)
+            page = Page(pipeline, settings, store, engine, card_of(folder), feedback, examples)
         launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))
