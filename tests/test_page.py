@@ -295,6 +295,7 @@ def test_the_text_box_works_after_an_error_and_when_busy(tiny_checkpoint, visit,
 def test_an_example_is_answered_on_every_visit(tiny_checkpoint, visit, tmp_path, monkeypatch):
     engine = Engine.load(tiny_checkpoint, device="cpu")
     script(engine, ["A sign.", "A sign."], monkeypatch)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     examples = PageExamples("Knows signs.", (PageExample(SIGN, READ),))
     store = UploadStore(tmp_path, UploadLimits(idle_seconds=0.1))
     pipeline = ChatPipeline(EngineBackend(engine, "tiny"))

@@ -64,12 +64,13 @@ def test_mistakes_are_one_line(content, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_page_shows_them_as_text(tiny_checkpoint, tmp_path):
+def test_the_page_shows_them_as_text(tiny_checkpoint, tmp_path, monkeypatch):
     from minigemini.inference import Engine
 
     engine = Engine.load(tiny_checkpoint, device="cpu")
     about, store = "Knows <b>signs</b>.", UploadStore(tmp_path / "page")
     store.folder.mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(store.folder))  # as `minigemini web` does
     examples = read_examples(declare(tmp_path, {**DECLARED, "about": about}))
     page = Page(ChatPipeline(EngineBackend(engine, "tiny")), ServerSettings(), store, examples=examples)
     (chat,) = [block for block in build_page(page).blocks.values() if block.get_block_name() == "chatbot"]

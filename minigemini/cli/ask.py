@@ -64,7 +64,7 @@ def ask(
 
     images = images or []
     _check_arguments(images, question)
-    name = model or default_model()
+    name = default_model() if model is None else model
     be_quiet(name)
     check_text("the question", question)
     loading.check(name)

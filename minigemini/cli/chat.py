@@ -95,7 +95,7 @@ def chat(
     """
     from ..io.default_model import default_model
 
-    name = model or default_model()
+    name = default_model() if model is None else model
     be_quiet(name)
     loading.check(name)
 

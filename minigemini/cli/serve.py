@@ -101,7 +101,7 @@ def serve(
     """
     from ..io.default_model import default_model
 
-    chosen = model or default_model()
+    chosen = default_model() if model is None else model
     be_quiet(chosen)
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
     loading.check(chosen)

@@ -60,7 +60,7 @@ def web(
     """
     from ..io.default_model import default_model
 
-    chosen = model or default_model()
+    chosen = default_model() if model is None else model
     be_quiet(chosen)
     if server is None:
         loading.check(chosen)
