@@ -14,7 +14,8 @@ from typing import Literal
 Group = Literal["models", "recipes", "pipelines", "datasets", "tasks", "image_generators", "commands"]
 """What a plugin can add.
 
-models: name -> `Path` of a checkpoint folder, for `--model NAME` and `Engine.load(NAME)`.
+models: name -> `Path` of a checkpoint folder, or an `io.pulled_models.PulledModel`, for `--model NAME` and
+    `Engine.load(NAME)`.
 recipes: collection -> function that gives recipes by name; runs are kept in `runs/COLLECTION/NAME`.
 pipelines: name -> `training.recipe_registry.Pipeline`, several runs behind one `minigemini train NAME`.
 datasets: prefix -> function from `PREFIX:...` to a `data.readers.Reader`, for `data=PREFIX:...`.
@@ -42,6 +43,10 @@ def plugins(group: Group) -> Mapping[str, EntryPoint]:
 
 
 def model_folder(name: str | os.PathLike[str]) -> Path | None:
-    """The checkpoint folder of a model that a package registers; None if there is none of that name."""
+    """The checkpoint folder of a model that a package registers; None if there is none of that name.
+
+    Raises:
+        CheckpointError: The model must be pulled first.
+    """
     entry = plugins("models").get(os.fspath(name))
     return None if entry is None else Path(entry.load())

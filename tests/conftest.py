@@ -1,7 +1,7 @@
 """A model with a few thousand random weights and its processor, built in well under a second."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,16 @@ from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 # A shell has what it starts in the background ignore Ctrl-C, and what that starts in turn.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_cache(tmp_path_factory) -> Iterator[Path]:
+    """A cache folder of the tests' own, so that models that the user has pulled change nothing."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINIGEMINI_CACHE", str(folder))
+        yield folder
+
 
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<image>"]
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -28,6 +28,7 @@ pytest.importorskip("gradio")
 from page_server import running  # noqa: E402
 
 from minigemini.serving.web.page import Page  # noqa: E402
+from minigemini.serving.web.page_examples import PageExample, PageExamples  # noqa: E402
 from minigemini.serving.web.uploads import UploadLimits, UploadStore  # noqa: E402
 
 CHROMIUM = shutil.which("chromium")
@@ -289,6 +290,23 @@ def test_the_text_box_works_after_an_error_and_when_busy(tiny_checkpoint, visit,
         assert len(answers(one, 2)) == 2
         send(other, "Now?")
         assert len(answers(other, 2)) == 2
+
+
+def test_an_example_is_answered_on_every_visit(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    script(engine, ["A sign.", "A sign."], monkeypatch)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    examples = PageExamples("Knows signs.", (PageExample(SIGN, READ),))
+    store = UploadStore(tmp_path, UploadLimits(idle_seconds=0.1))
+    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
+    with running(Page(pipeline, ServerSettings(port=0), store, engine, examples=examples)) as url:
+        for size in (DESKTOP, PHONE):
+            page = visit(url, size)
+            page.get_by_text("Knows signs.").wait_for()
+            page.get_by_role("button", name=READ).click()
+            assert answers(page, 1) == ["A sign."]
+            assert page.locator("#chat .user img").count() == 1
+            page.close()
 
 
 def test_images_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):

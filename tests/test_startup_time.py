@@ -24,7 +24,7 @@ INSTANT = {
     0: [
         *(["--help"], ["--version"]),
         *(["train", "--list"], ["eval", "--list"], ["data", "list"], ["data", "list", "docvqa", "--json"]),
-        *(["info", "MGM-7B"], ["info", "MGM-34B-HD", "--json"]),
+        *(["pull", "--list"], ["info", "MGM-7B"], ["info", "MGM-34B-HD", "--json"]),
     ],
     2: [
         *(["ask", "--frobnicate"], ["look"], ["data", "look"]),
@@ -36,6 +36,7 @@ INSTANT = {
         *(["draw", "a boat", "no.png"], ["draw", "a boat", "--size", "big"], ["draw", "a boat", "-o", "no/x.png"]),
         *(
             ["info", "no"],
+            ["pull", "no"],
             ["merge", "no", "new"],
             ["convert", "no", "new"],
             ["convert", "a/b", "new", "--shard-size", "x"],
@@ -58,7 +59,7 @@ INSTANT = {
 VERBS = [
     *(["ask"], ["chat"], ["draw"], ["info"], ["convert"], ["assemble"], ["merge"], ["train"], ["eval"], ["scene"]),
     *(["serve"], ["web"], ["data"], ["data", "list"], ["data", "download"], ["data", "validate"], ["data", "build"]),
-    *(["data", "preview"], ["data", "synthesize"], ["verify"]),
+    *(["data", "preview"], ["data", "synthesize"], ["verify"], ["pull"]),
     *(["data", "fetch"], ["data", "doctor"], ["data", "show"]),  # hidden aliases
 ]
 INSTANT[0] += [[*verb, "--help"] for verb in VERBS]

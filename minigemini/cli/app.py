@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..plugins import plugins
-from . import ask, assemble, chat, convert, data, draw, eval, info, merge, serve, train, verify, web
+from . import ask, assemble, chat, convert, data, draw, eval, info, merge, pull, serve, train, verify, web
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +29,8 @@ def minigemini(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit.")
     ] = False,
 ) -> None:
-    """Ask, train, evaluate and serve Mini-Gemini models. The embedded model `nano` works offline.
+    """Ask, train, evaluate and serve Mini-Gemini models. The embedded model `nano` works offline;
+    `minigemini pull small` gets the model for photographs.
 
     Example: minigemini ask photo.png "What is in the picture?"
     """
@@ -38,6 +39,7 @@ def minigemini(
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("draw")(draw.draw)
+app.command("pull")(pull.pull)
 app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)

@@ -8,7 +8,7 @@ import typer
 
 from .answer_options import AnswerOptions
 from .common import (
-    Model,
+    DefaultModel,
     be_quiet,
     fail,
     one_line_errors,
@@ -27,7 +27,7 @@ def ask(
         list[str] | None, typer.Argument(metavar="IMAGE", help="One or more JPEG, PNG, WEBP or GIF files.")
     ] = None,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, last and in quotes.")] = "",
-    model: Model = "nano",
+    model: DefaultModel = None,
     explain: Annotated[
         Path | None,
         typer.Option("--explain", metavar="OUT.png", help="Write a heat map of what patch info mining attended to."),
@@ -52,12 +52,14 @@ def ask(
     Example: minigemini ask page.png "What is the total?" --ocr
     """
     from ..io.argument_checks import check_text
+    from ..io.default_model import default_model
 
     images = images or []
     _check_arguments(images, question)
-    be_quiet(model)
+    name = default_model() if model is None else model
+    be_quiet(name)
     check_text("the question", question)
-    loading.check(model)
+    loading.check(name)
 
     from ..images.safe_images import open_image
 

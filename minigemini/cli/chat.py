@@ -12,8 +12,8 @@ import typer
 
 from .answer_options import AnswerOptions
 from .common import (
+    DefaultModel,
     GeneratorOption,
-    Model,
     Size,
     Steps,
     be_quiet,
@@ -58,7 +58,7 @@ def chat(
     images: Annotated[
         list[str] | None, typer.Argument(metavar="IMAGE", help="Images to show with the first question.")
     ] = None,
-    model: Model = "nano",
+    model: DefaultModel = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Load an image generator, so that /draw REQUEST generates an image.")
     ] = False,
@@ -85,8 +85,11 @@ def chat(
 
     Example: minigemini chat --draw --generator sdxl-turbo --model mgm-7b
     """
-    be_quiet(model)
-    loading.check(model)
+    from ..io.default_model import default_model
+
+    name = default_model() if model is None else model
+    be_quiet(name)
+    loading.check(name)
 
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
@@ -94,7 +97,7 @@ def chat(
 
     sampling = answering.sampling()
     generation = GenerationSettings(parse_size(size), steps, seed=answering.seed)
-    generator = generator or default_generator(model)
+    generator = generator or default_generator(name)
     check_generator(generator if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")

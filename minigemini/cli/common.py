@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..plugins import model_folder
+from ..plugins import plugins
 from .option_groups import expand
 from .streams import drop_output
 
@@ -25,9 +25,12 @@ GENERATORS = (
     *("flux-schnell", "flux-dev", "z-image-turbo"),
 )
 """Names of the presets in `imagegen.presets`, repeated here so that --help need not import them."""
-MODEL_HELP = "nano (the embedded model), a checkpoint folder, a hub id (owner/name), or an adapter."
+MODEL_HELP = "nano (the embedded model), small (pulled), a checkpoint folder, a hub id (owner/name), or an adapter."
 
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
+DefaultModel = Annotated[
+    str | None, typer.Option("--model", help=f"{MODEL_HELP}  [default: small if it is pulled, else nano]")
+]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.  [default: the fastest available]")
 ]
@@ -43,7 +46,8 @@ GeneratorOption = Annotated[
     typer.Option(
         "--generator",
         "--painter",
-        help=f"Image generator: {', '.join(GENERATORS)}, a folder or a hub id.  [default: nano for nano, else sdxl]",
+        help=f"Image generator: {', '.join(GENERATORS)}, a folder or a hub id.  "
+        "[default: nano for nano and small, else sdxl]",
     ),
 ]
 ServedGeneratorOption = Annotated[
@@ -149,7 +153,7 @@ def be_quiet(model: str) -> None:
 
     Downloads keep their progress bars on a terminal: one can take an hour.
     """
-    downloads = model_folder(model) is None and not Path(model).exists()
+    downloads = model not in plugins("models") and not Path(model).exists()
     bars = downloads and sys.stderr.isatty()
     settings = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
     settings |= {"DIFFUSERS_VERBOSITY": "error"}

@@ -44,8 +44,8 @@ class LoadOptions:
             check_name(model)
         check_load_options(self.device, self.dtype, self.quantize, self.device_map, self.offload_folder)
 
-    def load(self, model: str) -> "Engine":
-        """Load a model with these options."""
+    def load(self, model: str | None) -> "Engine":
+        """Load a model with these options; None loads the default model, and says so."""
         from ..inference import Engine
 
         return Engine.load(model, **{field.name: getattr(self, field.name) for field in fields(self)})

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..plugins import plugins
 from .common import (
-    Model,
+    DefaultModel,
     Ocr,
     OcrConfidence,
     Offload,
@@ -32,7 +33,7 @@ Host = Annotated[str, typer.Option("--host", help="Address to listen on; a publi
 
 @one_line_errors
 def serve(
-    model: Model = "nano",
+    model: DefaultModel = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 8000,
     api_key: ApiKeys = None,
@@ -98,9 +99,12 @@ def serve(
 
     Example: MINIGEMINI_API_KEY=… minigemini serve --host 0.0.0.0 --model mgm-7b
     """
-    be_quiet(model)
+    from ..io.default_model import default_model
+
+    chosen = default_model() if model is None else model
+    be_quiet(chosen)
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
-    loading.check(model)
+    loading.check(chosen)
 
     from ..inference.ocr import RapidOcrEngine
     from ..serving.server_settings import ServerSettings
@@ -130,9 +134,9 @@ def serve(
 
     sock = listen(host, port)
     reader = RapidOcrEngine(ocr_confidence) if ocr else None
-    name = served_name or short_name(model)
+    name = served_name or short_name(chosen)
     if backends:
-        model_backend = _remote_backend(backends, model, name, backend_key)
+        model_backend = _remote_backend(backends, chosen, name, backend_key)
     else:
         from ..serving.engine_backend import EngineBackend
 
@@ -147,7 +151,7 @@ def serve(
 
 def short_name(model: str) -> str:
     """Return the name of a model for clients: of a folder only the last part, so that paths stay private."""
-    return Path(model).resolve().name if model != "nano" and Path(model).exists() else model
+    return Path(model).resolve().name if model not in plugins("models") and Path(model).exists() else model
 
 
 def _remote_backend(urls: list[str], model: str, name: str, key: str | None) -> "Backend":

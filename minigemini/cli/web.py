@@ -8,14 +8,24 @@ from typing import Annotated
 
 import typer
 
-from .common import Model, Ocr, Offload, ServedGeneratorOption, be_quiet, check_generator, fail, need, one_line_errors
+from .common import (
+    DefaultModel,
+    Ocr,
+    Offload,
+    ServedGeneratorOption,
+    be_quiet,
+    check_generator,
+    fail,
+    need,
+    one_line_errors,
+)
 from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
 
 @one_line_errors
 def web(
-    model: Model = "nano",
+    model: DefaultModel = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = 7860,
     api_key: ApiKeys = None,
@@ -48,9 +58,12 @@ def web(
 
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
-    be_quiet(model)
+    from ..io.default_model import default_model
+
+    chosen = default_model() if model is None else model
+    be_quiet(chosen)
     if server is None:
-        loading.check(model)
+        loading.check(chosen)
     elif generator or ocr:
         fail("with --server, start the server with --generator and --ocr, and leave them out here")
     need("web", "fastapi", "httpx", "gradio")
@@ -74,18 +87,20 @@ def web(
         if server is not None:
             from ..serving.remote_backend import RemoteBackend
 
-            backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
+            backend = RemoteBackend([server], chosen, prompts=None, api_key=server_key)
             page = Page(ChatPipeline(backend), settings, store, votes=feedback)
         else:
             from ..inference.ocr import RapidOcrEngine
             from ..io.adapters import find_model_source
             from ..serving.engine_backend import EngineBackend
             from ..serving.web.page import card_of
+            from ..serving.web.page_examples import read_examples
 
+            folder = find_model_source(chosen, loading.base).folder
+            examples = read_examples(folder)
             reader = RapidOcrEngine() if ocr else None
             engine = loading.load(model)
             image_generator = loading.load_generator(generator, offload) if generator is not None else None
-            pipeline = ChatPipeline(EngineBackend(engine, short_name(model)), image_generator, reader)
-            card = card_of(find_model_source(model, loading.base).folder)
-            page = Page(pipeline, settings, store, engine, card, feedback)
+            pipeline = ChatPipeline(EngineBackend(engine, short_name(chosen)), image_generator, reader)
+            page = Page(pipeline, settings, store, engine, card_of(folder), feedback, examples)
         launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))

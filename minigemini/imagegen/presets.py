@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from ..io.default_model import DEFAULT_MODELS
 from ..io.errors import RequestError
 from ..plugins import plugins
 
@@ -254,8 +255,10 @@ def pipeline_class(name: str) -> Any:
 
 
 def default_generator(model: str) -> str:
-    """Return the default preset for a model: a plugin of the same name, else SDXL."""
-    return model if model in _plugins() else "sdxl"
+    """Return the default preset for a model: a plugin of the same name; nano for models of this package, else SDXL."""
+    if model in _plugins():
+        return model
+    return "nano" if model in DEFAULT_MODELS else "sdxl"
 
 
 def find_preset(name: str) -> Preset | None:

@@ -9,6 +9,7 @@ import torch
 from ..images.safe_images import ImageSource
 from ..io.adapters import find_model_source
 from ..io.argument_checks import check_path, check_type
+from ..io.default_model import announce_default, default_model
 from ..io.errors import RequestError
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_placement, input_device
@@ -36,7 +37,7 @@ class Engine:
     @classmethod
     def load(
         cls,
-        model: str | os.PathLike[str] = "nano",
+        model: str | os.PathLike[str] | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         *,
@@ -49,8 +50,8 @@ class Engine:
         """Load a checkpoint, or an adapter with its base model.
 
         Args:
-            model: `nano` (the embedded model), a folder, a hub id (owner/name), or an adapter: a PEFT folder or a file
-                of connector weights.
+            model: `nano` (the embedded model), `small` (once it is pulled), a folder, a hub id (owner/name), or an
+                adapter: a PEFT folder or a file of connector weights. Default: `small` if it is pulled, else `nano`.
             device: E.g. `cpu` or `cuda:1`. Default: CUDA, else MPS, else CPU.
             dtype: E.g. `bfloat16`. Default: float32 on a CPU, bfloat16 elsewhere.
             quantize: `8bit` or `4bit` quantizes the Linears of the language model, see `io.quantization`.
@@ -63,6 +64,9 @@ class Engine:
             CheckpointError: The checkpoint does not exist or is incomplete, or the adapter does not fit its base.
             RequestError: The device, dtype or another option is invalid, or a required library is missing.
         """
+        if model is None:
+            model = default_model()
+            announce_default(model)
         check_path("model", model)
         if base is not None:
             check_path("base", base)

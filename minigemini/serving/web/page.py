@@ -23,6 +23,7 @@ from ..request_queue import RequestQueue
 from ..server_settings import ServerSettings
 from .feedback import Feedback, FeedbackLog
 from .gradio_adapter import ChatContent, build_job, chat_turns, read_upload, render_answer, with_error
+from .page_examples import NO_EXAMPLES, PageExamples
 from .page_middleware import session_of
 from .plain_text import show_as_text
 from .uploads import UploadStore
@@ -35,6 +36,7 @@ CSS = """
 #chat { min-height: 18rem; }
 #chat img { cursor: zoom-in; max-width: min(100%, 20rem); }
 #chat [aria-label="Share"] { display: none; }
+#chat .example-image-container { width: 8rem; height: 6rem; }
 #mining img { width: 100%; height: auto; }
 @media (max-width: 40rem) {
   .fillable { padding: 0.5rem !important; }
@@ -57,6 +59,7 @@ class Page:
         engine: computes attention maps; None if the model runs on a server.
         card: the model card, in Markdown.
         votes: stores votes; None hides the vote buttons.
+        examples: what the empty page offers.
     """
 
     pipeline: ChatPipeline
@@ -65,6 +68,7 @@ class Page:
     engine: Engine | None = None
     card: str = ""
     votes: FeedbackLog | None = None
+    examples: PageExamples = NO_EXAMPLES
 
     @cached_property
     def queue(self) -> RequestQueue:
@@ -83,7 +87,7 @@ def build_page(page: Page) -> gr.Blocks:
             layout="bubble",
             render_markdown=False,  # the answer is plain text
             buttons=["copy"],
-            placeholder="Add one or more images and ask a question.",
+            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images and ask a question.".strip(),
             latex_delimiters=[],
             allow_tags=False,
         )
@@ -114,6 +118,7 @@ def build_page(page: Page) -> gr.Blocks:
             ),
             additional_inputs=[max_new_tokens, temperature, ocr, draw],
             additional_inputs_accordion=settings,
+            examples=_examples(page),
             editable=True,
             save_history=True,
             flagging_mode="never",
@@ -129,6 +134,14 @@ def build_page(page: Page) -> gr.Blocks:
         with gr.Accordion("About the model", open=False):
             gr.Markdown(page.card or f"`{page.pipeline.name}`")
     return blocks
+
+
+def _examples(page: Page) -> list[list[Any]] | None:
+    """The examples in Gradio's form: a message, then the additional inputs, which stay as they are."""
+    copied = page.examples.copied_to(page.uploads.folder / "examples").examples
+    return [
+        [{"text": example.question, "files": [str(example.image)]}, None, None, None, None] for example in copied
+    ] or None
 
 
 def _answer_question(page: Page) -> Any:
