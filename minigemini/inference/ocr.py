@@ -26,6 +26,8 @@ MAX_SIDE_PX = 1536
 LAYOUT_SETTINGS = {"Det.box_thresh": 0.3, "Cls.cls_thresh": 0.99}
 """Thresholds of rapidocr for layouts. Its defaults, 0.5 and 0.9, drop single digits of charts, and turn short strings
 upside down (with up to 0.97 in those tried; axis titles, which do have to be turned, have 0.9999)."""
+ASCII_FORMS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)} | {ord("℃"): "°C", ord("℉"): "°F"}
+"""Forms that the recognizer, which was trained on Chinese as well, writes in place of those that print has."""
 MISSING = "reading text in images needs rapidocr: pip install 'minigemini[ocr]'"
 
 
@@ -60,7 +62,7 @@ class RapidOcrEngine:
         for text, confidence, corners in self._read(scaled):
             (left, top), (right, bottom) = corners.min(0) / scaled.size, corners.max(0) / scaled.size
             if len(text) > 1 or confidence >= CHARACTER_CONFIDENCE:
-                boxes.append(TextBox(text, float(left), float(top), float(right), float(bottom)))
+                boxes.append(TextBox(text.translate(ASCII_FORMS), float(left), float(top), float(right), float(bottom)))
         return boxes
 
     def _read(self, image: Image.Image) -> list[tuple[str, float, np.ndarray]]:
