@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Ocr, OcrConfidence
+from .common import Ocr, OcrConfidence, check_ocr
 
 if TYPE_CHECKING:
     from ..inference import Sampling
     from ..inference.ocr import RapidOcrEngine
+    from ..modeling import MiniGeminiProcessor
 
 
 @dataclass(frozen=True)
 class AnswerOptions:
     """Sampling and text recognition; `Sampling` and `RapidOcrEngine` document the options."""
 
-    ocr: Ocr = False
-    ocr_confidence: OcrConfidence = 0.1
+    ocr: Ocr = None
+    ocr_confidence: OcrConfidence = None
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")] = 256
     temperature: Annotated[
         float, typer.Option("--temperature", help="Sampling temperature; 0 always takes the most likely token.")
@@ -32,8 +33,12 @@ class AnswerOptions:
 
         return Sampling(max_new_tokens=self.max_new_tokens, temperature=self.temperature, seed=self.seed)
 
-    def ocr_engine(self) -> "RapidOcrEngine | None":
-        """Return the OCR engine; None without --ocr. Raises `RequestError` if RapidOCR is not installed."""
-        from ..inference.ocr import RapidOcrEngine
+    def check_ocr(self) -> None:
+        """Check the options of OCR before any model is loaded. Raises `RequestError`."""
+        check_ocr(self.ocr, self.ocr_confidence)
 
-        return RapidOcrEngine(self.ocr_confidence) if self.ocr else None
+    def reader(self, processor: "MiniGeminiProcessor") -> "RapidOcrEngine | None":
+        """Return the OCR engine for a model, or None if its images are not to be read; see `choose_reader`."""
+        from ..inference.ocr import choose_reader
+
+        return choose_reader(self.ocr, processor.ocr_format, self.ocr_confidence)

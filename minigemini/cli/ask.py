@@ -70,10 +70,11 @@ def ask(
 
         check_target(explain, "explanation")
     opened = [open_image(image) for image in images]
-    reader = answering.ocr_engine()
+    answering.check_ocr()
     from ..inference import Conversation
 
     engine = loading.load(model)
+    reader = answering.reader(engine.processor)
     with Conversation(engine, opened, reader).stream(question, sampling) as stream:
         if not as_json:
             print_stream(stream)

@@ -102,10 +102,11 @@ def chat(
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")
     opened = [open_image(image) for image in images or []]
-    reader = answering.ocr_engine()
+    answering.check_ocr()
     from ..inference import Conversation
 
     engine = loading.load(model)
+    reader = answering.reader(engine.processor)
     session = ChatSession(
         Conversation(engine, opened, reader),
         sampling,

@@ -100,7 +100,8 @@ def draw(
     start = opened[-1] if strength is not None else None
     generator = generator or default_generator(model)
     check_generator(generator)
-    reader = None if as_caption else answering.ocr_engine()
+    if not as_caption:
+        answering.check_ocr()
 
     if as_caption:
         _write_images(loading.load_generator(generator, offload).draw(request, generation, start), output, "", as_json)
@@ -111,6 +112,7 @@ def draw(
     engine = loading.load(model)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.
     image_generator = loading.load_generator(generator, offload)
+    reader = answering.reader(engine.processor)
     conversation = Conversation(engine, opened, reader)
     with conversation.request(request, sampling) as stream:
         if not as_json:
