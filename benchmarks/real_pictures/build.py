@@ -26,6 +26,18 @@ PNG_COLORS = 128
 HEAD = (
     "<!doctype html><meta charset=utf-8><style>html,body{margin:0;height:100%;font-variant-numeric:lining-nums}</style>"
 )
+NOTICES = """\
+# Notices
+
+The photographs were made smaller and stored as JPEG. Their licenses are those that the sources give; the texts are at
+https://creativecommons.org/licenses/ and https://creativecommons.org/publicdomain/zero/1.0/. A photograph under a
+share-alike license stays under it in this form. All PNG files were rendered for this project, under its license,
+Apache-2.0. `benchmarks/real_pictures` has the script and the packages that the photographs come from.
+
+| file | author | license | source |
+|---|---|---|---|
+{rows}
+"""
 FIELDS = ("category", "question", "answers", "forbidden", "imagenet")
 
 
@@ -71,19 +83,8 @@ def write_photographs(photos: Mapping[str, Any], folder: Callable[[str], Path], 
         image, notice = photographs.load(photograph, folder)
         image.save(target / f"{name}.jpg", quality=photographs.JPEG_QUALITY, optimize=True)
         rows.append(f"| {name}.jpg | {notice.author} | {notice.license} | {notice.source} |")
-    text = [
-        "# Notices",
-        "",
-        "The photographs were made smaller and stored as JPEG. Their licenses are those that the sources give; the texts",
-        "are at https://creativecommons.org/licenses/ and https://creativecommons.org/publicdomain/zero/1.0/. A photograph",
-        "under a share-alike license stays under it in this form. All PNG files were rendered for this project, under its",
-        "license, Apache-2.0. `benchmarks/real_pictures` has the script and the packages that the photographs come from.",
-        "",
-        "| file | author | license | source |",
-        "|---|---|---|---|",
-        *rows,
-    ]
-    (target / "NOTICES.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    text = NOTICES.format(rows="\n".join(rows))
+    (target / "NOTICES.md").write_text(text, encoding="utf-8")
 
 
 def render(pictures: Mapping[str, Any], target: Path, work: Path) -> None:

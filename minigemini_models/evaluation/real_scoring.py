@@ -43,8 +43,8 @@ def judge(question: Mapping[str, Any], answer: str) -> Verdict:
 
     An entry of the category `unknown` cannot be answered from its picture: only a refusal without a guess is right.
     `presence` is judged by its leading yes or no, `count` by the first number, and every other answer by the listed
-    phrases: one of them must occur, and none of the forbidden ones. A refusal, or an empty answer, is `unsure` where the
-    picture has the answer.
+    phrases: one of them must occur, and none of the forbidden ones. A refusal, or an empty answer, is `unsure` where
+    the picture has the answer.
     """
     text, category = _plain(answer), question["category"]
     refused = REFUSAL.search(text) is not None
