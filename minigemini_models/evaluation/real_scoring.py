@@ -35,7 +35,10 @@ DENIAL = re.compile(
     r"\b(?:there|it|this|that|they|these) (?:is|are) (?:no|not|none)\b|\bnot see (?:a|an|any|one)\b"
     r"|^not\b|\b(?:no|not) .*(?:shown|visible|present|seen)\b"
 )
-NEGATED = re.compile(r"\b(?:not|no|never|without|neither|nor|rather than|instead of)\b.*?(?=\bbut\b|[,.;:!?]|$)")
+NEGATED = re.compile(r"\b(?:not|no|never|without|neither|nor)\b.*?(?=\bbut\b|[,.;:!?]|$)")
+
+COMPARED = re.compile(r"\b(?:than|compared (?:to|with)|instead of)\b.*?(?=[,.;:!?]|$)")
+"""What an answer names only to set it apart: "larger than the circle"."""
 
 
 def judge(question: Mapping[str, Any], answer: str) -> Verdict:
@@ -74,7 +77,7 @@ def mentions(answer: str, accepted: Sequence[str], forbidden: Iterable[str] = ()
         seen: Drop negated clauses ("not a dog but a cat"). Otherwise the phrase is something written: it may have a
             negation itself, and spaces within it do not matter.
     """
-    text = _plain(answer)
+    text = COMPARED.sub(" ", _plain(answer))
     words = _words(NEGATED.sub(" ", text) if seen else text)
     ways = [[_words(_plain(part)) for part in phrase.split("&")] for phrase in accepted]
     if not any(all(_holds(words, part, joined=not seen) for part in parts) for parts in ways):
