@@ -157,5 +157,12 @@ def test_a_true_name_that_is_not_imagenets_is_right_all_the_same():
     assert task.grade(question, "A dog.") == Grade(0.0, "wrong")
 
 
+def test_a_question_forbids_none_of_its_own_words():
+    for question in ENTRIES:
+        if question["category"] == "name":
+            echoed = [word for word in question["forbidden"] if mentions(question["question"], [word])]
+            assert echoed == [], question["id"]
+
+
 def test_a_limit_spreads_over_the_set():
     assert len({question.facts["category"] for question in RealPictures().questions(None, 40)}) >= 10

@@ -12,7 +12,7 @@ pictures, `questions.json` and `NOTICES.md`. Without `--work` the questions alon
 
 import argparse
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -126,13 +126,18 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
     """The questions of a text file.
 
     `== PICTURE` begins a picture; then every line is `category | question | answers | forbidden | imagenet`, with lists
-    separated by semicolons. An answer of the category `name` must not have the first name of another picture.
+    separated by semicolons. `## SECTION` begins pictures of similar things: an answer of the category `name` must not
+    have the first name of another picture of its section, unless the question has it too. A bare `##` ends the section.
     """
     found: list[dict[str, Any]] = []
-    picture = ""
+    picture = section = ""
+    names: dict[str, set[str]] = defaultdict(set)
+    sections: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("== "):
             picture = line[3:].strip()
+        elif line.startswith("##"):
+            section = line[2:].strip()
         elif line.strip():
             cells = [cell.strip() for cell in line.split("|")]
             cells += [""] * (len(FIELDS) - len(cells))
@@ -150,11 +155,14 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
                     **lists,
                 }
             )
-    names = [question["answers"][0] for question in found if question["category"] == "name"]
-    for question in found:
+            sections.append(section)
+            if section and cells[0] == "name":
+                names[section].add(lists["answers"][0])
+    for question, its_section in zip(found, sections, strict=True):
         if question["category"] == "name":
-            own = " ".join(question["answers"] + question["imagenet"]).lower()
-            question["forbidden"] = sorted({*question["forbidden"], *(name for name in names if name not in own)})
+            own = " ".join([question["question"], *question["answers"], *question["imagenet"]]).lower()
+            rivals = {name for name in names[its_section] if name not in own}
+            question["forbidden"] = sorted({*question["forbidden"], *rivals})
     return found
 
 

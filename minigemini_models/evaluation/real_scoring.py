@@ -36,7 +36,6 @@ DENIAL = re.compile(
     r"|^not\b|\b(?:no|not) .*(?:shown|visible|present|seen)\b"
 )
 NEGATED = re.compile(r"\b(?:not|no|never|without|neither|nor)\b.*?(?=\bbut\b|[,.;:!?]|$)")
-
 COMPARED = re.compile(r"\b(?:than|compared (?:to|with)|instead of)\b.*?(?=[,.;:!?]|$)")
 """What an answer names only to set it apart: "larger than the circle"."""
 
