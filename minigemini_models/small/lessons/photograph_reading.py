@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from ..imagenet_classes import VAGUE_KINDS, ImageNetClass, classes_of_kind, imagenet_classes
+from ..imagenet_classes import VAGUE_KINDS, ImageNetClass, Noun, imagenet_classes, nouns
 from ..lesson import PATCHES_PER_SIDE, VisualWords
 from ..similar_classes import similar_classes
 
@@ -118,7 +118,7 @@ def sightings(words: VisualWords) -> tuple[Sighting, ...]:
     maps = _place_maps(words, labels)
     along = np.arange(PLACES)
     spots = np.stack([maps @ (along % PATCHES_PER_SIDE), maps @ (along // PATCHES_PER_SIDE)], axis=1)
-    spots /= np.maximum(maps.sum(axis=1, keepdims=True), 1e-9)
+    spots = spots / np.maximum(maps.sum(axis=1, keepdims=True), 1e-9)
     groups: list[list[int]] = []
     for position, label in enumerate(labels):
         if masses[label] < 0.005:
@@ -155,16 +155,12 @@ class Reading:
     guess: Sighting | None
     masses: np.ndarray
 
-    def presence(self, noun: str, labels: tuple[int, ...]) -> Presence:
-        """Return whether the picture shows something.
-
-        Args:
-            noun: what is asked about, without article: a class's name or a kind.
-            labels: the classes that may be called so.
-        """
-        if any(each.may_be_called(noun) for each in self.named):
+    def presence(self, noun: Noun) -> Presence:
+        """Return whether the picture shows what a noun names."""
+        if any(each.may_be_called(noun.name) for each in self.named):
             return Presence.YES
-        if any(each.members & set(labels) for each in self.named) or self.masses[list(labels)].sum() >= ABSENT_MASS:
+        labels = list(noun.labels)
+        if any(each.members & set(labels) for each in self.named) or self.masses[labels].sum() >= ABSENT_MASS:
             return Presence.UNSURE
         return Presence.NO
 
@@ -172,7 +168,7 @@ class Reading:
 def likely_kind(masses: np.ndarray) -> str | None:
     """Return the general kind that has most of an unclear picture's words, if it has `NAMED_MASS` of them."""
     general = ("animal", "vehicle", "food", "clothing", "building", "furniture", "musical instrument", "plant")
-    shares = {kind: float(masses[list(classes_of_kind(kind))].sum()) for kind in general}
+    shares = {kind: float(masses[list(nouns()[kind].labels)].sum()) for kind in general}
     best = max(shares, key=lambda kind: shares[kind])
     return best if shares[best] >= NAMED_MASS else None
 
@@ -181,7 +177,7 @@ def read_photograph(words: VisualWords) -> Reading:
     """Apply the rules of this module to the words of a photograph."""
     found = sightings(words)
     masses = class_masses(words)
-    if not found or found[0].mass < NAMED_MASS or (not found[0].kinds and not found[0].class_is_sure):
+    if not found or found[0].mass < NAMED_MASS or not (found[0].kinds or found[0].class_is_sure):
         guess = found[0] if found and found[0].mass >= GUESS_MASS and found[0].class_is_sure else None
         return Reading((), guess, masses)
     further = [
