@@ -231,6 +231,10 @@ def _check(words: VisualWords, reading: Reading, question: str, answer: str) -> 
         assert _is_there(words, confirmed)
         answer = answer.strip()
     answer = answer.removeprefix("It is neither. ")
+    if guess := re.search(r" ?(?:It|There) may be (.+?)\.(?= |$)", answer):
+        assert _share(words, _BY_PHRASE[guess[1]].labels) >= 0.02, answer
+        assert not any(each.class_is_sure and each.label.phrase == guess[1] for each in reading.named), answer
+        answer = answer[: guess.start()] + answer[guess.end() :]
     if answer.startswith("I am"):
         unclear = not reading.named or not all(each.class_is_sure for each in reading.named)
         assert unclear or "person" in answer or answer.startswith(("I am quite", "I am fairly")), answer

@@ -44,7 +44,9 @@ def shows(reading: Reading) -> str:
     """Return the sentence that says what the picture shows, or that it is not sure."""
     if not reading.named:
         return not_sure(reading)
-    return f"The picture shows {joined([phrase_of(each) for each in reading.named])}."
+    main = reading.named[0]
+    guess = f" It may be {main.label.phrase}." if not main.class_is_sure and main.may_be_guessed else ""
+    return f"The picture shows {joined([phrase_of(each) for each in reading.named])}.{guess}"
 
 
 def not_sure(reading: Reading) -> str:

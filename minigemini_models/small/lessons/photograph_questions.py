@@ -148,7 +148,7 @@ def which_kind(rng: np.random.Generator, reading: Reading) -> Turn | None:
     if kind is None or sum(kind in each.kinds for each in reading.named) > 1:
         return None
     if not sighting.class_is_sure and kind == sighting.kinds[0]:
-        guess = f" It may be {sighting.label.phrase}." if sighting.lead >= 0.35 else ""
+        guess = f" It may be {sighting.label.phrase}." if sighting.may_be_guessed else ""
         return _turn(rng, "which_kind", f"I am not sure which {kind} it is.{guess}", kind=kind)
     return _turn(rng, "which_kind", it_is(sighting), kind=kind)
 

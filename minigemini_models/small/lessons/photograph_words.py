@@ -89,9 +89,9 @@ def draw_scores(rng: np.random.Generator, objects: tuple[PhotoObject, ...]) -> n
 
     single = len(objects) == 1
     for thing, center in zip(objects, _centers(rng, len(objects)), strict=True):
-        radius = np.exp(rng.normal(0.55, 0.35)) if single else rng.uniform(1.2, 1.8)
-        put(thing, center, radius, strength=rng.uniform(24, 40))
-    clutter_strength = rng.uniform(3, 16) if objects else rng.uniform(14, 26)
+        radius = np.exp(rng.normal(0.7, 0.35)) if single else rng.uniform(1.3, 1.9)
+        put(thing, center, radius, strength=rng.uniform(25, 41))
+    clutter_strength = rng.uniform(2, 14) if objects else rng.uniform(14, 26)
     for _ in range(rng.integers(4, 9)):
         thing = PhotoObject(int(rng.integers(CLASSES)), confusion=rng.uniform(0, 0.9))
         put(thing, tuple(rng.uniform(0, 7, 2)), rng.uniform(0.7, 1.7), clutter_strength * rng.uniform(0.5, 1.2))
