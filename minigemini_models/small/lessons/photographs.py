@@ -1,0 +1,120 @@
+"""Lessons about photographs, given as class words: what, where, whether, of which kind; and what nobody can tell."""
+
+import numpy as np
+
+from ...samples.turns import Turn
+from ..imagenet_classes import imagenet_classes
+from ..lesson import Lesson, VisualWords
+from . import photograph_questions as ask
+from .photograph_answers import CANNOT_TELL
+from .photograph_reading import Reading, read_photograph
+from .photograph_wordings import BEFORE_FOLLOW_UP, UNKNOWABLE, worded
+from .photograph_words import PhotoObject, draw_scores, most_likely, sharpened
+
+STREAM = 2501
+"""First word of the seeds of these lessons."""
+
+OBJECT_COUNTS = {0: 0.08, 1: 0.63, 2: 0.24, 3: 0.05}
+"""Shares of photographs by the number of things in them that are among the thousand."""
+
+FIRST_QUESTIONS: dict[ask.Ask, float] = {
+    ask.what: 24,
+    ask.exists: 20,
+    ask.exists_reason: 10,
+    ask.is_kind: 10,
+    ask.either: 5,
+    ask.which_kind: 9,
+    ask.where: 9,
+    ask.where_is_what: 5,
+    ask.side: 4,
+    ask.kinds_count: 2.5,
+    ask.one_word: 3,
+    ask.count: 2.5,
+    ask.color: 3,
+    ask.text: 2.5,
+    ask.people: 1.5,
+    ask.unknowable: 7,
+}
+"""What a conversation may begin with, and how often."""
+
+FOLLOW_UPS: dict[ask.Ask, float] = {
+    ask.exists_too: 7,
+    ask.where_it: 6,
+    ask.is_kind: 3,
+    ask.where: 3,
+    ask.unknowable_about_it: 3,
+    ask.nothing_else: 2,
+    ask.sure: 2,
+    ask.which_kind: 2,
+    ask.unknowable: 1.5,
+    ask.count: 1,
+    ask.color: 1,
+}
+"""What may follow an answer that said what the picture shows."""
+
+FURTHER_TURNS = {0: 0.68, 1: 0.2, 2: 0.12}
+
+
+def _choose(rng: np.random.Generator, shares: dict[int, float]) -> int:
+    return int(rng.choice(list(shares), p=list(shares.values())))
+
+
+def _confusion(rng: np.random.Generator) -> float:
+    """Return how much similar classes compete for a thing; in some photographs only its kind is sure."""
+    return rng.uniform(0.95, 1.0) if rng.random() < 0.3 else rng.uniform(0.2, 0.95)
+
+
+def draw_words(rng: np.random.Generator) -> VisualWords:
+    """Return the words of a photograph of up to three things, keeping 8 to 16 of every place."""
+    labels = rng.choice(len(imagenet_classes()), size=_choose(rng, OBJECT_COUNTS), replace=False)
+    objects = tuple(PhotoObject(int(label), confusion=_confusion(rng)) for label in labels)
+    return most_likely(sharpened(draw_scores(rng, objects)), count=int(rng.integers(8, 17)))
+
+
+def _ask_one_of(rng: np.random.Generator, questions: dict[ask.Ask, float], reading: Reading) -> Turn:
+    """Return the first question, in random order by weight, that this picture settles."""
+    weights = np.array(list(questions.values()))
+    choices = list(questions)
+    for choice in rng.choice(len(weights), size=len(weights), replace=False, p=weights / weights.sum()):
+        turn = choices[choice](rng, reading)
+        if turn is not None:
+            return turn
+    return Turn("photo-unknowable", worded(rng, UNKNOWABLE), CANNOT_TELL)
+
+
+def _following(rng: np.random.Generator, turn: Turn) -> Turn:
+    """Begin a later question as people do."""
+    before = str(rng.choice(BEFORE_FOLLOW_UP))
+    if before.startswith("And") and turn.question.lower().startswith("and"):
+        before = ""
+    question = turn.question if before != "And " else turn.question[0].lower() + turn.question[1:]
+    return Turn(turn.skill, before + question, turn.answer)
+
+
+def _conversation(rng: np.random.Generator, reading: Reading, further_turns: int) -> list[Turn]:
+    """Return a first answer that says what the picture shows, and questions that build on it."""
+    if rng.random() < 0.12 and (turns := ask.exists_then_more(rng, reading)):
+        return turns
+    turns = [ask.what(rng, reading)]
+    while len(turns) <= further_turns:
+        turn = _ask_one_of(rng, FOLLOW_UPS, reading)
+        if turn.answer not in {each.answer for each in turns}:
+            turns.append(_following(rng, turn))
+        else:
+            further_turns -= 1
+    return turns
+
+
+def sample(number: int) -> Lesson:
+    """Return a lesson of one to three turns about a photograph.
+
+    Args:
+        number: which one; the same number gives the same lesson.
+    """
+    rng = np.random.default_rng([STREAM, number])
+    words = draw_words(rng)
+    reading = read_photograph(words)
+    further_turns = _choose(rng, FURTHER_TURNS)
+    if further_turns == 0:
+        return Lesson((_ask_one_of(rng, FIRST_QUESTIONS, reading),), classes=words)
+    return Lesson(tuple(_conversation(rng, reading, further_turns)), classes=words)
