@@ -36,7 +36,8 @@ def test_lessons_are_short_and_have_no_repeated_spaces(skill) -> None:
         texts = [text for turn in skill.sample(number).turns for text in (turn.question, turn.answer)]
         assert sum(map(tokens_at_most, texts)) <= 240, texts  # an upper bound; the tokenizer makes fewer
         for text in texts:
-            assert text == text.strip() and text, texts
+            assert text, texts
+            assert text == text.strip()
             assert not re.search(r"  | [.,!]|\{|\}|\ba [aeioAEIO][a-z]|\b(\w+) \1\b", text), text
 
 

@@ -29,7 +29,7 @@ from .drawing_plans import (
 )
 
 STREAM = 2501
-MAX_CHARACTERS = 720
+MAX_CHARACTERS = 600
 """Of questions and answers together: about 200 tokens."""
 _SHARES = {
     "request": 0.2,
