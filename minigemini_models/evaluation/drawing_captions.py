@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.evaluation.statistics import wilson
-from minigemini.imagegen.captions import CLOSE, OPEN, read_captions
+from minigemini.imagegen.captions import read_captions
+from minigemini.modeling.messages import CLOSE_CAPTION, OPEN_CAPTION
 
 CONVERSATIONS = Path(__file__).parent / "drawing_captions.jsonl"
 MAX_CAPTION_WORDS = 60
@@ -151,13 +152,13 @@ def _shares(entry: str, others: Sequence[str]) -> bool:
 
 
 def _tags(answer: str) -> list[str]:
-    return re.findall(f"{OPEN}|{CLOSE}", answer)
+    return re.findall(f"{OPEN_CAPTION}|{CLOSE_CAPTION}", answer)
 
 
 def _tags_are_right(answer: str) -> bool:
     text, captions = read_captions(answer)
     return (
-        _tags(answer) == [OPEN, CLOSE]
+        _tags(answer) == [OPEN_CAPTION, CLOSE_CAPTION]
         and bool(text)
         and len(captions) == 1
         and len(captions[0].split()) <= MAX_CAPTION_WORDS

@@ -24,7 +24,7 @@ REJECTED = Path(__file__).parent / "lessons" / "rejected_questions.txt"
 SYSTEM = "Answer in one short sentence."
 MAX_NEW_TOKENS = 48
 BATCH = 16
-_SENTENCE = re.compile(r"[^.!?]*[.!?]+(?=\s|$)[\"')]*", re.S)
+_FIRST_SENTENCE = re.compile(r"[^.!?:\n]+[.!?](?=\s|$)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     records = [
         {"question": question, "answer": short}
         for question, answer in zip(questions, answers(questions, args.model), strict=True)
-        if question not in rejected and (short := whole_sentences(answer))
+        if question not in rejected and (short := first_sentence(answer))
     ]
     with atomic_write(args.out) as file:
         file.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
@@ -68,9 +68,10 @@ def answers(questions: Sequence[str], model_folder: str) -> Iterator[str]:
         yield from tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
-def whole_sentences(answer: str) -> str:
-    """Return the complete sentences at the beginning of an answer; empty if there is none."""
-    return "".join(_SENTENCE.findall(answer.strip())).strip()
+def first_sentence(answer: str) -> str:
+    """Return the first sentence of an answer: later ones are often wrong. Empty if it is not one complete line."""
+    match = _FIRST_SENTENCE.match(answer.strip())
+    return match[0] if match else ""
 
 
 if __name__ == "__main__":
