@@ -129,7 +129,7 @@ def test_photographs_are_probabilities_of_classes() -> None:
 
 def test_the_base_models_answers_are_whole_sentences_in_a_small_file() -> None:
     answers = conversation.self_answers()
-    assert len(answers) >= 10
+    assert len(answers) > 100
     assert all(answer[-1] in ".!?\"')" for _, answer in answers)
     assert Path(conversation.SELF_ANSWERS).stat().st_size < 150_000
 

@@ -93,9 +93,8 @@ def _conversation(record: dict[str, Any]) -> CaptionConversation:
     for turn in record["turns"]:
         if unknown := turn.keys() - known:
             raise ValueError(f"unknown field {', '.join(sorted(unknown))}: a turn has {', '.join(known)}")
-        turns.append(
-            CaptionTurn(**{name: tuple(value) if isinstance(value, list) else value for name, value in turn.items()})
-        )
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in turn.items()}
+        turns.append(CaptionTurn(**values))
     return CaptionConversation(record["subject"], tuple(turns))
 
 

@@ -1,6 +1,6 @@
 """Short plain conversation, so that the model still talks, knows who it is, and does not invent a picture.
 
-Answers to general questions are the base language model's own, in `self_answers.jsonl`, which
+More than half of the answers to general questions are the base language model's own, in `self_answers.jsonl`, which
 `python -m minigemini_models.small.self_answers` writes; so the language model keeps what it knows.
 """
 
@@ -16,6 +16,7 @@ from ...scenes.concepts import with_article
 from ..lesson import Lesson
 from .class_words import photograph_words
 from .conversation_answers import (
+    GENERAL,
     GREETING_ANSWERS,
     GREETINGS,
     IDENTITY,
@@ -70,7 +71,7 @@ def _sample_turn(rng: np.random.Generator, skill: str) -> Turn:
         case "exercise":
             return Turn(skill, *_exercise(rng))
         case _:
-            return Turn(skill, *pick(rng, self_answers()))
+            return Turn(skill, *pick(rng, GENERAL if rng.random() < 0.45 else self_answers()))
 
 
 def _exercise(rng: np.random.Generator) -> tuple[str, str]:
