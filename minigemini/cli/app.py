@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..plugins import plugins
-from . import ask, assemble, chat, convert, data, draw, eval, info, merge, pull, serve, train, verify, web
+from . import ask, assemble, chat, compare, convert, data, draw, eval, info, merge, pull, serve, train, verify, web
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +47,7 @@ app.command("merge")(merge.merge)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
+app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
 app.command("web")(web.web)
 app.add_typer(data.data, name="data")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .common import MODEL_HELP, Ocr, be_quiet, check_folder, check_ocr, fail, one_line_errors
+from .eval_file import Metric, read_data_file, split_arguments
 from .load_options import LoadOptions
 
 
@@ -20,7 +21,11 @@ def _complete(incomplete: str) -> list[str]:
 def evaluate(
     tasks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TASK…", help="Names of tasks, as --list shows them.", autocompletion=_complete),
+        typer.Argument(
+            metavar="TASK…",
+            help="Names of tasks, as --list shows them, or files of conversations whose last answers are the truth.",
+            autocompletion=_complete,
+        ),
     ] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", help=f"{MODEL_HELP} May be repeated.  [default: nano]")
@@ -29,6 +34,13 @@ def evaluate(
         bool, typer.Option("--list", help="List every task and the files it reads, and exit.")
     ] = False,
     data: Annotated[Path | None, typer.Option(help="Folder with the benchmarks' official files.")] = None,
+    metric: Annotated[
+        Metric | None,
+        typer.Option(
+            help="How answers to a file's questions are scored; judge needs --judge.  [default: what suits its answers]"
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder that image paths in a file are relative to.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Samples per task, evenly spread; for synthetic tasks, samples per skill.")
     ] = None,
@@ -64,6 +76,8 @@ def evaluate(
     Prints a Markdown table, and writes report.md and index.html. Run the command again to resume an interrupted run.
 
     Example: minigemini eval textvqa_ocr mme --model mgm-7b --data ~/benchmarks
+
+    Example: minigemini eval questions.jsonl --images photos --metric anls --model ./my-model
     """
     if show_list:
         return _list()
@@ -77,25 +91,38 @@ def evaluate(
     from ..evaluation.task import DataError
 
     # Cheap checks come before torch is imported.
-    find_tasks(tasks)
+    names, paths = split_arguments(tasks)
+    find_tasks(names)
+    if not paths and (metric or images):
+        fail("--metric and --images apply to files; name one, such as questions.jsonl")
+    if (metric is Metric.judge) != (judge is not None) and (metric is Metric.judge or not names):
+        fail("--metric judge and --judge URL go together")
     if backend is None:
         loading.check(*models)
     elif ocr is not None:
         fail("--ocr and --no-ocr are for models in this process; leave them out with --backend")
     check_ocr(ocr)
     check_folder("--data", data)
+    check_folder("--images", images)
     for folder in compare or ():
         check_folder("--compare", folder)
 
     from ..evaluation.command import EvaluationSettings, run
 
+    try:
+        data_files = tuple(read_data_file(path, images, metric and metric.value) for path in paths)
+    except (ValueError, ModuleNotFoundError, OSError) as error:
+        fail(str(error))
     settings = EvaluationSettings(
-        tasks=tuple(tasks),
+        tasks=tuple(names),
+        data_files=data_files,
+        metric=metric and metric.value,
+        images=images,
         models=tuple(models),
         data=data,
         limit=limit,
         backend=backend,
-        output=output or Path("runs/eval") / "+".join(tasks),
+        output=output or Path("runs/eval") / "+".join([*names, *(path.name for path in paths)]),
         batch_size=batch_size,
         workers=workers,
         judge=judge,

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..inference.engine import Engine
 from ..io.errors import RequestError
 from ..io.openai_client import ChatClient
+from .data_file_task import DataFileTask
 from .evaluate import Result, evaluate, load_results, save_results, write_atomically
 from .gallery import Card, make_cards
 from .html_report import write_page
@@ -29,7 +30,7 @@ from .vllm_backend import is_vllm, served_by_vllm
 class EvaluationSettings:
     """Settings of one evaluation; the help of `minigemini eval` describes each option."""
 
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...]  # names
     models: tuple[str, ...]
     output: Path
     data: Path | None = None
@@ -48,6 +49,9 @@ class EvaluationSettings:
     device_map: str | None = None
     offload_folder: Path | None = None
     base: str | None = None
+    data_files: tuple[DataFileTask, ...] = ()
+    metric: str | None = None
+    images: Path | None = None
 
 
 def run(settings: EvaluationSettings) -> str:
@@ -58,7 +62,7 @@ def run(settings: EvaluationSettings) -> str:
         DataError: Official files are missing or invalid.
         CheckpointError: There is no such model.
     """
-    chosen = find_tasks(settings.tasks)
+    chosen = [*find_tasks(settings.tasks), *settings.data_files]
     _check_options(settings)
     others = [result for folder in settings.compare for result in load_results(folder)]
     judge = ChatClient(settings.judge, settings.judge_model) if settings.judge else None
@@ -122,10 +126,12 @@ def _write(
 
 def _command(settings: EvaluationSettings) -> str:
     """The command line with all options that affect the result."""
-    words = ["minigemini", "eval", *settings.tasks]
+    words = ["minigemini", "eval", *settings.tasks, *(task.files for task in settings.data_files)]
     words += [word for model in settings.models for word in ("--model", model)]
     given = {
         "--data": settings.data,
+        "--metric": settings.metric,
+        "--images": settings.images,
         "--limit": settings.limit,
         "--batch-size": settings.batch_size,
         "--backend": settings.backend,

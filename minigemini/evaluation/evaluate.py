@@ -110,7 +110,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def save_results(folder: Path, results: Sequence[Result]) -> None:
-    """Save the scores of all units, for comparison with other runs."""
+    """Save answers and the scores of all units, for comparison with other runs."""
     entries = [
         {
             "task": result.task,
@@ -121,6 +121,17 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
             "asked": result.asked,
             "faults": dict(result.issues),
             "unparsed": result.unparsed,
+            "samples": [
+                {
+                    "id": question.id,
+                    "unit": question.unit,
+                    "truth": question.truth,
+                    "answer": answer,
+                    "value": grade.value,
+                }
+                for question, answer, grade in result.samples
+                if grade is not None
+            ],
             "measures": [
                 {
                     "name": measure.name,
@@ -139,7 +150,7 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
 
 
 def load_results(folder: Path) -> list[Result]:
-    """Load the results that another run saved. Raises `DataError`."""
+    """Load the results that another run saved; their questions have no messages. Raises `DataError`."""
     path = folder / RESULTS if folder.is_dir() else folder
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -164,6 +175,10 @@ def load_results(folder: Path) -> list[Result]:
                     for m in entry["measures"]
                 ),
                 breakdowns={},
+                samples=tuple(
+                    (Question(one["id"], (), one["truth"], unit=one["unit"]), one["answer"], Grade(one["value"]))
+                    for one in entry.get("samples", [])  # missing in results of older versions
+                ),
             )
             for entry in read["results"]
         ]

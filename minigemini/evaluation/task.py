@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -123,12 +123,12 @@ class Task(ABC):
         judge_role: what a judge does for this task; empty if the task uses none.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    version: ClassVar[str] = "1"
-    files: ClassVar[str] = ""
-    max_new_tokens: ClassVar[int] = 64
-    judge_role: ClassVar[str] = ""
+    name: str
+    title: str
+    version: str = "1"
+    files: str = ""
+    max_new_tokens: int = 64
+    judge_role: str = ""
 
     @abstractmethod
     def questions(self, data: Path | None, limit: int | None = None) -> list[Question]:

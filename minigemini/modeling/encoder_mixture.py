@@ -28,7 +28,7 @@ class EncoderMixtureConfig(PreTrainedConfig):
     """
 
     model_type = "encoder_mixture"
-    sub_configs = dict.fromkeys(_FIELDS, AutoConfig)  # noqa: RUF012
+    sub_configs = dict.fromkeys(_FIELDS, AutoConfig)
 
     encoder_0: Any = None
     encoder_1: Any = None

@@ -48,9 +48,7 @@ class MMVet(Task):
         return INSTRUCTION.format(question=question.facts["question"], truth=question.truth, answer=answer)
 
     def read_verdict(self, question: Question, answer: str, verdict: str) -> Grade | None:
-        found = re.fullmatch(r"(?:score:?\s*)?([01](?:\.\d)?)\.?", verdict.strip().lower())
-        value = float(found.group(1)) if found else 2.0
-        return Grade(value, f"judged {value:.1f}") if value <= 1 else None
+        return read_score(verdict)
 
     def measures(self, graded: Graded) -> list[Measure]:
         return [Measure("score", tuple(question_scores(graded)), paper="MM-Vet")]
@@ -65,6 +63,13 @@ class MMVet(Task):
             facts={"question": text},
             categories={"capability": tuple(capabilities), "combination": (" + ".join(sorted(capabilities)),)},
         )
+
+
+def read_score(verdict: str) -> Grade | None:
+    """Parse a judge's score from 0.0 to 1.0; None if it is something else."""
+    found = re.fullmatch(r"(?:score:?\s*)?([01](?:\.\d)?)\.?", verdict.strip().lower())
+    value = float(found.group(1)) if found else 2.0
+    return Grade(value, f"judged {value:.1f}") if value <= 1 else None
 
 
 def expected_words_share(truth: str, answer: str) -> float:
