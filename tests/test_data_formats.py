@@ -298,6 +298,16 @@ def test_what_a_small_file_can_claim_is_bounded(folder, monkeypatch):
         open_reader(folder / "x.jsonl")
 
 
+def test_compressed_arrow_is_refused(folder):
+    table = pyarrow.table({"question": ["x" * 10**6] * 3, "answer": ["A"] * 3})
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with pyarrow.ipc.new_stream(str(folder / "data.arrow"), table.schema, options=options) as stream:
+        stream.write_table(table)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data.arrow"}]}))
+    with pytest.raises(SourceError, match="is compressed"):
+        open_reader(folder)
+
+
 def test_commands_accept_them(folder):
     record = {
         "messages": messages([{"type": "image_url", "image_url": {"url": URI}}, {"type": "text", "text": "Q"}], "A")

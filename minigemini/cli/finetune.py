@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Model, be_quiet, check_folder, fail, need, one_line_errors
+from .common import Model, be_quiet, check_folder, fail, need, one_line_errors, printable
 from .data_validate import Images
 
 
@@ -61,16 +61,22 @@ def finetune(
     from ..training.settings import RecipeError, parse_settings
 
     torch.set_num_threads(threads)
+    invalid = (
+        RecipeError,
+        SourceError,
+        DamagedFileError,
+        TooManyBadSamplesError,
+        FloatingPointError,
+        ModuleNotFoundError,
+    )
     folder = output or Path("runs") / f"{data.absolute().stem}-{Path(model).name}"
     try:
         planned = plan(data, model, folder, images=images, lora=lora, settings=parse_settings(settings or []))
-        print(planned.text())
+        print(printable(planned.text()))
         if dry_run or not (yes or typer.confirm("Train?", default=True)):
             return
         report = run(planned)
-    except (RecipeError, SourceError, DamagedFileError, TooManyBadSamplesError, FloatingPointError) as error:
-        fail(str(error))
-    except ModuleNotFoundError as error:
+    except invalid as error:
         fail(str(error))
     except KeyboardInterrupt:
         print(f"\nstopped; run the same command again to go on in {folder}", file=sys.stderr)
@@ -78,4 +84,4 @@ def finetune(
     before, after = (report["scores"][when][report["score"]] for when in ("before", "after"))
     print(f"{report['score']} on {report['held_out']} held-out samples: {before:.3f} before, {after:.3f} after")
     print(f"report: {folder / 'report.html'}")
-    print("\n".join(report["commands"]))
+    print(printable("\n".join(report["commands"])))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.readers import Reader, SourceError, lacks_images, open_reader
+from ..data.readers import Reader, SourceError, SubsetReader, lacks_images, open_reader
 from ..data.readers.opening import image_root_of
 from ..data.schema import SampleIssue, text_of
 from ..dataprep.page_elements import length_summary
@@ -71,7 +71,7 @@ class Survey:
         left_out = "; ".join(f"{count:,} {kind}" for kind, count in excluded.most_common())
         near = self.found.counts[IssueKind.NEAR_DUPLICATE.value]
         shared = self.parts.shared
-        overlap = f"{shared:,} share an image or text with training" if shared else "no image or text of training in it"
+        overlap = f"{shared:,} share an image with training" if shared else "no image of training in it"
         common, count = self.common_answers()[0]
         distinct = len(set(map(normalize, self.answers)))
         return [
@@ -117,9 +117,19 @@ def survey(data: Path, images: Path | None, model: str, processor: MiniGeminiPro
         example: Any = next(iter(excluded.values()), None)
         reason = f"; e.g. row {example['row']}: {example['fault']}: {example['reason']}" if example else ""
         raise SourceError(f"{data}: {len(usable)} of {len(reader)} samples are usable, at least 10 are needed{reason}")
+    reader = SubsetReader(reader, np.arange(len(reader)), _moved(found))
     samples = (reader[row] for row in usable)
     keys, answers = zip(*((keys_of(sample), text_of(sample.messages[-1])) for sample in samples), strict=True)
     return Survey(reader, root, found, split(usable, keys), answers, model)
+
+
+def _moved(found: Validation) -> dict[int, dict[Path, Path]]:
+    """New paths of images that were found under another extension, by row and old path."""
+    moved: dict[int, dict[Path, Path]] = {}
+    for issue in found.issues:
+        if issue.instead and issue.image:
+            moved.setdefault(issue.row, {})[Path(issue.image)] = Path(issue.instead)
+    return moved
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,7 @@ and the last one is kept, so reading in order is fast. Large tables are read in 
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ class ArrowFolderReader(TableReader):
             pyarrow = need_pyarrow()
             try:
                 with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as stream:
-                    self._batches[path] = list(stream)
+                    self._batches[path] = list(_mapped(stream, path))
             except (OSError, pyarrow.ArrowException) as error:
                 raise SourceError(f"{path} is not an Arrow stream or is damaged ({error}): copy it again") from None
         return self._batches[path]
@@ -165,6 +165,20 @@ class ArrowFolderReader(TableReader):
     def _read(self, group: int) -> Any:
         path, number = self._groups[group]
         return self._open(path)[number]
+
+
+def _mapped(batches: Iterable[Any], path: Path) -> Iterator[Any]:
+    """The batches of a file. Mapped ones take no more than the file; compressed ones would all be held in memory.
+
+    Raises:
+        SourceError: The file is compressed.
+    """
+    limit, held = 2 * path.stat().st_size, 0
+    for batch in batches:
+        held += batch.nbytes
+        if held > limit:
+            raise SourceError(f"{path} is compressed: save the data set again with save_to_disk")
+        yield batch
 
 
 def open_arrow_folder(folder: Path, image_root: Path | None, name: str) -> ArrowFolderReader:
