@@ -113,7 +113,7 @@ def test_manifest_excludes_and_moves(manifest, tmp_path):
 
 def test_manifest_of_a_changed_file_is_refused(manifest, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([record(n) for n in range(6)]))
-    with pytest.raises(SourceError, match=r"with 5 records in .* but the file has 6"):
+    with pytest.raises(SourceError, match=r"with 5 records in .* but it has 6"):
         open_reader(manifest)
 
 
@@ -133,7 +133,7 @@ def test_invalid_sources_are_refused(tmp_path):
         ("x.manifest", "is not a manifest"),
         ("y.json", "no such file"),
         ("y.zip", "unknown suffix"),
-        (".", "has no index"),
+        (".", "has no index.json, metadata.jsonl"),
     ):
         with pytest.raises(SourceError, match=words):
             open_reader(tmp_path / path)

@@ -85,7 +85,7 @@ def test_images_are_read(name, tmp_path):
 
 
 UNSUPPORTED = {
-    "video": (conversation("What happens?", video="a.mp4"), "video is 'a.mp4': only images are supported"),
+    "video": (conversation("What happens?", video="a.mp4"), "video is 'a.mp4': video is not supported yet"),
     "videos": (conversation("What happens?", videos=["a.mp4"]), "videos is"),
     "video beside an image": (conversation("<image>\nWhat is it?", image="a.png", video="a.mp4"), "video is"),
     "audio": (chat(audio={"path": "a.wav"}), "audio is"),

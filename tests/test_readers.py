@@ -186,7 +186,7 @@ def test_tar_members_with_unsupported_names_are_reported(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for name, data in (
             ("a/0.json", json.dumps({"id": "0", "source": "s", "messages": turns}).encode()),
-            ("a/0.jpg", encoded(1, "JPEG")),
+            ("a/0.mp4", b"a video"),
             ("a/1.json", json.dumps({"id": "1", "source": "s", "messages": turns}).encode()),
             ("a/1.txt", b"a caption"),
         ):
@@ -194,7 +194,7 @@ def test_tar_members_with_unsupported_names_are_reported(tmp_path):
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     reader = TarReader([tmp_path / "x.tar"])
-    with pytest.raises(SampleError, match=r"a/0\.jpg: images must be named KEY\.0\.jpg") as caught:
+    with pytest.raises(SampleError, match=r"a/0\.mp4: images must be named KEY\.jpg, or KEY\.0\.jpg") as caught:
         reader[0]
     assert (caught.value.issue, caught.value.id) == (SampleIssue.UNREAD_MEDIA, "0")
     assert reader[1].id == "1"

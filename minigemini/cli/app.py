@@ -5,7 +5,24 @@ from typing import Annotated
 import typer
 
 from ..plugins import plugins
-from . import ask, assemble, chat, compare, convert, data, draw, eval, info, merge, pull, serve, train, verify, web
+from . import (
+    ask,
+    assemble,
+    chat,
+    compare,
+    convert,
+    data,
+    draw,
+    eval,
+    finetune,
+    info,
+    merge,
+    pull,
+    serve,
+    train,
+    verify,
+    web,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +63,7 @@ app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
 app.command("eval")(eval.evaluate)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)

@@ -11,7 +11,9 @@ from .data_validate import Images
 
 @one_line_errors
 def preview(
-    path: Annotated[Path, typer.Argument(help="JSON list or lines, Parquet, tar, manifest, or a built folder.")],
+    path: Annotated[
+        Path, typer.Argument(help="A file or folder of samples, in any format of docs/data.md, or a manifest.")
+    ],
     images: Images = None,
     page: Annotated[Path, typer.Option(metavar="X.html", help="HTML page to write.")] = Path("samples.html"),
     sheet: Annotated[

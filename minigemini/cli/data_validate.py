@@ -15,7 +15,9 @@ Ray = Annotated[str | None, typer.Option("--ray", help="Run on a Ray cluster: it
 
 @one_line_errors
 def validate(
-    path: Annotated[Path, typer.Argument(help="JSON list or lines, Parquet, tar, manifest, or a built folder.")],
+    path: Annotated[
+        Path, typer.Argument(help="A file or folder of samples, in any format of docs/data.md, or a manifest.")
+    ],
     images: Images = None,
     evaluation: Annotated[
         list[Path] | None,

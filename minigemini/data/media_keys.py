@@ -28,19 +28,24 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def images_under(record: Mapping[str, Any]) -> list[Any]:
-    """List the images under a record's own keys, unchanged.
+    """List the images under a record's own keys: paths, data URIs or bytes.
 
     Raises:
         ValueError: A value is neither a path nor a list of paths, or two keys name different images.
     """
     named = {key: record[key] for key in IMAGE_KEYS if record.get(key)}
     for key, value in named.items():
-        if not isinstance(value, str | list):
+        if not isinstance(value, str | bytes | Mapping | list):
             raise ValueError(f"{key} is {value!r}, expected a path or a list of paths")
-    lists = [[value] if isinstance(value, str) else value for value in named.values()]
+    lists = [[_unwrap(one) for one in (value if isinstance(value, list) else [value])] for value in named.values()]
     if len(lists) > 1 and lists[0] != lists[1]:
         raise ValueError(f"{' and '.join(named)} name different images: keep one of them")
     return lists[0] if lists else []
+
+
+def _unwrap(image: Any) -> Any:
+    """Bytes or path of an image as `datasets` stores it, `{"bytes", "path"}`; others unchanged."""
+    return (image.get("bytes") or image.get("path")) if isinstance(image, Mapping) else image
 
 
 def image_in(part: Mapping[str, Any]) -> Any:
@@ -48,7 +53,7 @@ def image_in(part: Mapping[str, Any]) -> Any:
     for key in ("image", "image_url", "url", "path"):
         value = part.get(key)
         if isinstance(value, Mapping):
-            value = value.get("url") or value.get("path")
+            value = value.get("bytes") or value.get("url") or value.get("path")
         if value:
             return value
     return None
@@ -77,9 +82,10 @@ def unsupported_media(record: Mapping[str, Any], has_images: bool) -> str | None
         if key in _NON_MEDIA_KEYS or not isinstance(value, str | list | Mapping) or not value:
             continue
         if _OTHER_KEY.fullmatch(str(key)):
-            return f"{key} is {_shown(value)}: only images are supported"
-        if not has_images and (_IMAGE_KEY.fullmatch(str(key)) or _names_media(value)):
-            return f"{key} is {_shown(value)}: name images under {' or '.join(IMAGE_KEYS)}"
+            kind = "audio" if str(key).lower().startswith("audio") else "video"
+            return f"{key} is {shown(value)}: {kind} is not supported yet, only images are"
+        if not has_images and (_IMAGE_KEY.fullmatch(str(key)) or names_media(value)):
+            return f"{key} is {shown(value)}: name images under {' or '.join(IMAGE_KEYS)}"
     for number, (role, content) in enumerate(_turns(record), 1):
         if role in ("human", "user") and isinstance(content, str):
             found = _OTHER_TAG.search(content)
@@ -124,14 +130,16 @@ def _turns(record: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
                 yield turn.get(speaker), turn.get(text)
 
 
-def _names_media(value: Any) -> bool:
+def names_media(value: Any) -> bool:
+    """Whether a value looks like a media file: a path, a URL, a data URI, or an object or list with one."""
     if isinstance(value, Mapping):
         value = value.get("path") or value.get("url") or value.get("bytes")
     if isinstance(value, list):
-        return bool(value) and _names_media(value[0])
+        return bool(value) and names_media(value[0])
     return isinstance(value, str) and _MEDIA_VALUE.match(value[:4096]) is not None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as part of a message."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

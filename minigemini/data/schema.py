@@ -27,7 +27,7 @@ from PIL import Image
 from . import media_keys
 
 IMAGE_TAG = "<image>"
-_ROLES = {"human": "user", "gpt": "assistant"}
+_ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
 
 
 class SampleIssue(StrEnum):

@@ -1,4 +1,4 @@
-"""Readers of the paper's records in a JSON list or in JSON Lines, told apart by the first bytes of the file.
+"""Readers of records of any known form in a JSON list or in JSON Lines, told apart by the first bytes of the file.
 
 A list of 1.5M records takes gigabytes, and several times that as Python objects. It is scanned once, block by block,
 for the offset of each record: 16 bytes per record stay in memory, and a record is parsed when it is read. `raw_decode`
@@ -16,8 +16,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..media_keys import image_count
-from ..schema import IMAGE_TAG, Sample, SampleError, from_published
+from ..record_forms import count_images, read_record
+from ..schema import IMAGE_TAG, Sample, SampleError
 from .base import SourceError, parse, read_at
 
 BLOCK_BYTES = 8 * 2**20
@@ -61,7 +61,7 @@ class _RecordFile:
             if keep is None or record is None or keep(record):
                 offsets.append(offset)
                 sizes.append(size)
-                images.append(tags if record is None else image_count(record))
+                images.append(tags if record is None else count_images(record))
                 numbers.append(number)
         if not offsets:
             raise SourceError(f"{path} has no records: give a file that has some")
@@ -74,14 +74,15 @@ class _RecordFile:
     def __getitem__(self, row: int) -> Sample:
         data = read_at(self.path, int(self._offsets[row]), int(self.text_bytes[row]))
         try:
-            sample = from_published(parse(data), self.name, self.image_root)
-            return replace(sample, origin=f"{self.path.name}#{self._numbers[row]}", licence=self.licence)
+            number = int(self._numbers[row])
+            sample = read_record(parse(data), self.name, self.image_root, number)
+            return replace(sample, origin=f"{self.path.name}#{number}", licence=self.licence)
         except SampleError as error:
             raise error.of(f"row {row}", self.name) from None
 
 
 class JsonListReader(_RecordFile):
-    """Reads a JSON list of published records.
+    """Reads a JSON list of records of any form, see `record_forms`.
 
     Args:
         path: the file.
@@ -110,7 +111,7 @@ class JsonListReader(_RecordFile):
 
 
 class JsonLinesReader(_RecordFile):
-    """Reads published records from JSON Lines. A line that is not JSON is an invalid sample.
+    """Reads records of any form from JSON Lines, see `record_forms`. A line that is not JSON is an invalid sample.
 
     The arguments are those of `JsonListReader`.
 
@@ -181,7 +182,9 @@ def iterate_list(path: Path) -> Iterator[Any]:
 
 def _line_spans(file: IO[bytes]) -> Iterator[_Span]:
     offset = 0
-    for line in file:
+    while line := file.readline(MAX_RECORD_BYTES + 1):
+        if len(line) > MAX_RECORD_BYTES:
+            raise SourceError(f"{file.name}: the line at byte {offset:,} has over {MAX_RECORD_BYTES:,} bytes: split it")
         if line.strip():
             try:
                 yield _Span(offset, len(line), json.loads(line))
@@ -216,7 +219,7 @@ class _Window:
 
     _decode = staticmethod(json.JSONDecoder().raw_decode)
     _blank = re.compile(r"[ \t\r\n]*")
-    _record_start = re.compile(r'\{\s*"(?:id|image|conversations)"\s*:')
+    _record_start = re.compile(r'\{\s*"(?:id|images?|conversations|messages|prompt|question|file_name)"\s*:')
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self.file, self.path = file, path

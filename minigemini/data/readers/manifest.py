@@ -46,10 +46,10 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
     except (StopIteration, KeyError, TypeError, ValueError):
         raise SourceError(f"{path} is not a manifest: write one with `minigemini data doctor --fix`") from None
     reader = open_file(file, images)
-    if (len(reader), file.stat().st_size) != (rows, size):
+    if (len(reader), found := size_of(file)) != (rows, size):
         raise SourceError(
-            f"{path} describes {file.name} with {rows:,} records in {size:,} bytes, but the file has {len(reader):,} "
-            f"records in {file.stat().st_size:,} bytes: run `minigemini data doctor --fix` again"
+            f"{path} describes {file.name} with {rows:,} records in {size:,} bytes, but it has {len(reader):,} "
+            f"records in {found:,} bytes: run `minigemini data doctor --fix` again"
         )
     used, moved = np.ones(rows, dtype=bool), {}
     try:
@@ -91,11 +91,16 @@ def write_manifest(path: Path, file: Path, images: Path | None, rows: int, lines
         "file": _relative(file, path.parent),
         "images": None if images is None else _relative(images, path.parent),
         "rows": rows,
-        "bytes": file.stat().st_size,
+        "bytes": size_of(file),
     }
     with atomic_write(path) as aside, aside.open("w", encoding="utf-8", errors="backslashreplace") as out:
         for line in (head, *lines):
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return path.stat().st_size if path.is_file() else sum(x.stat().st_size for x in path.rglob("*") if x.is_file())
 
 
 def _lines(path: Path) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from .base import SourceError, bytes_of, record_of, text_size
 
 ROWS_PER_GROUP = 16
 _SAMPLE_COLUMNS = ["id", "source", "messages", "images"]
+_OWN_COLUMNS = {*_SAMPLE_COLUMNS, "text_bytes", "pictures"}
 _KNOWN_COLUMNS = ["origin", "licence"]
 """Columns that shards written by other programs may lack."""
 
@@ -52,6 +53,19 @@ def need_pyarrow() -> Any:
     except ModuleNotFoundError:
         raise ModuleNotFoundError("reading Parquet needs pyarrow: pip install 'minigemini[data]'") from None
     return pyarrow
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file has the columns that `write_parquet` writes; a file that is not Parquet has none.
+
+    Raises:
+        ModuleNotFoundError: pyarrow is not installed.
+    """
+    pyarrow = need_pyarrow()
+    try:
+        return set(pyarrow.parquet.read_schema(path).names) >= _OWN_COLUMNS
+    except (OSError, pyarrow.ArrowException):
+        return False
 
 
 class ParquetReader:
@@ -106,7 +120,7 @@ class ParquetReader:
         pyarrow = need_pyarrow()
         try:
             with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-                if missing := {*_SAMPLE_COLUMNS, "text_bytes", "pictures"} - set(file.schema_arrow.names):
+                if missing := _OWN_COLUMNS - set(file.schema_arrow.names):
                     raise SourceError(
                         f"{path} lacks the columns {', '.join(sorted(missing))}: write it with write_parquet"
                     )

@@ -1,4 +1,7 @@
-"""WebDataset shards: tar files in which members with one key form a sample, `<key>.json` and `<key>.<n>.jpg`.
+"""WebDataset shards: tar files in which members with one key form a sample.
+
+Ours have `<key>.json` and `<key>.<n>.jpg`. Others have one `<key>.jpg`, and `<key>.txt` with a caption or `<key>.json`
+with a record of any known form.
 
 The `webdataset` library reads shards sequentially and shuffles a buffer, which suits object stores but has no position
 to resume from. This reader scans the tar headers once with the standard library; a sample is then a few reads at known
@@ -16,10 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..media_keys import IMAGE_KEYS
+from ..record_forms import read_record
 from ..schema import Sample, SampleError, SampleIssue, from_record
 from .base import SourceError, bytes_of, parse, read_at, record_of
 
-_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>[0-9]{1,9})\.\w+)")
+_MEMBER = re.compile(
+    r"(?P<key>(?:.*/)?[^/.]+)\.(?:json|(?P<number>[0-9]{1,9})\.\w+|(?P<text>txt|caption)|(?P<image>jpe?g|png|webp|gif|bmp|tiff?))",
+    re.IGNORECASE,
+)
 _MEDIA = re.compile(r"jpe?g|png|webp|gif|bmp|tiff?|mp4|webm|avi|mov|mkv|wav|mp3|flac|ogg", re.IGNORECASE)
 _MAX_MEMBER_BYTES = 2**31 - 1
 """No image or record is larger, and sizes are kept in 32 bits."""
@@ -27,7 +35,7 @@ _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"
 
 
 class TarReader:
-    """Reads tar shards written by `write_tar`, with rows numbered across shards.
+    """Reads tar shards, with rows numbered across shards.
 
     Args:
         paths: the shards, uncompressed and in order.
@@ -43,8 +51,11 @@ class TarReader:
         # Member m is at _offsets[m] and has _sizes[m] bytes. Member _firsts[row] is a row's record; its images follow.
         offsets, sizes, firsts, files = array("q"), array("q"), array("q"), array("i")
         self._unsupported: dict[int, str] = {}
+        self._captions: set[int] = set()
         for number, path in enumerate(self.paths):
             for members, unsupported in _groups(path):
+                if not members[0].name.lower().endswith(".json"):
+                    self._captions.add(len(firsts))
                 if unsupported:
                     self._unsupported[len(firsts)] = unsupported
                 firsts.append(len(offsets))
@@ -70,16 +81,28 @@ class TarReader:
             for offset, size in zip(self._offsets[members], self._sizes[members], strict=True)
         )
         try:
-            sample = from_record(parse(record), images, None)
+            sample = self._sample(record, images, row)
             if row in self._unsupported:
                 raise SampleError(
                     SampleIssue.UNREAD_MEDIA,
-                    f"{self._unsupported[row]}: images must be named KEY.0.jpg, KEY.1.jpg, ...",
+                    f"{self._unsupported[row]}: images must be named KEY.jpg, or KEY.0.jpg, KEY.1.jpg, ...",
                     sample.id,
                 )
             return sample
         except SampleError as error:
             raise error.of(f"row {row}", self.name) from None
+
+    def _sample(self, data: bytes, images: list[bytes], row: int) -> Sample:
+        if row in self._captions:
+            try:
+                return read_record({"caption": data.decode(), "images": images}, self.name, None, row)
+            except UnicodeDecodeError as error:
+                raise SampleError(SampleIssue.MALFORMED, f"the caption is not UTF-8 ({error})") from None
+        record = parse(data)
+        if not isinstance(record, dict) or isinstance(record.get("source"), str):  # written by `write_tar`
+            return from_record(record, images, None)
+        named = {key: value for key, value in record.items() if key not in IMAGE_KEYS} if images else record
+        return read_record({**named, **({"images": images} if images else {})}, self.name, None, row)
 
 
 def write_tar(samples: Iterable[Sample], path: Path) -> int:
@@ -104,24 +127,31 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _groups(path: Path) -> Iterator[tuple[list[tarfile.TarInfo], str]]:
-    """Yield the members of each sample of a shard: its record, then its images ordered by number.
+    """Yield the members of each sample of a shard: its record or caption, then its images ordered by number.
 
     The second value is the name of a member with unsupported media of the same sample, or empty.
     """
     groups: dict[str, list[tuple[int, tarfile.TarInfo]]] = {}
+    captions: dict[str, tarfile.TarInfo] = {}
     unsupported: dict[str, str] = {}
     for member in _members(path):
-        if found := _MEMBER.fullmatch(member.name):
-            number = -1 if found["number"] is None else int(found["number"])
+        found = _MEMBER.fullmatch(member.name)
+        if found and found["text"]:
+            captions[found["key"]] = member
+        elif found:
+            number = int(found["number"]) if found["number"] else 0 if found["image"] else -1
             groups.setdefault(found["key"], []).append((number, member))
         elif _MEDIA.fullmatch(member.name.rpartition(".")[2]):
             folder, _, name = member.name.rpartition("/")
             unsupported[f"{folder}/{name.partition('.')[0]}".lstrip("/")] = member.name
     for key, members in groups.items():
         members.sort(key=lambda numbered: numbered[0])
+        if members[0][0] == 0 and key in captions:
+            members.insert(0, (-1, captions[key]))
         if [number for number, _ in members] != list(range(-1, len(members) - 1)):
             raise SourceError(
-                f"{path}: the members {key}.* are not one .json and images .0.*, .1.*, ...: write it with write_tar"
+                f"{path}: the members {key}.* are not one .json or .txt, and images .0.*, .1.*, ... or one image: "
+                "write it with write_tar"
             )
         yield [member for _, member in members], unsupported.get(key.lstrip("/"), "")
 
