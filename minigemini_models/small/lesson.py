@@ -9,6 +9,8 @@ from ..samples.turns import Turn
 
 PATCHES_PER_SIDE = 8
 """Visual tokens per side of a picture."""
+CANNOT_TELL = "I cannot tell from the picture."
+NOT_SURE = "I am not sure what this is."
 
 
 @dataclass(frozen=True)
