@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.dataprep.download import DownloadError, download
-from minigemini.dataprep.download.origins import FileOrigin, HttpOrigin, HubOrigin
-from minigemini.dataprep.download.transfer import OVERLAP_BYTES, Transfer
 from minigemini.dataprep.download.unpacking import unpack
 from minigemini.dataprep.source_spec import RemoteFile
 from minigemini.dataprep.sources import SOURCES
+from minigemini.io.origins import FileOrigin, HttpOrigin, HubOrigin
+from minigemini.io.transfer import OVERLAP_BYTES, Transfer
 
 DATA = random.Random(0).randbytes(400_000)
 SHA256, SHA1 = hashlib.sha256(DATA).hexdigest(), hashlib.sha1(DATA).hexdigest()

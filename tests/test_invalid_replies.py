@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigemini.dataprep.download import DownloadError, transfer
-from minigemini.dataprep.download.origins import HttpOrigin, OriginError, refuse_downgrade
-from minigemini.dataprep.download.transfer import Transfer
+from minigemini.io import transfer
+from minigemini.io.origins import HttpOrigin, OriginError, refuse_downgrade
+from minigemini.io.transfer import DownloadError, Transfer
 
 DATA = random.Random(0).randbytes(200_000)
 Lie = Callable[[socket.socket, bytes, int], None]

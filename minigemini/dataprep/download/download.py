@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ...io.origins import origin_of
+from ...io.transfer import DownloadError, Transfer
 from ..source_spec import RemoteFile, SourceSpec
-from .origins import origin_of
-from .transfer import DownloadError, Transfer
 from .unpacking import unpack
 
 

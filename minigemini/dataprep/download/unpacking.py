@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from ...io.folder_lock import FolderInUseError, output_lock
-from .transfer import DownloadError
+from ...io.transfer import DownloadError
 
 
 def unpack(archive: Path, folder: Path, quiet: bool = False) -> int:

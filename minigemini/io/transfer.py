@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ...io.atomic_write import flush
-from ...io.folder_lock import FolderInUseError, output_lock
+from .atomic_write import flush
+from .folder_lock import FolderInUseError, output_lock
 from .origins import Origin, OriginError, Reply
 
 OVERLAP_BYTES = 64 * 2**10

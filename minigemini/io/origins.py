@@ -1,7 +1,7 @@
 """Origins of files: HTTP servers, the hub, and fsspec. An origin streams a file from a byte offset."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ CHUNK_BYTES = 2**20
 _SECONDS = 30.0
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]{1,18}|\*)")
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_HUB = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)")
+_HUB = re.compile(r"hf://(datasets/)?([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,21 +76,12 @@ class HttpOrigin:
 
     @contextmanager
     def open(self, start: int) -> Iterator[Reply]:
-        from huggingface_hub import get_session
-
-        session = get_session()
-        # httpx or requests, depending on the version of huggingface_hub.
-        failures: Any = import_module(type(session).__module__.partition(".")[0]).HTTPError
         # Chunks as received: larger buffers would be lost with the connection.
         headers = {**dict(self.headers), "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        try:
-            with session.stream("GET", self.name, headers=headers, timeout=_SECONDS, follow_redirects=True) as response:
-                refuse_downgrade(self.name, response)
-                yield self._reply(response, start)
-        except failures as error:
-            raise OriginError(f"{type(error).__name__}: {error}", transient=True) from None
+        with open_http(self.name, headers) as response:
+            yield self._reply(response, start)
 
     def _reply(self, response: Any, start: int) -> Reply:
         status, headers = response.status_code, response.headers
@@ -114,6 +105,26 @@ class HttpOrigin:
         return Reply(0, int(length) if _LENGTH.fullmatch(length) else None, tag, response.iter_raw())
 
 
+@contextmanager
+def open_http(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+    """Request a URL, and yield the response, whose content has not been read.
+
+    Raises:
+        OriginError: The server does not answer, or redirects from https to http.
+    """
+    from huggingface_hub import get_session
+
+    session = get_session()
+    # httpx or requests, depending on the version of huggingface_hub.
+    failures: Any = import_module(type(session).__module__.partition(".")[0]).HTTPError
+    try:
+        with session.stream("GET", url, headers=headers, timeout=_SECONDS, follow_redirects=True) as response:
+            refuse_downgrade(url, response)
+            yield response
+    except failures as error:
+        raise OriginError(f"{type(error).__name__}: {error}", transient=True) from None
+
+
 def refuse_downgrade(url: str, response: Any) -> None:
     """Refuse redirects from https to http, where the file could be changed in transit.
 
@@ -133,7 +144,7 @@ def _range(headers: Any) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True)
 class HubOrigin:
-    """A file of a dataset on the hub, which reports its checksum."""
+    """A file of a dataset or model on the hub, which reports its checksum."""
 
     name: str
 
@@ -154,8 +165,8 @@ class HubOrigin:
 
         found = _HUB.fullmatch(self.name)
         assert found, self.name  # URLs come from our table of sources
-        repo, revision, path = found.groups()
-        url = hf_hub_url(repo, path, repo_type="dataset", revision=revision)
+        dataset, repo, revision, path = found.groups()
+        url = hf_hub_url(repo, path, repo_type="dataset" if dataset else "model", revision=revision)
         try:
             etag = get_hf_file_metadata(url).etag or ""
         except GatedRepoError:
