@@ -1,9 +1,10 @@
 """The config refuses what does not fit, counts what does, and survives being saved."""
 
 import pytest
-from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, LlamaConfig, ViTConfig
+from transformers import AutoConfig, CLIPVisionConfig, GemmaConfig, LlamaConfig
 
 from minigemini import MiniGeminiConfig
+from minigemini.modeling.configuration import OPTIONS
 
 # The settings of the paper: tile, high-res size, grid, global tile, and the tokens and positions that they give.
 SETTINGS = [
@@ -36,6 +37,8 @@ def test_defaults_are_the_papers():
     assert config.num_image_tokens == 576
 
 
+VOCABULARY = {"projector_type": "visual_vocabulary", "visual_vocabulary": [{"name": "colors", "size": 9}]}
+
 REFUSED = [
     ({"high_res_size": 700}, r"high_res_size=700 .* a multiple of 96, at least 96. Nearest valid: 672 or 768"),
     ({"high_res_size": 768, "grid_size": 3}, r"3 x 24 patches .* Nearest valid: 576 or 864"),
@@ -44,10 +47,20 @@ REFUSED = [
     ({"vision_config": {"image_size": 8, "patch_size": 14}}, r"Nearest valid image_size: 14"),
     ({"grid_size": 0}, "grid_size is 0"),
     ({"vision_feature_layer": -14, "vision_config": {}}, r"-14, but a ViT of 12 layers has hidden states -13 to 12"),
-    ({"high_res_vision_config": ViTConfig()}, "model_type 'vit'.* a ConvNeXt"),
-    ({"vision_config": ViTConfig()}, "model_type 'vit'.* a CLIP ViT"),
-    ({"high_res_vision_config": {"hidden_sizes": [4, 8, 8], "depths": [1, 1, 1]}}, "3 stages and a stem of stride 4"),
-    ({"high_res_vision_config": ConvNextConfig(patch_size=2)}, "4 stages and a stem of stride 2"),
+    ({"high_res_vision_config": LlamaConfig()}, "model_type 'llama', which is none of .*convnext"),
+    ({"vision_config": LlamaConfig()}, "model_type 'llama', which is none of .*clip_vision_model"),
+    ({"vision_config": {"model_type": "efficientnet_lite"}, "high_res_size": 500}, "Nearest valid: 476 or 504"),
+    ({"vision_image_size": 330}, r"image_size=330 .* 322 or 336"),
+    ({"low_res_image_mean": [0.5] * 3}, "low_res_image_std None; set both to three numbers"),
+    ({"high_res_image_mean": [0.5] * 3, "high_res_image_std": [0, 1, 1]}, "standard deviations above 0"),
+    ({"projector_type": "linear"}, "projector_type is 'linear'; choose one of mlp, visual_vocabulary"),
+    ({"projector_type": "visual_vocabulary"}, "visual_vocabulary has 0 groups: set both"),
+    (VOCABULARY | {"projector_type": "mlp"}, "'mlp', but visual_vocabulary has 1 groups"),
+    ({**VOCABULARY, "visual_vocabulary": [{"name": "a.b", "size": 2}]}, "named 'a.b'"),
+    ({**VOCABULARY, "visual_vocabulary": [{"name": "a", "size": 0}]}, "size 0"),
+    ({**VOCABULARY, "visual_vocabulary": [{"name": "a", "size": 2}] * 2}, "groups a, a: give each a name of its own"),
+    ({**VOCABULARY, "visual_vocabulary": [{"name": "a", "size": 2, "source": "both"}]}, "source 'both'"),
+    ({**VOCABULARY, "visual_vocabulary": [{"name": "a", "size": 2, "context_weight": -1}]}, "context_weight -1"),
     ({"projector_depth": -1}, "projector_depth is -1"),
     ({"projector_depth": 0}, "width 1024 and the language model 4096"),
     ({"image_token_id": -200}, "image_token_id is -200"),
@@ -82,6 +95,8 @@ def test_a_changed_config_is_checked_again(make_config):
         {"high_res_vision_config": None, "high_res_size": 700},
         {"text_config": GemmaConfig(), "grid_size": 2, "use_global_tile": True, "high_res_size": 1536},
         {"text_config": LlamaConfig(rope_parameters={"rope_type": "default", "rope_theta": 5e5}), "projector_depth": 3},
+        {**VOCABULARY, "low_res_image_mean": [0.5, 0.5, 0.5], "low_res_image_std": [0.5, 0.5, 0.5]},
+        {"vision_config": {"model_type": "efficientnet_lite"}, "vision_image_size": 256, "high_res_size": 512},
     ],
 )
 def test_saved_equals_loaded(fields, tmp_path):
@@ -94,6 +109,10 @@ def test_saved_equals_loaded(fields, tmp_path):
         side.pop("_name_or_path", None)
         side.pop("transformers_version", None)
     assert ours == theirs
+
+
+def test_files_of_the_papers_settings_have_no_further_options():
+    assert not MiniGeminiConfig().to_diff_dict().keys() & OPTIONS.keys()
 
 
 def test_no_folder_is_saved(tmp_path):

@@ -124,3 +124,18 @@ def test_save_and_load(tmp_path):
 def test_a_size_must_be_a_square():
     with pytest.raises(ValueError, match="high_res_size is 32 x 48, but must be square"):
         MiniGeminiImageProcessor(size=16, high_res_size={"height": 32, "width": 48})
+
+
+def test_each_encoder_gets_its_own_statistics():
+    image = Image.open(GOLDEN / "images" / "landscape_97x61.png")
+    mean, std = (0.5, 0.4, 0.3), (0.25, 0.5, 1.0)
+    both = MiniGeminiImageProcessor(size=16, high_res_size=64, low_res_image_mean=mean, low_res_image_std=std)
+    plain = MiniGeminiImageProcessor(size=16, high_res_size=64)
+    ours, theirs = both(image, return_tensors="pt"), plain(image, return_tensors="pt")
+    assert torch.equal(ours["high_res_pixel_values"], theirs["high_res_pixel_values"])
+    # Padding has the mean color of the high-resolution encoder, so that both see one image.
+    alone = MiniGeminiImageProcessor(size=16, high_res_size=64, do_normalize=False)(image, return_tensors="pt")
+    expected = (alone["pixel_values"] - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    assert_close(ours["pixel_values"], expected, "low-res in its own statistics")
+    unchanged = both(image, do_normalize=False, return_tensors="pt")
+    assert torch.equal(unchanged["pixel_values"], alone["pixel_values"])

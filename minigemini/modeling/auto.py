@@ -3,12 +3,15 @@
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
 from .configuration import MiniGeminiConfig
+from .efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
 from .generation import MiniGeminiForConditionalGeneration
 from .image_processing import MiniGeminiImageProcessor
 from .model import MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import MiniGeminiImageFeatures
 from .processing import MiniGeminiProcessor
 
+AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig)
+AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel)
 AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
 AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)

@@ -1,10 +1,14 @@
 """Configuration of a Mini-Gemini model: two vision encoders, the tiling, and a causal language model."""
 
 from dataclasses import field
+from math import lcm
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, ConvNextConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+
+from .encoders import FeatureMap, kind_of
+from .visual_vocabulary import WordGroup
 
 # Default encoders, those of the paper: openai/clip-vit-large-patch14-336 and LAION's OpenCLIP ConvNeXt-L.
 CLIP_VIT_L_14_336: dict[str, Any] = {
@@ -23,10 +27,17 @@ CONVNEXT_L: dict[str, Any] = {
     "drop_path_rate": 0.1,
 }
 
-HIGH_RES_STRIDE = 4
-"""Pixels per position of the high-resolution map (the ConvNeXt's first stage)."""
-DEEPEST_STRIDE = 32
-"""Pixels per position of the ConvNeXt's last stage, and so the smallest high-resolution image."""
+PROJECTOR_TYPES = ("mlp", "visual_vocabulary")
+OPTIONS: dict[str, Any] = {
+    "vision_image_size": None,
+    "high_res_image_mean": None,
+    "high_res_image_std": None,
+    "low_res_image_mean": None,
+    "low_res_image_std": None,
+    "projector_type": "mlp",
+    "visual_vocabulary": None,
+}
+"""Fields that are left out of files where they have these defaults, which are those of the published models."""
 
 
 @strict
@@ -34,16 +45,24 @@ class MiniGeminiConfig(PreTrainedConfig):
     r"""Configuration of a Mini-Gemini model. The defaults are the paper's normal setting (arXiv 2403.18814).
 
     Args:
-        vision_config: The low-resolution encoder, a CLIP ViT. Its `image_size` is the side of one tile in pixels.
-        high_res_vision_config: The high-resolution encoder, a four-stage ConvNeXt. None selects the paper's baseline
-            without high-resolution encoder and mining, whose projector receives the ViT features directly.
+        vision_config: The low-resolution encoder, of any kind in `encoder_kinds.KINDS`.
+        high_res_vision_config: The high-resolution encoder, of any kind. None selects the paper's baseline without
+            high-resolution encoder and mining, whose projector receives the low-resolution features directly.
         text_config: The language model, any causal LM of Transformers.
         high_res_size: Side of the high-resolution image in pixels. The baseline has one too, because the
             low-resolution image is computed from it.
+        vision_image_size: Side of one tile in pixels; None is the `image_size` of the low-resolution encoder's config.
         grid_size: Tiles per side of the low-resolution image (1 normal, 2 HD).
         use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
-        projector_depth: Linear layers in the projector, with GELUs between them. 0 is the identity.
-        vision_feature_layer: Index into the ViT's hidden states; later layers are not built.
+        high_res_image_mean: Mean of RGB, in [0, 1], that is subtracted from pixels; None is CLIP's.
+        high_res_image_std: Standard deviation of RGB that pixels are divided by; None is CLIP's.
+        low_res_image_mean: The mean for low-resolution pixels, if it differs. None is that of high resolution.
+        low_res_image_std: The standard deviation for low-resolution pixels, given together with the mean.
+        projector_type: "mlp" or "visual_vocabulary".
+        projector_depth: Linear layers in the MLP, with GELUs between them. 0 is the identity.
+        visual_vocabulary: The groups of visual words, as the fields of `visual_vocabulary.WordGroup`.
+        vision_feature_layer: Index into the hidden states of a low-resolution ViT; later layers are not built. Encoders
+            with stages always give their last map.
         image_token_id: Id of the placeholder that occurs in `input_ids` once per visual token.
         mining_eps: Epsilon of the LayerNorms before the mining projections.
 
@@ -65,9 +84,16 @@ class MiniGeminiConfig(PreTrainedConfig):
     high_res_vision_config: Any = field(default_factory=CONVNEXT_L.copy)
     text_config: Any = field(default_factory=dict)
     high_res_size: int = 768
+    vision_image_size: int | None = None
     grid_size: int = 1
     use_global_tile: bool = False
+    high_res_image_mean: Any = None
+    high_res_image_std: Any = None
+    low_res_image_mean: Any = None
+    low_res_image_std: Any = None
+    projector_type: str = "mlp"
     projector_depth: int = 2
+    visual_vocabulary: Any = None
     vision_feature_layer: int = -2
     image_token_id: int = 32000
     mining_eps: float = 1e-5
@@ -92,6 +118,7 @@ class MiniGeminiConfig(PreTrainedConfig):
             ValueError: The parts are inconsistent; the message names the values and the nearest valid ones.
         """
         self._check_encoders()
+        self._check_statistics()
         self._check_projector()
         self._check_tiling()
 
@@ -101,8 +128,11 @@ class MiniGeminiConfig(PreTrainedConfig):
         return {**super().default_config_fields(), **{name: {} for name in cls.sub_configs}}
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """Serialize the non-default fields, without the paths that sub-configs were loaded from."""
+        """Serialize the fields, without the paths that sub-configs were loaded from, and without unused options."""
         fields = super().to_diff_dict()
+        for name, default in OPTIONS.items():
+            if fields.get(name) == default:
+                del fields[name]
         for name in self.sub_configs:
             if fields[name] is not None:
                 fields[name].pop("_name_or_path", None)
@@ -111,7 +141,23 @@ class MiniGeminiConfig(PreTrainedConfig):
     @property
     def tile_size(self) -> int:
         """Side of one low-resolution tile in pixels."""
-        return self.vision_config.image_size
+        return self.vision_config.image_size if self.vision_image_size is None else self.vision_image_size
+
+    @property
+    def token_map(self) -> FeatureMap:
+        """The map of the low-resolution encoder whose positions are tokens."""
+        return kind_of(self.vision_config).token_map(self.vision_config)
+
+    @property
+    def high_res_maps(self) -> tuple[FeatureMap, ...]:
+        """The maps of the high-resolution encoder, finest first; none for the baseline."""
+        encoder = self.high_res_vision_config
+        return () if encoder is None else kind_of(encoder).maps(encoder)
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a low-resolution token's patch in pixels."""
+        return self.token_map.stride
 
     @property
     def low_res_size(self) -> int:
@@ -121,7 +167,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     @property
     def patches_per_side(self) -> int:
         """n: patches per side of a tile."""
-        return self.tile_size // self.vision_config.patch_size
+        return self.tile_size // self.patch_size
 
     @property
     def num_tiles(self) -> int:
@@ -136,49 +182,66 @@ class MiniGeminiConfig(PreTrainedConfig):
     @property
     def positions_per_patch(self) -> int:
         """M: high-resolution positions per side of a low-resolution patch."""
-        return self.high_res_size // (HIGH_RES_STRIDE * self.patches_per_side * self.grid_size)
+        maps = self.high_res_maps
+        stride = (
+            maps[0].stride if maps else 4
+        )  # the baseline has no positions, and reports those of the paper's encoder
+        return self.high_res_size // (stride * self.patches_per_side * self.grid_size)
 
     @property
     def vision_depth(self) -> int:
-        """Number of ViT layers that are run."""
-        layers = self.vision_config.num_hidden_layers
+        """Number of layers of a low-resolution ViT that are run; 0 if the encoder has stages."""
+        layers = kind_of(self.vision_config).num_layers(self.vision_config)
+        if layers is None:
+            return 0
         return self.vision_feature_layer if self.vision_feature_layer >= 0 else layers + 1 + self.vision_feature_layer
 
+    @property
+    def word_groups(self) -> tuple[WordGroup, ...]:
+        """The groups of the visual vocabulary."""
+        return tuple(WordGroup(**fields) for fields in self.visual_vocabulary or ())
+
     def _check_encoders(self) -> None:
-        """Check the types of the encoders, and that the feature layer exists."""
-        if not isinstance(self.vision_config, CLIPVisionConfig):
-            raise ValueError(
-                f"vision_config has model_type {self.vision_config.model_type!r}, but the low-resolution encoder must "
-                "be a CLIP ViT: pass a CLIPVisionConfig (model_type 'clip_vision_model')."
-            )
-        layers = self.vision_config.num_hidden_layers
-        if not -layers - 1 <= self.vision_feature_layer <= layers:
+        """Check that the encoders are of known kinds, and that the feature layer exists."""
+        layers = kind_of(self.vision_config).num_layers(self.vision_config)
+        if layers is not None and not -layers - 1 <= self.vision_feature_layer <= layers:
             raise ValueError(
                 f"vision_feature_layer is {self.vision_feature_layer}, but a ViT of {layers} layers has hidden states "
                 f"{-layers - 1} to {layers}: choose one of them."
             )
-        if self.high_res_vision_config is None:
-            return
-        if not isinstance(self.high_res_vision_config, ConvNextConfig):
-            raise ValueError(
-                f"high_res_vision_config has model_type {self.high_res_vision_config.model_type!r}, but the "
-                "high-resolution encoder must be a ConvNeXt: pass a ConvNextConfig, or None for the baseline."
-            )
-        stages, stride = len(self.high_res_vision_config.hidden_sizes or ()), self.high_res_vision_config.patch_size
-        if (stages, stride) != (4, HIGH_RES_STRIDE):
-            raise ValueError(
-                f"the ConvNeXt has {stages} stages and a stem of stride {stride}, but mining requires 4 stages of "
-                "strides 4, 8, 16, 32: set four hidden_sizes and patch_size=4."
-            )
+        if self.high_res_vision_config is not None:
+            kind_of(self.high_res_vision_config)
+
+    def _check_statistics(self) -> None:
+        """Check that means and standard deviations are three numbers each, and come together."""
+        for encoder in ("low_res", "high_res"):
+            mean, std = (getattr(self, f"{encoder}_image_{name}") for name in ("mean", "std"))
+            if mean is None and std is None:
+                continue
+            if not (_is_rgb(mean) and _is_rgb(std) and min(std) > 0):
+                raise ValueError(
+                    f"{encoder}_image_mean is {mean!r} and {encoder}_image_std {std!r}; set both to three numbers, the "
+                    "standard deviations above 0."
+                )
 
     def _check_projector(self) -> None:
         """Check that the projector maps visual features to embeddings of the language model."""
-        width, hidden = self.vision_config.hidden_size, self.text_config.hidden_size
+        width, hidden = self.token_map.channels, self.text_config.hidden_size
+        if self.projector_type not in PROJECTOR_TYPES:
+            raise ValueError(f"projector_type is {self.projector_type!r}; choose one of {', '.join(PROJECTOR_TYPES)}.")
+        if (self.projector_type == "visual_vocabulary") != bool(self.visual_vocabulary):
+            raise ValueError(
+                f"projector_type is {self.projector_type!r}, but visual_vocabulary has "
+                f"{len(self.visual_vocabulary or ())} groups: set both, or neither."
+            )
+        names = [group.name for group in self.word_groups]
+        if len(set(names)) < len(names):
+            raise ValueError(f"visual_vocabulary has groups {', '.join(names)}: give each a name of its own.")
         if self.projector_depth < 0:
             raise ValueError(
                 f"projector_depth is {self.projector_depth}; the number of linear layers must be 0 or more."
             )
-        if self.projector_depth == 0 and width != hidden:
+        if self.projector_type == "mlp" and self.projector_depth == 0 and width != hidden:
             raise ValueError(
                 f"projector_depth=0 is the identity, but the ViT has width {width} and the language model {hidden}: "
                 "set projector_depth to 1 or more."
@@ -190,10 +253,12 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     def _check_tiling(self) -> None:
         """Check that a tile divides into patches, and the high-resolution map into one block of positions per patch."""
-        tile, patch, grid = self.tile_size, self.vision_config.patch_size, self.grid_size
+        tile, patch, grid = getattr(self.vision_config, "image_size", None), self.patch_size, self.grid_size
+        tile = tile if self.vision_image_size is None else self.vision_image_size
         if not (isinstance(tile, int) and isinstance(patch, int)):
             raise ValueError(
-                f"image_size is {tile!r} and patch_size {patch!r}, but tiles and patches are square: set both to ints."
+                f"image_size is {tile!r} and patch_size {patch!r}, but tiles and patches are square: set both to ints, or "
+                "vision_image_size to the side of a tile."
             )
         if grid < 1:
             raise ValueError(f"grid_size is {grid}; the number of tiles per side must be 1 or more.")
@@ -206,16 +271,23 @@ class MiniGeminiConfig(PreTrainedConfig):
             if self.high_res_size < 1:
                 raise ValueError(f"high_res_size is {self.high_res_size} pixels; set at least {self.low_res_size}.")
             return
-        unit = HIGH_RES_STRIDE * self.patches_per_side * grid
-        if self.high_res_size < DEEPEST_STRIDE or self.high_res_size % unit:
-            smallest = -(-DEEPEST_STRIDE // unit) * unit
+        maps, encoder = self.high_res_maps, self.high_res_vision_config
+        stride = maps[0].stride
+        unit = lcm(stride * self.patches_per_side * grid, kind_of(encoder).size_multiple(encoder))
+        deepest = max(feature_map.stride for feature_map in maps)
+        if self.high_res_size < deepest or self.high_res_size % unit:
+            smallest = -(-deepest // unit) * unit
             raise ValueError(
-                f"high_res_size={self.high_res_size} gives a map of {self.high_res_size / HIGH_RES_STRIDE:g} positions "
+                f"high_res_size={self.high_res_size} gives a map of {self.high_res_size / stride:g} positions "
                 f"per side, which does not divide into whole blocks for {grid} x {self.patches_per_side} patches per "
                 f"side (grid_size={grid}, image_size={tile}, patch_size={patch}). high_res_size must be a "
                 f"multiple of {unit}, at least {smallest}. "
                 f"Nearest valid: {_nearest_multiples(max(self.high_res_size, smallest), unit)}."
             )
+
+
+def _is_rgb(values: Any) -> bool:
+    return isinstance(values, list | tuple) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
 
 
 def _sub_config(value: Any, default_type: str) -> Any:

@@ -21,7 +21,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
 from ..images.safe_images import open_stored, upright
-from .resizing import downsample, pad_and_resize, to_normalized
+from .resizing import downsample, pad_and_resize, renormalize, to_normalized
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -29,9 +29,12 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
 
     Attributes:
         high_res_size: Side of the high-resolution image in pixels.
+        low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
+    low_res_image_mean: list[float] | None
+    low_res_image_std: list[float] | None
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -40,6 +43,8 @@ class MiniGeminiImageProcessor(PilBackend):
     Args:
         size: Size of the low-resolution image, all tiles together, e.g. `{"height": 672, "width": 672}`.
         high_res_size: Size of the high-resolution image, e.g. `{"height": 1536, "width": 1536}`.
+        image_mean, image_std: Statistics of RGB, in [0, 1], that the high-resolution encoder was trained with.
+        low_res_image_mean, low_res_image_std: Those of the low-resolution encoder; None if they are the same.
         do_pad: Pad to a square with the mean color first. Otherwise, as in the paper's alignment stage, the shortest
             side is resized and the image is center-cropped.
 
@@ -52,6 +57,8 @@ class MiniGeminiImageProcessor(PilBackend):
     resample = PILImageResampling.BICUBIC
     image_mean = OPENAI_CLIP_MEAN
     image_std = OPENAI_CLIP_STD
+    low_res_image_mean = None
+    low_res_image_std = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
     do_pad = True
@@ -128,6 +135,8 @@ class MiniGeminiImageProcessor(PilBackend):
         rescale_factor: float,
         image_mean: tuple[float, ...],
         image_std: tuple[float, ...],
+        low_res_image_mean: tuple[float, ...] | None,
+        low_res_image_std: tuple[float, ...] | None,
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
@@ -155,7 +164,10 @@ class MiniGeminiImageProcessor(PilBackend):
             # 3. Rescale and normalize, then compute the low-resolution image from the result.
             image = to_normalized(image, table) if image.dtype == np.uint8 else rescale_and_normalize(image)
             high_res.append(image)
-            low_res.append(downsample(image, size.height))
+            small = downsample(image, size.height)
+            if do_normalize and low_res_image_mean is not None and low_res_image_std is not None:
+                small = renormalize(small, (image_mean, image_std), (low_res_image_mean, low_res_image_std))
+            low_res.append(small)
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
         if len(images) == 1:  # stacking would copy
             return BatchFeature({name: arrays[0][None] for name, arrays in values.items()}, tensor_type=return_tensors)

@@ -9,7 +9,7 @@ Shape legend:
     n    patches per side of a tile
     N    low-resolution tokens per tile, n²
     C    low-resolution channels
-    C_s  channels of ConvNeXt stage s
+    C_s  channels of the high-resolution map with stride s
     D    hidden size of the language model
 """
 
@@ -18,12 +18,15 @@ from typing import Any, cast
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from transformers import AutoModel, ConvNextModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
+from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
+from .encoders import kind_of
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
+from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
@@ -43,22 +46,47 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _can_compile_fullgraph = True
 
     def set_attn_implementation(self, attn_implementation: str | dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Set the attention implementation; one name for the whole model skips the ConvNeXt, which has no attention."""
+        """Set the attention implementation; one name for the whole model skips encoders without exchangeable attention.
+
+        Transformers would refuse it, because a ConvNeXt, for example, has no attention.
+        """
         if isinstance(attn_implementation, str):
-            attn_implementation = dict.fromkeys(("", "text_config", "vision_config"), attn_implementation)
+            parts = ["", "text_config"]
+            towers = {"vision_config": "vision_tower", "high_res_vision_config": "high_res_vision_tower"}
+            for module in self.modules():
+                if isinstance(module, MiniGeminiModel):
+                    parts += [name for name, tower in towers.items() if _has_attention(getattr(module, tower))]
+            attn_implementation = dict.fromkeys(parts, attn_implementation)
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, VisualWords):
+            init.normal_(module.embeddings, std=0.02)
+
+
+def _has_attention(tower: nn.Module | None) -> bool:
+    """Whether the attention implementation of an encoder can be chosen."""
+    return isinstance(tower, PreTrainedModel) and tower._supports_sdpa
 
 
 class MiniGeminiProjector(nn.Sequential):
     """Map C to D with `projector_depth` linear layers and exact GELUs between them."""
 
     def __init__(self, config: MiniGeminiConfig):
-        width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
+        width, hidden = config.token_map.channels, config.text_config.hidden_size
         layers: list[nn.Module] = []
         for depth in range(config.projector_depth):
             layers += [nn.GELU()] if depth else []
             layers += [nn.Linear(hidden if depth else width, hidden)]
         super().__init__(*layers)
+
+
+def build_projector(config: MiniGeminiConfig) -> MiniGeminiProjector | VisualVocabulary:
+    """Build the projector that a config describes, with torch's initial weights."""
+    if config.projector_type == "mlp":
+        return MiniGeminiProjector(config)
+    return VisualVocabulary(config.token_map.channels, config.text_config.hidden_size, config.word_groups)
 
 
 class MiniGeminiModel(MiniGeminiPreTrainedModel):
@@ -72,26 +100,24 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         super().__init__(config)
         config.check()  # it may have been edited since it was created
 
-        # 1. The low-resolution encoder. Layers after the selected hidden state are never run, so they are dropped.
-        self.vision_tower = AutoModel.from_config(config.vision_config)
-        self.vision_tower.encoder.layers = self.vision_tower.encoder.layers[: config.vision_depth]
-        self.vision_tower.post_layernorm = nn.Identity()
+        # 1. The low-resolution encoder, as deep as its features are taken.
+        self.low_res_kind = kind_of(config.vision_config)
+        self.vision_tower: Any = self.low_res_kind.build_for_tokens(config.vision_config, config.vision_depth)
 
         # 2. The high-resolution encoder and mining; the baseline has neither.
-        self.high_res_vision_tower: ConvNextModel | None = None
+        self.high_res_vision_tower: Any = None
         self.patch_info_mining: PatchInfoMining | None = None
         if config.high_res_vision_config is not None:
-            # Eager, because a ConvNeXt would reject any other implementation chosen for the whole model.
-            self.high_res_vision_tower = AutoModel.from_config(
-                config.high_res_vision_config, attn_implementation="eager"
-            )
-            self.high_res_vision_tower.layernorm = nn.Identity()  # only used for pooled outputs
+            self.high_res_kind = kind_of(config.high_res_vision_config)
+            self.high_res_vision_tower = self.high_res_kind.build(config.high_res_vision_config)
             self.patch_info_mining = PatchInfoMining(
-                config.vision_config.hidden_size, config.high_res_vision_config.hidden_sizes, eps=config.mining_eps
+                config.token_map.channels,
+                [feature_map.channels for feature_map in config.high_res_maps],
+                eps=config.mining_eps,
             )
 
         # 3. The projector and the language model.
-        self.multi_modal_projector = MiniGeminiProjector(config)
+        self.multi_modal_projector = build_projector(config)
         self.language_model = AutoModel.from_config(config.text_config)
         # Gemma scales its input embeddings, including visual tokens, by sqrt(D). Transformers 5 applies the factor in
         # the embedding layer, which visual tokens bypass. It is stored here because servers may replace that layer.
@@ -115,13 +141,16 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return torch.cat([global_tile.to(tiles.dtype)[:, None], tiles], dim=1)
 
     def get_low_res_features(self, pixel_values: Tensor) -> Tensor:
-        """Encode the tiles of images with the ViT: (B, 3, g·lr, g·lr) -> (B, t, N, C)."""
+        """Encode the tiles of images in low resolution: (B, 3, g·lr, g·lr) -> (B, t, N, C)."""
         tiles = self.cut_tiles(pixel_values)
-        states = self.vision_tower(rearrange(tiles, "b t c h w -> (b t) c h w"), return_dict=True).last_hidden_state
-        return rearrange(states[:, 1:], "(b t) n c -> b t n c", t=tiles.shape[1])  # drop CLS
+        tokens = self.low_res_kind.encode_tokens(self.vision_tower, rearrange(tiles, "b t c h w -> (b t) c h w"))
+        return rearrange(tokens, "(b t) n c -> b t n c", t=tiles.shape[1])
 
     def get_high_res_stage_maps(self, high_res_pixel_values: Tensor) -> list[Tensor]:
-        """Encode images (B, 3, hr, hr) with the ConvNeXt: four stage maps (B, C_s, hr/s, hr/s), s = 4 … 32."""
+        """Encode images (B, 3, hr, hr) in high resolution: maps (B, C_s, hr/s, hr/s), finest first.
+
+        Their channels and strides s are `config.high_res_maps`: four of s = 4 … 32 for a ConvNeXt.
+        """
         side = self.config.high_res_size
         if self.high_res_vision_tower is None:
             raise ValueError(
@@ -134,8 +163,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 f"requires (images, 3, {side}, {side}): use the model's own processor."
             )
         pixels = high_res_pixel_values.to(self.high_res_vision_tower.dtype)
-        outputs = self.high_res_vision_tower(pixels, output_hidden_states=True, return_dict=True)
-        return list(outputs.hidden_states[-4:])
+        return self.high_res_kind.encode(self.high_res_vision_tower, pixels)
 
     def mine(self, low_res_features: Tensor, stage_maps: list[Tensor]) -> Tensor:
         """Attend from the tokens of every tile to the stage maps: (B, t, N, C) -> (B, t, N, C), before the residual."""
@@ -152,6 +180,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         mined = self.patch_info_mining(queries, stage_maps)
         parts.append(rearrange(mined, "b (i h j w) c -> b (i j) (h w) c", i=grid, j=grid, h=n, w=n))
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def project(self, low_res_features: Tensor, features: Tensor) -> Tensor:
+        """Project features (B, t, N, C), with what was mined and without, to the language model: (B, t·N, D)."""
+        if isinstance(self.multi_modal_projector, VisualVocabulary):
+            return rearrange(self.multi_modal_projector(low_res_features, features), "b t n d -> b (t n) d")
+        return self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
 
     @can_return_tuple
     def get_image_features(
@@ -189,7 +223,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             features = low_res + mined
 
         # 3. Project to the language model: (B, t·N, D).
-        tokens = self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
+        tokens = self.project(low_res, features)
         if self.embed_scale != 1.0:
             tokens = tokens * torch.tensor(self.embed_scale, dtype=tokens.dtype, device=tokens.device)
         return MiniGeminiImageFeatures(

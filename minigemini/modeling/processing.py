@@ -31,7 +31,7 @@ class MiniGeminiProcessor(ProcessorMixin):
     Args:
         image_processor: Computes pixels. Its `size` is that of all tiles together.
         tokenizer: A tokenizer with `image_token` as a single token.
-        patch_size: Side of a ViT patch in pixels.
+        patch_size: Side of a low-resolution token's patch in pixels.
         grid_size: Tiles per side.
         use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
         image_token: Placeholder of an image in a prompt.
@@ -85,13 +85,22 @@ class MiniGeminiProcessor(ProcessorMixin):
         Raises:
             ValueError: The tokenizer's image token has another id than in the config.
         """
+        statistics = {
+            "image_mean": config.high_res_image_mean,
+            "image_std": config.high_res_image_std,
+            "low_res_image_mean": config.low_res_image_mean,
+            "low_res_image_std": config.low_res_image_std,
+        }
         image_processor = MiniGeminiImageProcessor(
-            size=config.low_res_size, high_res_size=config.high_res_size, do_pad=do_pad
+            size=config.low_res_size,
+            high_res_size=config.high_res_size,
+            do_pad=do_pad,
+            **{name: values for name, values in statistics.items() if values is not None},
         )
         processor = cls(
             image_processor,
             tokenizer,
-            patch_size=config.vision_config.patch_size,
+            patch_size=config.patch_size,
             grid_size=config.grid_size,
             use_global_tile=config.use_global_tile,
             chat_template=chat_template,

@@ -1,8 +1,13 @@
 """Fast padding, resizing and normalization of images, bit-identical to the straightforward implementations."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation of each channel."""
 
 
 def pad_and_resize(
@@ -52,3 +57,11 @@ def downsample(image: np.ndarray, size_px: int) -> np.ndarray:
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     small = torch.nn.functional.interpolate(pixels, size=(size_px, size_px), mode="bilinear", align_corners=False)
     return small[0].contiguous().numpy()
+
+
+def renormalize(image: np.ndarray, old: Statistics, new: Statistics) -> np.ndarray:
+    """Change the mean and standard deviation (per channel) that an image (3, H, W) was normalized with."""
+    (old_mean, old_std), (new_mean, new_std) = (
+        np.array(pair, dtype=np.float64)[:, :, None, None] for pair in (old, new)
+    )
+    return (image * (old_std / new_std) + (old_mean - new_mean) / new_std).astype(image.dtype)
