@@ -23,7 +23,7 @@ def small_recipes(root: str = ROOT) -> dict[str, SmallTraining]:
         learning_rate=2e-3,
         global_batch=16,
         micro_batch=16,
-        precision="fp32",
+        precision="bf16",
         weight_decay=0.01,
         **_SHARED,
     )
