@@ -14,6 +14,7 @@ from .common import (
     Seed,
     Temperature,
     be_quiet,
+    check_ocr,
     fail,
     one_line_errors,
     print_stream,
@@ -39,8 +40,8 @@ def ask(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the answer, token counts and timing.")
     ] = False,
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
+    ocr: Ocr = None,
+    ocr_confidence: OcrConfidence = None,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
@@ -69,7 +70,7 @@ def ask(
 
     from ..images.safe_images import open_image
     from ..inference import Sampling
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference.ocr import choose_reader
 
     # Cheap checks come before torch is imported: first the settings, then the images.
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
@@ -78,10 +79,11 @@ def ask(
 
         check_target(explain, "explanation")
     opened = [open_image(image) for image in images]
-    reader = RapidOcrEngine(ocr_confidence) if ocr else None
+    check_ocr(ocr, ocr_confidence)
     from ..inference import Conversation
 
     engine = loading.load(model)
+    reader = choose_reader(ocr, engine.processor.ocr_format, ocr_confidence)
     with Conversation(engine, opened, reader).stream(question, sampling) as stream:
         if not as_json:
             print_stream(stream)

@@ -22,6 +22,7 @@ from .common import (
     Temperature,
     be_quiet,
     check_generator,
+    check_ocr,
     fail,
     one_line_errors,
     parse_size,
@@ -72,8 +73,8 @@ def chat(
     folder: Annotated[Path, typer.Option("--pictures", metavar="FOLDER", help="Folder for generated images.")] = Path(
         "."
     ),
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
+    ocr: Ocr = None,
+    ocr_confidence: OcrConfidence = None,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = None,
@@ -99,7 +100,7 @@ def chat(
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
     from ..inference import GenerationSettings, Sampling
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference.ocr import choose_reader
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     generation = GenerationSettings(parse_size(size), steps, seed=seed)
@@ -108,10 +109,11 @@ def chat(
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")
     opened = [open_image(image) for image in images or []]
-    reader = RapidOcrEngine(ocr_confidence) if ocr else None
+    check_ocr(ocr, ocr_confidence)
     from ..inference import Conversation
 
     engine = loading.load(model)
+    reader = choose_reader(ocr, engine.processor.ocr_format, ocr_confidence)
     session = ChatSession(
         Conversation(engine, opened, reader),
         sampling,

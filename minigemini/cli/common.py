@@ -67,8 +67,17 @@ Size = Annotated[
     str | None, typer.Option(help="Size of generated images, px: 512 or 768x512.  [default: the generator's]")
 ]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps per image.  [default: the generator's]")]
-Ocr = Annotated[bool, typer.Option("--ocr", help="Run OCR on the images, and add the text to the prompt.")]
-OcrConfidence = Annotated[float, typer.Option("--ocr-confidence", help="Minimum confidence of OCR text, from 0 to 1.")]
+Ocr = Annotated[
+    bool | None,
+    typer.Option(
+        "--ocr/--no-ocr",
+        help="Run OCR on the images, and add the text to the prompt.  [default: if the model was trained for it]",
+    ),
+]
+OcrConfidence = Annotated[
+    float | None,
+    typer.Option("--ocr-confidence", help="Minimum confidence of OCR text, from 0 to 1.  [default: the model's]"),
+]
 
 
 def one_line_errors(verb: Callable[..., None]) -> Callable[..., None]:
@@ -138,6 +147,17 @@ def check_folder(option: str, folder: Path | None) -> None:
     """Fail if the folder that an option names does not exist."""
     if folder is not None and not folder.is_dir():
         fail(f"{option} is {folder}: no such folder; check the path")
+
+
+def check_ocr(ocr: bool | None, confidence: float | None = None) -> None:
+    """Fail before any model is loaded if rapidocr is needed and missing, or the confidence is out of range."""
+    from ..inference.ocr import check_rapidocr
+    from ..io.argument_checks import check_number
+
+    if confidence is not None:
+        check_number("OCR confidence", confidence, 0, 1)
+    if ocr:
+        check_rapidocr()
 
 
 def check_generator(generator: str | None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class OcrFactory:
     """Creates an OCR engine in each worker process; picklable."""
 
-    confidence: float
+    confidence: float | None
 
     def __call__(self) -> "Callable[[Image], list[str]]":
         from ..inference.ocr import RapidOcrEngine
@@ -46,7 +46,7 @@ def build(
         bool,
         typer.Option("--ocr", help="Add OCR text to the questions of DocVQA, ChartQA, DVQA and AI2D."),
     ] = False,
-    ocr_confidence: OcrConfidence = 0.1,
+    ocr_confidence: OcrConfidence = None,
     seed: Annotated[int, typer.Option(help="Random seed for the order and for sampling.")] = 0,
     workers: Workers = 1,
     ray: Ray = None,

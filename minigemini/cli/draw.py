@@ -17,6 +17,7 @@ from .common import (
     Temperature,
     be_quiet,
     check_generator,
+    check_ocr,
     fail,
     one_line_errors,
     parse_size,
@@ -62,8 +63,8 @@ def draw(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the answer and the images.")
     ] = False,
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
+    ocr: Ocr = None,
+    ocr_confidence: OcrConfidence = None,
     model: Model = "nano",
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
@@ -88,7 +89,7 @@ def draw(
     from ..imagegen.presets import default_generator
     from ..images.safe_images import open_image
     from ..inference import GenerationSettings, Sampling
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference.ocr import choose_reader
     from ..io.argument_checks import check_text
     from ..io.png import check_target
 
@@ -106,7 +107,7 @@ def draw(
     start = opened[-1] if strength is not None else None
     generator = generator or default_generator(model)
     check_generator(generator)
-    reader = RapidOcrEngine(ocr_confidence) if ocr and not as_caption else None
+    check_ocr(ocr and not as_caption, ocr_confidence)
 
     if as_caption:
         _write_images(loading.load_generator(generator, offload).draw(request, generation, start), output, "", as_json)
@@ -117,6 +118,7 @@ def draw(
     engine = loading.load(model)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.
     image_generator = loading.load_generator(generator, offload)
+    reader = choose_reader(ocr, engine.processor.ocr_format, ocr_confidence)
     conversation = Conversation(engine, opened, reader)
     with conversation.request(request, sampling) as stream:
         if not as_json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import MODEL_HELP, be_quiet, check_folder, fail, one_line_errors
+from .common import MODEL_HELP, Ocr, be_quiet, check_folder, check_ocr, fail, one_line_errors
 from .load_options import LoadOptions
 
 
@@ -55,6 +55,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Folder of another run to compare with; may be repeated.")
     ] = None,
     gallery: Annotated[int, typer.Option(min=0, help="Samples per task and model in the HTML report.")] = 40,
+    ocr: Ocr = None,
     *,
     loading: LoadOptions,
 ) -> None:
@@ -79,6 +80,9 @@ def evaluate(
     find_tasks(tasks)
     if backend is None:
         loading.check(*models)
+    elif ocr is not None:
+        fail("--ocr and --no-ocr are for models in this process; leave them out with --backend")
+    check_ocr(ocr)
     check_folder("--data", data)
     for folder in compare or ():
         check_folder("--compare", folder)
@@ -98,6 +102,7 @@ def evaluate(
         judge_model=judge_model,
         compare=tuple(compare or ()),
         gallery=gallery,
+        ocr=ocr,
         **asdict(loading),
     )
     try:

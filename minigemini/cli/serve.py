@@ -14,6 +14,7 @@ from .common import (
     ServedGeneratorOption,
     be_quiet,
     check_generator,
+    check_ocr,
     fail,
     need,
     one_line_errors,
@@ -21,6 +22,7 @@ from .common import (
 from .load_options import LoadOptions
 
 if TYPE_CHECKING:
+    from ..modeling import MiniGeminiProcessor
     from ..serving.backends import Backend
 
 ApiKeys = Annotated[
@@ -63,8 +65,8 @@ def serve(
         int | None, typer.Option("--concurrency", help="Requests processed at once.  [default: 1, or 64 per backend]")
     ] = None,
     generator: ServedGeneratorOption = None,
-    ocr: Ocr = False,
-    ocr_confidence: OcrConfidence = 0.1,
+    ocr: Ocr = None,
+    ocr_confidence: OcrConfidence = None,
     queue: Annotated[
         int, typer.Option("--queue", help="Maximum number of waiting requests; further ones get status 429.")
     ] = 64,
@@ -88,7 +90,7 @@ def serve(
     """Serve a model with an OpenAI-compatible API.
 
     The model runs in this process, or in vLLM servers behind it. --generator enables image generation, and --ocr
-    enables reading the text in images.
+    enables reading the text in images, which models that were trained for it do in every request.
 
     Example: minigemini serve
 
@@ -102,7 +104,7 @@ def serve(
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
     loading.check(model)
 
-    from ..inference.ocr import RapidOcrEngine
+    from ..inference.ocr import choose_reader
     from ..serving.server_settings import ServerSettings
 
     backends = backend or []
@@ -123,21 +125,22 @@ def serve(
         drain_seconds=drain_seconds,
     )
     check_generator(generator)
+    check_ocr(ocr, ocr_confidence)
 
     from ..serving.server import listen
     from ..serving.server import serve as run
     from ..serving.state import ServerState
 
     sock = listen(host, port)
-    reader = RapidOcrEngine(ocr_confidence) if ocr else None
     name = served_name or short_name(model)
     if backends:
-        model_backend = _remote_backend(backends, model, name, backend_key)
+        processor, model_backend = _remote_backend(backends, model, name, backend_key)
     else:
         from ..serving.engine_backend import EngineBackend
 
         engine = loading.load(model)
-        model_backend = EngineBackend(engine, name)
+        processor, model_backend = engine.processor, EngineBackend(engine, name)
+    reader = choose_reader(ocr, processor.ocr_format, ocr_confidence)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.
     image_generator = loading.load_generator(generator, offload) if generator is not None else None
     with_generator = f", image generator {image_generator.name}" if image_generator is not None else ""
@@ -150,8 +153,8 @@ def short_name(model: str) -> str:
     return Path(model).resolve().name if model != "nano" and Path(model).exists() else model
 
 
-def _remote_backend(urls: list[str], model: str, name: str, key: str | None) -> "Backend":
-    """Connect to vLLM servers; this process reads only the config and processor of the checkpoint."""
+def _remote_backend(urls: list[str], model: str, name: str, key: str | None) -> "tuple[MiniGeminiProcessor, Backend]":
+    """Connect to vLLM servers; this process reads only the config and processor of the checkpoint, and returns it."""
     from ..inference.prompts import Prompts
     from ..io.adapters import find_model_source
     from ..io.loading import load_config, load_processor
@@ -159,7 +162,8 @@ def _remote_backend(urls: list[str], model: str, name: str, key: str | None) -> 
 
     folder = find_model_source(model).folder
     config = load_config(folder)
-    return RemoteBackend(urls, name, Prompts(load_processor(folder, config), config), key)
+    processor = load_processor(folder, config)
+    return processor, RemoteBackend(urls, name, Prompts(processor, config), key)
 
 
 def _log(line: str) -> None:

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from .common import Model, Ocr, Offload, ServedGeneratorOption, be_quiet, check_generator, fail, need, one_line_errors
+from .common import (
+    Model,
+    Ocr,
+    Offload,
+    ServedGeneratorOption,
+    be_quiet,
+    check_generator,
+    check_ocr,
+    fail,
+    need,
+    one_line_errors,
+)
 from .load_options import LoadOptions
 from .serve import ApiKeys, Host, short_name
 
@@ -27,7 +38,7 @@ def web(
         str | None, typer.Option("--server-key", envvar="MINIGEMINI_SERVER_KEY", help="API key of that server.")
     ] = None,
     generator: ServedGeneratorOption = None,
-    ocr: Ocr = False,
+    ocr: Ocr = None,
     votes: Annotated[
         Path | None,
         typer.Option(
@@ -51,13 +62,14 @@ def web(
     be_quiet(model)
     if server is None:
         loading.check(model)
-    elif generator or ocr:
+    elif generator or ocr is not None:
         fail("with --server, start the server with --generator and --ocr, and leave them out here")
     need("web", "fastapi", "httpx", "gradio")
 
     from ..serving.server_settings import ServerSettings
 
     check_generator(generator)
+    check_ocr(ocr)
     settings = ServerSettings(host=host, port=port, api_keys=tuple(api_key or ()), drain_seconds=5)
     with tempfile.TemporaryDirectory(prefix="minigemini-web-") as temporary:  # deleted when the program exits
         uploads = os.path.realpath(temporary)
@@ -77,13 +89,13 @@ def web(
             backend = RemoteBackend([server], model, prompts=None, api_key=server_key)
             page = Page(ChatPipeline(backend), settings, store, votes=feedback)
         else:
-            from ..inference.ocr import RapidOcrEngine
+            from ..inference.ocr import choose_reader
             from ..io.adapters import find_model_source
             from ..serving.engine_backend import EngineBackend
             from ..serving.web.page import card_of
 
-            reader = RapidOcrEngine() if ocr else None
             engine = loading.load(model)
+            reader = choose_reader(ocr, engine.processor.ocr_format)
             image_generator = loading.load_generator(generator, offload) if generator is not None else None
             pipeline = ChatPipeline(EngineBackend(engine, short_name(model)), image_generator, reader)
             card = card_of(find_model_source(model, loading.base).folder)

@@ -40,6 +40,7 @@ class EvaluationSettings:
     judge_model: str | None = None
     compare: tuple[Path, ...] = ()
     gallery: int = 40
+    ocr: bool | None = None
     device: str | None = None
     dtype: str | None = None
     quantize: str | None = None
@@ -161,7 +162,7 @@ def _answerer(model: str, settings: EvaluationSettings) -> Iterator[Answerer]:
             offload_folder=settings.offload_folder,
             base=settings.base,
         )
-        yield LocalAnswerer(engine, settings.workers, settings.quantize, settings.base)
+        yield LocalAnswerer(engine, settings.workers, settings.quantize, settings.base, settings.ocr)
     elif is_vllm(settings.backend):
         with served_by_vllm(model, settings.backend, settings.output, settings.dtype) as answerer:
             yield answerer

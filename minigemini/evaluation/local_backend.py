@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..images.safe_images import ImageError
 from ..inference.engine import Engine
+from ..inference.ocr import RapidOcrEngine, choose_reader, is_read, read_user_turns
 from ..io.adapters import find_model_source
 from ..modeling import MiniGeminiProcessor
 from ..modeling.outputs import MiniGeminiImageFeatures
@@ -57,10 +58,18 @@ class InputPreparer(Dataset[PreparedBatch]):
         processor: the checkpoint's processor.
         context_tokens: context length; prompts must be shorter.
         share: whether equal prefixes are computed once, see `batched_decoding`.
+        ocr: whether OCR reads the images, see `inference.ocr.choose_reader`.
     """
 
-    def __init__(self, processor: MiniGeminiProcessor, context_tokens: int, share: bool) -> None:
-        self.processor, self.context_tokens, self.share = processor, context_tokens, share
+    def __init__(
+        self, processor: MiniGeminiProcessor, context_tokens: int, share: bool, ocr: bool | None = None
+    ) -> None:
+        self.processor, self.context_tokens, self.share, self.ocr = processor, context_tokens, share, ocr
+
+    @cached_property
+    def reader(self) -> RapidOcrEngine | None:
+        """The OCR engine, loaded in the process that first uses it."""
+        return choose_reader(self.ocr, self.processor.ocr_format)
 
     def __getitem__(self, batch: Batch) -> PreparedBatch:
         issues: dict[str, Failure] = {}
@@ -89,7 +98,7 @@ class InputPreparer(Dataset[PreparedBatch]):
         if not questions:
             return None
         encoded: Any = self.processor.apply_chat_template(
-            [question.messages_with(opened) for question in questions],
+            [self._with_ocr(question.messages_with(opened)) for question in questions],
             tokenize=True,
             return_dict=True,
             add_generation_prompt=True,
@@ -107,6 +116,11 @@ class InputPreparer(Dataset[PreparedBatch]):
         text = split_prompts(prompts, shown, self.processor.image_token_id, int(tokenizer.pad_token_id), self.share)
         return BatchInputs(text, pixels, shown)
 
+    def _with_ocr(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self.reader is None:
+            return messages
+        return self.processor.with_requests(messages, ocr=read_user_turns(messages, self.reader))
+
 
 class LocalAnswerer:
     """Answers batches greedily with an engine.
@@ -116,21 +130,31 @@ class LocalAnswerer:
         workers: processes that prepare images; 0 prepares them in this process.
         quantize: quantization that the engine was loaded with; part of `identity`.
         base: base checkpoint that an adapter was loaded with.
+        ocr: whether OCR reads the images, see `inference.ocr.choose_reader`.
     """
 
-    def __init__(self, engine: Engine, workers: int = 1, quantize: str | None = None, base: str | None = None) -> None:
-        self.engine, self.workers = engine, workers
+    def __init__(
+        self,
+        engine: Engine,
+        workers: int = 1,
+        quantize: str | None = None,
+        base: str | None = None,
+        ocr: bool | None = None,
+    ) -> None:
+        self.engine, self.workers, self.ocr = engine, workers, ocr
         self.name = engine.name
         self._base, self._quantize = base, quantize
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Hash of the weights, dtype, quantization and decoding method."""
+        """Hash of the weights, dtype, quantization, decoding method, and the form of OCR text if there is any."""
+        ocr_format = self.engine.processor.ocr_format
         return {
             "weights": fingerprint(self.engine.name, self._base),
             "dtype": str(next(self.engine.model.parameters()).dtype).removeprefix("torch."),
             "quantize": self._quantize or "no",
             "decoding": "greedy",
+            **({"ocr": ocr_format} if is_read(self.ocr, ocr_format) else {}),
         }
 
     def answers(
@@ -146,7 +170,7 @@ class LocalAnswerer:
 
         identity: Any = _identity
         prepared: Any = DataLoader(
-            InputPreparer(self.engine.processor, self.context_tokens, can_share(self.engine.model)),
+            InputPreparer(self.engine.processor, self.context_tokens, can_share(self.engine.model), self.ocr),
             sampler=tracked(),
             batch_size=None,
             num_workers=self.workers,

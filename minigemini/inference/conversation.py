@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from PIL import Image
 
@@ -41,7 +41,7 @@ class Conversation:
     Args:
         engine: Answers the questions.
         images: Shown with the first question: one image, or a list.
-        reader: OCR engine whose text is added to the prompt; None adds none.
+        reader: OCR engine whose text is added to the prompt; None adds none, and "auto" is `Engine.default_reader`.
 
     Raises:
         ImageError: An image cannot be read.
@@ -49,13 +49,21 @@ class Conversation:
     """
 
     def __init__(
-        self, engine: Engine, images: ImageInput | Sequence[ImageInput] = (), reader: "RapidOcrEngine | None" = None
+        self,
+        engine: Engine,
+        images: ImageInput | Sequence[ImageInput] = (),
+        reader: "RapidOcrEngine | Literal['auto'] | None" = "auto",
     ) -> None:
         check_type("engine", engine, Engine, "an Engine")
-        self.engine, self.reader = engine, reader
+        self.engine, self._reader = engine, reader
         self.reset()
         for image in as_image_list(images):
             self.add_image(image)
+
+    @property
+    def reader(self) -> "RapidOcrEngine | None":
+        """The OCR engine; an automatic one is loaded when it is first used."""
+        return self.engine.default_reader if self._reader == "auto" else self._reader
 
     def add_image(self, image: ImageInput) -> None:
         """Show an image with the next question.
@@ -92,7 +100,8 @@ class Conversation:
         check_text("question", question)
         content: list[Message] = [{"type": "image", "image": image} for image in self._pending_images]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-        strings = [] if self.reader is None else [s for image in self._pending_images for s in self.reader.read(image)]
+        reader = self.reader if self._pending_images else None
+        strings = [] if reader is None else [s for image in self._pending_images for s in reader.read(image)]
 
         def remember(answer: Answer) -> None:
             self.messages += [turn, {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}]

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -16,6 +17,9 @@ from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .prompts import Draws, Message, Prompts, Strings
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
+
+if TYPE_CHECKING:
+    from .ocr import RapidOcrEngine
 
 ImageInput = ImageSource
 
@@ -85,16 +89,38 @@ class Engine:
         """Device that inputs are moved to, which runs the first layers."""
         return input_device(self.model)
 
-    def ask(self, images: ImageInput | Sequence[ImageInput], question: str, sampling: Sampling = GREEDY) -> Answer:
+    @cached_property
+    def default_reader(self) -> "RapidOcrEngine | None":
+        """Reads the text in images for models that were trained with layouts; None for others, or without rapidocr."""
+        from .ocr import choose_reader
+
+        return choose_reader(None, self.processor.ocr_format)
+
+    def ask(
+        self,
+        images: ImageInput | Sequence[ImageInput],
+        question: str,
+        sampling: Sampling = GREEDY,
+        ocr: bool | None = None,
+    ) -> Answer:
         """Answer one question about one or more images (paths, data URIs, bytes, files, `PIL.Image`s or arrays).
+
+        Args:
+            images: An image, or a sequence of images.
+            question: Text of the question.
+            sampling: How tokens are chosen.
+            ocr: Whether OCR reads the images. Default: if the model was trained with layouts and rapidocr is installed.
 
         Raises:
             ImageError: An image cannot be read.
-            RequestError: An argument has the wrong type, or the question is empty or exceeds the model's context.
+            RequestError: An argument has the wrong type, the question is empty or exceeds the model's context, or
+                rapidocr is not installed.
         """
         from .conversation import Conversation  # a circular import at the top
+        from .ocr import choose_reader
 
-        return Conversation(self, images).ask(question, sampling)
+        reader = self.default_reader if ocr is None else choose_reader(ocr, self.processor.ocr_format)
+        return Conversation(self, images, reader).ask(question, sampling)
 
     def stream(
         self,

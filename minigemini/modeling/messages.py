@@ -12,18 +12,24 @@ Message = Mapping[str, Any]
 DRAW, OPEN_CAPTION, CLOSE_CAPTION = "<GEN>", "<h>", "</h>"
 """The image request in a user turn, and the tags around a caption in an answer. Plain text to the tokenizer."""
 
+OCR_FORMATS = ("reference", "layout")
+"""How OCR text stands in a user turn: "reference", as for the published models, after the question and separated by
+commas; "layout", before the question, one row of the picture per line (`inference.text_layout`)."""
+
 
 def with_requests(
     messages: Sequence[Message],
     draw: bool | Sequence[bool],
     ocr: Sequence[str] | Sequence[Sequence[str]],
+    ocr_format: str = "reference",
 ) -> list[dict[str, Any]]:
-    """Copy a conversation and append OCR text and image requests to its user turns.
+    """Copy a conversation and add OCR text and image requests to its user turns.
 
     Args:
         messages: A conversation. It is not modified.
         draw: Whether to request an image in the last user turn, or a sequence with a flag for each user turn.
         ocr: OCR text of the images in the last user turn, or a sequence of such lists, one for each user turn.
+        ocr_format: One of `OCR_FORMATS`.
 
     Raises:
         ValueError: The number of entries differs from the number of user turns, or `ocr` has another form.
@@ -37,11 +43,18 @@ def with_requests(
     draws = _per_user_turn("draw", draw, isinstance(draw, bool), len(users))
     for message, ocr_texts, is_requested in zip(users, ocrs, draws, strict=True):
         texts = sanitize_ocr(ocr_texts or ())
-        suffix = f"\nReference OCR Token: {', '.join(texts)}\n" if texts else ""
-        suffix += f" {DRAW}" if is_requested else ""
-        if suffix:
-            message["content"] = _append_text(message["content"], suffix)
+        if texts and ocr_format == "layout":
+            message["content"] = _prepend_text(message["content"], image_text_block("\n".join(texts)))
+        elif texts:
+            message["content"] = _append_text(message["content"], f"\nReference OCR Token: {', '.join(texts)}\n")
+        if is_requested:
+            message["content"] = _append_text(message["content"], f" {DRAW}")
     return copied
+
+
+def image_text_block(layout: str) -> str:
+    """The text in a picture as it stands between the image and the question; empty if `layout` is."""
+    return f"Text in the picture:\n{layout}\n\n" if layout else ""
 
 
 def sanitize_ocr(texts: Iterable[str]) -> list[str]:
@@ -74,6 +87,11 @@ def _per_user_turn(name: str, value: Any, is_last_turn: bool, users: int) -> Seq
 
 def _append_text(content: Any, text: str) -> Any:
     return content + text if isinstance(content, str) else [*content, {"type": "text", "text": text}]
+
+
+def _prepend_text(content: Any, text: str) -> Any:
+    """Add text before all other text. Templates render the images of a turn before its text."""
+    return text + content if isinstance(content, str) else [{"type": "text", "text": text}, *content]
 
 
 def check_labels(conversations: Sequence[Sequence[Message]], masks: Sequence[Any], truncation_side: str) -> None:

@@ -15,7 +15,7 @@ from .control_tokens import ControlTokens
 from .image_inputs import open_images, with_opened_images
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_images
-from .messages import Message, check_ends, check_labels, with_requests
+from .messages import OCR_FORMATS, Message, check_ends, check_labels, with_requests
 from .tokenizer_limits import check_growth
 
 
@@ -36,9 +36,11 @@ class MiniGeminiProcessor(ProcessorMixin):
         use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
         image_token: Placeholder of an image in a prompt.
         chat_template: Jinja template that renders messages as text; see `chat_templates.CHAT_TEMPLATES`.
+        ocr_format: How OCR text stands in prompts, see `messages.OCR_FORMATS`. Checkpoints without it mean "reference".
 
     Raises:
-        ValueError: The image size does not divide into tiles and patches, or the tokenizer lacks the image token.
+        ValueError: The image size does not divide into tiles and patches, the tokenizer lacks the image token, or
+            `ocr_format` is unknown.
     """
 
     valid_processor_kwargs = MiniGeminiProcessorKwargs
@@ -57,7 +59,10 @@ class MiniGeminiProcessor(ProcessorMixin):
         use_global_tile: bool,
         image_token: str = "<image>",
         chat_template: str | None = None,
+        ocr_format: str = "reference",
     ):
+        if ocr_format not in OCR_FORMATS:
+            raise ValueError(f"ocr_format is {ocr_format!r}: use one of {', '.join(OCR_FORMATS)}.")
         check_growth(tokenizer)
         ids = tokenizer.encode(image_token, add_special_tokens=False)
         if len(ids) != 1:
@@ -73,12 +78,19 @@ class MiniGeminiProcessor(ProcessorMixin):
             )
         self.patch_size, self.grid_size, self.use_global_tile = patch_size, grid_size, use_global_tile
         self.image_token, self.image_token_id = image_token, ids[0]
+        self.ocr_format = ocr_format
         self._needs_space_after_image = needs_space_after(tokenizer, image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     @classmethod
     def from_config(
-        cls, config: MiniGeminiConfig, tokenizer: PreTrainedTokenizerBase, *, chat_template: str, do_pad: bool = True
+        cls,
+        config: MiniGeminiConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        chat_template: str,
+        do_pad: bool = True,
+        ocr_format: str = "reference",
     ) -> Self:
         """Create the processor, including the image processor, for a model config.
 
@@ -104,6 +116,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             grid_size=config.grid_size,
             use_global_tile=config.use_global_tile,
             chat_template=chat_template,
+            ocr_format=ocr_format,
         )
         if processor.image_token_id != config.image_token_id:
             raise ValueError(
@@ -212,7 +225,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         Adds `draw` and `ocr`, as described in `apply_chat_template`, to user turns, and escapes the control tokens of
         the tokenizer and of `chat_template` in all text.
         """
-        return self.control_tokens(chat_template).messages_as_text(with_requests(messages, draw, ocr))
+        return self.control_tokens(chat_template).messages_as_text(with_requests(messages, draw, ocr, self.ocr_format))
 
     def control_tokens(self, chat_template: str | None = None) -> ControlTokens:
         """The control tokens of the tokenizer, the processor's chat template, and `chat_template` if given."""

@@ -51,6 +51,7 @@ def _add_model_routes(app: FastAPI, state: ServerState) -> None:
         created=state.created,
         draw=state.image_generator is not None,
         ocr=state.ocr_engine is not None,
+        ocr_by_default=state.pipeline.ocr_by_default,
     )
 
     @app.get("/v1/models", responses=error_responses(401, 403))

@@ -92,6 +92,8 @@ class Capabilities:
 
     draw: bool = False
     ocr: bool = False
+    ocr_by_default: bool = False
+    """Whether OCR runs on images unless a request says otherwise: the model was trained with layouts."""
 
 
 class Backend(Protocol):
@@ -154,6 +156,9 @@ class ImageBackend(Protocol):
 
 class OcrEngine(Protocol):
     """Recognizes text in images; `inference.ocr.RapidOcrEngine` is one."""
+
+    ocr_format: str
+    """One of `OCR_FORMATS`."""
 
     def read(self, image: Image.Image) -> Sequence[str]:
         """Return the texts in an image. Blocking; called in a thread, one image at a time."""

@@ -179,6 +179,7 @@ def build_job(request: ChatRequest, files: list[bytes], state: ServerState, stop
             draws[-1] = True
         messages.append({"role": "system" if message.role == "developer" else message.role, "content": content})
     draws[-1] = bool(request.draw)
+    ocr = state.pipeline.ocr_by_default if request.ocr is None else request.ocr
     sampling = Sampling(
         max_new_tokens=request.max_completion_tokens or request.max_tokens or state.settings.max_new_tokens,
         temperature=request.temperature or 0.0,
@@ -186,7 +187,7 @@ def build_job(request: ChatRequest, files: list[bytes], state: ServerState, stop
         seed=request.seed,
     )
     stop_strings = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    return ChatJob(messages, sampling, request.n or 1, stop_strings, tuple(draws), bool(request.ocr))
+    return ChatJob(messages, sampling, request.n or 1, stop_strings, tuple(draws), ocr)
 
 
 class ChatTaskResponse(TaskResponse):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..imagegen.captions import CaptionParser
 from ..inference import GenerationSettings, RequestError
+from ..inference.ocr import read_user_turns
 from ..io.png import encode_png
 from .backends import (
     Backend,
@@ -56,8 +57,15 @@ class ChatPipeline:
         """Return what a job may request besides text."""
         backend = await self.backend.capabilities()
         return Capabilities(
-            draw=backend.draw or self.image_generator is not None, ocr=backend.ocr or self.ocr_engine is not None
+            draw=backend.draw or self.image_generator is not None,
+            ocr=backend.ocr or self.ocr_engine is not None,
+            ocr_by_default=backend.ocr_by_default or self.ocr_by_default,
         )
+
+    @property
+    def ocr_by_default(self) -> bool:
+        """Whether OCR runs on images unless a job says otherwise."""
+        return self.ocr_engine is not None and self.ocr_engine.ocr_format == "layout"
 
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """Yield the events of a job as `Backend.answer` does, with captions removed from the text."""
@@ -128,17 +136,8 @@ class ChatPipeline:
     def _with_ocr_texts(self, job: ChatJob, check: CheckCancelled) -> ChatJob:
         """Return the job with the texts in its images, by user turn."""
         assert self.ocr_engine is not None
-        ocr_texts = []
-        for message in job.messages:
-            if message["role"] != "user":
-                continue
-            texts: list[str] = []
-            for part in [] if isinstance(message["content"], str) else message["content"]:
-                if part["type"] == "image":
-                    check()
-                    texts += self.ocr_engine.read(part["image"])
-            ocr_texts.append(tuple(texts))
-        return replace(job, ocr=False, ocr_texts=tuple(ocr_texts))
+        turns = read_user_turns(job.messages, self.ocr_engine, check)
+        return replace(job, ocr=False, ocr_texts=tuple(map(tuple, turns)))
 
 
 class CancelledWorkError(Exception):

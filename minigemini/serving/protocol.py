@@ -145,7 +145,10 @@ class ChatRequest(Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     draw: Annotated[bool | None, Field(description="Request an image: the message gets `images` and `drawing`.")] = None
-    ocr: Annotated[bool | None, Field(description="Run OCR on the images and give the model the texts.")] = None
+    ocr: Annotated[
+        bool | None,
+        Field(description="Run OCR on the images and give the model the texts.  [default: if it was trained for it]"),
+    ] = None
     # Accepted and ignored.
     user: str | None = None
     safety_identifier: str | None = None
@@ -261,6 +264,8 @@ class ModelCard(BaseModel):
     """Whether a request may ask for an image."""
     ocr: bool
     """Whether a request may ask for OCR."""
+    ocr_by_default: bool = False
+    """Whether OCR runs on images unless a request says otherwise."""
 
 
 class ModelList(BaseModel):

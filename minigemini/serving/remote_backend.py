@@ -91,7 +91,7 @@ class RemoteBackend:
             except (httpx.HTTPError, ValueError, KeyError):
                 continue
             card: dict[str, Any] = next((model for model in models if model["id"] == self.name), {})
-            return Capabilities(draw=card.get("draw") is True, ocr=card.get("ocr") is True)
+            return Capabilities(*(card.get(name) is True for name in ("draw", "ocr", "ocr_by_default")))
         return Capabilities()
 
     async def close(self) -> None:
@@ -142,7 +142,7 @@ class RemoteBackend:
         else:
             earlier = (*job.draws[:-1], False) if job.draws else False
             messages = with_requests(job.messages, earlier, job.ocr_texts)
-            extra = {name: True for name in ("draw", "ocr") if getattr(job, name)}
+            extra = {"ocr": job.ocr, **({"draw": True} if job.draw else {})}
         return {
             "model": self.name,
             "messages": [

@@ -193,16 +193,18 @@ def _update_checkboxes(page: Page) -> Any:
     async def update_checkboxes() -> tuple[gr.Checkbox, gr.Checkbox]:
         capabilities = await page.pipeline.capabilities()
         return (
-            _checkbox(OCR_LABEL, capabilities.ocr, "--ocr"),
+            _checkbox(OCR_LABEL, capabilities.ocr, "--ocr", checked=capabilities.ocr_by_default),
             _checkbox(DRAW_LABEL, capabilities.draw, "--painter"),
         )
 
     return update_checkboxes
 
 
-def _checkbox(label: str, available: bool, option: str) -> gr.Checkbox:
+def _checkbox(label: str, available: bool, option: str, checked: bool = False) -> gr.Checkbox:
     return gr.Checkbox(
-        label=label if available else f"{label}: the server runs without {option}", interactive=available
+        value=checked,
+        label=label if available else f"{label}: the server runs without {option}",
+        interactive=available,
     )
 
 
