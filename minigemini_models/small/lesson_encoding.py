@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.modeling import MiniGeminiProcessor
+from minigemini.modeling.messages import image_text_block
 
 from .lesson import Lesson, VisualWords
 
@@ -58,11 +59,7 @@ def _messages(lesson: Lesson, has_picture: bool) -> list[dict[str, Any]]:
         content: list[dict[str, str]] = []
         if number == 0 and has_picture:
             content.append({"type": "image"})
-            question = with_image_text(question, lesson.image_text)
+            question = image_text_block(lesson.image_text) + question
         messages.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
         messages.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
     return messages
-
-
-def with_image_text(question: str, image_text: str) -> str:
-    return f"Text in the picture:\n{image_text}\n\n{question}" if image_text else question

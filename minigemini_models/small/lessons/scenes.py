@@ -13,7 +13,7 @@ from ..lesson import CANNOT_TELL, Lesson
 
 STREAM = 101
 KINDS = ("single", "few", "count", "few", "single", "count", "many")
-_MAX_TURNS = 3
+_MAX_TURNS = 6
 SCALE = 2
 """Scenes are composed for 256 pixels and drawn with 512."""
 
