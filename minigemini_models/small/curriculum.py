@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from .lesson import Lesson
-from .lessons import conversation, drawing, photographs, scenes
+from .lessons import conversation, documents, drawing, photographs, scenes
 
 _SHARES: dict[Callable[[int], Lesson], int] = {
     photographs.sample: 7,
+    documents.sample: 7,
     scenes.sample: 5,
     drawing.sample: 2,
     conversation.sample: 1,

@@ -11,12 +11,12 @@ from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.modeling import MiniGeminiProcessor
 from minigemini.modeling.messages import image_text_block
 
-from .lesson import Lesson, VisualWords
+from .lesson import WORDS_KEPT, Lesson, VisualWords
 
 
 @dataclass(frozen=True)
 class EncodedLesson(Encoded):
-    """A lesson as model inputs: `pixels` hold its visual words, `GROUP_indices` and `GROUP_weights` (1, 64, k)."""
+    """A lesson as model inputs: `pixels` hold its visual words, `GROUP_indices` and `GROUP_weights` (1, 64, 24)."""
 
 
 def encode_lesson(lesson: Lesson, words: dict[str, VisualWords], processor: MiniGeminiProcessor) -> EncodedLesson:
@@ -46,8 +46,10 @@ def encode_lesson(lesson: Lesson, words: dict[str, VisualWords], processor: Mini
     ids, trained = np.repeat(ids, repeats), np.repeat(trained, repeats)
     tensors: dict[str, Tensor] = {}
     for group, of_group in words.items():
-        tensors[f"{group}_indices"] = torch.from_numpy(of_group.indices.astype(np.int64))[None]
-        tensors[f"{group}_weights"] = torch.from_numpy(of_group.weights.astype(np.float32))[None]
+        # All lessons of a batch have as many words; what is added has no weight.
+        missing = ((0, 0), (0, WORDS_KEPT - of_group.indices.shape[1]))
+        tensors[f"{group}_indices"] = torch.from_numpy(np.pad(of_group.indices.astype(np.int64), missing))[None]
+        tensors[f"{group}_weights"] = torch.from_numpy(np.pad(of_group.weights.astype(np.float32), missing))[None]
     labels = np.where(trained == 1, ids, IGNORED)
     return EncodedLesson(torch.from_numpy(ids), torch.from_numpy(labels), tensors)
 

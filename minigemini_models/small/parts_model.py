@@ -73,7 +73,10 @@ def build_parts() -> tuple[MiniGeminiForConditionalGeneration, MiniGeminiProcess
     model.generation_config.max_new_tokens = ANSWER_TOKENS
     model.generation_config.eos_token_id = [tokenizer.convert_tokens_to_ids("<|im_end|>")]
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model, MiniGeminiProcessor.from_config(config, tokenizer, chat_template=CHAT_TEMPLATES["chatml"])
+    processor = MiniGeminiProcessor.from_config(
+        config, tokenizer, chat_template=CHAT_TEMPLATES["chatml"], ocr_format="layout"
+    )
+    return model, processor
 
 
 def _load_encoders(model: MiniGeminiForConditionalGeneration) -> None:
@@ -153,5 +156,5 @@ def save_parts(
         aside.mkdir()
         save_checkpoint(own, model, processor, torch.bfloat16, aside / BASE)
         adapted.peft_config["default"].base_model_name_or_path = BASE
-        adapted.save_pretrained(aside / ADAPTER)
+        adapted.save_pretrained(aside / ADAPTER, save_embedding_layers=False)
         write_sums(aside / ADAPTER)

@@ -14,10 +14,8 @@ from safetensors.numpy import load_file, save_file
 from minigemini.io.atomic_write import atomic_write
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 
-from .lesson import VisualWords
+from .lesson import WORDS_KEPT, VisualWords
 
-KEPT = 24
-"""Words kept per place and group."""
 STREAM = 103
 _NOTHING = 0
 """The word of `things`, `colors` and `centers` that stands for nothing."""
@@ -60,7 +58,7 @@ class PictureWords:
         mined = inner.mine(low_res, inner.get_high_res_stage_maps(pixels["high_res_pixel_values"]))
         arrays = {}
         for name, logits in inner.multi_modal_projector.logits(low_res, low_res + mined).items():
-            top = logits[0, 0].softmax(dim=-1).topk(min(KEPT, logits.shape[-1]), dim=-1)
+            top = logits[0, 0].softmax(dim=-1).topk(min(WORDS_KEPT, logits.shape[-1]), dim=-1)
             arrays[f"{name}.indices"] = top.indices.numpy().astype(np.int16)
             arrays[f"{name}.weights"] = top.values.numpy().astype(np.float16)
         return arrays

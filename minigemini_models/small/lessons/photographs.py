@@ -26,7 +26,7 @@ from .photograph_words import PhotoObject, draw_scores, most_likely, sharpened
 STREAM = 2501
 """First word of the seeds of these lessons."""
 
-OBJECT_COUNTS = {0: 0.14, 1: 0.58, 2: 0.23, 3: 0.05}
+OBJECT_COUNTS = {0: 0.08, 1: 0.68, 2: 0.2, 3: 0.04}
 
 ASKED_ANIMALS = ("dog", "cat", "bird", "fish", "insect", "snake", "monkey", "bear", "butterfly", "frog", "turtle")
 """Kinds of animals that exclude each other."""
@@ -385,7 +385,7 @@ def _ask_one_of(rng: np.random.Generator, questions: dict[Ask, float], reading: 
 
 
 def sample(number: int) -> Lesson:
-    """Return a lesson of one to three turns about a photograph.
+    """Return a lesson about a photograph: two to four separate questions, or one with follow-ups.
 
     Args:
         number: which one; the same number gives the same lesson.
@@ -394,7 +394,8 @@ def sample(number: int) -> Lesson:
     words = draw_words(rng)
     reading = read_photograph(words)
     if rng.random() < 0.7:
-        return Lesson((_ask_one_of(rng, FIRST_QUESTIONS, reading),), classes=words)
+        questions = [_ask_one_of(rng, FIRST_QUESTIONS, reading) for _ in range(rng.integers(2, 5))]
+        return Lesson(tuple({turn.question: turn for turn in questions}.values()), classes=words)
     first = _what(rng, reading)
     assert first is not None
     turns = [first]
