@@ -1,17 +1,12 @@
 """How people ask about photographs, by question kind; and what no photograph settles.
 
 Placeholders: {picture}: "picture", "photo" …; {noun}: "tabby cat"; {a_noun}: "a tabby cat"; {plural}: "tabby cats";
-{kind} and {a_kind}: "animal", "an animal".
+{kind} and {a_kind}: "animal", "an animal"; {be}: "is" or "are".
 """
 
 import numpy as np
 
 PICTURE_WORDS = ("picture", "picture", "picture", "photo", "photo", "image", "photograph")
-
-NOT_SURE = "I am not sure what this is."
-CANNOT_TELL = "I cannot tell from the picture."
-CANNOT_COUNT = "I cannot count things reliably in a photograph."
-CANNOT_READ = "I cannot read any text in the picture."
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "what": (
@@ -31,7 +26,6 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Tell me what is in the {picture}.",
         "Which thing is this?",
         "Please name the thing in the {picture}.",
-        "What is the main thing in this {picture}?",
         "What object is this?",
         "What can be seen here?",
     ),
@@ -46,6 +40,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Give me a short description of the {picture}.",
         "Write a caption for this {picture}.",
         "Caption this {picture}.",
+        "What is going on here?",
+        "What is this {picture} about?",
         "Say in one sentence what the {picture} shows.",
         "Summarize the {picture}.",
     ),
@@ -102,6 +98,67 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Are any {plural} visible?",
         "Do you see any {plural} here?",
     ),
+    "exists_uncountable": (
+        "Is there any {noun}?",
+        "Is there any {noun} in the {picture}?",
+        "Do you see any {noun}?",
+        "Do you see {noun}?",
+        "Can you see any {noun} here?",
+        "Does the {picture} show {noun}?",
+        "Is {noun} visible?",
+        "Is there {noun} in this {picture}?",
+        "Is {noun} in the {picture}?",
+        "Can you find any {noun}?",
+    ),
+    "exists_too": (
+        "And {a_noun}?",
+        "And is there {a_noun}?",
+        "What about {a_noun}?",
+        "Is there also {a_noun}?",
+        "Is there {a_noun} too?",
+        "And do you see {a_noun}?",
+        "Do you also see {a_noun}?",
+        "How about {a_noun}?",
+        "Do you see {a_noun} as well?",
+        "Is {a_noun} there, too?",
+    ),
+    "either": (
+        "Is it {a_noun} or {a_second}?",
+        "Is this {a_noun} or {a_second}?",
+        "Is that {a_noun} or {a_second}?",
+        "Which is it, {a_noun} or {a_second}?",
+        "Does the {picture} show {a_noun} or {a_second}?",
+        "Do you see {a_noun} or {a_second}?",
+        "{a_noun} or {a_second}, which one is it?",
+        "Would you say it is {a_noun} or {a_second}?",
+        "Is the thing in the {picture} {a_noun} or {a_second}?",
+        "What is this, {a_noun} or {a_second}?",
+    ),
+    "side": (
+        "What is {position}?",
+        "What do you see {position}?",
+        "What is {position} of the {picture}?",
+        "Which thing is {position}?",
+        "What can you see {position}?",
+        "Tell me what is {position}.",
+        "Name what is {position}.",
+        "Is there something {position}?",
+        "Do you see anything {position}?",
+        "And {position}?",
+    ),
+    "people": (
+        "Is there a person in the {picture}?",
+        "Are there people in the {picture}?",
+        "Do you see a person?",
+        "Do you see anyone?",
+        "Is anyone in the {picture}?",
+        "Is somebody there?",
+        "Can you see people?",
+        "Is there a man or a woman in the {picture}?",
+        "Is there a child?",
+        "Does the {picture} show a person?",
+        "Is this a portrait of someone?",
+    ),
     "exists_reason": (
         "Is this {a_noun}, and why do you think so?",
         "Is it {a_noun} or something else?",
@@ -121,23 +178,24 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Is this {a_kind}?",
         "Is that {a_kind}?",
         "Is the thing in the {picture} {a_kind}?",
-        "Does the {picture} show {a_kind}?",
-        "Is there {a_kind} in the {picture}?",
-        "Is {a_kind} shown here?",
         "Would you call this {a_kind}?",
-        "Do you see {a_kind}?",
-        "Can you see {a_kind} here?",
+        "Is this some kind of {kind}?",
+        "Could it be {a_kind}?",
+        "Is what you see {a_kind}?",
+        "Can one call it {a_kind}?",
+        "Tell me whether this is {a_kind}.",
+        "Is it {a_kind} or not?",
     ),
     "where": (
-        "Where is the {noun}?",
-        "Where is the {noun} in the {picture}?",
+        "Where {be} the {noun}?",
+        "Where {be} the {noun} in the {picture}?",
         "Where do you see the {noun}?",
-        "In which part of the {picture} is the {noun}?",
-        "Is the {noun} on the left, on the right or in the middle?",
+        "In which part of the {picture} {be} the {noun}?",
+        "{Be} the {noun} on the left, on the right or in the middle?",
         "Where can I find the {noun}?",
-        "Tell me where the {noun} is.",
-        "On which side is the {noun}?",
-        "Whereabouts is the {noun}?",
+        "Tell me where the {noun} {be}.",
+        "On which side {be} the {noun}?",
+        "Whereabouts {be} the {noun}?",
         "Which part of the {picture} shows the {noun}?",
     ),
     "where_it": (
@@ -199,8 +257,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Are you sure about that?",
         "Do you know that for certain?",
         "How certain are you?",
-        "Could you be wrong?",
         "Is that certain?",
+        "You are sure?",
+        "Is there any doubt?",
     ),
     "count": (
         "How many {plural} are there?",
@@ -215,17 +274,18 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Tell me how many {plural} there are.",
     ),
     "color": (
-        "What color is the {noun}?",
-        "What colour is the {noun}?",
-        "Which color does the {noun} have?",
-        "Is the {noun} red?",
-        "Is the {noun} black or white?",
-        "What is the color of the {noun}?",
-        "Is the {noun} brown?",
+        "What color {be} the {noun}?",
+        "What colour {be} the {noun}?",
+        "Which color {be} the {noun}?",
+        "{Be} the {noun} red?",
+        "{Be} the {noun} black or white?",
+        "Can you name the color of the {noun}?",
+        "{Be} the {noun} brown?",
         "Tell me the color of the {noun}.",
-        "Which colors does the {noun} have?",
-        "Is the {noun} dark or light?",
-        "What's the colour of the {noun}?",
+        "In which colors {be} the {noun}?",
+        "{Be} the {noun} dark or light?",
+        "{Be} the {noun} all of one color?",
+        "{Be} the {noun} green or yellow?",
     ),
     "text": (
         "What does the sign say?",
@@ -251,6 +311,11 @@ ABOUT_IT = {
         "And what color?",
         "Is it black?",
         "Which color does it have?",
+        "What's its color?",
+        "Is it red or blue?",
+        "Is it white?",
+        "In which color?",
+        "Does it have stripes?",
     ),
     "unknowable": (
         "How old is it?",

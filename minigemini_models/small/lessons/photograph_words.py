@@ -25,7 +25,7 @@ class PhotoObject:
 
     Attributes:
         label: its class.
-        confusion: share of its score that similar classes get; 0: sure, 1: no class leads.
+        confusion: share of its score that one or two similar classes get; 0: sure, 1: no class leads.
     """
 
     label: int
@@ -40,6 +40,8 @@ def _upsampling() -> np.ndarray:
 
 
 _UPSAMPLING = _upsampling()
+_TEXTURING = np.concatenate([1.4 * _UPSAMPLING, np.full((PLACES, 1), 0.5, np.float32)], axis=1)
+"""From 16 patches of texture and one that the whole picture shares to every place."""
 
 
 def _blob(rng: np.random.Generator, center: tuple[float, float], radius: float) -> np.ndarray:
@@ -54,17 +56,17 @@ def _direction(rng: np.random.Generator, thing: PhotoObject) -> tuple[np.ndarray
     """Return the classes that an object speaks for, and their shares of its score; its own has 1."""
     similar = similar_classes()
     neighbors, cosines = similar.indices[thing.label], similar.cosines[thing.label]
-    shares = cosines * rng.uniform(0.6, 1.6, len(cosines)).astype(np.float32)
-    rivals = rng.choice(len(neighbors), size=2, replace=False, p=cosines / cosines.sum())
-    shares[rivals] = np.maximum(shares[rivals], thing.confusion * rng.uniform(0.8, 1.0, 2))
-    return np.append(neighbors, thing.label), np.append(np.minimum(shares, 1), np.float32(1))
+    shares = cosines * rng.uniform(0.6, 1.6, len(cosines))
+    rivals = np.argsort(-cosines * rng.random(len(cosines)))[: rng.integers(1, 3)]
+    shares[rivals] = np.maximum(shares[rivals], thing.confusion * rng.uniform(0.93, 1, len(rivals)))
+    return np.append(neighbors, thing.label), np.append(np.minimum(shares, 1), 1).astype(np.float32)
 
 
 def _centers(rng: np.random.Generator, count: int) -> list[tuple[float, float]]:
     """Return centers of objects, (column, row): one rather in the middle, several apart from each other."""
     if count == 1:
         spread = rng.choice((0.7, 2.0))
-        return [tuple(np.clip(rng.normal(3.5, spread, 2), 0.8, 6.2))]  # type: ignore[list-item]
+        return [tuple(np.clip(rng.normal(3.5, spread, 2), 0.8, 6.2))]
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.4 else rng.choice((0, np.pi))
     angles = turn + 2 * np.pi * np.arange(count) / count
     reach = rng.uniform(1.8, 2.7)
@@ -77,25 +79,24 @@ def draw_scores(rng: np.random.Generator, objects: tuple[PhotoObject, ...]) -> n
     Without objects it is a picture of nothing that the classifier knows.
     """
     activity = 1.1 * _UPSAMPLING @ np.exp(rng.normal(-0.7, 0.8, 16)).astype(np.float32)
-    scores = np.zeros((PLACES, CLASSES), np.float32)
+    scores = np.zeros((CLASSES, PLACES), np.float32)
 
     def put(thing: PhotoObject, center: tuple[float, float], radius: float, strength: float) -> None:
         shape = _blob(rng, center, radius)
         labels, shares = _direction(rng, thing)
-        scores[:, labels] += (strength * shape)[:, None] * shares
+        scores[labels] += shares[:, None] * (strength * shape).astype(np.float32)
         np.maximum(activity, strength / 8 * shape, out=activity)
 
     single = len(objects) == 1
     for thing, center in zip(objects, _centers(rng, len(objects)), strict=True):
-        radius = np.exp(rng.normal(0.45, 0.35)) if single else rng.uniform(1.1, 1.7)
-        put(thing, center, radius, strength=rng.uniform(22, 38))
-    clutter_strength = rng.uniform(3, 16) if objects else rng.uniform(14, 26)
+        radius = np.exp(rng.normal(0.7, 0.35)) if single else rng.uniform(1.3, 1.9)
+        put(thing, center, radius, strength=rng.uniform(25, 41))
+    clutter_strength = rng.uniform(2, 14) if objects else rng.uniform(14, 26)
     for _ in range(rng.integers(4, 9)):
         thing = PhotoObject(int(rng.integers(CLASSES)), confusion=rng.uniform(0, 0.9))
         put(thing, tuple(rng.uniform(0, 7, 2)), rng.uniform(0.7, 1.7), clutter_strength * rng.uniform(0.5, 1.2))
     texture = rng.standard_normal((17, CLASSES), dtype=np.float32)
-    scores += activity[:, None] * (0.5 * texture[16] + 1.4 * _UPSAMPLING @ texture[:16])
-    return scores
+    return scores.T + activity[:, None] * (_TEXTURING @ texture)
 
 
 def _log_softmax(scores: np.ndarray) -> np.ndarray:
