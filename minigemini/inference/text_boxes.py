@@ -87,8 +87,7 @@ def number_of(text: str) -> float:
     """The value of a string for which `is_number` holds. A comma before three digits separates thousands."""
     digits = re.sub(r"[^\d.,]", "", text).rstrip(".,")
     digits = re.sub(r",(?=\d{3}(\D|$))", "", digits).replace(",", ".")
-    whole, _, decimals = digits.rpartition(".")
-    value = float(whole.replace(".", "") + "." + decimals) if whole else float(digits)
+    value = float(digits if digits.count(".") < 2 else digits.replace(".", ""))
     scale = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}.get(text.strip()[-1:], 1.0)
     return -value * scale if re.match(r"\s*[$€£¥]?\s*[-\u2212\u2013]", text) else value * scale
 

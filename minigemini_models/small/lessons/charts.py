@@ -1,26 +1,71 @@
 """Bar charts, line charts and pies, with value labels or axes alone."""
 
 import numpy as np
-from PIL import ImageDraw
 
 from .document import Document
 from .document_page import Page
 from .document_words import (
-    ANIMALS, CITIES, COLORS, COUNTRIES, DAYS, FIRST, JOBS, MONTHS, SPORTS, SUBJECTS, chance, pick, pick_some,
-)  # fmt: skip
+    ANIMALS,
+    CITIES,
+    COLORS,
+    COUNTRIES,
+    DAYS,
+    FIRST,
+    JOBS,
+    MONTHS,
+    SPORTS,
+    SUBJECTS,
+    chance,
+    pick,
+    pick_some,
+    words,
+)
 
-FRUIT = "Apples Pears Plums Cherries Grapes Lemons Oranges Figs Dates Limes Kiwis Peaches Bananas Mangos".split()
-SPENDING = "Rent Food Travel Clothes Books Savings Music Sports Insurance Phone Power Water Other Gifts Fuel".split()
+FRUIT = words("Apples Pears Plums Cherries Grapes Lemons Oranges Figs Dates Limes Kiwis Peaches Bananas Mangos")
+SPENDING = words("Rent Food Travel Clothes Books Savings Music Sports Insurance Phone Power Water Other Gifts Fuel")
 LABELS: tuple[tuple[str, ...], ...] = (
-    tuple(month[:3] for month in MONTHS), tuple(day[:3] for day in DAYS), tuple(CITIES), tuple(COUNTRIES), tuple(FRUIT),
-    tuple(FIRST), tuple(SPORTS), tuple(ANIMALS), tuple(COLORS), tuple(SUBJECTS), tuple(JOBS), tuple(SPENDING),
-    ("Q1", "Q2", "Q3", "Q4"), tuple("ABCDEFGH"), ("North", "South", "East", "West"), ("Bus", "Train", "Car", "Bike", "Walk", "Tram"),
+    tuple(month[:3] for month in MONTHS),
+    tuple(day[:3] for day in DAYS),
+    tuple(CITIES),
+    tuple(COUNTRIES),
+    tuple(FRUIT),
+    tuple(FIRST),
+    tuple(SPORTS),
+    tuple(ANIMALS),
+    tuple(COLORS),
+    tuple(SUBJECTS),
+    tuple(JOBS),
+    tuple(SPENDING),
+    ("Q1", "Q2", "Q3", "Q4"),
+    tuple("ABCDEFGH"),
+    ("North", "South", "East", "West"),
+    ("Bus", "Train", "Car", "Bike", "Walk", "Tram"),
     tuple(str(year) for year in range(2014, 2026)),
-)  # fmt: skip
+)
 MEASURES = (
-    "Sales", "Visitors", "Rain (mm)", "Temperature", "Votes", "Goals", "Books read", "Hours", "Cars sold", "Score", "Income",
-    "Number of pets", "Orders", "Students", "Steps", "Calls", "Cost", "Population", "Tickets", "Emails", "Points", "Births",
-)  # fmt: skip
+    "Sales",
+    "Visitors",
+    "Rain (mm)",
+    "Temperature",
+    "Votes",
+    "Goals",
+    "Books read",
+    "Hours",
+    "Cars sold",
+    "Score",
+    "Income",
+    "Number of pets",
+    "Orders",
+    "Students",
+    "Steps",
+    "Calls",
+    "Cost",
+    "Population",
+    "Tickets",
+    "Emails",
+    "Points",
+    "Births",
+)
 BARS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#555555", "#17becf")
 
 
@@ -87,20 +132,13 @@ def pie_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
         read.append(
             (page.add(label, 320 + np.cos(angle) * 168, 260 - np.sin(angle) * 168, 18, side, droppable=False), share)
         )
-        page.shapes.append(_slice(start, value, BARS[index]))
+        page.shape("pieslice", 170, 110, 470, 410, start=-3.6 * (start + value), end=-3.6 * start, fill=BARS[index])
         start += value
     texts = [f"{value}%" for value in values]
     _ask_about_values(
         rng, document, labels, [float(value) for value in values], texts, [f"{a}: {b}" for a, b in read], "part"
     )
     return document
-
-
-def _slice(start: float, value: float, color: str):  # type: ignore[no-untyped-def]
-    def draw(canvas: ImageDraw.ImageDraw) -> None:
-        canvas.pieslice((170, 110, 470, 410), -3.6 * (start + value), -3.6 * start, fill=color, outline="white")
-
-    return draw
 
 
 def _series(rng: np.random.Generator) -> tuple[list[str], list[float], list[str]]:
@@ -153,9 +191,15 @@ def _tick_step(highest: float) -> float:
 
 
 def _place_upright(
-    rng: np.random.Generator, page: Page, labels: list[str], values: list[float], texts: list[str] | None, top: float,
-    step: float, color: str | None,
-) -> list[tuple[str | None, str | None]]:  # fmt: skip
+    rng: np.random.Generator,
+    page: Page,
+    labels: list[str],
+    values: list[float],
+    texts: list[str] | None,
+    top: float,
+    step: float,
+    color: str | None,
+) -> list[tuple[str | None, str | None]]:
     """Bars from the left to the right, or points if there is no color."""
     if texts is None or chance(rng, 0.7):
         for tick in range(int(top / step) + 1):
@@ -170,19 +214,23 @@ def _place_upright(
             )
         )
         if color:
-            page.shapes.append(
-                lambda canvas, box=(x - width * 0.35, y, x + width * 0.35, 420): canvas.rectangle(box, fill=color)
-            )
+            page.shape("rectangle", x - width * 0.35, y, x + width * 0.35, 420, fill=color)
         else:
-            page.shapes.append(lambda canvas, box=(x - 4, y - 4, x + 4, y + 4): canvas.ellipse(box, fill="#1f77b4"))
-    page.shapes.append(lambda canvas: canvas.line((84, 50, 84, 420, 610, 420), fill="black", width=2))
+            page.shape("ellipse", x - 4, y - 4, x + 4, y + 4, fill="#1f77b4")
+    page.shape("line", 84, 50, 84, 420, 610, 420, fill="black", width=2)
     return pairs
 
 
 def _place_lying(
-    rng: np.random.Generator, page: Page, labels: list[str], values: list[float], texts: list[str] | None, top: float,
-    step: float, color: str | None,
-) -> list[tuple[str | None, str | None]]:  # fmt: skip
+    rng: np.random.Generator,
+    page: Page,
+    labels: list[str],
+    values: list[float],
+    texts: list[str] | None,
+    top: float,
+    step: float,
+    color: str | None,
+) -> list[tuple[str | None, str | None]]:
     """Bars from the top to the bottom."""
     pairs, height = [], 350 / len(labels)
     for index, (label, value) in enumerate(zip(labels, values, strict=True)):
@@ -193,9 +241,7 @@ def _place_lying(
                 page.add(texts[index], x + 6, y, 16, "lm") if texts else None,
             )
         )
-        page.shapes.append(
-            lambda canvas, box=(150, y - height * 0.35, x, y + height * 0.35): canvas.rectangle(box, fill=color)
-        )
+        page.shape("rectangle", 150, y - height * 0.35, x, y + height * 0.35, fill=color)
     if texts is None or chance(rng, 0.6):
         for tick in range(int(top / step) + 1):
             page.add(f"{tick * step:g}", 150 + 420 * tick * step / top, 428, 16, "ma")
@@ -203,15 +249,21 @@ def _place_lying(
 
 
 def _ask_about_values(
-    rng: np.random.Generator, document: Document, labels: list[str], values: list[float], texts: list[str],
-    lines: list[str | None], part: str,
-) -> None:  # fmt: skip
+    rng: np.random.Generator,
+    document: Document,
+    labels: list[str],
+    values: list[float],
+    texts: list[str],
+    lines: list[str | None],
+    part: str,
+) -> None:
     for label, text, line in zip(labels, texts, lines, strict=True):
         answer = None if line is None else line.split(": " if ": " in line else " | ")[-1]
         document.ask(
             rng,
             "value",
-            f"What is the value of {label}?|How high is {label}?|What is {label} at?|How much is {label}?|What number does {label} have?|Which value does the {part} {label} have?",
+            f"What is the value of {label}?|How high is {label}?|What is {label} at?|How much is {label}?|"
+            f"What number does {label} have?|Which value does the {part} {label} have?",
             answer,
             line,
         )
@@ -228,7 +280,8 @@ def _ask_about_values(
         document.ask(
             rng,
             "highest",
-            f"Which {part} is the highest?|Which {part} is the largest?|What has the highest value?|Which one is the biggest?|Where is the maximum?",
+            f"Which {part} is the highest?|Which {part} is the largest?|What has the highest value?|"
+            "Which one is the biggest?|Where is the maximum?",
             high,
             high,
             *lines,
@@ -236,7 +289,8 @@ def _ask_about_values(
         document.ask(
             rng,
             "lowest",
-            f"Which {part} is the lowest?|Which {part} is the smallest?|What has the lowest value?|Which one is the smallest?|Where is the minimum?",
+            f"Which {part} is the lowest?|Which {part} is the smallest?|What has the lowest value?|"
+            "Which one is the smallest?|Where is the minimum?",
             low,
             low,
             *lines,
@@ -253,7 +307,8 @@ def _ask_about_values(
         document.ask(
             rng,
             "compare",
-            f"Is {labels[one]} higher than {labels[other]}?|Is {labels[one]} more than {labels[other]}?|Does {labels[one]} have a higher value than {labels[other]}?",
+            f"Is {labels[one]} higher than {labels[other]}?|Is {labels[one]} more than {labels[other]}?|"
+            f"Does {labels[one]} have a higher value than {labels[other]}?",
             more,
             str(lines[one]),
             str(lines[other]),

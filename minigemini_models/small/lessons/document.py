@@ -8,7 +8,14 @@ from .document_page import Page
 from .document_words import pick
 
 CANNOT_TELL = "I cannot tell from the picture."
+COUNTED = ("count", "rows", "items")
+"""Skills whose answers are counts."""
 CANNOT_READ = "I cannot read the text in the picture."
+
+
+def letters(text: str) -> str:
+    """The letters and digits of a text: line breaks may stand between the words of an answer."""
+    return "".join(char for char in text if char.isalnum())
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,11 @@ class Fact:
     question: str
     answer: str
     evidence: tuple[str, ...] = ()
+
+    def is_told_by(self, text: str) -> bool:
+        """Whether a layout contains the evidence, and every part of the answer unless it is a sentence or a count."""
+        copied = () if self.answer.endswith(".") or self.skill in COUNTED else self.answer.split(", ")
+        return all(part in text for part in self.evidence) and all(letters(part) in letters(text) for part in copied)
 
 
 @dataclass

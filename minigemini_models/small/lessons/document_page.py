@@ -1,7 +1,8 @@
 """A page that documents are set on: strings with their places, as OCR would read them, and pixels if wanted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,6 +32,15 @@ class Drawn:
     is_bold: bool
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A shape to draw: the name of a method of `ImageDraw`, and its arguments."""
+
+    method: str
+    places: tuple[float, ...]
+    options: dict[str, Any]
+
+
 @dataclass
 class Page:
     """Strings of a document.
@@ -49,7 +59,7 @@ class Page:
     background: str = "white"
     boxes: list[TextBox] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
-    shapes: list[Callable[[ImageDraw.ImageDraw], None]] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
 
     def add(
         self,
@@ -92,6 +102,10 @@ class Page:
         read = [self.add(text, x, y + number * leading * size, size) for number, text in enumerate(texts)]
         return [text for text in read if text is not None]
 
+    def shape(self, method: str, *places: float, **options: Any) -> None:
+        """Add a shape by the name and the arguments of a method of `ImageDraw`."""
+        self.shapes.append(Shape(method, places, options))
+
     def draw(self, fonts: tuple[str, str]) -> Image.Image:
         """Draw the page.
 
@@ -101,7 +115,7 @@ class Page:
         picture = Image.new("RGB", (self.width, self.height), self.background)
         canvas = ImageDraw.Draw(picture)
         for shape in self.shapes:
-            shape(canvas)
+            getattr(canvas, shape.method)(shape.places, **shape.options)
         for one in self.drawn:
             font = ImageFont.truetype(fonts[one.is_bold], one.size)
             canvas.text((one.x, one.y), one.text, font=font, fill=one.color, anchor=one.anchor)

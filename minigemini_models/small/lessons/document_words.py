@@ -8,6 +8,16 @@ import numpy as np
 T = TypeVar("T")
 
 
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
+def options(text: str) -> tuple[str, ...]:
+    """Phrases that are separated by "|"."""
+    return tuple(text.split("|"))
+
+
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     """One of the choices, uniformly."""
     return choices[int(rng.integers(len(choices)))]
@@ -23,31 +33,34 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
-FIRST = (
-    "Anna Ben Carla David Emma Felix Grace Hugo Ivy Jack Kate Leo Maria Noah Olga Paul Rosa Sam Tina Victor Wendy Yusuf "
+FIRST = words(
+    "Anna Ben Carla David Emma Felix Grace Hugo Ivy Jack Kate Leo Maria Noah Olga Paul Rosa Sam Tina "
+    "Victor Wendy Yusuf "
     "Zoe Amir Bella Chen Diego Elena Fatima George Hana Igor Julia Kofi Lena Marco Nina Omar Priya Quinn Ravi Sara Tom "
     "Uma Vera Will Ximena Yara Aisha Bruno Clara Dmitri Esther Frank Gloria Henry Ines Jonas Karim Laura Mateo Nora "
     "Oscar Petra Raj Sofia Theo Ursula Wei Alice Bob Ella Liam Mia Lucas Ruth Simon Joan Martin Helen Peter"
-).split()
-LAST = (
+)
+LAST = words(
     "Adams Berg Carter Diaz Evans Fischer Garcia Hill Ito Jensen Keller Lopez Meyer Novak Ortiz Park Quist Rossi Silva "
     "Turner Ueda Vega Walsh Xu Young Zhang Abbott Baker Cohen Dubois Eriksen Ford Gupta Hughes Ivanov Jones Khan Lund "
-    "Moreau Nielsen Okafor Patel Reed Schmidt Tanaka Usman Vogel Weber Yilmaz Zimmer Brown Clark Davis Green Harris King "
+    "Moreau Nielsen Okafor Patel Reed Schmidt Tanaka Usman Vogel Weber Yilmaz Zimmer Brown Clark Davis "
+    "Green Harris King "
     "Lee Miller Nash Owens Price Ross Smith Taylor White Wright Wood Stone Rivera Popov"
-).split()
-CITIES = (
+)
+CITIES = words(
     "Oslo Paris Rome Lima Berlin Madrid Vienna Prague Dublin Athens Cairo Delhi Tokyo Seoul Boston Denver Dallas Miami "
     "Leeds Bristol Cardiff Glasgow York Bath Oxford Hull Bergen Malmo Turku Riga Vilnius Warsaw Krakow Zagreb Lisbon "
-    "Porto Seville Lyon Nice Turin Milan Naples Geneva Basel Munich Hamburg Cologne Leipzig Bremen Utrecht Ghent Austin "
+    "Porto Seville Lyon Nice Turin Milan Naples Geneva Basel Munich Hamburg Cologne Leipzig Bremen "
+    "Utrecht Ghent Austin "
     "Seattle Portland Phoenix Chicago Toronto Ottawa Quebec Bogota Quito Sydney Perth Hobart Auckland Nairobi Accra "
     "Lagos Tunis Rabat Manila Hanoi Jakarta Kyoto Osaka Busan Mumbai Chennai"
-).split()
-STREETS = (
+)
+STREETS = words(
     "Main Oak Elm Maple Park Church Mill Station Bridge Market King Queen High Garden River Lake Hill Forest School "
     "Harbor Castle Abbey Cedar Pine Birch Rose Victoria Albert George North South West East Green Spring Orchard"
-).split()
+)
 STREET_KINDS = ("Street", "Road", "Avenue", "Lane", "Square", "Drive", "Way", "Court", "St", "Ave")
-PRODUCTS = (
+PRODUCTS = options(
     "Whole Milk|White Bread|Brown Eggs|Olive Oil|Orange Juice|Green Tea|Black Coffee|Butter|Cheddar|Yogurt|Honey|Rice|"
     "Pasta|Tomato Soup|Potatoes|Carrots|Onions|Apples|Bananas|Pears|Grapes|Lemons|Strawberries|Spinach|Mushrooms|"
     "Chicken Breast|Salmon|Tuna|Ham|Bacon|Cookies|Chocolate|Crackers|Peanuts|Almonds|Oatmeal|Cereal|Flour|Sugar|Salt|"
@@ -55,31 +68,35 @@ PRODUCTS = (
     "Sparkling Water|Lemonade|Apple Cider|Ketchup|Mustard|Pickles|Garlic|Ginger|Cinnamon|Vanilla|Ice Cream|Frozen Peas|"
     "Dog Food|Cat Litter|Sponge|Detergent|Bleach|Tape|Glue|Hammer|Nails|Screws|Paint|Brush|Rope|Lamp|Vase|Pillow|"
     "Blanket|Towel|Mug|Plate|Fork|Spoon|Kettle|Toaster|Basil|Parsley|Mint|Sunscreen|Hand Cream|Magazine|Postcard|Stamps"
-).split("|")
-DISHES = (
+)
+DISHES = options(
     "Tomato Soup|Onion Soup|Caesar Salad|Greek Salad|Garlic Bread|Bruschetta|Margherita Pizza|Pepperoni Pizza|Lasagna|"
     "Spaghetti Carbonara|Mushroom Risotto|Grilled Salmon|Fish and Chips|Roast Chicken|Beef Burger|Veggie Burger|Tacos|"
     "Burrito|Pad Thai|Green Curry|Fried Rice|Ramen|Sushi Plate|Lamb Kebab|Falafel Wrap|Pancakes|Omelette|French Toast|"
     "Apple Pie|Cheesecake|Chocolate Cake|Ice Cream|Fruit Salad|Espresso|Cappuccino|Latte|Hot Chocolate|Green Tea|"
     "Lemonade|Orange Juice|House Wine|Draft Beer|Mineral Water|Club Sandwich|Grilled Cheese|Steak|Mashed Potatoes|"
     "Rice Pudding|Tiramisu|Scones|Croissant|Bagel|Muffin|Smoothie|Iced Tea|Quiche|Goulash|Paella|Dumplings|Spring Rolls"
-).split("|")
-SHOPS = (
+)
+SHOPS = options(
     "Bakery|Pharmacy|Bookshop|Florist|Butcher|Hardware|Barber|Toy Store|Coffee House|Pizzeria|Diner|Grill|Tea Room|"
     "Market|Grocery|Deli|Shoe Repair|Tailor|Laundry|Optician|Jewelers|Antiques|Gallery|Music Shop|Pet Shop|Bike Shop|"
-    "Garage|Hotel|Inn|Bistro|Cafe|Cantina|Brewery|Fish Bar|Ice Cream Parlor|Stationers|Electronics|Furniture|Garden Center"
-).split("|")
-ADJECTIVES = (
-    "Golden Blue Red Green Silver Old New Little Grand Royal Happy Sunny Lucky Wild Corner Central Village Harbor River "
+    "Garage|Hotel|Inn|Bistro|Cafe|Cantina|Brewery|Fish Bar|Ice Cream Parlor|Stationers|Electronics|"
+    "Furniture|Garden Center"
+)
+ADJECTIVES = words(
+    "Golden Blue Red Green Silver Old New Little Grand Royal Happy Sunny Lucky Wild Corner Central "
+    "Village Harbor River "
     "Mountain Garden Star Moon Lion Eagle Fox Bear Swan Rose Oak Maple Pearl Copper Iron Crystal Velvet Northern Twin"
-).split()
-NOUNS = (
+)
+NOUNS = words(
     "Lion Eagle Fox Bear Swan Rose Oak Anchor Crown Bell Lantern Wheel Bridge Mill Tower Ship Kettle Spoon Feather "
-    "Hearth Barrel Basket Candle Clover Compass Dolphin Harp Ivy Key Leaf Owl Otter Peacock Robin Sparrow Thistle Violet"
-).split()
-SIGN_LINES = (
+    "Hearth Barrel Basket Candle Clover Compass Dolphin Harp Ivy Key Leaf Owl Otter Peacock Robin "
+    "Sparrow Thistle Violet"
+)
+SIGN_LINES = options(
     "STOP|YIELD|EXIT|NO ENTRY|ONE WAY|NO PARKING|DO NOT ENTER|WET FLOOR|CAUTION|DANGER|KEEP OUT|PUSH|PULL|OPEN|CLOSED|"
-    "SORRY WE ARE CLOSED|COME IN|STAFF ONLY|PRIVATE PROPERTY|NO SMOKING|NO DOGS|SPEED LIMIT|SCHOOL ZONE|ROAD WORK AHEAD|"
+    "SORRY WE ARE CLOSED|COME IN|STAFF ONLY|PRIVATE PROPERTY|NO SMOKING|NO DOGS|SPEED LIMIT|SCHOOL ZONE|"
+    "ROAD WORK AHEAD|"
     "DETOUR|BUS STOP|TAXI|PARKING|TOILETS|ELEVATOR|STAIRS|EMERGENCY EXIT|FIRST AID|FIRE EXTINGUISHER|HIGH VOLTAGE|"
     "BEWARE OF THE DOG|FOR SALE|FOR RENT|TO LET|SOLD OUT|QUIET PLEASE|PLEASE WAIT HERE|CASH ONLY|MIND THE STEP|"
     "RECEPTION|WAITING ROOM|MEETING ROOM|PLATFORM|TICKETS|INFORMATION|LOST AND FOUND|NO SWIMMING|DEEP WATER|SLOW|"
@@ -87,34 +104,34 @@ SIGN_LINES = (
     "DELIVERIES|EMPLOYEES MUST WASH HANDS|DO NOT TOUCH|OUT OF ORDER|UNDER REPAIR|WELCOME|GOOD MORNING|HAPPY BIRTHDAY|"
     "THANK YOU|PLEASE KNOCK|RING THE BELL|SHOES OFF|NO FOOD OR DRINKS|LIFT|WAY OUT|GIVE WAY|DEAD END|HOSPITAL|LIBRARY|"
     "POST OFFICE|TRAIN STATION|CITY CENTER|AIRPORT|BEACH|MUSEUM|VISITOR PARKING|CAR WASH|SPEED BUMP|SHARP CURVE"
-).split("|")
-MONTHS = ("January February March April May June July August September October November December").split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-JOBS = (
+)
+MONTHS = words("January February March April May June July August September October November December")
+DAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+JOBS = words(
     "Doctor Nurse Teacher Driver Chef Pilot Painter Farmer Baker Lawyer Editor Clerk Waiter Singer Dancer Judge Tailor "
     "Engineer Designer Manager Plumber Gardener Librarian Mechanic Carpenter Writer Dentist Cashier Guard Translator"
-).split()
-SUBJECTS = (
+)
+SUBJECTS = words(
     "Math History Biology Chemistry Physics Art Music Geography English Spanish French Latin Drama Sports Computing "
     "Economics Philosophy Cooking"
-).split()
-SPORTS = "Tennis Soccer Hockey Rugby Golf Rowing Boxing Judo Chess Cycling Skiing Sailing Running Swimming".split()
-ANIMALS = "Cats Dogs Horses Cows Sheep Goats Ducks Geese Bees Rabbits Foxes Owls Deer Bears Wolves Frogs".split()
-COUNTRIES = (
+)
+SPORTS = words("Tennis Soccer Hockey Rugby Golf Rowing Boxing Judo Chess Cycling Skiing Sailing Running Swimming")
+ANIMALS = words("Cats Dogs Horses Cows Sheep Goats Ducks Geese Bees Rabbits Foxes Owls Deer Bears Wolves Frogs")
+COUNTRIES = words(
     "France Spain Italy Germany Norway Sweden Finland Poland Greece Turkey Egypt Kenya Ghana India China Japan Brazil "
     "Chile Peru Mexico Canada Austria Portugal Denmark Ireland Iceland Hungary Romania Morocco Vietnam"
-).split()
-COLORS = "Red Blue Green Yellow Orange Purple Pink Brown Black White Gray".split()
-TOPICS = (
+)
+COLORS = words("Red Blue Green Yellow Orange Purple Pink Brown Black White Gray")
+TOPICS = options(
     "tomatoes|bread|bees|bicycles|clocks|lighthouses|honey|wild flowers|old maps|steam trains|birds|stars|rivers|"
     "mushrooms|wooden boats|coffee|tea|chess|pottery|glass|volcanoes|whales|bridges|castles|gardens|cheese|kites|"
     "cameras|shoes|puzzles|robots|solar power|city parks|night buses|apple trees|cats|knitting|guitars|fossils|ice"
-).split("|")
-ITEMS_TO_DO = (
+)
+ITEMS_TO_DO = options(
     "water the plants|buy milk|call the plumber|pay the rent|book the tickets|clean the kitchen|return the books|"
     "feed the cat|fix the bike|write to the landlord|pack the bags|order the cake|charge the camera|wash the car|"
     "send the forms|check the boiler|pick up the keys|sort the mail|paint the fence|bake the bread"
-).split("|")
+)
 
 
 def person(rng: np.random.Generator) -> str:

@@ -15,7 +15,7 @@ from .charts import bar_chart, line_chart, pie_chart
 from .document import CANNOT_READ, CANNOT_TELL, Document
 from .document_classes import OBJECTS, document_classes, photograph_classes
 from .document_page import MERGE_RATE
-from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, pick, pick_some, shop_name
+from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick, pick_some, shop_name
 from .pages import letter, screen, to_do_list, web_page
 from .receipts import invoice, receipt
 from .signs import book_cover, menu, poster, sign
@@ -27,17 +27,32 @@ RENDER_STREAM = 2502
 """The same for documents that are drawn."""
 
 KINDS: dict[Callable[[np.random.Generator, bool], Document], float] = {
-    sign: 0.16, receipt: 0.13, invoice: 0.05, menu: 0.06, poster: 0.05, book_cover: 0.04, table: 0.12, timetable: 0.05,
-    form: 0.05, bar_chart: 0.1, line_chart: 0.03, pie_chart: 0.05, letter: 0.05, web_page: 0.06, to_do_list: 0.04, screen: 0.04,
-}  # fmt: skip
+    sign: 0.16,
+    receipt: 0.13,
+    invoice: 0.05,
+    menu: 0.06,
+    poster: 0.05,
+    book_cover: 0.04,
+    table: 0.12,
+    timetable: 0.05,
+    form: 0.05,
+    bar_chart: 0.1,
+    line_chart: 0.03,
+    pie_chart: 0.05,
+    letter: 0.05,
+    web_page: 0.06,
+    to_do_list: 0.04,
+    screen: 0.04,
+}
 """Kinds of documents and their shares."""
 MISSING_SHARE, UNREADABLE_SHARE, OBJECT_SHARE = 0.15, 0.03, 0.06
 """Turns that ask what the document does not tell; lessons whose text cannot be read; photographs with some text."""
-KIND_QUESTIONS = (
-    "What kind of document is this?|What is this?|What is in the picture?|What do you see?|What type of document is it?|"
+KIND_QUESTIONS = options(
+    "What kind of document is this?|What is this?|What is in the picture?|What do you see?|"
+    "What type of document is it?|"
     "What is shown here?"
-).split("|")
-READ_QUESTIONS = "Read the text.|What does it say?|What is written here?|Which text is in the picture?".split("|")
+)
+READ_QUESTIONS = options("Read the text.|What does it say?|What is written here?|Which text is in the picture?")
 
 
 def sample(number: int) -> Lesson:
@@ -95,7 +110,7 @@ def _turns(rng: np.random.Generator, document: Document, text: str) -> tuple[Tur
     """Two to five turns that can be answered from the text, as far as it has facts."""
     if not text:
         return (Turn("documents", pick(rng, READ_QUESTIONS), CANNOT_READ),)
-    known = [fact for fact in document.facts if all(fragment in text for fragment in fact.evidence)]
+    known = [fact for fact in document.facts if fact.is_told_by(text)]
     count = int(rng.choice((2, 3, 4, 5), p=(0.3, 0.3, 0.25, 0.15)))
     # Documents have many facts of one skill, such as cells, and few of others: skills are drawn, then facts.
     skills = pick_some(rng, list(dict.fromkeys(fact.skill for fact in known)), count)
@@ -169,11 +184,15 @@ def _photograph(rng: np.random.Generator) -> Lesson:
     text = pick(rng, (shop_name(rng), pick(rng, SIGN_LINES), str(rng.integers(1, 99)), pick(rng, ITEMS_TO_DO)))
     article = "an" if name[0] in "aeiou" else "a"
     turns = [
-        Turn("documents", pick(rng, ("What is in the picture?", "What is this?", "What do you see?", "What is shown here?")), f"It is {article} {name}."),
+        Turn(
+            "documents",
+            pick(rng, ("What is in the picture?", "What is this?", "What do you see?", "What is shown here?")),
+            f"It is {article} {name}.",
+        ),
         Turn("documents", f"Is there {article} {name} in the picture?", "Yes."),
         Turn("documents", pick(rng, ("What does it say?", "What is written there?", "Read the text.")), text),
         Turn("documents", pick(rng, ("Who took the picture?", "Where was this taken?", "How old is it?")), CANNOT_TELL),
-    ]  # fmt: skip
+    ]
     chosen = pick_some(rng, turns[:2], 1) + ([pick(rng, turns[2:])] if chance(rng, 0.4) else [])
     boxes = [TextBox(text, 0.3, 0.4, 0.7, 0.5)]
     return Lesson(tuple(chosen), classes=photograph_classes(rng, index), image_text=layout_text(boxes))

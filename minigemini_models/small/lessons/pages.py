@@ -5,18 +5,37 @@ import numpy as np
 from .document import Document
 from .document_page import Page
 from .document_words import (
-    CITIES, DAYS, FIRST, ITEMS_TO_DO, JOBS, TOPICS, address, chance, date, email, person, phone, pick, pick_some,
-    shop_name, site, time_of_day, title,
-)  # fmt: skip
+    CITIES,
+    DAYS,
+    FIRST,
+    ITEMS_TO_DO,
+    JOBS,
+    TOPICS,
+    address,
+    chance,
+    date,
+    email,
+    options,
+    person,
+    phone,
+    pick,
+    pick_some,
+    shop_name,
+    site,
+    time_of_day,
+    title,
+)
 
-SENTENCES = (
-    "The {job} said that {topic} are easier to find in {city} than before.|Many people like {topic} because they are quiet.|"
+SENTENCES = options(
+    "The {job} said that {topic} are easier to find in {city} than before.|"
+    "Many people like {topic} because they are quiet.|"
     "In {city} you can see {topic} on almost every corner.|Every {day} we meet at {time} to talk about {topic}.|"
     "Nobody in {city} had expected so many visitors.|{first} has worked as a {job} for ten years.|"
-    "It takes patience to learn about {topic}, but it is worth it.|The first shop for {topic} opened in {city} last {day}.|"
+    "It takes patience to learn about {topic}, but it is worth it.|"
+    "The first shop for {topic} opened in {city} last {day}.|"
     "Please remember to bring warm clothes and something to drink.|You will find more about {topic} on our page.|"
     "{first} and {other} have written a small book on {topic}.|We will be closed next {day}."
-).split("|")
+)
 
 
 def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
@@ -33,24 +52,54 @@ def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
         pick(rng, CITIES),
     )
     topics = (
-        (f"Meeting on {day}", f"The meeting is on {day} at {at}, not as planned before.", f"It says that the meeting is on {day} at {at}."),
-        (f"Visit to {city}", f"I will come to {city} on {day} and stay for three days.", f"It says that {sender.split()[0]} will come to {city} on {day}."),
-        ("Thank you", "Thank you very much for the lovely present and the flowers.", "It thanks for a present and flowers."),
-        (f"Dinner on {day}", f"Would you like to come to dinner on {day} at {at}?", f"It invites to dinner on {day} at {at}."),
-        ("Lost keys", f"I think I left my keys at your place in {city}.", f"It says that the keys were left in {city}."),
-        ("Your order", f"Your order was sent on {day} and will arrive soon.", f"It says that the order was sent on {day}."),
+        (
+            f"Meeting on {day}",
+            f"The meeting is on {day} at {at}, not as planned before.",
+            f"It says that the meeting is on {day} at {at}.",
+        ),
+        (
+            f"Visit to {city}",
+            f"I will come to {city} on {day} and stay for three days.",
+            f"It says that {sender.split()[0]} will come to {city} on {day}.",
+        ),
+        (
+            "Thank you",
+            "Thank you very much for the lovely present and the flowers.",
+            "It thanks for a present and flowers.",
+        ),
+        (
+            f"Dinner on {day}",
+            f"Would you like to come to dinner on {day} at {at}?",
+            f"It invites to dinner on {day} at {at}.",
+        ),
+        (
+            "Lost keys",
+            f"I think I left my keys at your place in {city}.",
+            f"It says that the keys were left in {city}.",
+        ),
+        (
+            "Your order",
+            f"Your order was sent on {day} and will arrive soon.",
+            f"It says that the order was sent on {day}.",
+        ),
         ("New address", f"We have moved. From {day} our new address is {address(rng)}.", "It gives a new address."),
         ("Delay", f"The train is late, so I will not be in {city} before {at}.", "It says that the train is late."),
-    )  # fmt: skip
+    )
     subject, body, summary = pick(rng, topics)
     y = 30
     if is_mail:
         for shown, label, value, skill, wordings in (
-            (True, "From", pick(rng, (sender, f"{sender} <{email(rng)}>")), "from", "Who is it from?|Who sent this?|Who wrote the e-mail?|Who is the sender?"),
+            (
+                True,
+                "From",
+                pick(rng, (sender, f"{sender} <{email(rng)}>")),
+                "from",
+                "Who is it from?|Who sent this?|Who wrote the e-mail?|Who is the sender?",
+            ),
             (chance(rng, 0.8), "To", person(rng), "to", "Who is it to?|Who is the e-mail for?|Who gets it?"),
             (True, "Subject", subject, "subject", "What is the subject?|What is the e-mail about?"),
             (chance(rng, 0.7), "Date", when, "date", "When was it sent?|What is the date?"),
-        ):  # fmt: skip
+        ):
             if shown:
                 text = page.add(f"{label}: {value}", 30, y, 20)
                 document.ask(rng, skill, wordings, sender if skill == "from" else value, text)
@@ -104,7 +153,8 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
     document.ask(
         rng,
         "title",
-        "What is the title?|What is the heading of the page?|What is the page about?|What is the first heading?|What is the headline?",
+        "What is the title?|What is the heading of the page?|What is the page about?|"
+        "What is the first heading?|What is the headline?",
         heading,
     )
     y += 60
@@ -167,10 +217,15 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
             )
         y += 50 + 28 * len(items)
     for shown, text, skill, wordings in (
-        (chance(rng, 0.5), email(rng), "email", "What is the e-mail address?|Where can I write to?|How can I contact them by e-mail?"),
+        (
+            chance(rng, 0.5),
+            email(rng),
+            "email",
+            "What is the e-mail address?|Where can I write to?|How can I contact them by e-mail?",
+        ),
         (chance(rng, 0.3), phone(rng), "phone", "What is the phone number?|Which number can I call?"),
         (chance(rng, 0.3), site(rng), "site", "What is the web address?|Which website is named?"),
-    ):  # fmt: skip
+    ):
         if shown:
             document.ask(
                 rng,
@@ -252,13 +307,21 @@ def screen(rng: np.random.Generator, perfect: bool = False) -> Document:
         page.add(app, 30, 30, 32, color=color, bold=True),
     )
     fields = [
-        ("Wi-Fi", pick(rng, ("On", "Off", f"{pick(rng, FIRST)}Net", "Guest"))), ("Battery", f"{rng.integers(1, 101)}%"),
-        ("Bluetooth", pick(rng, ("On", "Off"))), ("Language", pick(rng, ("English", "German", "French", "Spanish", "Italian"))),
-        ("Storage", f"{rng.integers(2, 250)} GB"), ("Version", f"{rng.integers(1, 20)}.{rng.integers(0, 10)}.{rng.integers(0, 10)}"),
-        ("Volume", f"{rng.integers(0, 101)}%"), ("Alarm", time_of_day(rng)), ("Location", pick(rng, CITIES)),
-        ("Temperature", f"{rng.integers(-10, 38)}°C"), ("Account", pick(rng, FIRST)), ("Dark mode", pick(rng, ("On", "Off"))),
-        ("Time", time_of_day(rng)), ("Next event", pick(rng, (f"Lunch with {pick(rng, FIRST)}", shop_name(rng), pick(rng, JOBS)))),
-    ]  # fmt: skip
+        ("Wi-Fi", pick(rng, ("On", "Off", f"{pick(rng, FIRST)}Net", "Guest"))),
+        ("Battery", f"{rng.integers(1, 101)}%"),
+        ("Bluetooth", pick(rng, ("On", "Off"))),
+        ("Language", pick(rng, ("English", "German", "French", "Spanish", "Italian"))),
+        ("Storage", f"{rng.integers(2, 250)} GB"),
+        ("Version", f"{rng.integers(1, 20)}.{rng.integers(0, 10)}.{rng.integers(0, 10)}"),
+        ("Volume", f"{rng.integers(0, 101)}%"),
+        ("Alarm", time_of_day(rng)),
+        ("Location", pick(rng, CITIES)),
+        ("Temperature", f"{rng.integers(-10, 38)}°C"),
+        ("Account", pick(rng, FIRST)),
+        ("Dark mode", pick(rng, ("On", "Off"))),
+        ("Time", time_of_day(rng)),
+        ("Next event", pick(rng, (f"Lunch with {pick(rng, FIRST)}", shop_name(rng), pick(rng, JOBS)))),
+    ]
     order = rng.permutation(len(fields)).tolist()
     count = int(rng.integers(3, 8))
     for number, index in enumerate(order[:count]):
@@ -289,6 +352,11 @@ def screen(rng: np.random.Generator, perfect: bool = False) -> Document:
 def _sentence(rng: np.random.Generator, topic: str = "") -> str:
     first, other = pick_some(rng, FIRST, 2)
     return pick(rng, SENTENCES).format(
-        job=pick(rng, JOBS).lower(), topic=topic or pick(rng, TOPICS), city=pick(rng, CITIES), day=pick(rng, DAYS),
-        time=time_of_day(rng), first=first, other=other,
-    )  # fmt: skip
+        job=pick(rng, JOBS).lower(),
+        topic=topic or pick(rng, TOPICS),
+        city=pick(rng, CITIES),
+        day=pick(rng, DAYS),
+        time=time_of_day(rng),
+        first=first,
+        other=other,
+    )

@@ -5,8 +5,18 @@ import numpy as np
 from .document import Document
 from .document_page import Page
 from .document_words import (
-    PRODUCTS, address, chance, date, money, person, phone, pick, pick_some, shop_name, time_of_day,
-)  # fmt: skip
+    PRODUCTS,
+    address,
+    chance,
+    date,
+    money,
+    person,
+    phone,
+    pick,
+    pick_some,
+    shop_name,
+    time_of_day,
+)
 
 PAYMENTS = ("VISA", "Cash", "Mastercard", "Debit card", "Gift card", "Apple Pay", "Amex")
 
@@ -27,9 +37,14 @@ def receipt(rng: np.random.Generator, perfect: bool = False) -> Document:
     y = 62
     for shown, text, skill, wordings in (
         (chance(rng, 0.6), where, "address", "What is the address?|Where is the shop?"),
-        (chance(rng, 0.8), f"{when} {at}" if chance(rng, 0.5) else when, "date", "What is the date?|When was it bought?|What date is on the receipt?"),
+        (
+            chance(rng, 0.8),
+            f"{when} {at}" if chance(rng, 0.5) else when,
+            "date",
+            "What is the date?|When was it bought?|What date is on the receipt?",
+        ),
         (chance(rng, 0.3), phone(rng), "phone", "What is the phone number of the shop?|What is the phone number?"),
-    ):  # fmt: skip
+    ):
         if shown:
             read = page.add(text, 256, y, size, "ma")
             document.ask(rng, skill, wordings, when if skill == "date" else read, read)
@@ -69,7 +84,8 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
         document.ask(
             rng,
             "price",
-            f"How much is the {product}?|What does the {product} cost?|What is the price of {product}?|How much was the {product}?|What did the {product} cost?",
+            f"How much is the {product}?|What does the {product} cost?|What is the price of {product}?|"
+            f"How much was the {product}?|What did the {product} cost?",
             right,
             row,
         )
@@ -119,7 +135,8 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
     other = pick(rng, [product for product in PRODUCTS if product not in products])
     document.lack(
         rng,
-        f"How much is the {other}?|What does the {other} cost?|How many {other} were bought?|What is the price of {other}?",
+        f"How much is the {other}?|What does the {other} cost?|How many {other} were bought?|"
+        f"What is the price of {other}?",
     )
     return _sums(rng, document, top + count * step + 16, size, style, sum(cents))
 
@@ -129,11 +146,36 @@ def _sums(rng: np.random.Generator, document: Document, y: int, size: int, style
     total_label = pick(rng, ("TOTAL", "Total", "Total due", "Amount due", "Grand total", "TOTAL TO PAY", "Balance due"))
     payment = pick(rng, PAYMENTS)
     lines = [
-        (chance(rng, 0.6), "subtotal", pick(rng, ("Subtotal", "Sub total", "Net")), cents, "What is the subtotal?|How much is it before tax?"),
-        (chance(rng, 0.6), "tax", pick(rng, ("Tax", "VAT", "Sales tax", "Tax 8%", "VAT 19%")), tax, "How much is the tax?|What is the tax?|How much tax was paid?"),
-        (chance(rng, 0.93), "total", total_label, cents + tax, "What is the total?|How much is it in total?|How much was paid?|What is the amount due?|What does it all cost?|What is the sum?"),
-        (chance(rng, 0.5), "payment", payment, cents + tax, "How was it paid?|What was the method of payment?|Was it paid in cash or by card?"),
-    ]  # fmt: skip
+        (
+            chance(rng, 0.6),
+            "subtotal",
+            pick(rng, ("Subtotal", "Sub total", "Net")),
+            cents,
+            "What is the subtotal?|How much is it before tax?",
+        ),
+        (
+            chance(rng, 0.6),
+            "tax",
+            pick(rng, ("Tax", "VAT", "Sales tax", "Tax 8%", "VAT 19%")),
+            tax,
+            "How much is the tax?|What is the tax?|How much tax was paid?",
+        ),
+        (
+            chance(rng, 0.93),
+            "total",
+            total_label,
+            cents + tax,
+            "What is the total?|How much is it in total?|How much was paid?|What is the amount due?|"
+            "What does it all cost?|What is the sum?",
+        ),
+        (
+            chance(rng, 0.5),
+            "payment",
+            payment,
+            cents + tax,
+            "How was it paid?|What was the method of payment?|Was it paid in cash or by card?",
+        ),
+    ]
     total = None
     for shown, skill, label, amount, wordings in lines:
         if not shown:
@@ -162,11 +204,26 @@ def invoice(rng: np.random.Generator, perfect: bool = False) -> Document:
     )
     page.add(pick(rng, ("INVOICE", "Invoice", "BILL")), 600, 30, 28, "ra", bold=True)
     fields = [
-        ("number", pick(rng, ("Invoice number", "Invoice no", "Number")), number, "What is the invoice number?|Which number does the invoice have?"),
-        ("date", pick(rng, ("Date", "Invoice date")), when, "What is the date of the invoice?|When was it written?|What is the date?"),
-        ("to", pick(rng, ("Bill to", "Customer", "To")), customer, "Who is it for?|Who is the customer?|To whom is the bill addressed?"),
+        (
+            "number",
+            pick(rng, ("Invoice number", "Invoice no", "Number")),
+            number,
+            "What is the invoice number?|Which number does the invoice have?",
+        ),
+        (
+            "date",
+            pick(rng, ("Date", "Invoice date")),
+            when,
+            "What is the date of the invoice?|When was it written?|What is the date?",
+        ),
+        (
+            "to",
+            pick(rng, ("Bill to", "Customer", "To")),
+            customer,
+            "Who is it for?|Who is the customer?|To whom is the bill addressed?",
+        ),
         ("due", "Due date", date(rng), "When is it due?|What is the due date?|By when must it be paid?"),
-    ]  # fmt: skip
+    ]
     y = 100
     for skill, label, value, wordings in fields:
         if chance(rng, 0.75):

@@ -5,12 +5,30 @@ import numpy as np
 from .document import Document
 from .document_page import Page
 from .document_words import (
-    CITIES, COUNTRIES, DAYS, DISHES, SIGN_LINES, address, chance, date, money, person, phone, pick, pick_some, shop_name,
-    site, time_of_day, title,
-)  # fmt: skip
+    CITIES,
+    COUNTRIES,
+    DAYS,
+    DISHES,
+    SIGN_LINES,
+    address,
+    chance,
+    date,
+    money,
+    options,
+    person,
+    phone,
+    pick,
+    pick_some,
+    shop_name,
+    site,
+    time_of_day,
+    title,
+)
 
-PLAIN = "white|#f4f1e6|#e8eef4|#fff8dc".split("|")
-DARK = "#204080|#b00020|#0a5c36|#222222|#5b2a86|#004d61|#7a3b00".split("|")
+NATIONAL_EVENTS = options("Festival|Food Fair|Film Night|Concert|Cup")
+CITY_EVENTS = options("Marathon|Jazz Night|Book Fair|Science Day|Flea Market|Orchestra")
+PLAIN = options("white|#f4f1e6|#e8eef4|#fff8dc")
+DARK = options("#204080|#b00020|#0a5c36|#222222|#5b2a86|#004d61|#7a3b00")
 
 
 def sign(rng: np.random.Generator, perfect: bool = False) -> Document:
@@ -47,10 +65,12 @@ def _shop_sign(rng: np.random.Generator, document: Document) -> None:
     lines += [pick(rng, (number, f"Tel. {number}", f"Call {number}"))] if has_phone else []
     read = _stack(rng, document.page, lines)
     document.ask(
-        rng, "shop",
+        rng,
+        "shop",
         "What is the name of the shop?|Which shop is this?|Whose sign is this?|What is this place called?|"
-        "What is the name on the sign?", read[0],
-    )  # fmt: skip
+        "What is the name on the sign?",
+        read[0],
+    )
     if has_hours:
         document.ask(rng, "hours", "When is it open?|What are the opening hours?|What hours does it keep?", hours)
         document.ask(rng, "opens", "When does it open?|At what time does the shop open?", opening, hours)
@@ -101,9 +121,12 @@ def poster(rng: np.random.Generator, perfect: bool = False) -> Document:
     document = Document(kind, page)
     what = pick(
         rng,
-        (f"{pick(rng, COUNTRIES)} {pick(rng, ('Festival', 'Food Fair', 'Film Night', 'Concert', 'Cup'))}", title(rng),
-         f"{pick(rng, CITIES)} {pick(rng, ('Marathon', 'Jazz Night', 'Book Fair', 'Science Day', 'Flea Market', 'Orchestra'))}"),
-    )  # fmt: skip
+        (
+            f"{pick(rng, COUNTRIES)} {pick(rng, NATIONAL_EVENTS)}",
+            title(rng),
+            f"{pick(rng, CITIES)} {pick(rng, CITY_EVENTS)}",
+        ),
+    )
     when, at, where = date(rng), time_of_day(rng), address(rng)
     price = money(rng, int(rng.integers(3, 120)) * 50, int(rng.integers(6)))
     seat = f"{pick(rng, 'ABCDEFGHJK')}{rng.integers(1, 40)}"
@@ -111,11 +134,26 @@ def poster(rng: np.random.Generator, perfect: bool = False) -> Document:
     document.ask(rng, "title", "What is this about?|What is the title?|Which event is it?|What does it announce?", read)
     fields = [
         ("when", pick(rng, ("{}", "Date: {}", "on {}")), when, "When is it?|What is the date?|On which day is it?"),
-        ("time", pick(rng, ("{}", "Time: {}", "Doors {}", "at {}")), at, "At what time does it start?|What time is it?|When does it begin?"),
-        ("where", pick(rng, ("{}", "Place: {}", "at {}")), where, "Where is it?|What is the address?|Where does it take place?"),
-        ("price", pick(rng, ("{}", "Price: {}", "Tickets {}", "Entry {}")), price, "How much is it?|What does it cost?|What is the price?|What does a ticket cost?"),
+        (
+            "time",
+            pick(rng, ("{}", "Time: {}", "Doors {}", "at {}")),
+            at,
+            "At what time does it start?|What time is it?|When does it begin?",
+        ),
+        (
+            "where",
+            pick(rng, ("{}", "Place: {}", "at {}")),
+            where,
+            "Where is it?|What is the address?|Where does it take place?",
+        ),
+        (
+            "price",
+            pick(rng, ("{}", "Price: {}", "Tickets {}", "Entry {}")),
+            price,
+            "How much is it?|What does it cost?|What is the price?|What does a ticket cost?",
+        ),
         ("seat", "Seat {}", seat, "Which seat is it?|What is the seat?"),
-    ]  # fmt: skip
+    ]
     shown = set(rng.permutation(len(fields))[: int(rng.integers(2, 5))].tolist())
     for number, (skill, form, value, wordings) in enumerate(fields):
         if number in shown:
@@ -231,5 +269,8 @@ def _stack(rng: np.random.Generator, page: Page, lines: list[str]) -> list[str |
 
 def _ask_to_read(rng: np.random.Generator, document: Document, read: list[str | None]) -> None:
     if None not in read:
-        wordings = "What does the sign say?|Read the sign.|What is written on the sign?|Read the text.|What does it say?|Read it to me."
+        wordings = (
+            "What does the sign say?|Read the sign.|What is written on the sign?|Read the text.|What does it say?|"
+            "Read it to me."
+        )
         document.ask(rng, "read", wordings, ", ".join(map(str, read)), *read)

@@ -3,14 +3,30 @@
 from collections.abc import Callable
 
 import numpy as np
-from PIL import ImageDraw
 
 from .document import Document
 from .document_page import Page
 from .document_words import (
-    ANIMALS, CITIES, COLORS, COUNTRIES, DAYS, FIRST, JOBS, LAST, PRODUCTS, SPORTS, SUBJECTS, address, chance, date, email,
-    money, person, phone, pick, pick_some,
-)  # fmt: skip
+    ANIMALS,
+    CITIES,
+    COLORS,
+    COUNTRIES,
+    DAYS,
+    FIRST,
+    JOBS,
+    LAST,
+    PRODUCTS,
+    SPORTS,
+    SUBJECTS,
+    address,
+    chance,
+    date,
+    email,
+    person,
+    phone,
+    pick,
+    pick_some,
+)
 
 ROW_NAMES: dict[str, tuple[str, ...]] = {
     "Name": tuple(FIRST),
@@ -85,7 +101,8 @@ def timetable(rng: np.random.Generator, perfect: bool = False) -> Document:
         document.ask(
             rng,
             "departure",
-            f"When does the train to {place} leave?|What time is the train to {place}?|When is the departure to {place}?",
+            f"When does the train to {place} leave?|What time is the train to {place}?|"
+            f"When is the departure to {place}?",
             name,
             line,
         )
@@ -118,7 +135,7 @@ def _grid(
         )
         top += 40
     if chance(rng, 0.4):
-        page.shapes.append(lambda canvas: _rules(canvas, lefts, top, step, len(names) + 1, color))
+        _add_rules(page, lefts, top, step, len(names) + 1, color)
     has_corner = chance(rng, 0.85)
     for left, text in zip(lefts, [head if has_corner else "", *heads], strict=True):
         if text:
@@ -133,8 +150,10 @@ def _grid(
                 continue
             parts.append(f"{label}: {found}")
             wording = (
-                f"What is the {label.lower()} of {name}?|What {label.lower()} does {name} have?|{name}: {label.lower()}?|"
-                f"What is in row {name}, column {label}?|Which {label.lower()} is given for {name}?|Look up the {label} of {name}."
+                f"What is the {label.lower()} of {name}?|What {label.lower()} does {name} have?|"
+                f"{name}: {label.lower()}?|"
+                f"What is in row {name}, column {label}?|Which {label.lower()} is given for {name}?|"
+                f"Look up the {label} of {name}."
             )
             document.ask(rng, "cell", wording, found, str(read), f"{label}: {found}", " | ".join(parts))
             values = [other[column] for other in cells]
@@ -142,7 +161,9 @@ def _grid(
                 document.ask(
                     rng,
                     "row",
-                    f"Who or what has {label.lower()} {cell}?|Which {head.lower()} has the {label.lower()} {cell}?|Which row has {cell} under {label}?",
+                    f"Who or what has {label.lower()} {cell}?|"
+                    f"Which {head.lower()} has the {label.lower()} {cell}?|"
+                    f"Which row has {cell} under {label}?",
                     read,
                     " | ".join(parts),
                 )
@@ -175,17 +196,11 @@ def _grid(
                 least,
                 *every,
             )
-    document.ask(
-        rng,
-        "rows",
-        f"How many {head.lower()}s are listed?|How many rows are there below the header?|How many {head.lower()}s are in the table?".replace(
-            "citys", "cities"
-        )
-        .replace("countrys", "countries")
-        .replace("persons", "people"),
-        str(len(names)),
-        *names,
+    many = {"City": "cities", "Country": "countries", "Person": "people"}.get(head, f"{head.lower()}s")
+    wordings = (
+        f"How many {many} are listed?|How many rows are there below the header?|How many {many} are in the table?"
     )
+    document.ask(rng, "rows", wordings, str(len(names)), *names)
     document.ask(
         rng,
         "columns",
@@ -202,12 +217,12 @@ def _grid(
     return document
 
 
-def _rules(canvas: ImageDraw.ImageDraw, lefts: list[int], top: int, step: int, rows: int, color: str) -> None:
+def _add_rules(page: Page, lefts: list[int], top: int, step: int, rows: int, color: str) -> None:
     for row in range(rows + 1):
         y = top - 12 + row * step
-        canvas.line((lefts[0] - 10, y, 758, y), fill=color)
+        page.shape("line", lefts[0] - 10, y, 758, y, fill=color)
     for left in (*lefts, 768):
-        canvas.line((left - 10, top - 12, left - 10, top - 12 + rows * step), fill=color)
+        page.shape("line", left - 10, top - 12, left - 10, top - 12 + rows * step, fill=color)
 
 
 def form(rng: np.random.Generator, perfect: bool = False) -> Document:
@@ -243,7 +258,7 @@ def form(rng: np.random.Generator, perfect: bool = False) -> Document:
         ("Job", pick(rng, JOBS), "What is the job?|What does the person do?"),
         ("Member no.", str(rng.integers(10000, 999999)), "What is the member number?|Which member number is it?"),
         ("Nationality", pick(rng, COUNTRIES), "Which nationality is given?|Which country is the person from?"),
-    ]  # fmt: skip
+    ]
     shown, apart = set(rng.permutation(len(fields))[: int(rng.integers(3, 8))].tolist()), chance(rng, 0.5)
     y = 90
     for number, (label, value, wordings) in enumerate(fields):
@@ -255,6 +270,6 @@ def form(rng: np.random.Generator, perfect: bool = False) -> Document:
             document.ask(rng, "field", wordings, right, f"{left} | {right}" if left and right else None)
         else:
             text = page.add(f"{label}: {value}", 40, y, 20)
-            document.ask(rng, "field", wordings, text and text.partition(": ")[2] or None, text)
+            document.ask(rng, "field", wordings, (text and text.partition(": ")[2]) or None, text)
         y += 46
     return document
