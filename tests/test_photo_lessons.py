@@ -282,10 +282,12 @@ def test_yes_and_no_are_balanced(question: ask.Ask) -> None:
     assert 0.4 < said["Yes"] / (said["Yes"] + said["No"]) < 0.6
 
 
-def test_a_good_share_admits_not_to_know() -> None:
+def test_a_good_share_admits_not_to_know_and_yes_is_as_frequent_as_no() -> None:
     answers = [turn.answer for number in range(600) for turn in sample(number).turns]
     unsure = sum(answer.startswith(("I am not sure", "I cannot")) for answer in answers) / len(answers)
     assert 0.15 < unsure < 0.4
+    said = Counter(answer.split(",")[0] for answer in answers)
+    assert 0.42 < said["Yes"] / (said["Yes"] + said["No"]) < 0.58
 
 
 def test_questions_are_worded_in_many_ways() -> None:

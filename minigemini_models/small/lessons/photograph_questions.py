@@ -173,9 +173,9 @@ def _unsure_noun(rng: np.random.Generator, reading: Reading) -> Noun | None:
 def _exists(rng: np.random.Generator, reading: Reading, wordings: str) -> Turn | None:
     if rng.random() < 0.12 and (noun := _unsure_noun(rng, reading)):
         return exists_turn(rng, reading, noun, wordings)
-    if reading.named and rng.random() < 0.58:
+    if reading.named and rng.random() < 0.5:
         return exists_turn(rng, reading, _noun_for(rng, _one_of(rng, reading)), wordings)
-    if not reading.named and rng.random() < 0.6:
+    if not reading.named and rng.random() < 0.5:
         return None
     absent = absent_kind(rng, reading) if rng.random() < 0.3 else absent_noun(rng, reading)
     return exists_turn(rng, reading, absent, wordings) if absent else None

@@ -94,7 +94,7 @@ def _following(rng: np.random.Generator, turn: Turn) -> Turn:
 
 def _conversation(rng: np.random.Generator, reading: Reading, further_turns: int) -> list[Turn]:
     """Return a first answer that says what the picture shows, and questions that build on it."""
-    if rng.random() < 0.25 and (turns := ask.exists_then_more(rng, reading)):
+    if rng.random() < 0.12 and (turns := ask.exists_then_more(rng, reading)):
         return turns
     turns = [ask.what(rng, reading)]
     while len(turns) <= further_turns:
