@@ -13,7 +13,7 @@ Shape legend:
     D    hidden size of the language model
 """
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from einops import rearrange
@@ -124,6 +124,14 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         embeddings = self.get_input_embeddings()
         self.embed_scale = float(getattr(embeddings, "scalar_embed_scale", getattr(embeddings, "embed_scale", 1.0)))
         self.post_init()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode; frozen encoders stay in evaluation mode, so that their batch norms do not change."""
+        super().train(mode)
+        for tower in (self.vision_tower, self.high_res_vision_tower):
+            if tower is not None and not any(parameter.requires_grad for parameter in tower.parameters()):
+                tower.eval()
+        return self
 
     def cut_tiles(self, pixel_values: Tensor) -> Tensor:
         """Split images (B, 3, g·lr, g·lr) into tiles (B, t, 3, lr, lr): the global tile, then the grid row by row."""

@@ -1,16 +1,14 @@
 """Runs the training steps of nano in sequence, each in its own folder; finished steps are skipped."""
 
-import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
+from minigemini.training.pipeline_steps import check_steps, run_step
 from minigemini.training.recipe import CHECKPOINT
-from minigemini.training.run import check_same_recipe, train
-from minigemini.training.settings import RecipeError, RunSettings
+from minigemini.training.settings import RecipeError
 
 from .nano_recipes import EXPORT, nano_recipes, pipeline_steps
 
@@ -28,10 +26,7 @@ def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: S
         RecipeError: A step is unknown or cannot run.
     """
     steps = pipeline_steps(name)
-    if unknown := set(only) - set(steps):
-        raise RecipeError(f"{name}: unknown step {min(unknown)!r}; choose from {', '.join(steps)}")
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise RecipeError(f"{name}: torchrun runs single steps only; name one, e.g. {steps[0]}")
+    check_steps(name, only, steps)
     named = [step for step in steps if not only or step in only]
     found = nano_recipes(str(folder))
     recipes = {step: found[step].changed(dict(settings)) for step in named if step != EXPORT}
@@ -39,17 +34,8 @@ def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: S
         if step == EXPORT:
             export(folder / f"{name}-instruct" / CHECKPOINT, folder / name)
         else:
-            _step(recipes[step], folder / step)
+            run_step(recipes[step], folder / step)
     return folder / name
-
-
-def _step(recipe: RunSettings, folder: Path) -> None:
-    check_same_recipe(recipe, folder)
-    result = recipe.result_path(folder)
-    if result.exists():
-        print(f"{recipe.name}: finished, {result}", file=sys.stderr)
-    else:
-        train(recipe, folder)
 
 
 def export(checkpoint: Path, folder: Path) -> None:

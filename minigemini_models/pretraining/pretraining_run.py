@@ -9,8 +9,10 @@ from minigemini.training import trainable
 from minigemini.training.batches import MicroBatchCollator
 from minigemini.training.estimate.parameter_counts import ParameterCounts, count_module
 from minigemini.training.run_setup import RunSetup, rank_of
+from minigemini.training.settings import RunSettings
 
 from .pretraining_recipe import Pretraining
+from .pretraining_task import PretrainingTask
 from .tasks import TASKS
 
 
@@ -20,20 +22,28 @@ def set_up(recipe: Pretraining, state: Any) -> RunSetup:
     Raises:
         RecipeError: the recipe cannot run, for example because the output of an earlier step is missing.
     """
-    rank = rank_of(state)
-    task = TASKS[recipe.task](recipe)
+    return set_up_task(recipe, TASKS[recipe.task](recipe), state)
+
+
+def set_up_task(recipe: RunSettings, task: PretrainingTask, state: Any) -> RunSetup:
+    """Set up a task whose sample i is made from seed i.
+
+    Raises:
+        RecipeError: the task cannot start.
+    """
+    rank, (_, steps, _) = rank_of(state), recipe.run_length()
     task.start()
     trainable.apply(task.module, task.parts)
     loader = SeedLoader(
         task.sample,
         MicroBatchCollator(task.collate, recipe.accumulation(rank["world_size"])),
-        steps=recipe.steps,
+        steps=steps,
         size=recipe.global_batch,
         seed=recipe.seed,
         workers=recipe.workers,
         **rank,
     )
-    return RunSetup(task.module, trainable.check(task.module, task.parts), loader, recipe.steps, task.save)
+    return RunSetup(task.module, trainable.check(task.module, task.parts), loader, steps, task.save)
 
 
 def count_parameters(recipe: Pretraining) -> ParameterCounts:

@@ -1,6 +1,6 @@
 """The parts of a pretraining step, and how its output is saved and loaded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,14 @@ class SavePart:
             save_tensors(tensors, temporary)
 
 
-def load_part(module: nn.Module, path: str, recipe_name: str) -> None:
-    """Load a file that `SavePart` wrote.
+def load_part(module: nn.Module, path: str, recipe_name: str, names: Collection[str] | None = None) -> None:
+    """Load a file of weights into a module.
+
+    Args:
+        module: the module.
+        path: the file, as `SavePart` writes it.
+        recipe_name: name for errors.
+        names: the weights of the module that the file must hold; by default all.
 
     Raises:
         RecipeError: the file is missing or belongs to another module.
@@ -76,6 +82,9 @@ def load_part(module: nn.Module, path: str, recipe_name: str) -> None:
         raise RecipeError(f"{recipe_name}: {path}: no such file{f'; create it with `{command}`' if command else ''}")
     try:
         check_tensors(Path(path))
-        module.load_state_dict(load_file(path))
+        weights = load_file(path)
+        if names is not None and set(names) != weights.keys():
+            raise RuntimeError(f"{len(names)} weights expected, {len(weights)} found")
+        module.load_state_dict(weights, strict=names is None)
     except (SafetensorError, RuntimeError, DamagedFileError) as error:
         raise RecipeError(f"{recipe_name}: {path} does not fit this recipe ({one_line(error)})") from None

@@ -1,6 +1,6 @@
 """A scene and how it is rendered. `composition` and `documents` sample scenes from seeds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -127,6 +127,30 @@ class Scene:
         """All text in the image."""
         bars = [text for bar in self.bars for text in (bar.label, bar.value)]
         return (*self.signs, *self.lines, *bars, *(cell for row in self.cells for cell in row))
+
+    def scaled(self, factor: int) -> "Scene":
+        """Return the same scene in an image whose side is `factor` times as long."""
+
+        def box(old: Box) -> Box:
+            left, top, right, bottom = (factor * side for side in old)
+            return left, top, right, bottom
+
+        def sign(old: Sign) -> Sign:
+            return replace(old, box=box(old.box), cap_height_px=factor * old.cap_height_px)
+
+        def block(old: Block) -> Block:
+            return replace(old, box=box(old.box))
+
+        return replace(
+            self,
+            size_px=factor * self.size_px,
+            objects=tuple(replace(obj, box=box(obj.box)) for obj in self.objects),
+            signs=tuple(map(sign, self.signs)),
+            lines=tuple(map(sign, self.lines)),
+            bars=tuple(Bar(sign(bar.label), sign(bar.value), block(bar.block)) for bar in self.bars),
+            cells=tuple(tuple(map(sign, row)) for row in self.cells),
+            blocks=tuple(map(block, self.blocks)),
+        )
 
     def draw(self) -> tuple[Image.Image, list[Letter], np.ndarray]:
         """Render the RGB image; also return its letters and, per pixel, the number of the visible object (0: none)."""

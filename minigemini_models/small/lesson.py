@@ -9,6 +9,10 @@ from ..samples.turns import Turn
 
 PATCHES_PER_SIDE = 8
 """Visual tokens per side of a picture."""
+WORDS_KEPT = 24
+"""Most words of a group that are kept of every patch."""
+CANNOT_TELL = "I cannot tell from the picture."
+NOT_SURE = "I am not sure what this is."
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,11 @@ def _document(rng: np.random.Generator, perfect: bool) -> Document:
 
 
 def _turns(rng: np.random.Generator, document: Document, text: str) -> tuple[Turn, ...]:
-    """One to three turns that can be answered from the text."""
+    """Two to five turns that can be answered from the text, as far as it has facts."""
     if not text:
         return (Turn("documents", pick(rng, READ_QUESTIONS), CANNOT_READ),)
     known = [fact for fact in document.facts if fact.is_told_by(text)]
-    count = int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))
+    count = int(rng.choice((2, 3, 4, 5), p=(0.3, 0.3, 0.25, 0.15)))
     # Documents have many facts of one skill, such as cells, and few of others: skills are drawn, then facts.
     skills = pick_some(rng, list(dict.fromkeys(fact.skill for fact in known)), count)
     turns = []

@@ -53,6 +53,7 @@ FOLLOW_UPS: dict[ask.Ask, float] = {
 """What may follow an answer that said what the picture shows."""
 
 FURTHER_TURNS = {0: 0.68, 1: 0.2, 2: 0.12}
+"""Shares of conversations by their follow-ups; without any, several questions are asked that stand alone."""
 
 
 def _choose(rng: np.random.Generator, shares: dict[int, float]) -> int:
@@ -106,7 +107,7 @@ def _conversation(rng: np.random.Generator, reading: Reading, further_turns: int
 
 
 def sample(number: int) -> Lesson:
-    """Return a lesson of one to three turns about a photograph.
+    """Return a lesson about a photograph: two to four separate questions, or one with follow-ups.
 
     Args:
         number: which one; the same number gives the same lesson.
@@ -116,5 +117,6 @@ def sample(number: int) -> Lesson:
     reading = read_photograph(words)
     further_turns = _choose(rng, FURTHER_TURNS)
     if further_turns == 0:
-        return Lesson((_ask_one_of(rng, FIRST_QUESTIONS, reading),), classes=words)
+        questions = [_ask_one_of(rng, FIRST_QUESTIONS, reading) for _ in range(rng.integers(2, 5))]
+        return Lesson(tuple({turn.question: turn for turn in questions}.values()), classes=words)
     return Lesson(tuple(_conversation(rng, reading, further_turns)), classes=words)

@@ -1,0 +1,29 @@
+"""What `small` learns to answer: which skill lesson number i is about."""
+
+from collections.abc import Callable
+
+from .lesson import Lesson
+from .lessons import conversation, documents, drawing, photographs, scenes
+
+_SHARES: dict[Callable[[int], Lesson], int] = {
+    photographs.sample: 7,
+    documents.sample: 7,
+    scenes.sample: 5,
+    drawing.sample: 2,
+    conversation.sample: 1,
+}
+"""Lessons of each skill in every 22."""
+
+
+def _schedule() -> tuple[Callable[[int], Lesson], ...]:
+    """Spread the skills evenly, so that every batch has most of them."""
+    turns = [((turn + 0.5) / share, skill) for skill, share in _SHARES.items() for turn in range(share)]
+    return tuple(skill for _, skill in sorted(turns, key=lambda turn: turn[0]))
+
+
+_SCHEDULE = _schedule()
+
+
+def sample(number: int) -> Lesson:
+    """Return lesson `number`, any non-negative integer."""
+    return _SCHEDULE[number % len(_SCHEDULE)](number)
