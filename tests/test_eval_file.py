@@ -101,7 +101,13 @@ def test_invalid_samples_and_empty_files_are_errors(data, tmp_path) -> None:
 def test_metric_judge_without_a_judge_is_an_error(data) -> None:
     result = CliRunner().invoke(app, ["eval", str(data), "--metric", "judge"])
     assert result.exit_code == 2
-    assert "--metric judge and --judge URL go together" in result.output
+    assert "--metric judge needs a judge; give --judge URL" in result.output
+
+
+def test_two_files_of_one_name_are_an_error(data) -> None:
+    result = CliRunner().invoke(app, ["eval", str(data), f"other/{data.name}"])
+    assert result.exit_code == 2
+    assert "two files have the same name" in result.output
 
 
 def test_a_judge_reads_question_truth_and_answer(data) -> None:

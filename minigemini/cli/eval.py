@@ -95,8 +95,10 @@ def evaluate(
     find_tasks(names)
     if not paths and (metric or images):
         fail("--metric and --images apply to files; name one, such as questions.jsonl")
-    if (metric is Metric.judge) != (judge is not None) and (metric is Metric.judge or not names):
-        fail("--metric judge and --judge URL go together")
+    if metric is Metric.judge and judge is None:
+        fail("--metric judge needs a judge; give --judge URL")
+    if len({path.name for path in paths}) < len(paths):
+        fail("two files have the same name, which names their scores; rename one")
     if backend is None:
         loading.check(*models)
     elif ocr is not None:

@@ -30,7 +30,7 @@ from .vllm_backend import is_vllm, served_by_vllm
 class EvaluationSettings:
     """Settings of one evaluation; the help of `minigemini eval` describes each option."""
 
-    tasks: tuple[str, ...]  # names
+    tasks: tuple[str, ...]
     models: tuple[str, ...]
     output: Path
     data: Path | None = None

@@ -49,8 +49,9 @@ def index_urls() -> list[str]:
         if match := _PIP_LINE.fullmatch(line):
             found[match[2]][match[1]] = str(ast.literal_eval(match[3]))
     first, extra = ([kind[level] for level in _PRECEDENCE if level in kind][-1:] for kind in found.values())
-    named = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or (first[0] if first else PYPI)
-    return list(dict.fromkeys([named, *" ".join(extra).split()]))
+    # The variables count too where there is no pip to ask.
+    index = [*first, os.environ.get("PIP_INDEX_URL"), os.environ.get("UV_DEFAULT_INDEX"), PYPI]
+    return list(dict.fromkeys([next(filter(None, index)), *" ".join(extra).split()]))
 
 
 def _pip_config() -> list[str]:
