@@ -129,9 +129,10 @@ def test_each_encoder_of_a_mixture_gets_its_own_statistics(make_model):
     model = make_model(**fields)
     tower = model.model.high_res_vision_tower
     pixels = torch.rand(2, 3, 64, 64)
-    first, second = ((pixels - torch.tensor(m)[:, None, None]) / torch.tensor(s)[:, None, None] for m, s in (
-        (mean, std), (other_mean, other_std)
-    ))
+    first, second = (
+        (pixels - torch.tensor(m)[:, None, None]) / torch.tensor(s)[:, None, None]
+        for m, s in ((mean, std), (other_mean, other_std))
+    )
     expected = [*kind_of(tower.config.encoder_0).encode(tower.encoders[0], first)]
     expected += kind_of(tower.config.encoder_1).encode(tower.encoders[1], second)
     tower.config.image_means, tower.config.image_stds = [mean, other_mean], [std, other_std]

@@ -279,9 +279,7 @@ def _registers(config: Any) -> int:
     return 1 + config.num_register_tokens
 
 
-_CLIP = VisionTransformer(
-    "encoder.layers", "post_layernorm", lambda config: 1, norm_is_pooling=True, interpolates=True
-)
+_CLIP = VisionTransformer("encoder.layers", "post_layernorm", lambda config: 1, norm_is_pooling=True, interpolates=True)
 KINDS: dict[str, EncoderKind] = {
     "clip_vision_model": _CLIP,
     "metaclip_2_vision_model": replace(_CLIP, model_class="MetaClip2VisionModel"),

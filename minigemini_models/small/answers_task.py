@@ -15,7 +15,7 @@ from minigemini.modeling.losses import mean_loss
 
 from ..pretraining.pretraining_task import PretrainingTask
 from .curriculum import sample
-from .lesson import Lesson
+from .lesson import Lesson, VisualWords
 from .lesson_encoding import EncodedLesson, encode_lesson
 from .parts_model import build_parts, load_vision, save_parts
 from .picture_words import PictureWords, words_of_photograph
@@ -47,7 +47,7 @@ def answers(recipe: SmallTraining) -> PretrainingTask:
     )
 
 
-def words_of(lesson: Lesson, number: int, words: PictureWords) -> Mapping[str, Any]:
+def words_of(lesson: Lesson, number: int, words: PictureWords) -> Mapping[str, VisualWords]:
     """Return the visual words of a lesson by group; empty without a picture."""
     if lesson.picture is not None:
         return words(lesson.picture, number)

@@ -1,5 +1,6 @@
 """Encode lessons as token ids, labels and visual words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ class EncodedLesson(Encoded):
     """A lesson as model inputs: `pixels` hold its visual words, `GROUP_indices` and `GROUP_weights` (1, 64, 24)."""
 
 
-def encode_lesson(lesson: Lesson, words: dict[str, VisualWords], processor: MiniGeminiProcessor) -> EncodedLesson:
+def encode_lesson(lesson: Lesson, words: Mapping[str, VisualWords], processor: MiniGeminiProcessor) -> EncodedLesson:
     """Encode a lesson.
 
     Args:

@@ -7,18 +7,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from minigemini.conversion.efficientnet_lite import convert_efficientnet_lite
-from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD, EfficientNetLiteConfig
-from minigemini.modeling.visual_vocabulary import start_from_classifier, start_from_names
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from minigemini.conversion.efficientnet_lite import convert_efficientnet_lite
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.hashes import write_sums
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD, EfficientNetLiteConfig
 from minigemini.modeling.image_token import add_image_token
+from minigemini.modeling.visual_vocabulary import start_from_classifier, start_from_names
 from minigemini.training.run_outputs import save_checkpoint
 
 from ..pretraining.pretraining_task import load_part

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
+from minigemini.io.pinned_files import obtain
 from minigemini.training.pipeline_steps import check_steps, run_step
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.settings import RecipeError
 
 from .packing import pack
-from .parts import smollm2_gguf
+from .parts import SMOLLM2_GGUF
 from .parts_model import ADAPTER, BASE
 from .small_recipes import PACK, STEPS, small_recipes
 
@@ -40,5 +41,5 @@ def train_small(folder: Path, settings: Mapping[str, str], only: Sequence[str] =
         with output_lock(shipped):
             shutil.rmtree(shipped, ignore_errors=True)
             with atomic_write(shipped) as aside:
-                pack(trained / BASE, trained / ADAPTER, smollm2_gguf(), aside)
+                pack(trained / BASE, trained / ADAPTER, obtain(SMOLLM2_GGUF), aside)
     return shipped

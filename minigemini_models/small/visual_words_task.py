@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.hashes import save_tensors
 from minigemini.modeling import MiniGeminiModel
+from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 
 from ..pretraining.label_heads import balanced_cross_entropy, recall
 from ..pretraining.pretraining_task import PretrainingTask, stack
@@ -63,9 +63,9 @@ class WordReader(nn.Module):
             maps = self.model.get_high_res_stage_maps(high_res)
         mined = features + self.model.mine(features, maps)
         losses, metrics = [], {}
+        groups: Any = self.model.multi_modal_projector.groups
         for group, weight in _WEIGHTS.items():
-            words: Any = self.model.multi_modal_projector.groups[group]
-            logits, targets = words.logits(mined).flatten(0, -2).float(), labels[group].flatten()
+            logits, targets = groups[group].logits(mined).flatten(0, -2).float(), labels[group].flatten()
             losses.append(weight * balanced_cross_entropy(logits, targets))
             metrics[f"{group}_accuracy"] = recall(logits, targets)
         return {"loss": torch.stack(losses).sum(), **metrics}
