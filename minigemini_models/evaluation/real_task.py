@@ -6,7 +6,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from minigemini.evaluation.task import DataError, Grade, Graded, Measure, Question, Task, UnitScore, spread, user
 
@@ -30,7 +30,7 @@ class RealPictures(Task):
     """
 
     name, title = "real", "Real pictures"
-    max_new_tokens: ClassVar[int] = 48
+    max_new_tokens = 48
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder

@@ -21,7 +21,8 @@ from .parts_model import build_parts, load_vision, save_parts
 from .picture_words import PictureWords, words_of_photograph
 from .small_recipe import SmallTraining
 
-ROW_LENGTH = 2048
+ROW_LENGTH = 512
+"""Tokens per row; a lesson has 64 to 400. One long row would spend half of its time on attention."""
 PARTS = {"adapter": r".*\.lora_[AB]\.", "embeddings": r".*\.multi_modal_projector\..*embeddings"}
 
 
@@ -34,7 +35,7 @@ def answers(recipe: SmallTraining) -> PretrainingTask:
 
     def encoded(number: int) -> EncodedLesson:
         lesson = sample(number)
-        return encode_lesson(lesson, words_of(lesson, number, words), processor)
+        return encode_lesson(lesson, words_of(lesson, number, words), processor, ROW_LENGTH)
 
     pad: Any = processor.tokenizer.pad_token_id
     return PretrainingTask(

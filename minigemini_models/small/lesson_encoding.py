@@ -20,13 +20,16 @@ class EncodedLesson(Encoded):
     """A lesson as model inputs: `pixels` hold its visual words, `GROUP_indices` and `GROUP_weights` (1, 64, 24)."""
 
 
-def encode_lesson(lesson: Lesson, words: Mapping[str, VisualWords], processor: MiniGeminiProcessor) -> EncodedLesson:
+def encode_lesson(
+    lesson: Lesson, words: Mapping[str, VisualWords], processor: MiniGeminiProcessor, max_length: int
+) -> EncodedLesson:
     """Encode a lesson.
 
     Args:
         lesson: the lesson.
         words: visual words of its picture by group; empty without a picture.
         processor: renders the conversation as it does for inference.
+        max_length: most tokens; the rest is cut off.
 
     Raises:
         ValueError: The lesson has nothing to learn.
@@ -44,7 +47,7 @@ def encode_lesson(lesson: Lesson, words: Mapping[str, VisualWords], processor: M
         raise ValueError(f"no answer to learn in {lesson.turns}")
     # A placeholder stands for all visual tokens of the picture.
     repeats = np.where(ids == processor.image_token_id, processor.num_image_tokens, 1)
-    ids, trained = np.repeat(ids, repeats), np.repeat(trained, repeats)
+    ids, trained = np.repeat(ids, repeats)[:max_length], np.repeat(trained, repeats)[:max_length]
     tensors: dict[str, Tensor] = {}
     for group, of_group in words.items():
         # All lessons of a batch have as many words; what is added has no weight.
