@@ -23,7 +23,6 @@ from .split import HELD_OUT_RATIO, Split, keys_of, split
 
 ALSO_EXCLUDED = (SampleIssue.REFUSED.value,)
 """Kinds of issues that exclude a sample although other models might train on it."""
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -61,19 +60,17 @@ class Survey:
         """The score that suits the answers."""
         return suitable_score(self.answer_type)
 
-    def common_answers(self) -> list[tuple[str, int]]:
-        """The most frequent answers and how often each occurs."""
-        return Counter(map(normalize, self.answers)).most_common(_SHOWN)
-
     def rows(self) -> list[tuple[str, str]]:
         """The findings as names and values."""
-        excluded = Counter(issue.kind for issue in self.found.issues if issue.excludes or issue.kind in ALSO_EXCLUDED)
-        left_out = "; ".join(f"{count:,} {kind}" for kind, count in excluded.most_common())
-        near = self.found.counts[IssueKind.NEAR_DUPLICATE.value]
+        excluding = {issue.kind for issue in self.found.issues if issue.excludes or issue.kind in ALSO_EXCLUDED}
+        counts = self.found.counts
+        left_out = "; ".join(f"{count:,} {kind}" for kind, count in counts.most_common() if kind in excluding)
+        near = counts[IssueKind.NEAR_DUPLICATE.value]
         shared = self.parts.shared
         overlap = f"{shared:,} share an image with training" if shared else "no image of training in it"
-        common, count = self.common_answers()[0]
-        distinct = len(set(map(normalize, self.answers)))
+        answers = Counter(map(normalize, self.answers))
+        ((common, count),) = answers.most_common(1)
+        share = f"{count / len(self.answers):.0%} are {_short(common)!r}"
         return [
             (
                 "samples",
@@ -86,7 +83,7 @@ class Survey:
             ("tokens", f"{length_summary(self.tokens)} (images included)"),
             (
                 "answers",
-                f"{self.answer_type}: {distinct:,} different, {count / len(self.answers):.0%} are {_short(common)!r}",
+                f"{self.answer_type}: {len(answers):,} different, {share}",
             ),
             ("held out", f"{len(self.parts.held_out):,}, {overlap}; scored by {self.score}"),
         ]
