@@ -156,5 +156,6 @@ def save_parts(
         aside.mkdir()
         save_checkpoint(own, model, processor, torch.bfloat16, aside / BASE)
         adapted.peft_config["default"].base_model_name_or_path = BASE
-        adapted.save_pretrained(aside / ADAPTER, save_embedding_layers=False)
+        lora = {name: tensor.bfloat16() for name, tensor in adapted.state_dict().items() if ".lora_" in name}
+        adapted.save_pretrained(aside / ADAPTER, save_embedding_layers=False, state_dict=lora)
         write_sums(aside / ADAPTER)
