@@ -24,6 +24,11 @@ def _schedule() -> tuple[Callable[[int], Lesson], ...]:
 _SCHEDULE = _schedule()
 
 
+def skill(number: int) -> Callable[[int], Lesson]:
+    """Return the sampler of lesson `number`."""
+    return _SCHEDULE[number % len(_SCHEDULE)]
+
+
 def sample(number: int) -> Lesson:
     """Return lesson `number`, any non-negative integer."""
-    return _SCHEDULE[number % len(_SCHEDULE)](number)
+    return skill(number)(number)

@@ -30,9 +30,6 @@ def encode_lesson(
         words: visual words of its picture by group; empty without a picture.
         processor: renders the conversation as it does for inference.
         max_length: most tokens; the rest is cut off.
-
-    Raises:
-        ValueError: The lesson has nothing to learn.
     """
     tokenizer: Any = processor.tokenizer
     inputs = tokenizer.apply_chat_template(
@@ -43,8 +40,6 @@ def encode_lesson(
         return_assistant_tokens_mask=True,
     )
     ids, trained = np.array(inputs["input_ids"]), np.array(inputs["assistant_masks"])
-    if not trained.any():
-        raise ValueError(f"no answer to learn in {lesson.turns}")
     # A placeholder stands for all visual tokens of the picture.
     repeats = np.where(ids == processor.image_token_id, processor.num_image_tokens, 1)
     ids, trained = np.repeat(ids, repeats)[:max_length], np.repeat(trained, repeats)[:max_length]
