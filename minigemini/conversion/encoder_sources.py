@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import transformers
@@ -125,13 +125,13 @@ def statistics_of(folder: Path) -> Statistics:
         return CLIP_STATISTICS
     if not (_is_rgb(mean) and _is_rgb(std) and min(std) > 0):
         raise CheckpointError(
-            f"{folder}: image_mean is {json.dumps(mean)} and image_std {json.dumps(std)}; each has to be three numbers, "
-            "the standard deviations above 0"
+            f"{folder}: image_mean is {json.dumps(mean)} and image_std {json.dumps(std)}; each has to be three "
+            "numbers, the standard deviations above 0"
         )
     return tuple(map(float, mean)), tuple(map(float, std))
 
 
-def _is_rgb(values: Any) -> bool:
+def _is_rgb(values: Any) -> TypeGuard[list[float]]:
     return isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
 
 

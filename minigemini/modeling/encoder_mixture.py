@@ -54,7 +54,8 @@ class EncoderMixtureConfig(PreTrainedConfig):
             raise ValueError(
                 f"high_res_vision_config lists {len(encoders)} encoders: list 1 to {MAX_ENCODERS}, or set it to None."
             )
-        return cls(**dict(zip(_FIELDS, encoders, strict=False)), **statistics)
+        fields: dict[str, Any] = dict(zip(_FIELDS, encoders, strict=False))
+        return cls(**fields, **statistics)
 
     @classmethod
     def default_config_fields(cls) -> dict[str, Any]:
