@@ -213,11 +213,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         mined = None
         features = low_res
         if self.high_res_vision_tower is not None:
-            if high_res_pixel_values is None or len(high_res_pixel_values) != len(pixel_values):
+            # Not len(), which would make an exported model's number of images constant.
+            images = 0 if high_res_pixel_values is None else high_res_pixel_values.shape[0]
+            if high_res_pixel_values is None or images != pixel_values.shape[0]:
                 raise ValueError(
-                    f"pixel_values hold {len(pixel_values)} images, but high_res_pixel_values hold "
-                    f"{0 if high_res_pixel_values is None else len(high_res_pixel_values)}: pass one row per image in "
-                    "both."
+                    f"pixel_values hold {pixel_values.shape[0]} images, but high_res_pixel_values hold {images}: pass "
+                    "one row per image in both."
                 )
             mined = self.mine(low_res, self.get_high_res_stage_maps(high_res_pixel_values)).to(low_res.device)
             features = low_res + mined
