@@ -1,6 +1,7 @@
 """Training, reports and the feature cache with encoders and projectors other than the paper's."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from safetensors.torch import load_file
 from tiny_encoders import encoder, high_res
 from tiny_training import losses, tiny_recipe, write_data
 
-from minigemini.inference import Engine
+from minigemini.inference import CheckpointError, Engine
 from minigemini.inference.model_report import report_model
 from minigemini.training.feature_cache import cache_features
 from minigemini.training.run import train
@@ -83,3 +84,11 @@ def test_report_and_answer(checkpoint, image):
     assert report.parameters.keys() >= {"vision tower", "high-res tower", "mining", "projector", "language model"}
     assert report.tokens_per_image == 4
     assert Engine.load(checkpoint).ask(image(0), "What is it?").new_tokens
+
+
+def test_other_statistics_than_the_encoders_are_refused(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    file = tmp_path / "copy" / "processor_config.json"
+    file.write_text(file.read_text().replace("0.25", "0.5"))
+    with pytest.raises(CheckpointError, match="low_res_image_std is .*0.5.*, but config.json takes .*0.25"):
+        Engine.load(tmp_path / "copy")
