@@ -121,7 +121,7 @@ def projector_depth(name: str) -> int:
     return 1 if name == "linear" else 0
 
 
-def convnext_fields(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, list[int]]:
+def convnext_fields(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, Any]:
     """Read a ConvNeXt's widths and depths from the shapes of its tensors under our names.
 
     Published configs identify their ConvNeXt only by a path, and a path is not a reliable description.

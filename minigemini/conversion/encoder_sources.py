@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import transformers
@@ -132,7 +132,7 @@ def statistics_of(folder: Path) -> Statistics:
     return tuple(mean), tuple(std)
 
 
-def _is_rgb(values: Any) -> bool:
+def _is_rgb(values: Any) -> TypeGuard[list[float]]:
     return isinstance(values, list) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
 
 
