@@ -1,10 +1,10 @@
 """What the words of drawn things say of photographs, sampled for lessons that have no picture.
 
-The words of `things`, `colors` and `centers` were learned on drawn scenes, and raise false alarms on photographs. In 60
-photographs that no lesson uses, the words of `things` see something in 8 % of the patches (median; 38 % in one photograph
-in twenty), spread over many names, the largest with a weight of 0.18 (median). Those of `colors` see one or two colors in
-9 % (27 %), mostly in coherent areas, and `centers` sees none in half of them, and 8 or more in a quarter. From such noise
-the language model must learn that a photograph is not a drawn scene.
+The words of `things`, `colors` and `centers` were learned on drawn scenes, and raise false alarms on photographs. In
+60 photographs that no lesson uses, the words of `things` see something in 8 % of the patches (median; 38 % in one
+photograph in twenty), spread over many names, the largest with a weight of 0.18 (median). Those of `colors` see one
+or two colors in 9 % (27 %), mostly in coherent areas, and `centers` sees none in half of them, and 8 or more in a
+quarter. From such noise the language model must learn that a photograph is not a drawn scene.
 """
 
 from collections.abc import Mapping
