@@ -101,10 +101,7 @@ def _model_with(
     with torch.device("meta"):
         model = MiniGeminiForConditionalGeneration(copy.deepcopy(like.config))
     # Detached, so that assigning does not change `requires_grad`. A tied head is not in the weights, hence not strict.
-    # Buffers, such as the statistics of batch norms, are not trained and come from `like`.
-    buffers = {name: buffer.detach().cpu() for name, buffer in like.named_buffers() if name in model.state_dict()}
-    parameters = {name: tensor.detach() for name, tensor in weights.items()}
-    model.load_state_dict(buffers | parameters, strict=False, assign=True)
+    model.load_state_dict({name: tensor.detach() for name, tensor in weights.items()}, strict=False, assign=True)
     model.tie_weights()
     model.generation_config = like.generation_config
     return model
