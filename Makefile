@@ -8,7 +8,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
 .PHONY: demo test test-slow test-all test-eval lint format docs benchmarks wheel-test ray-test test-web test-vllm fuzz clean
 
-demo: $(VENV)/.core
+demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 # All tests except those marked slow: at most ten minutes on two cores. A file runs in one worker to share its fixtures.
@@ -86,6 +86,11 @@ $(VENV)/bin/python:
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	@echo "Installing into $(VENV); this takes a few minutes, mostly for torch"
 	$(BIN)/python $(INSTALL) -e .
+	@touch $@
+
+# The demo reads text with OCR.
+$(VENV)/.demo: $(VENV)/.core
+	$(BIN)/python $(INSTALL) -e '.[ocr]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

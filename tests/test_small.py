@@ -22,7 +22,8 @@ from minigemini_models.small.lesson import PATCHES_PER_SIDE, Lesson, VisualWords
 from minigemini_models.small.lesson_encoding import encode_lesson
 from minigemini_models.small.lessons import scenes
 from minigemini_models.small.parts_model import WORD_GROUPS
-from minigemini_models.small.picture_words import PictureWords, words_of_photograph
+from minigemini_models.small.photograph_details import words_of_photograph
+from minigemini_models.small.picture_words import PictureWords
 from minigemini_models.small.small_recipes import STEPS, small_recipes
 from minigemini_models.small.visual_words_task import WordReader
 
@@ -83,7 +84,7 @@ def test_every_batch_has_lessons_of_several_skills():
     schedule = [curriculum.skill(number).__module__ for number in range(22 * 8)]
     for start in range(0, len(schedule), 8):
         assert len(set(schedule[start : start + 8])) >= 3
-    assert Counter(schedule)["minigemini_models.small.lessons.photographs"] == 7 * 8
+    assert Counter(schedule)["minigemini_models.small.lessons.photographs"] == 9 * 8
 
 
 def test_scene_lessons_show_what_they_ask_about():

@@ -212,8 +212,8 @@ def _config(
 
 def _origin(llm: str, low_res_encoder: str, high_res_encoders: Sequence[str], stage1: Path | None) -> str:
     connector = f"loaded from `{stage1.name}`" if stage1 is not None else "initialized, and must be trained"
-    high_res = " and ".join(f"`{encoder}`" for encoder in high_res_encoders)
+    encoders = " and ".join(f"`{encoder}`" for encoder in high_res_encoders)
     return (
         f"Assembled from the language model `{llm}`, the low-resolution encoder `{low_res_encoder}` and the "
-        f"high-resolution encoder {high_res}; the connector (mining and projector) is {connector}."
+        f"high-resolution encoder {encoders}; the connector (mining and projector) is {connector}."
     )

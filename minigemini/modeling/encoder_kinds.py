@@ -23,6 +23,20 @@ from .encoders import EncoderKind, FeatureMap, build_module
 ConfigNumber = Callable[[Any], int]
 
 
+# Functions with names, because models are pickled with their kinds.
+def _no_tokens(config: Any) -> int:
+    return 0
+
+
+def _class_token(config: Any) -> int:
+    return 1
+
+
+def _registers(config: Any) -> int:
+    """The class token and the registers."""
+    return 1 + config.num_register_tokens
+
+
 @dataclass(frozen=True)
 class VisionTransformer(EncoderKind):
     """A ViT, whose patches are tokens and whose map is their grid.
@@ -42,7 +56,7 @@ class VisionTransformer(EncoderKind):
 
     layers: str
     final_norm: str
-    prefix_tokens: ConfigNumber = lambda config: 0
+    prefix_tokens: ConfigNumber = _no_tokens
     norm_is_pooling: bool = False
     pooling: str = ""
     has_mask_token: bool = False
@@ -117,12 +131,12 @@ class ConvNext(EncoderKind):
     """A ConvNeXt, whose stages halve the map of the one before.
 
     Args:
-        encoder: Name of the part whose outputs are the stages' maps; "" is the whole model.
+        stem: Name of the part before the stages; "" if there is none.
         stages: Name of the list of stages.
         final_norm: Name of the norm that only pooled outputs use.
     """
 
-    encoder: str = ""
+    stem: str = "embeddings"
     stages: str = "encoder.stages"
     final_norm: str = "layernorm"
 
@@ -136,8 +150,12 @@ class ConvNext(EncoderKind):
         return tower
 
     def encode(self, tower: Any, pixels: Tensor) -> list[Tensor]:
-        outputs = tower.get_submodule(self.encoder)(pixels, output_hidden_states=True, return_dict=True)
-        return list(outputs.hidden_states[-len(tower.config.hidden_sizes) :])
+        # Not by output_hidden_states: Transformers then installs hooks in the first call, which torch.compile refuses.
+        states, maps = tower.get_submodule(self.stem)(pixels) if self.stem else pixels, []
+        for stage in tower.get_submodule(self.stages):
+            states = stage(states)
+            maps.append(states)
+        return maps
 
     def tunable(self, config: Any, layer: int | None = None) -> str:
         """The last block of each stage."""
@@ -274,23 +292,18 @@ class EfficientNetLite(EncoderKind):
         return rf"blocks\.({'|'.join(str(end - 1) for end in config.stage_ends)})\.|head\."
 
 
-def _registers(config: Any) -> int:
-    """The class token and the registers."""
-    return 1 + config.num_register_tokens
-
-
-_CLIP = VisionTransformer("encoder.layers", "post_layernorm", lambda config: 1, norm_is_pooling=True, interpolates=True)
+_CLIP = VisionTransformer("encoder.layers", "post_layernorm", _class_token, norm_is_pooling=True, interpolates=True)
 KINDS: dict[str, EncoderKind] = {
     "clip_vision_model": _CLIP,
     "metaclip_2_vision_model": replace(_CLIP, model_class="MetaClip2VisionModel"),
     "siglip_vision_model": VisionTransformer("encoder.layers", "post_layernorm", pooling="head", interpolates=True),
     "siglip2_vision_model": Siglip2NaFlex("encoder.layers", "post_layernorm", pooling="head"),
-    "dinov2": VisionTransformer("encoder.layer", "layernorm", lambda config: 1, has_mask_token=True),
+    "dinov2": VisionTransformer("encoder.layer", "layernorm", _class_token, has_mask_token=True),
     "dinov2_with_registers": VisionTransformer("encoder.layer", "layernorm", _registers, has_mask_token=True),
     "dinov3_vit": VisionTransformer("model.layer", "norm", _registers, has_mask_token=True),
     "convnext": ConvNext(),
     "convnextv2": ConvNext(),
-    "dinov3_convnext": ConvNext(encoder="model", stages="model.stages", final_norm="layer_norm"),
+    "dinov3_convnext": ConvNext(stem="", stages="model.stages", final_norm="layer_norm"),
     "swin": Swin(),
     "swinv2": Swin(),
     "resnet": ResNet(),

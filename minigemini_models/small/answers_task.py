@@ -18,7 +18,8 @@ from .curriculum import sample
 from .lesson import Lesson, VisualWords
 from .lesson_encoding import EncodedLesson, encode_lesson
 from .parts_model import build_parts, load_vision, save_parts
-from .picture_words import PictureWords, words_of_photograph
+from .photograph_details import words_of_photograph
+from .picture_words import PictureWords
 from .small_recipe import SmallTraining
 
 ROW_LENGTH = 512

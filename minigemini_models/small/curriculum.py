@@ -6,8 +6,8 @@ from .lesson import Lesson
 from .lessons import conversation, documents, drawing, photographs, scenes
 
 _SHARES: dict[Callable[[int], Lesson], int] = {
-    photographs.sample: 7,
-    documents.sample: 7,
+    photographs.sample: 9,
+    documents.sample: 5,
     scenes.sample: 5,
     drawing.sample: 2,
     conversation.sample: 1,

@@ -16,10 +16,6 @@ from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiPr
 
 from .lesson import WORDS_KEPT, VisualWords
 
-STREAM = 103
-_NOTHING = 0
-"""The word of `things`, `colors` and `centers` that stands for nothing."""
-
 
 class PictureWords:
     """Computes the visual words of pictures, or reads them from a cache.
@@ -73,25 +69,3 @@ class PictureWords:
                     digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
             self._key = digest.hexdigest()
         return self._key
-
-
-def words_of_photograph(classes: VisualWords, number: int, sizes: Mapping[str, int]) -> Mapping[str, VisualWords]:
-    """Return the words of a photograph given by its classes: among drawn things nothing, with some false alarms."""
-    rng = np.random.default_rng([STREAM, number])
-    words = {"classes": classes}
-    alarm_rate = rng.choice([0.0, 0.05, 0.2, 0.5])
-    for name, size in sizes.items():
-        if name != "classes":
-            words[name] = _mostly_nothing(rng, size, len(classes.indices), alarm_rate)
-    return words
-
-
-def _mostly_nothing(rng: np.random.Generator, size: int, places: int, alarm_rate: float) -> VisualWords:
-    kept = min(3, size)
-    indices = rng.integers(0, size, (places, kept)).astype(np.int16)
-    indices[:, 0] = _NOTHING
-    weights = np.zeros((places, kept), dtype=np.float32)
-    alarm = np.where(rng.random(places) < alarm_rate, rng.beta(1, 1, places), rng.beta(1, 20, places))
-    weights[:, 0] = 1 - alarm
-    weights[:, 1:] = (alarm[:, None] * rng.dirichlet(np.ones(kept - 1), places)).astype(np.float32)
-    return VisualWords(indices, weights)

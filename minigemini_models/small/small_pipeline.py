@@ -6,6 +6,7 @@ from pathlib import Path
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
+from minigemini.io.hashes import write_sums
 from minigemini.io.pinned_files import obtain
 from minigemini.training.pipeline_steps import check_steps, run_step
 from minigemini.training.recipe import CHECKPOINT
@@ -15,6 +16,9 @@ from .packing import pack
 from .parts import SMOLLM2_GGUF
 from .parts_model import ADAPTER, BASE
 from .small_recipes import PACK, STEPS, small_recipes
+
+CARD = Path(__file__).parent / "card"
+"""What goes with the weights: the model card, and examples for the chat page."""
 
 
 def train_small(folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
@@ -42,4 +46,6 @@ def train_small(folder: Path, settings: Mapping[str, str], only: Sequence[str] =
             shutil.rmtree(shipped, ignore_errors=True)
             with atomic_write(shipped) as aside:
                 pack(trained / BASE, trained / ADAPTER, obtain(SMOLLM2_GGUF), aside)
+                shutil.copytree(CARD, aside, dirs_exist_ok=True)
+                write_sums(aside)
     return shipped
