@@ -91,3 +91,13 @@ reader = open_part(DataPart("invoices:2024"))
 print(minigemini.model_folder("acme").name, find_preset("logos").hub_id, len(reader), reader[0].messages[-1])
 """
     assert run("-c", program).startswith("checkpoint acme/logos 1 {'role': 'assistant'")
+    program = """
+import torch
+from acme.plugin import config
+from minigemini import MiniGeminiModel
+config.text_config.num_hidden_layers = config.text_config.vocab_size = 1
+with torch.device("meta"):
+    model = MiniGeminiModel(config)
+    print(tuple(model.get_image_features(torch.empty(2, 3, 224, 224), torch.empty(2, 3, 672, 672)).pooler_output.shape))
+"""
+    assert run("-c", program) == "(2, 196, 4096)\n"

@@ -1,6 +1,7 @@
 """Training, reports and the feature cache with encoders and projectors other than the paper's."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from safetensors.torch import load_file
 from tiny_encoders import encoder, high_res
 from tiny_training import losses, tiny_recipe, write_data
 
-from minigemini.inference import Engine
-from minigemini.inference.model_report import describe
+from minigemini.inference import CheckpointError, Engine
+from minigemini.inference.model_report import report_model
 from minigemini.training.feature_cache import cache_features
 from minigemini.training.run import train
 
@@ -55,28 +56,39 @@ def test_cached_features(checkpoint, tmp_path):
     assert torch.equal(model.get_image_features(*pixels).pooler_output, empty)
 
 
-def test_alignment_trains_the_connector_alone_and_keeps_the_statistics(checkpoint, data, tmp_path):
+def test_alignment_trains_the_connector(checkpoint, data, tmp_path):
     recipe = tiny_recipe(checkpoint, data, stage="align", features=str(tmp_path / "features"))
     train(recipe, tmp_path / "run")
     assert all(loss == loss for _, loss in losses(tmp_path / "run"))
-    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
-    moved = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"patch_info_mining", "multi_modal_projector"}
-    processor = json.loads((tmp_path / "run" / "processor_config.json").read_text())["image_processor"]
-    assert processor["low_res_image_mean"] == STATISTICS["low_res_image_mean"]
+    (result,) = (tmp_path / "run").glob("*.safetensors")
+    connector, before = load_file(result), load_file(checkpoint / "model.safetensors")
+    assert {name.split(".")[1] for name in connector} == {"patch_info_mining", "multi_modal_projector"}
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in connector.items())
 
 
 def test_tuning_moves_both_encoders_but_no_statistics_of_batches(checkpoint, data, tmp_path):
     train(tiny_recipe(checkpoint, data, tune_encoders=True), tmp_path / "run")
-    before, after = load_file(checkpoint / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
+    (result,) = (tmp_path / "run").rglob("model.safetensors")
+    before, after = load_file(checkpoint / "model.safetensors"), load_file(result)
+    assert before.keys() == after.keys()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     for tower in ("model.vision_tower.", "model.high_res_vision_tower."):
         assert any(name.startswith(tower) for name in moved)
     assert not any("running" in name or "num_batches" in name for name in moved)
+    processor = json.loads((result.parent / "processor_config.json").read_text())["image_processor"]
+    assert processor["low_res_image_mean"] == STATISTICS["low_res_image_mean"]
 
 
 def test_report_and_answer(checkpoint, image):
-    report = describe(checkpoint)
+    report = report_model(checkpoint)
     assert report.parameters.keys() >= {"vision tower", "high-res tower", "mining", "projector", "language model"}
     assert report.tokens_per_image == 4
     assert Engine.load(checkpoint).ask(image(0), "What is it?").new_tokens
+
+
+def test_other_statistics_than_the_encoders_are_refused(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "copy")
+    file = tmp_path / "copy" / "processor_config.json"
+    file.write_text(file.read_text().replace("0.25", "0.5"))
+    with pytest.raises(CheckpointError, match="low_res_image_std is .*0.5.*, but config.json takes .*0.25"):
+        Engine.load(tmp_path / "copy")

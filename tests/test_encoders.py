@@ -7,10 +7,11 @@ import pytest
 import torch
 from reference_mining import mine_by_formula
 from tiny_encoders import BACKBONES, VITS, encoder, high_res, low_res
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from minigemini import MiniGeminiConfig
 from minigemini.modeling import encoders
+from minigemini.modeling.encoder_mixture import EncoderMixtureConfig
 from minigemini.modeling.encoders import EncoderKind, FeatureMap, kind_of
 
 MIXTURES = [("convnext", "dinov3_vit"), ("convnextv2", "swin", "resnet")]
@@ -125,8 +126,9 @@ def test_a_vit_takes_other_sizes(make_model, kind):
 @torch.no_grad()
 def test_each_encoder_of_a_mixture_gets_its_own_statistics(make_model):
     mean, std, other_mean, other_std = [0.5, 0.4, 0.3], [0.5, 0.5, 0.5], [0.1, 0.2, 0.3], [1.0, 0.5, 0.25]
-    fields = high_res("convnext", "resnet")
-    model = make_model(**fields)
+    configs = [AutoConfig.for_model(**fields) for fields in high_res("convnext", "resnet")["high_res_vision_config"]]
+    mixture = EncoderMixtureConfig.of(configs, image_means=[mean, other_mean], image_stds=[std, other_std])
+    model = make_model(high_res_vision_config=mixture, high_res_size=64)
     tower = model.model.high_res_vision_tower
     pixels = torch.rand(2, 3, 64, 64)
     first, second = (
@@ -135,7 +137,6 @@ def test_each_encoder_of_a_mixture_gets_its_own_statistics(make_model):
     )
     expected = [*kind_of(tower.config.encoder_0).encode(tower.encoders[0], first)]
     expected += kind_of(tower.config.encoder_1).encode(tower.encoders[1], second)
-    tower.config.image_means, tower.config.image_stds = [mean, other_mean], [std, other_std]
     found = model.model.get_high_res_stage_maps(first)
     for stage_map in found:
         assert any(stage_map.shape == e.shape and torch.allclose(stage_map, e, atol=1e-5) for e in expected)

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,8 +43,8 @@ def forbid_encoding(model, monkeypatch):
     def encode(*args, **kwargs):
         raise AssertionError("an image was encoded again")
 
-    monkeypatch.setattr(model.model.vision_tower, "forward", encode)
-    monkeypatch.setattr(model.model.high_res_vision_tower, "forward", encode)
+    for kind in ("low_res_kind", "high_res_kind"):
+        monkeypatch.setattr(model.model, kind, SimpleNamespace(encode=encode, encode_tokens=encode))
 
 
 def test_training_does_not_depend_on_the_cache(tiny_checkpoint, data, tmp_path):

@@ -212,7 +212,8 @@ def _config(
 
 def _origin(llm: str, low_res_encoder: str, high_res_encoders: Sequence[str], stage1: Path | None) -> str:
     connector = f"loaded from `{stage1.name}`" if stage1 is not None else "initialized, and must be trained"
+    encoders = " and ".join(f"`{encoder}`" for encoder in high_res_encoders)
     return (
         f"Assembled from the language model `{llm}`, the low-resolution encoder `{low_res_encoder}` and the "
-        f"high-resolution encoder {' and '.join(f'`{encoder}`' for encoder in high_res_encoders)}; the connector (mining and projector) is {connector}."
+        f"high-resolution encoder {encoders}; the connector (mining and projector) is {connector}."
     )

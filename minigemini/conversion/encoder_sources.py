@@ -77,7 +77,7 @@ def high_res_source(folder: Path, prefix: str = CONVNEXT) -> EncoderSource:
     if config is None or isinstance(config, ConvNextConfig):
         tensors, unused = high_res_tensors(folder)
         fields = convnext_fields((name, tensor.shape) for name, tensor in tensors.items())
-        convnext = ConvNextConfig(**fields, drop_path_rate=0.1)
+        convnext = _from_fields({**fields, "model_type": "convnext", "drop_path_rate": 0.1}, folder)
         placed: dict[str, Source] = {prefix + name.removeprefix(CONVNEXT): tensor for name, tensor in tensors.items()}
         return EncoderSource(convnext, placed, unused, statistics_of(folder))
     return _from_transformers(folder, config, lambda: kind_of(config).build(config), prefix)
@@ -120,15 +120,16 @@ def statistics_of(folder: Path) -> Statistics:
         fields = {"image_mean": timm["mean"], "image_std": timm["std"]} if {"mean", "std"} <= timm.keys() else {}
     if fields.get("do_normalize") is False:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    mean, std = fields.get("image_mean"), fields.get("image_std")
+    mean: Any = fields.get("image_mean")
+    std: Any = fields.get("image_std")
     if mean is None and std is None:
         return CLIP_STATISTICS
     if not (_is_rgb(mean) and _is_rgb(std) and min(std) > 0):
         raise CheckpointError(
-            f"{folder}: image_mean is {json.dumps(mean)} and image_std {json.dumps(std)}; each has to be three numbers, "
-            "the standard deviations above 0"
+            f"{folder}: image_mean is {json.dumps(mean)} and image_std {json.dumps(std)}; each has to be three "
+            "numbers, the standard deviations above 0"
         )
-    return tuple(map(float, mean)), tuple(map(float, std))
+    return tuple(mean), tuple(std)
 
 
 def _is_rgb(values: Any) -> bool:

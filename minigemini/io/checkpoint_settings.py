@@ -47,6 +47,18 @@ def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, na
                 f"{name}: the image processor's {field} is {dict(found)}, but config.json expects {wanted}; use "
                 "files that were saved together"
             )
+    for field, wanted_values in {
+        "image_mean": config.high_res_image_mean,
+        "image_std": config.high_res_image_std,
+        "low_res_image_mean": config.low_res_image_mean,
+        "low_res_image_std": config.low_res_image_std,
+    }.items():
+        values = getattr(image_processor, field)
+        if wanted_values is not None and (values is None or list(values) != list(wanted_values)):
+            raise CheckpointError(
+                f"{name}: the image processor's {field} is {values}, but config.json takes {list(wanted_values)}; use "
+                "the files that were saved together"
+            )
     _try(processor, config, name)
 
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite, a small convolutional encoder for CPUs: EfficientNet (arXiv 1905.11946) without squeeze-excitation
 and with ReLU6 in place of SiLU.
 
-Five sizes, Lite0 to Lite4, differ in two coefficients (github.com/tensorflow/tpu, `efficientnet_lite_builder.py`). Unlike
-EfficientNet's, the stem, the last convolution and the depth of the first and last group do not scale.
+Five sizes, Lite0 to Lite4, differ in two coefficients (github.com/tensorflow/tpu, `efficientnet_lite_builder.py`).
+Unlike EfficientNet's, the stem, the last convolution and the depth of the first and last group do not scale.
 
 Shape legend:
     B     images

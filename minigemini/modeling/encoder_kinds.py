@@ -117,12 +117,12 @@ class ConvNext(EncoderKind):
     """A ConvNeXt, whose stages halve the map of the one before.
 
     Args:
-        encoder: Name of the part whose outputs are the stages' maps; "" is the whole model.
+        stem: Name of the part before the stages; "" if there is none.
         stages: Name of the list of stages.
         final_norm: Name of the norm that only pooled outputs use.
     """
 
-    encoder: str = ""
+    stem: str = "embeddings"
     stages: str = "encoder.stages"
     final_norm: str = "layernorm"
 
@@ -136,8 +136,12 @@ class ConvNext(EncoderKind):
         return tower
 
     def encode(self, tower: Any, pixels: Tensor) -> list[Tensor]:
-        outputs = tower.get_submodule(self.encoder)(pixels, output_hidden_states=True, return_dict=True)
-        return list(outputs.hidden_states[-len(tower.config.hidden_sizes) :])
+        # Not by output_hidden_states: Transformers then installs hooks in the first call, which torch.compile refuses.
+        states, maps = tower.get_submodule(self.stem)(pixels) if self.stem else pixels, []
+        for stage in tower.get_submodule(self.stages):
+            states = stage(states)
+            maps.append(states)
+        return maps
 
     def tunable(self, config: Any, layer: int | None = None) -> str:
         """The last block of each stage."""
@@ -290,7 +294,7 @@ KINDS: dict[str, EncoderKind] = {
     "dinov3_vit": VisionTransformer("model.layer", "norm", _registers, has_mask_token=True),
     "convnext": ConvNext(),
     "convnextv2": ConvNext(),
-    "dinov3_convnext": ConvNext(encoder="model", stages="model.stages", final_norm="layer_norm"),
+    "dinov3_convnext": ConvNext(stem="", stages="model.stages", final_norm="layer_norm"),
     "swin": Swin(),
     "swinv2": Swin(),
     "resnet": ResNet(),

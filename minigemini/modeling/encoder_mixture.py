@@ -54,7 +54,8 @@ class EncoderMixtureConfig(PreTrainedConfig):
             raise ValueError(
                 f"high_res_vision_config lists {len(encoders)} encoders: list 1 to {MAX_ENCODERS}, or set it to None."
             )
-        return cls(**dict(zip(_FIELDS, encoders, strict=False)), **statistics)
+        fields: dict[str, Any] = dict(zip(_FIELDS, encoders, strict=False))
+        return cls(**fields, **statistics)
 
     @classmethod
     def default_config_fields(cls) -> dict[str, Any]:
@@ -79,25 +80,30 @@ class EncoderMixtureModel(PreTrainedModel):
 
     def __init__(self, config: EncoderMixtureConfig):
         super().__init__(config)
-        self.encoders = nn.ModuleList(kind_of(encoder).build(encoder) for encoder in config.encoders)
+        self.kinds = [kind_of(encoder) for encoder in config.encoders]
+        self.encoders = nn.ModuleList(kind.build(c) for kind, c in zip(self.kinds, config.encoders, strict=True))
+        strides = [m.stride for kind, c in zip(self.kinds, config.encoders, strict=True) for m in kind.maps(c)]
+        self.finest_first = sorted(range(len(strides)), key=lambda i: strides[i])
+        same: list[Any] = [None] * len(self.kinds)
+        self.statistics = (
+            same if config.image_means is None else [*zip(config.image_means, config.image_stds, strict=True)]
+        )
         self.post_init()
 
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
         """Encode images (B, 3, H, W), normalized for the first encoder: all maps (B, C_s, ~H/s, ~W/s), finest first."""
-        maps: list[tuple[int, Tensor]] = []
-        for number, (encoder, config) in enumerate(zip(self.encoders, self.config.encoders, strict=True)):
-            kind, pixels = kind_of(config), self._normalized_for(number, pixel_values)
-            strides = [feature_map.stride for feature_map in kind.maps(config)]
-            maps += zip(strides, kind.encode(encoder, pixels), strict=True)
-        return [stage_map for _, stage_map in sorted(maps, key=lambda item: item[0])]
+        maps: list[Tensor] = []
+        for number, (kind, encoder) in enumerate(zip(self.kinds, self.encoders, strict=True)):
+            maps += kind.encode(encoder, self._normalized_for(number, pixel_values))
+        return [maps[i] for i in self.finest_first]
 
     def _normalized_for(self, number: int, pixels: Tensor) -> Tensor:
         """Change the statistics of the first encoder to those of another."""
-        means, stds = self.config.image_means, self.config.image_stds
-        if means is None or (means[number], stds[number]) == (means[0], stds[0]):
+        if self.statistics[number] == self.statistics[0]:
             return pixels
-        rows = [pixels.new_tensor(values)[:, None, None] for values in (means[0], stds[0], means[number], stds[number])]
-        mean, std, new_mean, new_std = rows
+        (mean, std), (new_mean, new_std) = (
+            (pixels.new_tensor(values)[:, None, None] for values in self.statistics[i]) for i in (0, number)
+        )
         return (pixels * std + (mean - new_mean)) / new_std
 
 

@@ -70,6 +70,11 @@ def _has_attention(tower: nn.Module | None) -> bool:
     return isinstance(tower, PreTrainedModel) and tower._supports_sdpa
 
 
+def _on_device_of(tower: PreTrainedModel, pixels: Tensor) -> Tensor:
+    """Move pixels to an encoder that `device_map` keeps elsewhere; weights that are offloaded come to the pixels."""
+    return pixels if tower.device.type == "meta" else pixels.to(tower.device)
+
+
 class MiniGeminiProjector(nn.Sequential):
     """Map C to D with `projector_depth` linear layers and exact GELUs between them."""
 
@@ -151,7 +156,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     def get_low_res_features(self, pixel_values: Tensor) -> Tensor:
         """Encode the tiles of images in low resolution: (B, 3, g·lr, g·lr) -> (B, t, N, C)."""
         tiles = self.cut_tiles(pixel_values)
-        tokens = self.low_res_kind.encode_tokens(self.vision_tower, rearrange(tiles, "b t c h w -> (b t) c h w"))
+        pixels = _on_device_of(self.vision_tower, rearrange(tiles, "b t c h w -> (b t) c h w"))
+        tokens = self.low_res_kind.encode_tokens(self.vision_tower, pixels)
         return rearrange(tokens, "(b t) n c -> b t n c", t=tiles.shape[1])
 
     def get_high_res_stage_maps(self, high_res_pixel_values: Tensor) -> list[Tensor]:
@@ -170,7 +176,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 f"high_res_pixel_values have shape {tuple(high_res_pixel_values.shape)}, but high_res_size={side} "
                 f"requires (images, 3, {side}, {side}): use the model's own processor."
             )
-        pixels = high_res_pixel_values.to(self.high_res_vision_tower.dtype)
+        pixels = _on_device_of(self.high_res_vision_tower, high_res_pixel_values)
+        pixels = pixels.to(self.high_res_vision_tower.dtype)
         return self.high_res_kind.encode(self.high_res_vision_tower, pixels)
 
     def mine(self, low_res_features: Tensor, stage_maps: list[Tensor]) -> Tensor:
@@ -221,11 +228,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         mined = None
         features = low_res
         if self.high_res_vision_tower is not None:
-            if high_res_pixel_values is None or len(high_res_pixel_values) != len(pixel_values):
+            # Not len(), which would make an exported model's number of images constant.
+            images = 0 if high_res_pixel_values is None else high_res_pixel_values.shape[0]
+            if high_res_pixel_values is None or images != pixel_values.shape[0]:
                 raise ValueError(
-                    f"pixel_values hold {len(pixel_values)} images, but high_res_pixel_values hold "
-                    f"{0 if high_res_pixel_values is None else len(high_res_pixel_values)}: pass one row per image in "
-                    "both."
+                    f"pixel_values hold {pixel_values.shape[0]} images, but high_res_pixel_values hold {images}: pass "
+                    "one row per image in both."
                 )
             mined = self.mine(low_res, self.get_high_res_stage_maps(high_res_pixel_values)).to(low_res.device)
             features = low_res + mined

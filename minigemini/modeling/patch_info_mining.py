@@ -251,7 +251,9 @@ class PatchInfoMining(nn.Module):
     def _bands(self, rows: int, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
         """Split the rows of patches into bands whose windows fit in `BAND_BYTES`, at least one row each."""
         cells = sum(stage.num_cells * dim for stage, dim in zip(along, self.stage_dims, strict=True))
-        row_bytes = low_res.shape[0] * n * cells * 4
+        # An exported graph has fixed bands, and any number of images.
+        images = 1 if torch.compiler.is_exporting() else low_res.shape[0]
+        row_bytes = images * n * cells * 4
         height = max(1, BAND_BYTES.get(low_res.device.type, BAND_BYTES_ELSEWHERE) // row_bytes)
         return (slice(top, min(top + height, rows)) for top in range(0, rows, height))
 

@@ -74,13 +74,24 @@ def save_checkpoint(
     Raises:
         OSError: It cannot be written.
     """
-    model: Any = _model_with({name: tensor.detach().to("cpu", dtype) for name, tensor in weights.items()}, like)
+    tensors = {**weights, **_persistent_buffers(like)}
+    model: Any = _model_with({name: _cast(tensor, dtype) for name, tensor in tensors.items()}, like)
     model.config.dtype = dtype
     shutil.rmtree(path, ignore_errors=True)
     with atomic_write(path) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
         write_sums(partial)
+
+
+def _persistent_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Buffers that checkpoints contain, such as the statistics of batch norms; they are never sharded."""
+    stored = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in stored}
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def _model_with(
