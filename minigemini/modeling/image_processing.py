@@ -145,7 +145,7 @@ class MiniGeminiImageProcessor(PilBackend):
         return choose_grid(height_px, width_px, self.size["height"], self.max_tiles)
 
     def fill_grid(
-        self, image: Image.Image | np.ndarray, grid: Grid, tile_px: int, color: tuple[int, ...], resample: int
+        self, image: Image.Image | np.ndarray, grid: Grid, tile_px: int, color: tuple[int, ...], resample: Any
     ) -> np.ndarray:
         """Resize an image to fill a grid of tiles, or pad it: (3, rows · tile_px, columns · tile_px)."""
         height, width = size_in_grid(*_size(image), grid, tile_px)

@@ -1,22 +1,24 @@
 """Native shape: an image is cut into rows x columns of tiles that fit its own shape, in place of a padded square.
 
-The image is resized to fill the grid, so every tile, every token and every position of the high-resolution encoder shows
-the image. The alternative, to keep the aspect ratio and to drop the tokens of padding (LLaVA-NeXT, `unpad_image`), saves
-tokens but still encodes the padding, and would cost as many tiles as the square for most pages. Filling changes the
-aspect ratio, by 6 % for an A4 page on 3 x 2 tiles; InternVL 1.5 (arXiv 2404.16821, section 3.3) does the same. Tiles
+The image is resized to fill the grid, so every tile, every token and every position of the high-resolution encoder
+shows the image. The alternative is to keep the aspect ratio and to drop the tokens of padding (LLaVA-NeXT's
+`unpad_image`): that saves tokens, but the padding is still encoded, and most pages have as many tiles as the square.
+Filling changes the aspect ratio, by 6 % for an A4 page on 3 x 2 tiles, as in InternVL 1.5 (arXiv 2404.16821). Tiles
 keep the shape that the low-resolution encoder was trained with. An image that would be stretched by more than
 `MAX_STRETCH` is padded instead.
 """
 
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from einops import rearrange
+from torch import Tensor
 
 MAX_STRETCH = 1.5
 """The most that the aspect ratio of an image is changed to fill its grid."""
+DEFAULT_MAX_TILES = 6
+"""Enough for a page of 3 x 2 tiles."""
 MOST_TILES = 64
 """Upper bound of `max_tiles`."""
 
@@ -44,9 +46,7 @@ def choose_grid(height_px: int, width_px: int, tile_px: int, max_tiles: int) -> 
         max_tiles: The most tiles.
     """
     rows, columns = (min(-(-side // tile_px), max_tiles) for side in (height_px, width_px))
-    grids = [
-        Grid(row, column) for row in range(1, rows + 1) for column in range(1, min(columns, max_tiles // row) + 1)
-    ]
+    grids = [Grid(row, column) for row in range(1, rows + 1) for column in range(1, min(columns, max_tiles // row) + 1)]
     return max(grids, key=lambda grid: (round(filled(height_px, width_px, grid), 2), grid.num_tiles))
 
 
@@ -104,7 +104,25 @@ def grid_of(height_px: int, width_px: int, tile_px: int, max_tiles: int) -> Grid
     return grid
 
 
-def by_grid(grids: list[Grid]) -> Iterator[tuple[Grid, list[int], list[int]]]:
+def num_images(pixels: Mapping[str, Tensor]) -> int:
+    """Number of images in the tensors of an image processor."""
+    return len(pixels["image_grid_thw"] if "image_grid_thw" in pixels else next(iter(pixels.values())))
+
+
+def select_images(pixels: Mapping[str, Tensor], images: Sequence[int]) -> dict[str, Tensor]:
+    """Select images by their numbers, from the tensors of an image processor; without other entries of `pixels`."""
+    grids = pixels.get("image_grid_thw")
+    if grids is None:
+        rows = list(images)
+    else:
+        counts = grids.prod(dim=-1).tolist()
+        starts = [0, *np.cumsum(counts).tolist()]
+        rows = [starts[number] + tile for number in images for tile in range(counts[number])]
+    selected = {name: tensor[rows] for name, tensor in pixels.items() if name.endswith("pixel_values")}
+    return selected if grids is None else {**selected, "image_grid_thw": grids[list(images)]}
+
+
+def by_grid(grids: Sequence[Grid]) -> Iterator[tuple[Grid, list[int], list[int]]]:
     """Group images by their grid, so that each group is encoded as one batch.
 
     Args:
@@ -117,8 +135,6 @@ def by_grid(grids: list[Grid]) -> Iterator[tuple[Grid, list[int], list[int]]]:
     for grid in dict.fromkeys(grids):
         images = [number for number, other in enumerate(grids) if other == grid]
         yield grid, images, [starts[number] + tile for number in images for tile in range(grid.num_tiles)]
-
-
 
 
 def check_max_tiles(max_tiles: int) -> None:
