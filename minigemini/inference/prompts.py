@@ -71,12 +71,13 @@ class Prompts:
         bos = self._processor.tokenizer.bos_token
         return bos is not None and text.startswith(bos)
 
-    def length(self, text: str) -> int:
-        """Count the tokens of a prompt, including images; overestimates by at most one token per image."""
-        tokenizer, placeholder = self._processor.tokenizer, self._processor.image_token
-        images = text.count(placeholder)
+    def length(self, text: str, messages: Sequence[Message]) -> int:
+        """Count the tokens of messages, whose prompt is `text`; overestimates by at most one token per image."""
+        tokenizer = self._processor.tokenizer
         tokens = len(tokenizer(text, add_special_tokens=not self.writes_bos(text))["input_ids"])
-        return tokens + images * self._processor.num_image_tokens
+        contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
+        images = [part["image"] for content in contents for part in content if part["type"] == "image"]
+        return tokens + sum(self._processor.image_tokens_of(image.height, image.width) for image in images)
 
     def room(self, length: int) -> int:
         """Return how many tokens the context has left after a prompt of `length`. Raises `RequestError` if none."""

@@ -137,7 +137,7 @@ class RemoteBackend:
         if self._prompts is not None:
             messages = self._prompts.written_out(job.messages, job.draws or False, job.ocr_texts)
             text = self._prompts.text(messages)
-            max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text)))
+            max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text, messages)))
             extra = {"add_special_tokens": not self._prompts.writes_bos(text)}
         else:
             earlier = (*job.draws[:-1], False) if job.draws else False
