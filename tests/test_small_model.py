@@ -2,16 +2,13 @@
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from minigemini.inference import Engine
 from minigemini.io.pulled_models import pull
-from minigemini_models.evaluation.real_task import RealPictures
 from minigemini_models.small.pulled import SMALL
 
 ROOT = Path(__file__).parent.parent
