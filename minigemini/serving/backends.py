@@ -26,6 +26,10 @@ class ChatJob:
     """Whether OCR still has to run on the images."""
     ocr_texts: tuple[tuple[str, ...], ...] = ()
     """Texts that OCR found, for each user turn; empty means none."""
+    continue_final_message: bool = False
+    """Whether the answer continues the last message, one of the assistant."""
+    prompt: str | None = None
+    """A text to continue without a chat template, in place of messages."""
 
     @property
     def draw(self) -> bool:
