@@ -118,7 +118,7 @@ class Engine:
             draw, ocr: Image requests and OCR text in the processor's format. An answer keeps its captions only if the
                 last turn requests an image; otherwise the caption tags are removed.
             continue_final_message: Continue the last message, one of the assistant, instead of beginning a new one. The
-                answer is only what follows it.
+                answer is only what follows it, with any tags.
 
         Raises:
             RequestError: The messages are malformed, or the question is empty or exceeds the model's context.

@@ -47,7 +47,7 @@ class AnswerStream(Iterator[str]):
         seed: Seed for torch's global generators; None leaves them unchanged.
         on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
-        continues_text: Whether the answer continues text of the prompt, so that spaces around it belong to it.
+        continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class _TextStreamer(BaseStreamer):
     ) -> None:
         self.text = ""
         self._decoded = ""
-        self._tag_filter = None if image_requested else CaptionParser(requested=False)
+        self._tag_filter = None if image_requested or continues_text else CaptionParser(requested=False)
         self._tokenizer, self._pieces = tokenizer, pieces
         self._tokens: list[int] = []
         self._prompt_seen, self._continues_text = False, continues_text

@@ -72,7 +72,8 @@ class RemoteBackend:
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """Implement `Backend.answer`."""
         body = await asyncio.to_thread(self._request_body, job)
-        parsers = [] if job.draw else [CaptionParser(requested=False) for _ in range(job.choices)]
+        verbatim = job.draw or job.continue_final_message or job.prompt is not None
+        parsers = [] if verbatim else [CaptionParser(requested=False) for _ in range(job.choices)]
         async with self._send("completions" if job.prompt is not None else "chat/completions", body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
