@@ -149,7 +149,9 @@ def test_models_health_and_metrics(served):
     [
         ({"model": "gpt"}, 404, "tiny"),
         ({"logprobs": True}, 400, "log probabilities"),
-        ({"tools": [{"type": "function"}]}, 400, "tools are not supported"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools are not supported: the model's"),
+        ({"tools": [{"type": "function"}]}, 400, "tools.0.function"),
+        ({"tool_choice": "required"}, 400, "only auto and none"),
         ({"chat_template": "{{ 7 * 7 }}"}, 400, "the checkpoint's own"),
         ({"n": 100}, 400, "at most 8"),
         ({"max_completion_tokens": 501}, 400, "at most 500"),

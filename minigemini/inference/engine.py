@@ -15,7 +15,7 @@ from ..io.errors import RequestError
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_placement, input_device
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .prompts import Draws, Message, Prompts, Strings
+from .prompts import Draws, Message, Prompts, Strings, Tool
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
 from .structured_output import StructuredOutput
@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
-        self._prompts = Prompts(processor, model.config)
+        self.prompts = Prompts(processor, model.config)
 
     @classmethod
     def load(
@@ -108,6 +108,7 @@ class Engine:
         draw: Draws = False,
         ocr: Strings = (),
         continue_final_message: bool = False,
+        tools: Sequence[Tool] = (),
     ) -> AnswerStream:
         """Stream the answer to messages in Transformers' chat format.
 
@@ -119,12 +120,13 @@ class Engine:
                 last turn requests an image; otherwise the caption tags are removed.
             continue_final_message: Continue the last message, one of the assistant, instead of beginning a new one. The
                 answer is only what follows it, with any tags.
+            tools: Tools that the model may call, in OpenAI's form; `tool_calls` reads the calls from the answer.
 
         Raises:
             RequestError: The messages are malformed, or the question is empty or exceeds the model's context.
             StructureError: The JSON schema of `sampling` cannot be followed.
         """
-        inputs = self._prompts.inputs(messages, draw, ocr, continue_final_message)
+        inputs = self.prompts.inputs(messages, draw, ocr, continue_final_message, tools)
         image_requested = draw if isinstance(draw, bool) else bool(draw and draw[-1])
         return self._stream(inputs, sampling, on_end, image_requested, continue_final_message)
 
@@ -135,7 +137,7 @@ class Engine:
             RequestError: The prompt is empty, contains an image placeholder, or exceeds the model's context.
             StructureError: The JSON schema of `sampling` cannot be followed.
         """
-        return self._stream(self._prompts.raw_inputs(prompt), sampling, None, False, continues_text=True)
+        return self._stream(self.prompts.raw_inputs(prompt), sampling, None, False, continues_text=True)
 
     @cached_property
     def _structured_output(self) -> StructuredOutput:
@@ -152,7 +154,7 @@ class Engine:
         continues_text: bool,
     ) -> AnswerStream:
         check_type("sampling", sampling, Sampling, "a Sampling")
-        room = self._prompts.room(inputs["input_ids"].shape[1])
+        room = self.prompts.room(inputs["input_ids"].shape[1])
         do_sample = sampling.temperature >= MIN_TEMPERATURE
         settings: dict[str, Any] = {
             "max_new_tokens": min(sampling.max_new_tokens, room),

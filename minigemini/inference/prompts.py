@@ -13,8 +13,12 @@ from ..io.errors import RequestError, one_line
 from ..io.untrusted import TokenizerError, panics_as_errors
 from ..modeling import MiniGeminiConfig, MiniGeminiProcessor
 from .system_messages import fold_system, merge_system
+from .tool_calls import OPEN
+
+NO_TOOLS = "tools are not supported: the model's chat format has none, or another form of calls than <tool_call>"
 
 Message = dict[str, Any]
+Tool = Mapping[str, Any]
 Draws = bool | Sequence[bool]
 Strings = Sequence[str] | Sequence[Sequence[str]]
 
@@ -33,7 +37,12 @@ class Prompts:
         self.context_tokens: int = getattr(config.text_config, "max_position_embeddings", None) or 2**31
 
     def inputs(
-        self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = (), continue_final_message: bool = False
+        self,
+        messages: Sequence[Message],
+        draw: Draws = False,
+        ocr: Strings = (),
+        continue_final_message: bool = False,
+        tools: Sequence[Tool] = (),
     ) -> Any:
         """Return the inputs of `generate`, a batch of one, on the CPU.
 
@@ -41,6 +50,7 @@ class Prompts:
             messages: In Transformers' chat format, with decoded images.
             draw, ocr: Image requests and OCR text in the processor's format.
             continue_final_message: Leave the last message, one of the assistant, open.
+            tools: Tools that the model may call, in OpenAI's form.
 
         Raises:
             RequestError: The messages are malformed, the question is empty, or the chat format does not support them.
@@ -50,6 +60,7 @@ class Prompts:
             draw,
             ocr,
             continue_final_message,
+            tools,
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
@@ -91,12 +102,27 @@ class Prompts:
             raise RequestError(one_line(error)) from None
 
     @cached_property
+    def supports_tools(self) -> bool:
+        """Whether the chat template offers tools to the model and asks for calls in the form that is read."""
+        tool = {"type": "function", "function": {"name": "p r o b e", "description": "", "parameters": {}}}
+        return OPEN in str(self._processor.chat_template) and self._renders("p r o b e", [], tools=[tool])
+
+    def tools_as_text(self, tools: Sequence[Tool]) -> list[dict[str, Any]]:
+        """Return tools without control tokens. Raises `RequestError` if the chat template has none."""
+        if tools and not self.supports_tools:
+            raise RequestError(NO_TOOLS)
+        return self._processor.control_tokens().messages_as_text(tools)
+
+    @cached_property
     def _supports_system(self) -> bool:
-        """Whether the chat template renders a system message, found by rendering one."""
-        probe = [{"role": "system", "content": "s y s"}, {"role": "user", "content": "u"}]
+        """Whether the chat template renders a system message."""
+        return self._renders("p r o b e", [{"role": "system", "content": "p r o b e"}])
+
+    def _renders(self, text: str, messages: list[Message], **options: Any) -> bool:
         try:
             with panics_as_errors():
-                return "s y s" in str(self._processor.apply_chat_template(probe, tokenize=False))
+                conversation = [*messages, {"role": "user", "content": "u"}]
+                return text in str(self._processor.apply_chat_template(conversation, tokenize=False, **options))
         except (TemplateError, TokenizerError):
             return False
 
@@ -105,10 +131,15 @@ class Prompts:
         return self._processor.with_requests(messages)
 
     def text(
-        self, messages: Sequence[Message], draw: Draws = False, ocr: Strings = (), continue_final_message: bool = False
+        self,
+        messages: Sequence[Message],
+        draw: Draws = False,
+        ocr: Strings = (),
+        continue_final_message: bool = False,
+        tools: Sequence[Tool] = (),
     ) -> str:
         """Render the prompt: one placeholder per image, and BOS if the chat format has it. Raises `RequestError`."""
-        return str(self._apply(messages, draw, ocr, continue_final_message, tokenize=False))
+        return str(self._apply(messages, draw, ocr, continue_final_message, tools, tokenize=False))
 
     def writes_bos(self, text: str) -> bool:
         """Whether a prompt starts with BOS, so that the tokenizer must not add it."""
@@ -131,10 +162,20 @@ class Prompts:
             )
         return self.context_tokens - length
 
-    def _apply(self, messages: Sequence[Message], draw: Draws, ocr: Strings, continues: bool, **options: Any) -> Any:
+    def _apply(
+        self,
+        messages: Sequence[Message],
+        draw: Draws,
+        ocr: Strings,
+        continues: bool,
+        tools: Sequence[Tool],
+        **options: Any,
+    ) -> Any:
         if continues and messages and messages[-1].get("role") != "assistant":
             raise RequestError("only a last message of the assistant can be continued")
         written = self.written_out(messages, draw, ocr)
+        if tools:
+            options["tools"] = self.tools_as_text(tools)
         try:
             with panics_as_errors():
                 return self._processor.apply_chat_template(

@@ -8,20 +8,24 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-from .backends import CaptionsEvent, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
+from ..inference.tool_calls import ToolCall
+from .backends import CaptionsEvent, ChoiceEnd, Event, ImageEvent, TextDelta, ToolCallsEvent, Usage
 from .chat_jobs import StartEvents, prepare
 from .event_response import CompleteChoice, EventResponse, sse, token_usage
 from .image_urls import encode_data_uri
 from .json_body import read_request
 from .protocol import (
+    CalledFunction,
     ChatRequest,
     ChatResponse,
     Choice,
     DrawingNote,
     MessageWithImages,
+    MessageWithToolCalls,
     ResponseImagePart,
     ResponseImageUrl,
     ResponseMessage,
+    ToolCallItem,
     error_responses,
     request_body,
     stream_chunk,
@@ -91,6 +95,9 @@ class ChatTaskResponse(EventResponse):
                     yield self._chunk(index, {"drawing": {"captions": captions}})
                 case ImageEvent(index):
                     yield self._chunk(index, await asyncio.to_thread(_image_delta, event))
+                case ToolCallsEvent(index, calls):
+                    items = [{"index": number, **item.model_dump()} for number, item in enumerate(_call_items(calls))]
+                    yield self._chunk(index, {"tool_calls": items})
                 case ChoiceEnd(index, reason):
                     yield self._chunk(index, {}, reason)
                 case Usage() if self._include_usage:
@@ -105,10 +112,21 @@ class ChatTaskResponse(EventResponse):
 
 def _message(choice: CompleteChoice) -> ResponseMessage:
     image = choice.image
+    if choice.calls:
+        return MessageWithToolCalls(content=choice.text.strip(), tool_calls=_call_items(choice.calls))
     if image is None:
         return ResponseMessage(content=choice.text)
     note = DrawingNote(captions=list(choice.captions), seed=image.seed, reason=image.reason)
     return MessageWithImages(content=choice.text, images=_response_images(image), drawing=note)
+
+
+def _call_items(calls: tuple[ToolCall, ...]) -> list[ToolCallItem]:
+    return [
+        ToolCallItem(
+            id=f"call_{secrets.token_hex(12)}", function=CalledFunction(name=call.name, arguments=call.arguments)
+        )
+        for call in calls
+    ]
 
 
 def _response_images(image: ImageEvent) -> list[ResponseImagePart]:

@@ -12,10 +12,20 @@ from typing import Any
 from ..imagegen.captions import with_captions
 from ..images.decoders import Stop
 from ..inference import Sampling
+from ..inference.prompts import NO_TOOLS
 from .api_errors import ApiError, model_not_found
 from .backends import ChatJob, Event
 from .image_urls import ImageFetcher, decode_data_uri, open_images, run_stoppable
-from .protocol import AssistantMessage, ChatMessage, ChatRequest, GenerationRequest, ImagePart, JsonSchemaFormat
+from .protocol import (
+    AssistantMessage,
+    ChatMessage,
+    ChatRequest,
+    GenerationRequest,
+    ImagePart,
+    JsonSchemaFormat,
+    Tool,
+    ToolMessage,
+)
 from .state import ServerState
 
 StartEvents = Callable[[], AsyncIterator[Event]]
@@ -29,6 +39,8 @@ async def prepare(request: ChatRequest, state: ServerState) -> StartEvents:
         ApiError: 404 for another model, 400 for anything else.
     """
     check_request(request, state)
+    if _uses_tools(request) and not (await state.pipeline.capabilities()).tools:
+        raise ApiError(400, NO_TOOLS, "no_tools", "tools")
     files = await _load_images(request, state)
 
     async def events() -> AsyncIterator[Event]:
@@ -98,7 +110,7 @@ def _check_last_message(request: ChatRequest) -> None:
         if not isinstance(last, AssistantMessage) or last.images or last.drawing:
             message = "continue_final_message needs a last message of role 'assistant' with text alone"
             raise ApiError(400, message, param="messages")
-    elif last.role != "user":
+    elif last.role not in ("user", "tool"):
         message = f"the last message has role {last.role!r}; end with a user message"
         if last.role == "assistant":
             message += ", or set continue_final_message to have it continued"
@@ -132,7 +144,7 @@ def _image_parts(request: ChatRequest) -> list[ImagePart]:
 
 def _text_of(message: ChatMessage) -> str:
     """Return the text of a message, with the captions that the response had moved to `drawing`."""
-    text = message.content
+    text = message.content or ""
     if not isinstance(text, str):
         text = "".join(part.text for part in text if not isinstance(part, ImagePart))
     if isinstance(message, AssistantMessage) and message.drawing is not None:
@@ -163,7 +175,8 @@ def build_job(request: ChatRequest, files: list[bytes], state: ServerState, stop
             draws.append(False)
         elif message.role == "assistant" and message.drawing is not None and draws:
             draws[-1] = True
-        messages.append({"role": "system" if message.role == "developer" else message.role, "content": content})
+        role = "system" if message.role == "developer" else message.role
+        messages.append({"role": role, "content": content, **_tool_fields(message)})
     if draws:
         draws[-1] = bool(request.draw)
     return ChatJob(
@@ -174,7 +187,34 @@ def build_job(request: ChatRequest, files: list[bytes], state: ServerState, stop
         tuple(draws),
         bool(request.ocr),
         continue_final_message=bool(request.continue_final_message),
+        tools=tuple(tool.model_dump(exclude_none=True) for tool in _offered_tools(request)),
     )
+
+
+def _offered_tools(request: ChatRequest) -> list[Tool]:
+    return [] if request.tool_choice == "none" else request.tools or []
+
+
+def _uses_tools(request: ChatRequest) -> bool:
+    return bool(_offered_tools(request)) or any(
+        isinstance(message, ToolMessage) or (isinstance(message, AssistantMessage) and message.tool_calls)
+        for message in request.messages
+    )
+
+
+def _tool_fields(message: ChatMessage) -> dict[str, Any]:
+    """Return what chat templates read of tool calls and results; the arguments as an object, not as text."""
+    if isinstance(message, ToolMessage):
+        return {"tool_call_id": message.tool_call_id}
+    if not isinstance(message, AssistantMessage) or not message.tool_calls:
+        return {}
+    calls = [call.model_dump() for call in message.tool_calls]
+    for call in calls:
+        try:
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+        except (ValueError, RecursionError):
+            raise ApiError(400, "the arguments of a tool call are not JSON", param="messages") from None
+    return {"tool_calls": calls}
 
 
 def sampling_of(request: GenerationRequest, state: ServerState) -> Sampling:

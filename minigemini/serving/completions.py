@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from .backends import ChatJob, ChoiceEnd, Event, TextDelta, Usage
 from .chat_jobs import StartEvents, check_generation, check_length, sampling_of
-from .event_response import CompleteChoice, EventResponse, sse, token_usage
+from .event_response import CompleteChoice, EventResponse, sse, token_usage, without_tools
 from .json_body import read_request
 from .protocol import FinishReason, GenerationRequest, TokenUsage, error_responses, request_body
 from .state import ServerState
@@ -119,7 +119,7 @@ class CompletionTaskResponse(EventResponse):
     def document(self, choices: list[CompleteChoice], usage: Usage) -> dict[str, Any]:
         """Return the complete response."""
         all_choices = [
-            CompletionChoice(index=index, text=self._echoed + choice.text, finish_reason=choice.reason)
+            CompletionChoice(index=index, text=self._echoed + choice.text, finish_reason=without_tools(choice.reason))
             for index, choice in enumerate(choices)
         ]
         return CompletionResponse(**self._head, choices=all_choices, usage=token_usage(usage)).model_dump()
@@ -133,7 +133,7 @@ class CompletionTaskResponse(EventResponse):
                 case TextDelta(index, text):
                     yield self._chunk(index, text)
                 case ChoiceEnd(index, reason):
-                    yield self._chunk(index, "", reason)
+                    yield self._chunk(index, "", without_tools(reason))
                 case Usage() if self._include_usage:
                     usage = {"choices": [], "usage": token_usage(event).model_dump()}
                     yield sse({**self._head, "object": "text_completion", **usage})

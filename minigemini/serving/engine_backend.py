@@ -40,8 +40,8 @@ class EngineBackend:
         return True
 
     async def capabilities(self) -> Capabilities:
-        """Return no capabilities: the engine produces text only."""
-        return Capabilities()
+        """Return whether the chat format has tools; the engine produces text only."""
+        return Capabilities(tools=self.engine.prompts.supports_tools)
 
     async def close(self) -> None:
         """Stop the thread after its current work."""
@@ -89,6 +89,7 @@ class _EngineRun:
             draw=job.draws or False,
             ocr=job.ocr_texts,
             continue_final_message=job.continue_final_message,
+            tools=job.tools,
         )
 
     def _emit_text(self, index: int, stream: AnswerStream) -> bool:

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from ..inference.tool_calls import ToolCall
 from .api_errors import ApiError, DisconnectError, internal_error
-from .backends import CaptionsEvent, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
+from .backends import CaptionsEvent, ChoiceEnd, Event, ImageEvent, TextDelta, ToolCallsEvent, Usage
 from .chat_jobs import StartEvents
-from .protocol import FinishReason, TokenUsage
+from .protocol import ChatFinishReason, FinishReason, TokenUsage
 from .request_queue import RequestTask, TaskResponse
 from .state import ServerState
 
@@ -26,7 +27,8 @@ class CompleteChoice:
     texts: list[str] = field(default_factory=list)
     captions: tuple[str, ...] = ()
     image: ImageEvent | None = None
-    reason: FinishReason = "stop"
+    calls: tuple[ToolCall, ...] = ()
+    reason: ChatFinishReason = "stop"
 
     @property
     def text(self) -> str:
@@ -102,6 +104,8 @@ class EventResponse(TaskResponse):
                     choices[index].captions = captions
                 case ImageEvent(index):
                     choices[index].image = event
+                case ToolCallsEvent(index, calls):
+                    choices[index].calls = calls
                 case ChoiceEnd(index, reason):
                     choices[index].reason = reason
                 case Usage():
@@ -137,6 +141,11 @@ def sse(data: Mapping[str, Any], event: str | None = None) -> bytes:
     """Return a server-sent event."""
     head = f"event: {event}\n" if event else ""
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def without_tools(reason: ChatFinishReason) -> FinishReason:
+    """Return the reason of a choice on a route without tools."""
+    return "length" if reason == "length" else "stop"
 
 
 def token_usage(usage: Usage) -> TokenUsage:

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 from .api_errors import field_names
 from .backends import ChoiceEnd, Event, TextDelta, Usage
 from .chat_jobs import StartEvents, prepare
-from .event_response import CompleteChoice, EventResponse
+from .event_response import CompleteChoice, EventResponse, without_tools
 from .json_body import chat_request, read_request
-from .protocol import MAX_ITEMS, FinishReason, StopString, Strict, error_responses, request_body
+from .protocol import MAX_ITEMS, ChatFinishReason, FinishReason, StopString, Strict, error_responses, request_body
 from .state import ServerState
 
 DESCRIPTION = "The answer, as a stream of JSON lines unless `stream` is false."
@@ -58,7 +58,7 @@ class OllamaChatRequest(Strict):
     """A chat request."""
 
     UNSUPPORTED: ClassVar[dict[str, str]] = {
-        "tools": "tools are not supported",
+        "tools": "tools are not supported here; /v1/chat/completions has them for some models",
         "think": "the model does not reason before it answers",
     }
 
@@ -192,7 +192,7 @@ class OllamaTaskResponse(EventResponse):
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
         """Yield the stream."""
-        reason: FinishReason = "stop"
+        reason: ChatFinishReason = "stop"
         usage = Usage(0, 0)
         async for event in events:
             match event:
@@ -208,11 +208,11 @@ class OllamaTaskResponse(EventResponse):
         """Return the line of an error after the stream has begun."""
         return _line(error.envelope())
 
-    def _end(self, text: str, reason: FinishReason, usage: Usage) -> dict[str, Any]:
+    def _end(self, text: str, reason: ChatFinishReason, usage: Usage) -> dict[str, Any]:
         return OllamaChatResponse(
             **self._head,
             message=OllamaAnswer(content=text),
-            done_reason=reason,
+            done_reason=without_tools(reason),
             total_duration=int((time.monotonic() - self._arrived) * 1e9),
             prompt_eval_count=usage.prompt_tokens,
             eval_count=usage.completion_tokens,

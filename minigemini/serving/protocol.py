@@ -12,6 +12,7 @@ MAX_ITEMS = 1000
 SCHEMA_REF = "#/components/schemas/{model}"
 
 FinishReason = Literal["stop", "length"]
+ChatFinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Strict(BaseModel):
@@ -80,6 +81,29 @@ class DrawingNote(Strict):
     reason: Annotated[str | None, Field(description="Why there is no image.")] = None
 
 
+class CalledFunction(Strict):
+    """A function and its arguments."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    arguments: Annotated[str, Field(description="A JSON object.")]
+
+
+class ToolCallItem(Strict):
+    """A tool call."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class ToolMessage(Strict):
+    """The result of a tool call."""
+
+    role: Literal["tool"]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
+    tool_call_id: str
+
+
 class AssistantMessage(Strict):
     """An earlier response, sent back unchanged; its images are shown with the next question.
 
@@ -87,7 +111,7 @@ class AssistantMessage(Strict):
     """
 
     role: Literal["assistant"]
-    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)] | None = None
     images: Annotated[list[ImagePart], Field(fail_fast=True, max_length=100)] | None = None
     drawing: DrawingNote | None = None
     name: str | None = None
@@ -95,10 +119,10 @@ class AssistantMessage(Strict):
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
     audio: None = None
     function_call: None = None
-    tool_calls: None = None
+    tool_calls: Annotated[list[ToolCallItem], Field(fail_fast=True, max_length=100)] | None = None
 
 
-ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 StopString = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -155,6 +179,22 @@ class SamplingFields(Strict):
     seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Choice i is sampled with seed + i.")] = None
 
 
+class FunctionDefinition(Strict):
+    """A function that the model may call."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: Annotated[dict[str, Any] | None, Field(description="A JSON schema.")] = None
+    strict: Annotated[bool | None, Field(description="Ignored: arguments are what the model writes.")] = None
+
+
+class Tool(Strict):
+    """A tool; only functions are supported."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
 class GenerationRequest(SamplingFields):
     """What requests for completions have in common."""
 
@@ -192,8 +232,8 @@ class ChatRequest(GenerationRequest):
     UNSUPPORTED: ClassVar[dict[str, str]] = {
         "logprobs": "log probabilities are not supported",
         "top_logprobs": "log probabilities are not supported",
-        "tools": "tools are not supported",
-        "functions": "tools are not supported",
+        "functions": "send tools",
+        "tool_choice": "only auto and none are supported",
         "frequency_penalty": "penalties are not supported",
         "presence_penalty": "penalties are not supported",
         "logit_bias": "token biases are not supported",
@@ -222,7 +262,10 @@ class ChatRequest(GenerationRequest):
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: Annotated[
+        list[Tool] | None,
+        Field(fail_fast=True, max_length=100, description="For models whose chat format has tools."),
+    ] = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
@@ -289,6 +332,12 @@ class ResponseImagePart(BaseModel):
     image_url: ResponseImageUrl
 
 
+class MessageWithToolCalls(ResponseMessage):
+    """The message of a choice that calls tools."""
+
+    tool_calls: list[ToolCallItem]
+
+
 class MessageWithImages(ResponseMessage):
     """The message of a choice whose request asked for an image."""
 
@@ -300,8 +349,8 @@ class Choice(BaseModel):
     """One of `n` choices."""
 
     index: int
-    message: MessageWithImages | ResponseMessage
-    finish_reason: FinishReason
+    message: MessageWithToolCalls | MessageWithImages | ResponseMessage
+    finish_reason: ChatFinishReason
     logprobs: None = None
 
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,8 +86,10 @@ class RemoteBackend:
         return any(await asyncio.gather(*(self._is_up(server) for server in self.servers)))
 
     async def capabilities(self) -> Capabilities:
-        """Return the capabilities that a `minigemini serve` reports; vLLM has none."""
-        for server in self.servers if self._prompts is None else ():
+        """Return the capabilities that a `minigemini serve` reports; with vLLM, those of the chat format."""
+        if self._prompts is not None:
+            return Capabilities(tools=self._prompts.supports_tools)
+        for server in self.servers:
             try:
                 models = (await self._client.get(f"{server.url}/models", timeout=5.0)).json()["data"]
             except (httpx.HTTPError, ValueError, KeyError):
@@ -159,19 +161,18 @@ class RemoteBackend:
         extra: dict[str, Any]
         if self._prompts is not None:
             messages = self._prompts.written_out(job.messages, job.draws or False, job.ocr_texts)
-            text = self._prompts.text(messages, continue_final_message=continues)
+            text = self._prompts.text(messages, continue_final_message=continues, tools=job.tools)
             max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text)))
             extra = {"add_special_tokens": not self._prompts.writes_bos(text)}
+            if job.tools:  # vLLM renders them but leaves the calls in the text, where `ChatPipeline` reads them
+                extra |= {"tools": self._prompts.tools_as_text(job.tools), "tool_choice": "none"}
         else:
             earlier = (*job.draws[:-1], False) if job.draws else False
             messages = with_requests(job.messages, earlier, job.ocr_texts)
             extra = {name: True for name in ("draw", "ocr") if getattr(job, name)}
         if continues:
             extra |= {"continue_final_message": True, "add_generation_prompt": False}
-        openai_messages = [
-            {"role": message["role"], "content": _openai_content(message["content"])} for message in messages
-        ]
-        return {"messages": openai_messages, "max_completion_tokens": max_tokens, **extra}
+        return {"messages": list(map(_openai_message, messages)), "max_completion_tokens": max_tokens, **extra}
 
 
 def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
@@ -186,6 +187,18 @@ def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
         named_schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": named_schema}
     return fields
+
+
+def _openai_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {
+        **message,
+        "content": _openai_content(message["content"]),
+        **({"tool_calls": calls} if calls else {}),
+    }
 
 
 def _openai_content(content: Any) -> Any:

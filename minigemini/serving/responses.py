@@ -13,7 +13,7 @@ from .backends import ChoiceEnd, Event, TextDelta, Usage
 from .chat_jobs import StartEvents, prepare
 from .event_response import CompleteChoice, EventResponse, sse
 from .json_body import chat_request, read_request
-from .protocol import FinishReason, error_responses, request_body
+from .protocol import ChatFinishReason, error_responses, request_body
 from .responses_protocol import (
     FIELDS,
     IncompleteDetails,
@@ -91,7 +91,7 @@ class ResponsesTaskResponse(EventResponse):
         yield self._event("response.output_item.added", output_index=0, item=item.model_dump())
         yield self._part_event("response.content_part.added", part=OutputText(text="").model_dump())
         texts: list[str] = []
-        reason: FinishReason = "stop"
+        reason: ChatFinishReason = "stop"
         usage = Usage(0, 0)
         async for event in events:
             match event:
@@ -115,7 +115,7 @@ class ResponsesTaskResponse(EventResponse):
         failed = ResponseObject(**self._settings, status="failed", error=failure)
         return self._event("response.failed", response=failed.model_dump())
 
-    def _response(self, text: str, reason: FinishReason, usage: Usage) -> ResponseObject:
+    def _response(self, text: str, reason: ChatFinishReason, usage: Usage) -> ResponseObject:
         is_cut = reason == "length"
         message = OutputMessage(
             id=self._item, status="incomplete" if is_cut else "completed", content=[OutputText(text=text)]

@@ -16,7 +16,7 @@ from .protocol import (
 )
 
 NOT_STORED = "responses are not stored; send the whole conversation as input"
-NO_TOOLS = "tools are not supported"
+NO_TOOLS = "tools are not supported here; /v1/chat/completions has them for some models"
 
 FIELDS = {
     "messages": "input",
