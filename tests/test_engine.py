@@ -226,7 +226,7 @@ BROKEN = {
     "pickle": (to_pickle, r"pytorch_model\.bin is a pickle.*minigemini convert"),
     "cut weights": (cut, r"model\.safetensors: corrupt or cut off at [\d,]+ bytes.*again"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), r"no model\.safetensors"),
-    "no config": (lambda f: (f / "config.json").unlink(), r"not a checkpoint folder: contains no config\.json"),
+    "no config": (lambda f: (f / "config.json").unlink(), r"not a checkpoint folder: no config\.json"),
     "broken config": (lambda f: (f / "config.json").write_text("{"), r"config\.json cannot be read"),
     "list as config": (lambda f: (f / "config.json").write_text("[]"), r"contains a list"),
     "another model": (lambda f: change_json(f / "config.json", model_type="llava"), r"'llava', not 'minigemini'"),

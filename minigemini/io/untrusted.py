@@ -95,7 +95,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"), parse_int=_parse_int)
         _check_depth(content)
     except FileNotFoundError:
-        raise CheckpointError(f"{what}: contains no {path.name}; name a folder with one") from None
+        raise CheckpointError(f"{what}: no {path.name}; name a folder that has one") from None
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
