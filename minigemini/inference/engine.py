@@ -165,8 +165,9 @@ class Engine:
             "top_k": sampling.top_k if do_sample else None,
             "top_p": sampling.top_p if do_sample else None,
             "min_p": sampling.min_p or None if do_sample else None,
-            "repetition_penalty": sampling.repetition_penalty,
         }
+        if sampling.repetition_penalty != 1:
+            settings["repetition_penalty"] = sampling.repetition_penalty
         if sampling.json_schema is not None:
             processor = self._structured_output.processor(sampling.json_schema)
             settings["logits_processor"] = LogitsProcessorList([processor])

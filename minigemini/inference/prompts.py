@@ -76,6 +76,8 @@ class Prompts:
                 prompt, add_special_tokens=not self.writes_bos(prompt), return_tensors="pt", return_token_type_ids=False
             )
         check_tokens(inputs["input_ids"], self._config)
+        if self._processor.image_token_id in inputs["input_ids"]:  # spelled in a way that the tokenizer normalizes
+            raise RequestError("the prompt contains the placeholder for an image; remove it")
         return inputs
 
     def check_raw(self, prompt: str) -> None:
@@ -171,9 +173,9 @@ class Prompts:
         tools: Sequence[Tool],
         **options: Any,
     ) -> Any:
-        if continues and messages and messages[-1].get("role") != "assistant":
-            raise RequestError("only a last message of the assistant can be continued")
         written = self.written_out(messages, draw, ocr)
+        if continues and written[-1]["role"] != "assistant":
+            raise RequestError("only a last message of the assistant can be continued")
         if tools:
             options["tools"] = self.tools_as_text(tools)
         try:

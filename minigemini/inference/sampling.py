@@ -31,7 +31,8 @@ class Sampling:
     min_p: float = 0.0
     """Sample only from tokens that are at least this likely, relative to the most likely one."""
     repetition_penalty: float = 1.0
-    """Above 1, tokens that occur in the prompt or the answer become less likely (arXiv:1909.05858, section 4.1)."""
+    """Above 1, tokens that occur in the prompt or the answer become less likely (arXiv:1909.05858, section 4.1).
+    1 leaves the checkpoint's own setting, usually none."""
     json_schema: str | None = None
     """A JSON schema, as JSON, that the answer matches; needs llguidance. `{}` is any JSON value."""
 

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor, PreTrainedTokenizerBase
 from ..io.errors import StructureError
 
 MAX_SCHEMA_CHARS = 2**16
-"""Longer schemas than OpenAI's API takes, whose names and values have at most 120,000 characters but 5 levels."""
+"""Far more than any schema has that a person writes."""
 FORMAT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As `json.dumps` writes it. With free whitespace, a small model may write line breaks until its length is used up."""
 
@@ -32,7 +32,9 @@ class StructuredOutput:
             from llguidance.hf import from_tokenizer
         except ImportError:
             raise StructureError("structured output needs llguidance: pip install 'minigemini[structured]'") from None
-        self._vocab_size, self._ends = vocab_size, ends
+        if not tokenizer.is_fast:
+            raise StructureError("structured output needs a fast tokenizer, and this checkpoint's is slow")
+        self._vocab_size = vocab_size
         self._tokenizer = from_tokenizer(tokenizer, vocab_size, ends)
 
     def processor(self, json_schema: str) -> "JsonSchemaProcessor":

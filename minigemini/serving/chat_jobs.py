@@ -67,7 +67,8 @@ def check_request(request: ChatRequest, state: ServerState) -> None:
     images = len(_image_parts(request))
     if images > settings.max_images:
         raise ApiError(400, f"{images} images in the request; use at most {settings.max_images}", param="messages")
-    check_length(sum(len(_text_of(message)) for message in request.messages), state, "messages")
+    chars = sum(len(_text_of(message)) for message in request.messages)
+    check_length(chars + _tool_chars(request), state, "messages")
     if request.draw and state.image_generator is None:
         message = "this server has no image generator (option --painter); leave out draw to get a text answer"
         raise ApiError(400, message, "no_painter", "draw")
@@ -200,6 +201,17 @@ def _uses_tools(request: ChatRequest) -> bool:
         isinstance(message, ToolMessage) or (isinstance(message, AssistantMessage) and message.tool_calls)
         for message in request.messages
     )
+
+
+def _tool_chars(request: ChatRequest) -> int:
+    """Return the characters that tools and their calls add to the prompt, about."""
+    calls = [
+        call.function.arguments
+        for message in request.messages
+        if isinstance(message, AssistantMessage)
+        for call in message.tool_calls or ()
+    ]
+    return sum(map(len, calls)) + sum(len(tool.model_dump_json()) for tool in _offered_tools(request))
 
 
 def _tool_fields(message: ChatMessage) -> dict[str, Any]:
