@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval lint format docs benchmarks wheel-test ray-test test-web test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -56,6 +56,15 @@ ray-test: $(VENV)/bin/python
 	test -d $(VENV)-ray || $(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python $(INSTALL) -e '.[ray]'
 	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
+
+# Asks the server by clients that people use, in a separate environment of these clients.
+test-clients: $(VENV)/.dev $(VENV)-clients/.ready
+	$(VENV)-clients/bin/python tests/clients.py $(CURDIR)/$(BIN)/python
+
+$(VENV)-clients/.ready: tests/client_requirements.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/client_requirements.txt
+	@touch $@
 
 # Tests the page in a browser; requires chromium (Debian: apt install chromium).
 test-web: $(VENV)/.dev
@@ -107,4 +116,4 @@ $(VENV)-eval/.ready: pyproject.toml $(CONSTRAINTS) tests/lmms_eval_requirements.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-vllm dist build site
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-vllm $(VENV)-clients dist build site
