@@ -240,7 +240,7 @@ def test_parts_that_are_refused(llm, tmp_path):
     refused("not a language model of Transformers", convnext, vit, convnext)
     refused("a 'clip' is not a causal language model", vit, vit, convnext)
     refused("a 'llama' is not an image encoder of a known kind", llm, llm, convnext)
-    refused("tensors do not belong to the high-resolution encoder", llm, vit, llm)
+    refused("a .llama. is not an image encoder of a known kind", llm, vit, llm)
     refused("the parts do not fit together: high_res_size=100", llm, vit, convnext, tiling=Tiling(100))
     refused("chat format 'klingon' is unknown; use nano, ", llm, vit, convnext, chat_format="klingon")
     refused("dtype 'int3' is unknown", llm, vit, convnext, dtype="int3")

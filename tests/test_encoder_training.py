@@ -90,5 +90,5 @@ def test_other_statistics_than_the_encoders_are_refused(checkpoint, tmp_path):
     shutil.copytree(checkpoint, tmp_path / "copy")
     file = tmp_path / "copy" / "processor_config.json"
     file.write_text(file.read_text().replace("0.25", "0.5"))
-    with pytest.raises(CheckpointError, match="low_res_image_std is .*0.5.*, but config.json takes .*0.25"):
+    with pytest.raises(CheckpointError, match=r"low_res_image_std is .*0\.5.*, but config\.json takes .*0\.25"):
         Engine.load(tmp_path / "copy")

@@ -23,6 +23,20 @@ from .encoders import EncoderKind, FeatureMap, build_module
 ConfigNumber = Callable[[Any], int]
 
 
+# Functions with names, because models are pickled with their kinds.
+def _no_tokens(config: Any) -> int:
+    return 0
+
+
+def _class_token(config: Any) -> int:
+    return 1
+
+
+def _registers(config: Any) -> int:
+    """The class token and the registers."""
+    return 1 + config.num_register_tokens
+
+
 @dataclass(frozen=True)
 class VisionTransformer(EncoderKind):
     """A ViT, whose patches are tokens and whose map is their grid.
@@ -42,7 +56,7 @@ class VisionTransformer(EncoderKind):
 
     layers: str
     final_norm: str
-    prefix_tokens: ConfigNumber = lambda config: 0
+    prefix_tokens: ConfigNumber = _no_tokens
     norm_is_pooling: bool = False
     pooling: str = ""
     has_mask_token: bool = False
@@ -278,18 +292,13 @@ class EfficientNetLite(EncoderKind):
         return rf"blocks\.({'|'.join(str(end - 1) for end in config.stage_ends)})\.|head\."
 
 
-def _registers(config: Any) -> int:
-    """The class token and the registers."""
-    return 1 + config.num_register_tokens
-
-
-_CLIP = VisionTransformer("encoder.layers", "post_layernorm", lambda config: 1, norm_is_pooling=True, interpolates=True)
+_CLIP = VisionTransformer("encoder.layers", "post_layernorm", _class_token, norm_is_pooling=True, interpolates=True)
 KINDS: dict[str, EncoderKind] = {
     "clip_vision_model": _CLIP,
     "metaclip_2_vision_model": replace(_CLIP, model_class="MetaClip2VisionModel"),
     "siglip_vision_model": VisionTransformer("encoder.layers", "post_layernorm", pooling="head", interpolates=True),
     "siglip2_vision_model": Siglip2NaFlex("encoder.layers", "post_layernorm", pooling="head"),
-    "dinov2": VisionTransformer("encoder.layer", "layernorm", lambda config: 1, has_mask_token=True),
+    "dinov2": VisionTransformer("encoder.layer", "layernorm", _class_token, has_mask_token=True),
     "dinov2_with_registers": VisionTransformer("encoder.layer", "layernorm", _registers, has_mask_token=True),
     "dinov3_vit": VisionTransformer("model.layer", "norm", _registers, has_mask_token=True),
     "convnext": ConvNext(),
