@@ -71,16 +71,16 @@ def assemble(
     from ..io.errors import RequestError
     from ..io.hub import check_folder_or_id
 
+    if hd and tiling not in (None, "hd"):
+        raise RequestError(f"--hd and --tiling {tiling} contradict each other; give one")
+    if max_tiles is not None and tiling != "native":
+        raise RequestError("--max-tiles needs --tiling native; add it")
     for name in (llm, low_res_encoder, *high_res_encoder):
         check_folder_or_id(name)
 
     from ..conversion import HD, NATIVE, Tiling
     from ..conversion import assemble as run
 
-    if hd and tiling not in (None, "hd"):
-        raise RequestError(f"--hd and --tiling {tiling} contradict each other; give one")
-    if max_tiles is not None and tiling != "native":
-        raise RequestError("--max-tiles needs --tiling native; add it")
     chosen = {"normal": Tiling(), "hd": HD, "native": NATIVE}["hd" if hd else tiling or "normal"]
     changes = {"high_res_size": high_res_size, "max_tiles": max_tiles}
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
