@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import TemplateError
 from PIL import Image
 
+from ..images.video import Video
 from ..io.argument_checks import check_text, shown
 from ..io.checkpoint_settings import check_tokens
 from ..io.errors import RequestError, one_line
@@ -34,7 +35,7 @@ class Prompts:
         """Return the inputs of `generate`, a batch of one, on the CPU.
 
         Args:
-            messages: In Transformers' chat format, with decoded images.
+            messages: In Transformers' chat format, with decoded images and videos.
             draw, ocr: Image requests and OCR text in the processor's format.
 
         Raises:
@@ -96,7 +97,7 @@ class Prompts:
             raise RequestError(f"the model's chat format does not support these messages: {one_line(error)}") from None
 
     def _check(self, messages: Sequence[Message]) -> None:
-        """Accept decoded images and plain text only: Transformers would fetch an image given as a URL."""
+        """Accept decoded images and videos and plain text only: Transformers would fetch an image given as a URL."""
         if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):
             raise RequestError(f"messages is {shown(messages)}; it must be a list of dicts with a role and content")
         texts = [self._text_of(message) for message in messages]
@@ -107,7 +108,7 @@ class Prompts:
             raise RequestError("the question is empty; ask something")
 
     def _text_of(self, message: Message) -> str:
-        """Return the text of one message after checking that its parts are text or images."""
+        """Return the text of one message after checking that its parts are text, images or videos."""
         if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
             raise RequestError(f"a message is {shown(message)}; it must be a dict with a role and content")
         content = message["content"]
@@ -118,9 +119,11 @@ class Prompts:
             )
         for part in parts:
             kind = part.get("type") if isinstance(part, Mapping) else None
-            expected = {"text": str, "image": Image.Image}.get(str(kind))
+            expected = {"text": str, "image": Image.Image, "video": Video}.get(str(kind))
             if expected is None or part.keys() != {"type", kind} or not isinstance(part[kind], expected):
-                raise RequestError(f"a message has a part {shown(part)}; a part must be text, or an image as PIL.Image")
+                raise RequestError(
+                    f"a message has a part {shown(part)}; a part must be text, an image as PIL.Image, or a video as Video"
+                )
         text = "".join(part["text"] for part in parts if part["type"] == "text")
         check_text("the text", text)
         return text

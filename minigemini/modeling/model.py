@@ -26,6 +26,7 @@ from .configuration import MiniGeminiConfig
 from .encoders import kind_of
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
+from .token_pooling import pool_tokens
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
@@ -241,7 +242,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         )
 
     def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
-        """Locate the image tokens, as a mask of shape (batch, length, 1).
+        """Locate the image tokens, as a mask of shape (batch, length, 1). Pooled features have shape (tokens, D).
 
         Raises:
             ValueError: The number of image tokens differs from the number of visual tokens.
@@ -251,11 +252,13 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             mask = (inputs_embeds == self.get_input_embeddings()(token)).all(-1)
         else:
             mask = input_ids == self.config.image_token_id
-        images, tokens = image_features.shape[:2]
-        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != images * tokens:
+        tokens = image_features.shape[:-1].numel()
+        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != tokens:
+            images = f"{len(image_features)} images of {image_features.shape[1]} visual tokens each require {tokens}"
+            needed = images if image_features.ndim == 3 else f"the pooled images have {tokens} visual tokens"
             raise ValueError(
-                f"the text has {found} image tokens, but {images} images of {tokens} visual tokens each require "
-                f"{images * tokens}: use the model's own processor, and do not truncate within an image."
+                f"the text has {found} image tokens, but {needed}: use the model's own processor, and do not truncate "
+                "within an image."
             )
         return mask[..., None].to(inputs_embeds.device)
 
@@ -279,6 +282,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
         """Compute hidden states of text and images.
@@ -291,6 +295,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             position_ids: (batch, length).
             inputs_embeds: (batch, length, D).
             mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
+            image_token_pooling: (B,), the side p of the windows of p x p visual tokens of each image that are averaged,
+                as for frames of a video. None averages none.
             **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
@@ -315,6 +321,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
         elif images is not None:
             image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
+            if image_token_pooling is not None:
+                image_features = pool_tokens(image_features, image_token_pooling, self.config.patches_per_side)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
 
