@@ -28,7 +28,9 @@ class VideoOptions:
     ] = None
     pooling: Annotated[
         int | None,
-        typer.Option("--pool", help="Average P x P visual tokens of each frame into one.  [default: the model's, or 2]"),
+        typer.Option(
+            "--pool", help="Average P x P visual tokens of each frame into one.  [default: the model's, or 2]"
+        ),
     ] = None
 
     def split(self, files: list[str]) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ from ..inference.prompts import Prompts
 from ..io.errors import RequestError, one_line
 from ..io.png import encode_png
 from ..modeling.messages import with_requests
+from ..modeling.video_inputs import has_video
 from .api_errors import ApiError
 from .backends import Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
@@ -131,7 +132,13 @@ class RemoteBackend:
         raise ApiError(503, "no backend is reachable; retry later", code="no_backend", headers={"Retry-After": "5"})
 
     def _request_body(self, job: ChatJob) -> dict[str, Any]:
-        """Build the request. Blocking: it encodes images."""
+        """Build the request. Blocking: it encodes images.
+
+        Raises:
+            RequestError: The job has a video: the servers would not place the frames and their times as trained.
+        """
+        if has_video(job.messages):
+            raise RequestError("this server's backend takes no videos; send frames as images")
         sampling, max_tokens = job.sampling, job.sampling.max_new_tokens
         extra: dict[str, Any]
         if self._prompts is not None:
