@@ -1,8 +1,8 @@
 """Worker program that decodes images and videos; `decoders` starts it and communicates with it over pipes.
 
-It is run by path and imports sibling modules by path, so that it imports Pillow but neither torch nor Transformers; PyAV
-is imported with the first video. It starts in 0.2 s and uses 20 MB. The pipes carry JSON and pixels, whose parsing cannot
-run code.
+It is run by path and imports sibling modules by path, so that it imports Pillow but neither torch nor Transformers.
+PyAV is imported with the first video. It starts in 0.2 s and uses 20 MB. The pipes carry JSON and pixels, whose parsing
+cannot run code.
 """
 
 import importlib

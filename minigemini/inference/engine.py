@@ -130,7 +130,8 @@ class Engine:
 
         reader = self.default_reader if ocr is None else choose_reader(ocr, self.processor.ocr_format)
         conversation = Conversation(self, images, reader)
-        for video in videos if isinstance(videos, list | tuple) else [videos]:
+        several: Sequence[Any] = videos if isinstance(videos, list | tuple) else [videos]
+        for video in several:
             conversation.add_video(video)
         return conversation.ask(question, sampling)
 
