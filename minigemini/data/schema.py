@@ -148,6 +148,9 @@ def from_record(record: Any, images: Sequence[Any], image_root: Path | None) -> 
     try:
         if not isinstance(source, str) or not source:
             raise SampleError(SampleIssue.MALFORMED, f"source is {source!r}, expected the name of the source")
+        if key := next((key for key in media_keys.VIDEO_KEYS if record.get(key)), None):
+            reason = f"{key} is {media_keys.shown(record[key])}: shards hold no videos"
+            raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
         if not images and (named := _images_under(record)):
             raise SampleError(SampleIssue.UNREAD_MEDIA, f"{len(named)} images are named, but none is in the shard")
