@@ -3,8 +3,9 @@
     python benchmarks/video.py                        # all of it, some minutes; writes benchmarks/results/video.md
     python benchmarks/video.py --count 200 --output /tmp/video.md
 
-Valid clips (MP4, WEBM, MKV; H.264, MPEG-4, VP8, VP9) are damaged by seed (bytes, cuts, splices, repeats and size fields)
-and decoded as `ask`, the server and training do. A result is right if frames come back, or one line that says why not.
+Valid clips (MP4, WEBM, MKV; H.264, MPEG-4, VP8, VP9) are damaged by seed (bytes, cuts, splices, repeats and size
+fields) and decoded as `ask`, the server and training do. A result is right if frames come back, or one line that says
+why not.
 """
 
 import argparse
@@ -78,7 +79,8 @@ def mutations(count: int, seed: int) -> list[str]:
                 outcome = "read"
             except ImageError as error:
                 outcome = "crashed" if "crashed" in str(error) else "too slow" if " takes " in str(error) else "refused"
-                assert "\n" not in str(error)
+                if "\n" in str(error):
+                    raise RuntimeError(f"a message of several lines: {error!r}") from error
             outcomes[outcome] += 1
             slowest = max(slowest, time.perf_counter() - started)
             memory = max([memory, *(peak_mb(one.process.pid) for one in decoders._POOL._all)])
@@ -132,13 +134,13 @@ def main() -> None:
     cost = answer_clip(args.frames)
     text = f"""# Video
 
-`python benchmarks/video.py --count {args.count} --frames {args.frames} --seed {args.seed}` on {platform.machine()}, PyAV
-{av.__version__}, one thread; other programs ran beside it, so times are upper bounds.
+`python benchmarks/video.py --count {args.count} --frames {args.frames} --seed {args.seed}` on {platform.machine()},
+PyAV {av.__version__}, one thread; other programs ran beside it, so times are upper bounds.
 
 ## Damaged files
 
-24 frames of 128 x 96 pixels each, all taken, decoded with the server's limits. The last two columns are the longest time of
-one file and the most memory of a decoder process.
+24 frames of 128 x 96 pixels each, all taken, decoded with the server's limits. The last two columns are the
+longest time of one file and the most memory of a decoder process.
 
 | container | files | read | refused | too slow | crashed | slowest, s | memory, MB |
 |---|---|---|---|---|---|---|---|
@@ -146,8 +148,8 @@ one file and the most memory of a decoder process.
 
 ## A clip of {args.frames} frames
 
-{args.frames} s of 1280 x 720 pixels, 8 frames per second, one taken per second, asked of nano on a CPU with 4 x 4 pooled
-tokens.
+{args.frames} s of 1280 x 720 pixels, 8 frames per second, one taken per second, asked of nano on a CPU with 4 x 4
+pooled tokens.
 
 | measure | value |
 |---|---|

@@ -235,6 +235,7 @@ REFUSED = {
     "texts of another kind": ({"texts": ["a"], "images": ["a.png"]}, SampleIssue.MALFORMED, "texts must be"),
     "an id of another kind": ({"id": ["a"], "question": "Q", "answer": "A"}, SampleIssue.MALFORMED, "with an id"),
     "messages of another kind": ({"messages": [1, None]}, SampleIssue.MALFORMED, "message 1 must be"),
+    "a video and no turns": ({"video": "a.mp4", "conversations": 5}, SampleIssue.MALFORMED, "keys id, video|no known"),
     "not an object": ([1], SampleIssue.MALFORMED, "must be an object"),
 }
 

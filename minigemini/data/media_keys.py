@@ -32,16 +32,6 @@ _DATA_URI = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def images_under(record: Mapping[str, Any]) -> list[Any]:
-    """List the images under a record's own keys: paths, data URIs or bytes. Raises like `media_under`."""
-    return media_under(record, IMAGE_KEYS)
-
-
-def videos_under(record: Mapping[str, Any]) -> list[Any]:
-    """List the videos under a record's own keys: paths, data URIs or bytes. Raises like `media_under`."""
-    return media_under(record, VIDEO_KEYS)
-
-
 def media_under(record: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
     """List the files under keys of a record: paths, data URIs or bytes.
 

@@ -210,7 +210,8 @@ def _tags_of(record: Mapping[str, Any]) -> dict[str, str]:
     if not _media_under(record, media_keys.VIDEO_KEYS):
         return {IMAGE_TAG: "image"}  # `<video>` is then text, e.g. about HTML
     turns = record.get("conversations") or record.get("messages")
-    texts = [turn.get("value", turn.get("content")) for turn in turns or () if isinstance(turn, Mapping)]
+    listed = turns if isinstance(turns, list) else ()
+    texts = [turn.get("value", turn.get("content")) for turn in listed if isinstance(turn, Mapping)]
     if not _media_under(record, media_keys.IMAGE_KEYS) and not any(
         isinstance(text, str) and VIDEO_TAG in text for text in texts
     ):

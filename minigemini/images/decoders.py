@@ -2,8 +2,8 @@
 
 `open_isolated` has the interface of `safe_images.open_image`. Videos are always decoded here, with `open_video`: a
 damaged one must not end the process that opens it. Checks on the header bound the cost of decoding, but decoders are C
-code and their input may be malicious. Here they run without access to this process's memory and secrets, under limits on
-memory and CPU time. Workers are reused, and replaced when they exit.
+code and their input may be malicious. Here they run without access to this process's memory and secrets, under limits
+on memory and CPU time. Workers are reused, and replaced when they exit.
 """
 
 import atexit

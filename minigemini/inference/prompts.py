@@ -122,7 +122,8 @@ class Prompts:
             expected = {"text": str, "image": Image.Image, "video": Video}.get(str(kind))
             if expected is None or part.keys() != {"type", kind} or not isinstance(part[kind], expected):
                 raise RequestError(
-                    f"a message has a part {shown(part)}; a part must be text, an image as PIL.Image, or a video as Video"
+                    f"a message has a part {shown(part)}; a part must be text, an image as PIL.Image, or a "
+                    "video as Video"
                 )
         text = "".join(part["text"] for part in parts if part["type"] == "text")
         check_text("the text", text)

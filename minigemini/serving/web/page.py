@@ -88,7 +88,7 @@ def build_page(page: Page) -> gr.Blocks:
             layout="bubble",
             render_markdown=False,  # the answer is plain text
             buttons=["copy"],
-            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images or videos and ask a question.".strip(),
+            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images or videos, and ask.".strip(),
             latex_delimiters=[],
             allow_tags=False,
         )
