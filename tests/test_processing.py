@@ -56,8 +56,8 @@ def test_finished_conversation(processor):
 def test_content_unknown_to_the_template_is_refused(processor):
     with pytest.raises(Exception, match='roles are "user" and "assistant", but got "system"'):
         processor.apply_chat_template([turn("system", "Be nice.")])
-    with pytest.raises(Exception, match='"image" or "text", but got "video"'):
-        processor.apply_chat_template([turn("user", {"type": "video"})])
+    with pytest.raises(Exception, match='"image" or "text", but got "audio"'):
+        processor.apply_chat_template([turn("user", {"type": "audio"})])
 
 
 def encode(processor, messages, **kwargs):

@@ -59,6 +59,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
+        image_token_pooling: Tensor | None = None,
         return_logits: bool = True,
         num_items_in_batch: Tensor | int | None = None,
         output_router_logits: bool | None = None,
@@ -104,6 +105,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
             image_grid_thw=image_grid_thw,
+            image_token_pooling=image_token_pooling,
             return_dict=True,
             **kwargs,
         )

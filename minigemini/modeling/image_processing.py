@@ -32,12 +32,14 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         high_res_size: Side of the high-resolution image in pixels.
         max_tiles: The most tiles of an image in its native shape; None for squares.
         low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
+        image_token_pooling: A factor for each image by which the model pools its visual tokens; returned as it is.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
     max_tiles: int | None
     low_res_image_mean: list[float] | None
     low_res_image_std: list[float] | None
+    image_token_pooling: list[int] | None
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -68,6 +70,7 @@ class MiniGeminiImageProcessor(PilBackend):
     image_std = OPENAI_CLIP_STD
     low_res_image_mean = None
     low_res_image_std = None
+    image_token_pooling = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
     max_tiles = None
@@ -173,6 +176,7 @@ class MiniGeminiImageProcessor(PilBackend):
         low_res_image_mean: tuple[float, ...] | None,
         low_res_image_std: tuple[float, ...] | None,
         max_tiles: int | None,
+        image_token_pooling: list[int] | None,
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
@@ -211,6 +215,7 @@ class MiniGeminiImageProcessor(PilBackend):
                 small = renormalize(small, (image_mean, image_std), (low_res_image_mean, low_res_image_std))
             low_res.append(small)
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
+        pooling = {} if image_token_pooling is None else {"image_token_pooling": np.array(image_token_pooling)}
         # 4. Cut images in their native shape into tiles.
         if grids:
             tiles: dict[str, Any] = {
@@ -218,10 +223,11 @@ class MiniGeminiImageProcessor(PilBackend):
                 for name, arrays in values.items()
             }
             tiles["image_grid_thw"] = np.array([(1, *grid) for grid in grids])
-            return BatchFeature(tiles, tensor_type=return_tensors)
+            return BatchFeature({**tiles, **pooling}, tensor_type=return_tensors)
         if len(images) == 1:  # stacking would copy
-            return BatchFeature({name: arrays[0][None] for name, arrays in values.items()}, tensor_type=return_tensors)
-        return BatchFeature(values, tensor_type=return_tensors)
+            stacked = {name: arrays[0][None] for name, arrays in values.items()}
+            return BatchFeature({**stacked, **pooling}, tensor_type=return_tensors)
+        return BatchFeature({**values, **pooling}, tensor_type=return_tensors)
 
     @staticmethod
     def _grid(

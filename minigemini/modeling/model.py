@@ -29,6 +29,7 @@ from .encoders import kind_of
 from .native_shape import Grid, by_grid
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
+from .token_pooling import pool_tokens
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
@@ -357,6 +358,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
         """Compute hidden states of text and images.
@@ -370,6 +372,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             inputs_embeds: (batch, length, D).
             mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
             image_grid_thw: The grids of images in their native shape.
+            image_token_pooling: (B,), the side p of the windows of p x p visual tokens of each image that are averaged,
+                as for frames of a video. None averages none.
             **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
@@ -394,6 +398,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0, 0))
         elif images is not None:
             tokens: Any = images.pooler_output
+            if image_token_pooling is not None:
+                tokens = pool_tokens(tokens, image_token_pooling, self.config.patches_per_side)
             image_features = tokens if isinstance(tokens, Tensor) else torch.cat(list(tokens))
             image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)

@@ -32,7 +32,7 @@ class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
     """Outputs of the language model, and the visual tokens.
 
     Attributes:
-        image_hidden_states: (B, t·N, D), the visual tokens.
+        image_hidden_states: (B, t·N, D), the visual tokens; (tokens, D) if some are pooled.
         router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 
@@ -48,7 +48,7 @@ class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
         loss: (), includes the weighted `aux_loss`.
         logits: (batch, kept positions, vocabulary).
         aux_loss: (), the load-balancing loss of the experts; 1 if they are used evenly, more otherwise.
-        image_hidden_states: (B, t·N, D), the visual tokens.
+        image_hidden_states: (B, t·N, D), the visual tokens; (tokens, D) if some are pooled.
         router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 
