@@ -13,6 +13,7 @@ Shape legend:
     D    hidden size of the language model
 """
 
+import math
 from typing import Any, Self, cast
 
 import torch
@@ -26,6 +27,7 @@ from .configuration import MiniGeminiConfig
 from .encoders import kind_of
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
+from .recorded_outputs import recorded_outputs
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
@@ -58,6 +60,15 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
                     parts += [name for name, tower in towers.items() if _has_attention(getattr(module, tower))]
             attn_implementation = dict.fromkeys(parts, attn_implementation)
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Whether weights are initialized otherwise than by `transformers.initialization`.
+
+        Transformers assumes it of classes outside of it, and then leaves buffers of language models that no file
+        contains, such as the multipliers of Falcon-H1, without values when a model is loaded.
+        """
+        return False
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -214,6 +225,9 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         Args:
             pixel_values: (B, 3, g·lr, g·lr), low-resolution images before tiling.
             high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution. The baseline ignores them.
+            **kwargs: `output_hidden_states` and `output_attentions` return those of the low-resolution encoder, of
+                every tile; attention weights only with "eager" attention. They are no named parameters, because
+                `generate` takes those away from the language model.
 
         Returns:
             `MiniGeminiImageFeatures`, whose `pooler_output` (B, t·N, D) holds the visual tokens.
@@ -221,6 +235,16 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         Raises:
             ValueError: A shape does not match the config, or the high-resolution images are missing.
         """
+        requested = {
+            name: bool(kwargs.get(name, getattr(self.config, name)))
+            for name in ("output_hidden_states", "output_attentions")
+        }
+        with recorded_outputs(self.vision_tower, **requested) as recorded:
+            features = self._encode(pixel_values, high_res_pixel_values)
+        return MiniGeminiImageFeatures(**features, **recorded)
+
+    def _encode(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None) -> MiniGeminiImageFeatures:
+        """Encode images of one shape."""
         # 1. Encode the tiles in low resolution: (B, t, N, C).
         low_res = self.get_low_res_features(pixel_values)
 
@@ -249,7 +273,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         )
 
     def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
-        """Locate the image tokens, as a mask of shape (batch, length, 1).
+        """Locate the image tokens of features (B, t·N, D), or (tokens, D), as a mask of shape (batch, length, 1).
 
         Raises:
             ValueError: The number of image tokens differs from the number of visual tokens.
@@ -259,11 +283,13 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             mask = (inputs_embeds == self.get_input_embeddings()(token)).all(-1)
         else:
             mask = input_ids == self.config.image_token_id
-        images, tokens = image_features.shape[:2]
-        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != images * tokens:
+        *images, tokens = image_features.shape[:-1]
+        required = math.prod(images) * tokens
+        if not torch.compiler.is_compiling() and (found := int(mask.sum())) != required:
+            per_image = f"{images[0]} images of {tokens} visual tokens each require" if images else "the images have"
             raise ValueError(
-                f"the text has {found} image tokens, but {images} images of {tokens} visual tokens each require "
-                f"{images * tokens}: use the model's own processor, and do not truncate within an image."
+                f"the text has {found} image tokens, but {per_image} {required}: use the model's own processor, and do "
+                "not truncate within an image."
             )
         return mask[..., None].to(inputs_embeds.device)
 
@@ -319,9 +345,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
-        if images is None and input_ids is not None and input_ids.shape[1] > 1:  # a prompt, not a decoding step
-            self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0))
-        elif images is not None:
+        if images is not None:
             image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
@@ -336,7 +360,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return MiniGeminiModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
             hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
+            attentions=outputs.get("attentions"),
             image_hidden_states=image_features,
             router_logits=getattr(outputs, "router_logits", None),
             **{CACHE: outputs.get(CACHE)},
