@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
 
-demo: $(VENV)/.core
+demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 # All tests except those marked slow: at most ten minutes on two cores. A file runs in one worker to share its fixtures.
@@ -69,6 +69,15 @@ ray-test: $(VENV)/bin/python
 	$(VENV)-ray/bin/python $(INSTALL) -e '.[ray]'
 	PYTHONPATH=tests $(VENV)-ray/bin/python tests/ray_cluster.py
 
+# Asks the server by clients that people use, in a separate environment of these clients.
+test-clients: $(VENV)/.dev $(VENV)-clients/.ready
+	$(VENV)-clients/bin/python tests/clients.py $(CURDIR)/$(BIN)/python
+
+$(VENV)-clients/.ready: tests/client_requirements.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/client_requirements.txt
+	@touch $@
+
 # Tests the page in a browser; requires chromium (Debian: apt install chromium).
 test-web: $(VENV)/.dev
 	$(BIN)/python $(INSTALL) -e '.[web]' playwright
@@ -100,6 +109,11 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python $(INSTALL) -e .
 	@touch $@
 
+# The demo reads text with OCR.
+$(VENV)/.demo: $(VENV)/.core
+	$(BIN)/python $(INSTALL) -e '.[ocr]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the tools for tests and checks"
 	$(BIN)/python $(INSTALL) -e '.[dev]'
@@ -114,4 +128,4 @@ $(VENV)-eval/.ready: pyproject.toml $(CONSTRAINTS) tests/lmms_eval_requirements.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm dist build site
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients dist build site

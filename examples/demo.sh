@@ -1,12 +1,17 @@
 #!/bin/sh
-# Asks the embedded model about the images in this folder: synthetic scenes that its training never showed.
+# Pulls the model `small` once (92 MB), and asks it about photographs, a shop sign, a receipt, a chart and drawn scenes.
 cd "$(dirname "$0")" || exit 1
+minigemini pull small > /dev/null || exit 1
 ask() {
     printf '%s\n  Q: %s\n  A: ' "$1" "$2"
-    minigemini ask "$1" "$2" || exit 1
+    minigemini ask "$1" "$2" --model small || exit 1
 }
-ask sign.png "What does the sign say?"
-ask sign.png "What is the orange thing?"
-ask diamond.png "What is this?"
-ask things.png "What colour is the cross?"
-ask hearts.png "Is there a hat?"
+ask photos/cat.jpg "What animal is this?"
+ask photos/cat.jpg "Is there a dog?"
+ask photos/panda.jpg "What do you see?"
+ask photos/neuschwanstein.jpg "What building is this?"
+ask photos/shop_sign.png "What is the name of the shop?"
+ask photos/receipt.png "How much is the lemonade?"
+ask photos/chart.png "Who read the most books?"
+ask things.png "What color is the cross?"
+ask photos/cat.jpg "What is the name of the cat?"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from transformers import (
     SiglipConfig,
     SiglipModel,
 )
+from typer.testing import CliRunner
 
 from minigemini import MiniGeminiForConditionalGeneration
-from minigemini.conversion import Tiling, assemble
+from minigemini.cli.app import app
+from minigemini.conversion import NATIVE, Tiling, assemble
 from minigemini.inference import CheckpointError, Engine
 
 HALF = [0.5, 0.5, 0.5]
@@ -79,6 +82,28 @@ def test_another_low_res_encoder_than_clip(llm, tmp_path):
     model = load(report.folder)
     assert_taken(model.model.vision_tower, original)
     assert (model.config.low_res_image_mean, model.config.high_res_image_mean) == (HALF, None)
+
+
+def test_native_shape(llm, tmp_path, image):
+    tiling = replace(NATIVE, high_res_size=64, max_tiles=4)
+    report = assemble(llm, str(LOW_RES), str(HIGH_RES), tmp_path / "new", tiling=tiling, chat_format="plain")
+    assert "up to 5 tiles" in (report.folder / "README.md").read_text()
+    engine = Engine.load(report.folder)
+    strip = image(0, 400, 100)
+    inputs = engine.processor.image_processor(strip, return_tensors="pt")
+    assert inputs["image_grid_thw"].tolist() == [[1, 1, 4]]
+    assert engine.ask(strip, "What is in the picture?").new_tokens
+
+
+def test_contradictory_tilings_are_refused(tmp_path):
+    parts = ["--llm", "a", "--low-res-encoder", "b", "--high-res-encoder", "c"]
+    for options, message in [
+        (["--hd", "--tiling", "native"], "--hd and --tiling native contradict each other"),
+        (["--max-tiles", "4"], "--max-tiles needs --tiling native"),
+    ]:
+        result = CliRunner().invoke(app, ["assemble", str(tmp_path / "new"), *parts, *options])
+        assert result.exit_code == 2
+        assert message in result.stderr
 
 
 def test_several_encoders_and_their_statistics(llm, tmp_path, image):

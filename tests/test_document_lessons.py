@@ -7,8 +7,8 @@ import pytest
 
 from minigemini.inference.text_boxes import is_number, number_of
 from minigemini.inference.text_layout import MAX_CHARS, layout_text
-from minigemini_models.small.lesson import PATCHES_PER_SIDE
-from minigemini_models.small.lessons.document import CANNOT_READ, CANNOT_TELL
+from minigemini_models.small.lesson import CANNOT_TELL, PATCHES_PER_SIDE, WORDS_KEPT
+from minigemini_models.small.lessons.document import CANNOT_READ
 from minigemini_models.small.lessons.document_classes import OBJECTS
 from minigemini_models.small.lessons.documents import KINDS, render, sample
 
@@ -95,12 +95,15 @@ def test_questions_about_what_is_missing_name_what_the_text_does_not():
 def test_visual_words_are_probabilities_of_distinct_classes():
     for lesson in LESSONS[:100]:
         words = lesson.classes
-        assert words.indices.shape == words.weights.shape == (PATCHES_PER_SIDE**2, 4)
+        places, kept = words.indices.shape
+        assert words.weights.shape == (places, kept)
+        assert places == PATCHES_PER_SIDE**2
+        assert kept <= WORDS_KEPT
         assert words.indices.dtype == np.int16
         assert words.weights.dtype == np.float32
         assert words.weights.min() >= 0
         assert words.weights.sum(1).max() <= 1.0001
-        assert all(len(set(row)) == 4 for row in words.indices.tolist())
+        assert all(len(set(row)) == kept for row in words.indices.tolist())
     assert len({index for index, _ in OBJECTS}) == len(OBJECTS)
 
 

@@ -32,6 +32,10 @@ from minigemini.serving.state import ServerState
 EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
 OPERATIONS = [
     ("/v1/chat/completions", "POST"),
+    ("/v1/responses", "POST"),
+    ("/v1/completions", "POST"),
+    ("/api/chat", "POST"),
+    ("/api/tags", "GET"),
     ("/v1/images/generations", "POST"),
     ("/v1/models", "GET"),
     ("/v1/models/{model}", "GET"),

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from minigemini_models.small.imagenet_classes import imagenet_classes, nouns, plural_of, with_article
-from minigemini_models.small.lesson import VisualWords
+from minigemini_models.small.lesson import CANNOT_TELL, NOT_SURE, VisualWords
 from minigemini_models.small.lessons import photograph_questions as ask
-from minigemini_models.small.lessons.photograph_answers import CANNOT_COUNT, CANNOT_READ, CANNOT_TELL, NOT_SURE
+from minigemini_models.small.lessons.document_classes import OBJECTS
+from minigemini_models.small.lessons.drawing_words import PHOTOGRAPHED_ANIMALS, PHOTOGRAPHED_THINGS
+from minigemini_models.small.lessons.photograph_answers import CANNOT_COUNT, CANNOT_READ
 from minigemini_models.small.lessons.photograph_reading import Reading, position_of, read_photograph
 from minigemini_models.small.lessons.photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT
 from minigemini_models.small.lessons.photograph_words import sharpened
-from minigemini_models.small.lessons.photographs import FIRST_QUESTIONS, FOLLOW_UPS, draw_words, sample
+from minigemini_models.small.lessons.photographs import FIRST_QUESTIONS, FOLLOW_UPS, draw_words, sample, words_of
 from minigemini_models.small.similar_classes import nearest_rows, similar_classes
 
 PICTURES = 1000
@@ -265,11 +267,19 @@ def test_answers_follow_from_the_words(question: ask.Ask) -> None:
     assert asked >= 50
 
 
+def test_photographs_of_a_class_leave_no_doubt_of_it() -> None:
+    rng = np.random.default_rng(0)
+    for label in {*PHOTOGRAPHED_ANIMALS, *PHOTOGRAPHED_THINGS, *(index for index, _ in OBJECTS)}:
+        assert ask.what(rng, read_photograph(words_of(rng, label))).answer.startswith(
+            f"The picture shows {imagenet_classes()[label].phrase}"
+        )
+
+
 def test_conversations_follow_from_the_words() -> None:
     for number in range(400):
         lesson = sample(number)
         reading = read_photograph(lesson.classes)
-        assert 1 <= len(lesson.turns) <= 3
+        assert 1 <= len(lesson.turns) <= 4
         for turn in lesson.turns:
             _check(lesson.classes, reading, turn.question, turn.answer)
 

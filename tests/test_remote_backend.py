@@ -169,7 +169,7 @@ def test_bos_is_added_if_the_chat_template_has_none(engine, image, template, add
         job = ChatJob(messages, Sampling(max_new_tokens=5000, seed=1), stop=("x",))
         body = RemoteBackend([UNREACHABLE], "tiny", prompts)._request_body(job)
         length = prompts.inputs(messages)["input_ids"].shape[1]
-        counted = prompts.length(prompts.text(messages))
+        counted = prompts.length(prompts.text(messages), messages)
         assert counted - 1 <= length <= counted
     finally:
         processor.chat_template = before

@@ -78,7 +78,9 @@ def backend_server(engine):
 
     class Verbatim(Engine):
         def stream(self, *args, **kwargs):
-            with patch.object(engines, "AnswerStream", lambda *given: AnswerStream(*given[:-1], True)):
+            with patch.object(
+                engines, "AnswerStream", lambda *given, **named: AnswerStream(*given[:-1], True, **named)
+            ):
                 return super().stream(*args, **kwargs)
 
     verbatim = copy(engine)

@@ -43,6 +43,7 @@ KINDS = {
     "nano": None,
     "normal": {"text_config": LLAMA},
     "hd": {"text_config": LLAMA, **HD},
+    "native": {"text_config": LLAMA, "max_tiles": 6, "use_global_tile": True},
     "mixtral": {"text_config": MIXTRAL},
 }
 ASKED = {"one image": ["sign.png"], "two images": ["things.png", "sign.png"], "text only": []}
@@ -113,6 +114,7 @@ def test_tokens_equal_those_of_generate(checkpoint, tmp_path):
         with serving(ServerState(ServerSettings(concurrency=4), backend)) as front:
             for case, names in ASKED.items():
                 images = [Image.open(EXAMPLES / name).convert("RGB") for name in names]
+                images[1:] = [image.resize((40, 13)) for image in images[1:]]  # another shape
                 content = [*({"type": "image", "image": x} for x in images), {"type": "text", "text": "What is it?"}]
                 inputs = prompts.inputs([{"role": "user", "content": content}])
                 length = inputs["input_ids"].shape[1]

@@ -1,7 +1,7 @@
 """`minigemini assemble`: build a new model from a language model and two image encoders."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,7 +25,11 @@ def assemble(
         typer.Option("--stage1", metavar="FILE", help="Connector weights from stage 1, e.g. mm_projector.bin."),
     ] = None,
     high_res_size: Annotated[
-        int | None, typer.Option(min=32, help="Side of the high-resolution image, px.  [default: 768, with --hd 1536]")
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side of the high-resolution image, px; of one tile with --tiling native.  [default: 768, hd 1536]",
+        ),
     ] = None,
     tile_size: Annotated[
         int | None, typer.Option(min=8, help="Side of a low-resolution tile, px.  [default: the encoder's image size]")
@@ -36,6 +40,13 @@ def assemble(
     hd: Annotated[
         bool, typer.Option("--hd", help="Use 2 x 2 tiles and a global tile: five times as many visual tokens.")
     ] = False,
+    tiling: Annotated[
+        Literal["normal", "hd", "native"] | None,
+        typer.Option(help="One tile, 2 x 2 (as --hd), or as many as fit the shape of an image.  [default: normal]"),
+    ] = None,
+    max_tiles: Annotated[
+        int | None, typer.Option(min=1, max=64, help="The most tiles of an image with --tiling native.  [default: 6]")
+    ] = None,
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="bf16, fp16 or fp32.  [default: the language model's]")
     ] = None,
@@ -57,22 +68,29 @@ def assemble(
 
     from dataclasses import replace
 
+    from ..io.errors import RequestError
     from ..io.hub import check_folder_or_id
 
+    if hd and tiling not in (None, "hd"):
+        raise RequestError(f"--hd and --tiling {tiling} contradict each other; give one")
+    if max_tiles is not None and tiling != "native":
+        raise RequestError("--max-tiles needs --tiling native; add it")
     for name in (llm, low_res_encoder, *high_res_encoder):
         check_folder_or_id(name)
 
-    from ..conversion import HD, Tiling
+    from ..conversion import HD, NATIVE, Tiling
     from ..conversion import assemble as run
 
-    tiling = replace(HD if hd else Tiling(), tile_size=tile_size, vision_feature_layer=feature_layer)
+    chosen = {"normal": Tiling(), "hd": HD, "native": NATIVE}["hd" if hd else tiling or "normal"]
+    changes = {"high_res_size": high_res_size, "max_tiles": max_tiles}
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     report = run(
         llm,
         low_res_encoder,
         high_res_encoder,
         folder,
         stage1=stage1,
-        tiling=tiling if high_res_size is None else replace(tiling, high_res_size=high_res_size),
+        tiling=replace(chosen, tile_size=tile_size, vision_feature_layer=feature_layer, **given),
         dtype=dtype,
         chat_format=chat_format,
         seed=seed,

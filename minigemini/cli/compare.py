@@ -14,9 +14,10 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Output folder of another, of the same tasks.")],
     samples: Annotated[int, typer.Option(min=0, help="Changed samples to list per task.")] = 20,
 ) -> None:
-    """Compare two evaluation runs: scores with 95 % intervals, paired tests, and the samples whose score changed.
+    """Compare two evaluation runs, with intervals and paired tests.
 
-    Prints Markdown. Differences are the second run minus the first.
+    Prints Markdown: scores with 95 % intervals, differences (the second run minus the first), and the samples whose
+    score changed.
 
     Example: minigemini compare runs/eval/before runs/eval/after
     """

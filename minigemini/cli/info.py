@@ -55,6 +55,7 @@ def report_json(report: "ModelReport", free: dict[str, int], disk: int) -> dict[
         "low_res_size_px": report.low_res_size_px,
         "high_res_size_px": report.high_res_size_px,
         "tiles": report.tiles,
+        "native_shape": report.has_native_shape,
         "positions_per_patch": report.positions_per_patch,
         "weights_bytes": report.weights_bytes,
         "quantized_bytes": report.quantized_bytes,
@@ -84,12 +85,15 @@ def report_table(report: "ModelReport", free: dict[str, int], disk: int) -> str:
         else ""
     )
     tiles = "1 tile" if report.tiles == 1 else f"{report.tiles} tiles"
+    tokens = f"{report.tokens_per_image} tokens"
+    if report.has_native_shape:
+        size, tiles, tokens = f"{size} per tile", f"up to {tiles}", f"up to {tokens}"
     rows = [*report.parameters.items(), ("total", report.total)]
     return "\n".join(
         [
             report.model if report.folder is None else f"{report.model} ({report.folder})",
             "",
-            f"image       {size}, {tiles}, {report.tokens_per_image} tokens{mining}",
+            f"image       {size}, {tiles}, {tokens}{mining}",
             "",
             "parameters",
             *(f"  {part:<16}{count:>15,}{count / report.total:>8.1%}" for part, count in rows),

@@ -58,6 +58,22 @@ def serve(
             "--allow-image-host", metavar="HOST", help="Allow fetching images from this host by HTTPS; may be repeated."
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="HOST",
+            help="Without an API key: accept this host name too, e.g. host.docker.internal; may be repeated.",
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="Let web pages of this origin call the server (CORS), e.g. http://localhost:3000; may be repeated.",
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")
     ] = 1024,
@@ -120,6 +136,8 @@ def serve(
         port=port,
         api_keys=tuple(api_key or ()),
         image_hosts=tuple(name.lower() for name in allow_image_host or ()),
+        allowed_hosts=tuple(name.lower() for name in allow_host or ()),
+        allowed_origins=tuple(allow_origin or ()),
         max_new_tokens=max_new_tokens,
         max_images=max_images,
         concurrency=concurrency or max(1, 64 * len(backends)),

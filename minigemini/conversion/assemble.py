@@ -16,6 +16,7 @@ from ..io.loading import empty_model
 from ..io.untrusted import bounded_build, check_numbers, read_json
 from ..modeling import MiniGeminiConfig
 from ..modeling.model import build_projector
+from ..modeling.native_shape import DEFAULT_MAX_TILES
 from ..modeling.patch_info_mining import PatchInfoMining
 from .base_encoders import locate, named_by
 from .checkpoint_writer import SHARD_BYTES, refuse_existing, write_checkpoint
@@ -36,18 +37,20 @@ class Tiling:
     Args:
         high_res_size: Side of the high-resolution image in pixels.
         tile_size: Side of a low-resolution tile in pixels; None is the size that the encoder was trained with.
-        grid_size, use_global_tile, projector_depth, vision_feature_layer: As in `MiniGeminiConfig`.
+        grid_size, use_global_tile, max_tiles, projector_depth, vision_feature_layer: As in `MiniGeminiConfig`.
     """
 
     high_res_size: int = 768
     tile_size: int | None = None
     grid_size: int = 1
     use_global_tile: bool = False
+    max_tiles: int | None = None
     projector_depth: int = 2
     vision_feature_layer: int = -2
 
 
 HD = Tiling(high_res_size=1536, grid_size=2, use_global_tile=True)
+NATIVE = Tiling(use_global_tile=True, max_tiles=DEFAULT_MAX_TILES)
 
 
 def assemble(
@@ -206,6 +209,7 @@ def _config(
             high_res_size=tiling.high_res_size,
             grid_size=tiling.grid_size,
             use_global_tile=tiling.use_global_tile,
+            max_tiles=tiling.max_tiles,
             projector_depth=tiling.projector_depth,
             image_token_id=image_token_id,
         )

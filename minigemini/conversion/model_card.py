@@ -46,10 +46,13 @@ def card(name: str, origin: str, config: MiniGeminiConfig, facts: Mapping[str, s
     if config.high_res_vision_config is not None:
         sizes += f" and {config.high_res_size} px"
     tiles = "1 tile" if config.num_tiles == 1 else f"{config.num_tiles} tiles"
+    per_image = f"{config.num_image_tokens} visual tokens each"
+    if config.max_tiles is not None:
+        sizes, tiles, per_image = f"{sizes} per tile", f"up to {tiles}", f"up to {per_image}"
     text = config.text_config
     table = {
         "language model": f"{text.model_type}, {text.num_hidden_layers} layers of {text.hidden_size}",
-        "images": f"{sizes}, {tiles}, {config.num_image_tokens} visual tokens each",
+        "images": f"{sizes}, {tiles}, {per_image}",
         **facts,
     }
     rows = "\n".join(f"| {label} | {value} |" for label, value in table.items())

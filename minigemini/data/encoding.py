@@ -23,7 +23,8 @@ class Encoded:
     Attributes:
         input_ids: (n,) int64, with the image token repeated once per visual token.
         labels: (n,) int64, `input_ids` of trained tokens, `IGNORED` elsewhere and for the first token.
-        pixels: by model input name, (images, 3, px, px) each; empty without an image.
+        pixels: by model input name, (images, 3, px, px) each; or in native shape (tiles, 3, px, px), and the grid of
+            each image, (images, 3); empty without an image.
     """
 
     input_ids: Tensor
@@ -99,7 +100,7 @@ class SampleEncoder:
 
     def _open(self, image: ImageInput) -> Image.Image:
         processor = self.processor.image_processor
-        at_least_px = processor.high_res_size["height"] if self.scaled else None
+        at_least_px = processor.high_res_size["height"] * (processor.max_tiles or 1) if self.scaled else None
         name = str(image) if isinstance(image, Path) else "an image"
         try:
             return open_isolated(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from ..io.errors import RequestError
 from .benchmarks.mmvet import INSTRUCTION, read_score
-from .scorers.text_match import SCORES, answer_type, normalize, suitable_score
+from .scorers.text_match import SCORES, answer_budget, answer_type, normalize, suitable_score
 from .scorers.vqa import normalize_answer
 from .task import Grade, Graded, Measure, Question, Task, question_scores, spread
 
 METRICS = ("exact", "contains", "anls", "vqa", "judge")
-MIN_NEW_TOKENS, MAX_NEW_TOKENS = 16, 512
 
 
 def vqa_accuracy(answer: str, reference: str) -> float:
@@ -40,8 +39,7 @@ class DataFileTask(Task):
         self.metric = metric or suitable_score(answer_type(truths))
         self.name, self.title = file.name, f"{file.name}, scored by {self.metric}"
         self.files, self.version = str(file), content_hash
-        # A token has about four characters; half of that leaves room for longer answers.
-        self.max_new_tokens = min(MAX_NEW_TOKENS, MIN_NEW_TOKENS + max(len(truth.encode()) for truth in truths) // 2)
+        self.max_new_tokens = answer_budget(truths)
         self.judge_role = "scores each answer from 0.0 to 1.0" if self.metric == "judge" else ""
         self._questions = list(questions)
 

@@ -17,6 +17,7 @@ from ..inference.engine import Engine
 from ..inference.ocr import RapidOcrEngine, choose_reader, is_read, read_user_turns
 from ..io.adapters import find_model_source
 from ..modeling import MiniGeminiProcessor
+from ..modeling.native_shape import num_images, select_images
 from ..modeling.outputs import MiniGeminiImageFeatures
 from .batched_decoding import PromptBatch, can_share, decode_greedily, split_prompts
 from .runner import Batch, Failure
@@ -35,8 +36,8 @@ class BatchInputs:
 
     Attributes:
         text: the prompts.
-        pixels: pixel tensors with one row per distinct image; empty without images.
-        shown: for each prompt, the rows of its images in `pixels`.
+        pixels: tensors of the distinct images; empty without images.
+        shown: for each prompt, the numbers of its images in `pixels`.
     """
 
     text: PromptBatch
@@ -109,8 +110,7 @@ class InputPreparer(Dataset[PreparedBatch]):
         prompts = [ids[mask.bool()].tolist() for ids, mask in rows]
         images = [image for question in questions for image in question.images]
         order = {image: number for number, image in enumerate(dict.fromkeys(images))}
-        first_rows = [images.index(image) for image in order]
-        pixels = {name: encoded[name][first_rows] for name in encoded if name.endswith("pixel_values")}
+        pixels = select_images(encoded, [images.index(image) for image in order]) if images else {}
         shown = [tuple(order[image] for image in question.images) for question in questions]
         tokenizer = self.processor.tokenizer
         text = split_prompts(prompts, shown, self.processor.image_token_id, int(tokenizer.pad_token_id), self.share)
@@ -198,18 +198,15 @@ class LocalAnswerer:
         return [str(text).strip() for text in texts]
 
     @torch.inference_mode()
-    def visual_tokens(self, inputs: BatchInputs) -> torch.Tensor | None:
-        """Visual tokens (images, t·N, D) of a batch; None without images."""
-        if not inputs.pixels:
-            return None
-        parts = []
-        for start in range(0, len(next(iter(inputs.pixels.values()))), IMAGES_PER_ENCODING):
-            pixels = {
-                name: tensor[start : start + IMAGES_PER_ENCODING].to(self.engine.device)
-                for name, tensor in inputs.pixels.items()
-            }
-            parts.append(cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True).pooler_output)
-        return torch.cat(parts)
+    def visual_tokens(self, inputs: BatchInputs) -> list[torch.Tensor]:
+        """Visual tokens (t·N, D) of each image of a batch."""
+        tokens: list[torch.Tensor] = []
+        numbers = range(num_images(inputs.pixels) if inputs.pixels else 0)
+        for start in numbers[::IMAGES_PER_ENCODING]:
+            pixels = select_images(inputs.pixels, numbers[start : start + IMAGES_PER_ENCODING])
+            pixels = {name: tensor.to(self.engine.device) for name, tensor in pixels.items()}
+            tokens += cast(Any, self.engine.model).get_image_features(**pixels, return_dict=True).pooler_output
+        return tokens
 
     @property
     def context_tokens(self) -> int:
@@ -217,12 +214,13 @@ class LocalAnswerer:
         return getattr(self.engine.model.config.text_config, "max_position_embeddings", None) or 2**31
 
 
-def image_features_of(visual_tokens: torch.Tensor | None, shown: Sequence[Sequence[int]]) -> dict[str, Any]:
+def image_features_of(visual_tokens: Sequence[torch.Tensor], shown: Sequence[Sequence[int]]) -> dict[str, Any]:
     """Keyword arguments that pass the images of prompts to `forward`, in the order of the text."""
     rows = [row for images in shown for row in images]
-    if visual_tokens is None or not rows:
+    if not rows:
         return {}
-    return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=visual_tokens[rows])}}
+    tokens: Any = [visual_tokens[row] for row in rows]
+    return {"mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=tokens)}}
 
 
 def fingerprint(model: str, base: str | None = None) -> str:

@@ -10,15 +10,13 @@ from tqdm import tqdm
 
 from ..data.readers import Reader
 from ..data.schema import Sample, text_of
-from ..evaluation.scorers.text_match import SCORES
+from ..evaluation.scorers.text_match import SCORES, answer_budget
 from ..images.decoders import open_isolated
 from ..images.safe_images import ImageError
 from ..inference.engine import Engine
 from ..inference.sampling import Sampling
 from ..io.atomic_write import atomic_write
 from ..io.errors import RequestError
-
-MAX_NEW_TOKENS, MIN_NEW_TOKENS = 512, 16
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,7 @@ def answers_of(model: Path | str, reader: Reader, rows: Sequence[int], saved: Pa
     if (known := _read(saved)) and [one.row for one in known] == list(rows):
         return known
     engine = Engine.load(model)
-    longest = max(len(text_of(reader[row].messages[-1]).encode()) for row in rows)
-    sampling = Sampling(max_new_tokens=min(MAX_NEW_TOKENS, MIN_NEW_TOKENS + longest // 2))
+    sampling = Sampling(max_new_tokens=answer_budget(text_of(reader[row].messages[-1]) for row in rows))
     asked = [ask(engine, reader[row], row, sampling) for row in tqdm(rows, desc=title, unit=" questions", delay=2)]
     with atomic_write(saved) as partial:
         partial.write_text(json.dumps([asdict(one) for one in asked], indent=1, ensure_ascii=False), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Attention maps of patch info mining: which high-resolution positions of its patch each visual token attends to.
 
-g  tiles per side · n  patches per side of a tile · M  high-res positions per side of a patch · S = g·n·M, map side
+r, c  rows and columns of patches, all tiles together · M  high-res positions per side of a patch
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class AttentionMaps:
     """Attention of patch info mining for one image.
 
     Attributes:
-        attention: (g·n, g·n, M, M), attention of each patch over its positions; sums to 1 over the last two axes.
+        attention: (r, c, M, M), attention of each patch over its positions; sums to 1 over the last two axes.
     """
 
     def __init__(self, attention: Tensor) -> None:
@@ -38,19 +38,19 @@ class AttentionMaps:
 
     @property
     def share(self) -> Tensor:
-        """Attention that each position of the image receives from its patch, (S, S)."""
+        """Attention that each position of the image receives from its patch, (r·M, c·M)."""
         return rearrange(self.attention, "i j p q -> (i p) (j q)")
 
     @property
     def departure(self) -> Tensor:
-        """Kullback-Leibler divergence from uniform, nats, (g·n, g·n): 0 is uniform, 2·ln M is a single position."""
+        """Kullback-Leibler divergence from uniform, nats, (r, c): 0 is uniform, 2·ln M is a single position."""
         positions = self.attention.shape[-1] ** 2
         return (self.attention * (self.attention * positions).clamp_min(1e-12).log()).sum((-2, -1))
 
 
 @torch.no_grad()
 def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, Image.Image]:
-    """Compute the attention maps of an image, and the square image that the high-resolution encoder received.
+    """Compute the attention maps of an image, and the image that the high-resolution encoder received.
 
     The global tile is left out.
 
@@ -63,14 +63,21 @@ def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, I
             f"{engine.name} has no patch info mining (high_res_vision_config is null); use another model"
         )
     pixels = engine.processor.image_processor(image, return_tensors="pt").to(engine.device)
-    grid, n = model.config.grid_size, model.config.patches_per_side
-    tiles = model.get_low_res_features(pixels["pixel_values"])[:, -(grid**2) :]
-    queries = rearrange(tiles, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)
-    stage_maps = model.get_high_res_stage_maps(pixels["high_res_pixel_values"])
-    attention = model.patch_info_mining.attention_weights(queries, stage_maps)[0].float().cpu()
-    positions = model.config.positions_per_patch
-    blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=grid * n, p=positions)
-    return AttentionMaps(blocks), _model_view(engine, pixels["high_res_pixel_values"][0].float().cpu())
+    rows = columns = model.config.grid_size
+    low_res, high_res = pixels["pixel_values"], pixels["high_res_pixel_values"]
+    if model.config.max_tiles is not None:
+        _, rows, columns = pixels["image_grid_thw"][0].tolist()
+        low_res, high_res = (
+            rearrange(tiles, "(i j) c h w -> 1 c (i h) (j w)", i=rows, j=columns) for tiles in (low_res, high_res)
+        )
+    n, positions = model.config.patches_per_side, model.config.positions_per_patch
+    tiles = model.get_low_res_features(low_res)[:, -rows * columns :]
+    queries = rearrange(tiles, "b (i j) (h w) c -> b (i h j w) c", i=rows, j=columns, h=n, w=n)
+    stage_maps = model.get_high_res_stage_maps(high_res)
+    grid = (rows * n, columns * n)
+    attention = model.patch_info_mining.attention_weights(queries, stage_maps, 1, grid)[0].float().cpu()
+    blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=rows * n, p=positions)
+    return AttentionMaps(blocks), _model_view(engine, high_res[0].float().cpu())
 
 
 def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image:
@@ -93,24 +100,26 @@ def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image
 
 
 def render(maps: AttentionMaps, model_view: Image.Image) -> Image.Image:
-    """Render a square image (any size) and its heat map side by side, with a legend."""
-    side = _panel_side(maps.share.shape[0])
+    """Render an image and its heat map side by side, with a legend. The image is resized to the shape of the map."""
+    width, height = _panel_size(*maps.share.shape)
     # In units of uniform attention, so that colors are comparable for every M; the top percent is clipped.
     relative = (maps.share * maps.attention.shape[-1] ** 2).numpy()
     top = max(2.0, float(np.quantile(relative, 0.99)))
-    image = model_view.resize((side, side), Image.Resampling.BICUBIC)
+    image = model_view.resize((width, height), Image.Resampling.BICUBIC)
     heat = _heat_over(image, relative / top)
     for panel in (image, heat):
         _outline(panel, maps.departure)
-    width = 2 * side + 3 * MARGIN_PX
-    sheet = Image.new("RGB", (width, side + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX), PAPER)
+    # The captions need room beside a narrow image.
+    column = max(width, PANEL_PX[0])
+    size = (2 * column + 3 * MARGIN_PX, height + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX)
+    sheet = Image.new("RGB", size, PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    right, body = side + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
+    right, body = column + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
     pen.text((MARGIN_PX, MARGIN_PX), "input to the model", INK, font)
     pen.text((right, MARGIN_PX), "attention of mining inside each patch", INK, font)
     sheet.paste(image, (MARGIN_PX, body))
     sheet.paste(heat, (right, body))
-    _legend(sheet, (right, body + side + 10), side, top, maps)
+    _legend(sheet, (right, body + height + 10), column, top, maps)
     return sheet
 
 
@@ -122,14 +131,16 @@ def _model_view(engine: Engine, pixels: Tensor) -> Image.Image:
     return Image.fromarray(rearrange(array, "c h w -> h w c").numpy())
 
 
-def _panel_side(positions: int) -> int:
-    """Choose a panel side with a whole number of pixels per position if it fits, so that cells are square."""
+def _panel_size(rows: int, columns: int) -> tuple[int, int]:
+    """Choose the width and height of a panel, with whole pixels per position if they fit, so that cells are square."""
     smallest, largest = PANEL_PX
-    return min(largest, positions * max(1, -(-smallest // positions)))
+    longer = max(rows, columns)
+    scale = min(largest, longer * max(1, -(-smallest // longer))) / longer
+    return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
 def _heat_over(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Overlay heat (S, S), from 0 to 1, on the luminance of the image."""
+    """Overlay heat (r·M, c·M), from 0 to 1, on the luminance of the image."""
     values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
     colors = _colors(np.asarray(values, np.float32) / 255)
     gray = np.asarray(image.convert("L"), np.float32)[..., None] / 255
@@ -145,11 +156,11 @@ def _colors(values: np.ndarray) -> np.ndarray:
 
 def _outline(image: Image.Image, departure: Tensor) -> None:
     """Outline the patches whose attention differs most from uniform."""
-    patches = departure.shape[0]
-    size = image.width / patches
+    columns = departure.shape[1]
+    size = image.width / columns
     pen = ImageDraw.Draw(image)
     for index in departure.flatten().topk(min(OUTLINED, departure.numel())).indices.tolist():
-        row, column = divmod(index, patches)
+        row, column = divmod(index, columns)
         box = (column * size, row * size, (column + 1) * size - 1, (row + 1) * size - 1)
         pen.rectangle(box, outline=OUTLINE, width=2)
 

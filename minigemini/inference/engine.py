@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from transformers import LogitsProcessorList
 
 from ..images.safe_images import ImageSource
 from ..io.adapters import find_model_source
@@ -15,9 +16,10 @@ from ..io.errors import RequestError
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_placement, input_device
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from .prompts import Draws, Message, Prompts, Strings
+from .prompts import Draws, Message, Prompts, Strings, Tool
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
+from .structured_output import StructuredOutput
 
 if TYPE_CHECKING:
     from .ocr import RapidOcrEngine
@@ -36,7 +38,7 @@ class Engine:
 
     def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
-        self._prompts = Prompts(processor, model.config)
+        self.prompts = Prompts(processor, model.config)
 
     @classmethod
     def load(
@@ -134,6 +136,8 @@ class Engine:
         *,
         draw: Draws = False,
         ocr: Strings = (),
+        continue_final_message: bool = False,
+        tools: Sequence[Tool] = (),
     ) -> AnswerStream:
         """Stream the answer to messages in Transformers' chat format.
 
@@ -143,25 +147,66 @@ class Engine:
             on_end: Called with the answer when the stream is exhausted.
             draw, ocr: Image requests and OCR text in the processor's format. An answer keeps its captions only if the
                 last turn requests an image; otherwise the caption tags are removed.
+            continue_final_message: Continue the last message, one of the assistant, instead of beginning a new one. The
+                answer is only what follows it, with any tags.
+            tools: Tools that the model may call, in OpenAI's form; `tool_calls` reads the calls from the answer.
 
         Raises:
             RequestError: The messages are malformed, or the question is empty or exceeds the model's context.
+            StructureError: The JSON schema of `sampling` cannot be followed.
         """
+        inputs = self.prompts.inputs(messages, draw, ocr, continue_final_message, tools)
+        image_requested = draw if isinstance(draw, bool) else bool(draw and draw[-1])
+        return self._stream(inputs, sampling, on_end, image_requested, continue_final_message)
+
+    def complete(self, prompt: str, sampling: Sampling = GREEDY) -> AnswerStream:
+        """Stream the continuation of a text, without a chat template; control tokens in it are control tokens.
+
+        Raises:
+            RequestError: The prompt is empty, contains an image placeholder, or exceeds the model's context.
+            StructureError: The JSON schema of `sampling` cannot be followed.
+        """
+        return self._stream(self.prompts.raw_inputs(prompt), sampling, None, False, continues_text=True)
+
+    @cached_property
+    def _structured_output(self) -> StructuredOutput:
+        ends = self.model.generation_config.eos_token_id
+        vocab_size = self.model.config.text_config.vocab_size
+        return StructuredOutput(self.processor.tokenizer, vocab_size, ends if isinstance(ends, list) else [ends])
+
+    def _stream(
+        self,
+        inputs: Any,
+        sampling: Sampling,
+        on_end: Callable[[Answer], None] | None,
+        image_requested: bool,
+        continues_text: bool,
+    ) -> AnswerStream:
         check_type("sampling", sampling, Sampling, "a Sampling")
-        inputs = self._prompts.inputs(messages, draw, ocr)
-        room = self._prompts.room(inputs["input_ids"].shape[1])
+        room = self.prompts.room(inputs["input_ids"].shape[1])
         do_sample = sampling.temperature >= MIN_TEMPERATURE
-        settings = {
+        settings: dict[str, Any] = {
             "max_new_tokens": min(sampling.max_new_tokens, room),
             "num_beams": 1,
             "do_sample": do_sample,
             # None overrides the sampling settings in the checkpoint's generation_config.
             "temperature": sampling.temperature if do_sample else None,
-            "top_k": 0 if do_sample else None,
+            "top_k": sampling.top_k if do_sample else None,
             "top_p": sampling.top_p if do_sample else None,
+            "min_p": sampling.min_p or None if do_sample else None,
         }
-        inputs = inputs.to(self.device)
-        image_requested = draw if isinstance(draw, bool) else bool(draw and draw[-1])
+        if sampling.repetition_penalty != 1:
+            settings["repetition_penalty"] = sampling.repetition_penalty
+        if sampling.json_schema is not None:
+            processor = self._structured_output.processor(sampling.json_schema)
+            settings["logits_processor"] = LogitsProcessorList([processor])
         return AnswerStream(
-            self.model, self.processor.tokenizer, inputs, settings, sampling.seed, on_end, image_requested
+            self.model,
+            self.processor.tokenizer,
+            inputs.to(self.device),
+            settings,
+            sampling.seed,
+            on_end,
+            image_requested,
+            continues_text=continues_text,
         )

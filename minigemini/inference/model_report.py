@@ -63,6 +63,8 @@ class ModelReport:
     """Rows and columns of the language model's Linears, which quantization compresses."""
     cached_values: int
     """Key and value elements in the cache per token."""
+    has_native_shape: bool = False
+    """Whether the number of tiles and tokens depends on an image's shape; those above are the most."""
 
     @property
     def total(self) -> int:
@@ -158,6 +160,7 @@ def describe(
         high_res_size_px=config.high_res_size,
         tiles=config.num_tiles,
         positions_per_patch=config.positions_per_patch,
+        has_native_shape=config.max_tiles is not None,
         stored_as=dict(stored_as),
         linears=[(x.shape[0], x.shape[1]) for tensor_name, x in tensors.items() if _is_quantized(tensor_name, x)],
         cached_values=_cached_values(config),

@@ -47,6 +47,7 @@ class AnswerStream(Iterator[str]):
         seed: Seed for torch's global generators; None leaves them unchanged.
         on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
+        continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class AnswerStream(Iterator[str]):
         seed: int | None = None,
         on_end: Callable[[Answer], None] | None = None,
         image_requested: bool = False,
+        continues_text: bool = False,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
         self._on_end = on_end
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
-        self._streamer = _TextStreamer(tokenizer, self._queue, image_requested)
+        self._streamer = _TextStreamer(tokenizer, self._queue, image_requested, continues_text)
         self._stopped = threading.Event()
         self._end: Answer | Exception | None = None
         # A daemon, so that the process can exit without waiting for the answer.
@@ -155,17 +157,21 @@ class _TextStreamer(BaseStreamer):
         tokenizer: PreTrainedTokenizerBase,
         pieces: "queue.SimpleQueue[str | Answer | Exception]",
         image_requested: bool,
+        continues_text: bool,
     ) -> None:
         self.text = ""
         self._decoded = ""
-        self._tag_filter = None if image_requested else CaptionParser(requested=False)
+        self._tag_filter = None if image_requested or continues_text else CaptionParser(requested=False)
         self._tokenizer, self._pieces = tokenizer, pieces
         self._tokens: list[int] = []
-        self._prompt_seen = False
+        self._prompt_seen, self._continues_text = False, continues_text
+        self._before: list[int] = []
 
     def put(self, value: Tensor) -> None:
         if not self._prompt_seen:  # `generate` passes the prompt first
             self._prompt_seen = True
+            if self._continues_text:  # decoders drop the leading space of a text's first token
+                self._before = value.reshape(-1)[-1:].tolist()
             return
         self._tokens += value.reshape(-1).tolist()
         text = self._decode()
@@ -178,8 +184,11 @@ class _TextStreamer(BaseStreamer):
             self._emit(self._tag_filter.close())
 
     def _decode(self) -> str:
-        text = self._tokenizer.decode(self._tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return str(text).strip()
+        text = self._decoded_ids([*self._before, *self._tokens])
+        return text[len(self._decoded_ids(self._before)) :] if self._continues_text else text.strip()
+
+    def _decoded_ids(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _emit_new(self, text: str) -> None:
         new = text[len(self._decoded) :]

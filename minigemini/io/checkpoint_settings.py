@@ -29,6 +29,11 @@ def check_processor(processor: MiniGeminiProcessor, config: MiniGeminiConfig, na
             f"{name}: processor_config.json has patch_size, grid_size and use_global_tile {tiling}, which are "
             "not valid; copy the file again"
         )
+    if processor.image_processor.max_tiles != config.max_tiles:
+        raise CheckpointError(
+            f"{name}: the image processor has max_tiles {processor.image_processor.max_tiles}, but config.json "
+            f"{config.max_tiles}; use files that were saved together"
+        )
     theirs = (processor.num_image_tokens, processor.image_token_id)
     ours = (config.num_image_tokens, config.image_token_id)
     if theirs != ours:
@@ -77,7 +82,9 @@ def _try(processor: MiniGeminiProcessor, config: MiniGeminiConfig, name: str) ->
         for key, side in (("pixel_values", config.low_res_size), ("high_res_pixel_values", config.high_res_size)):
             if inputs[key].shape != (1, 3, side, side) or not torch.isfinite(inputs[key]).all():
                 raise ValueError(f"{key} are {list(inputs[key].shape)}, or not finite")
-        if int((inputs["input_ids"] == config.image_token_id).sum()) != config.num_image_tokens:
+        # So small an image has a single tile in its native shape.
+        tokens = config.num_image_tokens if config.max_tiles is None else config.patches_per_side**2
+        if int((inputs["input_ids"] == config.image_token_id).sum()) != tokens:
             raise ValueError("the chat template omits the image, or repeats it")
         check_tokens(inputs["input_ids"], config)
     except Exception as error:  # noqa: BLE001 (values of a wrong type can fail anywhere)

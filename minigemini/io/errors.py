@@ -11,6 +11,10 @@ class RequestError(ValueError):
     """A request is invalid. The message is one line that names the value and the fix."""
 
 
+class StructureError(RequestError):
+    """A JSON schema for an answer cannot be followed."""
+
+
 def listed(names: Sequence[str], most: int = 50) -> str:
     """Join names in one line, at most `most` of them."""
     return ", ".join(names[:most]) + (f", … ({len(names) - most} more)" if len(names) > most else "")

@@ -9,6 +9,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
+from .native_shape import check_max_tiles
 from .visual_vocabulary import WordGroup
 
 # Default encoders, those of the paper: openai/clip-vit-large-patch14-336 and LAION's OpenCLIP ConvNeXt-L.
@@ -31,6 +32,7 @@ CONVNEXT_L: dict[str, Any] = {
 PROJECTOR_TYPES = ("mlp", "visual_vocabulary")
 OPTIONS: dict[str, Any] = {
     "vision_image_size": None,
+    "max_tiles": None,
     "high_res_image_mean": None,
     "high_res_image_std": None,
     "low_res_image_mean": None,
@@ -52,10 +54,13 @@ class MiniGeminiConfig(PreTrainedConfig):
             the low-resolution features directly.
         text_config: The language model, any causal LM of Transformers.
         high_res_size: Side of the high-resolution image in pixels. The baseline has one too, because the
-            low-resolution image is computed from it.
+            low-resolution image is computed from it. With `max_tiles`, the high-resolution side of one tile.
         vision_image_size: Side of one tile in pixels; None is the `image_size` of the low-resolution encoder's config.
         grid_size: Tiles per side of the low-resolution image (1 normal, 2 HD).
-        use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
+        use_global_tile: Whether the whole image, resized to one tile, precedes the tiles. With `max_tiles`, an image of
+            one tile has no other.
+        max_tiles: The most tiles of an image in its native shape, see `native_shape`. None pads images to a square of
+            `grid_size` tiles per side.
         high_res_image_mean: Mean of RGB, in [0, 1], that is subtracted from pixels; None is CLIP's.
         high_res_image_std: Standard deviation of RGB that pixels are divided by; None is CLIP's.
         low_res_image_mean: The mean for low-resolution pixels, if it differs. None is that of high resolution.
@@ -89,6 +94,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     vision_image_size: int | None = None
     grid_size: int = 1
     use_global_tile: bool = False
+    max_tiles: int | None = None
     high_res_image_mean: Any = None
     high_res_image_std: Any = None
     low_res_image_mean: Any = None
@@ -170,7 +176,7 @@ class MiniGeminiConfig(PreTrainedConfig):
 
     @property
     def low_res_size(self) -> int:
-        """Side of the low-resolution image, all tiles together, in pixels."""
+        """Side of the low-resolution image, all tiles together, in pixels; with `max_tiles`, of one tile."""
         return self.tile_size * self.grid_size
 
     @property
@@ -178,14 +184,23 @@ class MiniGeminiConfig(PreTrainedConfig):
         """n: patches per side of a tile."""
         return self.tile_size // self.patch_size
 
+    def tiles_in(self, rows: int, columns: int) -> int:
+        """Tiles of an image that is cut into rows and columns, including the global tile."""
+        has_global_tile = self.use_global_tile and (self.max_tiles is None or rows * columns > 1)
+        return rows * columns + int(has_global_tile)
+
     @property
     def num_tiles(self) -> int:
-        """Tiles per image, including the global tile."""
-        return self.grid_size**2 + int(self.use_global_tile)
+        """Tiles per image, including the global tile; with `max_tiles`, the most."""
+        return (
+            self.tiles_in(self.grid_size, self.grid_size)
+            if self.max_tiles is None
+            else self.tiles_in(1, self.max_tiles)
+        )
 
     @property
     def num_image_tokens(self) -> int:
-        """Visual tokens per image."""
+        """Visual tokens per image; with `max_tiles`, the most."""
         return self.num_tiles * self.patches_per_side**2
 
     @property
@@ -268,6 +283,13 @@ class MiniGeminiConfig(PreTrainedConfig):
             )
         if grid < 1:
             raise ValueError(f"grid_size is {grid}; the number of tiles per side must be 1 or more.")
+        if self.max_tiles is not None:
+            check_max_tiles(self.max_tiles)
+            if grid != 1:
+                raise ValueError(
+                    f"grid_size is {grid} and max_tiles {self.max_tiles}, but an image is either a square of grid_size "
+                    "tiles per side or has up to max_tiles: set grid_size to 1, or max_tiles to None."
+                )
         if patch < 1 or tile < patch or tile % patch:
             raise ValueError(
                 f"a tile of image_size={tile} pixels does not divide into patches of patch_size={patch}. "

@@ -40,10 +40,14 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         return finish_logits(self.lm_head(hidden_states), self.config.text_config)
 
     def get_image_features(
-        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor,
+        high_res_pixel_values: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
+        **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens; see `MiniGeminiModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, high_res_pixel_values, **kwargs)
+        return self.model.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, **kwargs)
 
     @wraps(GenerationMixin.prepare_inputs_for_generation)  # Transformers reads the signature
     def prepare_inputs_for_generation(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         return_logits: bool = True,
         num_items_in_batch: Tensor | int | None = None,
         output_router_logits: bool | None = None,
+        image_grid_thw: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiCausalLMOutputWithPast:
         """Compute next-token logits, and the loss if labels are given. `MiniGeminiModel.forward` describes the inputs.
@@ -120,6 +125,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
+            image_grid_thw=image_grid_thw,
             return_dict=True,
             **kwargs,
         )

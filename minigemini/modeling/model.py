@@ -1,9 +1,10 @@
 """The Mini-Gemini model: two image encoders, patch info mining, a projector and a causal language model.
 
 Shape legend:
-    B    images
-    g    tiles per side of the grid
-    t    tiles per image, including the global tile: g² or g² + 1
+    B    images; in their native shape, images with equal grids of tiles
+    r, c rows and columns of tiles; both are grid_size if images are squares
+    t    tiles per image, including the global tile: r·c or r·c + 1
+    T    tiles of all images, without the global tiles
     lr   side of one low-resolution tile in pixels
     hr   side of the high-resolution image in pixels
     n    patches per side of a tile
@@ -25,6 +26,7 @@ from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
 from .encoders import kind_of
+from .native_shape import Grid, by_grid
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
 from .recorded_outputs import recorded_outputs
@@ -125,6 +127,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.patch_info_mining: PatchInfoMining | None = None
         if config.high_res_vision_config is not None:
             self.high_res_kind = kind_of(config.high_res_vision_config)
+            self.finest = config.high_res_maps[0].stride
             self.high_res_vision_tower = self.high_res_kind.build(config.high_res_vision_config)
             self.patch_info_mining = PatchInfoMining(
                 config.token_map.channels,
@@ -150,43 +153,58 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return self
 
     def cut_tiles(self, pixel_values: Tensor) -> Tensor:
-        """Split images (B, 3, g·lr, g·lr) into tiles (B, t, 3, lr, lr): the global tile, then the grid row by row."""
-        grid, side = self.config.grid_size, self.config.low_res_size
-        if pixel_values.ndim != 4 or tuple(pixel_values.shape[2:]) != (side, side):
-            raise ValueError(
-                f"pixel_values have shape {tuple(pixel_values.shape)}, but grid_size={grid} with tiles of "
-                f"{self.config.tile_size} pixels requires (images, 3, {side}, {side}): use the model's own processor."
-            )
-        tiles = rearrange(pixel_values, "b c (i h) (j w) -> b (i j) c h w", i=grid, j=grid)
-        if not self.config.use_global_tile:
+        """Split images (B, 3, r·lr, c·lr) into tiles (B, t, 3, lr, lr): the global tile, then the grid row by row."""
+        tile = self.config.tile_size
+        rows, columns = self.grid_of("pixel_values", pixel_values, tile)
+        tiles = rearrange(pixel_values, "b c (i h) (j w) -> b (i j) c h w", i=rows, j=columns)
+        if self.config.tiles_in(rows, columns) == rows * columns:
             return tiles
-        size = (self.config.tile_size, self.config.tile_size)
-        global_tile = nn.functional.interpolate(pixel_values.float(), size=size, mode="bilinear", align_corners=False)
+        if self.config.max_tiles is None:
+            pixels, size = pixel_values.float(), (tile, tile)
+            global_tile = nn.functional.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
+        else:  # bilinear resizing would skip pixels of more than two rows or columns of tiles
+            global_tile = nn.functional.avg_pool2d(pixel_values.float(), (rows, columns))
         return torch.cat([global_tile.to(tiles.dtype)[:, None], tiles], dim=1)
 
+    def grid_of(self, name: str, pixels: Tensor, tile_px: int) -> tuple[int, int]:
+        """Return the rows and columns of tiles of images (B, 3, r·tile_px, c·tile_px).
+
+        Raises:
+            ValueError: The model takes no images of that shape; the message starts with `name`.
+        """
+        height, width = pixels.shape[-2:] if pixels.ndim == 4 else (0, 0)
+        rows, columns = height // tile_px, width // tile_px
+        grid, most = self.config.grid_size, self.config.max_tiles
+        is_valid = (rows, columns) == (grid, grid) if most is None else 1 <= rows * columns <= most
+        if is_valid and (height, width) == (rows * tile_px, columns * tile_px):
+            return rows, columns
+        wanted = f"(images, 3, {grid * tile_px}, {grid * tile_px})"
+        if most is not None:
+            wanted = f"1 to {most} tiles of {tile_px} x {tile_px} pixels"
+        raise ValueError(
+            f"{name} have shape {tuple(pixels.shape)}, but the tiling of the model requires {wanted}: use its own "
+            "processor."
+        )
+
     def get_low_res_features(self, pixel_values: Tensor) -> Tensor:
-        """Encode the tiles of images in low resolution: (B, 3, g·lr, g·lr) -> (B, t, N, C)."""
+        """Encode the tiles of images in low resolution: (B, 3, r·lr, c·lr) -> (B, t, N, C)."""
         tiles = self.cut_tiles(pixel_values)
         pixels = _on_device_of(self.vision_tower, rearrange(tiles, "b t c h w -> (b t) c h w"))
         tokens = self.low_res_kind.encode_tokens(self.vision_tower, pixels)
         return rearrange(tokens, "(b t) n c -> b t n c", t=tiles.shape[1])
 
     def get_high_res_stage_maps(self, high_res_pixel_values: Tensor) -> list[Tensor]:
-        """Encode images (B, 3, hr, hr) in high resolution: maps (B, C_s, hr/s, hr/s), finest first.
+        """Encode images (B, 3, H, W) in high resolution: maps (B, C_s, H/s, W/s), finest first.
 
-        Their channels and strides s are `config.high_res_maps`: four of s = 4 … 32 for a ConvNeXt.
+        H and W are `high_res_size`, or with `max_tiles` that many pixels for each tile. The channels and strides s of
+        the maps are `config.high_res_maps`: four of s = 4 … 32 for a ConvNeXt.
         """
-        side = self.config.high_res_size
         if self.high_res_vision_tower is None:
             raise ValueError(
                 "the baseline has no high-resolution encoder (high_res_vision_config is None): call "
                 "get_image_features with pixel_values alone."
             )
-        if high_res_pixel_values.ndim != 4 or tuple(high_res_pixel_values.shape[2:]) != (side, side):
-            raise ValueError(
-                f"high_res_pixel_values have shape {tuple(high_res_pixel_values.shape)}, but high_res_size={side} "
-                f"requires (images, 3, {side}, {side}): use the model's own processor."
-            )
+        self.grid_of("high_res_pixel_values", high_res_pixel_values, self.config.high_res_size // self.config.grid_size)
         pixels = _on_device_of(self.high_res_vision_tower, high_res_pixel_values)
         pixels = pixels.to(self.high_res_vision_tower.dtype)
         return self.high_res_kind.encode(self.high_res_vision_tower, pixels)
@@ -194,17 +212,20 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     def mine(self, low_res_features: Tensor, stage_maps: list[Tensor]) -> Tensor:
         """Attend from the tokens of every tile to the stage maps: (B, t, N, C) -> (B, t, N, C), before the residual."""
         assert self.patch_info_mining is not None
-        grid, n = self.config.grid_size, self.config.patches_per_side
+        n, positions = self.config.patches_per_side, self.config.high_res_size // self.config.grid_size // self.finest
+        height, width = stage_maps[0].shape[-2:]
+        rows, columns = height // positions, width // positions
         parts = []
-        # 1. The global tile attends to the map downsampled by g.
-        if self.config.use_global_tile:
+        # 1. The global tile attends to the map downsampled to one tile.
+        if low_res_features.shape[1] > rows * columns:
             global_features, low_res_features = low_res_features[:, 0], low_res_features[:, 1:]
-            parts.append(self.patch_info_mining(global_features, stage_maps, downsample=grid)[:, None])
-        # 2. Every other tile attends to its own part of the map. Arranged as one (g·n) x (g·n) grid of queries, all
+            parts.append(self.patch_info_mining(global_features, stage_maps, (rows, columns), (n, n))[:, None])
+        # 2. Every other tile attends to its own part of the map. Arranged as one (r·n) x (c·n) grid of queries, all
         #    tiles of an image take a single call.
-        queries = rearrange(low_res_features, "b (i j) (h w) c -> b (i h j w) c", i=grid, j=grid, h=n, w=n)
-        mined = self.patch_info_mining(queries, stage_maps)
-        parts.append(rearrange(mined, "b (i h j w) c -> b (i j) (h w) c", i=grid, j=grid, h=n, w=n))
+        sides = {"i": rows, "j": columns, "h": n, "w": n}
+        queries = rearrange(low_res_features, "b (i j) (h w) c -> b (i h j w) c", **sides)
+        mined = self.patch_info_mining(queries, stage_maps, 1, (rows * n, columns * n))
+        parts.append(rearrange(mined, "b (i h j w) c -> b (i j) (h w) c", **sides))
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def project(self, low_res_features: Tensor, features: Tensor) -> Tensor:
@@ -218,19 +239,24 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self,
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens.
 
         Args:
-            pixel_values: (B, 3, g·lr, g·lr), low-resolution images before tiling.
-            high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution. The baseline ignores them.
+            pixel_values: (B, 3, r·lr, c·lr), low-resolution square images before tiling; with `max_tiles`, the tiles
+                (T, 3, lr, lr) of all images.
+            high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution, or their tiles. The baseline
+                ignores them.
+            image_grid_thw: (B, 3), with `max_tiles`: 1 and the rows and columns of tiles of each image.
             **kwargs: `output_hidden_states` and `output_attentions` return those of the low-resolution encoder, of
                 every tile; attention weights only with "eager" attention. They are no named parameters, because
                 `generate` takes those away from the language model.
 
         Returns:
-            `MiniGeminiImageFeatures`, whose `pooler_output` (B, t·N, D) holds the visual tokens.
+            `MiniGeminiImageFeatures`, whose `pooler_output` holds the visual tokens: (B, t·N, D), or with `max_tiles` a
+            list of (t·N, D), because t differs between images.
 
         Raises:
             ValueError: A shape does not match the config, or the high-resolution images are missing.
@@ -240,11 +266,48 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             for name in ("output_hidden_states", "output_attentions")
         }
         with recorded_outputs(self.vision_tower, **requested) as recorded:
-            features = self._encode(pixel_values, high_res_pixel_values)
+            if self.config.max_tiles is None:
+                features = self._encode(pixel_values, high_res_pixel_values)
+            else:
+                features = self._encode_native(pixel_values, high_res_pixel_values, image_grid_thw)
         return MiniGeminiImageFeatures(**features, **recorded)
 
+    def _encode_native(
+        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+    ) -> MiniGeminiImageFeatures:
+        """Encode images in their native shape; images of equal shape are one batch."""
+
+        def joined(tiles: Tensor | None, numbers: list[int], grid: Grid) -> Any:
+            if tiles is None:
+                return None
+            return rearrange(tiles[numbers], "(b i j) c h w -> b c (i h) (j w)", i=grid.rows, j=grid.columns)
+
+        grids = self._check_grids(pixel_values, high_res_pixel_values, image_grid_thw)
+        features: list[Any] = [None] * len(grids)
+        for grid, images, tiles in by_grid(grids):
+            low_res, high_res = (joined(pixels, tiles, grid) for pixels in (pixel_values, high_res_pixel_values))
+            encoded = self._encode(low_res, high_res)
+            for number, image in enumerate(images):
+                features[image] = {name: values[number] for name, values in encoded.items()}
+        lists: dict[str, Any] = {name: [image[name] for image in features] for name in features[0]}
+        return MiniGeminiImageFeatures(**lists)
+
+    def _check_grids(
+        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+    ) -> list[Grid]:
+        """Return the grid of each image. Raises `ValueError` if they do not hold the tiles."""
+        found = [] if image_grid_thw is None else image_grid_thw.tolist()
+        grids = [Grid(rows, columns) for _, rows, columns in found]
+        tiles = {pixels.shape[0] for pixels in (pixel_values, high_res_pixel_values) if pixels is not None}
+        if tiles != {sum(grid.num_tiles for grid in grids)} or min(map(min, grids), default=0) < 1:
+            raise ValueError(
+                f"pixel_values and high_res_pixel_values hold {' and '.join(map(str, sorted(tiles)))} tiles, but "
+                f"image_grid_thw is {found}: use the model's own processor."
+            )
+        return grids
+
     def _encode(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None) -> MiniGeminiImageFeatures:
-        """Encode images of one shape."""
+        """Encode images of one shape: (B, 3, r·lr, c·lr) and (B, 3, r·hr, c·hr), or hr if they are squares."""
         # 1. Encode the tiles in low resolution: (B, t, N, C).
         low_res = self.get_low_res_features(pixel_values)
 
@@ -313,18 +376,20 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
+        image_grid_thw: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
         """Compute hidden states of text and images.
 
         Args:
             input_ids: (batch, length), with one image token per visual token. Alternative to `inputs_embeds`.
-            pixel_values: (B, 3, g·lr, g·lr), images in the order in which the text refers to them.
-            high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution.
+            pixel_values: Images in the order in which the text refers to them, as `get_image_features` takes them.
+            high_res_pixel_values: The same images in high resolution.
             attention_mask: (batch, length), 0 for padding.
             position_ids: (batch, length).
             inputs_embeds: (batch, length, D).
             mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
+            image_grid_thw: The grids of images in their native shape.
             **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
@@ -339,14 +404,16 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if pixel_values is not None:
             if images is not None:
                 raise ValueError("got both pixel_values and mm_encoder_outputs: pass one of them.")
-            images = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
+            images = self.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, return_dict=True)
 
         # 2. Embed the text and put the visual tokens in place of the image tokens.
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
         if images is not None:
-            image_features = cast(Tensor, images.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
+            tokens: Any = images.pooler_output
+            image_features = tokens if isinstance(tokens, Tensor) else torch.cat(list(tokens))
+            image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
 

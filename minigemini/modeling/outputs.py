@@ -1,7 +1,8 @@
 """Model outputs.
 
 B is the number of images, C the low-resolution channels, D the hidden size of the language model, and t·N the visual
-tokens per image.
+tokens per image. Images in their native shape differ in t: their features are lists of (t·N, C) or (t·N, D), and
+`image_hidden_states` are the tokens of all images, (tokens, D).
 """
 
 from dataclasses import dataclass, fields

@@ -3,11 +3,11 @@
 Shape legend:
     B     images
     N     queries per image
-    n     patches per side, √N
+    n     columns of queries, √N if the grid is square
     R     rows of patches in the current band
     P     patches in the current band, R·n
     M     high-resolution positions per side of a patch
-    w     cells per side of a patch's window in a stage map
+    w     cells per side of a patch's window in a stage map (w² cells, even where the two sides differ)
     C     query channels
     C_s   channels of high-resolution stage s
     C_hr  channels of all stages together
@@ -27,6 +27,10 @@ from .stage_maps import Windows, gather_cells, mixture, windows
 # size of the maps; large enough to hide kernel launches on a GPU.
 BAND_BYTES = {"cpu": 24 * 2**20}
 BAND_BYTES_ELSEWHERE = 256 * 2**20
+
+
+Shape = tuple[int, int]
+"""Rows and columns."""
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
@@ -93,7 +97,7 @@ class StageCells(NamedTuple):
             return cls(cells, None)
         stage = cls(cells, mixture(along, rows, like=cells))
         # If a window has at least as many cells as positions, resizing the cells is cheaper than products of cells.
-        return stage if along.width < along.mix.shape[1] else cls(stage.at_positions(cells), None)
+        return stage if along.num_cells < along.num_positions else cls(stage.at_positions(cells), None)
 
     def at_positions(self, values: Tensor) -> Tensor:
         """Interpolate values of the cells at the positions: (B, P, w·w, X) -> (B, P, M·M, X)."""
@@ -140,30 +144,49 @@ class PatchInfoMining(nn.Module):
         self.key_proj = NormedLinear(sum(self.stage_dims), query_dim, eps)
         self.value_proj = NormedLinear(sum(self.stage_dims), query_dim, eps)
 
-    def forward(self, low_res_features: Tensor, stage_maps: Sequence[Tensor], downsample: int = 1) -> Tensor:
+    def forward(
+        self,
+        low_res_features: Tensor,
+        stage_maps: Sequence[Tensor],
+        downsample: int | Shape = 1,
+        grid: Shape | None = None,
+    ) -> Tensor:
         """Mine high-resolution features for each low-resolution token.
 
         Args:
-            low_res_features: (B, N, C), an n x n grid of queries, row by row. All tiles of an HD image form one grid.
-            stage_maps: (B, C_s, H_s, H_s), the unmodified stage outputs of the encoder, finest first.
-            downsample: Factor by which the high-resolution map is downsampled first: g for a global tile, else 1.
+            low_res_features: (B, N, C), a grid of queries, row by row. All tiles of an HD image form one grid.
+            stage_maps: (B, C_s, H_s, W_s), the unmodified stage outputs of the encoder, finest first.
+            downsample: Factor by which the high-resolution map is downsampled first, or one each for its height and
+                width: the grid of tiles for a global tile, else 1.
+            grid: Rows and columns of queries; None is √N of each, for square maps.
 
         Returns:
             (B, N, C), the mined features, before the residual, in the dtype of `low_res_features`.
 
         Raises:
-            ValueError: The map does not divide into one square block per query, or the maps do not match the module.
+            ValueError: The map does not divide into one block per query, or the maps do not match the module.
         """
-        return self._mine(low_res_features, stage_maps, downsample)[0]
+        return self._mine(low_res_features, stage_maps, downsample, grid)[0]
 
-    def attention_weights(self, low_res_features: Tensor, stage_maps: Sequence[Tensor], downsample: int = 1) -> Tensor:
+    def attention_weights(
+        self,
+        low_res_features: Tensor,
+        stage_maps: Sequence[Tensor],
+        downsample: int | Shape = 1,
+        grid: Shape | None = None,
+    ) -> Tensor:
         """Attention of each query over its block, row by row: (B, N, M·M). Arguments as in `forward`."""
-        return self._mine(low_res_features, stage_maps, downsample)[1]
+        return self._mine(low_res_features, stage_maps, downsample, grid)[1]
 
-    def _mine(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> tuple[Tensor, Tensor]:
+    def _mine(
+        self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int | Shape, grid: Shape | None
+    ) -> tuple[Tensor, Tensor]:
         # 1. Find the window of every patch in each stage map.
-        n = self._patches_per_side(low_res, stage_maps, downsample)
-        along = [windows(x.shape[-1], stage_maps[0].shape[-1], downsample, n) for x in stage_maps]
+        factors = (downsample, downsample) if isinstance(downsample, int) else downsample
+        self._check_maps(low_res, stage_maps)
+        rows_of_queries, n = grid = _square_grid(low_res, stage_maps) if grid is None else grid
+        _check_blocks(low_res, stage_maps[0], factors, grid)
+        along = [windows(_shape(x), _shape(stage_maps[0]), factors, grid) for x in stage_maps]
 
         # 2. Project the queries into the channels of the maps, in float32 at least: the sums below are sensitive to
         #    rounding, while their memory is small.
@@ -177,7 +200,7 @@ class PatchInfoMining(nn.Module):
             #    passes through it.
             shift = stage_maps[-1].detach().mean(dim=(1, 2, 3), keepdim=True, dtype=dtype)
             pooled, attention = [], []
-            for rows in self._bands(n, along, low_res):
+            for rows in self._bands(rows_of_queries, n, along, low_res):
                 stages = [StageCells.gather(x, axis, rows, shift) for x, axis in zip(stage_maps, along, strict=True)]
                 band_pooled, band_attention = self._attend(queries[:, rows.start * n : rows.stop * n], stages)
                 pooled.append(band_pooled)
@@ -225,36 +248,53 @@ class PatchInfoMining(nn.Module):
         key = self.key_proj
         return mined + 0 * (key.norm.bias.sum() + key.linear.bias.sum()).to(pooled)
 
-    def _bands(self, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
+    def _bands(self, rows: int, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
         """Split the rows of patches into bands whose windows fit in `BAND_BYTES`, at least one row each."""
-        cells = sum(axis.width**2 * dim for axis, dim in zip(along, self.stage_dims, strict=True))
+        cells = sum(stage.num_cells * dim for stage, dim in zip(along, self.stage_dims, strict=True))
         # An exported graph has fixed bands, and any number of images.
         images = 1 if torch.compiler.is_exporting() else low_res.shape[0]
         row_bytes = images * n * cells * 4
         height = max(1, BAND_BYTES.get(low_res.device.type, BAND_BYTES_ELSEWHERE) // row_bytes)
-        return (slice(top, min(top + height, n)) for top in range(0, n, height))
+        return (slice(top, min(top + height, rows)) for top in range(0, rows, height))
 
-    def _patches_per_side(self, low_res: Tensor, stage_maps: Sequence[Tensor], downsample: int) -> int:
-        """Validate the shapes and return n. Raises `ValueError` if the maps do not divide into n x n blocks."""
-        (images, count, _), (height, width) = low_res.shape, stage_maps[0].shape[-2:]
+    def _check_maps(self, low_res: Tensor, stage_maps: Sequence[Tensor]) -> None:
+        """Check that there is a map for each stage and image."""
+        images = low_res.shape[0]
         found, wanted = [tuple(x.shape[:2]) for x in stage_maps], [(images, dim) for dim in self.stage_dims]
         if found != wanted:
             raise ValueError(
                 f"stage maps of {images} images must have (images, channels) {wanted}, got {found}: pass the maps of "
                 "the same images, from the encoder that stage_dims describes"
             )
-        n = math.isqrt(count)
-        if n * n != count or any(x.shape[-2] != x.shape[-1] for x in stage_maps):
+
+
+def _shape(stage_map: Tensor) -> Shape:
+    height, width = stage_map.shape[-2:]
+    return height, width
+
+
+def _square_grid(low_res: Tensor, stage_maps: Sequence[Tensor]) -> Shape:
+    """Return the square grid of N queries."""
+    count, (height, width) = low_res.shape[1], _shape(stage_maps[0])
+    n = math.isqrt(count)
+    if n * n != count or any(x.shape[-2] != x.shape[-1] for x in stage_maps):
+        raise ValueError(
+            f"mining needs a square grid of queries and square maps, got {count} queries and a finest map of "
+            f"{height} x {width}: pad the image to a square, or pass grid"
+        )
+    return n, n
+
+
+def _check_blocks(low_res: Tensor, finest: Tensor, downsample: Shape, grid: Shape) -> None:
+    """Check that the finest map, downsampled, divides into one block of positions per query."""
+    if math.prod(grid) != low_res.shape[1]:
+        raise ValueError(f"{low_res.shape[1]} queries are no grid of {grid[0]} x {grid[1]}: pass its rows and columns")
+    for size, factor, n in zip(_shape(finest), downsample, grid, strict=True):
+        unit = factor * n
+        if size % unit:
+            multiples = sorted({max(size // unit, 1) * unit, (size // unit + 1) * unit})
             raise ValueError(
-                f"mining needs a square grid of queries and square maps, got {count} queries and a finest map of "
-                f"{height} x {width}: pad the image to a square"
-            )
-        unit = downsample * n
-        if height % unit:
-            multiples = sorted({max(height // unit, 1) * unit, (height // unit + 1) * unit})
-            raise ValueError(
-                f"a map of {height} positions per side, downsampled by {downsample}, does not divide into {n} x {n} "
-                f"patches: {height} is not a multiple of {downsample} · {n} = {unit}; "
+                f"a map of {size} positions per side, downsampled by {factor}, does not divide into "
+                f"{grid[0]} x {grid[1]} patches: {size} is not a multiple of {factor} · {n} = {unit}; "
                 f"nearest valid: {' and '.join(map(str, multiples))}"
             )
-        return n

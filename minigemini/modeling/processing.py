@@ -29,11 +29,11 @@ class MiniGeminiProcessor(ProcessorMixin):
     """Combines image processor, tokenizer and chat template. All model inputs are prepared here.
 
     Args:
-        image_processor: Computes pixels. Its `size` is that of all tiles together.
+        image_processor: Computes pixels. Its `size` is that of all tiles together, or with its `max_tiles` of one.
         tokenizer: A tokenizer with `image_token` as a single token.
         patch_size: Side of a low-resolution token's patch in pixels; by default that of the paper's CLIP.
         grid_size: Tiles per side.
-        use_global_tile: Whether the whole image, resized to one tile, precedes the tiles.
+        use_global_tile: Whether the whole image, resized to one tile, precedes the tiles, if there are several.
         image_token: Placeholder of an image in a prompt.
         chat_template: Jinja template that renders messages as text; see `chat_templates.CHAT_TEMPLATES`.
         ocr_format: How OCR text stands in prompts, see `messages.OCR_FORMATS`. Checkpoints without it mean "reference".
@@ -107,6 +107,7 @@ class MiniGeminiProcessor(ProcessorMixin):
             size=config.low_res_size,
             high_res_size=config.high_res_size,
             do_pad=do_pad,
+            max_tiles=config.max_tiles,
             **{name: values for name, values in statistics.items() if values is not None},
         )
         processor = cls(
@@ -127,9 +128,21 @@ class MiniGeminiProcessor(ProcessorMixin):
 
     @property
     def num_image_tokens(self) -> int:
-        """Visual tokens per image, the same for every image."""
-        tokens = (self.image_processor.size["height"] // self.patch_size) ** 2
-        return tokens + self.use_global_tile * tokens // self.grid_size**2
+        """Visual tokens per image; of images in their native shape, the most."""
+        most: int | None = self.image_processor.max_tiles
+        return self.image_tokens(self.grid_size, self.grid_size) if most is None else self.image_tokens(1, most)
+
+    def image_tokens(self, rows: int, columns: int) -> int:
+        """Visual tokens of an image that is cut into rows and columns of tiles, including the global tile's."""
+        tokens = (self.image_processor.size["height"] // self.patch_size // self.grid_size) ** 2
+        has_global_tile = self.use_global_tile and (self.image_processor.max_tiles is None or rows * columns > 1)
+        return (rows * columns + has_global_tile) * tokens
+
+    def image_tokens_of(self, height_px: int, width_px: int) -> int:
+        """Visual tokens of an image of some size."""
+        if self.image_processor.max_tiles is None:
+            return self.num_image_tokens
+        return self.image_tokens(*self.image_processor.grid(height_px, width_px))
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """Prepare model inputs from prompts and images.
@@ -258,12 +271,20 @@ class MiniGeminiProcessor(ProcessorMixin):
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
         """Return the replacement of a placeholder: the image token, once per visual token."""
         space = " " if self._needs_space_after_image and self.spaces_in_replacements else ""
-        return self.image_token * self.num_image_tokens + space
+        if self.image_processor.max_tiles is None:
+            tokens = self.num_image_tokens
+        else:
+            _, rows, columns = map(int, image_inputs["image_grid_thw"][image_idx])
+            tokens = self.image_tokens(rows, columns)
+        return self.image_token * tokens + space
 
     def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **_: Any) -> MultiModalData:
-        """Count visual tokens and rows of pixel_values per image, as vLLM requires."""
+        """Count visual tokens and rows of pixel_values per image of a height and width, as vLLM requires."""
         if image_sizes is None:
             return MultiModalData()
+        rows = [1] * len(image_sizes)
+        if self.image_processor.max_tiles is not None:
+            rows = [self.image_processor.grid(*size).num_tiles for size in image_sizes]
         return MultiModalData(
-            num_image_tokens=[self.num_image_tokens] * len(image_sizes), num_image_patches=[1] * len(image_sizes)
+            num_image_tokens=[self.image_tokens_of(*size) for size in image_sizes], num_image_patches=rows
         )

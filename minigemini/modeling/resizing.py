@@ -47,15 +47,15 @@ def to_normalized(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     return values.numpy()
 
 
-def downsample(image: np.ndarray, size_px: int) -> np.ndarray:
-    """Resize a normalized high-resolution image (3, H, W) to the low-resolution image (3, size_px, size_px).
+def downsample(image: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """Resize a normalized high-resolution image (3, H, W) to the low-resolution image (3, *size_px).
 
     Bilinear without antialiasing: antialiasing would change the outputs of published checkpoints.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None]
     # Channels-last takes three quarters of the time, including the copy.
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    small = torch.nn.functional.interpolate(pixels, size=(size_px, size_px), mode="bilinear", align_corners=False)
+    small = torch.nn.functional.interpolate(pixels, size=size_px, mode="bilinear", align_corners=False)
     return small[0].contiguous().numpy()
 
 

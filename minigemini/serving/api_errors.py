@@ -1,5 +1,7 @@
 """Errors in OpenAI's envelope: `{"error": {"message", "type", "param", "code"}}`."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -47,6 +49,24 @@ class ApiError(Exception):
     def response(self) -> JSONResponse:
         """Return the complete response."""
         return JSONResponse(self.envelope(), self.status, self.headers)
+
+
+@contextmanager
+def field_names(names: Mapping[str, str]) -> Iterator[None]:
+    """Name the fields in errors as a route has them, which translates its requests into chat completions.
+
+    Args:
+        names: the route's names, by those of chat completions.
+    """
+    try:
+        yield
+    except ApiError as error:
+        param = error.param or ""
+        if param in names:
+            if error.message.startswith(param):
+                error.message = names[param] + error.message.removeprefix(param)
+            error.param = names[param]
+        raise
 
 
 class DisconnectError(Exception):

@@ -10,12 +10,16 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from . import chat_completions, image_generations
+from . import chat_completions, completions, image_generations, ollama, responses
 from .api_errors import ApiError, model_not_found
+from .completions import CompletionRequest
 from .middleware import RequestMiddleware
+from .ollama import OllamaChatRequest
 from .protocol import SCHEMA_REF, ChatRequest, Health, ImageRequest, ModelCard, ModelList, error_responses
+from .responses_protocol import ResponsesRequest
 from .state import ServerState
 
 
@@ -28,8 +32,8 @@ def build_app(state: ServerState) -> FastAPI:
         docs_url=None,  # the built-in docs page loads scripts from a CDN
         redoc_url=None,
     )
-    chat_completions.add_route(app, state)
-    image_generations.add_route(app, state)
+    for routes in (chat_completions, responses, completions, image_generations, ollama):
+        routes.add_routes(app, state)
     _add_model_routes(app, state)
     _add_operational_routes(app, state)
     _add_request_schemas(app)
@@ -42,6 +46,15 @@ def build_app(state: ServerState) -> FastAPI:
         metrics=state.metrics,
         routes=lambda: {str(getattr(route, "path", "")) for route in app.routes},
     )
+    if state.settings.allowed_origins:
+        # Outermost: preflights carry no key, and browsers show errors to a page only with these headers.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=state.settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )
     return app
 
 
@@ -100,7 +113,8 @@ def _lifespan(state: ServerState) -> Any:
 def _add_request_schemas(app: FastAPI) -> None:
     """Add the schemas that the `request_body` entries of the routes refer to."""
     build_document = app.openapi
-    bodies = models_json_schema([(ChatRequest, "validation"), (ImageRequest, "validation")], ref_template=SCHEMA_REF)[1]
+    requests = (ChatRequest, ResponsesRequest, CompletionRequest, ImageRequest, OllamaChatRequest)
+    bodies = models_json_schema([(request, "validation") for request in requests], ref_template=SCHEMA_REF)[1]
 
     def openapi() -> dict[str, Any]:
         document = build_document()

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from ..inference import GeneratedImage, GenerationSettings, Sampling
+from ..inference.tool_calls import ToolCall
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class ChatJob:
     """Whether OCR still has to run on the images."""
     ocr_texts: tuple[tuple[str, ...], ...] = ()
     """Texts that OCR found, for each user turn; empty means none."""
+    continue_final_message: bool = False
+    """Whether the answer continues the last message, one of the assistant."""
+    prompt: str | None = None
+    """A text to continue without a chat template, in place of messages."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """Tools that the model may call, in OpenAI's form."""
 
     @property
     def draw(self) -> bool:
@@ -52,7 +59,15 @@ class ChoiceEnd:
     """The end of a choice."""
 
     index: int
-    reason: Literal["stop", "length"]
+    reason: Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True)
+class ToolCallsEvent:
+    """All tool calls of a choice, before its end."""
+
+    index: int
+    calls: tuple[ToolCall, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ class Usage:
     completion_tokens: int
 
 
-Event = TextDelta | CaptionsEvent | ImageEvent | ChoiceEnd | Usage
+Event = TextDelta | CaptionsEvent | ImageEvent | ToolCallsEvent | ChoiceEnd | Usage
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,7 @@ class Capabilities:
     ocr: bool = False
     ocr_by_default: bool = False
     """Whether OCR runs on images unless a request says otherwise: the model was trained with layouts."""
+    tools: bool = False
 
 
 class Backend(Protocol):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..imagegen.captions import CaptionParser
 from ..inference import GenerationSettings, RequestError
 from ..inference.ocr import read_user_turns
+from ..inference.tool_calls import ToolCallParser
 from ..io.png import encode_png
 from .backends import (
     Backend,
@@ -23,6 +24,7 @@ from .backends import (
     ImageEvent,
     OcrEngine,
     TextDelta,
+    ToolCallsEvent,
     Usage,
 )
 
@@ -60,6 +62,7 @@ class ChatPipeline:
             draw=backend.draw or self.image_generator is not None,
             ocr=backend.ocr or self.ocr_engine is not None,
             ocr_by_default=backend.ocr_by_default or self.ocr_by_default,
+            tools=backend.tools,
         )
 
     @property
@@ -73,6 +76,8 @@ class ChatPipeline:
             job = await self._ocr_thread.run(lambda check: self._with_ocr_texts(job, check))
         generates = job.draw and self.image_generator is not None
         events: Any = self._answer_with_images(job) if generates else self.backend.answer(job)
+        if job.tools:
+            events = _with_tool_calls(events, job.choices)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -138,6 +143,26 @@ class ChatPipeline:
         assert self.ocr_engine is not None
         turns = read_user_turns(job.messages, self.ocr_engine, check)
         return replace(job, ocr=False, ocr_texts=tuple(map(tuple, turns)))
+
+
+async def _with_tool_calls(events: Any, choices: int) -> AsyncIterator[Event]:
+    """Move tool calls out of the text of an answer."""
+    parsers = [ToolCallParser() for _ in range(choices)]
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case TextDelta(index, delta):
+                    if text := parsers[index].feed(delta):
+                        yield TextDelta(index, text)
+                case ChoiceEnd(index):
+                    if text := parsers[index].close():
+                        yield TextDelta(index, text)
+                    calls = tuple(parsers[index].calls)
+                    if calls:
+                        yield ToolCallsEvent(index, calls)
+                    yield ChoiceEnd(index, "tool_calls") if calls and event.reason == "stop" else event
+                case _:
+                    yield event
 
 
 class CancelledWorkError(Exception):

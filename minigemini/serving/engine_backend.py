@@ -40,8 +40,8 @@ class EngineBackend:
         return True
 
     async def capabilities(self) -> Capabilities:
-        """Return no capabilities: the engine produces text only."""
-        return Capabilities()
+        """Return whether the chat format has tools; the engine produces text only."""
+        return Capabilities(tools=self.engine.prompts.supports_tools)
 
     async def close(self) -> None:
         """Stop the thread after its current work."""
@@ -68,10 +68,7 @@ class _EngineRun:
         for index in range(self._job.choices):
             if self._stopped:
                 return
-            job = self._job
-            with self._engine.stream(
-                job.messages, job.sampling_of(index), draw=job.draws or False, ocr=job.ocr_texts
-            ) as stream:
+            with self._start(index) as stream:
                 self._stream = stream
                 if self._stopped:  # stop() ran before there was a stream
                     stream.stop()
@@ -81,6 +78,19 @@ class _EngineRun:
             ended = stopped_by_string or answer.finish_reason == "stop"
             self._emit(ChoiceEnd(index, "stop" if ended else "length"))
         self._emit(Usage(prompt_tokens, completion_tokens))
+
+    def _start(self, index: int) -> AnswerStream:
+        job, sampling = self._job, self._job.sampling_of(index)
+        if job.prompt is not None:
+            return self._engine.complete(job.prompt, sampling)
+        return self._engine.stream(
+            job.messages,
+            sampling,
+            draw=job.draws or False,
+            ocr=job.ocr_texts,
+            continue_final_message=job.continue_final_message,
+            tools=job.tools,
+        )
 
     def _emit_text(self, index: int, stream: AnswerStream) -> bool:
         """Emit the text of a choice; return whether a stop string ended it."""

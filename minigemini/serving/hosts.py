@@ -85,6 +85,12 @@ def is_local_origin(origin: str) -> bool:
     return bool(separator) and scheme.lower() in ("http", "https") and names_loopback(authority)
 
 
+def is_origin(text: str) -> bool:
+    """Return whether a string is an origin as browsers send it, other than `null`."""
+    scheme, separator, authority = text.partition("://")
+    return bool(separator) and scheme in ("http", "https") and text == text.lower() and bool(parse_authority(authority))
+
+
 def is_base_url(url: str) -> bool:
     """Return whether a string is an http or https URL without credentials, query or fragment."""
     try:

@@ -18,7 +18,7 @@ from .request_queue import RequestTask, TaskResponse
 from .state import ServerState
 
 
-def add_route(app: FastAPI, state: ServerState) -> None:
+def add_routes(app: FastAPI, state: ServerState) -> None:
     """Add the route to the application."""
 
     @app.post(

@@ -185,4 +185,4 @@ class ImageFetcher:
 
 
 def _invalid_image(name: str, reason: str) -> ApiError:
-    return ApiError(400, f"{name}: {reason}", "invalid_image", name)
+    return ApiError(400, f"{name}: {reason}", "invalid_image", "messages")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from .api_errors import ApiError, printable
-from .protocol import MAX_ITEMS, Strict
+from .protocol import MAX_ITEMS, ChatRequest, Strict
 
 MAX_VALUES = 50_000
 """Values in a body, over all objects and lists."""
@@ -49,6 +49,18 @@ def read_request(body: bytes, model: type[Request], max_text_chars: int) -> Requ
         reason = REASONS.get(chosen["type"], message)
     field = ".".join(map(printable, path))
     raise ApiError(400, f"{field or 'request body'}: {reason}", param=field or None, code=str(chosen["type"]))
+
+
+def chat_request(fields: dict[str, Any]) -> ChatRequest:
+    """Return the chat completion request that a valid request of another route stands for.
+
+    Raises:
+        ApiError: 400 if images are where chat completions have none, which is all that can be wrong.
+    """
+    try:
+        return ChatRequest.model_validate(fields)
+    except ValidationError:
+        raise ApiError(400, "only messages of role user may contain images", param="messages") from None
 
 
 def read_json(body: bytes, max_text_chars: int) -> Any:

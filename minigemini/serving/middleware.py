@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api_errors import ApiError, DisconnectError, internal_error
-from .hosts import is_local_origin, names_loopback
+from .hosts import is_local_origin, names_loopback, parse_authority
 from .request_queue import RequestQueue
 from .server_settings import ServerSettings
 from .state import Metrics
@@ -120,10 +120,19 @@ class RequestMiddleware:
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
-        elif not names_loopback(headers.get("host", "")) or not is_local_origin(
-            headers.get("origin", "http://localhost")
-        ):
-            raise ApiError(403, "without an API key this server accepts localhost only; set a key (--api-key)")
+        elif not self._is_known_host(headers.get("host", "")):
+            message = "without an API key this server accepts localhost only; set a key (--api-key), or allow the host"
+            raise ApiError(403, message + " (--allow-host)")
+        elif not self._is_known_origin(headers.get("origin", "http://localhost")):
+            message = "without an API key this server accepts no other web pages; set a key (--api-key), or allow the"
+            raise ApiError(403, message + " origin (--allow-origin)")
+
+    def _is_known_host(self, host: str) -> bool:
+        authority = parse_authority(host)
+        return names_loopback(host) or (authority is not None and authority.host in self._settings.allowed_hosts)
+
+    def _is_known_origin(self, origin: str) -> bool:
+        return is_local_origin(origin) or origin in self._settings.allowed_origins
 
     def _check_body_headers(self, headers: Headers) -> None:
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()

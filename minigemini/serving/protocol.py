@@ -12,6 +12,7 @@ MAX_ITEMS = 1000
 SCHEMA_REF = "#/components/schemas/{model}"
 
 FinishReason = Literal["stop", "length"]
+ChatFinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Strict(BaseModel):
@@ -80,6 +81,29 @@ class DrawingNote(Strict):
     reason: Annotated[str | None, Field(description="Why there is no image.")] = None
 
 
+class CalledFunction(Strict):
+    """A function and its arguments."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    arguments: Annotated[str, Field(description="A JSON object.")]
+
+
+class ToolCallItem(Strict):
+    """A tool call."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class ToolMessage(Strict):
+    """The result of a tool call."""
+
+    role: Literal["tool"]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
+    tool_call_id: str
+
+
 class AssistantMessage(Strict):
     """An earlier response, sent back unchanged; its images are shown with the next question.
 
@@ -87,7 +111,7 @@ class AssistantMessage(Strict):
     """
 
     role: Literal["assistant"]
-    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)]
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, min_length=1)] | None = None
     images: Annotated[list[ImagePart], Field(fail_fast=True, max_length=100)] | None = None
     drawing: DrawingNote | None = None
     name: str | None = None
@@ -95,10 +119,10 @@ class AssistantMessage(Strict):
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
     audio: None = None
     function_call: None = None
-    tool_calls: None = None
+    tool_calls: Annotated[list[ToolCallItem], Field(fail_fast=True, max_length=100)] | None = None
 
 
-ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 StopString = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -110,20 +134,106 @@ class StreamOptions(Strict):
 
 
 class PlainText(Strict):
-    """The only supported response format."""
+    """Any text, the default."""
 
     type: Literal["text"]
 
 
-class ChatRequest(Strict):
+class JsonObjectFormat(Strict):
+    """A JSON object."""
+
+    type: Literal["json_object"]
+
+
+class NamedSchema(Strict):
+    """A JSON schema with a name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    schema_: Annotated[
+        dict[str, Any],
+        Field(validation_alias="schema", serialization_alias="schema", description="In the subset of llguidance."),
+    ]
+    description: Annotated[str | None, Field(description="Ignored.")] = None
+    strict: Annotated[bool | None, Field(description="Ignored: the answer always matches the schema.")] = None
+
+
+class JsonSchemaFormat(Strict):
+    """JSON that matches a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[PlainText | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+TokenCount = Annotated[int | None, Field(ge=1, lt=2**31)]
+
+
+class SamplingFields(Strict):
+    """How the tokens of an answer are chosen."""
+
+    temperature: Annotated[float | None, Field(ge=0, le=2, description="0, the default, is greedy decoding.")] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    top_k: Annotated[int | None, Field(ge=-1, lt=2**31, description="0 and -1 are all tokens.")] = None
+    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    repetition_penalty: Annotated[float | None, Field(gt=0, le=10, description="1 is none.")] = None
+    seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Choice i is sampled with seed + i.")] = None
+
+
+class FunctionDefinition(Strict):
+    """A function that the model may call."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: Annotated[dict[str, Any] | None, Field(description="A JSON schema.")] = None
+    strict: Annotated[bool | None, Field(description="Ignored: arguments are what the model writes.")] = None
+
+
+class Tool(Strict):
+    """A tool; only functions are supported."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class GenerationRequest(SamplingFields):
+    """What requests for completions have in common."""
+
+    LENGTH: ClassVar = "max_tokens"
+    """The field that limits the length of an answer."""
+
+    model: str
+    n: Annotated[int | None, Field(ge=1, le=128)] = None
+    stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenCount = None
+    response_format: ResponseFormat | None = None
+    user: Annotated[str | None, Field(description="Ignored.")] = None
+    # Only the neutral value is accepted.
+    frequency_penalty: Annotated[float | None, Field(ge=0, le=0)] = None
+    presence_penalty: Annotated[float | None, Field(ge=0, le=0)] = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+
+    @property
+    def length(self) -> int | None:
+        """Maximum tokens of an answer."""
+        return self.max_tokens
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """The strings that end an answer."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class ChatRequest(GenerationRequest):
     """A chat completion request."""
 
+    LENGTH: ClassVar = "max_completion_tokens"
     UNSUPPORTED: ClassVar[dict[str, str]] = {
         "logprobs": "log probabilities are not supported",
         "top_logprobs": "log probabilities are not supported",
-        "tools": "tools are not supported",
-        "functions": "tools are not supported",
-        "response_format": "only plain text is supported",
+        "functions": "send tools",
+        "tool_choice": "only auto and none are supported",
         "frequency_penalty": "penalties are not supported",
         "presence_penalty": "penalties are not supported",
         "logit_bias": "token biases are not supported",
@@ -131,26 +241,21 @@ class ChatRequest(Strict):
         "chat_template_kwargs": "the checkpoint's own chat template is always used",
     }
 
-    model: str
     messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)]
-    max_completion_tokens: Annotated[int | None, Field(ge=1, lt=2**31)] = None
-    max_tokens: Annotated[
-        int | None, Field(ge=1, lt=2**31, description="Deprecated alias of max_completion_tokens.")
+    max_completion_tokens: TokenCount = None
+    max_tokens: Annotated[TokenCount, Field(description="Deprecated alias of max_completion_tokens.")] = None
+    continue_final_message: Annotated[
+        bool | None, Field(description="Continue the last message, of role assistant; the answer is what follows.")
     ] = None
-    temperature: Annotated[float | None, Field(ge=0, le=2, description="0, the default, is greedy decoding.")] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**62, description="Choice i is sampled with seed + i.")] = None
-    n: Annotated[int | None, Field(ge=1, le=128)] = None
-    stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    add_generation_prompt: Annotated[
+        bool | None, Field(description="The opposite of continue_final_message, as vLLM has both.")
+    ] = None
     draw: Annotated[bool | None, Field(description="Request an image: the message gets `images` and `drawing`.")] = None
     ocr: Annotated[
         bool | None,
         Field(description="Run OCR on the images and give the model the texts.  [default: if it was trained for it]"),
     ] = None
     # Accepted and ignored.
-    user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
@@ -158,16 +263,20 @@ class ChatRequest(Strict):
     service_tier: Literal["auto", "default"] | None = None
     # Only the neutral value is accepted.
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
-    response_format: PlainText | None = None
     logprobs: Literal[False] | None = None
     top_logprobs: None = None
-    frequency_penalty: Annotated[float | None, Field(ge=0, le=0)] = None
-    presence_penalty: Annotated[float | None, Field(ge=0, le=0)] = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: Annotated[
+        list[Tool] | None,
+        Field(fail_fast=True, max_length=100, description="For models whose chat format has tools."),
+    ] = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
+
+    @property
+    def length(self) -> int | None:
+        """Maximum tokens of an answer."""
+        return self.max_completion_tokens or self.max_tokens
 
 
 class ImageRequest(Strict):
@@ -226,6 +335,12 @@ class ResponseImagePart(BaseModel):
     image_url: ResponseImageUrl
 
 
+class MessageWithToolCalls(ResponseMessage):
+    """The message of a choice that calls tools."""
+
+    tool_calls: list[ToolCallItem]
+
+
 class MessageWithImages(ResponseMessage):
     """The message of a choice whose request asked for an image."""
 
@@ -237,8 +352,8 @@ class Choice(BaseModel):
     """One of `n` choices."""
 
     index: int
-    message: MessageWithImages | ResponseMessage
-    finish_reason: FinishReason
+    message: MessageWithToolCalls | MessageWithImages | ResponseMessage
+    finish_reason: ChatFinishReason
     logprobs: None = None
 
 

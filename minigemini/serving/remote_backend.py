@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ import httpx
 
 from ..imagegen.captions import CaptionParser
 from ..inference.prompts import Prompts
+from ..inference.sampling import GREEDY, Sampling
 from ..io.errors import RequestError, one_line
 from ..io.png import encode_png
 from ..modeling.messages import with_requests
@@ -71,8 +72,9 @@ class RemoteBackend:
     async def answer(self, job: ChatJob) -> AsyncIterator[Event]:
         """Implement `Backend.answer`."""
         body = await asyncio.to_thread(self._request_body, job)
-        parsers = [] if job.draw else [CaptionParser(requested=False) for _ in range(job.choices)]
-        async with self._send(body) as response:
+        verbatim = job.draw or job.continue_final_message or job.prompt is not None
+        parsers = [] if verbatim else [CaptionParser(requested=False) for _ in range(job.choices)]
+        async with self._send("completions" if job.prompt is not None else "chat/completions", body) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
                     for event in _events(json.loads(data)):
@@ -84,8 +86,10 @@ class RemoteBackend:
         return any(await asyncio.gather(*(self._is_up(server) for server in self.servers)))
 
     async def capabilities(self) -> Capabilities:
-        """Return the capabilities that a `minigemini serve` reports; vLLM has none."""
-        for server in self.servers if self._prompts is None else ():
+        """Return the capabilities that a `minigemini serve` reports; with vLLM, those of the chat format."""
+        if self._prompts is not None:
+            return Capabilities(tools=self._prompts.supports_tools)
+        for server in self.servers:
             try:
                 models = (await self._client.get(f"{server.url}/models", timeout=5.0)).json()["data"]
             except (httpx.HTTPError, ValueError, KeyError):
@@ -105,12 +109,12 @@ class RemoteBackend:
             return False
 
     @asynccontextmanager
-    async def _send(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+    async def _send(self, route: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
         """Send the request to the least busy reachable server and yield its response."""
         for server in sorted(self.servers, key=lambda server: (server.down_until > time.monotonic(), server.active)):
             server.active += 1
             try:
-                request = self._client.build_request("POST", f"{server.url}/chat/completions", json=body)
+                request = self._client.build_request("POST", f"{server.url}/{route}", json=body)
                 try:
                     response = await self._client.send(request, stream=True)
                 except httpx.ConnectError:
@@ -132,32 +136,69 @@ class RemoteBackend:
 
     def _request_body(self, job: ChatJob) -> dict[str, Any]:
         """Build the request. Blocking: it encodes images."""
-        sampling, max_tokens = job.sampling, job.sampling.max_new_tokens
-        extra: dict[str, Any]
-        if self._prompts is not None:
-            messages = self._prompts.written_out(job.messages, job.draws or False, job.ocr_texts)
-            text = self._prompts.text(messages)
-            max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text)))
-            extra = {"add_special_tokens": not self._prompts.writes_bos(text)}
-        else:
-            earlier = (*job.draws[:-1], False) if job.draws else False
-            messages = with_requests(job.messages, earlier, job.ocr_texts)
-            extra = {"ocr": job.ocr, **({"draw": True} if job.draw else {})}
+        question = self._messages_field(job) if job.prompt is None else self._prompt_field(job, job.prompt)
         return {
             "model": self.name,
-            "messages": [
-                {"role": message["role"], "content": _openai_content(message["content"])} for message in messages
-            ],
-            "max_completion_tokens": max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
             "n": job.choices,
             "stream": True,
             "stream_options": {"include_usage": True},
             **({"stop": list(job.stop)} if job.stop else {}),
-            **({"seed": sampling.seed} if sampling.seed is not None else {}),
-            **extra,
+            **_sampling_fields(job.sampling),
+            **question,
         }
+
+    def _prompt_field(self, job: ChatJob, prompt: str) -> dict[str, Any]:
+        max_tokens = job.sampling.max_new_tokens
+        if self._prompts is None:
+            return {"prompt": prompt, "max_tokens": max_tokens}
+        self._prompts.check_raw(prompt)
+        room = self._prompts.room(self._prompts.length(prompt))
+        bos = not self._prompts.writes_bos(prompt)
+        return {"prompt": prompt, "max_tokens": min(max_tokens, room), "add_special_tokens": bos}
+
+    def _messages_field(self, job: ChatJob) -> dict[str, Any]:
+        max_tokens, continues = job.sampling.max_new_tokens, job.continue_final_message
+        extra: dict[str, Any]
+        if self._prompts is not None:
+            messages = self._prompts.written_out(job.messages, job.draws or False, job.ocr_texts)
+            text = self._prompts.text(messages, continue_final_message=continues, tools=job.tools)
+            max_tokens = min(max_tokens, self._prompts.room(self._prompts.length(text, messages)))
+            extra = {"add_special_tokens": not self._prompts.writes_bos(text)}
+            if job.tools:  # vLLM renders them but leaves the calls in the text, where `ChatPipeline` reads them
+                extra |= {"tools": self._prompts.tools_as_text(job.tools), "tool_choice": "none"}
+        else:
+            earlier = (*job.draws[:-1], False) if job.draws else False
+            messages = with_requests(job.messages, earlier, job.ocr_texts)
+            extra = {"ocr": job.ocr, **({"draw": True} if job.draw else {})}
+        if continues:
+            extra |= {"continue_final_message": True, "add_generation_prompt": False}
+        return {"messages": list(map(_openai_message, messages)), "max_completion_tokens": max_tokens, **extra}
+
+
+def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
+    """Return the fields of a request; what OpenAI's API does not have, only where it differs from its default."""
+    fields: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    fields |= {
+        name: getattr(sampling, name)
+        for name in ("seed", "top_k", "min_p", "repetition_penalty")
+        if getattr(sampling, name) != getattr(GREEDY, name)
+    }
+    if sampling.json_schema is not None:
+        named_schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named_schema}
+    return fields
+
+
+def _openai_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {
+        **message,
+        "content": _openai_content(message["content"]),
+        **({"tool_calls": calls} if calls else {}),
+    }
 
 
 def _openai_content(content: Any) -> Any:
@@ -177,8 +218,8 @@ def _events(data: dict[str, Any]) -> list[Event]:
         raise ApiError(502, "a backend failed on this request; retry it", code="backend_failed")
     events: list[Event] = []
     for choice in data["choices"]:
-        index, delta = choice["index"], choice["delta"]
-        if text := delta.get("content"):
+        index, delta = choice["index"], choice.get("delta") or {}
+        if text := delta.get("content") or choice.get("text"):
             events.append(TextDelta(index, text))
         drawing = delta.get("drawing") or {}
         if "captions" in drawing:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..inference import RequestError
-from .api_errors import ApiError, DisconnectError
+from ..io.errors import StructureError
+from .api_errors import ApiError, DisconnectError, field_names
 from .backends import Event, ImageEvent, Usage
 
 if TYPE_CHECKING:
@@ -143,11 +144,18 @@ class TaskResponse(Response):
         events: starts the work; called once there is a slot.
         state: the server's state.
         param: request field that an error of the model refers to.
+        names: names of the route's fields in errors, by those of chat completions.
     """
 
-    def __init__(self, events: Callable[[], AsyncIterator[Event]], state: "ServerState", param: str) -> None:
+    def __init__(
+        self,
+        events: Callable[[], AsyncIterator[Event]],
+        state: "ServerState",
+        param: str,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
-        self._events, self._state, self._param = events, state, param
+        self._events, self._state, self._param, self._names = events, state, param, names or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = RequestTask(self._state.queue, self._events, self._state.tasks)
@@ -164,11 +172,14 @@ class TaskResponse(Response):
 
     async def next_event(self, task: RequestTask) -> Event | None:
         """Return the next event, or None at the end, and update the metrics."""
-        try:
-            event = await task.next_event()
-        except RequestError as error:
-            code = "context_length_exceeded" if "context" in str(error) else None
-            raise ApiError(400, str(error), code=code, param=self._param) from None
+        with field_names(self._names):
+            try:
+                event = await task.next_event()
+            except StructureError as error:
+                raise ApiError(400, str(error), code="invalid_json_schema", param="response_format") from None
+            except RequestError as error:
+                code = "context_length_exceeded" if "context" in str(error) else None
+                raise ApiError(400, str(error), code=code, param=self._param) from None
         match event:
             case Usage():
                 self._state.metrics.tokens.labels("read").inc(event.prompt_tokens)

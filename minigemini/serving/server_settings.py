@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ..images.safe_images import ImageLimits
 from ..io.errors import RequestError
-from .hosts import is_loopback, parse_authority
+from .hosts import is_loopback, is_origin, parse_authority
 
 MIN_KEY_CHARS = 16
 """Shorter keys can be guessed."""
@@ -34,6 +34,10 @@ class ServerSettings:
     """Images per request."""
     max_total_pixels: int = 80_000_000
     """Decoded pixels of all images of a request."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, besides this machine's, by which a server without an API key may be called, e.g. host.docker.internal."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages whose scripts may call the server (CORS), e.g. https://chat.example.com; `*` is all."""
     image_hosts: tuple[str, ...] = ()
     """Hosts from which images may be fetched over https; if empty, only data URIs are accepted."""
     max_new_tokens: int = 1024
@@ -66,10 +70,16 @@ class ServerSettings:
             )
         if short := [key for key in self.api_keys if len(key) < MIN_KEY_CHARS]:
             raise RequestError(f"an API key of {len(short[0])} characters can be guessed; use at least {MIN_KEY_CHARS}")
-        for name in self.image_hosts:
-            authority = parse_authority(f"[{name}]" if ":" in name else name)
-            if authority is None or authority.host != name:
-                raise RequestError(f"image host {name[:100]!r} is not a host name; expected e.g. images.example.com")
+        for kind, names in (("image host", self.image_hosts), ("host", self.allowed_hosts)):
+            for name in names:
+                authority = parse_authority(f"[{name}]" if ":" in name else name)
+                if authority is None or authority.host != name:
+                    raise RequestError(f"{kind} {name[:100]!r} is not a host name; expected e.g. images.example.com")
+        for origin in self.allowed_origins:
+            if origin == "*" and not self.api_keys:
+                raise RequestError("origin * lets every web page use the server; set an API key (--api-key)")
+            if origin != "*" and not is_origin(origin):
+                raise RequestError(f"origin {origin[:100]!r} is not one; expected e.g. https://chat.example.com")
         for name in (
             "max_body_bytes",
             "max_images",

@@ -4,6 +4,8 @@ vLLM runs the model with its Transformers backend, which looks up a checkpoint's
 so the plugin adds the class there. Registering it as a native vLLM model would lose the experts of Mixtral models.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,25 @@ class PlainLinear(nn.Module):
         return nn.functional.linear(x, self.weight, self.bias)
 
 
+def profile_rows_of_tiles() -> None:
+    """Make vLLM reserve memory for the largest image in its native shape.
+
+    vLLM finds the largest image among squares, but a single row of tiles may have more.
+    """
+    try:
+        from vllm.model_executor.models.transformers.multimodal import MultiModalProcessingInfo as Info
+    except ImportError:  # not in vLLM, or a release whose Transformers backend has another layout
+        return
+    squares = Info._get_size_candidates
+
+    def sizes(self: Any, image_processor: Any, divisors: tuple[int, ...]) -> list[Any]:
+        max_tiles = getattr(image_processor, "max_tiles", None)
+        found = squares(self, image_processor, divisors)
+        return found if max_tiles is None else [size._replace(width=size.width * max_tiles) for size in found]
+
+    Info._get_size_candidates = sizes
+
+
 def register() -> None:
     """Add the model to the `transformers` namespace and adapt what vLLM requires."""
     import transformers
@@ -30,4 +51,5 @@ def register() -> None:
 
     NormedLinear.linear_class = PlainLinear
     MiniGeminiProcessor.spaces_in_replacements = True
+    profile_rows_of_tiles()
     setattr(transformers, MiniGeminiForConditionalGeneration.__name__, MiniGeminiForConditionalGeneration)

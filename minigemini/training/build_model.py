@@ -93,10 +93,11 @@ def find_base(recipe: Recipe) -> ModelSource:
 
 
 def configure(recipe: Recipe, config: MiniGeminiConfig) -> MiniGeminiConfig:
-    """Apply the recipe's tiling, one tile or 2 x 2, and keep the number of high-resolution pixels per tile."""
+    """Apply the recipe's tiling, and keep the number of high-resolution pixels per tile."""
     if recipe.tiling != "base":
         per_tile, config.grid_size = config.high_res_size // config.grid_size, 2 if recipe.tiling == "hd" else 1
-        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.tiling == "hd"
+        config.high_res_size, config.use_global_tile = per_tile * config.grid_size, recipe.tiling != "normal"
+        config.max_tiles = recipe.max_tiles if recipe.tiling == "native" else None
         config.check()
     return config
 

@@ -36,6 +36,8 @@ def cache_features(model: MiniGeminiForConditionalGeneration, folder: Path, limi
     store, inner, config = _FeatureStore(folder, limit_gb), model.model, model.config
     low_res = inner.get_low_res_features
     tiling = f"{config.grid_size} {config.use_global_tile}"
+    if config.max_tiles is not None:  # the key of squares stays as it was
+        tiling += " native"
     low = _CachedEncoder(store, lambda pixels: [low_res(pixels)], inner.vision_tower, tiling)
     inner.get_low_res_features = lambda pixels: low(pixels)[0]
     if inner.high_res_vision_tower is not None:
@@ -73,7 +75,7 @@ class _CachedEncoder:
 
     Args:
         store: the cache.
-        encode: maps pixels (1, 3, px, px) to feature tensors.
+        encode: maps pixels (1, 3, H, W) to feature tensors.
         tower: the frozen encoder; its config and weights are part of the cache key.
         tiling: how images are tiled for it, also part of the key.
     """
@@ -88,7 +90,7 @@ class _CachedEncoder:
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> list[Tensor]:
-        """Features of images (B, 3, px, px), each (B, …), rounded to bfloat16."""
+        """Features of images (B, 3, H, W), each (B, …), rounded to bfloat16."""
         rows = [self._encode_one(row) for row in pixels.split(1)]
         return [torch.cat(parts).to(pixels.device, self.dtype) for parts in zip(*rows, strict=True)]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..modeling.chat_templates import CHAT_TEMPLATES
+from ..modeling.native_shape import DEFAULT_MAX_TILES, MOST_TILES
 from .settings import RecipeError, RunSettings, parse_number
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class Recipe(RunSettings):
             their own base.
         data: sources of samples.
         tiling: `base` keeps the base's tiling; `normal` uses one tile, `hd` 2 x 2 tiles and a global tile, with twice
-            the pixels per side. Only runs that write a whole checkpoint can change it.
+            the pixels per side, `native` up to `max_tiles` in the shape of the image and a global tile. Only runs that
+            write a whole checkpoint can change it.
+        max_tiles: the most tiles of an image with `tiling=native`.
         chat_format: a name in `CHAT_TEMPLATES`; None uses the base's. With `plain`, samples are captions only.
-        crop: resize and center-crop images; False pads them to a square.
+        crop: resize and center-crop images; False pads them to a square. Images in their native shape are not cropped.
         adapter: `lora` trains low-rank matrices beside those of the language model, `qlora` does so over 4-bit
             weights; mining and the projector train fully.
         lora_rank, lora_alpha, lora_dropout: settings of the adapter.
@@ -78,7 +81,8 @@ class Recipe(RunSettings):
     stage: Literal["align", "instruct"]
     base: str
     data: tuple[DataPart, ...]
-    tiling: Literal["base", "normal", "hd"] = "base"
+    tiling: Literal["base", "normal", "hd", "native"] = "base"
+    max_tiles: int = DEFAULT_MAX_TILES
     chat_format: str | None = None
     crop: bool = False
     adapter: Literal["none", "lora", "qlora"] = "none"
@@ -121,6 +125,8 @@ class Recipe(RunSettings):
             raise RecipeError(
                 f"{self.name}: chat_format {self.chat_format!r} is unknown; use {', '.join(CHAT_TEMPLATES)}"
             )
+        if not 1 <= self.max_tiles <= MOST_TILES:
+            raise RecipeError(f"{self.name}: max_tiles={self.max_tiles} is not between 1 and {MOST_TILES}; change it")
         if self.adapter != "none" and self.stage == "align":
             raise RecipeError(
                 f"{self.name}: align does not train the language model, so it takes no adapter; set adapter=none"

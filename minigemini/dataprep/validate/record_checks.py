@@ -43,6 +43,8 @@ class TokenCounter(Protocol):
 class TemplateTokens:
     """Counts tokens with a processor's chat template and tokenizer, without decoding images.
 
+    Images in their native shape count as the largest.
+
     Args:
         processor: processor of the model family.
     """

@@ -1,7 +1,7 @@
 """Scores of free answers against one reference: exact match, containment, ANLS; and which of them suits a data set."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from .choices import edit_distance
@@ -11,6 +11,7 @@ ScoreName = Literal["exact", "contains", "anls"]
 
 ANLS_THRESHOLD = 0.5
 """Answers less similar than this score 0 (Biten et al. 2019, arXiv 1905.13648)."""
+MIN_NEW_TOKENS, MAX_NEW_TOKENS = 16, 512
 _MAX_CHARS = 2000
 """Longer answers are compared up to here: the distance takes quadratic time."""
 _MAX_CHOICES = 20
@@ -54,6 +55,11 @@ def answer_type(references: Sequence[str]) -> AnswerType:
     if short and len(Counter(texts)) <= min(_MAX_CHOICES, len(texts) // 3):
         return "choice"
     return "word" if short else "text"
+
+
+def answer_budget(references: Iterable[str]) -> int:
+    """Tokens that an answer like the references may have: a token for two bytes, where most tokens have about four."""
+    return min(MAX_NEW_TOKENS, MIN_NEW_TOKENS + max(len(text.encode()) for text in references) // 2)
 
 
 def suitable_score(kind: AnswerType) -> ScoreName:

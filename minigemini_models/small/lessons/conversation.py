@@ -13,8 +13,7 @@ import numpy as np
 from ...samples.turns import Turn
 from ...scenes.colors import pick
 from ...scenes.concepts import with_article
-from ..lesson import Lesson
-from .class_words import photograph_words
+from ..lesson import CANNOT_TELL, Lesson
 from .conversation_answers import (
     GENERAL,
     GREETING_ANSWERS,
@@ -28,6 +27,7 @@ from .conversation_answers import (
     TRANSLATIONS,
 )
 from .drawing_words import PHOTOGRAPHED_ANIMALS, PHOTOGRAPHED_THINGS
+from .photographs import words_of
 
 STREAM = 2502
 SELF_ANSWERS = Path(__file__).parent / "self_answers.jsonl"
@@ -116,10 +116,10 @@ def _about_photograph(rng: np.random.Generator) -> Lesson:
         Turn("name", "Back to the picture: what does it show?", f"It shows {a_name}."),
         Turn("exists", f"Is there {a_name} in the picture?", "Yes."),
         Turn("exists", f"Was there {with_article(other)} in the picture?", "No."),
-        Turn("unknowable", "Who took the picture?", "I cannot tell from the picture."),
-        Turn("unknowable", f"How old is the {name}?", "I cannot tell from the picture."),
+        Turn("unknowable", "Who took the picture?", CANNOT_TELL),
+        Turn("unknowable", f"How old is the {name}?", CANNOT_TELL),
     )
-    return Lesson((*turns, pick(rng, back)), classes=photograph_words(rng, index))
+    return Lesson((*turns, pick(rng, back)), classes=words_of(rng, index))
 
 
 _WHAT = (

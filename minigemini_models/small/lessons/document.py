@@ -7,7 +7,6 @@ import numpy as np
 from .document_page import Page
 from .document_words import pick
 
-CANNOT_TELL = "I cannot tell from the picture."
 COUNTED = ("count", "rows", "items")
 """Skills whose answers are counts."""
 CANNOT_READ = "I cannot read the text in the picture."

@@ -6,6 +6,8 @@ from ..lesson import PATCHES_PER_SIDE, VisualWords
 
 CLASSES = 1000
 WORDS_PER_PATCH = 4
+NOISE = 0.35
+"""Share of patches with words of any class."""
 PAGE_CLASSES = (916, 922, 549, 918, 921, 692, 681, 446, 623, 769, 664, 782, 590, 487)
 """web site, menu, envelope, crossword puzzle, book jacket, packet, notebook, binder, letter opener, rule, monitor,
 screen, hand-held computer, cellular telephone."""
@@ -60,28 +62,17 @@ OBJECTS = (
 
 
 def document_classes(rng: np.random.Generator, kind: str) -> VisualWords:
-    """Flat and noisy words: a few classes of documents in most patches, any class in the others."""
+    """Flat and noisy words: one class of documents leads in most patches, any class in the others."""
     base = np.array(SIGN_CLASSES if kind in ("a sign", "a poster", "a flyer") else PAGE_CLASSES)
-    favorites = rng.choice(base, WORDS_PER_PATCH + 2, replace=False)
-    return _words(rng, favorites, peak=float(rng.uniform(0.15, 0.6)), noise=0.35)
-
-
-def photograph_classes(rng: np.random.Generator, index: int) -> VisualWords:
-    """The words of an object in the middle of a photograph."""
-    others = rng.choice(CLASSES, WORDS_PER_PATCH + 1, replace=False)
-    return _words(rng, np.array([index, *others]), peak=float(rng.uniform(0.6, 0.95)), noise=0.2)
-
-
-def _words(rng: np.random.Generator, favorites: np.ndarray, peak: float, noise: float) -> VisualWords:
-    """The first of the favorites leads in most patches, with `peak` of the weight."""
+    leading, *further = rng.choice(base, WORDS_PER_PATCH + 2, replace=False)
+    peak = rng.uniform(0.15, 0.6)
     patches = PATCHES_PER_SIDE**2
     indices = np.empty((patches, WORDS_PER_PATCH), dtype=np.int16)
     for patch in range(patches):
-        rest = rng.choice(favorites[1:], WORDS_PER_PATCH - 1, replace=False)
-        indices[patch] = [favorites[0], *rest]
-        if rng.random() < noise:
+        indices[patch] = [leading, *rng.choice(further, WORDS_PER_PATCH - 1, replace=False)]
+        if rng.random() < NOISE:
             indices[patch] = rng.choice(CLASSES, WORDS_PER_PATCH, replace=False)
-    tail = rng.dirichlet(np.ones(WORDS_PER_PATCH), patches) * (1 - peak) * 0.8
-    tail[:, 0] += peak * rng.uniform(0.6, 1.0, patches)
-    order = np.argsort(-tail, axis=1, kind="stable")
-    return VisualWords(np.take_along_axis(indices, order, 1), np.take_along_axis(tail, order, 1).astype(np.float32))
+    weights = rng.dirichlet(np.ones(WORDS_PER_PATCH), patches) * (1 - peak) * 0.8
+    weights[:, 0] += peak * rng.uniform(0.6, 1.0, patches)
+    order = np.argsort(-weights, axis=1, kind="stable")
+    return VisualWords(np.take_along_axis(indices, order, 1), np.take_along_axis(weights, order, 1).astype(np.float32))

@@ -10,13 +10,14 @@ from minigemini.inference.text_boxes import TextBox, group_rows
 from minigemini.inference.text_layout import layout_text
 
 from ...samples.turns import Turn
-from ..lesson import Lesson
+from ..lesson import CANNOT_TELL, Lesson
 from .charts import bar_chart, line_chart, pie_chart
-from .document import CANNOT_READ, CANNOT_TELL, Document
-from .document_classes import OBJECTS, document_classes, photograph_classes
+from .document import CANNOT_READ, Document
+from .document_classes import OBJECTS, document_classes
 from .document_page import MERGE_RATE
 from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick, pick_some, shop_name
 from .pages import letter, screen, to_do_list, web_page
+from .photographs import words_of
 from .receipts import invoice, receipt
 from .signs import book_cover, menu, poster, sign
 from .tables import form, table, timetable
@@ -195,4 +196,4 @@ def _photograph(rng: np.random.Generator) -> Lesson:
     ]
     chosen = pick_some(rng, turns[:2], 1) + ([pick(rng, turns[2:])] if chance(rng, 0.4) else [])
     boxes = [TextBox(text, 0.3, 0.4, 0.7, 0.5)]
-    return Lesson(tuple(chosen), classes=photograph_classes(rng, index), image_text=layout_text(boxes))
+    return Lesson(tuple(chosen), classes=words_of(rng, index), image_text=layout_text(boxes))

@@ -13,7 +13,6 @@ from ...scenes.colors import pick
 from ...scenes.concepts import with_article
 from ..lesson import Lesson
 from . import drawing_words as words
-from .class_words import photograph_words
 from .conversation_answers import SMALL_TALK
 from .drawing_edits import sample_edit
 from .drawing_plans import (
@@ -27,6 +26,7 @@ from .drawing_plans import (
     sample_slots,
     styled,
 )
+from .photographs import words_of
 
 STREAM = 2501
 MAX_CHARACTERS = 600
@@ -186,7 +186,7 @@ def _photograph(rng: np.random.Generator) -> Lesson:
     if rng.random() < 0.35:
         question = pick(rng, ("What is this?", "What do you see?", "What is in the picture?"))
         turns.insert(0, Turn("name", question, f"This is {with_article(name)}."))
-    return Lesson(_short(tuple(turns)), classes=photograph_words(rng, index))
+    return Lesson(_short(tuple(turns)), classes=words_of(rng, index))
 
 
 _FROM_PHOTOGRAPH = (

@@ -1,10 +1,9 @@
 """The sentences that answer questions about photographs; the same question gets the same form."""
 
 from ..imagenet_classes import Noun, kind_phrase
+from ..lesson import NOT_SURE
 from .photograph_reading import FILLS, Presence, Reading, Sighting, likely_kind, position_of
 
-NOT_SURE = "I am not sure what this is."
-CANNOT_TELL = "I cannot tell from the picture."
 CANNOT_COUNT = "I cannot count things reliably in a photograph."
 CANNOT_READ = "I cannot read any text in the picture."
 NOTHING_ELSE = "I do not see anything else that I can name."

@@ -6,12 +6,11 @@ import numpy as np
 
 from ...samples.turns import Turn
 from ..imagenet_classes import Noun, imagenet_classes, kind_phrase, nouns
+from ..lesson import CANNOT_TELL, NOT_SURE
 from ..similar_classes import similar_classes
 from .photograph_answers import (
     CANNOT_COUNT,
     CANNOT_READ,
-    CANNOT_TELL,
-    NOT_SURE,
     NOTHING_ELSE,
     NOTHING_THERE,
     be,

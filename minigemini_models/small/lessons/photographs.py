@@ -4,9 +4,8 @@ import numpy as np
 
 from ...samples.turns import Turn
 from ..imagenet_classes import imagenet_classes
-from ..lesson import Lesson, VisualWords
+from ..lesson import CANNOT_TELL, Lesson, VisualWords
 from . import photograph_questions as ask
-from .photograph_answers import CANNOT_TELL
 from .photograph_reading import Reading, read_photograph
 from .photograph_wordings import BEFORE_FOLLOW_UP, UNKNOWABLE, worded
 from .photograph_words import PhotoObject, draw_scores, most_likely, sharpened
@@ -70,6 +69,21 @@ def draw_words(rng: np.random.Generator) -> VisualWords:
     labels = rng.choice(len(imagenet_classes()), size=_choose(rng, OBJECT_COUNTS), replace=False)
     objects = tuple(PhotoObject(int(label), confusion=_confusion(rng)) for label in labels)
     return most_likely(sharpened(draw_scores(rng, objects)), count=int(rng.integers(8, 17)))
+
+
+def words_of(rng: np.random.Generator, label: int) -> VisualWords:
+    """Return the words of a photograph of one thing, which leave no doubt of its class.
+
+    Args:
+        rng: places the thing and draws what else the words say.
+        label: number of its class, 0 to 999.
+    """
+    while True:
+        thing = PhotoObject(label, confusion=rng.uniform(0.2, 0.8))
+        words = most_likely(sharpened(draw_scores(rng, (thing,))), count=int(rng.integers(8, 17)))
+        main = next(iter(read_photograph(words).named), None)
+        if main is not None and main.class_is_sure and main.label is imagenet_classes()[label]:
+            return words
 
 
 def _ask_one_of(rng: np.random.Generator, questions: dict[ask.Ask, float], reading: Reading) -> Turn:
