@@ -265,6 +265,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             name: bool(kwargs.get(name, getattr(self.config, name)))
             for name in ("output_hidden_states", "output_attentions")
         }
+        recorded: Any
         with recorded_outputs(self.vision_tower, **requested) as recorded:
             if self.config.max_tiles is None:
                 features = self._encode(pixel_values, high_res_pixel_values)
