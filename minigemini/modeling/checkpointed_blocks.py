@@ -10,9 +10,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 def support_checkpointing(blocks: nn.ModuleList) -> None:
     """Let `activation_checkpointing_enable` of the model include these blocks, which take one tensor each."""
-    block: Any
     for block in blocks:
-        block.__class__ = _checkpointed(type(block))
+        block_class: Any = type(block)
+        block.__class__ = _checkpointed(block_class)
 
 
 @cache
