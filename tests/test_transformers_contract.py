@@ -1,6 +1,7 @@
 """What Transformers expects of a vision-language model beyond its outputs; its own tests are in `tests/contract`."""
 
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_hidden_states_and_attentions_of_the_low_resolution_encoder(hd_model):
     plain = hd_model.get_image_features(pixels, high_res)
     assert plain.hidden_states is None
     assert plain.attentions is None
-    eager = MiniGeminiForConditionalGeneration(hd_model.config)
+    eager = MiniGeminiForConditionalGeneration(deepcopy(hd_model.config))
     eager.load_state_dict(hd_model.state_dict())
     eager.eval().set_attn_implementation("eager")
     found = eager.get_image_features(pixels, high_res, output_hidden_states=True, output_attentions=True)
@@ -161,7 +162,7 @@ def test_every_chat_format_takes_system_turns(tiny_model, make_processor, image,
 
 def test_a_system_turn_needs_a_user_turn(tiny_model, make_processor):
     messages = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}]
-    with pytest.raises(ValueError, match="a system turn has no user turn after it"):
+    with pytest.raises(ValueError, match="a system message has no user message after it"):
         make_processor(tiny_model.config).apply_chat_template(messages)
 
 

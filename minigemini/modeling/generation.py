@@ -49,15 +49,17 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         """Encode images into visual tokens; see `MiniGeminiModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, **kwargs)
 
-    @wraps(GenerationMixin.prepare_inputs_for_generation)  # type: ignore[override]  # its signature is read
-    def prepare_inputs_for_generation(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    @wraps(GenerationMixin.prepare_inputs_for_generation)  # Transformers reads the signature
+    def prepare_inputs_for_generation(  # type: ignore[override]
+        self, input_ids: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         """Prepare the inputs of a step of `generate`.
 
         Raises:
             ValueError: The prompt has image tokens, but there are no images.
         """
-        prepare: Any = super().prepare_inputs_for_generation
-        inputs: dict[str, Any] = prepare(input_ids, *args, **kwargs)
+        prepare: Any = GenerationMixin.prepare_inputs_for_generation
+        inputs: dict[str, Any] = prepare(self, input_ids, *args, **kwargs)
         # A draft model gets the prompt without images, as no first iteration. In Transformers 5.19, a prompt that is
         # read in chunks loses its images, and is marked as neither.
         is_prompt = kwargs.get("is_first_iteration", True) and not _is_filled(kwargs.get(CACHE))

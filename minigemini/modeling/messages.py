@@ -65,12 +65,14 @@ def fold_system_turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
         if role == "system":
             pending += [*_parts(message["content"]), {"type": "text", "text": "\n\n"}]
         elif role == "user" and pending:
-            folded.append({**message, "content": [*pending, *_parts(message["content"])]})
+            content = [*pending, *_parts(message["content"])]
+            is_text = isinstance(message["content"], str) and all(part["type"] == "text" for part in pending)
+            folded.append({**message, "content": "".join(part["text"] for part in content) if is_text else content})
             pending = []
         else:
             folded.append(dict(message))
     if pending:
-        raise ValueError("a system turn has no user turn after it, where this chat template puts its text: add one.")
+        raise ValueError("a system message has no user message after it; this chat template needs one, which gets its text.")
     return folded
 
 
