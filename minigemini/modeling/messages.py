@@ -72,7 +72,9 @@ def fold_system_turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
         else:
             folded.append(dict(message))
     if pending:
-        raise ValueError("a system message has no user message after it; this chat template needs one, which gets its text.")
+        raise ValueError(
+            "a system message has no user message after it; this chat template needs one, which gets its text."
+        )
     return folded
 
 
