@@ -1,6 +1,7 @@
 """The routes beside chat completions, structured output and continued answers, through OpenAI's client."""
 
 import json
+import sys
 
 import httpx
 import openai
@@ -208,7 +209,7 @@ def test_a_repetition_penalty_changes_the_answer(engine):
     message = [{"role": "user", "content": QUESTION}]
     plain, penalized = (
         engine.stream(message, Sampling(max_new_tokens=30, repetition_penalty=penalty)).answer.text
-        for penalty in (1.0, 5.0)
+        for penalty in (1, 5)
     )
     assert plain != penalized
     with pytest.raises(RequestError, match="above 0"):
@@ -284,6 +285,13 @@ def test_schemas_that_cannot_be_followed_are_rejected(llguidance, served, schema
             model="tiny", input=QUESTION, text={"format": {"type": "json_schema", "name": "x", "schema": schema}}
         )
     assert caught.value.body["param"] == "text.format"
+
+
+def test_the_extra_of_structured_output_is_named(engine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "llguidance.hf", None)  # as if it were not installed
+    fresh = Engine(engine.model, engine.processor, "tiny")
+    with pytest.raises(RequestError, match=r"minigemini\[structured\]"):
+        fresh.stream([{"role": "user", "content": QUESTION}], Sampling(json_schema="{}"))
 
 
 # Ollama

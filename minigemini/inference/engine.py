@@ -190,13 +190,13 @@ class Engine:
             "num_beams": 1,
             "do_sample": do_sample,
             # None overrides the sampling settings in the checkpoint's generation_config.
-            "temperature": sampling.temperature if do_sample else None,
+            "temperature": float(sampling.temperature) if do_sample else None,
             "top_k": sampling.top_k if do_sample else None,
-            "top_p": sampling.top_p if do_sample else None,
-            "min_p": sampling.min_p or None if do_sample else None,
+            "top_p": float(sampling.top_p) if do_sample else None,
+            "min_p": float(sampling.min_p) if do_sample and sampling.min_p else None,
         }
         if sampling.repetition_penalty != 1:
-            settings["repetition_penalty"] = sampling.repetition_penalty
+            settings["repetition_penalty"] = float(sampling.repetition_penalty)
         if sampling.json_schema is not None:
             processor = self._structured_output.processor(sampling.json_schema)
             settings["logits_processor"] = LogitsProcessorList([processor])

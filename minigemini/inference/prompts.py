@@ -149,7 +149,7 @@ class Prompts:
         return bos is not None and text.startswith(bos)
 
     def length(self, text: str, messages: Sequence[Message] = ()) -> int:
-        """Count the tokens of a prompt and of the images in its messages; overestimates by at most one token per image."""
+        """Count the tokens of a prompt and the images in its messages; overestimates by at most one token per image."""
         tokenizer = self._processor.tokenizer
         tokens = len(tokenizer(text, add_special_tokens=not self.writes_bos(text))["input_ids"])
         contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
