@@ -111,12 +111,16 @@ class MiniGeminiImageProcessor(PilBackend):
         return super().fetch_images(image_url_or_urls)
 
     def process_image(  # type: ignore[override]
-        self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
+        self,
+        image: ImageInput,
+        do_convert_rgb: bool | None = None,
+        input_data_format: str | ChannelDimension | None = None,
+        **_: Any,
     ) -> Image.Image | np.ndarray:
         """Convert an image to mode RGB, or to an array (3, H, W) if its values are not bytes.
 
         EXIF orientation is applied. Alpha is dropped, as the published models were trained; Transformers would
-        composite it onto white.
+        composite it onto white. With `do_convert_rgb=False`, arrays keep their channels.
         """
         if isinstance(image, Image.Image):
             image = upright(image)
@@ -126,17 +130,19 @@ class MiniGeminiImageProcessor(PilBackend):
             input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
         if input_data_format == ChannelDimension.LAST:
             array = rearrange(array, "h w c -> c h w")
+        if do_convert_rgb is False and len(array) != 3:
+            return array
         # Arrays have no mode: one channel is gray, a fourth is alpha.
         array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
         return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
 
     def pad_to_square(self, image: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
-        """Center an image (3, H, W) on a square of one color."""
-        _, height, width = image.shape
+        """Center an image (C, H, W) on a square of one color."""
+        channels, height, width = image.shape
         side = max(height, width)
         if height == width:
             return image
-        canvas = np.empty((3, side, side), dtype=image.dtype)
+        canvas = np.empty((channels, side, side), dtype=image.dtype)
         canvas[:] = np.array(color, dtype=image.dtype)[:, None, None]
         top, left = (side - height) // 2, (side - width) // 2
         canvas[:, top : top + height, left : left + width] = image
@@ -191,7 +197,7 @@ class MiniGeminiImageProcessor(PilBackend):
         color = mean_color if do_pad else None
         side_px = high_res_size.height if do_resize else None
         # 1. Compute the value of each of the 256 byte values per channel once.
-        table = rescale_and_normalize(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+        table = rescale_and_normalize(np.tile(np.arange(256, dtype=np.uint8), (len(image_mean), 1, 1)))[:, 0]
         low_res, high_res, grids = [], [], []
         for pixels in images:
             # 2. Resize to a grid of tiles, or pad, resize and crop to the high-resolution size.

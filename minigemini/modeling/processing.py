@@ -12,12 +12,12 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from ..images.video import VideoSampling
 from .chat_templates import CHAT_TEMPLATES, END_TOKENS
 from .chat_templates.template_limits import limit_template
-from .configuration import MiniGeminiConfig
+from .configuration import CLIP_VIT_L_14_336, MiniGeminiConfig
 from .control_tokens import ControlTokens
 from .image_inputs import open_images, with_opened_images
 from .image_processing import MiniGeminiImageProcessor
 from .image_token import needs_space_after, space_after_images
-from .messages import OCR_FORMATS, Message, check_ends, check_labels, with_requests
+from .messages import OCR_FORMATS, Message, check_ends, check_labels, fold_system_turns, with_requests
 from .token_pooling import pooled_side
 from .tokenizer_limits import check_growth
 from .video_inputs import VIDEO_TOKEN, VideoExpansion, has_video, open_videos, videos_in, with_placeholders
@@ -38,7 +38,7 @@ class MiniGeminiProcessor(ProcessorMixin):
     Args:
         image_processor: Computes pixels. Its `size` is that of all tiles together, or with its `max_tiles` of one.
         tokenizer: A tokenizer with `image_token` as a single token.
-        patch_size: Side of a low-resolution token's patch in pixels.
+        patch_size: Side of a low-resolution token's patch in pixels; by default that of the paper's CLIP.
         grid_size: Tiles per side.
         use_global_tile: Whether the whole image, resized to one tile, precedes the tiles, if there are several.
         image_token: Placeholder of an image in a prompt.
@@ -62,9 +62,9 @@ class MiniGeminiProcessor(ProcessorMixin):
         self,
         image_processor: MiniGeminiImageProcessor,
         tokenizer: PreTrainedTokenizerBase,
-        patch_size: int,
-        grid_size: int,
-        use_global_tile: bool,
+        patch_size: int = CLIP_VIT_L_14_336["patch_size"],
+        grid_size: int = 1,
+        use_global_tile: bool = False,
         image_token: str = "<image>",
         chat_template: str | None = None,
         ocr_format: str = "reference",
@@ -225,8 +225,9 @@ class MiniGeminiProcessor(ProcessorMixin):
         num_images = len(flat)
         if text is not None and placeholders != num_images:
             raise ValueError(
-                f"the text has {placeholders} placeholders {self.image_token}, but there are {num_images} images: pass "
-                "one image per placeholder, in the order of the text."
+                f"the number of {self.image_token} tokens in the prompts should be the same as the number of images, "
+                f"but there are {placeholders} tokens and {num_images} images: pass one image per token, in the order "
+                "of the text."
             )
         super().validate_inputs(images=images, text=text, **kwargs)
 
@@ -255,10 +256,12 @@ class MiniGeminiProcessor(ProcessorMixin):
 
         Raises:
             ImageError: An image cannot be read.
-            ValueError: `draw` or `ocr` does not match the conversation, or with `return_assistant_tokens_mask=True` an
-                assistant turn has no token to learn or more than one end token.
+            ValueError: There is no message, `draw` or `ocr` does not match the conversation, or with
+                `return_assistant_tokens_mask=True` an assistant turn has no token to learn or more than one end token.
             TemplateError: The template is not one of this package and exceeds `chat_templates.template_limits`.
         """
+        if not len(conversation):
+            raise ValueError("the conversation is empty: pass at least one message.")
         template = chat_template or self.chat_template
         if isinstance(template, str) and template not in CHAT_TEMPLATES.values():
             limit_template(template)
@@ -293,10 +296,14 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Prepare messages for the chat template.
 
         Adds `draw` and `ocr`, as described in `apply_chat_template`, to user turns, and escapes the control tokens of
-        the tokenizer and of `chat_template` in all text.
+        the tokenizer and of `chat_template` in all text. Where the template has no system turns, their text moves to
+        the next user turn.
         """
-        control_tokens = self.control_tokens(chat_template, videos=has_video(messages))
-        return control_tokens.messages_as_text(with_requests(messages, draw, ocr, self.ocr_format))
+        template = chat_template or self.chat_template
+        prepared = with_requests(messages, draw, ocr, self.ocr_format)
+        if isinstance(template, str) and "system" not in template:
+            prepared = fold_system_turns(prepared)
+        return self.control_tokens(chat_template, videos=has_video(messages)).messages_as_text(prepared)
 
     def control_tokens(self, chat_template: str | None = None, videos: bool = False) -> ControlTokens:
         """The control tokens of the tokenizer, the processor's chat template, and `chat_template` if given.
