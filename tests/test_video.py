@@ -135,11 +135,35 @@ def test_pooled_frames_and_whole_images(model_and_processor):
         model.generate(**pooled, max_new_tokens=4, use_cache=use, do_sample=False) for use in (True, False)
     )
     assert torch.equal(cached, uncached)
+    # Beams repeat the images of a prompt, whose numbers of tokens differ.
+    prompts = ["<image>And <video>?"] * 2
+    pair = processor(text=prompts, images=[images[0]] * 2, videos=[video] * 2, return_tensors="pt")
+    beams = {"max_new_tokens": 4, "num_beams": 2, "do_sample": False}
+    alone, both = model.generate(**pooled, **beams), model.generate(**pair, **beams)
+    assert torch.equal(alone, both[:1])
+    assert torch.equal(alone, both[1:])
+
+
+def test_frames_in_native_shape(make_model, make_processor):
+    model = make_model(max_tiles=6, use_global_tile=True)
+    processor = make_processor(model.config)
+    frames = tuple(frame.resize((48, 32)) for frame in FRAMES[:2])
+    prompt = {"text": "<image>And <video>?", "images": FRAMES[3].resize((16, 16)), "videos": Video(frames, (0.0, 1.0))}
+    processor.video_sampling = VideoSampling(pooling=1)
+    whole = processor(**prompt, return_tensors="pt")
+    processor.video_sampling = VideoSampling(pooling=2)
+    pooled = processor(**prompt, return_tensors="pt")
+    assert whole["image_grid_thw"].tolist() == pooled["image_grid_thw"].tolist() == [[1, 1, 1], [1, 2, 3], [1, 2, 3]]
+    assert pooled[POOLING].tolist() == [1, 2, 2]
+    with torch.no_grad():
+        tokens, found = model(**whole).image_hidden_states, model(**pooled).image_hidden_states
+    expected = torch.cat([tokens[:4], tokens[4:].unflatten(0, (14, 4)).mean(1)])  # 2 x 2 tokens of 7 tiles of 2 frames
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)  # measured: 6e-8, the order of a sum of four
 
 
 def test_windows_at_the_edge_are_smaller():
     tokens = torch.arange(9.0).reshape(1, 9, 1)
-    assert pool_tokens(tokens, torch.tensor([2]), 3).flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
+    assert pool_tokens(tokens, torch.tensor([2]), 3)[0].flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
     with pytest.raises(ValueError, match=r"\[4\], but 1 images of 3 x 3"):
         pool_tokens(tokens, torch.tensor([4]), 3)
 

@@ -44,13 +44,16 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens; see `MiniGeminiModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, **kwargs)
+        return self.model.get_image_features(
+            pixel_values, high_res_pixel_values, image_grid_thw, image_token_pooling, **kwargs
+        )
 
     @wraps(GenerationMixin.prepare_inputs_for_generation)  # Transformers reads the signature
-    def prepare_inputs_for_generation(  # type: ignore[override]
+    def prepare_inputs_for_generation(  # type: ignore[override, unused-ignore]
         self, input_ids: Tensor, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """Prepare the inputs of a step of `generate`.

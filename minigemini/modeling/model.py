@@ -241,6 +241,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens.
@@ -251,13 +252,15 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution, or their tiles. The baseline
                 ignores them.
             image_grid_thw: (B, 3), with `max_tiles`: 1 and the rows and columns of tiles of each image.
+            image_token_pooling: (B,), the side p of the windows of p x p visual tokens of each image that are averaged,
+                as for frames of a video. None averages none.
             **kwargs: `output_hidden_states` and `output_attentions` return those of the low-resolution encoder, of
                 every tile; attention weights only with "eager" attention. They are no named parameters, because
                 `generate` takes those away from the language model.
 
         Returns:
-            `MiniGeminiImageFeatures`, whose `pooler_output` holds the visual tokens: (B, t·N, D), or with `max_tiles` a
-            list of (t·N, D), because t differs between images.
+            `MiniGeminiImageFeatures`, whose `pooler_output` holds the visual tokens: (B, t·N, D), or a list of
+            (tokens, D) with `max_tiles` or pooling, because then their number differs between images.
 
         Raises:
             ValueError: A shape does not match the config, or the high-resolution images are missing.
@@ -272,6 +275,9 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 features = self._encode(pixel_values, high_res_pixel_values)
             else:
                 features = self._encode_native(pixel_values, high_res_pixel_values, image_grid_thw)
+        if image_token_pooling is not None:
+            tokens: Any = features.pooler_output
+            features["pooler_output"] = pool_tokens(tokens, image_token_pooling, self.config.patches_per_side)
         return MiniGeminiImageFeatures(**features, **recorded)
 
     def _encode_native(
@@ -393,8 +399,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             inputs_embeds: (batch, length, D).
             mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
             image_grid_thw: The grids of images in their native shape.
-            image_token_pooling: (B,), the side p of the windows of p x p visual tokens of each image that are averaged,
-                as for frames of a video. None averages none.
+            image_token_pooling: The factors by which `get_image_features` pools visual tokens; those of
+                `mm_encoder_outputs` are pooled already.
             **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
@@ -409,7 +415,9 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if pixel_values is not None:
             if images is not None:
                 raise ValueError("got both pixel_values and mm_encoder_outputs: pass one of them.")
-            images = self.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, return_dict=True)
+            images = self.get_image_features(
+                pixel_values, high_res_pixel_values, image_grid_thw, image_token_pooling, return_dict=True
+            )
 
         # 2. Embed the text and put the visual tokens in place of the image tokens.
         if inputs_embeds is None:
@@ -417,8 +425,6 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         image_features = None
         if images is not None:
             tokens: Any = images.pooler_output
-            if image_token_pooling is not None:
-                tokens = pool_tokens(tokens, image_token_pooling, self.config.patches_per_side)
             image_features = tokens if isinstance(tokens, Tensor) else torch.cat(list(tokens))
             image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features)

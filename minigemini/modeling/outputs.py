@@ -21,7 +21,7 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
     Attributes:
         last_hidden_state: (B, t·N, C), the low-resolution features.
         mined_features: (B, t·N, C), the features that mining adds to them. None for the baseline without mining.
-        pooler_output: (B, t·N, D), the visual tokens, in the space of the text embeddings.
+        pooler_output: (B, t·N, D), the visual tokens, in the space of the text embeddings; or a list of (tokens, D).
         hidden_states: Those of the low-resolution encoder for the B·t tiles, if requested.
         attentions: (B·t, heads, tokens, tokens) for each of its layers, if requested.
     """

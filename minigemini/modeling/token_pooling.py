@@ -5,7 +5,6 @@ Letters: B images · t tiles per image · n patches per side of a tile · D hidd
 
 from collections.abc import Sequence
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -15,7 +14,7 @@ def pooled_side(side: int, pooling: int) -> int:
     return -(-side // pooling)
 
 
-def pool_tokens(tokens: Tensor | Sequence[Tensor], pooling: Tensor, side: int) -> Tensor:
+def pool_tokens(tokens: Tensor | Sequence[Tensor], pooling: Tensor, side: int) -> list[Tensor]:
     """Pool the visual tokens of each image, tile by tile.
 
     The average is taken after the projector, as in LLaVA-OneVision (arXiv 2408.03326). Tiles have n x n tokens in every
@@ -27,7 +26,7 @@ def pool_tokens(tokens: Tensor | Sequence[Tensor], pooling: Tensor, side: int) -
         side: n.
 
     Returns:
-        (tokens of all images, D), t·⌈n/p⌉² of each.
+        (t·⌈n/p⌉², D) of each image.
 
     Raises:
         ValueError: There is not one factor per image, or one is not from 1 to n.
@@ -38,7 +37,7 @@ def pool_tokens(tokens: Tensor | Sequence[Tensor], pooling: Tensor, side: int) -
             f"image_token_pooling is {factors}, but {len(tokens)} images of {side} x {side} tokens need one factor "
             f"from 1 to {side} each."
         )
-    return torch.cat([_pool(image, factor, side) for image, factor in zip(tokens, factors, strict=True)])
+    return [_pool(image, factor, side) for image, factor in zip(tokens, factors, strict=True)]
 
 
 def _pool(tokens: Tensor, factor: int, side: int) -> Tensor:
