@@ -75,6 +75,11 @@ def client(engine):
         yield running.client()
 
 
+def test_a_tool_cannot_hold_the_placeholder_of_a_video(engine):
+    tool = {**WEATHER, "function": {**WEATHER["function"], "description": "Like <video>."}}
+    assert engine.prompts.tools_as_text([tool])[0]["function"]["description"] == "Like < video>."
+
+
 def test_a_tool_is_called_and_its_result_answered(client, engine, monkeypatch):
     prompts = script(engine, [f"Let me see. {CALL}", "It rains."], monkeypatch)
     options = {"model": "tiny", "tools": [WEATHER], "max_tokens": 300}

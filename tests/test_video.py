@@ -144,7 +144,7 @@ def test_pooled_frames_and_whole_images(model_and_processor):
     assert torch.equal(alone, both[1:])
 
 
-def test_frames_in_native_shape(make_model, make_processor):
+def test_frames_in_native_shape(make_model, make_processor, tmp_path):
     model = make_model(max_tiles=6, use_global_tile=True)
     processor = make_processor(model.config)
     frames = tuple(frame.resize((48, 32)) for frame in FRAMES[:2])
@@ -159,6 +159,11 @@ def test_frames_in_native_shape(make_model, make_processor):
         tokens, found = model(**whole).image_hidden_states, model(**pooled).image_hidden_states
     expected = torch.cat([tokens[:4], tokens[4:].unflatten(0, (14, 4)).mean(1)])  # 2 x 2 tokens of 7 tiles of 2 frames
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)  # measured: 6e-8, the order of a sum of four
+    image = {"image": "a.png", "conversations": turns("<image>What?")}
+    encoded = [SampleEncoder(processor)(sample) for sample in write_records(tmp_path, image, RECORDS[0])]
+    batch = PackedCollator(2000, 0)(encoded)
+    assert batch[POOLING].tolist() == [1, 2, 2, 2, 2]  # by image, not by tile
+    assert torch.isfinite(model(**batch).loss)
 
 
 def test_windows_at_the_edge_are_smaller():
