@@ -75,6 +75,11 @@ def client(engine):
         yield running.client()
 
 
+def test_a_template_that_writes_any_role_keeps_system_messages(engine):
+    messages = [{"role": "system", "content": "Be brief."}, QUESTION]
+    assert engine.prompts.text(messages).startswith("<|system|>Be brief.")
+
+
 def test_a_tool_cannot_hold_the_placeholder_of_a_video(engine):
     tool = {**WEATHER, "function": {**WEATHER["function"], "description": "Like <video>."}}
     assert engine.prompts.tools_as_text([tool])[0]["function"]["description"] == "Like < video>."

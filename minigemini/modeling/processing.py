@@ -296,12 +296,12 @@ class MiniGeminiProcessor(ProcessorMixin):
         """Prepare messages for the chat template.
 
         Adds `draw` and `ocr`, as described in `apply_chat_template`, to user turns, and escapes the control tokens of
-        the tokenizer and of `chat_template` in all text. Where the template has no system turns, their text moves to
-        the next user turn.
+        the tokenizer and of `chat_template` in all text. Where one of this package's templates has no system turns,
+        their text moves to the next user turn; other templates may write any role without naming it.
         """
         template = chat_template or self.chat_template
         prepared = with_requests(messages, draw, ocr, self.ocr_format)
-        if isinstance(template, str) and "system" not in template:
+        if isinstance(template, str) and template in CHAT_TEMPLATES.values() and "system" not in template:
             prepared = fold_system_turns(prepared)
         return self.control_tokens(chat_template, videos=has_video(messages)).messages_as_text(prepared)
 
