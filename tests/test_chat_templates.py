@@ -212,8 +212,8 @@ def test_unsupported_content_is_refused(chat_format):
     processor = make(chat_format)
     with pytest.raises(Exception, match='"user" and "assistant", but got "tool"'):
         processor.apply_chat_template([*turns("Hi"), {"role": "tool", "content": "4"}])
-    with pytest.raises(Exception, match='"image" or "text", but got "video"'):
-        processor.apply_chat_template([{"role": "user", "content": [{"type": "video"}]}])
+    with pytest.raises(Exception, match='"image" or "text", but got "audio"'):
+        processor.apply_chat_template([{"role": "user", "content": [{"type": "audio"}]}])
 
 
 def test_plain_format_of_captions():

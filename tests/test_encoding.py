@@ -162,9 +162,9 @@ def test_unreadable_images_are_errors(processor, paths, tmp_path):
 
 
 def test_template_refusal_is_an_error(processor):
-    system = {"role": "system", "content": [text("Be brief.")]}
+    tool = {"role": "tool", "content": [text("4")]}
     with pytest.raises(SampleError, match='refused by the chat template: roles are "user"') as caught:
-        SampleEncoder(processor)(Sample("9", "s", (system, *turns([text("Q")], [text("A")]))))
+        SampleEncoder(processor)(Sample("9", "s", (tool, *turns([text("Q")], [text("A")]))))
     assert caught.value.issue is SampleIssue.REFUSED
 
 

@@ -34,7 +34,7 @@ def refusal(model: Any) -> str | None:
     parameters = signature(base.forward).parameters
     if "inputs_embeds" not in parameters:
         return "it takes no input embeddings, which visual tokens are"
-    if "past_key_values" not in parameters:
+    if not {"past_key_values", "cache"} & parameters.keys():  # the second from Transformers 5.24
         return "it takes no key-value cache, so what it has read cannot be kept"
     if getattr(model.config, "hidden_size_per_layer_input", 0):
         return "its layers embed token ids themselves, which visual tokens do not have"
