@@ -15,8 +15,7 @@ ROOT = Path(__file__).parent.parent
 USER_CACHE = os.environ.get("MINIGEMINI_CACHE")
 """Where the user keeps models: pulled once, small serves all later runs of the tests."""
 
-DEMO_ANSWERS = {
-}
+DEMO_ANSWERS = {}
 
 
 @pytest.fixture(scope="module")

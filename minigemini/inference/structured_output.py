@@ -14,7 +14,7 @@ from ..io.errors import StructureError
 
 MAX_SCHEMA_CHARS = 2**16
 """Far more than any schema has that a person writes."""
-FORMAT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+FORMAT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As `json.dumps` writes it. With free whitespace, a small model may write line breaks until its length is used up."""
 
 
@@ -35,7 +35,8 @@ class StructuredOutput:
         if not tokenizer.is_fast:
             raise StructureError("structured output needs a fast tokenizer, and this checkpoint's is slow")
         self._vocab_size = vocab_size
-        self._tokenizer = from_tokenizer(tokenizer, vocab_size, ends)
+        fast: Any = tokenizer
+        self._tokenizer = from_tokenizer(fast, vocab_size, ends)
 
     def processor(self, json_schema: str) -> "JsonSchemaProcessor":
         """Return a processor for one answer.
