@@ -49,7 +49,7 @@ def is_one_line(kind, call, name: str = "") -> None:
         (GenerationSettings, "count", [None, 0, "2", 1.5]),
         (GenerationSettings, "seed", [-1, "1", 1.5]),
         (GenerationSettings, "strength", [None, 0, NAN, "half"]),
-        (RapidOcrEngine, "confidence", [None, NAN, "some", 2]),
+        (RapidOcrEngine, "confidence", [NAN, "some", 2]),
     ],
 )
 def test_settings(make, name, values):

@@ -3,7 +3,7 @@
 llguidance compiles the schema and computes the allowed tokens, within its own limits on schemas of any origin.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ class StructuredOutput:
         if not tokenizer.is_fast:
             raise StructureError("structured output needs a fast tokenizer, and this checkpoint's is slow")
         self._vocab_size = vocab_size
-        self._tokenizer = from_tokenizer(cast(Any, tokenizer), vocab_size, ends)
+        fast: Any = tokenizer
+        self._tokenizer = from_tokenizer(fast, vocab_size, ends)
 
     def processor(self, json_schema: str) -> "JsonSchemaProcessor":
         """Return a processor for one answer.
