@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -26,6 +26,18 @@ test-all: test test-slow
 # In a separate environment, because lmms-eval pins its dependencies.
 test-eval: $(VENV)-eval/.ready
 	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
+
+# Transformers' own tests of models, processors and image processors, on ours and on Llava: fails if ours fails one that
+# Llava passes. They come with Transformers' source distribution, which is not installed.
+TRANSFORMERS := 5.23.0
+CONTRACT := $(VENV)-contract/transformers-$(TRANSFORMERS)/tests
+test-contract: $(VENV)/.dev $(CONTRACT)
+	$(BIN)/python $(INSTALL) transformers==$(TRANSFORMERS) parameterized
+	HF_HUB_OFFLINE=1 TRANSFORMERS_TESTS=$(CURDIR)/$(CONTRACT) $(BIN)/python -m pytest -q -W ignore -n auto --dist loadscope --show-capture=no tests/contract
+
+$(CONTRACT): $(VENV)/bin/python
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary transformers --dest $(VENV)-contract transformers==$(TRANSFORMERS)
+	tar xzf $(VENV)-contract/transformers-$(TRANSFORMERS).tar.gz -C $(VENV)-contract
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -116,4 +128,4 @@ $(VENV)-eval/.ready: pyproject.toml $(CONSTRAINTS) tests/lmms_eval_requirements.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-vllm $(VENV)-clients dist build site
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients dist build site

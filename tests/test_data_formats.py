@@ -214,15 +214,15 @@ REFUSED = {
     "different answers": ({"question": "Q", "answers": ["A", "B"]}, SampleIssue.MALFORMED, "answers is .* one text"),
     "a caption alone": ({"caption": "A cat."}, SampleIssue.MALFORMED, "caption without an image"),
     "an image alone": ({"image": "a.png"}, SampleIssue.MALFORMED, "an image without a text"),
-    "videos": (
-        {"videos": ["a.mp4"], "messages": messages("Q", "A")},
+    "audio": (
+        {"audios": ["a.mp3"], "messages": messages("Q", "A")},
         SampleIssue.UNREAD_MEDIA,
-        "videos is .* not supported yet",
+        "audios is .*: audio is not supported",
     ),
-    "videos of ShareGPT": (
-        {"videos": ["a.mp4"], "conversations": [{"from": "human", "value": "<video>Q"}, {"from": "gpt", "value": "A"}]},
-        SampleIssue.UNREAD_MEDIA,
-        "videos is .*: video is not supported yet",
+    "videos of ShareGPT without tags": (
+        {"videos": ["a.mp4"], "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+        SampleIssue.VIDEO_TAGS,
+        "0 video tags, but 1 videos",
     ),
     "a URL": ({"image": "https://example.org/a.png", "caption": "x"}, SampleIssue.UNREAD_MEDIA, "is a URL"),
     "a path upwards": ({"image": {"path": "../a.png"}, "caption": "x"}, SampleIssue.UNSAFE_PATH, "stay in the folder"),
@@ -235,6 +235,7 @@ REFUSED = {
     "texts of another kind": ({"texts": ["a"], "images": ["a.png"]}, SampleIssue.MALFORMED, "texts must be"),
     "an id of another kind": ({"id": ["a"], "question": "Q", "answer": "A"}, SampleIssue.MALFORMED, "with an id"),
     "messages of another kind": ({"messages": [1, None]}, SampleIssue.MALFORMED, "message 1 must be"),
+    "a video and no turns": ({"video": "a.mp4", "conversations": 5}, SampleIssue.MALFORMED, "keys id, video|no known"),
     "not an object": ([1], SampleIssue.MALFORMED, "must be an object"),
 }
 

@@ -85,12 +85,10 @@ def test_images_are_read(name, tmp_path):
 
 
 UNSUPPORTED = {
-    "video": (conversation("What happens?", video="a.mp4"), "video is 'a.mp4': video is not supported yet"),
-    "videos": (conversation("What happens?", videos=["a.mp4"]), "videos is"),
-    "video beside an image": (conversation("<image>\nWhat is it?", image="a.png", video="a.mp4"), "video is"),
+    "a video's URL": (conversation("<video>\nx", video="https://example.org/a.mp4"), "is a URL: download it"),
     "audio": (chat(audio={"path": "a.wav"}), "audio is"),
     "a video's path": (conversation(video_path="a"), "video_path is 'a'"),
-    "a tag": (conversation("<video>\nWhat happens?"), "turn 1 has <video>: only images are supported"),
+    "a tag": (conversation("<video>\nWhat happens?"), "turn 1 has <video>: no video is named"),
     "a tag at the end": (chat("What happens?\n<audio>"), "turn 1 has <audio>"),
     "image_url": (conversation(image_url="a.png"), "image_url is 'a.png': name images under image or images"),
     "image_paths": (conversation(image_paths=["a.png"]), "image_paths is"),
@@ -103,7 +101,6 @@ UNSUPPORTED = {
         "is a URL: download it and name the file",
     ),
     "a URL in a part": (chat([url({"url": "https://example.org/a.png"}), TEXT]), "is a URL"),
-    "a video part": (chat([{"type": "video_url", "video_url": {"url": "a.mp4"}}, TEXT]), "a part of type video_url"),
     "an audio part": (
         conversation([{"type": "input_audio", "input_audio": {"data": ""}}, TEXT]),
         "a part of type input_audio",
@@ -128,6 +125,7 @@ INVALID = {
         SampleIssue.MALFORMED,
         "image and images name different",
     ),
+    "videos without tags": (conversation(videos=["a.mp4"]), SampleIssue.VIDEO_TAGS, "0 video tags, but 1 videos"),
     "images without tags": (conversation(images=["a.png"]), SampleIssue.SURPLUS_IMAGE, "0 image tags, but 1 images"),
     "a part that names nothing": (chat([url({}), TEXT]), SampleIssue.DANGLING_TAG, "1 image tags, but 0"),
     "a number": (conversation("<image>\nx", images=7), SampleIssue.MALFORMED, "images is 7"),
@@ -150,7 +148,7 @@ def test_shard_without_its_named_images_is_refused():
     with pytest.raises(SampleError, match="1 images are named, but none is in the shard") as caught:
         from_record(record, [], None)
     assert caught.value.issue is SampleIssue.UNREAD_MEDIA
-    with pytest.raises(SampleError, match="video is"):
+    with pytest.raises(SampleError, match=r"video is 'a\.mp4': shards hold no videos"):
         from_record({**chat(), "source": "mix", "video": "a.mp4"}, [], None)
 
 

@@ -354,8 +354,8 @@ def test_mismatches_are_refused(tiny_model, hd_model, encode):
     doubled = {name: inputs[name].repeat(2, 1, 1, 1) for name in ("pixel_values", "high_res_pixel_values")}
     with pytest.raises(ValueError, match=r"4 image tokens, but 2 images of 4 visual tokens each require 8"):
         tiny_model(input_ids=inputs["input_ids"], **doubled)
-    with pytest.raises(ValueError, match="the text has 4 image tokens, but 0 images"):
-        tiny_model(input_ids=inputs["input_ids"])
+    with pytest.raises(ValueError, match="the prompt has 4 image tokens, but 0 images"):
+        tiny_model.generate(input_ids=inputs["input_ids"])
     with pytest.raises(ValueError, match="pixel_values hold 1 images, but high_res_pixel_values hold 0"):
         tiny_model(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"])
     with pytest.raises(ValueError, match=r"pixel_values have shape \(1, 3, 16, 16\).* requires \(images, 3, 32, 32\)"):

@@ -54,10 +54,10 @@ def test_finished_conversation(processor):
 
 
 def test_content_unknown_to_the_template_is_refused(processor):
-    with pytest.raises(Exception, match='roles are "user" and "assistant", but got "system"'):
-        processor.apply_chat_template([turn("system", "Be nice.")])
-    with pytest.raises(Exception, match='"image" or "text", but got "video"'):
-        processor.apply_chat_template([turn("user", {"type": "video"})])
+    with pytest.raises(Exception, match='roles are "user" and "assistant", but got "tool"'):
+        processor.apply_chat_template([turn("tool", "4")])
+    with pytest.raises(Exception, match='"image" or "text", but got "audio"'):
+        processor.apply_chat_template([turn("user", {"type": "audio"})])
 
 
 def encode(processor, messages, **kwargs):
@@ -102,9 +102,9 @@ def test_no_images_give_no_pixels(processor):
 
 
 def test_placeholders_and_images_must_agree(processor, image):
-    with pytest.raises(ValueError, match="2 placeholders <image>, but there are 1 images"):
+    with pytest.raises(ValueError, match="2 tokens and 1 images"):
         processor(text="<image><image>", images=[image(0)])
-    with pytest.raises(ValueError, match="1 placeholders <image>, but there are 0 images"):
+    with pytest.raises(ValueError, match="1 tokens and 0 images"):
         processor(text="<image>")
     with pytest.raises(ValueError, match=r"Mismatch in `image` token count"):
         processor(text="<image>", images=image(0), truncation=True, max_length=2)

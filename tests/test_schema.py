@@ -119,12 +119,17 @@ OUR_ISSUES = {
     "no source": (ours(source=""), [], SampleIssue.MALFORMED, "source is ''"),
     "a message that is a text": (ours("hello"), [], SampleIssue.MALFORMED, "message 1"),
     "an unknown role": (ours(message("tool", "x")), [], SampleIssue.UNKNOWN_SPEAKER, "from 'tool'"),
-    "a video": (ours(message("user", [{"type": "video"}])), [], SampleIssue.UNREAD_MEDIA, "a part of type video"),
+    "a video": (
+        ours(message("user", [{"type": "video"}]), message("assistant", "x")),
+        [],
+        SampleIssue.VIDEO_TAGS,
+        "1 video tags, but 0 videos",
+    ),
     "another part": (
         ours(message("user", [{"type": "table"}])),
         [],
         SampleIssue.MALFORMED,
-        "neither text nor image",
+        "neither text, image nor video",
     ),
     "a system message alone": (ours(message("system", "x")), [], SampleIssue.ROLE_ORDER, "none"),
     "a tag in the text": (

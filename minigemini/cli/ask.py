@@ -1,4 +1,4 @@
-"""`minigemini ask`: answer one question about one or more images."""
+"""`minigemini ask`: answer one question about images and videos."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ from .common import (
 )
 from .load_options import LoadOptions
 from .streams import print_json
+from .video_options import VideoOptions
 
 if TYPE_CHECKING:
     from ..inference import Answer, Engine
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 @one_line_errors
 def ask(
     images: Annotated[
-        list[str] | None, typer.Argument(metavar="IMAGE", help="One or more JPEG, PNG, WEBP or GIF files.")
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="JPEG, PNG, WEBP or GIF images, or MP4, MOV, WEBM or MKV videos."),
     ] = None,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, last and in quotes.")] = "",
     model: DefaultModel = None,
@@ -37,9 +39,10 @@ def ask(
     ] = False,
     *,
     answering: AnswerOptions,
+    watching: VideoOptions,
     loading: LoadOptions,
 ) -> None:
-    """Answer a question about images.
+    """Answer a question about images or videos.
 
     Prints the answer as it is generated, and nothing else.
 
@@ -50,12 +53,15 @@ def ask(
     Example: minigemini ask photo.png "What is it?" --model my-model --quantize 8bit
 
     Example: minigemini ask page.png "What is the total?" --ocr
+
+    Example: minigemini ask clip.mp4 "What happens?" --max-frames 8
     """
     from ..io.argument_checks import check_text
     from ..io.default_model import default_model
 
-    images = images or []
-    _check_arguments(images, question)
+    _check_arguments(images or [], watching.videos or [], question)
+    images, videos = watching.split(images or [])
+    watching.check()
     name = default_model() if model is None else model
     be_quiet(name)
     check_text("the question", question)
@@ -66,6 +72,8 @@ def ask(
     # Cheap checks come before torch is imported: first the settings, then the images.
     sampling = answering.sampling()
     if explain is not None:
+        if not images:
+            fail("--explain maps an image, but there are only videos; name an image, or a frame saved as one")
         from ..io.png import check_target, write_png
 
         check_target(explain, "explanation")
@@ -75,7 +83,8 @@ def ask(
 
     engine = loading.load(model)
     reader = answering.reader(engine.processor)
-    with Conversation(engine, opened, reader).stream(question, sampling) as stream:
+    conversation = watching.add_to(Conversation(engine, opened, reader), videos)
+    with conversation.stream(question, sampling) as stream:
         if not as_json:
             print_stream(stream)
         answer = stream.answer
@@ -84,33 +93,36 @@ def ask(
 
         print(f"minigemini: {EMPTY_ANSWER}", file=sys.stderr)
     if as_json:
-        print_json(_as_json(engine, images, question, answer))
+        print_json(_as_json(engine, images, videos, question, answer))
     if explain is not None:
         from ..inference.attention_maps import explain_images
 
         write_png(explain_images(engine, opened), explain)
 
 
-def _check_arguments(images: list[str], question: str) -> None:
+def _check_arguments(images: list[str], videos: list[str], question: str) -> None:
     """Catch typical mistakes: no arguments, no question, no image, a question without quotes."""
-    if not images and not question:
+    if not images and not videos and not question:
         fail('give an image and a question, e.g. minigemini ask photo.png "What is it?"')
     if Path(question).is_file():
         fail(f"no question after {question}; put it last, in quotes")
     if not question.strip():
         fail("the question is empty; ask something, in quotes")
-    if not images:
+    if not images and not videos:
         fail("no image before the question; name one, or chat without images in `minigemini chat`")
-    for image in images:
-        if not Path(image).exists():
-            fail(f"{image}: no such file; check the path, and put the question last, in quotes")
+    for file in (*images, *videos):
+        if not Path(file).exists():
+            fail(f"{file}: no such file; check the path, and put the question last, in quotes")
 
 
-def _as_json(engine: "Engine", images: list[str], question: str, answer: "Answer") -> dict[str, object]:
+def _as_json(
+    engine: "Engine", images: list[str], videos: list[str], question: str, answer: "Answer"
+) -> dict[str, object]:
     return {
         "answer": answer.text,
         "question": question,
         "pictures": images,
+        **({"videos": videos} if videos else {}),
         "model": engine.name,
         "finish_reason": answer.finish_reason,
         "prompt_tokens": answer.prompt_tokens,

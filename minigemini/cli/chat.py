@@ -1,4 +1,4 @@
-"""`minigemini chat`: a conversation about images in the terminal."""
+"""`minigemini chat`: a conversation about images and videos in the terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -25,12 +25,14 @@ from .common import (
     printable,
 )
 from .load_options import LoadOptions
+from .video_options import VideoOptions
 
 if TYPE_CHECKING:
     from ..inference import Conversation, GenerationSettings, ImageGenerator, Sampling
 
 HELP = """\
 /image PATH    add an image to the next question
+/video PATH    add a video to the next question; an animated GIF or WEBP too
 /draw REQUEST  generate an image (requires --draw); it is added to the next question
 /reset         clear the conversation and its images
 /help          show this list
@@ -56,7 +58,7 @@ class ChatSession:
 @one_line_errors
 def chat(
     images: Annotated[
-        list[str] | None, typer.Argument(metavar="IMAGE", help="Images to show with the first question.")
+        list[str] | None, typer.Argument(metavar="FILE", help="Images and videos to show with the first question.")
     ] = None,
     model: DefaultModel = None,
     draw: Annotated[
@@ -70,12 +72,13 @@ def chat(
     ),
     *,
     answering: AnswerOptions,
+    watching: VideoOptions,
     loading: LoadOptions,
 ) -> None:
-    """Chat about images, turn by turn.
+    """Chat about images and videos, turn by turn.
 
-    Ctrl-C stops an answer, Ctrl-D exits. Commands in the chat: /image PATH, /draw REQUEST, /reset, /help, /quit. Only
-    generated images are saved; the conversation is not.
+    Ctrl-C stops an answer, Ctrl-D exits. Commands in the chat: /image PATH, /video PATH, /draw REQUEST, /reset,
+    /help, /quit. Only generated images are saved; the conversation is not.
 
     Example: minigemini chat photo.png
 
@@ -101,14 +104,16 @@ def chat(
     check_generator(generator if draw else None)
     if draw and not folder.is_dir():
         fail(f"{folder}: no such folder for generated images; create it first")
-    opened = [open_image(image) for image in images or []]
+    images, videos = watching.split(images or [])
+    watching.check()
+    opened = [open_image(image) for image in images]
     answering.check_ocr()
     from ..inference import Conversation
 
     engine = loading.load(model)
     reader = answering.reader(engine.processor)
     session = ChatSession(
-        Conversation(engine, opened, reader),
+        watching.add_to(Conversation(engine, opened, reader), videos),
         sampling,
         loading.load_generator(generator) if draw else None,
         generation,
@@ -117,7 +122,8 @@ def chat(
     if sys.stdin.isatty():
         with suppress(ImportError):  # not available on Windows
             import readline  # noqa: F401 (importing it gives `input` line editing and an in-memory history)
-        print(f"Images: {len(opened)}. /help lists the commands.", file=sys.stderr)
+        shown = f"Images: {len(opened)}." + (f" Videos: {len(videos)}." if videos else "")
+        print(f"{shown} /help lists the commands.", file=sys.stderr)
     while (line := _read_line()) is not None:
         if line.startswith("/"):
             if not _run_command(session, line):
@@ -155,6 +161,12 @@ def _run_command(session: ChatSession, line: str) -> bool:
             try:
                 session.conversation.add_image(argument.strip("'\""))
                 _notify("image added to your next question")
+            except ImageError as error:
+                _notify(str(error))
+        case "/video" if argument:
+            try:
+                session.conversation.add_video(argument.strip("'\""))
+                _notify("video added to your next question")
             except ImageError as error:
                 _notify(str(error))
         case "/draw" if argument:

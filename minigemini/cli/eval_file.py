@@ -64,8 +64,10 @@ def read_data_file(path: Path, images: Path | None, metric: str | None) -> "Data
 def question_of(row: int, sample: "Sample") -> "Question":
     """Return the last question of a sample, after its earlier turns as they are in the data."""
     from ..data.schema import text_of
-    from ..evaluation.task import Question
+    from ..evaluation.task import DataError, Question
 
+    if sample.videos:
+        raise DataError(f"sample {sample.id!r} has a video; evaluation takes images only")
     images = iter([image if isinstance(image, Path | bytes) else lambda image=image: image for image in sample.images])
 
     def with_image(part: Mapping[str, Any]) -> dict[str, Any]:

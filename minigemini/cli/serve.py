@@ -1,6 +1,7 @@
 """`minigemini serve`: an OpenAI-compatible API server."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -162,6 +163,7 @@ def serve(
 
         engine = loading.load(model)
         processor, model_backend = engine.processor, EngineBackend(engine, name)
+    settings = replace(settings, video_sampling=processor.video_sampling)
     reader = choose_reader(ocr, processor.ocr_format, ocr_confidence)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.
     image_generator = loading.load_generator(generator, offload) if generator is not None else None

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -104,5 +105,6 @@ def web(
             reader = choose_reader(ocr, engine.processor.ocr_format)
             image_generator = loading.load_generator(generator, offload) if generator is not None else None
             pipeline = ChatPipeline(EngineBackend(engine, short_name(chosen)), image_generator, reader)
+            settings = replace(settings, video_sampling=engine.processor.video_sampling)
             page = Page(pipeline, settings, store, engine, card_of(folder), feedback, examples)
         launch(page, sock, lambda line: print(f"minigemini: page on {line.split()[-1]}", file=sys.stderr, flush=True))

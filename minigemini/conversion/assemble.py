@@ -24,6 +24,7 @@ from .companion_files import CompanionFiles, load_tokenizer
 from .conversion_plan import ConversionPlan, ConversionReport, Source, choose_dtype
 from .encoder_sources import CLIP_STATISTICS, EncoderSource, low_res_source, mixture_source
 from .foreign_weights import SourceTensor, list_tensors
+from .language_models import base_of, refusal
 from .model_card import card
 from .published_models import chat_format_of
 from .tensor_names import STAGE_1_KEYS
@@ -158,7 +159,7 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceT
     """List a language model's tensors under our names.
 
     Raises:
-        CheckpointError: The config does not describe a model, or a file is corrupt.
+        CheckpointError: The config does not describe a model, or one that is not supported, or a file is corrupt.
     """
     stored = list_tensors(folder)
     try:
@@ -170,8 +171,10 @@ def _language_model(folder: Path, config: PreTrainedConfig) -> dict[str, SourceT
         raise CheckpointError(
             f"{folder}: config.json does not describe a model ({one_line(error)}); copy it again"
         ) from None
+    if (reason := refusal(model)) is not None:
+        raise CheckpointError(f"{folder}: {config.model_type!r} is not supported, because {reason}; give another model")
     head = next((name for name, part in model.named_modules() if part is model.get_output_embeddings()), None)
-    base = f"{model.base_model_prefix}."
+    base = f"{base_of(model)[0]}."
     ours: dict[str, SourceTensor] = {}
     for key, tensor in stored.items():
         if key == f"{head}.weight":

@@ -9,11 +9,16 @@ from jinja2.exceptions import TemplateError
 from PIL import Image
 from torch import Tensor
 
-from ..images.decoders import open_isolated
+from ..images.decoders import open_isolated, open_video
 from ..images.safe_images import LIMITS, ImageError, ImageLimits
+from ..images.video import Video
 from ..modeling import MiniGeminiProcessor
 from ..modeling.losses import IGNORED as IGNORED
-from .schema import ImageInput, Sample, SampleError, SampleIssue, text_of
+from .sample_media import messages_with_media
+from .schema import ImageInput, Sample, SampleError, SampleIssue, VideoInput, text_of
+
+POOLING = "image_token_pooling"
+"""Model input with the factor by which the tokens of each image are pooled; see `modeling.token_pooling`."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Encoded:
         input_ids: (n,) int64, with the image token repeated once per visual token.
         labels: (n,) int64, `input_ids` of trained tokens, `IGNORED` elsewhere and for the first token.
         pixels: by model input name, (images, 3, px, px) each; or in native shape (tiles, 3, px, px), and the grid of
-            each image, (images, 3); empty without an image.
+            each image, (images, 3). With videos, (images,) for `image_token_pooling`. Empty without an image.
     """
 
     input_ids: Tensor
@@ -83,20 +88,12 @@ class SampleEncoder:
         labels = torch.where(trained == 1, ids, IGNORED)[:kept]
         if not (labels != IGNORED).any():
             raise SampleError(SampleIssue.NOTHING_TO_LEARN, f"no answer starts within the first {kept} tokens")
-        names = self.processor.image_processor.model_input_names
+        names = [*self.processor.image_processor.model_input_names, POOLING]
         return Encoded(ids[:kept], labels, {name: torch.from_numpy(inputs[name]) for name in names if name in inputs})
 
     def _with_images(self, sample: Sample) -> list[dict[str, Any]]:
-        """Convert to the processor's messages, with each image opened."""
-        images = iter(sample.images)
-        messages = []
-        for message in sample.messages:
-            parts = [dict(part) for part in message["content"]]
-            for part in parts:
-                if part["type"] == "image":
-                    part["image"] = self._open(next(images))
-            messages.append({"role": message["role"], "content": parts})
-        return messages
+        """Convert to the processor's messages, with each image and video opened."""
+        return messages_with_media(sample, sample.messages, self._open, self._open_video)
 
     def _open(self, image: ImageInput) -> Image.Image:
         processor = self.processor.image_processor
@@ -106,6 +103,13 @@ class SampleEncoder:
             return open_isolated(image, self.limits, name, at_least_px=at_least_px, shorter=not processor.do_pad)
         except ImageError as error:
             raise SampleError(SampleIssue.IMAGE, str(error)) from None
+
+    def _open_video(self, video: VideoInput) -> Video:
+        name = str(video) if isinstance(video, Path) else "a video"
+        try:
+            return open_video(video, self.processor.video_sampling, name=name)
+        except ImageError as error:
+            raise SampleError(SampleIssue.VIDEO, str(error)) from None
 
     def _kept_length(self, ids: Tensor) -> int:
         """Number of tokens to keep."""
@@ -123,7 +127,7 @@ class SampleEncoder:
 
 def _as_caption(sample: Sample) -> Sample:
     """Reduce a sample to one image and its caption."""
-    if len(sample.messages) != 2 or len(sample.images) != 1:
+    if len(sample.messages) != 2 or len(sample.images) != 1 or sample.videos:
         turns, images = len(sample.messages), len(sample.images)
         raise SampleError(SampleIssue.NOT_A_CAPTION, f"{turns} messages and {images} images, expected 2 and 1")
     answer = {"role": "assistant", "content": [{"type": "text", "text": text_of(sample.messages[1])}]}

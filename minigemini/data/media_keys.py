@@ -1,7 +1,8 @@
-"""Finds the images that a record names, and media that is not supported: such a record must not be trained on as text.
+"""Finds the images and videos that a record names, and unsupported media: such a record must not be trained on as text.
 
 Images are named under `image` or `images`, or in content parts as in OpenAI's API: `{"type": "image_url", "image_url":
-{"url": ...}}`, `{"type": "image", "image": ...}`. An image is named by a path or a data URI.
+{"url": ...}}`, `{"type": "image", "image": ...}`; videos likewise under `video` or `videos`, or in parts `video_url` or
+`video`. Each is named by a path or a data URI.
 """
 
 import base64
@@ -11,10 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 IMAGE_KEYS = ("image", "images")
+VIDEO_KEYS = ("video", "videos")
 IMAGE_PARTS = ("image", "image_url")
-OTHER_PARTS = ("video", "video_url", "audio", "audio_url", "input_audio", "file")
+VIDEO_PARTS = ("video", "video_url")
+OTHER_PARTS = ("audio", "audio_url", "input_audio", "file")
 """Types of content parts with unsupported media."""
-_NON_MEDIA_KEYS = frozenset({*IMAGE_KEYS, "id", "source", "origin", "licence", "license", "conversations", "messages"})
+_NON_MEDIA_KEYS = frozenset(
+    {*IMAGE_KEYS, *VIDEO_KEYS, "id", "source", "origin", "licence", "license", "conversations", "messages"}
+)
 _LOCATION = r"(?:_?(?:path|file|filename|name|url|uri|list|data|bytes|base64)s?)?"
 _IMAGE_KEY = re.compile(rf"(?:image|img|picture|photo|pic)s?{_LOCATION}", re.IGNORECASE)
 _OTHER_KEY = re.compile(rf"(?:video|audio)s?{_LOCATION}", re.IGNORECASE)
@@ -27,19 +32,19 @@ _DATA_URI = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def images_under(record: Mapping[str, Any]) -> list[Any]:
-    """List the images under a record's own keys: paths, data URIs or bytes.
+def media_under(record: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
+    """List the files under keys of a record: paths, data URIs or bytes.
 
     Raises:
-        ValueError: A value is neither a path nor a list of paths, or two keys name different images.
+        ValueError: A value is neither a path nor a list of paths, or two keys name different files.
     """
-    named = {key: record[key] for key in IMAGE_KEYS if record.get(key)}
+    named = {key: record[key] for key in keys if record.get(key)}
     for key, value in named.items():
         if not isinstance(value, str | bytes | Mapping | list):
             raise ValueError(f"{key} is {value!r}, expected a path or a list of paths")
     lists = [[_unwrap(one) for one in (value if isinstance(value, list) else [value])] for value in named.values()]
     if len(lists) > 1 and lists[0] != lists[1]:
-        raise ValueError(f"{' and '.join(named)} name different images: keep one of them")
+        raise ValueError(f"{' and '.join(named)} name different {keys[-1]}: keep one of them")
     return lists[0] if lists else []
 
 
@@ -48,9 +53,10 @@ def _unwrap(image: Any) -> Any:
     return (image.get("bytes") or image.get("path")) if isinstance(image, Mapping) else image
 
 
-def image_in(part: Mapping[str, Any]) -> Any:
-    """Path, URL or data URI of an image part; None if the part is only a placeholder."""
-    for key in ("image", "image_url", "url", "path"):
+def media_in(part: Mapping[str, Any]) -> Any:
+    """Path, URL or data URI of an image or video part; None if the part is only a placeholder."""
+    kind = "video" if part["type"] in VIDEO_PARTS else "image"
+    for key in (kind, f"{kind}_url", "url", "path"):
         value = part.get(key)
         if isinstance(value, Mapping):
             value = value.get("bytes") or value.get("url") or value.get("path")
@@ -60,38 +66,46 @@ def image_in(part: Mapping[str, Any]) -> Any:
 
 
 def image_count(record: Any) -> int:
-    """Count the images that a record of any form names; cheap, and never raises."""
+    """Count the images that a record of any form names, and each video as one; cheap, and never raises."""
     if not isinstance(record, Mapping):
         return 0
-    under: Any = next((record[key] for key in IMAGE_KEYS if record.get(key)), [])
+    return _count(record, IMAGE_KEYS, IMAGE_PARTS) + _count(record, VIDEO_KEYS, VIDEO_PARTS)
+
+
+def _count(record: Mapping[str, Any], keys: Sequence[str], part_types: Sequence[str]) -> int:
+    under: Any = next((record[key] for key in keys if record.get(key)), [])
     listed = under if isinstance(under, list) else [under]
     parts = (part for _, content in _turns(record) if isinstance(content, list) for part in content)
-    named = [image_in(part) for part in parts if isinstance(part, Mapping) and part.get("type") in IMAGE_PARTS]
+    named = [media_in(part) for part in parts if isinstance(part, Mapping) and part.get("type") in part_types]
     inside = sum(name is not None for name in named)
     return inside if named == listed else inside + len(listed)
 
 
-def unsupported_media(record: Mapping[str, Any], has_images: bool) -> str | None:
+def unsupported_media(record: Mapping[str, Any], has_images: bool, has_videos: bool = False) -> str | None:
     """Describe media in a record that is not supported; None if there is none.
 
     Args:
         record: the record, searched by its keys and turns.
         has_images: whether images of the record are read; other keys may then describe them.
+        has_videos: whether videos of the record are read, likewise.
     """
     for key, value in record.items():
         if key in _NON_MEDIA_KEYS or not isinstance(value, str | list | Mapping) or not value:
             continue
         if _OTHER_KEY.fullmatch(str(key)):
-            kind = "audio" if str(key).lower().startswith("audio") else "video"
-            return f"{key} is {shown(value)}: {kind} is not supported yet, only images are"
-        if not has_images and (_IMAGE_KEY.fullmatch(str(key)) or names_media(value)):
+            if str(key).lower().startswith("audio"):
+                return f"{key} is {shown(value)}: audio is not supported, only images and videos are"
+            if not has_videos:
+                return f"{key} is {shown(value)}: name videos under {' or '.join(VIDEO_KEYS)}"
+        elif not (has_images or has_videos) and (_IMAGE_KEY.fullmatch(str(key)) or names_media(value)):
             return f"{key} is {shown(value)}: name images under {' or '.join(IMAGE_KEYS)}"
     for number, (role, content) in enumerate(_turns(record), 1):
         if role in ("human", "user") and isinstance(content, str):
             found = _OTHER_TAG.search(content)
             name = (found[1] or found[2]) if found else ""
-            if found and f"</{name}>" not in content:  # otherwise the text is about HTML
-                return f"turn {number} has <{name}>: only images are supported"
+            if found and not (name == "video" and has_videos) and f"</{name}>" not in content:  # not about HTML
+                reason = "no video is named" if name == "video" else "only images and videos are supported"
+                return f"turn {number} has <{name}>: {reason}"
     return None
 
 

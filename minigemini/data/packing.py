@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from .encoding import IGNORED, Encoded
+from ..modeling.native_shape import num_images
+from .encoding import IGNORED, POOLING, Encoded
 
 Batch = dict[str, Tensor | int]
 
@@ -123,8 +124,14 @@ def _pad(rows: list[Tensor], value: int) -> Tensor:
 
 def _pixels(samples: Iterable[Encoded]) -> dict[str, Tensor]:
     all_pixels = [sample.pixels for sample in samples if sample.pixels]
+    if any(POOLING in pixels for pixels in all_pixels):  # a sample without videos does not pool
+        all_pixels = [{POOLING: _no_pooling(pixels), **pixels} for pixels in all_pixels]
     names = all_pixels[0] if all_pixels else ()
     return {name: torch.cat([pixels[name] for pixels in all_pixels]) for name in names}
+
+
+def _no_pooling(pixels: dict[str, Tensor]) -> Tensor:
+    return torch.ones(num_images(pixels), dtype=torch.int64)
 
 
 def _empty_sample(pad_token_id: int) -> Encoded:

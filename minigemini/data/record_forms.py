@@ -10,8 +10,8 @@
 | caption | `image` or `file_name`, and one of `CAPTIONS` |
 | Label Studio | `data` and `annotations` |
 
-A record is recognized by its keys alone, and only if one form fits. An image that no text refers to is shown in the
-first question; LLaVA's and ShareGPT's texts have tags for their images, so there it stays an error.
+A record is recognized by its keys alone, and only if one form fits. An image or a video that no text refers to is shown
+in the first question; LLaVA's and ShareGPT's texts have tags for their images, so there it stays an error.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import label_studio, media_keys
-from .schema import IMAGE_TAG, Sample, SampleError, SampleIssue, from_published
+from .schema import IMAGE_TAG, VIDEO_TAG, Sample, SampleError, SampleIssue, from_published
 
 PAIRS = (
     *(("question", "answer"), ("question", "answers"), ("prompt", "completion"), ("prompt", "response")),
@@ -28,8 +28,8 @@ PAIRS = (
 """Columns of a question and its answer."""
 CAPTIONS = ("caption", "text")
 """Columns of a caption. A record with an image and no question is a caption."""
-CAPTION_QUESTION = "Describe the image."
-"""What a caption answers."""
+CAPTION_QUESTION, VIDEO_CAPTION_QUESTION = "Describe the image.", "Describe the video."
+"""What a caption of an image and of a video answers."""
 FILE_NAMES = ("file_name", "file_names")
 """Columns that name an image in the metadata of a folder of images, as `datasets` reads it."""
 _EXPECTED = (
@@ -107,8 +107,8 @@ def _columns(record: dict[str, Any]) -> Mapping[str, Any]:
         question, answer = found[0]
         context = str(record.pop("input", "")) if question == "instruction" else ""
         text = "\n".join(filter(None, (_text(record, question), context)))
-    elif not found and len(answers) == 1 and _has_image(record):
-        answer, text = answers[0], CAPTION_QUESTION
+    elif not found and len(answers) == 1 and (_has_image(record) or _has_video(record)):
+        answer, text = answers[0], CAPTION_QUESTION if _has_image(record) else VIDEO_CAPTION_QUESTION
     else:
         raise SampleError(SampleIssue.MALFORMED, _unrecognized(record, found or [(key,) for key in answers]))
     turns = _exchange({"user": text, "assistant": _text(record, answer)})
@@ -144,13 +144,27 @@ def _with_messages(record: dict[str, Any], messages: list[Any]) -> dict[str, Any
         and len(set(numbers)) == len(images)
     ):
         images = [images[number] for number in numbers if number is not None]
-    elif images and not parts and not any(_has_tag(turn) for turn in turns):
-        first = next((turn for turn in turns if isinstance(turn, dict) and turn.get("role") == "user"), None)
-        if first is not None:
-            content = first.get("content")
-            text = [{"type": "text", "text": content}] if isinstance(content, str) and content.strip() else content
-            first["content"] = [{"type": "image"}] * len(images) + (text if isinstance(text, list) else [])
+    elif images and not parts and not any(_has_tag(turn, IMAGE_TAG) for turn in turns):
+        _show_first(turns, "image", len(images))
+    videos = _media_under(record, media_keys.VIDEO_KEYS)
+    has_place = any(part.get("type") in media_keys.VIDEO_PARTS for turn in turns for part in _parts(turn))
+    if videos and not has_place and not any(_has_tag(turn, *_video_tags(images)) for turn in turns):
+        _show_first(turns, "video", len(videos))
     return {**record, "messages": turns, "images": images}
+
+
+def _video_tags(images: list[Any]) -> tuple[str, ...]:
+    """Tags that stand for a video; see `schema`."""
+    return (VIDEO_TAG,) if images else (VIDEO_TAG, IMAGE_TAG)
+
+
+def _show_first(turns: list[Any], kind: str, count: int) -> None:
+    """Put images or videos before the first question."""
+    first = next((turn for turn in turns if isinstance(turn, dict) and turn.get("role") == "user"), None)
+    if first is not None:
+        content = first.get("content")
+        text = [{"type": "text", "text": content}] if isinstance(content, str) and content.strip() else content
+        first["content"] = [{"type": kind}] * count + (text if isinstance(text, list) else [])
 
 
 def _as_chat(turn: Any) -> Any:
@@ -165,11 +179,11 @@ def _parts(turn: Any) -> list[Mapping[str, Any]]:
     return [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
 
 
-def _has_tag(turn: Any) -> bool:
+def _has_tag(turn: Any, *tags: str) -> bool:
     if not isinstance(turn, Mapping):
         return False
     texts = [turn.get("content"), *(part.get("text") for part in _parts(turn))]
-    return any(isinstance(text, str) and IMAGE_TAG in text for text in texts)
+    return any(isinstance(text, str) and tag in text for text in texts for tag in tags)
 
 
 def _name_images(record: dict[str, Any]) -> dict[str, Any]:
@@ -182,20 +196,28 @@ def _name_images(record: dict[str, Any]) -> dict[str, Any]:
 
 def _take_images(record: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """Split a record into the rest and its images."""
+    images = _media_under(record, media_keys.IMAGE_KEYS)
+    return {key: value for key, value in record.items() if key not in media_keys.IMAGE_KEYS}, images
+
+
+def _media_under(record: Mapping[str, Any], keys: tuple[str, ...]) -> list[Any]:
     try:
-        images = media_keys.images_under(record)
+        return media_keys.media_under(record, keys)
     except ValueError as error:
         raise SampleError(SampleIssue.MALFORMED, str(error)) from None
-    return {key: value for key, value in record.items() if key not in media_keys.IMAGE_KEYS}, images
 
 
 def _has_image(record: Mapping[str, Any]) -> bool:
     return any(record.get(key) for key in media_keys.IMAGE_KEYS)
 
 
+def _has_video(record: Mapping[str, Any]) -> bool:
+    return any(record.get(key) for key in media_keys.VIDEO_KEYS)
+
+
 def _unrecognized(record: Mapping[str, Any], fitting: list[Any]) -> str:
     """Say what was recognized and what is missing."""
-    if reason := media_keys.unsupported_media(record, has_images=False):
+    if reason := media_keys.unsupported_media(record, has_images=False, has_videos=_has_video(record)):
         raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
     if len(fitting) > 1:
         shown = " or ".join(" and ".join(keys) for keys in fitting)

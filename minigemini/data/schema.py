@@ -1,11 +1,13 @@
-"""A sample: chat messages in Transformers' format, references to their images, and provenance.
+"""A sample: chat messages in Transformers' format, references to their images and videos, and provenance.
 
 Samples are read from two record formats. The published one, of the paper's JSON files:
 
     {"id", "image": path or list or absent, "conversations": [{"from": "human" | "gpt", "value"}, …]}
 
 with `<image>` in a human turn for each image, and the variants that `media_keys` accepts (`images` for `image`,
-`messages` with `role` and `content` for the turns, content parts for text). And the format of our shards:
+`messages` with `role` and `content` for the turns, content parts for text). `video` or `videos` name videos, for which
+a human turn has `<video>`, or `<image>` in a record without images, as LLaVA-Video writes it. And the format of our
+shards, which hold no videos:
 
     {"id", "source", "messages": [{"role", "content": [{"type": "image"}, {"type": "text", "text"}]}, …], "images": […]}
 
@@ -15,6 +17,7 @@ Both are validated strictly. Each issue has a name (`SampleIssue`), so that issu
 says which sample is invalid and why.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,7 +29,7 @@ from PIL import Image
 
 from . import media_keys
 
-IMAGE_TAG = "<image>"
+IMAGE_TAG, VIDEO_TAG = "<image>", "<video>"
 _ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
 
 
@@ -41,9 +44,11 @@ class SampleIssue(StrEnum):
     EMPTY_ANSWER = "empty answer"
     DANGLING_TAG = "image tag without a picture"
     SURPLUS_IMAGE = "picture without an image tag"
+    VIDEO_TAGS = "videos and video tags differ"
     TAG_IN_ANSWER = "image tag in an answer"
     UNSAFE_PATH = "picture outside its folder"
     IMAGE = "unreadable picture"
+    VIDEO = "unreadable video"
     NO_FOLDER = "no folder of pictures given"
     UNREAD_MEDIA = "media that is not read"
     REFUSED = "refused by the chat template"
@@ -75,6 +80,8 @@ class SampleError(ValueError):
 
 ImageInput = Path | bytes | Image.Image
 """Path of an image file, the bytes of one, or a generated image, which needs no validation."""
+VideoInput = Path | bytes
+"""Path of a video file, or the bytes of one."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,9 @@ class Sample:
 
     Attributes:
         id, source: name of the sample and of its source.
-        messages: input of chat templates, with `{"type": "image"}` for each image.
+        messages: input of chat templates, with `{"type": "image"}` for each image, `{"type": "video"}` for each video.
         images: the images, in the order of the messages.
+        videos: the videos, in the order of the messages.
         origin: record that it was made from, `file#row`; empty if unknown.
         licence: license under which it was published; empty if unknown.
     """
@@ -95,6 +103,7 @@ class Sample:
     images: tuple[ImageInput, ...] = ()
     origin: str = ""
     licence: str = ""
+    videos: tuple[VideoInput, ...] = ()
 
 
 def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
@@ -113,10 +122,11 @@ def from_published(record: Any, source: str, image_root: Path | None) -> Sample:
     """
     id = _id_of(record)
     try:
+        tags = _tags_of(record)
         if "messages" in record and "conversations" not in record:
-            messages = [_tagged_turn(turn, n) for n, turn in enumerate(_list_of(record, "messages"), 1)]
+            messages = [_tagged_turn(turn, n, tags) for n, turn in enumerate(_list_of(record, "messages"), 1)]
         else:
-            messages = [_published_turn(turn, n) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
+            messages = [_published_turn(turn, n, tags) for n, turn in enumerate(_list_of(record, "conversations"), 1)]
         return _with_images(id, source, record, messages, _images_under(record), image_root)
     except SampleError as error:
         raise error.of(id, source) from None
@@ -138,6 +148,9 @@ def from_record(record: Any, images: Sequence[Any], image_root: Path | None) -> 
     try:
         if not isinstance(source, str) or not source:
             raise SampleError(SampleIssue.MALFORMED, f"source is {source!r}, expected the name of the source")
+        if key := next((key for key in media_keys.VIDEO_KEYS if record.get(key)), None):
+            reason = f"{key} is {media_keys.shown(record[key])}: shards hold no videos"
+            raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
         messages = [_turn(message, n) for n, message in enumerate(_list_of(record, "messages"), 1)]
         if not images and (named := _images_under(record)):
             raise SampleError(SampleIssue.UNREAD_MEDIA, f"{len(named)} images are named, but none is in the shard")
@@ -192,27 +205,42 @@ def _list_of(record: Mapping[str, Any], name: str) -> list[Any]:
     return turns
 
 
-def _published_turn(turn: Any, number: int) -> Mapping[str, Any]:
+def _tags_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that stand for media in a record's texts, and the type of part of each."""
+    if not _media_under(record, media_keys.VIDEO_KEYS):
+        return {IMAGE_TAG: "image"}  # `<video>` is then text, e.g. about HTML
+    turns = record.get("conversations") or record.get("messages")
+    listed = turns if isinstance(turns, list) else ()
+    texts = [turn.get("value", turn.get("content")) for turn in listed if isinstance(turn, Mapping)]
+    if not _media_under(record, media_keys.IMAGE_KEYS) and not any(
+        isinstance(text, str) and VIDEO_TAG in text for text in texts
+    ):
+        return {IMAGE_TAG: "video"}
+    return {IMAGE_TAG: "image", VIDEO_TAG: "video"}
+
+
+def _published_turn(turn: Any, number: int, tags: Mapping[str, str]) -> Mapping[str, Any]:
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str | list):
         raise SampleError(SampleIssue.MALFORMED, f'turn {number} must be {{"from", "value"}} with a text')
     if turn.get("from") not in _ROLES:
         raise SampleError(
             SampleIssue.UNKNOWN_SPEAKER, f"turn {number} is from {turn.get('from')!r}, expected human or gpt"
         )
-    return _tagged_turn({"role": _ROLES[turn["from"]], "content": turn["value"]}, number)
+    return _tagged_turn({"role": _ROLES[turn["from"]], "content": turn["value"]}, number, tags)
 
 
-def _tagged_turn(message: Any, number: int) -> Mapping[str, Any]:
-    """Replace image tags in a message's text with image parts before the text; content parts have no tags."""
+def _tagged_turn(message: Any, number: int, tags: Mapping[str, str]) -> Mapping[str, Any]:
+    """Replace tags in a message's text with image and video parts before the text; content parts have no tags."""
     message = _turn(message, number)
     if message["role"] != "user" or len(message["content"]) != 1:
         return message
     value = text_of(message)
-    tags = value.count(IMAGE_TAG)
-    if not tags:
+    pattern = re.compile("|".join(map(re.escape, tags)))
+    media = [{"type": tags[tag]} for tag in pattern.findall(value)]
+    if not media:
         return message
-    text = value.replace(IMAGE_TAG, "").strip()
-    return {"role": "user", "content": [{"type": "image"}] * tags + [{"type": "text", "text": text}] * bool(text)}
+    text = pattern.sub("", value).strip()
+    return {"role": "user", "content": [*media, *([{"type": "text", "text": text}] if text else [])]}
 
 
 def _turn(message: Any, number: int) -> Mapping[str, Any]:
@@ -228,23 +256,29 @@ def _turn(message: Any, number: int) -> Mapping[str, Any]:
 
 
 def _part(part: Any, number: int) -> dict[str, Any]:
-    """Validate a text part or an image part; an image part keeps the path or data URI that it names."""
+    """Validate a part of text, image or video; the latter two keep the path or data URI that they name."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return {"type": "text", "text": part["text"]}
-    if kind in media_keys.IMAGE_PARTS:
-        named = media_keys.image_in(part)
-        return {"type": "image"} | ({} if named is None else {"image": named})
+    for name, part_types in (("image", media_keys.IMAGE_PARTS), ("video", media_keys.VIDEO_PARTS)):
+        if kind in part_types:
+            named = media_keys.media_in(part)
+            return {"type": name} | ({} if named is None else {name: named})
     if kind in media_keys.OTHER_PARTS:
         raise SampleError(
-            SampleIssue.UNREAD_MEDIA, f"message {number} has a part of type {kind}: only images are supported"
+            SampleIssue.UNREAD_MEDIA,
+            f"message {number} has a part of type {kind}: only images and videos are supported",
         )
-    raise SampleError(SampleIssue.MALFORMED, f"message {number} has a part that is neither text nor image")
+    raise SampleError(SampleIssue.MALFORMED, f"message {number} has a part that is neither text, image nor video")
 
 
 def _images_under(record: Mapping[str, Any]) -> list[Any]:
+    return _media_under(record, media_keys.IMAGE_KEYS)
+
+
+def _media_under(record: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
     try:
-        return media_keys.images_under(record)
+        return media_keys.media_under(record, keys)
     except ValueError as error:
         raise SampleError(SampleIssue.MALFORMED, str(error)) from None
 
@@ -257,38 +291,50 @@ def _with_images(
     listed: Sequence[Any],
     root: Path | None,
 ) -> Sample:
-    """Build a sample; images that parts name stay in place, listed images fill the other parts in order."""
-    parts = [part for message in messages for part in message["content"] if part["type"] == "image"]
-    named = [part.pop("image", None) for part in parts]
-    rest = iter(() if list(listed) == named else listed)  # some records name them in both ways
-    placed = [next(rest, None) if image is None else image for image in named]
-    images = [_image(image, root) for image in (*placed, *rest) if image is not None]
-    if reason := media_keys.unsupported_media(record, bool(images)):
+    """Build a sample; media that parts name stays in place, listed media fills the other parts in order."""
+    images = [_file(image, root, SampleIssue.IMAGE) for image in _placed("image", messages, listed)]
+    videos = _placed("video", messages, _media_under(record, media_keys.VIDEO_KEYS))
+    if reason := media_keys.unsupported_media(record, bool(images), bool(videos)):
         raise SampleError(SampleIssue.UNREAD_MEDIA, reason)
-    return _checked(id, source, messages, images)
+    return _checked(id, source, messages, images, [_file(video, root, SampleIssue.VIDEO) for video in videos])
 
 
-def _image(image: Any, root: Path | None) -> ImageInput:
-    """Resolve an image to bytes or a path.
+def _placed(kind: str, messages: Sequence[Mapping[str, Any]], listed: Sequence[Any]) -> list[Any]:
+    """Files of one kind in the order of their parts, which lose the names that they have; surplus ones follow."""
+    parts = [part for message in messages for part in message["content"] if part["type"] == kind]
+    named = [part.pop(kind, None) for part in parts]
+    rest = iter(() if list(listed) == named else listed)  # some records name them in both ways
+    placed = [next(rest, None) if file is None else file for file in named]
+    return [file for file in (*placed, *rest) if file is not None]
+
+
+def _file(file: Any, root: Path | None, issue: SampleIssue) -> Path | bytes:
+    """Resolve an image or a video to bytes or a path; `issue` is that of an invalid data URI.
 
     Raises:
         SampleError: It is neither, or a URL.
     """
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str):
+    if isinstance(file, bytes):
+        return file
+    if isinstance(file, str):
         try:
-            data = media_keys.decode_data_uri(image)
+            data = media_keys.decode_data_uri(file)
         except ValueError as error:
-            raise SampleError(SampleIssue.IMAGE, str(error)) from None
+            raise SampleError(issue, str(error)) from None
         if data is not None:
             return data
-        if media_keys.is_url(image):
-            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{image[:200]!r} is a URL: download it and name the file")
-    return resolve(image, root)
+        if media_keys.is_url(file):
+            raise SampleError(SampleIssue.UNREAD_MEDIA, f"{file[:200]!r} is a URL: download it and name the file")
+    return resolve(file, root)
 
 
-def _checked(id: str, source: str, messages: list[Mapping[str, Any]], images: Sequence[ImageInput]) -> Sample:
+def _checked(
+    id: str,
+    source: str,
+    messages: list[Mapping[str, Any]],
+    images: Sequence[ImageInput],
+    videos: Sequence[VideoInput],
+) -> Sample:
     """Apply the rules that both record formats share."""
     turns = messages[1:] if messages[0]["role"] == "system" else messages
     roles = [message["role"] for message in turns]
@@ -297,7 +343,7 @@ def _checked(id: str, source: str, messages: list[Mapping[str, Any]], images: Se
             SampleIssue.ROLE_ORDER, f"{', '.join(roles) or 'none'}: user and assistant must alternate, in pairs"
         )
     for number, message in enumerate(messages, 1):
-        shows_image = any(part["type"] == "image" for part in message["content"])
+        shows_image = any(part["type"] != "text" for part in message["content"])
         if message["role"] != "user" and (shows_image or IMAGE_TAG in text_of(message)):
             raise SampleError(SampleIssue.TAG_IN_ANSWER, f"message {number} is from {message['role']}")
         if message["role"] == "user" and IMAGE_TAG in text_of(message):
@@ -311,8 +357,11 @@ def _checked(id: str, source: str, messages: list[Mapping[str, Any]], images: Se
         if not shows_image and not text_of(message).strip():
             issue = SampleIssue.EMPTY_ANSWER if message["role"] == "assistant" else SampleIssue.EMPTY_QUESTION
             raise SampleError(issue, f"message {number} has no text")
-    tags = sum(part["type"] == "image" for part in chain.from_iterable(message["content"] for message in messages))
+    kinds = [part["type"] for part in chain.from_iterable(message["content"] for message in messages)]
+    if kinds.count("video") != len(videos):
+        raise SampleError(SampleIssue.VIDEO_TAGS, f"{kinds.count('video')} video tags, but {len(videos)} videos")
+    tags = kinds.count("image")
     if tags != len(images):
         issue = SampleIssue.DANGLING_TAG if tags > len(images) else SampleIssue.SURPLUS_IMAGE
         raise SampleError(issue, f"{tags} image tags, but {len(images)} images")
-    return Sample(id, source, tuple(messages), tuple(images))
+    return Sample(id, source, tuple(messages), tuple(images), videos=tuple(videos))

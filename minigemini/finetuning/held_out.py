@@ -1,17 +1,18 @@
 """Asks a model the held-out questions, before and after training, and scores its answers."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from ..data.readers import Reader
+from ..data.sample_media import messages_with_media
 from ..data.schema import Sample, text_of
 from ..evaluation.scorers.text_match import SCORES, answer_budget
-from ..images.decoders import open_isolated
+from ..images.decoders import open_isolated, open_video
 from ..images.safe_images import ImageError
 from ..inference.engine import Engine
 from ..inference.sampling import Sampling
@@ -75,7 +76,9 @@ def ask(engine: Engine, sample: Sample, row: int, sampling: Sampling) -> HeldOut
     """Ask the last question of a sample, after its earlier turns as they are in the data."""
     question, expected = text_of(sample.messages[-2]).strip(), text_of(sample.messages[-1]).strip()
     try:
-        text = "".join(engine.stream(_opened(sample), sampling))
+        open_clip = partial(open_video, sampling=engine.processor.video_sampling)
+        opened = messages_with_media(sample, sample.messages[:-1], open_isolated, open_clip)
+        text = "".join(engine.stream(opened, sampling))
     except (RequestError, ImageError) as error:
         return HeldOutAnswer(row, question, expected, "", str(error))
     return HeldOutAnswer(row, question, expected, text.strip())
@@ -85,23 +88,6 @@ def mean_scores(answers: Iterable[HeldOutAnswer]) -> dict[str, float]:
     """The mean of each score, 0 to 1."""
     each = [answer.scores for answer in answers]
     return {name: round(sum(scores[name] for scores in each) / len(each), 4) for name in SCORES}
-
-
-def _opened(sample: Sample) -> list[dict[str, Any]]:
-    """The messages before the last answer, with decoded images."""
-    images = iter(sample.images)
-    return [
-        {"role": message["role"], "content": list(_parts(message["content"], images))}
-        for message in sample.messages[:-1]
-    ]
-
-
-def _parts(content: Sequence[Any], images: Iterator[Any]) -> Iterator[dict[str, Any]]:
-    for part in content:
-        if part["type"] == "image":
-            yield {"type": "image", "image": open_isolated(next(images))}
-        else:
-            yield {"type": "text", "text": part["text"]}
 
 
 def _read(path: Path) -> list[HeldOutAnswer]:

@@ -32,10 +32,10 @@ class Split:
 
 
 def keys_of(sample: Sample) -> list[str]:
-    """Hashes of a sample's images by content; of its text if it has none."""
-    if not sample.images:
+    """Hashes of a sample's images and videos by content; of its text if it has none."""
+    if not sample.images and not sample.videos:
         return [_hash("\n".join(text_of(message) for message in sample.messages).encode())]
-    return [_image_hash(image) for image in sample.images]
+    return [_image_hash(image) for image in (*sample.images, *sample.videos)]
 
 
 def split(rows: Sequence[int], keys: Sequence[Iterable[str]]) -> Split:

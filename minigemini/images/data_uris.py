@@ -3,8 +3,13 @@
 import base64
 import binascii
 import re
+from typing import Literal
 
-_IMAGE_URI = re.compile(r"data:image/[\w.+-]+((?:;[^;,]*)*),", re.IGNORECASE)
+_URIS = {
+    "image": re.compile(r"data:image/[\w.+-]+((?:;[^;,]*)*),", re.IGNORECASE),
+    "video": re.compile(r"data:(?:video/[\w.+-]+|image/gif|image/webp)((?:;[^;,]*)*),", re.IGNORECASE),
+}
+_EXAMPLES = {"image": "data:image/png;base64,… (or jpeg, webp, gif)", "video": "data:video/mp4;base64,… (or webm)"}
 _MAX_HEAD_CHARS = 1024
 _SPACE = b" \t\r\n\f\v"
 # Characters of base64 that are escaped in URIs. urllib's `unquote` builds a list of all escapes, up to a gigabyte.
@@ -30,17 +35,17 @@ def decode_base64(text: str) -> bytes:
         raise ValueError("invalid base64; encode the whole file") from None
 
 
-def base64_of(uri: str) -> str:
-    """Extract the base64 from the data URI of an image. Other parameters are ignored.
+def base64_of(uri: str, media: Literal["image", "video"] = "image") -> str:
+    """Extract the base64 from the data URI of an image or a video. Other parameters are ignored.
 
     Raises:
-        ValueError: The URI is not a base64 data URI of an image.
+        ValueError: The URI is not a base64 data URI of the kind.
     """
-    head = _IMAGE_URI.match(uri, 0, _MAX_HEAD_CHARS)
+    head = _URIS[media].match(uri, 0, _MAX_HEAD_CHARS)
     if head is None:
-        raise ValueError("data URI is not an image; send data:image/png;base64,… (or jpeg, webp, gif)")
+        raise ValueError(f"data URI is not {'an image' if media == 'image' else 'a video'}; send {_EXAMPLES[media]}")
     if head[1].lower().split(";")[-1].strip() != "base64":
-        raise ValueError("data URI is not base64; send data:image/png;base64,…")
+        raise ValueError(f"data URI is not base64; send {_EXAMPLES[media].split()[0]}")
     encoded = uri[head.end() :]
     if "%" in encoded:
         for escape, character in _ESCAPES.items():

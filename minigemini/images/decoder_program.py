@@ -1,7 +1,8 @@
-"""Worker program that decodes images; `decoders` starts it and communicates with it over pipes.
+"""Worker program that decodes images and videos; `decoders` starts it and communicates with it over pipes.
 
-It is run by path and imports sibling modules by path, so that it imports Pillow but neither torch nor Transformers. It
-starts in 0.2 s and uses 20 MB. The pipes carry JSON and pixels, whose parsing cannot run code.
+It is run by path and imports sibling modules by path, so that it imports Pillow but neither torch nor Transformers.
+PyAV is imported with the first video. It starts in 0.2 s and uses 20 MB. The pipes carry JSON and pixels, whose parsing
+cannot run code.
 """
 
 import importlib
@@ -25,7 +26,7 @@ BAND_BYTES = 2**22
 
 
 def main() -> None:
-    """Decode images from stdin until it is closed."""
+    """Decode images and videos from stdin until it is closed."""
     requests, answers = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     with open(os.devnull, "r+b") as null:  # output of libraries must not reach the pipe
         os.dup2(null.fileno(), 0)
@@ -36,7 +37,8 @@ def main() -> None:
     while (message := read_message(requests)) is not None:
         request, size = message
         if (data := read_all(requests, size)) is not None:
-            _answer(safe_images, request, bytes(data), answers)
+            answer = _answer_video if "sampling" in request else _answer
+            answer(safe_images, request, bytes(data), answers)
 
 
 def load_safe_images() -> Any:
@@ -59,7 +61,28 @@ def _answer(safe_images: Any, request: dict[str, Any], data: bytes, answers: IO[
         return
     finally:
         _limit_time(0)
-    write_message(answers, {"size": image.size}, 3 * image.width * image.height)
+    _write_image(answers, image)
+
+
+def _answer_video(safe_images: Any, request: dict[str, Any], data: bytes, answers: IO[bytes]) -> None:
+    """Send each frame when it is decoded, so that only one is in memory here, then an end."""
+    decoding = importlib.import_module(f"{safe_images.__package__}.video_decoding")
+    limits = decoding.VideoLimits(**request["limits"])
+    sampling = decoding.VideoSampling(**request["sampling"])
+    _limit_time(limits.decode_seconds)
+    try:
+        for time, image in decoding.decode_video(data, sampling, limits, request["name"]):
+            _write_image(answers, image, time=time)
+    except safe_images.ImageError as error:
+        write_message(answers, {"error": str(error), "problem": error.problem.value})
+        return
+    finally:
+        _limit_time(0)
+    write_message(answers, {"end": True})
+
+
+def _write_image(answers: IO[bytes], image: Any, **more: Any) -> None:
+    write_message(answers, {"size": image.size, **more}, 3 * image.width * image.height)
     for top, bottom in bands(*image.size):
         write_all(answers, image.crop((0, top, image.width, bottom)).tobytes())
 

@@ -1,8 +1,9 @@
-"""Decodes untrusted images in worker processes that can be killed, on timeout or when the client disconnects.
+"""Decodes untrusted images and videos in worker processes that can be killed, on timeout or when a client disconnects.
 
-`open_isolated` has the interface of `safe_images.open_image`. Checks on the header bound the cost of decoding, but
-decoders are C code and their input may be malicious. Here they run without access to this process's memory and
-secrets, under limits on memory and CPU time. Workers are reused, and replaced when they exit.
+`open_isolated` has the interface of `safe_images.open_image`. Videos are always decoded here, with `open_video`: a
+damaged one must not end the process that opens it. Checks on the header bound the cost of decoding, but decoders are C
+code and their input may be malicious. Here they run without access to this process's memory and secrets, under limits
+on memory and CPU time. Workers are reused, and replaced when they exit.
 """
 
 import atexit
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 from PIL import Image
@@ -26,10 +28,12 @@ from .safe_images import (
     ImageProblem,
     ImageSource,
     display_name,
+    format_of,
     is_encoded,
     open_image,
     read_encoded,
 )
+from .video import VIDEO_LIMITS, Video, VideoLimits, VideoSampling
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "decoder_program.py")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
@@ -102,7 +106,52 @@ def open_isolated(
         return open_image(source, limits, name)
     name = display_name(source, name)
     request = {"limits": asdict(limits), "name": name, "at_least_px": at_least_px, "shorter": shorter}
-    return _POOL.decode(read_encoded(source, limits, name), request, stop or Stop())
+    data = read_encoded(source, limits.max_bytes, name)
+    images = _POOL.decode(data, request, stop or Stop())
+    return images[0][1]
+
+
+def open_video(
+    source: Any,
+    sampling: VideoSampling | None = None,
+    limits: VideoLimits = VIDEO_LIMITS,
+    name: str | None = None,
+    *,
+    stop: Stop | None = None,
+) -> Video:
+    """Decode the frames of a video that `sampling` chooses, in another process. Blocks until it is done.
+
+    MP4, MOV, WEBM and MKV need PyAV (`pip install 'minigemini[video]'`); animated GIF and WEBP do not.
+
+    Args:
+        source: A path, data URI, encoded bytes or a binary file; a `Video` is returned as it is.
+        sampling: Which frames; by default the defaults of `VideoSampling`.
+        limits: Limits on the file and on decoding.
+        name: Name of the video in error messages; by default the path or file name.
+        stop: Cancels decoding.
+
+    Raises:
+        ImageError: The file does not exist, is not a video, is corrupt or exceeds a limit, or PyAV is not installed.
+        DecodingStoppedError: `stop` was set.
+    """
+    if isinstance(source, Video):
+        return source
+    if not is_encoded(source):
+        raise ImageError(
+            f"video: {type(source).__name__} is not a video; pass a path, bytes, a file, or frames as a Video",
+            ImageProblem.NO_IMAGE,
+        )
+    name = "video" if name is None and isinstance(source, bytes) else display_name(source, name)
+    data = read_encoded(source, limits.max_bytes, name, "video")
+    if find_spec("av") is None and format_of(data[:16]) is None:
+        raise ImageError(f"{name}: reading video needs PyAV: pip install 'minigemini[video]'", ImageProblem.UNREADABLE)
+    request = {"limits": asdict(limits), "name": name, "sampling": asdict(sampling or VideoSampling())}
+    frames = _POOL.decode(data, request, stop or Stop())
+    return Video(tuple(image for _, image in frames), tuple(time for time, _ in frames))
+
+
+_Images = list[tuple[float, Image.Image]]
+"""Decoded images, each with its time in seconds; an image that is not a frame has time 0."""
 
 
 class _WorkerDiedError(Exception):
@@ -110,7 +159,7 @@ class _WorkerDiedError(Exception):
 
 
 class _Decoder:
-    """A worker process that decodes one image at a time."""
+    """A worker process that decodes one file at a time."""
 
     def __init__(self) -> None:
         process: Any = subprocess.Popen(
@@ -127,21 +176,23 @@ class _Decoder:
             self.end()
             raise OSError(f"the image decoder failed to start: {_PROGRAM} exited with {self.process.returncode}")
 
-    def decode(self, data: bytes, request: dict[str, Any]) -> Image.Image:
-        """Decode one image.
+    def decode(self, data: bytes, request: dict[str, Any]) -> _Images:
+        """Decode an image, or the frames of a video.
 
         Raises:
             ImageError: The image cannot be read; the worker is ready for the next one.
             _WorkerDiedError: The worker cannot be used any more.
         """
         seconds = request["limits"]["decode_seconds"]
-        clock = threading.Timer(max(seconds, _WALL_SECONDS) if _HAS_CPU_TIMER else seconds, self._time_out)
+        clock = threading.Timer(max(2 * seconds, _WALL_SECONDS) if _HAS_CPU_TIMER else seconds, self._time_out)
         clock.daemon = True
         clock.start()
         try:
             write_message(self._requests, request, len(data))
             write_all(self._requests, data)
-            return self._read_image(request["limits"]["max_pixels"])
+            if images := list(self._read_images(request)):
+                return images
+            raise ValueError("no images")
         except ImageError:
             raise
         except (OSError, ValueError, KeyError, TypeError):  # the pipe is broken, or the response is invalid
@@ -150,16 +201,28 @@ class _Decoder:
             clock.cancel()
             clock.join()  # so that it cannot kill the worker later
 
-    def _read_image(self, max_pixels: int) -> Image.Image:
-        message = read_message(self._answers)
-        if message is None:
-            raise _WorkerDiedError
-        answer, size = message
-        if "error" in answer:
-            raise ImageError(answer["error"], ImageProblem(answer["problem"]))
-        width, height = answer["size"]
-        if size != 3 * width * height or not 0 < width * height <= max_pixels:
-            raise _WorkerDiedError
+    def _read_images(self, request: dict[str, Any]) -> Iterator[tuple[float, Image.Image]]:
+        """Read an image, or the frames of a video up to the message that ends it."""
+        is_video, limits = "sampling" in request, request["limits"]
+        pixels_left = limits["max_total_pixels" if is_video else "max_pixels"]
+        while True:
+            message = read_message(self._answers)
+            if message is None:
+                raise _WorkerDiedError
+            answer, size = message
+            if "error" in answer:
+                raise ImageError(answer["error"], ImageProblem(answer["problem"]))
+            if "end" in answer:
+                return
+            width, height = answer["size"]
+            pixels_left -= width * height
+            if size != 3 * width * height or size <= 0 or pixels_left < 0:
+                raise _WorkerDiedError
+            yield float(answer.get("time", 0)), self._read_pixels(width, height)
+            if not is_video:
+                return
+
+    def _read_pixels(self, width: int, height: int) -> Image.Image:
         image = Image.new("RGB", (width, height))
         for top, bottom in bands(width, height):
             pixels = read_all(self._answers, 3 * width * (bottom - top))
@@ -207,8 +270,8 @@ class _Pool:
         self._idle: list[_Decoder] = []
         self._all: set[_Decoder] = set()
 
-    def decode(self, data: bytes, request: dict[str, Any], stop: Stop) -> Image.Image:
-        """Wait for a free worker and decode one image. Raises like `open_isolated`."""
+    def decode(self, data: bytes, request: dict[str, Any], stop: Stop) -> _Images:
+        """Wait for a free worker and decode one file. Raises like `open_isolated`."""
         while not self._slots.acquire(timeout=_POLL_SECONDS):
             if stop.is_set:
                 raise DecodingStoppedError
@@ -219,13 +282,13 @@ class _Pool:
 
     def _decode(
         self, decoder: _Decoder, data: bytes, request: dict[str, Any], stop: Stop, retry: bool = True
-    ) -> Image.Image:
+    ) -> _Images:
         is_reusable = False
         try:
             with stop.can_kill(decoder):
-                image = decoder.decode(data, request)
+                images = decoder.decode(data, request)
             is_reusable = True
-            return image
+            return images
         except ImageError:
             is_reusable = True
             raise

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, Union
+from typing import IO, TYPE_CHECKING, Any, Literal, Union
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
@@ -105,6 +105,7 @@ _READERS: dict[str, Callable[[BytesIO, str], Image.Image]] = {
 }
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _MAX_NAME_CHARS = 200
+_A = {"image": "an image", "video": "a video"}
 
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 _UPRIGHT = {
@@ -167,7 +168,7 @@ def open_stored(
         ImageError: As in `open_image`.
     """
     name = display_name(source, name)
-    data = read_encoded(source, limits, name)
+    data = read_encoded(source, limits.max_bytes, name)
     image = _open_header(data, limits, name)
     _check_shape(image.size, limits, name)
     if at_least_px is not None:
@@ -230,20 +231,20 @@ def _accepts(known: str, head: bytes) -> bool:
     return accepts is not None and accepts(head) is True
 
 
-def read_encoded(source: Any, limits: ImageLimits, name: str) -> bytes:
+def read_encoded(source: Any, max_bytes: int, name: str, media: Literal["image", "video"] = "image") -> bytes:
     """Read an encoded source. At most one byte over the limit is read, because pipes have no known size.
 
     Raises:
         ImageError: The source cannot be read, is empty, or exceeds the limit.
     """
     try:
-        data = _encoded_bytes(source, limits.max_bytes + 1, name)
+        data = _encoded_bytes(source, max_bytes + 1, name, media)
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file; check the path", ImageProblem.MISSING) from None
     except IsADirectoryError:
-        raise ImageError(f"{name}: is a directory; pass an image file in it", ImageProblem.NO_IMAGE) from None
+        raise ImageError(f"{name}: is a directory; pass {_A[media]} file in it", ImageProblem.NO_IMAGE) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path, or a closed file
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImageError(
@@ -253,30 +254,32 @@ def read_encoded(source: Any, limits: ImageLimits, name: str) -> bytes:
         raise TypeError(f"{name}: file.read() returns {type(data).__name__}, not bytes; open the file with mode 'rb'")
     if not data:
         raise ImageError(f"{name}: file is empty (0 bytes); save or copy it again", ImageProblem.EMPTY)
-    if len(data) > limits.max_bytes:
+    if len(data) > max_bytes:
         raise ImageError(
-            f"{name}: file has more than {limits.max_bytes:,} bytes, the limit; make the image smaller",
+            f"{name}: file has more than {max_bytes:,} bytes, the limit; make the {media} smaller",
             ImageProblem.TOO_LARGE,
         )
     return data
 
 
-def _encoded_bytes(source: Any, max_bytes: int, name: str) -> Any:
+def _encoded_bytes(source: Any, max_bytes: int, name: str, media: Literal["image", "video"]) -> Any:
     if isinstance(source, bytes):
         return source
     if isinstance(source, str) and is_data_uri(source):
         try:
-            return decode_base64(base64_of(source))
+            return decode_base64(base64_of(source, media))
         except ValueError as error:
             raise ImageError(f"{name}: {error}", ImageProblem.NO_IMAGE) from None
     if isinstance(source, str) and _URL.match(source):
-        raise ImageError(f"{name}: URLs are not fetched; download the image and pass its path", ImageProblem.UNREADABLE)
+        raise ImageError(
+            f"{name}: URLs are not fetched; download the {media} and pass its path", ImageProblem.UNREADABLE
+        )
     if not isinstance(source, str | os.PathLike):
         return source.read(max_bytes)
     with open(source, "rb", opener=_open_nonblocking) as file:
         # A named pipe would wait for a writer, and a device may be endless.
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ImageError(f"{name}: not a regular file; copy the image into one", ImageProblem.UNREADABLE)
+            raise ImageError(f"{name}: not a regular file; copy the {media} into one", ImageProblem.UNREADABLE)
         return file.read(max_bytes)
 
 

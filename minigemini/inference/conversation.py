@@ -1,4 +1,4 @@
-"""Conversations about images: every turn is answered with the previous turns and images as context."""
+"""Conversations about images and videos: every turn is answered with the previous turns and images as context."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from PIL import Image
 
 from ..imagegen.captions import CaptionParser
 from ..imagegen.generated_image import GeneratedImage, GenerationSettings
+from ..images.decoders import open_video
 from ..images.safe_images import open_image
+from ..images.video import Video
 from ..io.argument_checks import as_image_list, check_image, check_text, check_type, shown
 from ..io.errors import RequestError
-from .engine import Engine, ImageInput
+from .engine import Engine, ImageInput, VideoInput
 from .prompts import Message
 from .sampling import GREEDY, Sampling
 from .streaming import Answer, AnswerStream
@@ -75,10 +77,19 @@ class Conversation:
         check_image(image)
         self._pending_images.append(open_image(image))
 
+    def add_video(self, video: VideoInput) -> None:
+        """Show a video with the next question; the processor's `video_sampling` says which of its frames.
+
+        Raises:
+            ImageError: The video cannot be read.
+        """
+        self._pending_videos.append(open_video(video, self.engine.processor.video_sampling))
+
     def reset(self) -> None:
-        """Clear all turns and images."""
+        """Clear all turns, images and videos."""
         self.messages: list[Message] = []
         self._pending_images: list[Image.Image] = []
+        self._pending_videos: list[Video] = []
         # One entry per user turn: whether it requests an image, and the OCR text of its images.
         self._draw_turns: list[bool] = []
         self._ocr_turns: list[list[str]] = []
@@ -99,6 +110,7 @@ class Conversation:
         """
         check_text("question", question)
         content: list[Message] = [{"type": "image", "image": image} for image in self._pending_images]
+        content += [{"type": "video", "video": video} for video in self._pending_videos]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
         reader = self.reader if self._pending_images else None
         strings = [] if reader is None else [s for image in self._pending_images for s in reader.read(image)]
@@ -107,7 +119,7 @@ class Conversation:
             self.messages += [turn, {"role": "assistant", "content": [{"type": "text", "text": answer.text}]}]
             self._draw_turns.append(draw)
             self._ocr_turns.append(strings)
-            self._pending_images = []
+            self._pending_images, self._pending_videos = [], []
 
         return self.engine.stream(
             [*self.messages, turn],

@@ -1,14 +1,15 @@
-"""The engine: load a model once, then answer questions about images. `conversation` adds turns."""
+"""The engine: load a model once, then answer questions about images and videos. `conversation` adds turns."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import torch
 from transformers import LogitsProcessorList
 
 from ..images.safe_images import ImageSource
+from ..images.video import Video
 from ..io.adapters import find_model_source
 from ..io.argument_checks import check_path, check_type
 from ..io.default_model import announce_default, default_model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .ocr import RapidOcrEngine
 
 ImageInput = ImageSource
+VideoInput = str | os.PathLike[str] | bytes | IO[bytes] | Video
 
 
 class Engine:
@@ -108,17 +110,20 @@ class Engine:
         question: str,
         sampling: Sampling = GREEDY,
         ocr: bool | None = None,
+        videos: VideoInput | Sequence[VideoInput] = (),
     ) -> Answer:
         """Answer one question about one or more images (paths, data URIs, bytes, files, `PIL.Image`s or arrays).
 
         Args:
-            images: An image, or a sequence of images.
+            images: An image, or a sequence of images, which may be empty if there are videos.
             question: Text of the question.
             sampling: How tokens are chosen.
             ocr: Whether OCR reads the images. Default: if the model was trained with layouts and rapidocr is installed.
+            videos: A video (path, data URI, bytes, file or `Video`), or a list of videos. The processor's
+                `video_sampling` says which of their frames are shown.
 
         Raises:
-            ImageError: An image cannot be read.
+            ImageError: An image or a video cannot be read.
             RequestError: An argument has the wrong type, the question is empty or exceeds the model's context, or
                 rapidocr is not installed.
         """
@@ -126,7 +131,11 @@ class Engine:
         from .ocr import choose_reader
 
         reader = self.default_reader if ocr is None else choose_reader(ocr, self.processor.ocr_format)
-        return Conversation(self, images, reader).ask(question, sampling)
+        conversation = Conversation(self, images, reader)
+        several: Sequence[Any] = videos if isinstance(videos, list | tuple) else [videos]
+        for video in several:
+            conversation.add_video(video)
+        return conversation.ask(question, sampling)
 
     def stream(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import TemplateError
 from PIL import Image
 
+from ..images.video import Video
 from ..io.argument_checks import check_text, shown
 from ..io.checkpoint_settings import check_tokens
 from ..io.errors import RequestError, one_line
@@ -47,7 +48,7 @@ class Prompts:
         """Return the inputs of `generate`, a batch of one, on the CPU.
 
         Args:
-            messages: In Transformers' chat format, with decoded images.
+            messages: In Transformers' chat format, with decoded images and videos.
             draw, ocr: Image requests and OCR text in the processor's format.
             continue_final_message: Leave the last message, one of the assistant, open.
             tools: Tools that the model may call, in OpenAI's form.
@@ -113,7 +114,7 @@ class Prompts:
         """Return tools without control tokens. Raises `RequestError` if the chat template has none."""
         if tools and not self.supports_tools:
             raise RequestError(NO_TOOLS)
-        return self._processor.control_tokens().messages_as_text(tools)
+        return self._processor.control_tokens(videos=True).messages_as_text(tools)
 
     @cached_property
     def _supports_system(self) -> bool:
@@ -188,7 +189,7 @@ class Prompts:
             raise RequestError(f"the model's chat format does not support these messages: {one_line(error)}") from None
 
     def _check(self, messages: Sequence[Message]) -> None:
-        """Accept decoded images and plain text only: Transformers would fetch an image given as a URL."""
+        """Accept decoded images and videos and plain text only: Transformers would fetch an image given as a URL."""
         if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):
             raise RequestError(f"messages is {shown(messages)}; it must be a list of dicts with a role and content")
         texts = [self._text_of(message) for message in messages]
@@ -202,7 +203,7 @@ class Prompts:
             raise RequestError(f"the text contains {image_token}, the placeholder for an image; remove it")
 
     def _text_of(self, message: Message) -> str:
-        """Return the text of one message after checking that its parts are text or images."""
+        """Return the text of one message after checking that its parts are text, images or videos."""
         if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
             raise RequestError(f"a message is {shown(message)}; it must be a dict with a role and content")
         content = message["content"]
@@ -213,9 +214,12 @@ class Prompts:
             )
         for part in parts:
             kind = part.get("type") if isinstance(part, Mapping) else None
-            expected = {"text": str, "image": Image.Image}.get(str(kind))
+            expected = {"text": str, "image": Image.Image, "video": Video}.get(str(kind))
             if expected is None or part.keys() != {"type", kind} or not isinstance(part[kind], expected):
-                raise RequestError(f"a message has a part {shown(part)}; a part must be text, or an image as PIL.Image")
+                raise RequestError(
+                    f"a message has a part {shown(part)}; a part must be text, an image as PIL.Image, or a "
+                    "video as Video"
+                )
         text = "".join(part["text"] for part in parts if part["type"] == "text")
         check_text("the text", text)
         return text

@@ -1,6 +1,14 @@
 """Registers the model with Transformers' Auto classes when imported; see `minigemini.lazy_registration`."""
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+)
+from transformers.models.auto import modeling_auto
 
 from .configuration import MiniGeminiConfig
 from .efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
@@ -19,3 +27,10 @@ AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": Mi
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
 AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
 AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+AutoModelForMultimodalLM.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+# Pipelines look classes up by name, and report an error for those that are not listed.
+for _names in (
+    modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+):
+    _names[MiniGeminiConfig.model_type] = MiniGeminiForConditionalGeneration.__name__

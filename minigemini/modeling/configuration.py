@@ -116,7 +116,9 @@ class MiniGeminiConfig(PreTrainedConfig):
             self.high_res_vision_config = _sub_config(self.high_res_vision_config, "convnext")
         self.text_config = _sub_config(self.text_config, "llama")
         # Tied embeddings are a property of the language model, but Transformers reads the top-level field.
-        self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
+        self.tie_word_embeddings = self.tie_word_embeddings or bool(
+            getattr(self.text_config, "tie_word_embeddings", False)
+        )
         super().__post_init__(**kwargs)
         self.check()
 

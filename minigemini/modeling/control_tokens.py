@@ -22,9 +22,10 @@ class ControlTokens:
     Args:
         tokenizer: All its special tokens are control tokens, and its other added tokens if they occur in `template`.
         template: The chat template.
+        placeholders: Further strings to find, which the tokenizer does not know.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str, placeholders: Sequence[str] = ()) -> None:
         special = set(tokenizer.all_special_tokens)
         control = {
             id: token
@@ -32,7 +33,8 @@ class ControlTokens:
             if token.special or token.content in special or token.content in template
         }
         # Gemma has added tokens for runs of line breaks, which templates contain; these are plain text.
-        strings = {text for text in (*special, *(token.content for token in control.values())) if text.strip()}
+        known = (*special, *placeholders, *(token.content for token in control.values()))
+        strings = {text for text in known if text.strip()}
         # Slow tokenizers may lowercase text before they look for tokens.
         self._pattern = _any_of(frozenset(strings), ignore_case=bool(getattr(tokenizer, "do_lower_case", False)))
         self._tokenizer = tokenizer
@@ -57,7 +59,7 @@ class ControlTokens:
         return text
 
     def messages_as_text(self, messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Copy messages with the control tokens in their text escaped. Roles and images are kept."""
+        """Copy messages with the control tokens in their text escaped. Roles, images and videos are kept."""
         return [
             {name: value if name == "role" else self._escape(value) for name, value in message.items()}
             for message in messages
@@ -67,8 +69,8 @@ class ControlTokens:
         if isinstance(value, str):
             return self.as_text(value)
         if isinstance(value, Mapping):
-            is_image = value.get("type") == "image"
-            return dict(value) if is_image else {name: self._escape(part) for name, part in value.items()}
+            is_media = value.get("type") in ("image", "video")
+            return dict(value) if is_media else {name: self._escape(part) for name, part in value.items()}
         if isinstance(value, list | tuple):
             return self._escape_across_parts([self._escape(part) for part in value])
         return value

@@ -16,6 +16,7 @@ import transformers
 from einops import rearrange
 from torch import Tensor, nn
 
+from .checkpointed_blocks import support_checkpointing
 from .efficientnet_lite import STAGE_STRIDES
 from .encoder_mixture import EncoderMixture
 from .encoders import EncoderKind, FeatureMap, build_module
@@ -147,6 +148,8 @@ class ConvNext(EncoderKind):
     def build(self, config: Any) -> nn.Module:
         tower = build_module(config)
         setattr(tower, self.final_norm, nn.Identity())
+        for stage in tower.get_submodule(self.stages):
+            support_checkpointing(stage.layers)
         return tower
 
     def encode(self, tower: Any, pixels: Tensor) -> list[Tensor]:

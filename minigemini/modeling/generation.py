@@ -1,5 +1,6 @@
 """Mini-Gemini with a language modeling head: logits, training loss, and `generate`."""
 
+from functools import wraps
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
     """Mini-Gemini with a language modeling head, for training and generation."""
 
     _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
+    _tp_plan = {"lm_head": "colwise_gather_output"}  # noqa: RUF012
 
     def __init__(self, config: MiniGeminiConfig):
         super().__init__(config)
@@ -26,6 +28,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         embeddings = self.get_input_embeddings()  # its name differs between language models
         name = next(name for name, module in self.named_modules() if module is embeddings)
         self._tied_weights_keys = {"lm_head.weight": f"{name}.weight"}
+        self._is_stateful = self.model.language_model._is_stateful  # `generate` cannot take back what such a model read
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
@@ -41,10 +44,36 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens; see `MiniGeminiModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, **kwargs)
+        return self.model.get_image_features(
+            pixel_values, high_res_pixel_values, image_grid_thw, image_token_pooling, **kwargs
+        )
+
+    @wraps(GenerationMixin.prepare_inputs_for_generation)  # Transformers reads the signature
+    def prepare_inputs_for_generation(  # type: ignore[override, unused-ignore]
+        self, input_ids: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Prepare the inputs of a step of `generate`.
+
+        Raises:
+            ValueError: The prompt has image tokens, but there are no images.
+        """
+        prepare: Any = GenerationMixin.prepare_inputs_for_generation
+        inputs: dict[str, Any] = prepare(self, input_ids, *args, **kwargs)
+        # A draft model gets the prompt without images, as no first iteration. In Transformers 5.19, a prompt that is
+        # read in chunks loses its images, and is marked as neither.
+        is_prompt = kwargs.get("is_first_iteration", True) and not _is_filled(kwargs.get(CACHE))
+        images = inputs.get("mm_encoder_outputs") or inputs.get("pixel_values")
+        if is_prompt and images is None and inputs.get("input_ids") is not None:
+            found = int((inputs["input_ids"] == self.config.image_token_id).sum())
+            if found:
+                raise ValueError(
+                    f"the prompt has {found} image tokens, but 0 images: pass what the model's own processor returns."
+                )
+        return inputs
 
     @can_return_tuple
     def forward(
@@ -59,6 +88,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
+        image_token_pooling: Tensor | None = None,
         return_logits: bool = True,
         num_items_in_batch: Tensor | int | None = None,
         output_router_logits: bool | None = None,
@@ -76,7 +106,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             num_items_in_batch: Number of labeled tokens in all batches of an optimizer step, the divisor of the summed
                 loss; by default, that of this batch.
             output_router_logits: Whether to return the router logits of a mixture of experts and, with labels, to add
-                the load-balancing loss. By default the text config decides when labels are given; otherwise False.
+                the load-balancing loss. By default the text config decides.
 
         Raises:
             ValueError: `logits_to_keep` would drop logits that the labels need.
@@ -89,8 +119,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         # 2. Run the model. Training needs no cache, and with a cache Transformers does not detect packed position_ids.
         text_config = self.config.text_config
         if (configured := getattr(text_config, "output_router_logits", None)) is not None:
-            default = targets is not None and configured
-            kwargs["output_router_logits"] = default if output_router_logits is None else output_router_logits
+            kwargs["output_router_logits"] = configured if output_router_logits is None else output_router_logits
         if targets is not None:
             if not (isinstance(logits_to_keep, int) and logits_to_keep == 0):
                 raise ValueError(f"labels need all logits, but logits_to_keep is {logits_to_keep!r}: leave it at 0.")
@@ -104,6 +133,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
             image_grid_thw=image_grid_thw,
+            image_token_pooling=image_token_pooling,
             return_dict=True,
             **kwargs,
         )
@@ -138,12 +168,18 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         )
 
 
+def _is_filled(cache: Any) -> bool:
+    return cache is not None and int(cache.get_seq_length()) > 0
+
+
 def finish_logits(logits: Tensor, text_config: PreTrainedConfig) -> Tensor:
     """Scale or cap logits (…, vocabulary) as the language model's own head does, which `AutoModel` leaves out."""
     if (scale := getattr(text_config, "logit_scale", None)) is not None:  # Cohere
         logits = logits * scale
-    if (divisor := getattr(text_config, "logits_scaling", None)) is not None:  # Granite
-        logits = logits / divisor
-    if (cap := getattr(text_config, "final_logit_softcapping", None)) is not None:  # Gemma 2
-        logits = cap * torch.tanh(logits / cap)
+    for name in ("logits_scaling", "logits_mup_width_multiplier"):  # Granite, Inkling
+        if (divisor := getattr(text_config, name, None)) is not None:
+            logits = logits / divisor
+    for name in ("final_logit_softcapping", "logits_soft_cap"):  # Gemma 2, RecurrentGemma
+        if (cap := getattr(text_config, name, None)) is not None:
+            logits = cap * torch.tanh(logits / cap)
     return logits

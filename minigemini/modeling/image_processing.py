@@ -32,12 +32,14 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         high_res_size: Side of the high-resolution image in pixels.
         max_tiles: The most tiles of an image in its native shape; None for squares.
         low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
+        image_token_pooling: A factor for each image by which the model pools its visual tokens; returned as it is.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
     max_tiles: int | None
     low_res_image_mean: list[float] | None
     low_res_image_std: list[float] | None
+    image_token_pooling: list[int] | None
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -68,6 +70,7 @@ class MiniGeminiImageProcessor(PilBackend):
     image_std = OPENAI_CLIP_STD
     low_res_image_mean = None
     low_res_image_std = None
+    image_token_pooling = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
     max_tiles = None
@@ -108,12 +111,16 @@ class MiniGeminiImageProcessor(PilBackend):
         return super().fetch_images(image_url_or_urls)
 
     def process_image(  # type: ignore[override]
-        self, image: ImageInput, input_data_format: str | ChannelDimension | None = None, **_: Any
+        self,
+        image: ImageInput,
+        do_convert_rgb: bool | None = None,
+        input_data_format: str | ChannelDimension | None = None,
+        **_: Any,
     ) -> Image.Image | np.ndarray:
         """Convert an image to mode RGB, or to an array (3, H, W) if its values are not bytes.
 
         EXIF orientation is applied. Alpha is dropped, as the published models were trained; Transformers would
-        composite it onto white.
+        composite it onto white. With `do_convert_rgb=False`, arrays keep their channels.
         """
         if isinstance(image, Image.Image):
             image = upright(image)
@@ -123,17 +130,19 @@ class MiniGeminiImageProcessor(PilBackend):
             input_data_format = infer_channel_dimension_format(array, num_channels=(1, 3, 4))
         if input_data_format == ChannelDimension.LAST:
             array = rearrange(array, "h w c -> c h w")
+        if do_convert_rgb is False and len(array) != 3:
+            return array
         # Arrays have no mode: one channel is gray, a fourth is alpha.
         array = np.repeat(array, 3, axis=0) if len(array) == 1 else array[:3]
         return Image.fromarray(rearrange(array, "c h w -> h w c")) if array.dtype == np.uint8 else array
 
     def pad_to_square(self, image: np.ndarray, color: tuple[int, ...]) -> np.ndarray:
-        """Center an image (3, H, W) on a square of one color."""
-        _, height, width = image.shape
+        """Center an image (C, H, W) on a square of one color."""
+        channels, height, width = image.shape
         side = max(height, width)
         if height == width:
             return image
-        canvas = np.empty((3, side, side), dtype=image.dtype)
+        canvas = np.empty((channels, side, side), dtype=image.dtype)
         canvas[:] = np.array(color, dtype=image.dtype)[:, None, None]
         top, left = (side - height) // 2, (side - width) // 2
         canvas[:, top : top + height, left : left + width] = image
@@ -173,6 +182,7 @@ class MiniGeminiImageProcessor(PilBackend):
         low_res_image_mean: tuple[float, ...] | None,
         low_res_image_std: tuple[float, ...] | None,
         max_tiles: int | None,
+        image_token_pooling: list[int] | None,
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
@@ -187,7 +197,7 @@ class MiniGeminiImageProcessor(PilBackend):
         color = mean_color if do_pad else None
         side_px = high_res_size.height if do_resize else None
         # 1. Compute the value of each of the 256 byte values per channel once.
-        table = rescale_and_normalize(np.tile(np.arange(256, dtype=np.uint8), (3, 1, 1)))[:, 0]
+        table = rescale_and_normalize(np.tile(np.arange(256, dtype=np.uint8), (len(image_mean), 1, 1)))[:, 0]
         low_res, high_res, grids = [], [], []
         for pixels in images:
             # 2. Resize to a grid of tiles, or pad, resize and crop to the high-resolution size.
@@ -211,6 +221,7 @@ class MiniGeminiImageProcessor(PilBackend):
                 small = renormalize(small, (image_mean, image_std), (low_res_image_mean, low_res_image_std))
             low_res.append(small)
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
+        pooling = {} if image_token_pooling is None else {"image_token_pooling": np.array(image_token_pooling)}
         # 4. Cut images in their native shape into tiles.
         if grids:
             tiles: dict[str, Any] = {
@@ -218,10 +229,11 @@ class MiniGeminiImageProcessor(PilBackend):
                 for name, arrays in values.items()
             }
             tiles["image_grid_thw"] = np.array([(1, *grid) for grid in grids])
-            return BatchFeature(tiles, tensor_type=return_tensors)
+            return BatchFeature({**tiles, **pooling}, tensor_type=return_tensors)
         if len(images) == 1:  # stacking would copy
-            return BatchFeature({name: arrays[0][None] for name, arrays in values.items()}, tensor_type=return_tensors)
-        return BatchFeature(values, tensor_type=return_tensors)
+            stacked = {name: arrays[0][None] for name, arrays in values.items()}
+            return BatchFeature({**stacked, **pooling}, tensor_type=return_tensors)
+        return BatchFeature({**values, **pooling}, tensor_type=return_tensors)
 
     @staticmethod
     def _grid(

@@ -52,6 +52,36 @@ def with_requests(
     return copied
 
 
+def fold_system_turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Move the content of system turns to the beginning of the next user turn, for templates without system turns.
+
+    Raises:
+        ValueError: No user turn follows.
+    """
+    folded: list[dict[str, Any]] = []
+    pending: list[Any] = []
+    for message in messages:
+        role = message.get("role")
+        if role == "system":
+            pending += [*_parts(message["content"]), {"type": "text", "text": "\n\n"}]
+        elif role == "user" and pending:
+            content = [*pending, *_parts(message["content"])]
+            is_text = isinstance(message["content"], str) and all(part["type"] == "text" for part in pending)
+            folded.append({**message, "content": "".join(part["text"] for part in content) if is_text else content})
+            pending = []
+        else:
+            folded.append(dict(message))
+    if pending:
+        raise ValueError(
+            "a system message has no user message after it; this chat template needs one, which gets its text."
+        )
+    return folded
+
+
+def _parts(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
 def image_text_block(layout: str) -> str:
     """The text in a picture as it stands between the image and the question; empty if `layout` is."""
     return f"Text in the picture:\n{layout}\n\n" if layout else ""

@@ -29,6 +29,8 @@ from .encoders import kind_of
 from .native_shape import Grid, by_grid
 from .outputs import CACHE, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import PatchInfoMining
+from .recorded_outputs import recorded_outputs
+from .token_pooling import pool_tokens
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
@@ -61,6 +63,15 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
                     parts += [name for name, tower in towers.items() if _has_attention(getattr(module, tower))]
             attn_implementation = dict.fromkeys(parts, attn_implementation)
         super().set_attn_implementation(attn_implementation, *args, **kwargs)
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Whether weights are initialized otherwise than by `transformers.initialization`.
+
+        Transformers assumes it of classes outside of it, and then leaves buffers of language models that no file
+        contains, such as the multipliers of Falcon-H1, without values when a model is loaded.
+        """
+        return False
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -230,6 +241,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
         """Encode images into visual tokens.
@@ -240,17 +252,33 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution, or their tiles. The baseline
                 ignores them.
             image_grid_thw: (B, 3), with `max_tiles`: 1 and the rows and columns of tiles of each image.
+            image_token_pooling: (B,), the side p of the windows of p x p visual tokens of each image that are averaged,
+                as for frames of a video. None averages none.
+            **kwargs: `output_hidden_states` and `output_attentions` return those of the low-resolution encoder, of
+                every tile; attention weights only with "eager" attention. They are no named parameters, because
+                `generate` takes those away from the language model.
 
         Returns:
-            `MiniGeminiImageFeatures`, whose `pooler_output` holds the visual tokens: (B, t·N, D), or with `max_tiles` a
-            list of (t·N, D), because t differs between images.
+            `MiniGeminiImageFeatures`, whose `pooler_output` holds the visual tokens: (B, t·N, D), or a list of
+            (tokens, D) with `max_tiles` or pooling, because then their number differs between images.
 
         Raises:
             ValueError: A shape does not match the config, or the high-resolution images are missing.
         """
-        if self.config.max_tiles is None:
-            return self._encode(pixel_values, high_res_pixel_values)
-        return self._encode_native(pixel_values, high_res_pixel_values, image_grid_thw)
+        requested = {
+            name: bool(kwargs.get(name, getattr(self.config, name)))
+            for name in ("output_hidden_states", "output_attentions")
+        }
+        recorded: Any
+        with recorded_outputs(self.vision_tower, **requested) as recorded:
+            if self.config.max_tiles is None:
+                features = self._encode(pixel_values, high_res_pixel_values)
+            else:
+                features = self._encode_native(pixel_values, high_res_pixel_values, image_grid_thw)
+        if image_token_pooling is not None:
+            tokens: Any = features.pooler_output
+            features["pooler_output"] = pool_tokens(tokens, image_token_pooling, self.config.patches_per_side)
+        return MiniGeminiImageFeatures(**features, **recorded)
 
     def _encode_native(
         self, pixel_values: Tensor, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
@@ -357,6 +385,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
         image_grid_thw: Tensor | None = None,
+        image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:
         """Compute hidden states of text and images.
@@ -370,6 +399,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             inputs_embeds: (batch, length, D).
             mm_encoder_outputs: `{"image": features}` from `get_image_features`, in place of pixels.
             image_grid_thw: The grids of images in their native shape.
+            image_token_pooling: The factors by which `get_image_features` pools visual tokens; those of
+                `mm_encoder_outputs` are pooled already.
             **kwargs: Passed to the language model, for example the key-value cache.
 
         Raises:
@@ -384,15 +415,15 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if pixel_values is not None:
             if images is not None:
                 raise ValueError("got both pixel_values and mm_encoder_outputs: pass one of them.")
-            images = self.get_image_features(pixel_values, high_res_pixel_values, image_grid_thw, return_dict=True)
+            images = self.get_image_features(
+                pixel_values, high_res_pixel_values, image_grid_thw, image_token_pooling, return_dict=True
+            )
 
         # 2. Embed the text and put the visual tokens in place of the image tokens.
         if inputs_embeds is None:
             inputs_embeds = self.embed(cast(Tensor, input_ids))
         image_features = None
-        if images is None and input_ids is not None and input_ids.shape[1] > 1:  # a prompt, not a decoding step
-            self.get_placeholder_mask(input_ids, inputs_embeds, inputs_embeds.new_empty(0, 0, 0))
-        elif images is not None:
+        if images is not None:
             tokens: Any = images.pooler_output
             image_features = tokens if isinstance(tokens, Tensor) else torch.cat(list(tokens))
             image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
@@ -409,7 +440,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return MiniGeminiModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
             hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
+            attentions=outputs.get("attentions"),
             image_hidden_states=image_features,
             router_logits=getattr(outputs, "router_logits", None),
             **{CACHE: outputs.get(CACHE)},

@@ -21,7 +21,9 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
     Attributes:
         last_hidden_state: (B, t·N, C), the low-resolution features.
         mined_features: (B, t·N, C), the features that mining adds to them. None for the baseline without mining.
-        pooler_output: (B, t·N, D), the visual tokens, in the space of the text embeddings.
+        pooler_output: (B, t·N, D), the visual tokens, in the space of the text embeddings; or a list of (tokens, D).
+        hidden_states: Those of the low-resolution encoder for the B·t tiles, if requested.
+        attentions: (B·t, heads, tokens, tokens) for each of its layers, if requested.
     """
 
     mined_features: Tensor | None = None
@@ -32,7 +34,7 @@ class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
     """Outputs of the language model, and the visual tokens.
 
     Attributes:
-        image_hidden_states: (B, t·N, D), the visual tokens.
+        image_hidden_states: (B, t·N, D), the visual tokens; (tokens, D) if some are pooled.
         router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 
@@ -48,7 +50,7 @@ class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
         loss: (), includes the weighted `aux_loss`.
         logits: (batch, kept positions, vocabulary).
         aux_loss: (), the load-balancing loss of the experts; 1 if they are used evenly, more otherwise.
-        image_hidden_states: (B, t·N, D), the visual tokens.
+        image_hidden_states: (B, t·N, D), the visual tokens; (tokens, D) if some are pooled.
         router_logits: (batch · length, experts) for each layer with experts, if requested.
     """
 

@@ -1,4 +1,4 @@
-"""/v1/chat/completions: OpenAI's chat completions, with images in questions and answers."""
+"""/v1/chat/completions: OpenAI's chat completions, with images and videos in questions, and images in answers."""
 
 import asyncio
 import secrets
@@ -49,7 +49,7 @@ def add_routes(app: FastAPI, state: ServerState) -> None:
         openapi_extra=request_body(ChatRequest),
     )
     async def chat_completions(request: Request) -> ChatTaskResponse:
-        """Answer a conversation about images."""
+        """Answer a conversation about images and videos."""
         arrived = time.monotonic()
         body = await request.body()
         chat_request = await asyncio.to_thread(read_request, body, ChatRequest, state.settings.max_text_chars)

@@ -1,4 +1,4 @@
-"""From a validated chat request to its `ChatJob`: limits of the server, images, messages in Transformers' format.
+"""From a validated chat request to its `ChatJob`: the server's limits, images, videos, messages in Transformers' form.
 
 All chat routes come through here: each translates its own request into a `ChatRequest`.
 """
@@ -15,7 +15,7 @@ from ..inference import Sampling
 from ..inference.prompts import NO_TOOLS
 from .api_errors import ApiError, model_not_found
 from .backends import ChatJob, Event
-from .image_urls import ImageFetcher, decode_data_uri, open_images, run_stoppable
+from .image_urls import ImageFetcher, decode_data_uri, open_media, run_stoppable
 from .protocol import (
     AssistantMessage,
     ChatMessage,
@@ -23,8 +23,10 @@ from .protocol import (
     GenerationRequest,
     ImagePart,
     JsonSchemaFormat,
+    TextPart,
     Tool,
     ToolMessage,
+    VideoPart,
 )
 from .state import ServerState
 
@@ -33,7 +35,7 @@ StartEvents = Callable[[], AsyncIterator[Event]]
 
 
 async def prepare(request: ChatRequest, state: ServerState) -> StartEvents:
-    """Check a request, fetch its images, and return what starts its work.
+    """Check a request, fetch its images and videos, and return what starts its work.
 
     Raises:
         ApiError: 404 for another model, 400 for anything else.
@@ -41,7 +43,7 @@ async def prepare(request: ChatRequest, state: ServerState) -> StartEvents:
     check_request(request, state)
     if _uses_tools(request) and not (await state.pipeline.capabilities()).tools:
         raise ApiError(400, NO_TOOLS, "no_tools", "tools")
-    files = await _load_images(request, state)
+    files = await _load_media(request, state)
 
     async def events() -> AsyncIterator[Event]:
         job = await run_stoppable(lambda stop: build_job(request, files, state, stop))
@@ -64,9 +66,11 @@ def check_request(request: ChatRequest, state: ServerState) -> None:
     settings = state.settings
     check_generation(request, state)
     _check_last_message(request)
-    images = len(_image_parts(request))
-    if images > settings.max_images:
-        raise ApiError(400, f"{images} images in the request; use at most {settings.max_images}", param="messages")
+    videos = sum(_are_videos(request))
+    images = len(_media_parts(request)) - videos
+    for kind, count, most in (("images", images, settings.max_images), ("videos", videos, settings.max_videos)):
+        if count > most:
+            raise ApiError(400, f"{count} {kind} in the request; use at most {most}", param="messages")
     chars = sum(len(_text_of(message)) for message in request.messages)
     check_length(chars + _tool_chars(request), state, "messages")
     if request.draw and state.image_generator is None:
@@ -118,12 +122,19 @@ def _check_last_message(request: ChatRequest) -> None:
         raise ApiError(400, message, param="messages")
 
 
-async def _load_images(request: ChatRequest, state: ServerState) -> list[bytes]:
-    """Return the encoded images in the order of the messages."""
+async def _load_media(request: ChatRequest, state: ServerState) -> list[bytes]:
+    """Return the encoded images and videos in the order of the messages."""
     fetcher = ImageFetcher(state.settings)
     files: list[bytes] = []
-    for part in _image_parts(request):
-        name, url = f"image {len(files) + 1}", part.image_url.url
+    images = videos = 0
+    for part in _media_parts(request):
+        if isinstance(part, VideoPart):
+            videos, url = videos + 1, part.video_url.url
+            files.append(await asyncio.to_thread(decode_data_uri, url, state.settings, f"video {videos}", "video"))
+            part.video_url.url = "data:"  # as below
+            continue
+        images, url = images + 1, part.image_url.url
+        name = f"image {images}"
         if url[:5].lower() == "data:":
             files.append(await asyncio.to_thread(decode_data_uri, url, state.settings, name))
         else:
@@ -132,43 +143,47 @@ async def _load_images(request: ChatRequest, state: ServerState) -> list[bytes]:
     return files
 
 
-def _images_of(message: ChatMessage) -> list[ImagePart]:
-    """Return the images of a user message, or those generated for an assistant message."""
+def _media_of(message: ChatMessage) -> list[ImagePart | VideoPart]:
+    """Return the images and videos of a user message, or the images generated for an assistant message."""
     if isinstance(message, AssistantMessage):
-        return message.images or []
-    return [] if isinstance(message.content, str) else [p for p in message.content if isinstance(p, ImagePart)]
+        return [*(message.images or [])]
+    return [] if isinstance(message.content, str) else [p for p in message.content if not isinstance(p, TextPart)]
 
 
-def _image_parts(request: ChatRequest) -> list[ImagePart]:
-    return [part for message in request.messages for part in _images_of(message)]
+def _media_parts(request: ChatRequest) -> list[ImagePart | VideoPart]:
+    return [part for message in request.messages for part in _media_of(message)]
+
+
+def _are_videos(request: ChatRequest) -> list[bool]:
+    return [isinstance(part, VideoPart) for part in _media_parts(request)]
 
 
 def _text_of(message: ChatMessage) -> str:
     """Return the text of a message, with the captions that the response had moved to `drawing`."""
     text = message.content or ""
     if not isinstance(text, str):
-        text = "".join(part.text for part in text if not isinstance(part, ImagePart))
+        text = "".join(part.text for part in text if isinstance(part, TextPart))
     if isinstance(message, AssistantMessage) and message.drawing is not None:
         return with_captions(text, message.drawing.captions)
     return text
 
 
 def build_job(request: ChatRequest, files: list[bytes], state: ServerState, stop: Stop | None = None) -> ChatJob:
-    """Decode the images and build the job. Blocking.
+    """Decode the images and videos and build the job. Blocking.
 
     As in `inference.Conversation`, a generated image is shown with the next question, and the user turn before it is
     marked as requesting an image.
 
     Raises:
-        ApiError: 400 if an image cannot be decoded.
+        ApiError: 400 if an image or a video cannot be decoded.
         DecodingStoppedError: `stop` was set.
     """
-    images = iter(open_images(files, state.settings, stop))
+    media = iter(open_media(files, _are_videos(request), state.settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
     pending: list[dict[str, Any]] = []
     for message in request.messages:
-        pending += [{"type": "image", "image": next(images)} for _ in _images_of(message)]
+        pending += [next(media) for _ in _media_of(message)]
         content: Any = _text_of(message)
         if message.role == "user":
             if pending:

@@ -1,4 +1,4 @@
-"""From the `image_url` of a request to an image: data URIs, https from allowed hosts, and bounded decoding.
+"""From a URL in a request to an image or a video: data URIs, https from allowed hosts, and bounded decoding.
 
 Fetching prevents server-side request forgery: a single parser reads the URL, the host is resolved once, every address
 found must be public, and the connection goes to that address while the certificate is checked against the host name.
@@ -11,15 +11,16 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
 from PIL import Image
 
 from ..images.data_uris import base64_of, decode_base64
-from ..images.decoders import Stop, open_isolated
+from ..images.decoders import Stop, open_isolated, open_video
 from ..images.safe_images import ImageError
+from ..images.video import VideoLimits
 from .api_errors import ApiError, printable
 from .hosts import Address, is_public, parse_authority
 from .server_settings import ServerSettings
@@ -34,15 +35,17 @@ T = TypeVar("T")
 Resolve = Callable[[str], Awaitable[list[str]]]
 
 
-def decode_data_uri(data_uri: str, settings: ServerSettings, name: str) -> bytes:
+def decode_data_uri(
+    data_uri: str, settings: ServerSettings, name: str, media: Literal["image", "video"] = "image"
+) -> bytes:
     """Return the bytes of a data URI.
 
     Raises:
-        ApiError: 400 if it is not a data URI of an image, or too large.
+        ApiError: 400 if it is not a data URI of an image, or of a video, or too large.
     """
-    max_bytes = settings.images.max_bytes
+    max_bytes = (settings.images if media == "image" else settings.videos).max_bytes
     try:
-        data = decode_base64(base64_of(data_uri))
+        data = decode_base64(base64_of(data_uri, media))
     except ValueError as error:
         raise _invalid_image(name, str(error)) from None
     if len(data) > max_bytes:
@@ -67,16 +70,47 @@ def open_images(files: Sequence[bytes], settings: ServerSettings, stop: Stop | N
         ApiError: 400 if an image cannot be decoded.
         DecodingStoppedError: `stop` was set.
     """
-    images: list[Image.Image] = []
+    return [part["image"] for part in open_media(files, [False] * len(files), settings, stop)]
+
+
+def open_media(
+    files: Sequence[bytes], are_videos: Sequence[bool], settings: ServerSettings, stop: Stop | None = None
+) -> list[dict[str, Any]]:
+    """Decode the images and videos of one request like `open_images`, and return their parts of a message.
+
+    Args:
+        files: encoded images and videos.
+        are_videos: which of them are videos.
+        settings: the limits, and which frames are taken.
+        stop: stops the decoder of the current file.
+
+    Raises:
+        ApiError: 400 if one cannot be decoded.
+        DecodingStoppedError: `stop` was set.
+    """
+    parts: list[dict[str, Any]] = []
     pixels_left = settings.max_total_pixels
-    for number, data in enumerate(files, start=1):
-        limits = replace(settings.images, max_pixels=min(settings.images.max_pixels, pixels_left))
+    for data, is_video in zip(files, are_videos, strict=True):
+        kind = "video" if is_video else "image"
+        name = f"{kind} {1 + sum(part['type'] == kind for part in parts)}"
+        decoded: Any
         try:
-            images.append(open_isolated(data, limits, name=f"image {number}", stop=stop))
+            if is_video:
+                decoded = open_video(
+                    data, settings.video_sampling, _within(settings.videos, pixels_left), name, stop=stop
+                )
+            else:
+                limits = replace(settings.images, max_pixels=min(settings.images.max_pixels, pixels_left))
+                decoded = open_isolated(data, limits, name=name, stop=stop)
         except ImageError as error:
-            raise ApiError(400, str(error), "invalid_image", "messages") from None
-        pixels_left -= images[-1].width * images[-1].height
-    return images
+            raise ApiError(400, str(error), f"invalid_{kind}", "messages") from None
+        pixels_left -= sum(image.width * image.height for image in (decoded.frames if is_video else [decoded]))
+        parts.append({"type": kind, kind: decoded})
+    return parts
+
+
+def _within(limits: VideoLimits, pixels: int) -> VideoLimits:
+    return replace(limits, max_total_pixels=min(limits.max_total_pixels, pixels))
 
 
 async def run_stoppable(work: Callable[[Stop], T]) -> T:
@@ -185,4 +219,4 @@ class ImageFetcher:
 
 
 def _invalid_image(name: str, reason: str) -> ApiError:
-    return ApiError(400, f"{name}: {reason}", "invalid_image", "messages")
+    return ApiError(400, f"{name}: {reason}", f"invalid_{name.split()[0]}", "messages")

@@ -49,6 +49,19 @@ class ImagePart(Strict):
     image_url: ImageUrl
 
 
+class VideoUrl(Strict):
+    """The URL of a video."""
+
+    url: Annotated[str, Field(min_length=1, description="data:video/mp4;base64,… (or webm, quicktime, x-matroska)")]
+
+
+class VideoPart(Strict):
+    """A video, or an animated GIF or WEBP; the model sees some of its frames, each after its time."""
+
+    type: Literal["video_url"]
+    video_url: VideoUrl
+
+
 class SystemMessage(Strict):
     """Instructions; the chat templates of some checkpoints have none."""
 
@@ -58,13 +71,13 @@ class SystemMessage(Strict):
 
 
 class UserMessage(Strict):
-    """A question, with or without images; the images of a turn precede its text."""
+    """A question, with or without images and videos; those of a turn precede its text, images first."""
 
     role: Literal["user"]
     content: (
         str
         | Annotated[
-            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+            list[Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]],
             Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS),
         ]
     )

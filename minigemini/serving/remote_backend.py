@@ -22,6 +22,7 @@ from ..inference.sampling import GREEDY, Sampling
 from ..io.errors import RequestError, one_line
 from ..io.png import encode_png
 from ..modeling.messages import with_requests
+from ..modeling.video_inputs import has_video
 from .api_errors import ApiError
 from .backends import Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
@@ -135,7 +136,7 @@ class RemoteBackend:
         raise ApiError(503, "no backend is reachable; retry later", code="no_backend", headers={"Retry-After": "5"})
 
     def _request_body(self, job: ChatJob) -> dict[str, Any]:
-        """Build the request. Blocking: it encodes images."""
+        """Build the request. Blocking: it encodes images. Raises `RequestError` if the job has a video."""
         question = self._messages_field(job) if job.prompt is None else self._prompt_field(job, job.prompt)
         return {
             "model": self.name,
@@ -157,6 +158,8 @@ class RemoteBackend:
         return {"prompt": prompt, "max_tokens": min(max_tokens, room), "add_special_tokens": bos}
 
     def _messages_field(self, job: ChatJob) -> dict[str, Any]:
+        if has_video(job.messages):  # the servers would not place the frames and their times as trained
+            raise RequestError("this server's backend takes no videos; send frames as images")
         max_tokens, continues = job.sampling.max_new_tokens, job.continue_final_message
         extra: dict[str, Any]
         if self._prompts is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..images.safe_images import ImageLimits
+from ..images.video import VideoLimits, VideoSampling
 from ..io.errors import RequestError
 from .hosts import is_loopback, is_origin, parse_authority
 
@@ -32,8 +33,15 @@ class ServerSettings:
     images: ImageLimits = field(default_factory=lambda: ImageLimits(max_bytes=20 * 2**20, max_pixels=40_000_000))
     max_images: int = 8
     """Images per request."""
+    videos: VideoLimits = field(
+        default_factory=lambda: VideoLimits(max_bytes=20 * 2**20, max_seconds=600, decode_seconds=10)
+    )
+    max_videos: int = 2
+    """Videos per request."""
+    video_sampling: VideoSampling = field(default_factory=VideoSampling)
+    """Frames that are taken of a video."""
     max_total_pixels: int = 80_000_000
-    """Decoded pixels of all images of a request."""
+    """Decoded pixels of all images and frames of a request."""
     allowed_hosts: tuple[str, ...] = ()
     """Names, besides this machine's, by which a server without an API key may be called, e.g. host.docker.internal."""
     allowed_origins: tuple[str, ...] = ()

@@ -1,14 +1,16 @@
 """Answers of a trained model to some of its training samples, for the report."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
 
 from ..data.mixture import Mixture
+from ..data.sample_media import messages_with_media
 from ..data.schema import Sample, SampleError
-from ..images.decoders import open_isolated
+from ..images.decoders import open_isolated, open_video
 from .build_model import BuiltModel
 from .recipe import Recipe
 
@@ -23,13 +25,9 @@ def some_answers(built: BuiltModel, recipe: Recipe, mixture: Mixture) -> list[tu
     model.eval()
     answers = []
     for sample in islice(_readable(mixture), SAMPLES):
-        images = iter(sample.images)
-        parts = [
-            {"type": "image", "image": open_isolated(next(images))} if part["type"] == "image" else dict(part)
-            for message in sample.messages[:1]
-            for part in message["content"]
-            if recipe.chat_format != "plain" or part["type"] == "image"
-        ]
+        open_clip = partial(open_video, sampling=built.processor.video_sampling)
+        opened = messages_with_media(sample, sample.messages[:1], open_isolated, open_clip)
+        parts = [part for part in opened[0]["content"] if recipe.chat_format != "plain" or part["type"] == "image"]
         inputs: Any = built.processor.apply_chat_template(
             [{"role": "user", "content": parts}],
             add_generation_prompt=True,
@@ -50,6 +48,8 @@ def _readable(mixture: Mixture) -> Iterator[Sample]:
             sample = mixture[int(number)]
             for image in sample.images:
                 open_isolated(image)
+            for video in sample.videos:
+                open_video(video)
         except (SampleError, ValueError):
             continue
         if sample.messages[0]["role"] == "user":

@@ -69,7 +69,18 @@ def bytes_of(image: ImageInput) -> bytes:
 
 
 def record_of(sample: Sample) -> dict[str, Any]:
-    """Convert a sample to a record of our shards, without its images."""
+    """Convert a sample to a record of our shards, without its images.
+
+    Raises:
+        SampleError: It has a video, which shards do not hold.
+    """
+    if sample.videos:
+        raise SampleError(
+            SampleIssue.UNREAD_MEDIA,
+            "shards hold no videos: train on the file of records itself",
+            sample.id,
+            sample.source,
+        )
     known = {name: value for name in ("origin", "licence") if (value := getattr(sample, name))}
     return {"id": sample.id, "source": sample.source, "messages": [dict(m) for m in sample.messages], **known}
 

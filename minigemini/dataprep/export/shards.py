@@ -17,6 +17,7 @@ from PIL.Image import Image
 
 from ...data.mixture import Mixture
 from ...data.readers import write_parquet, write_tar
+from ...data.readers.base import record_of
 from ...data.schema import IMAGE_TAG, ImageInput, Sample, SampleError, SampleIssue
 from ...images.decoders import open_isolated
 from ...images.safe_images import ImageError
@@ -120,6 +121,7 @@ class ShardWriter:
                 reason = None if image.is_relative_to(self.root) else f"{image} is outside {self.root}"
             if reason is not None:
                 raise SampleError(SampleIssue.IMAGE, reason, sample.id, sample.source)
+        record_of(sample)  # raises for what a shard cannot hold
         if self.readers is not None and part in self.parts_read:
             return with_ocr_text(sample, _reader_of(self.readers))
         return sample

@@ -44,7 +44,7 @@ def check_image(image: Path | bytes, limits: ImageLimits = LIMITS) -> CheckedIma
     if isinstance(image, bytes):
         return _check_encoded(image, "", "an image", limits)
     try:
-        data = read_encoded(image, limits, image.name)
+        data = read_encoded(image, limits.max_bytes, image.name)
     except ImageError as error:
         if error.problem is ImageProblem.MISSING:
             return _find_moved(image, limits)

@@ -12,6 +12,9 @@ from jinja2.exceptions import TemplateError
 
 from ...data.readers import Reader
 from ...data.schema import Sample, SampleError, SampleIssue, text_of
+from ...images.decoders import open_video
+from ...images.safe_images import ImageError
+from ...images.video import VideoSampling
 from .image_checks import CheckedImage, check_image
 from .issues import Issue, IssueKind
 
@@ -133,6 +136,7 @@ class RecordChecker:
             _check_repeated_turns(row, sample, chunk)
             _check_control_tokens(row, sample, chunk, self.counters.values())
             _check_images(row, sample, chunk)
+            _check_videos(row, sample, chunk)
         for name, counter in self.counters.items():
             for (row, sample), count in zip(valid, counter([sample for _, sample in valid]), strict=True):
                 if isinstance(count, int):
@@ -195,6 +199,15 @@ def _check_control_tokens(row: int, sample: Sample, chunk: RecordChunk, counters
             reason = f"message {number} contains {shown}; training reads them as plain text"
             chunk.issues.append(Issue(row, sample.id, IssueKind.CONTROL_TOKEN.value, reason))
             return
+
+
+def _check_videos(row: int, sample: Sample, chunk: RecordChunk) -> None:
+    for video in sample.videos:
+        try:
+            open_video(video, VideoSampling(max_frames=1), name=None if isinstance(video, Path) else "a video")
+        except ImageError as error:
+            path = str(video) if isinstance(video, Path) else None
+            chunk.issues.append(Issue(row, sample.id, SampleIssue.VIDEO.value, str(error), path))
 
 
 def _check_images(row: int, sample: Sample, chunk: RecordChunk) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from ...imagegen.captions import with_captions
 from ...images.decoders import Stop
+from ...images.video import is_video_path
 from ...inference import Sampling
 from ..api_errors import ApiError
 from ..backends import CaptionsEvent, ChatJob, ImageEvent, TextDelta
 from ..chat_pipeline import ChatPipeline
-from ..image_urls import open_images
+from ..image_urls import open_media
 from ..server_settings import ServerSettings
 
 GENERATING, GENERATED, NOT_GENERATED = "Generating image", "Image generated from", "No image"
@@ -53,20 +54,20 @@ def build_job(
     ocr: bool = False,
     stop: Stop | None = None,
 ) -> ChatJob:
-    """Build the job of a question and its history. Blocking: it decodes images.
+    """Build the job of a question and its history. Blocking: it decodes images and videos.
 
     Args:
         message: `{"text": …, "files": […]}` with paths, or with `{"path": …}` after Retry; only the text after Edit.
         history: Gradio's messages, whose content is a list of texts and files.
         sampling: sampling settings of the answer.
         settings: limits on text and images.
-        uploads: the folder that contains all images.
+        uploads: the folder that contains all images and videos.
         draw: request an image.
         ocr: run OCR on the images.
         stop: stops image decoding.
 
     Raises:
-        ApiError: 400 if an image cannot be decoded or the conversation exceeds a limit.
+        ApiError: 400 if an image or a video cannot be decoded or the conversation exceeds a limit.
         DecodingStoppedError: `stop` was set.
     """
     question = {"text": message, "files": []} if isinstance(message, str) else message
@@ -74,13 +75,14 @@ def build_job(
     # Joined with the user messages before it: an edited question comes without its images, which are still in history.
     turns = _without_failures(chat_turns([*history, {"role": "user", "content": content}]))
     _check_size(turns, settings)
-    files = [read_upload(path, uploads) for turn in turns for path in turn.files]
-    images = iter(open_images(files, settings, stop))
+    paths = [path for turn in turns for path in turn.files]
+    files = [read_upload(path, uploads) for path in paths]
+    media = iter(open_media(files, [is_video_path(path) for path in paths], settings, stop))
     messages: list[dict[str, Any]] = []
     draws: list[bool] = []
     pending: list[dict[str, Any]] = []  # a generated image is shown with the next question
     for turn in turns:
-        pending += [{"type": "image", "image": next(images)} for _ in turn.files]
+        pending += [next(media) for _ in turn.files]
         parts: list[dict[str, Any]] = [{"type": "text", "text": with_captions(turn.text, turn.captions or [])}]
         if turn.role == "user":
             parts, pending = [*pending, *parts], []
@@ -128,9 +130,11 @@ def _without_failures(turns: Iterator[ChatTurn]) -> list[ChatTurn]:
 
 
 def _check_size(turns: Sequence[ChatTurn], settings: ServerSettings) -> None:
-    images, chars = sum(len(turn.files) for turn in turns), sum(len(turn.text) for turn in turns)
-    if images > settings.max_images:
-        raise ApiError(400, f"{images} images; a conversation can have at most {settings.max_images}, start a new one")
+    videos = sum(is_video_path(file) for turn in turns for file in turn.files)
+    images, chars = sum(len(turn.files) for turn in turns) - videos, sum(len(turn.text) for turn in turns)
+    for kind, count, most in (("images", images, settings.max_images), ("videos", videos, settings.max_videos)):
+        if count > most:
+            raise ApiError(400, f"{count} {kind}; a conversation can have at most {most}, start a new one")
     if chars > settings.max_text_chars:
         raise ApiError(
             400, f"{chars:,} characters; a conversation can have at most {settings.max_text_chars:,}, start a new one"
@@ -142,7 +146,7 @@ def _path(file: Any) -> str:
 
 
 def read_upload(path: str, uploads: Path) -> bytes:
-    """Return the bytes of an uploaded image.
+    """Return the bytes of an uploaded image or video.
 
     Raises:
         ApiError: 400 if the client names a file outside the folder, or one that has been deleted.

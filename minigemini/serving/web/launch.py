@@ -31,7 +31,7 @@ def build_page_app(page: Page) -> PageMiddleware:
         path="/",
         auth=_authenticator(settings.api_keys) if settings.api_keys else None,
         show_error=False,
-        max_file_size=settings.images.max_bytes,
+        max_file_size=max(settings.images.max_bytes, settings.videos.max_bytes),
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,

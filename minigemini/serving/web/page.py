@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from ...images.video import VIDEO_SUFFIXES, is_video_path
 from ...inference import Engine, RequestError, Sampling
 from ...inference.attention_maps import explain_images
 from ...inference.streaming import EMPTY_ANSWER
@@ -45,7 +46,7 @@ CSS = """
 }
 """
 OCR_LABEL, DRAW_LABEL = "Read text (OCR)", "Answer with an image"
-FILE_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif"]
+FILE_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif", *VIDEO_SUFFIXES]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def build_page(page: Page) -> gr.Blocks:
             layout="bubble",
             render_markdown=False,  # the answer is plain text
             buttons=["copy"],
-            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images and ask a question.".strip(),
+            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images or videos, and ask.".strip(),
             latex_delimiters=[],
             allow_tags=False,
         )
@@ -112,7 +113,7 @@ def build_page(page: Page) -> gr.Blocks:
             textbox=gr.MultimodalTextbox(
                 file_count="multiple",
                 file_types=FILE_TYPES,
-                placeholder="Ask a question; drop or paste images",
+                placeholder="Ask a question; drop or paste images or videos",
                 show_label=False,
                 stop_btn=True,
             ),
@@ -253,7 +254,8 @@ def _add_attention_maps(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None
 def _clicked_files(history: list[dict[str, Any]], index: Any) -> list[str]:
     """Return the images of the clicked message."""
     number = index[0] if isinstance(index, list | tuple) else index
-    return [file for turn in chat_turns(history[number : number + 1]) for file in turn.files]
+    files = [file for turn in chat_turns(history[number : number + 1]) for file in turn.files]
+    return [file for file in files if not is_video_path(file)]
 
 
 def _add_votes(chatbot: gr.Chatbot, page: Page, votes: FeedbackLog) -> None:

@@ -1,0 +1,69 @@
+"""Imports Transformers' own test mixins from its source distribution, which is not part of the installed package.
+
+`TRANSFORMERS_TESTS` names the distribution's folder `tests`; `make test-contract` downloads it. The distribution lacks
+the mixins of generation and of exporters. Folders `tests` of a checkout of Transformers, after a colon, supply them;
+without one, empty classes stand in for them.
+"""
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "transformers_tests_source"
+IMAGE = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
+_NOT_DISTRIBUTED = {"exporters.test_export": "ExportTesterMixin", "generation.test_utils": "GenerationTesterMixin"}
+
+
+def folders() -> list[str]:
+    """The folders with Transformers' tests."""
+    return [folder for folder in os.environ.get("TRANSFORMERS_TESTS", "").split(os.pathsep) if folder]
+
+
+def origin() -> str:
+    """Say which tests were run."""
+    from transformers import __version__
+
+    missing = [name.partition(".")[0] for name in _NOT_DISTRIBUTED if _is_missing(name)]
+    return f"Transformers {__version__}" + (f", without the tests of {' and '.join(missing)}" if missing else "")
+
+
+def load(name: str) -> Any:
+    """Import a module of Transformers' tests by its name within them."""
+    if PACKAGE not in sys.modules:
+        _prepare()
+    return import_module(f"{PACKAGE}.{name}")
+
+
+def _prepare() -> None:
+    package = ModuleType(PACKAGE)
+    package.__path__ = folders()
+    sys.modules[PACKAGE] = package
+    # The tests download images through this module, which is not distributed. Here, any image will do.
+    downloads: Any = ModuleType("fetch_hub_objects_for_ci")
+    downloads.url_to_local_path = lambda url: str(IMAGE) if url.endswith((".png", ".jpg")) else url
+    sys.modules[downloads.__name__] = downloads
+    for name, mixin in _NOT_DISTRIBUTED.items():
+        if _is_missing(name):
+            parent = ModuleType(f"{PACKAGE}.{name.partition('.')[0]}")
+            module = ModuleType(f"{PACKAGE}.{name}")
+            setattr(module, mixin, type(mixin, (), {}))
+            sys.modules |= {parent.__name__: parent, module.__name__: module}
+    _name_model()
+
+
+def _is_missing(name: str) -> bool:
+    try:
+        return find_spec(f"{PACKAGE}.{name}") is None
+    except ModuleNotFoundError:
+        return True
+
+
+def _name_model() -> None:
+    """Enter our base model where Transformers' tests look up what a class is for, by name."""
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    MODEL_MAPPING_NAMES["minigemini"] = "MiniGeminiModel"
