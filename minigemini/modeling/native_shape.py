@@ -9,11 +9,13 @@ keep the shape that the low-resolution encoder was trained with. An image that w
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from einops import rearrange
-from torch import Tensor
+
+if TYPE_CHECKING:  # recipes, which are listed without torch, take the bounds from here
+    from torch import Tensor
 
 MAX_STRETCH = 1.5
 """The most that the aspect ratio of an image is changed to fill its grid."""
@@ -104,12 +106,12 @@ def grid_of(height_px: int, width_px: int, tile_px: int, max_tiles: int) -> Grid
     return grid
 
 
-def num_images(pixels: Mapping[str, Tensor]) -> int:
+def num_images(pixels: Mapping[str, "Tensor"]) -> int:
     """Number of images in the tensors of an image processor."""
     return len(pixels["image_grid_thw"] if "image_grid_thw" in pixels else next(iter(pixels.values())))
 
 
-def select_images(pixels: Mapping[str, Tensor], images: Sequence[int]) -> dict[str, Tensor]:
+def select_images(pixels: Mapping[str, "Tensor"], images: Sequence[int]) -> dict[str, "Tensor"]:
     """Select images by their numbers, from the tensors of an image processor; without other entries of `pixels`."""
     grids = pixels.get("image_grid_thw")
     if grids is None:

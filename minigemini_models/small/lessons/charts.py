@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
@@ -16,7 +17,6 @@ from .document_words import (
     SPORTS,
     SUBJECTS,
     chance,
-    pick,
     pick_some,
     words,
 )

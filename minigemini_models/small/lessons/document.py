@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...scenes.colors import pick
 from .document_page import Page
-from .document_words import pick
 
 COUNTED = ("count", "rows", "items")
 """Skills whose answers are counts."""

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.inference.text_boxes import TextBox
 
-from .document_words import chance, pick
+from ...scenes.colors import pick
+from .document_words import chance
 
 SLIPS = {"l": "1I", "I": "l1", "O": "0", "0": "O", "1": "lI", "rn": "m", "S": "5", "B": "8", "×": "x"}
 """Characters that OCR takes for others. Real slips of rapidocr are mostly l, I, 1 and O, 0 in isolation."""

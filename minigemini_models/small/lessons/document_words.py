@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...scenes.colors import pick
+
 T = TypeVar("T")
 
 
@@ -16,11 +18,6 @@ def words(text: str) -> tuple[str, ...]:
 def options(text: str) -> tuple[str, ...]:
     """Phrases that are separated by "|"."""
     return tuple(text.split("|"))
-
-
-def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, uniformly."""
-    return choices[int(rng.integers(len(choices)))]
 
 
 def pick_some(rng: np.random.Generator, choices: Sequence[T], count: int) -> list[T]:

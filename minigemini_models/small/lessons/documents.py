@@ -10,12 +10,13 @@ from minigemini.inference.text_boxes import TextBox, group_rows
 from minigemini.inference.text_layout import layout_text
 
 from ...samples.turns import Turn
+from ...scenes.colors import pick
 from ..lesson import CANNOT_TELL, Lesson
 from .charts import bar_chart, line_chart, pie_chart
 from .document import CANNOT_READ, Document
 from .document_classes import OBJECTS, document_classes
 from .document_page import MERGE_RATE
-from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick, pick_some, shop_name
+from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick_some, shop_name
 from .pages import letter, screen, to_do_list, web_page
 from .photographs import words_of
 from .receipts import invoice, receipt

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
@@ -12,7 +13,6 @@ from .document_words import (
     money,
     person,
     phone,
-    pick,
     pick_some,
     shop_name,
     time_of_day,

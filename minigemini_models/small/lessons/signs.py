@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
@@ -17,7 +18,6 @@ from .document_words import (
     options,
     person,
     phone,
-    pick,
     pick_some,
     shop_name,
     site,

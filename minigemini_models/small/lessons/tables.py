@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
@@ -24,7 +25,6 @@ from .document_words import (
     email,
     person,
     phone,
-    pick,
     pick_some,
 )
 
