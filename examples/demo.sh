@@ -6,9 +6,9 @@ ask() {
     printf '%s\n  Q: %s\n  A: ' "$1" "$2"
     minigemini ask "$1" "$2" --model small || exit 1
 }
-ask photos/cat.jpg "What animal is this?"
-ask photos/cat.jpg "Is there a dog?"
-ask photos/panda.jpg "What do you see?"
+ask photos/cat.jpg "What is this?"
+ask photos/coffee.jpg "What is this?"
+ask photos/macaw.jpg "What bird is this?"
 ask photos/neuschwanstein.jpg "What building is this?"
 ask photos/shop_sign.png "What is the name of the shop?"
 ask photos/receipt.png "How much is the lemonade?"
