@@ -29,7 +29,7 @@ def build(**fields):
 
 @pytest.mark.parametrize(("fields", "reason"), [
     ({**SIZES, **HEADS, "model_type": "phi"}, "its head has a bias"),
-    ({**SIZES, "model_type": "mamba", "state_size": 8}, "it takes no key-value cache"),
+    ({**SIZES, "model_type": "rwkv", "attention_hidden_size": 32}, "it takes no key-value cache"),
     ({**SIZES, "model_type": "cpmant", "num_attention_heads": 4, "dim_head": 8}, "it takes no input embeddings"),
     ({**SIZES, **HEADS, "model_type": "gemma4_text", "hidden_size_per_layer_input": 8}, "its layers embed token ids"),
 ])  # fmt: skip
