@@ -16,6 +16,7 @@ import httpx
 import native_files
 import pytest
 import readme_results
+import video_clips
 from tiny_published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
@@ -139,6 +140,9 @@ def test_command(command, tmp_path, monkeypatch):
     monkeypatch.setattr(ablation_run, "run_ablation", lambda *given: trained.append(given))
     if command.startswith("merge"):
         save_adapter_to(tmp_path / "my-adapter")
+    if "clip.mp4" in command:
+        pytest.importorskip("av")
+        (tmp_path / "clip.mp4").write_bytes(video_clips.clip(video_clips.pictures(3)))
     if command.startswith("eval questions.jsonl"):
         save_questions_to(tmp_path)
     if command.startswith("compare"):

@@ -86,7 +86,10 @@ class VisionTransformer(EncoderKind):
             delattr(tower, self.pooling)
             setattr(tower, f"use_{self.pooling}", False)
         if self.has_mask_token:
-            tower.embeddings.mask_token = None
+            # No parameter, so that it is neither trained nor saved; Transformers still sets it to zero.
+            mask_token = torch.zeros_like(tower.embeddings.mask_token)
+            del tower.embeddings.mask_token
+            tower.embeddings.register_buffer("mask_token", mask_token, persistent=False)
         return tower
 
     def encode(self, tower: Any, pixels: Tensor) -> list[Tensor]:
