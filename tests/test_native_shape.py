@@ -166,13 +166,13 @@ def test_mining_of_rectangles_equals_the_formula(case, monkeypatch):
     maps = [normal(2, dim, max(1, height >> s), max(1, width >> s)) for s, dim in enumerate(mining.stage_dims)]
     expected, attention = mine_by_formula(mining, queries, maps, downsample, grid)
     found = mining(queries, maps, downsample, grid)
-    assert largest_difference(found, expected) < 1e-12  # worst measured 2e-15
+    assert largest_difference(found, expected) < 1e-12
     assert largest_difference(mining.attention_weights(queries, maps, downsample, grid), attention) < 1e-12
     inputs = [queries, *maps, mining.query_proj[1].weight, mining.key_proj[1].weight, mining.value_proj[1].weight]
     weights = torch.randn(found.shape, generator=generator, dtype=torch.float64)
     ours, theirs = (torch.autograd.grad((x * weights).sum(), inputs) for x in (found, expected))
     for one, other in zip(ours, theirs, strict=True):
-        assert largest_difference(one, other) < 1e-11  # worst measured 5e-15
+        assert largest_difference(one, other) < 1e-11
 
 
 def test_rectangles_need_their_grid():
@@ -208,7 +208,7 @@ def test_mixed_shapes_equal_each_alone(engine, images):
             tokens = model.get_image_features(
                 alone["pixel_values"], alone["high_res_pixel_values"], alone["image_grid_thw"]
             ).pooler_output
-        torch.testing.assert_close(features.pooler_output[number], tokens[0], rtol=1e-4, atol=1e-5)  # measured 2e-6
+        torch.testing.assert_close(features.pooler_output[number], tokens[0], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(together.logits[number, -length:], logits[0], rtol=1e-4, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Readers of records of any known form in a JSON list or in JSON Lines, told apart by the first bytes of the file.
+"""Readers of records of any known form in a JSON list or in JSON Lines; the first bytes of the file decide which.
 
 A list of 1.5M records takes gigabytes, and several times that as Python objects. It is scanned once, block by block,
 for the offset of each record: 16 bytes per record stay in memory, and a record is parsed when it is read. `raw_decode`
