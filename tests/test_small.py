@@ -16,7 +16,7 @@ from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGenera
 from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 from minigemini.training.settings import RecipeError
 from minigemini_models.samples.turns import Turn
-from minigemini_models.small import curriculum, labeled_pictures
+from minigemini_models.small import curriculum, labeled_pictures, parts_model
 from minigemini_models.small.answers_task import AnswerModule, words_of
 from minigemini_models.small.lesson import PATCHES_PER_SIDE, Lesson, VisualWords
 from minigemini_models.small.lesson_encoding import encode_lesson
@@ -205,6 +205,14 @@ def test_frozen_encoders_keep_their_statistics(model):
     assert torch.isfinite(out["loss"])
     assert all(torch.equal(before[name], buffer) for name, buffer in model.model.vision_tower.named_buffers())
     reader.eval()
+
+
+def test_parameters_are_counted_without_downloads(monkeypatch):
+    monkeypatch.setattr(parts_model, "smollm2_folder", None)
+    monkeypatch.setattr(parts_model, "efficientnet_lite0_weights", None)
+    visual_words, answers = small_recipes().values()
+    assert dict(visual_words.count_parameters(torch.device("cpu")).trained) == {"mining": 2_916_544, "words": 704_550}
+    assert dict(answers.count_parameters(torch.device("cpu")).trained) == {"adapter": 4_884_480, "embeddings": 892_800}
 
 
 def test_second_step_requires_the_first():

@@ -156,16 +156,21 @@ def enable_gradient_checkpointing(language_model: Any) -> None:
         language_model.gradient_checkpointing_enable(arguments)
 
 
+def import_peft(recipe_name: str) -> Any:
+    """Return the module `peft`. Raises `RecipeError` if it is not installed."""
+    try:
+        import peft
+    except ImportError:
+        raise RecipeError(f"{recipe_name} needs PEFT: pip install 'minigemini[lora]'") from None
+    return peft
+
+
 def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> nn.Module:
     """Wrap the model with PEFT: LoRA on all Linears in the language model's layers; the connector trains fully."""
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise RecipeError(f"{recipe.name} needs PEFT: pip install 'minigemini[lora]'") from None
-
+    peft = import_peft(recipe.name)
     layers: Any = model.model.language_model.layers
     suffixes = sorted({n.rpartition(".")[2] for n, module in layers.named_modules() if isinstance(module, nn.Linear)})
-    config = LoraConfig(
+    config = peft.LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
@@ -175,4 +180,5 @@ def _with_adapter(model: MiniGeminiForConditionalGeneration, recipe: Recipe) -> 
     # With an image, the inputs of the first layer need gradients for mining. Text alone would not need them, but under
     # FSDP2 a rank without images would then reduce gradients in a different order from the others.
     model.enable_input_require_grads()
-    return get_peft_model(model, config)
+    adapted: nn.Module = peft.get_peft_model(model, config)
+    return adapted

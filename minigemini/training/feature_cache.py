@@ -85,7 +85,7 @@ class _CachedEncoder:
         digest = hashlib.blake2b(f"{tower.config.to_json_string()} {tiling}".encode())
         for name, tensor in tower.state_dict().items():
             digest.update(name.encode())
-            digest.update(_bytes(tensor))
+            digest.update(tensor_bytes(tensor))
         self.key_prefix = digest.digest()
 
     @torch.no_grad()
@@ -96,7 +96,7 @@ class _CachedEncoder:
 
     def _encode_one(self, row: Tensor) -> list[Tensor]:
         key = hashlib.blake2b(self.key_prefix + f"{row.dtype} {tuple(row.shape)}".encode(), digest_size=16)
-        key.update(_bytes(row))
+        key.update(tensor_bytes(row))
         path = self.store.folder / key.hexdigest()[:2] / f"{key.hexdigest()}.safetensors"
         features = _read(path)
         if features is None:
@@ -114,6 +114,6 @@ def _read(path: Path) -> list[Tensor] | None:
     return [tensors[str(n)] for n in range(len(tensors))]
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def tensor_bytes(tensor: Tensor) -> memoryview:
     """A tensor's bytes, for hashing."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

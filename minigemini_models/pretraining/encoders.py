@@ -1,5 +1,6 @@
 """Pretrain each encoder separately on dense labels of synthetic scenes."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -7,6 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from ..scenes.crops import sample_crop
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
@@ -16,10 +18,6 @@ from .label_heads import PatchHeads, balanced_cross_entropy, recall
 from .pretraining_recipe import Pretraining
 from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 from .warm_start import warm_start
-
-# CLIP's channel mean and standard deviation, as in the image processor.
-_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
-_STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
 LOW_RES_SIZE_PX = 64
 DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
@@ -140,10 +138,12 @@ class CropHeads(nn.Module):
         }
 
 
-def normalize(images: Tensor) -> Tensor:
+def normalize(
+    images: Tensor, mean: Sequence[float] = OPENAI_CLIP_MEAN, std: Sequence[float] = OPENAI_CLIP_STD
+) -> Tensor:
     """(B, px, px, 3) uint8 → (B, 3, px, px) float32, normalized as in the image processor."""
-    mean, std = _MEAN.to(images.device), _STD.to(images.device)
-    return (rearrange(images, "b h w c -> b c h w").float() / 255 - mean) / std
+    means, stds = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (mean, std))
+    return (rearrange(images, "b h w c -> b c h w").float() / 255 - means) / stds
 
 
 def resized(pixel_values: Tensor, size_px: int) -> Tensor:
@@ -153,6 +153,6 @@ def resized(pixel_values: Tensor, size_px: int) -> Tensor:
     return interpolate(pixel_values, size=(size_px, size_px), mode="bicubic", align_corners=False, antialias=True)
 
 
-def shrink(pixel_values: Tensor) -> Tensor:
+def shrink(pixel_values: Tensor, size_px: int = LOW_RES_SIZE_PX) -> Tensor:
     """Derive the low-resolution image from a normalized high-resolution one, as the image processor does."""
-    return interpolate(pixel_values, size=(LOW_RES_SIZE_PX, LOW_RES_SIZE_PX), mode="bilinear", align_corners=False)
+    return interpolate(pixel_values, size=(size_px, size_px), mode="bilinear", align_corners=False)

@@ -1,5 +1,6 @@
 """Concepts that scenes can contain: their names, plurals and articles, and which of them can be confused."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,10 +97,15 @@ def theme_of(name: str) -> str:
     return BY_NAME[name].theme if name in BY_NAME else "shapes"
 
 
+# Vowel letters that begin with a consonant's sound, and consonant letters that begin with a vowel's.
+_SAID_WITH_A = re.compile(r"uni[^mn]|eur|one-|us[ae]|ut[ei]", re.IGNORECASE)
+_SAID_WITH_AN = re.compile(r"hour|honest|heir|MP3|ATM|RV|SLR|LP")
+
+
 def with_article(words: str) -> str:
-    """ "a cat", "an owl", "a unicorn", "an hourglass"."""
-    vowel = words[0] in "aeiou" and not words.startswith("unicorn")
-    return f"{'an' if vowel or words.startswith('hour') else 'a'} {words}"
+    """ "a cat", "an owl", "a unicorn", "an hourglass", "an Egyptian cat": the article by how the words are said."""
+    said_with_an = _SAID_WITH_AN.match(words) or (words[0].lower() in "aeiou" and not _SAID_WITH_A.match(words))
+    return f"{'an' if said_with_an else 'a'} {words}"
 
 
 def plural(name: str) -> str:

@@ -1,6 +1,7 @@
 """Train the language model of `small` to answer from visual words: LoRA, and the embeddings of the words."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from minigemini.data.encoding import IGNORED
 from minigemini.data.packing import PackedCollator
-from minigemini.modeling import MiniGeminiForConditionalGeneration
+from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.losses import mean_loss
+from minigemini.training.build_model import import_peft
 
 from ..pretraining.pretraining_task import PretrainingTask
 from .curriculum import sample
@@ -28,25 +30,35 @@ PARTS = {"adapter": r".*\.lora_[AB]\.", "embeddings": r".*\.multi_modal_projecto
 
 
 def answers(recipe: SmallTraining) -> PretrainingTask:
-    """Learn to answer lessons; the output is everything of `small` but the language model it adapts."""
+    """Learn to answer lessons; the output is everything of `small` but the language model it adapts.
+
+    Raises:
+        RecipeError: PEFT is missing.
+    """
     model, processor = build_parts()
     torch.manual_seed(recipe.seed)
-    adapted = add_lora(model, recipe.lora_rank, recipe.lora_alpha)
-    words = PictureWords(model, processor, Path(recipe.word_cache))
-
-    def encoded(number: int) -> EncodedLesson:
-        lesson = sample(number)
-        return encode_lesson(lesson, words_of(lesson, number, words), processor, ROW_LENGTH)
-
+    adapted = add_lora(model, recipe)
     pad: Any = processor.tokenizer.pad_token_id
     return PretrainingTask(
         AnswerModule(model),
         PARTS,
-        encoded,
+        EncodedLessons(PictureWords(model, processor, Path(recipe.word_cache)), processor),
         PackedCollator(ROW_LENGTH, pad),
         save=partial(save_parts, model=model, adapted=adapted, processor=processor),
         start=lambda: load_vision(model, recipe),
     )
+
+
+@dataclass(frozen=True)
+class EncodedLessons:
+    """Samples lessons as model inputs."""
+
+    words: PictureWords
+    processor: MiniGeminiProcessor
+
+    def __call__(self, number: int) -> EncodedLesson:
+        lesson = sample(number)
+        return encode_lesson(lesson, words_of(lesson, number, self.words), self.processor, ROW_LENGTH)
 
 
 def words_of(lesson: Lesson, number: int, words: PictureWords) -> Mapping[str, VisualWords]:
@@ -56,12 +68,16 @@ def words_of(lesson: Lesson, number: int, words: PictureWords) -> Mapping[str, V
     return {} if lesson.classes is None else words_of_photograph(lesson.classes, number, words.sizes)
 
 
-def add_lora(model: MiniGeminiForConditionalGeneration, rank: int, alpha: int) -> Any:
-    """Add a LoRA to all Linears of the language model's layers, in place; returns PEFT's wrapper."""
-    from peft import LoraConfig, get_peft_model
+def add_lora(model: MiniGeminiForConditionalGeneration, recipe: SmallTraining) -> Any:
+    """Add a LoRA to all Linears of the language model's layers, in place; returns PEFT's wrapper.
 
+    Raises:
+        RecipeError: PEFT is missing.
+    """
+    peft = import_peft(recipe.name)
     pattern = r"model\.language_model\.layers\..*\.(q|k|v|o|gate|up|down)_proj"
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern))
+    settings = peft.LoraConfig(r=recipe.lora_rank, lora_alpha=recipe.lora_alpha, target_modules=pattern)
+    return peft.get_peft_model(model, settings)
 
 
 class AnswerModule(nn.Module):

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from ..scenes.concepts import with_article
+
 CLASSES_FILE = Path(__file__).with_name("imagenet_classes.txt")
 
 Number = Literal["countable", "plural", "uncountable"]
@@ -38,16 +40,6 @@ _IRREGULAR_KINDS = {
     "sheep": "sheep",
     "spacecraft": "spacecraft",
 }
-
-# Vowel letters that begin with a consonant's sound, and consonant letters that begin with a vowel's.
-_SAID_WITH_A = re.compile(r"uni[^mn]|eur|one-|us[ae]|ut[ei]", re.IGNORECASE)
-_SAID_WITH_AN = re.compile(r"hour|honest|heir|MP3|ATM|RV|SLR|LP")
-
-
-def with_article(noun: str) -> str:
-    """Return `noun` with "a" or "an", by how it is said."""
-    said_with_an = _SAID_WITH_AN.match(noun) or (noun[0].lower() in "aeiou" and not _SAID_WITH_A.match(noun))
-    return f"{'an' if said_with_an else 'a'} {noun}"
 
 
 def plural_of(noun: str) -> str:

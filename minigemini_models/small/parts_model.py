@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
 from minigemini.conversion.efficientnet_lite import convert_efficientnet_lite
 from minigemini.io.atomic_write import atomic_write
@@ -27,6 +27,7 @@ from ..scenes.concepts import NAMES
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_NAME_CLASSES
 from .imagenet_classes import imagenet_classes
 from .parts import efficientnet_lite0_weights, smollm2_folder
+from .pulled import SMALL
 from .small_recipe import SmallTraining
 
 LOW_RES_PX, HIGH_RES_PX = 256, 512
@@ -43,9 +44,8 @@ WORD_GROUPS: list[dict[str, Any]] = [
 called; and what is drawn, its color and where its center is, with word 0 for nothing."""
 
 
-def small_config(image_token_id: int) -> MiniGeminiConfig:
-    """Return the configuration, given the id of the image token."""
-    text_config = AutoConfig.from_pretrained(smollm2_folder(), local_files_only=True)
+def small_config(text_config: PreTrainedConfig, image_token_id: int) -> MiniGeminiConfig:
+    """Return the configuration over a language model, given the id of the image token."""
     return MiniGeminiConfig(
         vision_config=EfficientNetLiteConfig(image_size=LOW_RES_PX),
         high_res_vision_config=EfficientNetLiteConfig(image_size=HIGH_RES_PX),
@@ -59,10 +59,18 @@ def small_config(image_token_id: int) -> MiniGeminiConfig:
     )
 
 
+def empty_model() -> MiniGeminiForConditionalGeneration:
+    """Build the model without weights, from the configuration that the package ships: nothing is downloaded."""
+    shipped = MiniGeminiConfig.from_pretrained(SMALL.shipped, local_files_only=True)
+    with torch.device("meta"):
+        return MiniGeminiForConditionalGeneration(small_config(shipped.text_config, shipped.image_token_id))
+
+
 def build_parts() -> tuple[MiniGeminiForConditionalGeneration, MiniGeminiProcessor]:
     """Build the model from pretrained parts in float32, and its processor; mining is not trained yet."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2_folder(), local_files_only=True)
-    config = small_config(add_image_token(tokenizer))
+    text_config = AutoConfig.from_pretrained(smollm2_folder(), local_files_only=True)
+    config = small_config(text_config, add_image_token(tokenizer))
     torch.manual_seed(0)
     model = MiniGeminiForConditionalGeneration(config)
     language: Any = AutoModelForCausalLM.from_pretrained(smollm2_folder(), local_files_only=True, dtype=torch.float32)

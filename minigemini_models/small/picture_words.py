@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.training.feature_cache import tensor_bytes
 
 from .lesson import WORDS_KEPT, VisualWords
 
@@ -66,6 +67,6 @@ class PictureWords:
             for name, tensor in self._model.model.state_dict().items():
                 if not name.startswith("language_model.") and not name.endswith("embeddings"):
                     digest.update(name.encode())
-                    digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+                    digest.update(tensor_bytes(tensor))
             self._key = digest.hexdigest()
         return self._key

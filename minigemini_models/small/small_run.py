@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from minigemini.training.estimate.parameter_counts import ParameterCounts, count_module
 from minigemini.training.run_setup import RunSetup
 
@@ -35,6 +37,19 @@ def set_up(recipe: SmallTraining, state: Any) -> RunSetup:
 
 
 def count_parameters(recipe: SmallTraining) -> ParameterCounts:
-    """Count the parameters of a task."""
-    task = build_task(recipe)
-    return count_module(recipe, task.module, task.parts, "model.")
+    """Count the parameters of a task, without weights.
+
+    Raises:
+        RecipeError: PEFT is missing.
+    """
+    from . import answers_task, visual_words_task
+    from .parts_model import empty_model
+
+    model = empty_model()
+    if recipe.learns == "answers":
+        with torch.device("meta"):
+            answers_task.add_lora(model, recipe)
+        return count_module(recipe, answers_task.AnswerModule(model), answers_task.PARTS, "model.")
+    inner: Any = model.model
+    inner.language_model = None  # as in training
+    return count_module(recipe, visual_words_task.WordReader(inner), visual_words_task.PARTS, "model.")

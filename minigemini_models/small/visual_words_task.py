@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.hashes import save_tensors
 from minigemini.modeling import MiniGeminiModel
 from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 
+from ..pretraining.encoders import normalize, shrink
 from ..pretraining.label_heads import balanced_cross_entropy, recall
 from ..pretraining.pretraining_task import PretrainingTask, stack
 from .labeled_pictures import sample
@@ -56,8 +55,9 @@ class WordReader(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Return the loss and accuracies of pictures (B, 512, 512, 3) uint8 with the labels of `labeled_pictures`."""
-        high_res = _normalize(image)
-        low_res = interpolate(high_res, size=(LOW_RES_PX, LOW_RES_PX), mode="bilinear", align_corners=False)
+        pixels = normalize(image, IMAGE_MEAN, IMAGE_STD)
+        high_res = pixels.contiguous(memory_format=torch.channels_last)
+        low_res = shrink(high_res, LOW_RES_PX)
         with torch.no_grad():
             features = self.model.get_low_res_features(low_res)
             maps = self.model.get_high_res_stage_maps(high_res)
@@ -69,13 +69,6 @@ class WordReader(nn.Module):
             losses.append(weight * balanced_cross_entropy(logits, targets))
             metrics[f"{group}_accuracy"] = recall(logits, targets)
         return {"loss": torch.stack(losses).sum(), **metrics}
-
-
-def _normalize(images: Tensor) -> Tensor:
-    """(B, px, px, 3) uint8 -> (B, 3, px, px) float32, as the image processor does."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    pixels = (rearrange(images, "b h w c -> b c h w").float() / 255 - mean) / std
-    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def save(weights: Mapping[str, Tensor], path: Path) -> None:

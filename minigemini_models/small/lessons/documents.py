@@ -11,6 +11,7 @@ from minigemini.inference.text_layout import layout_text
 
 from ...samples.turns import Turn
 from ...scenes.colors import pick
+from ...scenes.concepts import with_article
 from ..lesson import CANNOT_TELL, Lesson
 from .charts import bar_chart, line_chart, pie_chart
 from .document import CANNOT_READ, Document
@@ -184,14 +185,14 @@ def _photograph(rng: np.random.Generator) -> Lesson:
     """A photograph of an object with some text: asked about the object, and perhaps about the text."""
     index, name = pick(rng, OBJECTS)
     text = pick(rng, (shop_name(rng), pick(rng, SIGN_LINES), str(rng.integers(1, 99)), pick(rng, ITEMS_TO_DO)))
-    article = "an" if name[0] in "aeiou" else "a"
+    thing = with_article(name)
     turns = [
         Turn(
             "documents",
             pick(rng, ("What is in the picture?", "What is this?", "What do you see?", "What is shown here?")),
-            f"It is {article} {name}.",
+            f"It is {thing}.",
         ),
-        Turn("documents", f"Is there {article} {name} in the picture?", "Yes."),
+        Turn("documents", f"Is there {thing} in the picture?", "Yes."),
         Turn("documents", pick(rng, ("What does it say?", "What is written there?", "Read the text.")), text),
         Turn("documents", pick(rng, ("Who took the picture?", "Where was this taken?", "How old is it?")), CANNOT_TELL),
     ]
