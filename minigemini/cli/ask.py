@@ -11,6 +11,7 @@ from .common import (
     DefaultModel,
     be_quiet,
     fail,
+    model_or_default,
     one_line_errors,
     print_stream,
 )
@@ -57,12 +58,11 @@ def ask(
     Example: minigemini ask clip.mp4 "What happens?" --max-frames 8
     """
     from ..io.argument_checks import check_text
-    from ..io.default_model import default_model
 
     _check_arguments(images or [], watching.videos or [], question)
     images, videos = watching.split(images or [])
     watching.check()
-    name = default_model() if model is None else model
+    name = model_or_default(model)
     be_quiet(name)
     check_text("the question", question)
     loading.check(name)

@@ -19,6 +19,7 @@ from .common import (
     be_quiet,
     check_generator,
     fail,
+    model_or_default,
     one_line_errors,
     parse_size,
     print_stream,
@@ -88,9 +89,7 @@ def chat(
 
     Example: minigemini chat --draw --generator sdxl-turbo --model mgm-7b
     """
-    from ..io.default_model import default_model
-
-    name = default_model() if model is None else model
+    name = model_or_default(model)
     be_quiet(name)
     loading.check(name)
 

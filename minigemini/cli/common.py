@@ -148,6 +148,13 @@ def check_folder(option: str, folder: Path | None) -> None:
         fail(f"{option} is {folder}: no such folder; check the path")
 
 
+def model_or_default(model: str | None) -> str:
+    """Return the model that was named, or the default."""
+    from ..io.default_model import default_model
+
+    return default_model() if model is None else model
+
+
 def check_ocr(ocr: bool | None, confidence: float | None = None) -> None:
     """Fail before any model is loaded if rapidocr is needed and missing, or the confidence is out of range."""
     from ..inference.ocr import check_rapidocr

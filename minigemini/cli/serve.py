@@ -18,6 +18,7 @@ from .common import (
     check_generator,
     check_ocr,
     fail,
+    model_or_default,
     need,
     one_line_errors,
 )
@@ -118,9 +119,7 @@ def serve(
 
     Example: MINIGEMINI_API_KEY=… minigemini serve --host 0.0.0.0 --model mgm-7b
     """
-    from ..io.default_model import default_model
-
-    chosen = default_model() if model is None else model
+    chosen = model_or_default(model)
     be_quiet(chosen)
     need("serve", "fastapi", "httpx", "prometheus_client", "uvicorn")
     loading.check(chosen)

@@ -18,6 +18,7 @@ from .common import (
     check_generator,
     check_ocr,
     fail,
+    model_or_default,
     need,
     one_line_errors,
 )
@@ -60,9 +61,7 @@ def web(
 
     Example: minigemini web --server http://10.0.0.5:8000/v1 --model mgm-7b
     """
-    from ..io.default_model import default_model
-
-    chosen = default_model() if model is None else model
+    chosen = model_or_default(model)
     be_quiet(chosen)
     if server is None:
         loading.check(chosen)

@@ -1,7 +1,6 @@
 """Convert published EfficientNet-Lite weights in PyTorch's names (`_conv_stem.weight`, `_blocks.0._bn1.bias`, …)."""
 
 import json
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +18,9 @@ from ..modeling.efficientnet_lite import (
     EfficientNetLiteModel,
 )
 from .foreign_weights import TensorReader, list_tensors
+from .tensor_names import Rules, translate
 
-_RULES = [
+_RULES: Rules = [
     (r"_conv_stem\.(.+)", r"stem.conv.\1"),
     (r"_bn0\.(.+)", r"stem.norm.\1"),
     (r"_conv_head\.(.+)", r"head.conv.\1"),
@@ -80,7 +80,7 @@ def convert_efficientnet_lite(weights: Path, folder: Path, size: str = "lite0") 
 
 
 def _our_name(key: str, weights: Path) -> str:
-    for pattern, ours in _RULES:
-        if match := re.fullmatch(pattern, key):
-            return match.expand(ours)
-    raise CheckpointError(f"{weights}: {listed([key])} does not belong to an EfficientNet-Lite")
+    try:
+        return str(translate(key, _RULES))
+    except ValueError:
+        raise CheckpointError(f"{weights}: {listed([key])} does not belong to an EfficientNet-Lite") from None

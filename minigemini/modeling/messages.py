@@ -12,6 +12,9 @@ Message = Mapping[str, Any]
 DRAW, OPEN_CAPTION, CLOSE_CAPTION = "<GEN>", "<h>", "</h>"
 """The image request in a user turn, and the tags around a caption in an answer. Plain text to the tokenizer."""
 
+SYSTEM_SEPARATOR = "\n\n"
+"""Between system messages, and before the question that they are moved to; as in the templates of Gemma and Mistral."""
+
 OCR_FORMATS = ("reference", "layout")
 """How OCR text stands in a user turn: "reference", as for the published models, after the question and separated by
 commas; "layout", before the question, one row of the picture per line (`inference.text_layout`)."""
@@ -63,11 +66,14 @@ def fold_system_turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
     for message in messages:
         role = message.get("role")
         if role == "system":
-            pending += [*_parts(message["content"]), {"type": "text", "text": "\n\n"}]
+            pending += [*_parts(message["content"]), {"type": "text", "text": SYSTEM_SEPARATOR}]
         elif role == "user" and pending:
-            content = [*pending, *_parts(message["content"])]
-            is_text = isinstance(message["content"], str) and all(part["type"] == "text" for part in pending)
-            folded.append({**message, "content": "".join(part["text"] for part in content) if is_text else content})
+            content = message["content"]
+            if all(part["type"] == "text" for part in pending):
+                content = _prepend_text(content, "".join(part["text"] for part in pending))
+            else:
+                content = [*pending, *_parts(content)]
+            folded.append({**message, "content": content})
             pending = []
         else:
             folded.append(dict(message))
