@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 TOY = {"steps": "2", "global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -37,7 +37,7 @@ TRAIN_PROGRAM = Path(__file__).parent / "tiny_training.py"
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Use one thread, as the runs in separate processes do: two threads sum in a different order."""
     before = torch.get_num_threads()
