@@ -25,7 +25,16 @@ from .photograph_answers import (
     shows,
 )
 from .photograph_reading import FILLS, Presence, Reading, Sighting, position_of
-from .photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT, worded
+from .photograph_wordings import (
+    ABOUT_IT,
+    PARTS,
+    QUESTIONS,
+    SCENES,
+    SIZES,
+    UNKNOWABLE,
+    UNKNOWABLE_ABOUT,
+    worded,
+)
 
 Ask = Callable[[np.random.Generator, Reading], Turn | None]
 
@@ -123,6 +132,9 @@ def _noun_for(rng: np.random.Generator, sighting: Sighting) -> Noun:
 
 def what(rng: np.random.Generator, reading: Reading) -> Turn:
     """Ask what the picture shows: the one question that every picture settles."""
+    if len(reading.named) == 1 and rng.random() < 0.25:
+        question = worded(rng, QUESTIONS["what_is_there"], scene=str(rng.choice(SCENES)))
+        return Turn("photo-what", question, it_is(reading.named[0]))
     skill = "what" if rng.random() < 0.6 else "describe"
     return Turn(f"photo-{skill}", worded(rng, QUESTIONS[skill]), shows(reading))
 
@@ -146,6 +158,9 @@ def which_kind(rng: np.random.Generator, reading: Reading) -> Turn | None:
     kind = str(rng.choice(sighting.kinds)) if sighting.kinds else None
     if kind is None or sum(kind in each.kinds for each in reading.named) > 1:
         return None
+    if rng.random() < 0.5:
+        words = {"scene": str(rng.choice(SCENES)), "size": str(rng.choice(SIZES))}
+        return _turn(rng, "which_kind_is_there", it_is(sighting), "which_kind", kind=kind, **words)
     if not sighting.class_is_sure and kind == sighting.kinds[0]:
         guess = f" It may be {sighting.label.phrase}." if sighting.may_be_guessed else ""
         return _turn(rng, "which_kind", f"I am not sure which {kind} it is.{guess}", kind=kind)
@@ -176,7 +191,7 @@ def _exists(rng: np.random.Generator, reading: Reading, wordings: str) -> Turn |
         return exists_turn(rng, reading, _noun_for(rng, _one_of(rng, reading)), wordings)
     if not reading.named and rng.random() < 0.5:
         return None
-    absent = absent_kind(rng, reading) if rng.random() < 0.3 else absent_noun(rng, reading)
+    absent = absent_kind(rng, reading) if rng.random() < 0.6 else absent_noun(rng, reading)
     return exists_turn(rng, reading, absent, wordings) if absent else None
 
 
@@ -302,15 +317,14 @@ def count(rng: np.random.Generator, reading: Reading) -> Turn | None:
     if reading.named and rng.random() < 0.75:
         noun = nouns()[noun_of(reading.named[0])]
         return _turn(rng, "count", CANNOT_COUNT, plural=noun.plural) if noun.number == "countable" else None
-    absent = absent_noun(rng, reading)
-    if absent is None or absent.number != "countable":
-        return None
-    return _turn(rng, "count", f"I do not see any {absent.plural} in the picture.", plural=absent.plural)
+    return _turn(
+        rng, "count", CANNOT_COUNT, plural=str(rng.choice(("things", "animals", "people", "birds", "objects")))
+    )
 
 
 def color(rng: np.random.Generator, reading: Reading) -> Turn | None:
-    if not reading.named or rng.random() < 0.25:
-        return _about_absent(rng, reading, "color")
+    if not reading.named or rng.random() < 0.5:
+        return _turn(rng, "color_of_part", CANNOT_TELL, "color", part=str(rng.choice(PARTS)))
     sighting = reading.named[0]
     verb = be(sighting)
     return _turn(rng, "color", CANNOT_TELL, noun=noun_of(sighting), be=verb, Be=verb.capitalize())

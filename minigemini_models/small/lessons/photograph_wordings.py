@@ -57,6 +57,30 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "What things are there, and where are they?",
         "Give me a detailed description of the {picture}.",
     ),
+    "what_is_there": (
+        "What is {scene}?",
+        "What can be seen {scene}?",
+        "What do you see {scene}?",
+        "What is standing {scene}?",
+        "What is lying {scene}?",
+        "What is sitting {scene}?",
+        "What is that thing {scene}?",
+        "What is shown {scene}?",
+        "What stands {scene}?",
+        "Tell me what is {scene}.",
+    ),
+    "which_kind_is_there": (
+        "What {kind} is {scene}?",
+        "Which {kind} is {scene}?",
+        "What {kind} can you see {scene}?",
+        "Which {kind} is that {scene}?",
+        "What kind of {kind} is {scene}?",
+        "Name the {kind} {scene}.",
+        "What {kind} is looking at us?",
+        "What is this {size} {kind}?",
+        "Which {kind} is standing {scene}?",
+        "What {kind} is lying {scene}?",
+    ),
     "which_kind": (
         "Which {kind} is this?",
         "What {kind} is this?",
@@ -273,6 +297,18 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Are there two {plural} or three?",
         "Tell me how many {plural} there are.",
     ),
+    "color_of_part": (
+        "What color is the {part}?",
+        "What colour is its {part}?",
+        "Which color does the {part} have?",
+        "What color are the {part}s?",
+        "What colors do you see in the {part}?",
+        "Is the {part} red or blue?",
+        "Which two colors does the {part} have?",
+        "What is the color of the {part}?",
+        "Is the {part} dark?",
+        "Of which color is the {part}?",
+    ),
     "color": (
         "What color {be} the {noun}?",
         "What colour {be} the {noun}?",
@@ -418,3 +454,32 @@ def worded(rng: np.random.Generator, wordings: tuple[str, ...], **words: str) ->
     if rng.random() < 0.15:
         question = question.lower().rstrip("?.")
     return question
+
+
+SCENES = (
+    *("on the branch", "on the grass", "on the table", "in the water", "in front", "in the middle of the picture"),
+    *("behind the fence", "next to the tree", "on the rock", "in the snow", "on the shelf", "in the background"),
+    *("by the water", "on the ground", "in the field", "on the mountain", "on the road", "in the room", "on the wall"),
+    *("on the saucer", "on the flower", "in the sky", "on the launch pad", "on the bank", "under the tree", "there"),
+)
+"""Where a question may say that something is; whether it is so, class words do not tell."""
+SIZES = ("large", "small", "big", "little", "striped", "young", "furry", "strange", "beautiful", "old")
+PARTS = (
+    *("background", "sky", "ground", "wall", "floor", "handle", "head", "tail", "coat", "feather", "eye", "leg"),
+    *(
+        "water",
+        "grass",
+        "roof",
+        "door",
+        "body",
+        "top",
+        "front",
+        "cover",
+        "lid",
+        "table",
+        "light",
+        "leaf",
+        "animal",
+        "bird",
+    ),
+)
