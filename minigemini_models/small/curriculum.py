@@ -7,9 +7,9 @@ from .lessons import conversation, documents, drawing, photographs, scenes, shap
 
 _SHARES: dict[Callable[[int], Lesson], int] = {
     photographs.sample: 10,
-    documents.sample: 5,
-    scenes.sample: 4,
-    shapes.sample: 3,
+    documents.sample: 6,
+    scenes.sample: 2,
+    shapes.sample: 4,
     drawing.sample: 2,
     conversation.sample: 1,
 }

@@ -18,7 +18,10 @@ from .scenes import SCALE
 
 STREAM = 104
 KINDS = ("few", "count", "single", "few", "count")
-_MAX_TURNS = 5
+_MAX_TURNS = 8
+_TRIES = 8
+"""Most scenes that are sampled for one of shapes alone."""
+_CORNERS = {"triangle": "Three", "square": "Four", "diamond": "Four", "circle": "None"}
 _FAR_PX = 24
 """An object is on a side of the picture if its center is at least this far from the middle, of 256 pixels."""
 _SIZE_RATIO = 1.25
@@ -28,15 +31,24 @@ Ask = Callable[[np.random.Generator, Scene], Turn | None]
 
 
 def sample(number: int) -> Lesson:
-    """Sample a scene of shapes in named colors, and up to five questions about it."""
+    """Sample a scene of shapes in named colors, and up to eight questions about it."""
     rng = np.random.default_rng([STREAM, number])
-    scene = sample_scene(number, KINDS[number % len(KINDS)], COLORED_DOMAIN)
+    scene = _scene(number)
     turns: dict[str, Turn] = {}
     for ask in (_ASKS[i] for i in rng.permutation(len(_ASKS))):
         turn = ask(rng, scene)
         if turn is not None and len(turns) < _MAX_TURNS:
             turns[turn.question] = turn
-    return Lesson(tuple(turns.values()), picture=scene.scaled(SCALE).draw()[0])
+    return Lesson(tuple(turns.values()), picture=scene.scaled(SCALE).draw()[0], separate=True)
+
+
+def _scene(number: int) -> Scene:
+    """Sample a scene of colored things; for even numbers mostly one of plain shapes alone."""
+    seeds = range(_TRIES * number, _TRIES * (number + 1))
+    scenes = (sample_scene(seed, KINDS[number % len(KINDS)], COLORED_DOMAIN) for seed in seeds)
+    plain = (scene for scene in scenes if all(obj.name in SHAPE_NAMES for obj in scene.objects))
+    scene = next(plain, None) if number % 2 == 0 else None
+    return scene or sample_scene(seeds[0], KINDS[number % len(KINDS)], COLORED_DOMAIN)
 
 
 def _unique(
@@ -65,12 +77,43 @@ def color_of(rng: np.random.Generator, scene: Scene) -> Turn | None:
     return Turn("color", pick(rng, forms).format(name), sentence(_color(obj)))
 
 
+def color_of_all(rng: np.random.Generator, scene: Scene) -> Turn | None:
+    """Ask for the color of several things with one name, or of the only thing as "it"."""
+    colors = {obj.name: {_color(each) for each in scene.objects if each.name == obj.name} for obj in scene.objects}
+    counts = Counter(obj.name for obj in scene.objects)
+    if len(scene.objects) == 1:
+        forms = ("What color is it?", "Which color does it have?", "What color is the shape?", "What color is this?")
+        return Turn("color-of-all", pick(rng, forms), sentence(_color(scene.objects[0])))
+    names = [name for name, seen in colors.items() if len(seen) == 1 and counts[name] > 1]
+    if not names:
+        return None
+    name = pick(rng, names)
+    forms = (
+        "What color are the {}?",
+        "What colour are the {}?",
+        "Which color do the {} have?",
+        "The {} are what color?",
+    )
+    return Turn("color-of-all", pick(rng, forms).format(plural(name)), sentence(*colors[name]))
+
+
+def corners(rng: np.random.Generator, scene: Scene) -> Turn | None:
+    if len(scene.objects) > 1 or scene.objects[0].name not in _CORNERS:
+        return None
+    forms = (
+        "How many corners does the shape have?",
+        "How many corners does it have?",
+        "How many corners do you count?",
+    )
+    return Turn("corners", pick(rng, forms), sentence(_CORNERS[scene.objects[0].name]))
+
+
 def shape_of(rng: np.random.Generator, scene: Scene) -> Turn | None:
     obj = _unique(rng, scene.objects, _color)
     if obj is None:
         return None
     kind = "shape" if obj.name in SHAPE_NAMES else "thing"
-    forms = (
+    forms: tuple[str, ...] = (
         "What shape is the {} thing?", "Which shape is {}?", "What {kind} is {}?", "Which {kind} is {}?", "What is {}?",
         "Name the {} {kind}.", "What is the {} {kind}?", "Tell me which {kind} is {}.",
         "What kind of {kind} is the {} one?",
@@ -121,17 +164,24 @@ def larger(rng: np.random.Generator, scene: Scene) -> Turn | None:
     if max(sides) < _SIZE_RATIO * min(sides):
         return None
     big, small = (one, other) if sides[0] > sides[1] else (other, one)
-    names = [f"the {full_name(one)}", f"the {full_name(other)}"]
+    if one.name == other.name:
+        names = [f"the {_color(one)} one", f"the {_color(other)} one"]
+    elif len({obj.name for obj in scene.objects}) == len(scene.objects) and rng.random() < 0.6:
+        names = [f"the {one.name}", f"the {other.name}"]
+    else:
+        names = [f"the {full_name(one)}", f"the {full_name(other)}"]
     ask_big = rng.random() < 0.6
     words = ("larger", "bigger", "the larger one", "the bigger one") if ask_big else ("smaller", "the smaller one")
-    forms = ("Which is {}, {} or {}?", "What is {}: {} or {}?", "Which one is {}, {} or {}?")
+    noun = one.name if one.name == other.name else "one"
+    forms = ("Which is {}, {} or {}?", "What is {}: {} or {}?", f"Which {noun} is {{}}, {{}} or {{}}?")
     word = pick(rng, words)
     return Turn("larger", pick(rng, forms).format(word, *names), f"The {full_name(big if ask_big else small)}.")
 
 
 def how_many(rng: np.random.Generator, scene: Scene) -> Turn | None:
     names = Counter(obj.name for obj in scene.objects)
-    name = pick(rng, list(names))
+    several = [name for name, count in names.items() if count > 1]
+    name = pick(rng, several if several and rng.random() < 0.7 else list(names))
     count, asked = names[name], plural(name)
     if rng.random() < 0.3:
         count, asked = len(scene.objects), pick(rng, ("shapes", "things", "objects"))
@@ -157,8 +207,8 @@ def more_than(rng: np.random.Generator, scene: Scene) -> Turn | None:
     (most, _), (fewer, _) = counts[0], counts[1]
     a, b = (most, fewer) if rng.random() < 0.5 else (fewer, most)
     if rng.random() < 0.5:
-        forms = ("Are there more {} than {}?", "Do you see more {} than {}?")
-        return Turn("more", pick(rng, forms).format(plural(a), plural(b)), "Yes." if a == most else "No.")
+        compared = ("Are there more {} than {}?", "Do you see more {} than {}?")
+        return Turn("more", pick(rng, compared).format(plural(a), plural(b)), "Yes." if a == most else "No.")
     forms = ("Are there more {} or more {}?", "Which are more, {} or {}?", "What is there more of, {} or {}?")
     return Turn("more", pick(rng, forms).format(plural(a), plural(b)), f"There are more {plural(most)}.")
 
@@ -191,6 +241,8 @@ _ASKS: tuple[Ask, ...] = (
     how_many,
     more_than,
     is_there,
+    color_of_all,
+    corners,
     color_of,
     shape_of,
 )
