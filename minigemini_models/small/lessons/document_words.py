@@ -119,6 +119,24 @@ COUNTRIES = words(
     "Chile Peru Mexico Canada Austria Portugal Denmark Ireland Iceland Hungary Romania Morocco Vietnam"
 )
 COLORS = words("Red Blue Green Yellow Orange Purple Pink Brown Black White Gray")
+GOODS = words(
+    "Kettle Lamp Vase Pillow Blanket Towel Mug Plate Spoon Toaster Hammer Rope Candle Umbrella Notebook Pencil Basket "
+    "Chair Table Desk Stool Clock Mirror Carpet Bucket Broom Ladder Drill Tent Backpack Helmet Scarf Jacket Shirt Hat "
+    "Belt Wallet Camera Radio Printer Keyboard Speaker Puzzle Kite Drum Guitar Flute Globe Map Calendar"
+)
+"""Things that are sold singly; their plural ends in s."""
+BEASTS = words(
+    "Horse Fox Rabbit Bear Lion Tiger Elephant Zebra Giraffe Otter Beaver Badger Camel Donkey Goat Cow Pig Duck Owl "
+    "Eagle Penguin Seal Turtle Lizard Monkey Gorilla Kangaroo Koala Leopard Hedgehog Squirrel Raccoon Rhino Hippo"
+)
+"""Animals; their plural ends in s."""
+PETS = words("Cat Dog Rabbit Hamster Parrot Turtle Goldfish Snake Pony Canary Lizard Mouse Ferret Frog Duck Goat")
+FOODS = words("Grass Fish Insects Leaves Nuts Fruit Meat Seeds Worms Berries Roots Eggs Hay Carrots Honey")
+WEATHER = words("Sunny Rainy Cloudy Windy Foggy Snowy Stormy Clear Icy Dry")
+STOPS = options(
+    "Market|Harbor|Church|School|Station|Museum|Hospital|Library|Town Hall|Park|Bridge|Airport|University|Beach|Mill|"
+    "Castle|Zoo|Stadium|Theater|Post Office|Cemetery|Lake|Factory|Hotel|Swimming Pool|Campsite|Old Tower|Fire Station"
+)
 TOPICS = options(
     "tomatoes|bread|bees|bicycles|clocks|lighthouses|honey|wild flowers|old maps|steam trains|birds|stars|rivers|"
     "mushrooms|wooden boats|coffee|tea|chess|pottery|glass|volcanoes|whales|bridges|castles|gardens|cheese|kites|"
