@@ -137,6 +137,10 @@ STOPS = options(
     "Market|Harbor|Church|School|Station|Museum|Hospital|Library|Town Hall|Park|Bridge|Airport|University|Beach|Mill|"
     "Castle|Zoo|Stadium|Theater|Post Office|Cemetery|Lake|Factory|Hotel|Swimming Pool|Campsite|Old Tower|Fire Station"
 )
+COMPANIES = options(
+    "Ltd|Inc.|Group|Partners|Consulting|Design|Construction|Travel|Insurance|Bank|Media|Foods|Motors|Software|Energy|"
+    "Logistics|Clinic|Law|Studio|Architects|Security|Systems|Press|Textiles"
+)
 TOPICS = options(
     "tomatoes|bread|bees|bicycles|clocks|lighthouses|honey|wild flowers|old maps|steam trains|birds|stars|rivers|"
     "mushrooms|wooden boats|coffee|tea|chess|pottery|glass|volcanoes|whales|bridges|castles|gardens|cheese|kites|"

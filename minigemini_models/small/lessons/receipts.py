@@ -6,6 +6,7 @@ from ...scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
+    FIRST,
     PRODUCTS,
     address,
     chance,
@@ -34,6 +35,8 @@ def receipt(rng: np.random.Generator, perfect: bool = False) -> Document:
         "Which shop is this receipt from?|Where was this bought?|What is the name of the shop?|Who is it from?",
         shop,
     )
+    cashier, table = pick(rng, FIRST), str(rng.integers(1, 40))
+    answers = {"date": when, "cashier": cashier, "table": table}
     y = 62
     for shown, text, skill, wordings in (
         (chance(rng, 0.6), where, "address", "What is the address?|Where is the shop?"),
@@ -44,15 +47,22 @@ def receipt(rng: np.random.Generator, perfect: bool = False) -> Document:
             "What is the date?|When was it bought?|What date is on the receipt?",
         ),
         (chance(rng, 0.3), phone(rng), "phone", "What is the phone number of the shop?|What is the phone number?"),
+        (
+            chance(rng, 0.3),
+            pick(rng, (f"Served by {cashier}", f"Cashier: {cashier}", f"You were served by {cashier}")),
+            "cashier",
+            "Who was the cashier?|Who served the customer?|Who sold it?|Who worked at the till?",
+        ),
+        (chance(rng, 0.15), f"Table {table}", "table", "Which table was it?|At which table did they sit?"),
     ):
         if shown:
             read = page.add(text, 256, y, size, "ma")
-            document.ask(rng, skill, wordings, when if skill == "date" else read, read)
+            document.ask(rng, skill, wordings, answers.get(skill, read), read)
             y += int(1.5 * size)
         else:
             document.lack(rng, wordings)
     total = _items(rng, document, y + 20, size, style, int(rng.integers(2, 8)))
-    document.lack(rng, "Who bought this?|What is the weather?|Who was the cashier?")
+    document.lack(rng, "Who bought this?|What is the weather?|How old is the customer?|Who is the owner of the shop?")
     if total is not None and chance(rng, 0.5):
         page.add(
             pick(rng, ("Thank you!", "Thank you for your visit", "Come again soon", "Have a nice day")),
@@ -85,7 +95,7 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
             rng,
             "price",
             f"How much is the {product}?|What does the {product} cost?|What is the price of {product}?|"
-            f"How much was the {product}?|What did the {product} cost?",
+            f"How much was the {product}?|What did the {product} cost?|What did they pay for the {product}?",
             right,
             row,
         )
@@ -166,14 +176,14 @@ def _sums(rng: np.random.Generator, document: Document, y: int, size: int, style
             total_label,
             cents + tax,
             "What is the total?|How much is it in total?|How much was paid?|What is the amount due?|"
-            "What does it all cost?|What is the sum?",
+            "What does it all cost?|What is the sum?|How much money is it altogether?|How much must be paid?",
         ),
         (
             chance(rng, 0.5),
             "payment",
             payment,
             cents + tax,
-            "How was it paid?|What was the method of payment?|Was it paid in cash or by card?",
+            "How was it paid?|What was the method of payment?|What did they pay with?|How did the customer pay?",
         ),
     ]
     total = None
@@ -189,6 +199,15 @@ def _sums(rng: np.random.Generator, document: Document, y: int, size: int, style
             document.ask(rng, skill, wordings, left if skill == "payment" else right, f"{left} | {right}")
             total = right if skill == "total" else total
         y += step
+    wordings = "How much change was given?|How much money came back?|What is the change?"
+    if payment == "Cash" and chance(rng, 0.7):
+        left, right = (
+            page.add("Change", 40, y, size),
+            page.add(money(rng, int(rng.integers(5, 1900)), style), 470, y, size, "ra"),
+        )
+        document.ask(rng, "change", wordings, right, f"{left} | {right}" if left and right else None)
+    else:
+        document.lack(rng, wordings)
     return total
 
 
@@ -220,9 +239,14 @@ def invoice(rng: np.random.Generator, perfect: bool = False) -> Document:
             "to",
             pick(rng, ("Bill to", "Customer", "To")),
             customer,
-            "Who is it for?|Who is the customer?|To whom is the bill addressed?",
+            "Who is it for?|Who is the customer?|To whom is the bill addressed?|Who has to pay?",
         ),
-        ("due", "Due date", date(rng), "When is it due?|What is the due date?|By when must it be paid?"),
+        (
+            "due",
+            "Due date",
+            date(rng),
+            "When is it due?|What is the due date?|By when must it be paid?|Until when can I pay?",
+        ),
     ]
     y = 100
     for skill, label, value, wordings in fields:
