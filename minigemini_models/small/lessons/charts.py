@@ -491,8 +491,8 @@ def _ask_about_topic(
         document.lack(rng, fill(topic.most))
         document.lack(rng, fill(topic.more, a=calls[order[0]], b=calls[order[1]]))
         return
-    for call, text, line in zip(calls, texts, lines, strict=True):
-        document.ask(rng, "ask", fill(topic.ask, x=call), text, line)
+    for number, (call, text, line) in enumerate(zip(calls, texts, lines, strict=True)):
+        document.ask(rng, f"ask {number % 2}", fill(topic.ask, x=call), text, line)
     document.ask(rng, "most", fill(topic.most), labels[values.index(max(values))], *lines)
     document.ask(rng, "least", fill(topic.least), labels[values.index(min(values))], *lines)
     one, two = order[:2]

@@ -188,6 +188,7 @@ def _ban(rng: np.random.Generator) -> Sketch:
     """What is forbidden, sometimes with the time and the fine."""
     activity = pick(rng, BANS)
     head = f"{pick(rng, ('No', 'No', 'Strictly no'))} {activity}"
+    verb = "Are" if activity.endswith("s") else "Is"
     is_loud = chance(rng, 0.5)
     activity, head = (activity.upper(), head.upper()) if is_loud else (activity, head)
     start, end = f"{rng.integers(6, 12)}:00", f"{rng.integers(13, 23)}:00"
@@ -204,7 +205,11 @@ def _ban(rng: np.random.Generator) -> Sketch:
         line(
             head,
             ("ban", wordings, activity),
-            ("allowed", f"Is {activity.lower()} allowed here?|Does the sign allow {activity.lower()}?", "No."),
+            (
+                "allowed",
+                f"{verb} {activity.lower()} allowed here?|Does the sign allow {activity.lower()}?",
+                "No.",
+            ),
         )
     ]
     missing = ["Who put up the sign?|Since when is it forbidden?", "Why is it forbidden?|Who is watching?"]

@@ -812,7 +812,7 @@ def _ask_about_form(
 ) -> None:
     """Ask by the names of rows and columns, whatever they mean."""
     for index, heading in enumerate(heads):
-        label = heading.partition(" (")[0]
+        label = heading.partition(" (")[0].rstrip(".")
         for name, row, line in zip(names, cells, lines, strict=True):
             wordings = (
                 f"What is the {label.lower()} of {name}?|{name}: {label.lower()}?|"
@@ -823,7 +823,7 @@ def _ask_about_form(
         values = [row[index] for row in cells]
         document.ask(
             rng,
-            "column",
+            "form",
             f"List the {label.lower()} column.|What is in the column {label}?|Read the column {label}.",
             ", ".join(values) if not any(", " in value for value in values) else None,
             *lines,
@@ -1012,13 +1012,13 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
         (
             ["Morning", "Noon", "Evening"],
             ["Early", "Late"],
-            ["Morning", "Afternoon", "Night"],
+            ["Morning", "Afternoon", "Evening"],
             ["Weekday", "Saturday", "Sunday"],
             [f"{vehicle.title()} {number}" for number in range(1, int(rng.integers(3, 5)))],
         ),
     )
     # in steps of five minutes, from about 6:00; runs are spread over the day
-    starts = [int(72 + (144 * run + rng.integers(20, 90)) / len(runs)) for run in range(len(runs))]
+    starts = [int(72 + (200 * run + rng.integers(60)) / len(runs)) for run in range(len(runs))]
     legs = np.cumsum([0, *rng.integers(1, 5, len(stops) - 1)]).tolist()
     times = [[f"{(start + leg) // 12}:{(start + leg) % 12 * 5:02}" for start in starts] for leg in legs]
     line_name = f"{pick(rng, ('Line', 'Route', vehicle.title()))} {rng.integers(1, 99)}"
@@ -1046,6 +1046,7 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
         cells,
         caption=False,
     )
+    is_day = runs[-1] == "Sunday"
     for place, stop in enumerate(stops):
         called = f"the {stop.lower()}"
         for number, run in enumerate(runs):
@@ -1061,12 +1062,13 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
             document.ask(
                 rng,
                 "run",
-                f"Which {vehicle} is at {called} at {times[place][number]}?",
+                f"On which day is a {vehicle} at {called} at {times[place][number]}?"
+                if is_day
+                else f"Which {vehicle} is at {called} at {times[place][number]}?",
                 run,
                 line,
             )
         evidence = [lines[place]] if down else lines
-        is_day = runs[-1] == "Sunday"
         if not is_day:
             document.ask(
                 rng,
@@ -1130,7 +1132,7 @@ def _grid(
         text = f"{pick(rng, ('List', 'Table', 'Overview', 'Facts', 'Summary'))} by {head.lower()}"
         document.ask(
             rng,
-            "title",
+            "form",
             "What is the title of the table?|What is the heading?|What is the table about?",
             page.add(text, 40, 14, 26, color=color, bold=True),
         )
@@ -1158,19 +1160,21 @@ def _grid(
         complete.append(read == row)
     document.ask(
         rng,
-        "columns",
+        "form",
         "What are the columns?|Which columns does the table have?|What are the headings of the columns?",
         ", ".join(labels if has_corner else heads),
         *heads,
     )
-    return _lines_of(layout_text(page.boxes), rows, complete)
+    return _lines_of(layout_text(page.boxes), rows, complete, labels)
 
 
-def _lines_of(text: str, rows: list[list[str]], complete: list[bool]) -> list[str | None]:
-    """The line of each row in a layout."""
+def _lines_of(text: str, rows: list[list[str]], complete: list[bool], heads: list[str]) -> list[str | None]:
+    """The line of each row in a layout, None if a string was misread or its cells are labeled by other than heads."""
     found: dict[tuple[str, ...], str] = {}
     for line in text.split("\n"):
-        found[tuple(part.rpartition(": ")[2] for part in line.split(" | "))] = line
+        parts = [part.rpartition(": ") for part in line.split(" | ")]
+        if {head for head, colon, _ in parts if colon} <= set(heads):
+            found[tuple(cell for _, _, cell in parts)] = line
         if line.count(": ") == 1 and " | " not in line:  # two columns that the layout takes for a chart
             found[tuple(line.split(": "))] = line
     return [found.get(tuple(row)) if is_read else None for row, is_read in zip(rows, complete, strict=True)]
