@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.inference.text_boxes import TextBox
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document_words import chance
 
 SLIPS = {"l": "1I", "I": "l1", "O": "0", "0": "O", "1": "lI", "rn": "m", "S": "5", "B": "8", "×": "x"}
@@ -18,6 +18,8 @@ SLIP_RATE, DROP_RATE, SPACE_RATE, MERGE_RATE = 0.01, 0.01, 0.03, 0.01
 """Per string: a wrong character, a string not found, missing spaces, and two neighbors read as one."""
 WIDTH_OF_CHARACTER = 0.52
 """Mean width of a character, as a fraction of the font's size."""
+PAPERS = ("white", "#f4f1e6", "#e8eef4", "#fff8dc")
+"""Colors of paper."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document_page import Page
 
 COUNTED = ("count", "rows", "items")

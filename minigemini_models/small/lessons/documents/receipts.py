@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
