@@ -7,7 +7,7 @@ import numpy as np
 from ....scenes.colors import pick
 from .chart_topics import DAY_LABELS, ENERGY, FRUIT, LABELS, SPENDING, VEHICLES, Topic, period_of
 from .document import Document
-from .document_words import ANIMALS, COLORS, DAYS, DISHES, GOODS, JOBS, MONTHS, SPORTS
+from .document_words import ANIMALS, COLORS, DAYS, DISHES, GOODS, JOBS, MONTHS, SPORTS, options
 
 
 def ask_about_topic(
@@ -29,7 +29,6 @@ def ask_about_topic(
     other = "a bar chart" if kind == "a pie chart" else "a pie chart"
     pair = pick(rng, (f"{kind} or {other}", f"{other} or {kind}"))
     document.ask(
-        rng,
         "kind",
         f"What kind of chart is this, {pair}?|Is this {pair}?|What type of chart is it, {pair}?",
         f"It is {kind}.",
@@ -40,21 +39,21 @@ def ask_about_topic(
     period = period_of(labels)
 
     def fill(wordings: str, **names: str) -> str:
-        return "|".join(wording.format(period=period, **names) for wording in wordings.split("|"))
+        return "|".join(wording.format(period=period, **names) for wording in options(wordings))
 
     calls = [_call(label, topic) for label in labels]
     if lines is None:
-        document.lack(rng, fill(topic.ask, x=calls[order[0]]))
-        document.lack(rng, fill(topic.most))
-        document.lack(rng, fill(topic.more, a=calls[order[0]], b=calls[order[1]]))
+        document.lack(fill(topic.ask, x=calls[order[0]]))
+        document.lack(fill(topic.most))
+        document.lack(fill(topic.more, a=calls[order[0]], b=calls[order[1]]))
         return
     for number, (call, text, line) in enumerate(zip(calls, texts, lines, strict=True)):
-        document.ask(rng, f"ask {number % 2}", fill(topic.ask, x=call), text, line)
-    document.ask(rng, "most", fill(topic.most), labels[values.index(max(values))], *lines)
-    document.ask(rng, "least", fill(topic.least), labels[values.index(min(values))], *lines)
+        document.ask(f"ask {number % 2}", fill(topic.ask, x=call), text, line)
+    document.ask("most", fill(topic.most), labels[values.index(max(values))], *lines)
+    document.ask("least", fill(topic.least), labels[values.index(min(values))], *lines)
     one, two = order[:2]
     answer = "Yes." if values[one] > values[two] else "No."
-    document.ask(rng, "more", fill(topic.more, a=calls[one], b=calls[two]), answer, lines[one], lines[two])
+    document.ask("more", fill(topic.more, a=calls[one], b=calls[two]), answer, lines[one], lines[two])
     if topic.trend and len(values) > 2:
         rises = [b > a for a, b in pairwise(values)]
         trend = "It goes up." if all(rises) else "It goes down." if not any(rises) else "It goes up and down."
@@ -62,10 +61,10 @@ def ask_about_topic(
             f"Does {topic.trend} rise or fall?|Is {topic.trend} going up or down?|How does {topic.trend} change?|"
             f"How does {topic.trend} develop over time?"
         )
-        document.ask(rng, "trend", wordings, trend, *lines)
+        document.ask("trend", wordings, trend, *lines)
     strangers = [label for group in topic.labels if labels[0] in group for label in group if label not in labels]
     if strangers:
-        document.lack(rng, fill(topic.ask, x=_call(pick(rng, strangers), topic)))
+        document.lack(fill(topic.ask, x=_call(pick(rng, strangers), topic)))
 
 
 def _call(label: str, topic: Topic) -> str:
@@ -90,10 +89,15 @@ def ask_about_values(
     lines: list[str | None],
     part: str,
 ) -> None:
+    """Ask for values by their labels and labels by their values, whatever they mean.
+
+    Args:
+        lines: of each value in the layout; None where it does not tell the value.
+        part: what stands for a value, e.g. "bar".
+    """
     for label, text, line in zip(labels, texts, lines, strict=True):
         answer = None if line is None else line.split(": " if ": " in line else " | ")[-1]
         document.ask(
-            rng,
             "value",
             f"What is the value of {label}?|How high is {label}?|What is {label} at?|How much is {label}?|"
             f"What number does {label} have?|Which value does the {part} {label} have?",
@@ -101,7 +105,6 @@ def ask_about_values(
             line,
         )
         document.ask(
-            rng,
             "which",
             f"Which {part} has the value {text}?|What has the value {text}?|Which {part} is at {text}?",
             label,
@@ -111,7 +114,6 @@ def ask_about_values(
     if None not in lines:
         high, low = labels[values.index(max(values))], labels[values.index(min(values))]
         document.ask(
-            rng,
             "highest",
             f"Which {part} is the highest?|Which {part} is the largest?|What has the highest value?|"
             "Which one is the biggest?|Where is the maximum?",
@@ -120,7 +122,6 @@ def ask_about_values(
             *lines,
         )
         document.ask(
-            rng,
             "lowest",
             f"Which {part} is the lowest?|Which {part} is the smallest?|What has the lowest value?|"
             "Which one is the smallest?|Where is the minimum?",
@@ -129,7 +130,6 @@ def ask_about_values(
             *lines,
         )
         document.ask(
-            rng,
             "highest value",
             "What is the highest value?|What is the largest number in the chart?",
             texts[values.index(max(values))],
@@ -138,7 +138,6 @@ def ask_about_values(
         one, other = (int(index) for index in rng.permutation(len(labels))[:2])
         more = "Yes." if values[one] > values[other] else "No."
         document.ask(
-            rng,
             "compare",
             f"Is {labels[one]} higher than {labels[other]}?|Is {labels[one]} more than {labels[other]}?|"
             f"Does {labels[one]} have a higher value than {labels[other]}?",
@@ -147,5 +146,5 @@ def ask_about_values(
             str(lines[other]),
         )
     strangers = [label for group in LABELS for label in group if label not in labels]
-    document.lack(rng, f"What is the value of {pick(rng, strangers)}?|How high is {pick(rng, strangers)}?")
-    document.lack(rng, "Who made this chart?|Where does the data come from?|What will it be next year?")
+    document.lack(f"What is the value of {pick(rng, strangers)}?|How high is {pick(rng, strangers)}?")
+    document.lack("Who made this chart?|Where does the data come from?|What will it be next year?")

@@ -76,10 +76,11 @@ MEASURES = (
 class Topic:
     """What a chart is about, and what people ask about it.
 
-    Wordings are separated by "|"; {x} is a label as it is called in a sentence, {a} and {b} are two of them.
+    Wordings are separated by "|"; {x} is a label as it is called in a sentence, {a} and {b} are two of them, and
+    {period} is what labels are that are times, such as "month".
 
     Attributes:
-        titles: of the chart.
+        titles: of the chart; {things} is what its labels are, such as "colors".
         labels: groups of labels, of which a chart shows one.
         ask: ask for the value of a label.
         most, least: ask for the label with the largest and the smallest value.

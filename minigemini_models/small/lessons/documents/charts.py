@@ -9,7 +9,7 @@ from .chart_questions import ask_about_topic, ask_about_values
 from .chart_topics import CHART_TOPICS, IN_ORDER, LABELS, MEASURES, PIE_TOPICS, THINGS, YEARS, Topic, period_of
 from .document import Document
 from .document_page import Page
-from .document_words import CITIES, chance, pick_some
+from .document_words import CITIES, chance, options, pick_some
 
 BARS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#555555", "#17becf")
 
@@ -22,7 +22,7 @@ def bar_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
     labels, values, texts = _series(rng, topic)
     title = _title(rng, document, topic, labels)
     has_values, lies = chance(rng, 0.8), chance(rng, 0.25)
-    step, top = _tick_step(max(values)), _tick_step(max(values)) * (int(max(values) // _tick_step(max(values))) + 1)
+    step, top = _axis(max(values))
     color = pick(rng, BARS)
     place = _place_lying if lies else _place_upright
     pairs = place(rng, page, labels, values, texts if has_values else None, top, step, color)
@@ -31,14 +31,13 @@ def bar_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
     ask_about_values(rng, document, labels, values, texts, lines, "bar")
     ask_about_topic(rng, document, topic, labels, values, texts, lines if has_values else None)
     if not has_values:
-        document.lack(rng, f"What is the exact value of {pick(rng, labels)}?|Exactly how much is {pick(rng, labels)}?")
-        document.lack(rng, "Which bar is the tallest?|What is the highest value?")
+        document.lack(f"What is the exact value of {pick(rng, labels)}?|Exactly how much is {pick(rng, labels)}?")
+        document.lack("Which bar is the tallest?|What is the highest value?")
     if title is None:
-        document.lack(rng, "What is the title of the chart?|What is the title?")
+        document.lack("What is the title of the chart?|What is the title?")
     names = [label for label, _ in pairs]
-    document.ask(rng, "count", "How many bars are there?|How many bars does the chart have?", str(len(labels)), *names)
+    document.ask("count", "How many bars are there?|How many bars does the chart have?", str(len(labels)), *names)
     document.ask(
-        rng,
         "labels",
         "Which bars are there?|What are the labels of the bars?|List the labels.",
         ", ".join(map(str, names)),
@@ -55,8 +54,8 @@ def line_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
     topic = pick(rng, times) if chance(rng, 0.75) else None
     labels, values, texts = _series(rng, topic)
     _title(rng, document, topic, labels)
-    top = _tick_step(max(values)) * (int(max(values) // _tick_step(max(values))) + 1)
-    pairs = _place_upright(rng, page, labels, values, texts, top, _tick_step(max(values)), None)
+    step, top = _axis(max(values))
+    pairs = _place_upright(rng, page, labels, values, texts, top, step, None)
     _name_axis(rng, document, topic, labels, False)
     lines = _lines_of(page, pairs)
     ask_about_values(rng, document, labels, values, texts, lines, "point")
@@ -92,7 +91,7 @@ def pie_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
     ask_about_values(rng, document, labels, numbers, texts, lines, "part")
     ask_about_topic(rng, document, topic, labels, numbers, texts, lines)
     names = [name for name, _ in read]
-    document.ask(rng, "count", "How many parts does the pie have?|How many parts are there?", str(count), *names)
+    document.ask("count", "How many parts does the pie have?|How many parts are there?", str(count), *names)
     return document
 
 
@@ -128,19 +127,19 @@ def _series(rng: np.random.Generator, topic: Topic | None) -> tuple[list[str], l
 
 
 def _title(rng: np.random.Generator, document: Document, topic: Topic | None, labels: list[str]) -> str | None:
+    """Set a title and ask for it; returns it as OCR reads it, None if there is none."""
     if chance(rng, 0.15):
         return None
     measure = pick(rng, MEASURES)
     if topic:
         things = next((name for group, name in THINGS.items() if labels[0] in group), "things")
-        measure = pick(rng, topic.titles.split("|")).format(period=period_of(labels), things=things)
+        measure = pick(rng, options(topic.titles)).format(period=period_of(labels), things=things)
     title = measure
     if chance(rng, 0.5) and " " not in measure:
         ends = ("this year", "in 2024", "this week", "last month", f"in {pick(rng, CITIES)}")
         title = f"{measure} {pick(rng, ends if topic is None else ends[-1:])}"
     read = document.page.add(title, 350, 30, 20, "mm", bold=chance(rng, 0.5))
     document.ask(
-        rng,
         "title",
         "What is the title of the chart?|What is the chart about?|What does the chart show?|What is the title?|"
         "What is this chart about?",
@@ -155,14 +154,15 @@ def _name_axis(
     """Set the name of the axis of labels, if they are times."""
     if topic and topic.trend and not lies and chance(rng, 0.35):
         name = document.page.add(period_of(labels).title(), 350, 456, 16, "ma")
-        document.ask(rng, "axis", "What is on the x axis?|What does the x axis show?|What stands below the axis?", name)
+        document.ask("axis", "What is on the x axis?|What does the x axis show?|What stands below the axis?", name)
 
 
-def _tick_step(highest: float) -> float:
-    for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):
-        if highest / step <= 7:
-            return float(step)
-    return 5000.0
+def _axis(highest: float) -> tuple[float, float]:
+    """The step between ticks of an axis, and the value at its end, above the highest."""
+    step = next(
+        (step for step in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0) if highest / step <= 7), 5000.0
+    )
+    return step, step * (int(highest // step) + 1)
 
 
 def _place_upright(

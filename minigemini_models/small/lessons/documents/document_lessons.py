@@ -32,7 +32,7 @@ from .timetables import timetable
 from .web_pages import web_page
 
 STREAM = 2501
-"""Stream of the random generator, so that no other skill sees the same numbers."""
+"""First word of the seeds of these lessons. Photographs have the same, but no number is a lesson of both."""
 RENDER_STREAM = 2502
 """The same for documents that are drawn."""
 

@@ -100,6 +100,30 @@ class Page:
         self.boxes.append(TextBox(str(read), *(float(edge / side) for edge, side in zip(edges, sides, strict=True))))
         return read
 
+    def add_pair(
+        self,
+        left: str,
+        right: str,
+        y: float,
+        size: int,
+        places: tuple[float, float] = (40, 470),
+        anchors: tuple[str, str] = ("la", "ra"),
+        color: str = "black",
+        bold: bool = False,
+    ) -> tuple[str | None, str | None, str | None]:
+        """Set two strings beside each other.
+
+        Args:
+            places: of the two, in pixels from the left.
+            others: see `add`.
+
+        Returns:
+            Both as OCR reads them, and the line of a layout that they make, None if OCR misses one.
+        """
+        first = self.add(left, places[0], y, size, anchors[0], color, bold)
+        second = self.add(right, places[1], y, size, anchors[1], color, bold)
+        return first, second, f"{first} | {second}" if first and second else None
+
     def lines(self, texts: Sequence[str], x: float, y: float, size: int, leading: float = 1.5) -> list[str]:
         """Set strings below each other, and return those that OCR reads."""
         read = [self.add(text, x, y + number * leading * size, size) for number, text in enumerate(texts)]

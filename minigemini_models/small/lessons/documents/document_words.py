@@ -220,7 +220,7 @@ def time_of_day(rng: np.random.Generator) -> str:
     return pick(rng, forms)
 
 
-def money(rng: np.random.Generator, cents: int, style: int) -> str:
+def money(cents: int, style: int) -> str:
     """An amount in one of six currency styles; one document keeps to one style."""
     amount = f"{cents // 100}.{cents % 100:02}"
     return (f"${amount}", f"£{amount}", f"€{amount}", f"{amount} EUR", amount, amount.replace(".", ",") + " €")[style]

@@ -1,4 +1,4 @@
-"""Forms, and business cards."""
+"""Forms and business cards."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .document_words import CITIES, COMPANIES, COUNTRIES, JOBS, LAST, NOUNS, add
 
 
 def form(rng: np.random.Generator, perfect: bool = False) -> Document:
-    """A form, a business card or a name badge: labels with values."""
+    """A form of labels with values, or a business card."""
     if chance(rng, 0.4):
         return _business_card(rng, Page(rng, 640, 400, perfect))
     page = Page(rng, 640, 480, perfect)
@@ -28,7 +28,6 @@ def form(rng: np.random.Generator, perfect: bool = False) -> Document:
         ),
     )
     document.ask(
-        rng,
         "heading",
         "What is the heading?|What is the title of this form?|What is written at the top?",
         page.add(heading, 40, 24, 30, bold=True),
@@ -48,14 +47,14 @@ def form(rng: np.random.Generator, perfect: bool = False) -> Document:
     y = 90
     for number, (label, value, wordings) in enumerate(fields):
         if number not in shown:
-            document.lack(rng, wordings)
+            document.lack(wordings)
             continue
         if apart:
-            left, right = page.add(label, 40, y, 20), page.add(value, 260, y, 20)
-            document.ask(rng, "field", wordings, right, f"{left} | {right}" if left and right else None)
+            _, right, row = page.add_pair(label, value, y, 20, (40, 260), ("la", "la"))
+            document.ask("field", wordings, right, row)
         else:
             text = page.add(f"{label}: {value}", 40, y, 20)
-            document.ask(rng, "field", wordings, (text and text.partition(": ")[2]) or None, text)
+            document.ask("field", wordings, (text and text.partition(": ")[2]) or None, text)
         y += 46
     return document
 
@@ -88,12 +87,10 @@ def _business_card(rng: np.random.Generator, page: Page) -> Document:
         if chance(rng, 0.7):
             lines.append((value, skill, wordings))
         else:
-            document.lack(rng, wordings)
+            document.lack(wordings)
     for number, (value, skill, wordings) in enumerate(lines):
         text = page.add(value, 40, 40 + 56 * number, 28 if number == 0 else 20, bold=number == 0)
-        document.ask(rng, skill, wordings, value if text == value else None, text)
-    document.lack(
-        rng, f"How old is {first}?|When was {first} born?|What does {first} earn?|Who is the boss of {first}?"
-    )
-    document.lack(rng, f"When is {first} in the office?|How many people work for {company}?|Is {first} married?")
+        document.ask(skill, wordings, value if text == value else None, text)
+    document.lack(f"How old is {first}?|When was {first} born?|What does {first} earn?|Who is the boss of {first}?")
+    document.lack(f"When is {first} in the office?|How many people work for {company}?|Is {first} married?")
     return document

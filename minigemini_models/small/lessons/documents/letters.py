@@ -28,7 +28,7 @@ def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
     """A letter or an e-mail about one thing: an order, a complaint, an invitation or news."""
     if chance(rng, 0.5):
         document = Document("a letter", Page(rng, 720, 640, perfect))
-        set_lines(rng, document, pick(rng, (_order, _complaint, _invitation))(rng))
+        set_lines(document, pick(rng, (_order, _complaint, _invitation))(rng))
         return document
     page = Page(rng, 720, 640, perfect)
     is_mail = chance(rng, 0.5)
@@ -41,7 +41,56 @@ def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
         time_of_day(rng),
         pick(rng, CITIES),
     )
-    topics = (
+    subject, body, summary = _message(rng, sender.split()[0], day, at, city)
+    y = 30
+    if is_mail:
+        for shown, label, value, skill, wordings in (
+            (
+                True,
+                "From",
+                pick(rng, (sender, f"{sender} <{email(rng)}>")),
+                "from",
+                "Who is it from?|Who sent this?|Who wrote the e-mail?|Who is the sender?",
+            ),
+            (chance(rng, 0.8), "To", person(rng), "to", "Who is it to?|Who is the e-mail for?|Who gets it?"),
+            (True, "Subject", subject, "subject", "What is the subject?|What is the e-mail about?"),
+            (chance(rng, 0.7), "Date", when, "date", "When was it sent?|What is the date?"),
+        ):
+            if shown:
+                text = page.add(f"{label}: {value}", 30, y, 20)
+                document.ask(skill, wordings, sender if skill == "from" else value, text)
+                y += 32
+            else:
+                document.lack(wordings)
+        y += 10
+    else:
+        document.ask(
+            "date",
+            "What is the date of the letter?|When was it written?|What is the date?",
+            page.add(when, 680, y, 20, "ra"),
+        )
+        y += 50
+    greeting = page.add(f"{pick(rng, ('Dear', 'Hello', 'Hi'))} {receiver},", 30, y, 20)
+    document.ask("greeting", "Who is addressed?|Who is greeted?|To whom is it written?", receiver, greeting)
+    text = page.add(body, 30, y + 44, 20)
+    document.ask(
+        "summary",
+        "What does it say, in a sentence?|Summarize it.|What is it about?|Sum it up in a sentence.",
+        summary,
+        text,
+    )
+    if chance(rng, 0.5):
+        page.add(sentence(rng), 30, y + 76, 20)
+    page.add(pick(rng, ("Best wishes,", "Yours,", "Kind regards,", "See you soon,", "Love,")), 30, y + 130, 20)
+    name = page.add(sender if chance(rng, 0.5) else sender.split()[0], 30, y + 162, 20)
+    document.ask("signed", "Who signed it?|Which name is at the end?|Who wrote it?", name)
+    document.lack("What is the phone number of the sender?|How old is the sender?|What was the answer?")
+    return document
+
+
+def _message(rng: np.random.Generator, writer: str, day: str, at: str, city: str) -> tuple[str, str, str]:
+    """A subject, a sentence and its summary."""
+    messages = (
         (
             f"Meeting on {day}",
             f"The meeting is on {day} at {at}, not as planned before.",
@@ -50,7 +99,7 @@ def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
         (
             f"Visit to {city}",
             f"I will come to {city} on {day} and stay for three days.",
-            f"It says that {sender.split()[0]} will come to {city} on {day}.",
+            f"It says that {writer} will come to {city} on {day}.",
         ),
         (
             "Thank you",
@@ -75,56 +124,11 @@ def letter(rng: np.random.Generator, perfect: bool = False) -> Document:
         ("New address", f"We have moved. From {day} our new address is {address(rng)}.", "It gives a new address."),
         ("Delay", f"The train is late, so I will not be in {city} before {at}.", "It says that the train is late."),
     )
-    subject, body, summary = pick(rng, topics)
-    y = 30
-    if is_mail:
-        for shown, label, value, skill, wordings in (
-            (
-                True,
-                "From",
-                pick(rng, (sender, f"{sender} <{email(rng)}>")),
-                "from",
-                "Who is it from?|Who sent this?|Who wrote the e-mail?|Who is the sender?",
-            ),
-            (chance(rng, 0.8), "To", person(rng), "to", "Who is it to?|Who is the e-mail for?|Who gets it?"),
-            (True, "Subject", subject, "subject", "What is the subject?|What is the e-mail about?"),
-            (chance(rng, 0.7), "Date", when, "date", "When was it sent?|What is the date?"),
-        ):
-            if shown:
-                text = page.add(f"{label}: {value}", 30, y, 20)
-                document.ask(rng, skill, wordings, sender if skill == "from" else value, text)
-                y += 32
-            else:
-                document.lack(rng, wordings)
-        y += 10
-    else:
-        document.ask(
-            rng,
-            "date",
-            "What is the date of the letter?|When was it written?|What is the date?",
-            page.add(when, 680, y, 20, "ra"),
-        )
-        y += 50
-    greeting = page.add(f"{pick(rng, ('Dear', 'Hello', 'Hi'))} {receiver},", 30, y, 20)
-    document.ask(rng, "greeting", "Who is addressed?|Who is greeted?|To whom is it written?", receiver, greeting)
-    text = page.add(body, 30, y + 44, 20)
-    document.ask(
-        rng,
-        "summary",
-        "What does it say, in a sentence?|Summarize it.|What is it about?|Sum it up in a sentence.",
-        summary,
-        text,
-    )
-    if chance(rng, 0.5):
-        page.add(sentence(rng), 30, y + 76, 20)
-    page.add(pick(rng, ("Best wishes,", "Yours,", "Kind regards,", "See you soon,", "Love,")), 30, y + 130, 20)
-    name = page.add(sender if chance(rng, 0.5) else sender.split()[0], 30, y + 162, 20)
-    document.ask(rng, "signed", "Who signed it?|Which name is at the end?|Who wrote it?", name)
-    document.lack(rng, "What is the phone number of the sender?|How old is the sender?|What was the answer?")
-    return document
+    return pick(rng, messages)
 
 
 def _order(rng: np.random.Generator) -> Sketch:
+    """An order of two kinds of goods."""
     sender, receiver, when, day = person(rng), shop_name(rng), date(rng), pick(rng, DAYS)
     counts, goods, where = (
         pick_some(rng, range(2, 90), 2),
@@ -171,6 +175,7 @@ def _order(rng: np.random.Generator) -> Sketch:
 
 
 def _complaint(rng: np.random.Generator) -> Sketch:
+    """A complaint about something bought."""
     sender, thing, when, where = person(rng), pick(rng, GOODS).lower(), date(rng), shop_name(rng)
     trouble = pick(
         rng, ("is broken", "does not work", "came too late", "is too small", "has the wrong color", "is dirty")
@@ -196,6 +201,7 @@ def _complaint(rng: np.random.Generator) -> Sketch:
 
 
 def _invitation(rng: np.random.Generator) -> Sketch:
+    """An invitation of a friend."""
     host, when, at, where, dish = pick(rng, FIRST), pick(rng, DAYS), time_of_day(rng), address(rng), pick(rng, DISHES)
     guest, what = (
         pick(rng, FIRST),

@@ -21,34 +21,27 @@ def menu(rng: np.random.Generator, perfect: bool = False) -> Document:
         "ma",
         bold=True,
     )
-    document.ask(rng, "heading", "What is the heading?|What does the first line say?|What is at the top?", read)
+    document.ask("heading", "What is the heading?|What does the first line say?|What is at the top?", read)
     dishes = pick_some(rng, DISHES, int(rng.integers(3, 10)))
     cents = [int(value) * 5 for value in rng.choice(np.arange(30, 600), len(dishes), replace=False)]
     rows = []
     for number, (dish, amount) in enumerate(zip(dishes, cents, strict=True)):
-        y, price = 110 + number * 56, money(rng, amount, style)
-        found, cost = page.add(dish, 40, y, 24), page.add(price, 470, y, 24, "ra")
-        if found and cost:
-            row = f"{found} | {cost}"
+        y, price = 110 + number * 56, money(amount, style)
+        found, cost, row = page.add_pair(dish, price, y, 24)
+        if row:
             rows.append(row)
             document.ask(
-                rng,
                 "price",
                 f"How much is the {dish}?|What does the {dish} cost?|What is the price of {dish}?|{dish}: how much?",
                 cost,
                 row,
             )
             document.ask(
-                rng,
-                "what costs",
-                f"What costs {price}?|Which item costs {price}?|What can I get for {price}?",
-                found,
-                row,
+                "what costs", f"What costs {price}?|Which item costs {price}?|What can I get for {price}?", found, row
             )
     if len(rows) == len(dishes):
         cheapest, dearest = dishes[cents.index(min(cents))], dishes[cents.index(max(cents))]
         document.ask(
-            rng,
             "cheapest",
             "What is the cheapest item?|Which item costs the least?|What is cheapest?",
             cheapest,
@@ -56,17 +49,12 @@ def menu(rng: np.random.Generator, perfect: bool = False) -> Document:
             *rows,
         )
         document.ask(
-            rng,
-            "most expensive",
-            "What is the most expensive item?|Which item costs the most?",
-            dearest,
-            dearest,
-            *rows,
+            "most expensive", "What is the most expensive item?|Which item costs the most?", dearest, dearest, *rows
         )
-        document.ask(rng, "count", "How many items are listed?|How many items are on it?", str(len(rows)), *rows)
+        document.ask("count", "How many items are listed?|How many items are on it?", str(len(rows)), *rows)
     other = pick(rng, [dish for dish in DISHES if dish not in dishes])
-    document.lack(rng, f"How much is the {other}?|What does the {other} cost?|What is the price of {other}?")
+    document.lack(f"How much is the {other}?|What does the {other} cost?|What is the price of {other}?")
     web = site(rng)
     if chance(rng, 0.3):
-        document.ask(rng, "site", "What is the web address?|What is the website?", page.add(web, 256, 680, 18, "ma"))
+        document.ask("site", "What is the web address?|What is the website?", page.add(web, 256, 680, 18, "ma"))
     return document

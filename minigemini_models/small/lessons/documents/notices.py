@@ -17,7 +17,7 @@ from .document_words import (
     pick_some,
     shop_name,
 )
-from .sketches import Sketch, line
+from .sketches import Sketch, line, some_lines
 
 BANS = options(
     "parking|smoking|swimming|fishing|camping|cycling|photography|ball games|"
@@ -36,6 +36,7 @@ DANGERS = options(
 
 
 def _room(rng: np.random.Generator) -> Sketch:
+    """The door of a room: whose it is, and when visits are welcome."""
     number, name, job = str(rng.integers(1, 500)), person(rng), pick(rng, OFFICE_JOBS)
     called = pick(rng, (name, f"Dr. {pick(rng, LAST)}", f"Ms. {pick(rng, LAST)}", f"Mr. {pick(rng, LAST)}"))
     start, end = f"{rng.integers(7, 12)}:00", f"{rng.integers(13, 19)}:00"
@@ -87,15 +88,11 @@ def _ban(rng: np.random.Generator) -> Sketch:
         line(
             head,
             ("ban", wordings, activity),
-            (
-                "allowed",
-                f"{verb} {activity.lower()} allowed here?|Does the sign allow {activity.lower()}?",
-                "No.",
-            ),
+            ("allowed", f"{verb} {activity.lower()} allowed here?|Does the sign allow {activity.lower()}?", "No."),
         )
     ]
     missing = ["Who put up the sign?|Since when is it forbidden?", "Why is it forbidden?|Who is watching?"]
-    for part, wordings in (
+    optional = (
         (
             line(
                 f"{start} - {end}",
@@ -119,12 +116,9 @@ def _ban(rng: np.random.Generator) -> Sketch:
             line(f"{place} only", ("only", "Which place is it only for?|What is it reserved for?", place)),
             "Which street is it?",
         ),
-    ):
-        if chance(rng, 0.4):
-            lines.append(part)
-        else:
-            missing.append(wordings)
-    return Sketch(tuple(lines), tuple(missing))
+    )
+    chosen, open_questions = some_lines(rng, 0.4, optional)
+    return Sketch((*lines, *chosen), (*missing, *open_questions))
 
 
 def _directory(rng: np.random.Generator) -> Sketch:
@@ -155,6 +149,7 @@ def _directory(rng: np.random.Generator) -> Sketch:
 
 
 def _warning(rng: np.random.Generator) -> Sketch:
+    """A danger, and what to do about it."""
     head, danger = pick(rng, ("Caution", "Danger", "Warning", "Attention", "Beware")), pick(rng, DANGERS)
     advice = pick(
         rng, ("Keep out", "Walk slowly", "Do not touch", "Wear a helmet", "Stay behind the line", "Hold on to the rail")
@@ -180,6 +175,7 @@ def _warning(rng: np.random.Generator) -> Sketch:
 
 
 def _speed(rng: np.random.Generator) -> Sketch:
+    """A speed limit, and how far a place is."""
     limit, place, distance = str(rng.integers(2, 13) * 10), pick(rng, STOPS), f"{rng.integers(1, 20) * 50} m"
     return Sketch(
         (
@@ -199,6 +195,7 @@ def _speed(rng: np.random.Generator) -> Sketch:
 
 
 def _offer(rng: np.random.Generator) -> Sketch:
+    """A sale, or one thing for sale."""
     thing, price, number = pick(rng, GOODS), f"${rng.integers(2, 900)}", phone(rng)
     percent, day = f"{rng.integers(1, 19) * 5}%", pick(rng, DAYS)
     if chance(rng, 0.5):

@@ -1,10 +1,10 @@
-"""Columns of tables of people, with the questions that they answer."""
+"""What tables tell about people, their teams and their classes."""
 
 from ....scenes.colors import pick
-from .document_words import CITIES, COLORS, COUNTRIES, DAYS, DISHES, JOBS, PETS, SPORTS
+from .document_words import CITIES, COLORS, COUNTRIES, DAYS, DISHES, JOBS, LAST, PETS, SPORTS
 from .table_columns import Column, clock, one_of, whole
 
-PEOPLE = (
+PERSON_COLUMNS = (
     Column(
         "Age|Years",
         whole(5, 95),
@@ -122,5 +122,107 @@ PEOPLE = (
         one_of(*DISHES),
         "What does {x} bring?|What will {x} bring?",
         "Who brings the {w}?|Who will bring the {w}?",
+    ),
+)
+TEAM_COLUMNS = (
+    Column(
+        "Wins|Won|Games won",
+        whole(0, 40),
+        "How many games did {x} win?|How often did {x} win?|How many wins do {x} have?",
+        "Which team won {v} games?",
+        "Which team won the most games?|Who won most often?",
+        "Which team won the fewest games?|Who won least often?",
+        "more wins",
+    ),
+    Column(
+        "Losses|Lost|Games lost",
+        whole(0, 40),
+        "How many games did {x} lose?|How often did {x} lose?",
+        "Which team lost {v} games?",
+        "Which team lost the most games?|Who lost most often?",
+        "Which team lost the fewest games?|Who lost least often?",
+    ),
+    Column("Draws|Drawn", whole(0, 20), "How many games did {x} draw?|How many draws did {x} have?"),
+    Column(
+        "Points|Pts",
+        whole(0, 99),
+        "How many points do {x} have?|How many points have {x} got?",
+        "Which team has {v} points?",
+        "Which team leads?|Which team has the most points?|Who is in front?",
+        "Which team has the fewest points?|Who is last?",
+        "more points",
+    ),
+    Column(
+        "Goals",
+        whole(3, 90),
+        "How many goals did {x} score?|How many goals did {x} shoot?",
+        "Which team scored {v} goals?",
+        "Which team scored the most goals?",
+        "Which team scored the fewest goals?",
+    ),
+    Column(
+        "Coach|Trainer",
+        one_of(*LAST),
+        "Who is the coach of {x}?|Who coaches {x}?|Who trains {x}?",
+        "Which team does {v} coach?|Whose coach is {v}?",
+    ),
+    Column(
+        "Home|City",
+        one_of(*CITIES),
+        "Where do {x} play?|Where are {x} from?|Where is the home of {x}?",
+        "Which team is from {v}?|Which team plays in {v}?",
+    ),
+)
+CLASS_COLUMNS = (
+    Column(
+        "Teacher|Taught by|Tutor",
+        one_of(*LAST),
+        "Who teaches {x}?|Who is the teacher of {x}?|Who gives the {x} class?",
+        "What does {v} teach?|Which class does {v} give?",
+    ),
+    Column(
+        "Room",
+        whole(1, 400),
+        "Where is {x} taught?|In which room is {x}?|Where do I go for {x}?",
+        "Which class is in room {v}?|What is taught in room {v}?",
+    ),
+    Column(
+        "Time|Starts|Begins",
+        clock(8, 18),
+        "When does {x} start?|What time is {x}?|When does {x} begin?|At what time is {x}?",
+        "What begins at {v}?|Which class is at {v}?",
+    ),
+    Column(
+        "Day",
+        one_of(*DAYS),
+        "On which day is {x}?|When is {x}?|What day is {x} on?",
+        "What is on {v}?|Which class is on {v}?",
+    ),
+    Column(
+        "Students|Pupils",
+        whole(4, 60),
+        "How many {head} take {x}?|How many {head} are in {x}?|How many {head} does {x} have?",
+        "Which class has {v} {head}?",
+        "Which class has the most {head}?|Which class is the largest?",
+        "Which class has the fewest {head}?|Which class is the smallest?",
+        "more students",
+    ),
+    Column(
+        "Hours|Weeks",
+        whole(1, 30),
+        "How many {head} does {x} take?|How many {head} is {x}?",
+        "",
+        "Which class takes the longest?",
+        "Which class is the shortest?",
+    ),
+    Column(
+        "Fee|Price",
+        whole(10, 400),
+        "How much is {x}?|What does {x} cost?|What is the fee for {x}?",
+        "What costs {v}?",
+        "Which class is the most expensive?",
+        "Which class is the cheapest?",
+        "more expensive",
+        "EUR",
     ),
 )

@@ -1,4 +1,4 @@
-"""Posters of events, tickets, and notices of something lost."""
+"""Posters of events, tickets, notices of something lost, and book covers."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from .document_words import (
     time_of_day,
     title,
 )
-from .sketches import Sketch, line, set_lines
+from .sketches import Sketch, line, set_lines, some_lines
 
 NATIONAL_EVENTS = options("Festival|Food Fair|Film Night|Concert|Cup")
 CITY_EVENTS = options("Marathon|Jazz Night|Book Fair|Science Day|Flea Market|Orchestra")
@@ -35,7 +35,7 @@ def poster(rng: np.random.Generator, perfect: bool = False) -> Document:
     if chance(rng, 0.5):
         kind, sketch = pick(rng, (("a ticket", _trip), ("a poster", _lost)))
         document = Document(kind, Page(rng, 512, 512, perfect, pick(rng, PAPERS)))
-        set_lines(rng, document, sketch(rng), 22)
+        set_lines(document, sketch(rng), 22)
         return document
     page = Page(rng, 512, 640, perfect, pick(rng, PAPERS))
     kind = pick(rng, ("a poster", "a ticket", "a flyer"))
@@ -49,10 +49,10 @@ def poster(rng: np.random.Generator, perfect: bool = False) -> Document:
         ),
     )
     when, at, where = date(rng), time_of_day(rng), address(rng)
-    price = money(rng, int(rng.integers(3, 120)) * 50, int(rng.integers(6)))
+    price = money(int(rng.integers(3, 120)) * 50, int(rng.integers(6)))
     seat = f"{pick(rng, 'ABCDEFGHJK')}{rng.integers(1, 40)}"
     y, read = 60.0, page.add(what, 256, 60, max(20, min(46, 850 // len(what))), "ma", "black", True)
-    document.ask(rng, "title", "What is this about?|What is the title?|Which event is it?|What does it announce?", read)
+    document.ask("title", "What is this about?|What is the title?|Which event is it?|What does it announce?", read)
     fields = [
         ("when", pick(rng, ("{}", "Date: {}", "on {}")), when, "When is it?|What is the date?|On which day is it?"),
         (
@@ -80,14 +80,15 @@ def poster(rng: np.random.Generator, perfect: bool = False) -> Document:
         if number in shown:
             y += 80
             read = page.add(form.format(value), 256, y + 60, 28, "ma")
-            document.ask(rng, skill, wordings, value, read)
+            document.ask(skill, wordings, value, read)
         else:
-            document.lack(rng, wordings)
-    document.lack(rng, "How many people will come?|Who made it?")
+            document.lack(wordings)
+    document.lack("How many people will come?|Who made it?")
     return document
 
 
 def _trip(rng: np.random.Generator) -> Sketch:
+    """A ticket for a trip between two cities."""
     start, end = pick_some(rng, CITIES, 2)
     vehicle, name, when, style = (
         pick(rng, ("Train", "Bus", "Flight", "Ferry")),
@@ -99,7 +100,7 @@ def _trip(rng: np.random.Generator) -> Sketch:
     number, seat, price = (
         f"{pick(rng, 'ABCDK')}{rng.integers(10, 999)}",
         f"{rng.integers(1, 60)}{pick(rng, 'ABCD')}",
-        money(rng, int(rng.integers(8, 900)) * 50, style),
+        money(int(rng.integers(8, 900)) * 50, style),
     )
     lower = vehicle.lower()
     lines = [
@@ -114,7 +115,7 @@ def _trip(rng: np.random.Generator) -> Sketch:
         "Was it late?|How long is the way in kilometers?",
         "Who sold the ticket?|What is the name of the driver?|Who sits in the next seat?",
     ]
-    for part, wordings in (
+    optional = (
         (
             line(f"Date {when}", ("when", "When is the trip?|What is the date?|On which day is it?", when)),
             "When is the trip?|What is the date?",
@@ -159,15 +160,13 @@ def _trip(rng: np.random.Generator) -> Sketch:
             ),
             "How much was the ticket?|What did the ticket cost?",
         ),
-    ):
-        if chance(rng, 0.7):
-            lines.append(part)
-        else:
-            missing.append(wordings)
-    return Sketch(tuple(lines), tuple(missing))
+    )
+    chosen, open_questions = some_lines(rng, 0.7, optional)
+    return Sketch((*lines, *chosen), (*missing, *open_questions))
 
 
 def _lost(rng: np.random.Generator) -> Sketch:
+    """A lost pet, with a reward."""
     animal, name, day, place, color = (
         pick(rng, PETS),
         pick(rng, FIRST),
@@ -187,10 +186,7 @@ def _lost(rng: np.random.Generator) -> Sketch:
                 ("where", f"Where was the {lower} last seen?|Where was {name} last seen?", f"the {place}"),
             ),
             line(f"Reward {reward}", ("reward", "How high is the reward?|How much do I get if I find it?", reward)),
-            line(
-                f"Call {number}",
-                ("phone", "Which number do I call?|What is the phone number?", number),
-            ),
+            line(f"Call {number}", ("phone", "Which number do I call?|What is the phone number?", number)),
         ),
         (
             f"How old is {name}?|Where is {name} now?|Who is the owner?",
@@ -210,17 +206,16 @@ def book_cover(rng: np.random.Generator, perfect: bool = False) -> Document:
     by = page.add(pick(rng, ("{}", "by {}")).format(author), 210, 420, 28, "ma")
     if None not in read:
         document.ask(
-            rng,
             "title",
             "What is the title?|What is the book called?|What is the name of the book?",
             " ".join(map(str, read)),
             *read,
         )
-    document.ask(rng, "author", "Who wrote it?|Who is the author?|Who wrote the book?", author, by)
+    document.ask("author", "Who wrote it?|Who is the author?|Who wrote the book?", author, by)
     wordings = "Who published it?|Who is the publisher?"
     if chance(rng, 0.5):
-        document.ask(rng, "publisher", wordings, page.add(publisher, 210, 580, 18, "ma"))
+        document.ask("publisher", wordings, page.add(publisher, 210, 580, 18, "ma"))
     else:
-        document.lack(rng, wordings)
-    document.lack(rng, "How many pages does it have?|What does the book cost?|When was it printed?")
+        document.lack(wordings)
+    document.lack("How many pages does it have?|What does the book cost?|When was it printed?")
     return document

@@ -10,19 +10,18 @@ from .sketches import Sketch, line, set_lines
 
 
 def screen(rng: np.random.Generator, perfect: bool = False) -> Document:
-    """A dialog or settings of a program or telephone."""
+    """A screen of a program or telephone."""
     page = Page(rng, 480, 640, perfect, pick(rng, ("white", "#202024")))
     color = "black" if page.background == "white" else "white"
     document = Document("a screenshot", page)
     if chance(rng, 0.55):
-        set_lines(rng, document, pick(rng, (_login, _dialog, _chat))(rng), 20, color)
+        set_lines(document, pick(rng, (_login, _dialog, _chat))(rng), 20, color)
         return document
     app = pick(
         rng,
         ("Settings", "Messages", "Weather", "Calendar", "Alarm", "Music", "Mail", "Photos", "Maps", "Notes", "Wallet"),
     )
     document.ask(
-        rng,
         "app",
         "Which app is this?|What is the title of the screen?|What is shown at the top?",
         page.add(app, 30, 30, 32, color=color, bold=True),
@@ -47,36 +46,30 @@ def screen(rng: np.random.Generator, perfect: bool = False) -> Document:
     count = int(rng.integers(3, 8))
     for number, index in enumerate(order[:count]):
         label, value = fields[index]
-        left, right = (
-            page.add(label, 30, 110 + 58 * number, 22, color=color),
-            page.add(value, 450, 110 + 58 * number, 22, "ra", color=color),
-        )
-        line = f"{left} | {right}" if left and right else None
+        _, right, row = page.add_pair(label, value, 110 + 58 * number, 22, (30, 450), color=color)
         document.ask(
-            rng,
             "setting",
             f"What is the {label.lower()}?|What does it say for {label}?|Which value does {label} have?|{label}?",
             right,
-            line,
+            row,
         )
         if value in ("On", "Off"):
             answer = {"On": "Yes.", "Off": "No."}[value]
-            document.ask(
-                rng, "is on", f"Is {label} on?|Is {label} switched on?", answer if right == value else None, line
-            )
+            document.ask("is on", f"Is {label} on?|Is {label} switched on?", answer if right == value else None, row)
     for index in order[count:]:
         label = fields[index][0]
-        document.lack(rng, f"What is the {label.lower()}?|What does it say for {label}?|Which value does {label} have?")
+        document.lack(f"What is the {label.lower()}?|What does it say for {label}?|Which value does {label} have?")
     return document
 
 
 def _login(rng: np.random.Generator) -> Sketch:
+    """Where somebody logs in; the password is hidden."""
     app, mail, button = (
         pick(rng, (shop_name(rng), f"{pick(rng, NOUNS)} Mail", f"{pick(rng, NOUNS)} Bank")),
         email(rng),
         pick(rng, ("Sign in", "Log in", "Login", "Continue", "Next", "Enter")),
     )
-    other, help_ = (
+    other, help_link = (
         pick(rng, ("Create account", "Register", "Sign up", "New here? Join us")),
         pick(rng, ("Forgot password?", "Forgot your password?", "Need help?")),
     )
@@ -96,7 +89,9 @@ def _login(rng: np.random.Generator) -> Sketch:
                     button,
                 ),
             ),
-            line(help_, ("help", "What can I press if I do not know the password?|Which link helps me?", help_)),
+            line(
+                help_link, ("help", "What can I press if I do not know the password?|Which link helps me?", help_link)
+            ),
             line(other, ("new", "What can I press if I have no account?|What do I press if I am new?", other)),
         ),
         (
@@ -107,11 +102,12 @@ def _login(rng: np.random.Generator) -> Sketch:
 
 
 def _dialog(rng: np.random.Generator) -> Sketch:
+    """A window about one file."""
     name, size = (
         f"{pick(rng, NOUNS).lower()}{rng.integers(1, 99)}.{pick(rng, ('txt', 'pdf', 'jpg', 'doc', 'zip'))}",
         f"{rng.integers(2, 900)} MB",
     )
-    title_, verb, yes = pick(
+    heading, verb, yes = pick(
         rng,
         (
             ("Delete file", "will be deleted", "Delete"),
@@ -129,11 +125,11 @@ def _dialog(rng: np.random.Generator) -> Sketch:
     )
     lines = [
         line(
-            title_,
+            heading,
             (
                 "title",
                 "What is the title of the window?|What is the heading?|What does the window say at the top?",
-                title_,
+                heading,
             ),
         ),
         line(
@@ -143,7 +139,7 @@ def _dialog(rng: np.random.Generator) -> Sketch:
         ),
         line(f"Size: {size}", ("size", "How large is the file?|What is the size of the file?", size)),
     ]
-    if title_ in ("Download", "Copy"):
+    if heading in ("Download", "Copy"):
         lines.append(
             line(
                 f"{done}% done, {rest} minutes left",
@@ -167,6 +163,7 @@ def _dialog(rng: np.random.Generator) -> Sketch:
 
 
 def _chat(rng: np.random.Generator) -> Sketch:
+    """A chat of two people who are about to meet."""
     one, two = pick_some(rng, FIRST, 2)
     minutes, place, at, food = (
         int(rng.integers(5, 50)),

@@ -22,19 +22,18 @@ def sign(rng: np.random.Generator, perfect: bool = False) -> Document:
     elif style == 2:
         _road_sign(rng, document)
     elif style <= 6:
-        sketch = pick(rng, NOTICES)
-        set_lines(rng, document, sketch(rng), 28, "white")
+        set_lines(document, pick(rng, NOTICES)(rng), 28, "white")
     else:
         lines = [pick(rng, SIGN_LINES)]
         if chance(rng, 0.4):
             lines.append(pick(rng, (pick(rng, SIGN_LINES), f"CALL {phone(rng)}", f"Room {rng.integers(1, 400)}")))
         lines = [text.capitalize() for text in lines] if chance(rng, 0.3) else lines
-        read = _stack(rng, page, lines)
-        _ask_to_read(rng, document, read)
+        read = _stack(page, lines)
+        _ask_to_read(document, read)
         if len(lines) > 1:
-            document.ask(rng, "line", "What is the first line?|What does the top line say?", read[0])
-            document.ask(rng, "line", "What is in the second line?|What does the bottom line say?", read[1])
-    document.lack(rng, "Who put up this sign?|How old is the sign?|What is the phone number of the owner's mother?")
+            document.ask("line", "What is the first line?|What does the top line say?", read[0])
+            document.ask("line", "What is in the second line?|What does the bottom line say?", read[1])
+    document.lack("Who put up this sign?|How old is the sign?|What is the phone number of the owner's mother?")
     return document
 
 
@@ -47,27 +46,26 @@ def _shop_sign(rng: np.random.Generator, document: Document) -> None:
     has_hours, has_phone = chance(rng, 0.6), chance(rng, 0.4)
     lines += [pick(rng, (f"Open {hours}", f"{days} {hours}", hours))] if has_hours else []
     lines += [pick(rng, (number, f"Tel. {number}", f"Call {number}"))] if has_phone else []
-    read = _stack(rng, document.page, lines)
+    read = _stack(document.page, lines)
     document.ask(
-        rng,
         "shop",
         "What is the name of the shop?|Which shop is this?|Whose sign is this?|What is this place called?|"
         "What is the name on the sign?",
         read[0],
     )
     if has_hours:
-        document.ask(rng, "hours", "When is it open?|What are the opening hours?|What hours does it keep?", hours)
-        document.ask(rng, "opens", "When does it open?|At what time does the shop open?", opening, hours)
-        document.ask(rng, "closes", "When does it close?|At what time does the shop close?", closing, hours)
+        document.ask("hours", "When is it open?|What are the opening hours?|What hours does it keep?", hours)
+        document.ask("opens", "When does it open?|At what time does the shop open?", opening, hours)
+        document.ask("closes", "When does it close?|At what time does the shop close?", closing, hours)
     else:
-        document.lack(rng, "When is it open?|What are the opening hours?|When does it close?")
+        document.lack("When is it open?|What are the opening hours?|When does it close?")
     if has_phone:
         document.ask(
-            rng, "phone", "What is the phone number?|Which number can I call?|What is their telephone number?", number
+            "phone", "What is the phone number?|Which number can I call?|What is their telephone number?", number
         )
     else:
-        document.lack(rng, "What is the phone number?|Which number can I call?")
-    _ask_to_read(rng, document, read)
+        document.lack("What is the phone number?|Which number can I call?")
+    _ask_to_read(document, read)
 
 
 def _road_sign(rng: np.random.Generator, document: Document) -> None:
@@ -77,12 +75,9 @@ def _road_sign(rng: np.random.Generator, document: Document) -> None:
     unit = pick(rng, ("", " km", " mi"))
     for number, (place, distance) in enumerate(zip(places, distances, strict=True)):
         y = page.height * (number + 1) / (len(places) + 1)
-        name = page.add(place, 50, y, 44, "lm", "white", True)
-        length = page.add(distance + unit, 460, y, 44, "rm", "white", True)
-        if name and length:
-            row = f"{name} | {length}"
+        name, length, row = page.add_pair(place, distance + unit, y, 44, (50, 460), ("lm", "rm"), "white", True)
+        if row:
             document.ask(
-                rng,
                 "distance",
                 f"How far is {place}?|How far is it to {place}?|What is the distance to {place}?|"
                 f"How long is the way to {place}?|How far away is {place}?",
@@ -90,29 +85,28 @@ def _road_sign(rng: np.random.Generator, document: Document) -> None:
                 row,
             )
             document.ask(
-                rng, "which place", f"Which place is {distance}{unit} away?|What is {distance}{unit} away?", name, row
+                "which place", f"Which place is {distance}{unit} away?|What is {distance}{unit} away?", name, row
             )
     other = pick(rng, [city for city in CITIES if city not in places])
-    document.lack(rng, f"How far is {other}?|How far is it to {other}?")
+    document.lack(f"How far is {other}?|How far is it to {other}?")
     if not any(float(a) == float(b) for a in distances for b in distances if a is not b):
         order = sorted(range(len(places)), key=lambda index: float(distances[index]))
         everything = (*places, *distances)
         document.ask(
-            rng,
             "nearest",
             "Which place is the nearest?|Which town is closest?|Where is it shortest to go?",
             places[order[0]],
             *everything,
         )
         document.ask(
-            rng, "farthest", "Which place is the farthest?|Which town is farthest away?", places[order[-1]], *everything
+            "farthest", "Which place is the farthest?|Which town is farthest away?", places[order[-1]], *everything
         )
         one, two = pick_some(rng, range(len(places)), 2)
         farther = one if float(distances[one]) > float(distances[two]) else two
-        document.ask(rng, "either", f"Which is farther, {places[one]} or {places[two]}?", places[farther], *everything)
+        document.ask("either", f"Which is farther, {places[one]} or {places[two]}?", places[farther], *everything)
 
 
-def _stack(rng: np.random.Generator, page: Page, lines: list[str]) -> list[str | None]:
+def _stack(page: Page, lines: list[str]) -> list[str | None]:
     """Centered lines, the first the largest."""
     read = []
     for number, text in enumerate(lines):
@@ -122,10 +116,10 @@ def _stack(rng: np.random.Generator, page: Page, lines: list[str]) -> list[str |
     return read
 
 
-def _ask_to_read(rng: np.random.Generator, document: Document, read: list[str | None]) -> None:
+def _ask_to_read(document: Document, read: list[str | None]) -> None:
     if None not in read:
         wordings = (
             "What does the sign say?|Read the sign.|What is written on the sign?|Read the text.|What does it say?|"
             "Read it to me."
         )
-        document.ask(rng, "read", wordings, ", ".join(map(str, read)), *read)
+        document.ask("read", wordings, ", ".join(map(str, read)), *read)

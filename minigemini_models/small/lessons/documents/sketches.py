@@ -1,10 +1,12 @@
 """Documents whose lines tell their facts one by one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .document import Document
+from .document_words import chance
 
 Line = tuple[str, tuple[tuple[str, str, str], ...]]
 """A line of a page, with " | " between its two ends, and what it tells: skill, questions separated by "|", answer."""
@@ -23,9 +25,25 @@ def line(text: str, *told: tuple[str, str, str]) -> Line:
     return text, told
 
 
-def set_lines(
-    rng: np.random.Generator, document: Document, sketch: Sketch, size: int = 20, color: str = "black"
-) -> None:
+def some_lines(
+    rng: np.random.Generator, probability: float, parts: Iterable[tuple[Line, str]]
+) -> tuple[list[Line], list[str]]:
+    """Choose lines; returns those chosen, and questions that the others would have answered.
+
+    Args:
+        probability: of each.
+        parts: lines with the questions that have no answer without them.
+    """
+    lines, missing = [], []
+    for part, wordings in parts:
+        if chance(rng, probability):
+            lines.append(part)
+        else:
+            missing.append(wordings)
+    return lines, missing
+
+
+def set_lines(document: Document, sketch: Sketch, size: int = 20, color: str = "black") -> None:
     """Set a sketch on the page of a document, the first line large, and ask about its lines."""
     page = document.page
     step = min(2.2 * size, (page.height - 100) / max(1, len(sketch.lines)))
@@ -38,6 +56,6 @@ def set_lines(
             end = page.add(right, page.width - 30, y, height, "ra", color=color)
             read = f"{read} | {end}" if read and end else None
         for skill, wordings, answer in told:
-            document.ask(rng, skill, wordings, answer, read)
+            document.ask(skill, wordings, answer, read)
     for wordings in sketch.missing:
-        document.lack(rng, wordings)
+        document.lack(wordings)

@@ -15,7 +15,8 @@ class Column:
     """A column with the questions that people ask about what it means.
 
     Wordings are separated by "|". In them {x}, {a} and {b} are rows as they are called in a sentence, {s} the plural
-    of a row, {v} is a cell, {w} a cell in lower case, {n} a cell in lower case with its article.
+    of a row, {v} is a cell, {w} a cell in lower case, {n} a cell in lower case with its article; {head} is the
+    heading in lower case, {where} "Where" or "On which day".
 
     Attributes:
         heads: its heading.

@@ -11,10 +11,12 @@ from .document_words import chance
 
 
 def ink(page: Page) -> str:
+    """A color that stands out from the background of a page."""
     return "black" if page.background == "white" else "#ffe060"
 
 
 def capitalized(question: str) -> str:
+    """A question with its first letter in upper case; the rest stays as it is."""
     return question[0].upper() + question[1:]
 
 
@@ -36,7 +38,6 @@ def set_grid(
     elif chance(rng, 0.4):
         text = f"{pick(rng, ('List', 'Table', 'Overview', 'Facts', 'Summary'))} by {head.lower()}"
         document.ask(
-            rng,
             "form",
             "What is the title of the table?|What is the heading?|What is the table about?",
             page.add(text, 40, 14, 26, color=color, bold=True),
@@ -64,7 +65,6 @@ def set_grid(
         ]
         complete.append(read == row)
     document.ask(
-        rng,
         "form",
         "What are the columns?|Which columns does the table have?|What are the headings of the columns?",
         ", ".join(labels if has_corner else heads),

@@ -8,10 +8,10 @@ from ....scenes.colors import pick
 from ....scenes.concepts import with_article
 from .document import Document
 from .document_page import Page
-from .document_words import CITIES, COUNTRIES, SPORTS, SUBJECTS, chance, pick_some
+from .document_words import CITIES, COUNTRIES, SPORTS, SUBJECTS, chance, options, pick_some
 from .table_columns import Column, Subject, whole
 from .table_grid import capitalized, set_grid
-from .table_subjects import SUBJECTS_OF_TABLES
+from .table_subjects import TABLE_SUBJECTS
 
 
 def table(rng: np.random.Generator, perfect: bool = False) -> Document:
@@ -19,14 +19,14 @@ def table(rng: np.random.Generator, perfect: bool = False) -> Document:
     document = Document("a table", Page(rng, 768, 512, perfect))
     if chance(rng, 0.12):
         return _years(rng, document)
-    subject = pick(rng, tuple(SUBJECTS_OF_TABLES.values()))
+    subject = pick(rng, TABLE_SUBJECTS)
     count = min(int(pick(rng, (1, 2, 2, 3, 3, 4))), len(subject.columns))
     columns = pick_some(rng, subject.columns, count)
     names = pick_some(rng, subject.names, int(rng.integers(2, 7)))
-    head, heads = pick(rng, subject.heads.split("|")), []
+    head, heads = pick(rng, options(subject.heads)), []
     cells: list[list[str]] = [[] for _ in names]
     for column in columns:
-        heading, in_heading = pick(rng, column.heads.split("|")), chance(rng, 0.5)
+        heading, in_heading = pick(rng, options(column.heads)), chance(rng, 0.5)
         heads.append(f"{heading} ({column.unit})" if column.unit and in_heading else heading)
         suffix = f" {column.unit}" if column.unit and not in_heading else ""
         for row in cells:
@@ -49,16 +49,16 @@ def _ask_about_meaning(
     cells: list[list[str]],
     lines: list[str | None],
 ) -> None:
+    """Ask by what the columns mean."""
     where = {"on {}": "On which day", "in {}": "Where"}.get(subject.called, "")
-    who = "Who" if subject.called == "{}" and "people" in subject.many else "Which"
     for index, (column, head) in enumerate(zip(columns, heads, strict=True)):
         values = [row[index] for row in cells]
         common = {"head": head.partition(" (")[0].lower(), "where": where}
 
         def ask(skill: str, wordings: str, answer: str, *evidence: str | None, **filled: str) -> None:
             if wordings:
-                question = pick(rng, wordings.split("|")).format(**common, **filled)  # noqa: B023 (used in this turn)
-                document.ask(rng, skill, question[0].upper() + question[1:], answer, *evidence)
+                question = pick(rng, options(wordings)).format(**common, **filled)  # noqa: B023 (used in this turn)
+                document.ask(skill, capitalized(question), answer, *evidence)
 
         def of_row(name: str) -> dict[str, str]:
             return {"x": subject.call(name), "s": f"{name.lower()}s"}
@@ -66,7 +66,7 @@ def _ask_about_meaning(
         for name, value, line in zip(names, values, lines, strict=True):
             ask(f"value {index % 2}", column.ask, value, line, **of_row(name))
             if values.count(value) == 1:
-                ask("row", column.find, name, line, v=value, w=value.lower(), n=with_article(value.lower()))
+                ask("row", column.find, name, line, **_of_cell(value))
         if column.most and len(set(values)) == len(values):
             numbers = [number_of(value) for value in values]
             most, least = numbers.index(max(numbers)), numbers.index(min(numbers))
@@ -74,33 +74,37 @@ def _ask_about_meaning(
             ask("least", column.least, names[least], *lines)
             if column.more:
                 one, other = (int(place) for place in rng.permutation(len(names))[:2])
-                verb, is_quality = ("have", False) if column.more.split()[0] in ("more", "a") else ("is", True)
-                is_quality = is_quality or column.more == "more expensive"
-                a, b = subject.call(names[one]), subject.call(names[other])
-                two = f"{a} or {b}"
-                if is_quality:
-                    either, whether = f"{who} is {column.more}, {two}?", f"Is {a} {column.more} than {b}?"
-                else:
-                    either = f"{who} has {column.more}, {two}?"
-                    whether = (
-                        f"{'Do' if subject.many.startswith('teams') else 'Does'} {a} {verb} {column.more} than {b}?"
-                    )
+                either, whether = _comparisons(subject, column.more, names[one], names[other])
                 winner = one if numbers[one] > numbers[other] else other
                 ask("either", either, names[winner], lines[one], lines[other])
                 ask("compare", whether, "Yes." if winner == one else "No.", lines[one], lines[other])
         absent = pick(rng, [name for name in subject.names if name not in names] or ["Friday"])
         if absent not in names:
-            document.lack(rng, capitalized(pick(rng, column.ask.split("|")).format(**common, **of_row(absent))))
+            document.lack(capitalized(pick(rng, options(column.ask)).format(**common, **of_row(absent))))
         other_value = column.make(rng)
         if column.find and other_value not in values and not column.unit:
-            filled = {"v": other_value, "w": other_value.lower(), "n": with_article(other_value.lower())}
-            document.lack(rng, capitalized(pick(rng, column.find.split("|")).format(**common, **filled)))
+            document.lack(capitalized(pick(rng, options(column.find)).format(**common, **_of_cell(other_value))))
     others = [column for column in subject.columns if column not in columns]
     if others:
         column = pick(rng, others)
-        filled = {"head": column.heads.split("|")[0].lower(), "where": where, **of_row(pick(rng, names))}
-        if not {head.lower() for head in column.heads.split("|")} & {head.lower() for head in heads}:
-            document.lack(rng, capitalized(pick(rng, column.ask.split("|")).format(**filled)))
+        filled = {"head": options(column.heads)[0].lower(), "where": where, **of_row(pick(rng, names))}
+        if not {head.lower() for head in options(column.heads)} & {head.lower() for head in heads}:
+            document.lack(capitalized(pick(rng, options(column.ask)).format(**filled)))
+
+
+def _comparisons(subject: Subject, more: str, one: str, other: str) -> tuple[str, str]:
+    """Two questions: which of two rows is or has more, and whether the first does."""
+    a, b = subject.call(one), subject.call(other)
+    who = "Who" if subject.called == "{}" and "people" in subject.many else "Which"
+    if more == "more expensive" or more.split()[0] not in ("more", "a"):
+        return f"{who} is {more}, {a} or {b}?", f"Is {a} {more} than {b}?"
+    do = "Do" if subject.many.startswith("teams") else "Does"
+    return f"{who} has {more}, {a} or {b}?", f"{do} {a} have {more} than {b}?"
+
+
+def _of_cell(value: str) -> dict[str, str]:
+    """A cell for the placeholders of wordings; see `Column`."""
+    return {"v": value, "w": value.lower(), "n": with_article(value.lower())}
 
 
 def _ask_about_form(
@@ -122,20 +126,19 @@ def _ask_about_form(
                 f"What is in row {name}, column {label}?|What stands under {label} for {name}?|"
                 f"Look up {label} for {name}."
             )
-            document.ask(rng, "cell", wordings, row[index], line)
+            document.ask("cell", wordings, row[index], line)
         values = [row[index] for row in cells]
         document.ask(
-            rng,
             "form",
             f"List the {label.lower()} column.|What is in the column {label}?|Read the column {label}.",
             ", ".join(values) if not any(", " in value for value in values) else None,
             *lines,
         )
-    many = pick(rng, subject.many.split("|"))
+    many = pick(rng, options(subject.many))
     wordings = (
         f"How many {many} are listed?|How many rows are there below the header?|How many {many} are in the table?"
     )
-    document.ask(rng, "rows", wordings, str(len(names)), *lines)
+    document.ask("rows", wordings, str(len(names)), *lines)
 
 
 def _years(rng: np.random.Generator, document: Document) -> Document:
@@ -164,7 +167,6 @@ def _years(rng: np.random.Generator, document: Document) -> Document:
     for name, row, line, is_more in zip(names, cells, lines, grown, strict=True):
         for year, value in zip(years, row, strict=True):
             document.ask(
-                rng,
                 "value",
                 f"How many {noun} did {name} have in {year}?|What was the number for {name} in {year}?|"
                 f"How many {noun} were there in {name} in {year}?|{name} in {year}?",
@@ -172,7 +174,6 @@ def _years(rng: np.random.Generator, document: Document) -> Document:
                 line,
             )
         document.ask(
-            rng,
             "change",
             f"Did {name} grow or shrink from {start} to {end}?|Did the number for {name} go up or down?|"
             f"How did {name} change between {start} and {end}?",
@@ -180,37 +181,29 @@ def _years(rng: np.random.Generator, document: Document) -> Document:
             line,
         )
         document.ask(
-            rng,
-            "compare",
-            f"Did {name} have more {noun} in {end} than in {start}?",
-            "Yes." if is_more else "No.",
-            line,
+            "compare", f"Did {name} have more {noun} in {end} than in {start}?", "Yes." if is_more else "No.", line
         )
     for is_more, verb in ((True, "grew|gained " + noun), (False, "shrank|lost " + noun)):
         if grown.count(is_more) == 1:
-            wordings = "|".join(f"Which {head.lower()} {v} between {start} and {end}?" for v in verb.split("|"))
-            document.ask(rng, "change of one", wordings, names[grown.index(is_more)], *lines)
+            wordings = "|".join(f"Which {head.lower()} {v} between {start} and {end}?" for v in options(verb))
+            document.ask("change of one", wordings, names[grown.index(is_more)], *lines)
     for year, values in zip(years, zip(*cells, strict=True), strict=True):
         numbers = [number_of(value) for value in values]
         if len(set(numbers)) == len(numbers):
             document.ask(
-                rng,
                 "most",
                 f"Which {head.lower()} had the most {noun} in {year}?|Which {head.lower()} was the largest in {year}?",
                 names[numbers.index(max(numbers))],
                 *lines,
             )
             document.ask(
-                rng,
                 "least",
                 f"Which {head.lower()} had the fewest {noun} in {year}?",
                 names[numbers.index(min(numbers))],
                 *lines,
             )
-    document.ask(rng, "rows", "How many rows are there below the header?|How many are listed?", str(len(names)), *lines)
-    document.lack(rng, f"How many {noun} did {pick(rng, names)} have in {int(end) + 3}?")
-    document.lack(rng, f"Why did {pick(rng, names)} change?|Who counted them?")
-    document.lack(
-        rng, f"How many {noun} did {pick(rng, [name for name in pool if name not in names])} have in {start}?"
-    )
+    document.ask("rows", "How many rows are there below the header?|How many are listed?", str(len(names)), *lines)
+    document.lack(f"How many {noun} did {pick(rng, names)} have in {int(end) + 3}?")
+    document.lack(f"Why did {pick(rng, names)} change?|Who counted them?")
+    document.lack(f"How many {noun} did {pick(rng, [name for name in pool if name not in names])} have in {start}?")
     return document

@@ -34,20 +34,13 @@ def _departures(rng: np.random.Generator, document: Document) -> Document:
     for name, row, line in zip(names, cells, lines, strict=True):
         place = row[0]
         document.ask(
-            rng,
             "departure",
             f"When does the {vehicle} to {place} leave?|What time is the {vehicle} to {place}?|"
             f"When is the departure to {place}?|When do I leave for {place}?|When can I go to {place}?",
             name,
             line,
         )
-        document.ask(
-            rng,
-            "destination",
-            f"Where does the {vehicle} at {name} go?|Where does the {name} go?",
-            place,
-            line,
-        )
+        document.ask("destination", f"Where does the {vehicle} at {name} go?|Where does the {name} go?", place, line)
         for head, value in zip(heads[1:], row[1:], strict=True):
             if head == stand:
                 word = stand.lower()
@@ -55,21 +48,16 @@ def _departures(rng: np.random.Generator, document: Document) -> Document:
                     f"Which {word} does the {vehicle} to {place} leave from?|"
                     f"Which {word} do I go to for {place}?|From which {word} does the {name} leave?"
                 )
-                document.ask(rng, "stand", wordings, value, line)
+                document.ask("stand", wordings, value, line)
             elif head == "Status":
                 document.ask(
-                    rng,
-                    "status",
-                    f"Is the {vehicle} to {place} on time?",
-                    "Yes." if value == "On time" else "No.",
-                    line,
+                    "status", f"Is the {vehicle} to {place} on time?", "Yes." if value == "On time" else "No.", line
                 )
                 document.ask(
-                    rng, "state", f"What is the status of the {vehicle} to {place}?|What about {place}?", value, line
+                    "state", f"What is the status of the {vehicle} to {place}?|What about {place}?", value, line
                 )
             else:
                 document.ask(
-                    rng,
                     "number",
                     f"Which {vehicle} goes to {place}?|What is the number of the {vehicle} to {place}?",
                     value,
@@ -80,23 +68,22 @@ def _departures(rng: np.random.Generator, document: Document) -> Document:
         for state in ("Delayed", "Cancelled", "Boarding"):
             if states.count(state) == 1:
                 document.ask(
-                    rng, "which", f"Which {vehicle} is {state.lower()}?|Where does the {state.lower()} {vehicle} go?",
-                    places[states.index(state)], *lines,
-                )  # fmt: skip
-    document.ask(rng, "first", f"Where does the first {vehicle} go?|What is the next destination?", places[0], *lines)
+                    "which",
+                    f"Which {vehicle} is {state.lower()}?|Where does the {state.lower()} {vehicle} go?",
+                    places[states.index(state)],
+                    *lines,
+                )
+    document.ask("first", f"Where does the first {vehicle} go?|What is the next destination?", places[0], *lines)
+    document.ask("last", f"When does the last {vehicle} leave?|At what time does the last one go?", names[-1], *lines)
     document.ask(
-        rng, "last", f"When does the last {vehicle} leave?|At what time does the last one go?", names[-1], *lines
-    )
-    document.ask(
-        rng,
         "rows",
         f"How many {vehicle}{'es' if vehicle == 'bus' else 's'} are listed?".replace("ferrys", "ferries"),
         str(len(names)),
         *lines,
     )
     other = pick(rng, [city for city in CITIES if city not in places])
-    document.lack(rng, f"When does the {vehicle} to {other} leave?|Where does the {vehicle} to {other} leave from?")
-    document.lack(rng, f"How much is a ticket to {pick(rng, places)}?|When does it arrive in {pick(rng, places)}?")
+    document.lack(f"When does the {vehicle} to {other} leave?|Where does the {vehicle} to {other} leave from?")
+    document.lack(f"How much is a ticket to {pick(rng, places)}?|When does it arrive in {pick(rng, places)}?")
     return document
 
 
@@ -124,13 +111,12 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
     )
     if caption:
         document.ask(
-            rng,
             "line",
             f"Which line is it?|What line does the timetable show?|Which {vehicle} is the timetable for?",
             caption,
         )
     else:
-        document.lack(rng, f"Which line is it?|What is the number of the {vehicle}?")
+        document.lack(f"Which line is it?|What is the number of the {vehicle}?")
     down = chance(rng, 0.6)
     names, heads = (stops, runs) if down else (runs, stops)
     cells = times if down else [list(column) for column in zip(*times, strict=True)]
@@ -155,9 +141,8 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
                 f"When is {named} at {called}?|When does {named} stop at {called}?|"
                 f"What time does {named} get to {called}?|At what time does {named} leave {called}?"
             )
-            document.ask(rng, "stop", capitalized(wordings), times[place][number], line)
+            document.ask("stop", capitalized(wordings), times[place][number], line)
             document.ask(
-                rng,
                 "run",
                 f"On which day is a {vehicle} at {called} at {times[place][number]}?"
                 if is_day
@@ -168,14 +153,12 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
         evidence = [lines[place]] if down else lines
         if not is_day:
             document.ask(
-                rng,
                 "first",
                 f"When does the first {vehicle} stop at {called}?|When is the first {vehicle} from {called}?",
                 times[place][0],
                 *evidence,
             )
             document.ask(
-                rng,
                 "last",
                 f"When does the last {vehicle} stop at {called}?|When is the last {vehicle} from {called}?",
                 times[place][-1],
@@ -184,23 +167,12 @@ def _runs(rng: np.random.Generator, document: Document) -> Document:
         if place:
             before = stops[place - 1].lower()
             document.ask(
-                rng,
-                "next",
-                f"Which stop comes after the {before}?|Where does it stop after the {before}?",
-                stop,
-                *lines,
+                "next", f"Which stop comes after the {before}?|Where does it stop after the {before}?", stop, *lines
             )
-    document.ask(rng, "start", f"Where does the {vehicle} start?|What is the first stop?", stops[0], *lines)
-    document.ask(rng, "end", f"Where does the {vehicle} end?|What is the last stop?", stops[-1], *lines)
-    document.ask(
-        rng, "count", f"How many stops are there?|How many times does the {vehicle} stop?", str(len(stops)), *lines
-    )
+    document.ask("start", f"Where does the {vehicle} start?|What is the first stop?", stops[0], *lines)
+    document.ask("end", f"Where does the {vehicle} end?|What is the last stop?", stops[-1], *lines)
+    document.ask("count", f"How many stops are there?|How many times does the {vehicle} stop?", str(len(stops)), *lines)
     absent = pick(rng, [stop for stop in STOPS if stop not in stops]).lower()
-    document.lack(
-        rng,
-        f"When does the {vehicle} stop at the {absent}?|When does the last {vehicle} leave the {absent}?",
-    )
-    document.lack(
-        rng, f"How much is a ticket?|Who drives the {vehicle}?|How full is the {vehicle}?|Is the {vehicle} late?"
-    )
+    document.lack(f"When does the {vehicle} stop at the {absent}?|When does the last {vehicle} leave the {absent}?")
+    document.lack(f"How much is a ticket?|Who drives the {vehicle}?|How full is the {vehicle}?|Is the {vehicle} late?")
     return document

@@ -1,4 +1,4 @@
-"""Web pages and articles; of a shop, the news, the weather, a recipe."""
+"""Web pages: articles, shops, news, weather and recipes."""
 
 import numpy as np
 
@@ -34,11 +34,10 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
     """A web page or an article: title, author, paragraphs, a list, a contact; or of a shop, the news, the weather."""
     if chance(rng, 0.65):
         kind, sketch = pick(
-            rng,
-            (("a recipe", _recipe), ("an article", _news), ("a web page", _shop), ("a web page", _forecast)),
+            rng, (("a recipe", _recipe), ("an article", _news), ("a web page", _shop), ("a web page", _forecast))
         )
         document = Document(kind, Page(rng, 640, 640, perfect))
-        set_lines(rng, document, sketch(rng))
+        set_lines(document, sketch(rng))
         return document
     page = Page(rng, 768, 640, perfect)
     document = Document(pick(rng, ("a web page", "an article")), page)
@@ -50,12 +49,11 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
             int(rng.integers(3, 6)),
         )
         read = page.add(" ".join(links), 20, y, 16)
-        document.ask(rng, "links", "Which links are at the top?|What is in the menu at the top?", read)
+        document.ask("links", "Which links are at the top?|What is in the menu at the top?", read)
         y += 40
     name, author, when, topic = title(rng), person(rng), date(rng), pick(rng, TOPICS)
     heading = page.add(name, 20, y, 34, bold=True)
     document.ask(
-        rng,
         "title",
         "What is the title?|What is the heading of the page?|What is the page about?|"
         "What is the first heading?|What is the headline?",
@@ -65,61 +63,59 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
     wordings = "Who wrote it?|Who is the author?|Who is the article by?"
     if chance(rng, 0.65):
         by = page.add(f"By {author}" + (f", {when}" if chance(rng, 0.6) else ""), 20, y, 17)
-        document.ask(rng, "author", wordings, author, by)
+        document.ask("author", wordings, author, by)
         if by and when in by:
-            document.ask(rng, "date", "When was it published?|What is the date?|When was it written?", when, by)
+            document.ask("date", "When was it published?|What is the date?|When was it written?", when, by)
         y += 36
     else:
-        document.lack(rng, wordings)
-        document.lack(rng, "When was it published?|What is the date of the article?")
+        document.lack(wordings)
+        document.lack("When was it published?|What is the date of the article?")
     page.lines([sentence(rng, topic) for _ in range(int(rng.integers(1, 3)))], 20, y, 17)
     y += 80
     if chance(rng, 0.6):
-        second = pick(
-            rng,
-            (
-                "What you need",
-                "How it began",
-                "Before you start",
-                "Opening hours",
-                "In short",
-                "Our team",
-                "Questions",
-                "Next steps",
-                "Tips",
-            ),
+        y = _add_list(rng, document, y)
+    _add_contacts(rng, document, y)
+    document.lack("How many people have read it?|What does it cost to join?")
+    return document
+
+
+def _add_list(rng: np.random.Generator, document: Document, y: int) -> int:
+    """Set a second heading with a list below it; returns where the page continues."""
+    second = pick(
+        rng,
+        (
+            "What you need",
+            "How it began",
+            "Before you start",
+            "Opening hours",
+            "In short",
+            "Our team",
+            "Questions",
+            "Next steps",
+            "Tips",
+        ),
+    )
+    document.ask(
+        "second heading",
+        "What is the second heading?|What is the subheading?|Which heading comes after the title?",
+        document.page.add(second, 20, y, 25, bold=True),
+    )
+    items = pick_some(rng, ITEMS_TO_DO, int(rng.integers(2, 5)))
+    found = document.page.lines([pick(rng, ("• ", "- ", "")) + item for item in items], 40, y + 44, 17)
+    if len(found) == len(items):
+        document.ask(
+            "first item", "What is the first item of the list?|What comes first in the list?", items[0], items[0]
         )
         document.ask(
-            rng,
-            "second heading",
-            "What is the second heading?|What is the subheading?|Which heading comes after the title?",
-            page.add(second, 20, y, 25, bold=True),
+            "last item", "What is the last item of the list?|What comes last in the list?", items[-1], items[-1]
         )
-        items = pick_some(rng, ITEMS_TO_DO, int(rng.integers(2, 5)))
-        found = page.lines([pick(rng, ("• ", "- ", "")) + item for item in items], 40, y + 44, 17)
-        if len(found) == len(items):
-            document.ask(
-                rng,
-                "first item",
-                "What is the first item of the list?|What comes first in the list?",
-                items[0],
-                items[0],
-            )
-            document.ask(
-                rng,
-                "last item",
-                "What is the last item of the list?|What comes last in the list?",
-                items[-1],
-                items[-1],
-            )
-            document.ask(
-                rng,
-                "items",
-                f"How many items does the list have?|How many points are under {second}?",
-                str(len(items)),
-                *items,
-            )
-        y += 50 + 28 * len(items)
+        document.ask(
+            "items", f"How many items does the list have?|How many points are under {second}?", str(len(items)), *items
+        )
+    return y + 50 + 28 * len(items)
+
+
+def _add_contacts(rng: np.random.Generator, document: Document, y: int) -> None:
     for shown, text, skill, wordings in (
         (
             chance(rng, 0.5),
@@ -132,20 +128,18 @@ def web_page(rng: np.random.Generator, perfect: bool = False) -> Document:
     ):
         if shown:
             document.ask(
-                rng,
                 skill,
                 wordings,
                 text,
-                page.add(pick(rng, ("{}", "Contact: {}", "More: {}")).format(text), 20, y, 17),
+                document.page.add(pick(rng, ("{}", "Contact: {}", "More: {}")).format(text), 20, y, 17),
             )
             y += 30
         else:
-            document.lack(rng, wordings)
-    document.lack(rng, "How many people have read it?|What does it cost to join?")
-    return document
+            document.lack(wordings)
 
 
 def _recipe(rng: np.random.Generator) -> Sketch:
+    """Quantities, time and heat of a dish."""
     dish, minutes, people, heat = (
         pick(rng, DISHES[:34]),
         int(rng.integers(2, 25)) * 5,
@@ -201,6 +195,7 @@ def _recipe(rng: np.random.Generator) -> Sketch:
 
 
 def _news(rng: np.random.Generator) -> Sketch:
+    """A headline, what happened, and who said something about it."""
     place, city, day, who = pick(rng, STOPS).lower(), pick(rng, CITIES), pick(rng, DAYS), person(rng)
     number, job = int(rng.integers(3, 900)), pick(rng, JOBS).lower()
     paper = f"{city} {pick(rng, ('Times', 'Post', 'News', 'Herald', 'Daily', 'Mirror'))}"
@@ -283,9 +278,10 @@ def _news(rng: np.random.Generator) -> Sketch:
 
 
 def _shop(rng: np.random.Generator) -> Sketch:
+    """A product with its price, stock and delivery."""
     thing, style, shop = f"{pick(rng, COLORS)} {pick(rng, GOODS)}", int(rng.integers(5)), shop_name(rng)
     price, stars, days = (
-        money(rng, int(rng.integers(200, 30000)), style),
+        money(int(rng.integers(200, 30000)), style),
         f"{rng.integers(1, 5)}.{rng.integers(1, 10)}",
         int(rng.integers(2, 15)),
     )
@@ -332,6 +328,7 @@ def _shop(rng: np.random.Generator) -> Sketch:
 
 
 def _forecast(rng: np.random.Generator) -> Sketch:
+    """The weather of one city over some days."""
     city, days = pick(rng, CITIES), list(DAYS)
     start = int(rng.integers(7))
     days = (days + days)[start : start + int(rng.integers(2, 6))]
