@@ -14,7 +14,8 @@ from minigemini_models.small.lessons.documents.document_classes import OBJECTS
 from minigemini_models.small.lessons.drawing_words import PHOTOGRAPHED_ANIMALS, PHOTOGRAPHED_THINGS
 from minigemini_models.small.lessons.photograph_answers import CANNOT_COUNT, CANNOT_READ
 from minigemini_models.small.lessons.photograph_reading import Reading, position_of, read_photograph
-from minigemini_models.small.lessons.photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_unknowables import ABOUT_IT, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_wordings import QUESTIONS
 from minigemini_models.small.lessons.photograph_words import sharpened
 from minigemini_models.small.lessons.photographs import (
     FIRST_QUESTIONS,

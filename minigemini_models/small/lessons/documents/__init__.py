@@ -1,4 +1,4 @@
-"""Lessons about documents: one module per kind of document, and `sample`, which draws a document and asks about it."""
+"""Lessons about documents: one module per kind of document; `sample` makes one up and asks about it."""
 
 from .document_lessons import KINDS, DrawnDocument, render, sample
 
