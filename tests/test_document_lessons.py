@@ -9,9 +9,9 @@ import pytest
 from minigemini.inference.text_boxes import is_number, number_of
 from minigemini.inference.text_layout import MAX_CHARS, layout_text
 from minigemini_models.small.lesson import CANNOT_TELL, PATCHES_PER_SIDE, WORDS_KEPT
-from minigemini_models.small.lessons.document import CANNOT_READ
-from minigemini_models.small.lessons.document_classes import OBJECTS
 from minigemini_models.small.lessons.documents import KINDS, render, sample
+from minigemini_models.small.lessons.documents.document import CANNOT_READ
+from minigemini_models.small.lessons.documents.document_classes import OBJECTS
 
 LESSONS = [sample(number) for number in range(1000)]
 TURNS = [(lesson, turn) for lesson in LESSONS for turn in lesson.turns]

@@ -10,11 +10,12 @@ import pytest
 from minigemini_models.small.imagenet_classes import imagenet_classes, nouns, plural_of, with_article
 from minigemini_models.small.lesson import CANNOT_TELL, NOT_SURE, VisualWords
 from minigemini_models.small.lessons import photograph_questions as ask
-from minigemini_models.small.lessons.document_classes import OBJECTS
+from minigemini_models.small.lessons.documents.document_classes import OBJECTS
 from minigemini_models.small.lessons.drawing_words import PHOTOGRAPHED_ANIMALS, PHOTOGRAPHED_THINGS
 from minigemini_models.small.lessons.photograph_answers import CANNOT_COUNT, CANNOT_READ
 from minigemini_models.small.lessons.photograph_reading import Reading, position_of, read_photograph
-from minigemini_models.small.lessons.photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_unknowables import ABOUT_IT, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_wordings import QUESTIONS
 from minigemini_models.small.lessons.photograph_words import sharpened
 from minigemini_models.small.lessons.photographs import (
     FIRST_QUESTIONS,

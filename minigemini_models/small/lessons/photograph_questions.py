@@ -24,17 +24,10 @@ from .photograph_answers import (
     place_sentence,
     shows,
 )
+from .photograph_placeholders import PARTS, SCENES, SIZES, worded
 from .photograph_reading import FILLS, Presence, Reading, Sighting, among, likely_kind, position_of
-from .photograph_wordings import (
-    ABOUT_IT,
-    PARTS,
-    QUESTIONS,
-    SCENES,
-    SIZES,
-    UNKNOWABLE,
-    UNKNOWABLE_ABOUT,
-    worded,
-)
+from .photograph_unknowables import ABOUT_IT, UNKNOWABLE, UNKNOWABLE_ABOUT
+from .photograph_wordings import QUESTIONS
 
 Ask = Callable[[np.random.Generator, Reading], Turn | None]
 

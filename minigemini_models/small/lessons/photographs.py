@@ -6,12 +6,13 @@ from ...samples.turns import Turn
 from ..imagenet_classes import imagenet_classes
 from ..lesson import CANNOT_TELL, Lesson, VisualWords
 from . import photograph_questions as ask
+from .photograph_placeholders import BEFORE_FOLLOW_UP, worded
 from .photograph_reading import Reading, read_photograph
-from .photograph_wordings import BEFORE_FOLLOW_UP, UNKNOWABLE, worded
+from .photograph_unknowables import UNKNOWABLE
 from .photograph_words import PhotoObject, draw_scores, most_likely, sharpened
 
 STREAM = 2501
-"""First word of the seeds of these lessons."""
+"""First word of the seeds of these lessons. Documents have the same, but no number is a lesson of both."""
 
 OBJECT_COUNTS = {0: 0.08, 1: 0.63, 2: 0.24, 3: 0.05}
 """Shares of photographs by the number of things in them that are among the thousand."""

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 
 T = TypeVar("T")
 
@@ -151,6 +151,16 @@ ITEMS_TO_DO = options(
     "feed the cat|fix the bike|write to the landlord|pack the bags|order the cake|charge the camera|wash the car|"
     "send the forms|check the boiler|pick up the keys|sort the mail|paint the fence|bake the bread"
 )
+SENTENCES = options(
+    "The {job} said that {topic} are easier to find in {city} than before.|"
+    "Many people like {topic} because they are quiet.|"
+    "In {city} you can see {topic} on almost every corner.|Every {day} we meet at {time} to talk about {topic}.|"
+    "Nobody in {city} had expected so many visitors.|{first} has worked as a {job} for ten years.|"
+    "It takes patience to learn about {topic}, but it is worth it.|"
+    "The first shop for {topic} opened in {city} last {day}.|"
+    "Please remember to bring warm clothes and something to drink.|You will find more about {topic} on our page.|"
+    "{first} and {other} have written a small book on {topic}.|We will be closed next {day}."
+)
 
 
 def person(rng: np.random.Generator) -> str:
@@ -210,7 +220,7 @@ def time_of_day(rng: np.random.Generator) -> str:
     return pick(rng, forms)
 
 
-def money(rng: np.random.Generator, cents: int, style: int) -> str:
+def money(cents: int, style: int) -> str:
     """An amount in one of six currency styles; one document keeps to one style."""
     amount = f"{cents // 100}.{cents % 100:02}"
     return (f"${amount}", f"£{amount}", f"€{amount}", f"{amount} EUR", amount, amount.replace(".", ",") + " €")[style]
@@ -246,3 +256,16 @@ def title(rng: np.random.Generator) -> str:
     )
     name = pick(rng, forms)
     return name.title() if chance(rng, 0.4) else name[0].upper() + name[1:]
+
+
+def sentence(rng: np.random.Generator, topic: str = "") -> str:
+    first, other = pick_some(rng, FIRST, 2)
+    return pick(rng, SENTENCES).format(
+        job=pick(rng, JOBS).lower(),
+        topic=topic or pick(rng, TOPICS),
+        city=pick(rng, CITIES),
+        day=pick(rng, DAYS),
+        time=time_of_day(rng),
+        first=first,
+        other=other,
+    )

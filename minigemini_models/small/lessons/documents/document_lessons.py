@@ -9,23 +9,30 @@ from PIL import Image
 from minigemini.inference.text_boxes import TextBox, group_rows
 from minigemini.inference.text_layout import layout_text
 
-from ...samples.turns import Turn
-from ...scenes.colors import pick
-from ...scenes.concepts import with_article
-from ..lesson import CANNOT_TELL, Lesson
+from ....samples.turns import Turn
+from ....scenes.colors import pick
+from ....scenes.concepts import with_article
+from ...lesson import CANNOT_TELL, Lesson
+from ..photographs import words_of
 from .charts import bar_chart, line_chart, pie_chart
 from .document import CANNOT_READ, Document
 from .document_classes import OBJECTS, document_classes
 from .document_page import MERGE_RATE
 from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick_some, shop_name
-from .pages import letter, screen, to_do_list, web_page
-from .photographs import words_of
+from .forms import form
+from .letters import letter
+from .menus import menu
+from .notes import to_do_list
+from .posters import book_cover, poster
 from .receipts import invoice, receipt
-from .signs import book_cover, menu, poster, sign
-from .tables import form, table, timetable
+from .screens import screen
+from .signs import sign
+from .tables import table
+from .timetables import timetable
+from .web_pages import web_page
 
 STREAM = 2501
-"""Stream of the random generator, so that no other skill sees the same numbers."""
+"""First word of the seeds of these lessons. Photographs have the same, but no number is a lesson of both."""
 RENDER_STREAM = 2502
 """The same for documents that are drawn."""
 
