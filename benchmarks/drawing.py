@@ -49,7 +49,7 @@ def sheet(results: Sequence[CycleResult]) -> Image.Image:
         for result in results
         if result.image
     ]
-    return contact_sheet(cells, COLUMNS, SIDE_PX, caption_lines=5, text_px=11)
+    return contact_sheet(cells, COLUMNS, SIDE_PX, caption_lines=6, text_px=11)
 
 
 if __name__ == "__main__":
