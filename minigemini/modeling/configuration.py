@@ -39,6 +39,7 @@ OPTIONS: dict[str, Any] = {
     "low_res_image_std": None,
     "projector_type": "mlp",
     "visual_vocabulary": None,
+    "auto_map": {},
 }
 """Fields that are left out of files where they have these defaults, which are those of the published models."""
 
@@ -72,6 +73,8 @@ class MiniGeminiConfig(PreTrainedConfig):
             with stages always give their last map.
         image_token_id: Id of the placeholder that occurs in `input_ids` once per visual token.
         mining_eps: Epsilon of the LayerNorms before the mining projections.
+        auto_map: The classes of code that a checkpoint carries, by Auto class. TRL reads this field of every config
+            whose model is not in Transformers' own namespace, so it exists even where it is empty.
 
     Raises:
         ValueError: Tile, patch, grid and high-resolution size are inconsistent, or an encoder has the wrong type.
@@ -106,6 +109,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     image_token_id: int = 32000
     mining_eps: float = 1e-5
     tie_word_embeddings: bool = False
+    auto_map: Any = field(default_factory=dict)
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = _sub_config(self.vision_config, "clip_vision_model")

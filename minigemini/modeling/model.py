@@ -231,7 +231,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
     def project(self, low_res_features: Tensor, features: Tensor) -> Tensor:
         """Project features (B, t, N, C), with what was mined and without, to the language model: (B, t·N, D)."""
-        if isinstance(self.multi_modal_projector, VisualVocabulary):
+        if self.config.projector_type == "visual_vocabulary":  # its class says less: PEFT may have wrapped it
             return rearrange(self.multi_modal_projector(low_res_features, features), "b t n d -> b (t n) d")
         return self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
 
