@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
@@ -182,6 +183,16 @@ class MiniGeminiConfig(PreTrainedConfig):
     def low_res_size(self) -> int:
         """Side of the low-resolution image, all tiles together, in pixels; with `max_tiles`, of one tile."""
         return self.tile_size * self.grid_size
+
+    @property
+    def low_res_renormalization(self) -> tuple[list[float], list[float]] | None:
+        """Scale and shift of each channel from high-resolution to low-resolution statistics; None if they are equal."""
+        if self.low_res_image_mean is None:
+            return None
+        means = zip(self.high_res_image_mean or OPENAI_CLIP_MEAN, self.low_res_image_mean, strict=True)
+        stds = [*zip(self.high_res_image_std or OPENAI_CLIP_STD, self.low_res_image_std, strict=True)]
+        shift = [(mean - low_mean) / low for (mean, low_mean), (_, low) in zip(means, stds, strict=True)]
+        return [std / low for std, low in stds], shift
 
     @property
     def patches_per_side(self) -> int:
