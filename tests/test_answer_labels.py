@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from tokenizers import processors
+from transformers import PreTrainedTokenizerFast
 
 from minigemini import MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
@@ -90,15 +91,31 @@ def test_other_calls_return_what_they_did(processor, image, options):
     assert ("assistant_masks" in features) == ("return_assistant_tokens_mask" in options)
 
 
+@pytest.fixture
+def adds_bos(tokenizer) -> PreTrainedTokenizerFast:
+    """A tokenizer that adds BOS, as those of the published models do."""
+    tokenizer = copy.deepcopy(tokenizer)
+    bos = (tokenizer.bos_token, tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("<bos> $A", special_tokens=[bos])
+    return tokenizer
+
+
 @pytest.mark.parametrize("format_name", ["vicuna", "nano"])
-def test_prompts_start_with_bos_once(processor, tokenizer, image, format_name):
+def test_prompts_start_with_bos_once(processor, adds_bos, image, format_name):
     """Published formats leave BOS to the tokenizer; nano's own writes it."""
-    adds_bos = copy.deepcopy(tokenizer)
-    bos = (adds_bos.bos_token, adds_bos.bos_token_id)
-    adds_bos.backend_tokenizer.post_processor = processors.TemplateProcessing("<bos> $A", special_tokens=[bos])
     processor = MiniGeminiProcessor(
         processor.image_processor, adds_bos, patch_size=8, chat_template=CHAT_TEMPLATES[format_name]
     )
     features = encode(processor, [conversation(image(0), "This.")])
     assert (features["input_ids"] == adds_bos.bos_token_id).nonzero().tolist() == [[0, 0]]
     assert copied(features)[0, 0] == IGNORED
+
+
+def test_a_template_may_write_bos_for_trainers_that_tokenize_its_text(processor, adds_bos, image):
+    template = "{{ bos_token }}" + CHAT_TEMPLATES["vicuna"]
+    processor = MiniGeminiProcessor(processor.image_processor, adds_bos, patch_size=8, chat_template=template)
+    turns = conversation(image(0), "This.")
+    text = processor.apply_chat_template(turns)
+    tokenized = processor(images=[image(0)], text=text, add_special_tokens=False, return_tensors="pt")
+    assert torch.equal(tokenized["input_ids"], encode(processor, [turns])["input_ids"])
+    assert (tokenized["input_ids"] == adds_bos.bos_token_id).nonzero().tolist() == [[0, 0]]

@@ -68,12 +68,13 @@ def test_derived_pixels_at_published_sizes(make_model, make_processor, image, lo
 def test_saved_for_other_tools_and_ignored_here(tiny_model, make_processor, image, tmp_path):
     processor = make_processor(tiny_model.config)
     assert "high_res_only" not in processor.image_processor.to_dict()
-    processor.image_processor.high_res_only = True
     tiny_model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
+    AutoProcessor.from_pretrained(tmp_path, high_res_only=True).save_pretrained(tmp_path)
     assert "high_res_pixel_values" not in encode(AutoProcessor.from_pretrained(tmp_path), [image(0)])
     assert "high_res_pixel_values" in encode(AutoProcessor.from_pretrained(tmp_path, high_res_only=False), [image(0)])
     engine = Engine.load(tmp_path, device="cpu")
+    assert "high_res_only" not in engine.processor.image_processor.to_dict()
     assert "high_res_pixel_values" in encode(engine.processor, [image(0)])
 
 

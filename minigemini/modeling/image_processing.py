@@ -34,6 +34,8 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
         image_token_pooling: A factor for each image by which the model pools its visual tokens; returned as it is.
         high_res_only: Whether `pixel_values` are the high-resolution pixels, and the model makes the others from them.
+        crop_to_patches: Whether to return `num_patches` too, the rows of `pixel_values` of each image in its native
+            shape. TRL asks for them by these names, which are InternVL's.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
@@ -42,6 +44,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     low_res_image_std: list[float] | None
     image_token_pooling: list[int] | None
     high_res_only: bool | None
+    crop_to_patches: bool | None
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -77,6 +80,7 @@ class MiniGeminiImageProcessor(PilBackend):
     low_res_image_std = None
     image_token_pooling = None
     high_res_only = None  # as good as False, and left out of files
+    crop_to_patches = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
     max_tiles = None
@@ -192,6 +196,7 @@ class MiniGeminiImageProcessor(PilBackend):
         max_tiles: int | None,
         image_token_pooling: list[int] | None,
         high_res_only: bool | None,
+        crop_to_patches: bool | None,
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
@@ -242,6 +247,8 @@ class MiniGeminiImageProcessor(PilBackend):
                 for name, arrays in values.items()
             }
             tiles["image_grid_thw"] = np.array([(1, *grid) for grid in grids])
+            if crop_to_patches:
+                tiles["num_patches"] = np.array([grid.num_tiles for grid in grids])
             return BatchFeature({**tiles, **pooling}, tensor_type=return_tensors)
         if len(images) == 1:  # stacking would copy
             stacked = {name: arrays[0][None] for name, arrays in values.items()}

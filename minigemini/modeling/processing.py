@@ -74,6 +74,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         if ocr_format not in OCR_FORMATS:
             raise ValueError(f"ocr_format is {ocr_format!r}: use one of {', '.join(OCR_FORMATS)}.")
         check_growth(tokenizer)
+        # `from_pretrained` hands its arguments to the tokenizer too, whose own prevail in calls and are saved.
+        tokenizer.init_kwargs.pop("high_res_only", None)
         ids = tokenizer.encode(image_token, add_special_tokens=False)
         if len(ids) != 1:
             raise ValueError(
