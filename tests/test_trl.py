@@ -1,6 +1,7 @@
 """TRL's trainers, given a path, train on images and learn what is to be learned. `make test-trl` installs TRL."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -148,13 +149,13 @@ def test_rewards(checkpoint, rows, tmp_path, kind, peft_config):
         """A reward that differs between any two completions of random tokens."""
         return [-sum(ids) / 1000 for ids in completion_ids]
 
+    folder = tmp_path / "saved with high_res_only"
+    shutil.copytree(checkpoint, folder)
+    AutoProcessor.from_pretrained(checkpoint, high_res_only=True).save_pretrained(folder)
     data = rows(lambda number, answer: {"prompt": turn("user", f"What {number}?")})
     config, trainer_class = getattr(trl, f"{kind}Config"), getattr(trl, f"{kind}Trainer")
     args = config(tmp_path / "out", num_generations=2, max_completion_length=6, beta=0.04, **SETTINGS)
-    processor = AutoProcessor.from_pretrained(checkpoint, high_res_only=True)
-    trainer = trainer_class(
-        checkpoint, distance, args=args, train_dataset=data, processing_class=processor, peft_config=peft_config
-    )
+    trainer = trainer_class(str(folder), distance, args=args, train_dataset=data, peft_config=peft_config)
     trainer.train()
     assert min(logged(trainer, "grad_norm")) > 0
     check_all_parts_changed(trainer)
