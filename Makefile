@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -76,6 +76,15 @@ test-clients: $(VENV)/.dev $(VENV)-clients/.ready
 $(VENV)-clients/.ready: tests/client_requirements.txt
 	$(PYTHON) -m venv $(VENV)-clients
 	$(VENV)-clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/client_requirements.txt
+	@touch $@
+
+# Trains with TRL's trainers, in a separate environment, because TRL may ask for other releases than ours.
+test-trl: $(VENV)-trl/.ready
+	$(VENV)-trl/bin/python -m pytest tests/test_trl.py
+
+$(VENV)-trl/.ready: pyproject.toml $(CONSTRAINTS) tests/trl_requirements.txt
+	$(PYTHON) -m venv $(VENV)-trl
+	$(VENV)-trl/bin/python $(INSTALL) -e '.[lora,data,quantize]' pytest -r tests/trl_requirements.txt
 	@touch $@
 
 # Tests the page in a browser; requires chromium (Debian: apt install chromium).

@@ -194,6 +194,14 @@ def test_grids_and_tokens_of_a_batch(engine, images):
     assert max(counted["num_image_tokens"]) <= engine.processor.num_image_tokens == 28
 
 
+def test_rows_of_tiles_of_each_image_are_counted(engine, images):
+    """TRL's trainers split pixel_values by them."""
+    pixels = engine.processor.image_processor([[image] for image in images], crop_to_patches=True, return_tensors="pt")
+    assert pixels["num_patches"].tolist() == [rows * columns for rows, columns in GRIDS]
+    assert pixels["num_patches"].sum() == len(pixels["pixel_values"])
+    assert "num_patches" not in engine.processor.image_processor(images, return_tensors="pt")
+
+
 def test_mixed_shapes_equal_each_alone(engine, images):
     """Also with padding, in the model's outputs."""
     model, inputs = engine.model, encode(engine, images)

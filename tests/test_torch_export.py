@@ -25,7 +25,7 @@ class Logits(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids, pixel_values, high_res_pixel_values):
+    def forward(self, input_ids, pixel_values, high_res_pixel_values=None):
         inputs = {"pixel_values": pixel_values, "high_res_pixel_values": high_res_pixel_values}
         return self.model(input_ids=input_ids, **inputs, use_cache=False, return_dict=True).logits
 
@@ -49,6 +49,18 @@ def test_any_number_of_images_and_any_length(make_model, fields):
     exported = export(model, inputs(config, 2, letters=5), dynamic_shapes=shapes, strict=False).module()
     for case in (inputs(config, 1, letters=2), inputs(config, 3, letters=9)):
         torch.testing.assert_close(exported(*case), model(*case), rtol=0, atol=1e-5)  # worst measured 0
+
+
+@torch.no_grad()
+def test_one_tensor_of_pixels(make_model):
+    statistics = {"low_res_image_mean": [0.5, 0.4, 0.3], "low_res_image_std": [0.25, 0.5, 1.0]}
+    model = Logits(make_model(**MODELS["the paper's HD setting"], **statistics))
+    ids, _, pixels = inputs(model.model.config, 2, letters=5)
+    images = Dim("images", max=16)
+    exported = export(model, (ids, pixels), dynamic_shapes=({0: images}, {0: images}), strict=False).module()
+    ids, low_res, pixels = inputs(model.model.config, 3, letters=5)
+    torch.testing.assert_close(exported(ids, pixels), model(ids, pixels), rtol=0, atol=1e-5)  # worst measured 0
+    assert not torch.allclose(model(ids, pixels), model(ids, low_res, pixels)), "low resolution is derived"
 
 
 @torch.no_grad()

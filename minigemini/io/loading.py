@@ -52,6 +52,7 @@ def load_processor(folder: Path, config: MiniGeminiConfig) -> MiniGeminiProcesso
         raise CheckpointError(
             f"{folder}: tokenizer or image processor cannot be loaded ({one_line(error)}); copy them beside the weights"
         ) from None
+    processor.image_processor.high_res_only = None  # a setting for other tools, which they may have saved
     if processor.chat_template is None:
         raise CheckpointError(f"{folder}: no chat_template.jinja; copy it beside the weights")
     check_processor(processor, config, str(folder))

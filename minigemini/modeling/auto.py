@@ -4,6 +4,7 @@ from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoModelForMultimodalLM,
     AutoProcessor,
@@ -26,6 +27,8 @@ AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
 AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
 AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
+# TRL and `AutoPeftModelForCausalLM` load models by this class.
+AutoModelForCausalLM.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
 AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
 AutoModelForMultimodalLM.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
 # Pipelines look classes up by name, and report an error for those that are not listed.

@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
@@ -39,6 +40,7 @@ OPTIONS: dict[str, Any] = {
     "low_res_image_std": None,
     "projector_type": "mlp",
     "visual_vocabulary": None,
+    "auto_map": {},
 }
 """Fields that are left out of files where they have these defaults, which are those of the published models."""
 
@@ -72,6 +74,8 @@ class MiniGeminiConfig(PreTrainedConfig):
             with stages always give their last map.
         image_token_id: Id of the placeholder that occurs in `input_ids` once per visual token.
         mining_eps: Epsilon of the LayerNorms before the mining projections.
+        auto_map: The classes of code that a checkpoint carries, by Auto class. TRL reads this field of every config
+            whose model is not in Transformers' own namespace, so it exists even where it is empty.
 
     Raises:
         ValueError: Tile, patch, grid and high-resolution size are inconsistent, or an encoder has the wrong type.
@@ -106,6 +110,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     image_token_id: int = 32000
     mining_eps: float = 1e-5
     tie_word_embeddings: bool = False
+    auto_map: Any = field(default_factory=dict)
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = _sub_config(self.vision_config, "clip_vision_model")
@@ -178,6 +183,16 @@ class MiniGeminiConfig(PreTrainedConfig):
     def low_res_size(self) -> int:
         """Side of the low-resolution image, all tiles together, in pixels; with `max_tiles`, of one tile."""
         return self.tile_size * self.grid_size
+
+    @property
+    def low_res_renormalization(self) -> tuple[list[float], list[float]] | None:
+        """Scale and shift of each channel from high-resolution to low-resolution statistics; None if they are equal."""
+        if self.low_res_image_mean is None:
+            return None
+        means = zip(self.high_res_image_mean or OPENAI_CLIP_MEAN, self.low_res_image_mean, strict=True)
+        stds = [*zip(self.high_res_image_std or OPENAI_CLIP_STD, self.low_res_image_std, strict=True)]
+        shift = [(mean - low_mean) / low for (mean, low_mean), (_, low) in zip(means, stds, strict=True)]
+        return [std / low for std, low in stds], shift
 
     @property
     def patches_per_side(self) -> int:

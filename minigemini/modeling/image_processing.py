@@ -33,6 +33,9 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         max_tiles: The most tiles of an image in its native shape; None for squares.
         low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
         image_token_pooling: A factor for each image by which the model pools its visual tokens; returned as it is.
+        high_res_only: Whether `pixel_values` are the high-resolution pixels, and the model makes the others from them.
+        crop_to_patches: Whether to return `num_patches` too, the rows of `pixel_values` of each image in its native
+            shape. TRL asks for them by these names, which are InternVL's.
     """
 
     high_res_size: int | dict[str, int] | SizeDict
@@ -40,6 +43,8 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     low_res_image_mean: list[float] | None
     low_res_image_std: list[float] | None
     image_token_pooling: list[int] | None
+    high_res_only: bool | None
+    crop_to_patches: bool | None
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -59,6 +64,9 @@ class MiniGeminiImageProcessor(PilBackend):
         do_pad: Pad to a square with the mean color first. Otherwise, as in the paper's alignment stage, the shortest
             side is resized and the image is center-cropped. With `max_tiles`, images are never cropped, and padded
             only if they are too elongated for a grid.
+        high_res_only: Return one tensor, for tools that pass no other than `pixel_values` on to the model, such as
+            TRL's GRPOTrainer: the high-resolution images, from which the model computes the low-resolution ones as is
+            done here.
 
     Raises:
         ValueError: A size is not square, or `max_tiles` is out of range.
@@ -71,6 +79,8 @@ class MiniGeminiImageProcessor(PilBackend):
     low_res_image_mean = None
     low_res_image_std = None
     image_token_pooling = None
+    high_res_only = None  # as good as False, and left out of files
+    crop_to_patches = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012
     max_tiles = None
@@ -88,7 +98,8 @@ class MiniGeminiImageProcessor(PilBackend):
     @property
     def model_input_names(self) -> list[str]:  # type: ignore[override]
         """Names of the tensors that `preprocess` returns."""
-        return ["pixel_values", "high_res_pixel_values", *(["image_grid_thw"] if self.max_tiles is not None else [])]
+        high_res = [] if self.high_res_only else ["high_res_pixel_values"]
+        return ["pixel_values", *high_res, *(["image_grid_thw"] if self.max_tiles is not None else [])]
 
     def preprocess(self, images: ImageInput, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]) -> BatchFeature:
         """Preprocess one or more images.
@@ -96,7 +107,8 @@ class MiniGeminiImageProcessor(PilBackend):
         Returns:
             `pixel_values` (B, 3, size, size) and `high_res_pixel_values` (B, 3, high_res_size, high_res_size). With
             `max_tiles`, both have one row per tile, the tiles of an image row by row, and `image_grid_thw` (B, 3) holds
-            1 and the rows and columns of tiles of each image, under the name of Qwen2-VL's grids of patches.
+            1 and the rows and columns of tiles of each image, under the name of Qwen2-VL's grids of patches. With
+            `high_res_only`, the high-resolution pixels are returned as `pixel_values`, and no others.
         """
         return super().preprocess(images, **kwargs)
 
@@ -201,6 +213,8 @@ class MiniGeminiImageProcessor(PilBackend):
         low_res_image_std: tuple[float, ...] | None,
         max_tiles: int | None,
         image_token_pooling: list[int] | None,
+        high_res_only: bool | None,
+        crop_to_patches: bool | None,
         return_tensors: str | TensorType | None,
         **_: Any,
     ) -> BatchFeature:
@@ -233,12 +247,16 @@ class MiniGeminiImageProcessor(PilBackend):
             # 3. Rescale and normalize, then compute the low-resolution image from the result.
             image = to_normalized(image, table) if image.dtype == np.uint8 else rescale_and_normalize(image)
             high_res.append(image)
+            if high_res_only:
+                continue
             rows, columns = grids[-1] if grids else (1, 1)
             small = downsample(image, (size.height * rows, size.height * columns))
             if do_normalize and low_res_image_mean is not None and low_res_image_std is not None:
                 small = renormalize(small, (image_mean, image_std), (low_res_image_mean, low_res_image_std))
             low_res.append(small)
         values = {"pixel_values": low_res, "high_res_pixel_values": high_res}
+        if high_res_only:
+            values = {"pixel_values": high_res}
         pooling = {} if image_token_pooling is None else {"image_token_pooling": np.array(image_token_pooling)}
         # 4. Cut images in their native shape into tiles.
         if grids:
@@ -247,6 +265,8 @@ class MiniGeminiImageProcessor(PilBackend):
                 for name, arrays in values.items()
             }
             tiles["image_grid_thw"] = np.array([(1, *grid) for grid in grids])
+            if crop_to_patches:
+                tiles["num_patches"] = np.array([grid.num_tiles for grid in grids])
             return BatchFeature({**tiles, **pooling}, tensor_type=return_tensors)
         if len(images) == 1:  # stacking would copy
             stacked = {name: arrays[0][None] for name, arrays in values.items()}

@@ -231,7 +231,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
     def project(self, low_res_features: Tensor, features: Tensor) -> Tensor:
         """Project features (B, t, N, C), with what was mined and without, to the language model: (B, t·N, D)."""
-        if isinstance(self.multi_modal_projector, VisualVocabulary):
+        if self.config.projector_type == "visual_vocabulary":  # its class says less: PEFT may have wrapped it
             return rearrange(self.multi_modal_projector(low_res_features, features), "b t n d -> b (t n) d")
         return self.multi_modal_projector(rearrange(features, "b t n c -> b (t n) c"))
 
@@ -248,7 +248,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
         Args:
             pixel_values: (B, 3, r·lr, c·lr), low-resolution square images before tiling; with `max_tiles`, the tiles
-                (T, 3, lr, lr) of all images.
+                (T, 3, lr, lr) of all images. Or the images in high resolution, if these are all that is passed.
             high_res_pixel_values: (B, 3, hr, hr), the same images in high resolution, or their tiles. The baseline
                 ignores them.
             image_grid_thw: (B, 3), with `max_tiles`: 1 and the rows and columns of tiles of each image.
@@ -269,19 +269,46 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             name: bool(kwargs.get(name, getattr(self.config, name)))
             for name in ("output_hidden_states", "output_attentions")
         }
+        low_res: Tensor | None = pixel_values
+        if high_res_pixel_values is None and self._is_high_res(pixel_values):
+            low_res, high_res_pixel_values = None, pixel_values
         recorded: Any
         with recorded_outputs(self.vision_tower, **requested) as recorded:
             if self.config.max_tiles is None:
-                features = self._encode(pixel_values, high_res_pixel_values)
+                features = self._encode(low_res, high_res_pixel_values)
             else:
-                features = self._encode_native(pixel_values, high_res_pixel_values, image_grid_thw)
+                features = self._encode_native(low_res, high_res_pixel_values, image_grid_thw)
         if image_token_pooling is not None:
             tokens: Any = features.pooler_output
             features["pooler_output"] = pool_tokens(tokens, image_token_pooling, self.config.patches_per_side)
         return MiniGeminiImageFeatures(**features, **recorded)
 
+    def _is_high_res(self, pixel_values: Tensor) -> bool:
+        """Whether pixels are in high resolution; the baseline takes pixels of equal sizes for low-resolution ones."""
+        side, config = self.config.high_res_size, self.config
+        is_ambiguous = side == config.low_res_size and self.high_res_vision_tower is None
+        return tuple(pixel_values.shape[-2:]) == (side, side) and not is_ambiguous
+
+    def derive_low_res(self, high_res_pixel_values: Tensor) -> Tensor:
+        """Compute the low-resolution images (B, 3, r·lr, c·lr) from images in high resolution, as the processor does.
+
+        The statistics are those of the config. In float32 on a CPU, the result is the processor's to the bit, or to
+        2.4e-7 if the two encoders have statistics of their own. Pixels in bfloat16 were rounded before, not after.
+        """
+        rows, columns = self.grid_of(
+            "pixel_values", high_res_pixel_values, self.config.high_res_size // self.config.grid_size
+        )
+        size = (rows * self.config.tile_size, columns * self.config.tile_size)
+        pixels = nn.functional.interpolate(
+            high_res_pixel_values.float(), size=size, mode="bilinear", align_corners=False
+        )
+        if (change := self.config.low_res_renormalization) is not None:
+            scale, shift = (pixels.new_tensor(values)[:, None, None] for values in change)
+            pixels = pixels * scale + shift
+        return pixels.to(high_res_pixel_values.dtype)
+
     def _encode_native(
-        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
     ) -> MiniGeminiImageFeatures:
         """Encode images in their native shape; images of equal shape are one batch."""
 
@@ -301,7 +328,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return MiniGeminiImageFeatures(**lists)
 
     def _check_grids(
-        self, pixel_values: Tensor, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
     ) -> list[Grid]:
         """Return the grid of each image. Raises `ValueError` if they do not hold the tiles."""
         found = [] if image_grid_thw is None else image_grid_thw.tolist()
@@ -314,9 +341,11 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             )
         return grids
 
-    def _encode(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None) -> MiniGeminiImageFeatures:
+    def _encode(self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None) -> MiniGeminiImageFeatures:
         """Encode images of one shape: (B, 3, r·lr, c·lr) and (B, 3, r·hr, c·hr), or hr if they are squares."""
         # 1. Encode the tiles in low resolution: (B, t, N, C).
+        if pixel_values is None:
+            pixel_values = self.derive_low_res(cast(Tensor, high_res_pixel_values))
         low_res = self.get_low_res_features(pixel_values)
 
         # 2. Add what each token finds in the high-resolution features of its patch.
@@ -328,7 +357,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             if high_res_pixel_values is None or images != pixel_values.shape[0]:
                 raise ValueError(
                     f"pixel_values hold {pixel_values.shape[0]} images, but high_res_pixel_values hold {images}: pass "
-                    "one row per image in both."
+                    "one row per image in both, or let the image processor return high-resolution pixel_values alone "
+                    "(high_res_only=True)."
                 )
             mined = self.mine(low_res, self.get_high_res_stage_maps(high_res_pixel_values)).to(low_res.device)
             features = low_res + mined

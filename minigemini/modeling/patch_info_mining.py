@@ -21,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from .adapted_linear import effective_bias, effective_weight, innermost
 from .stage_maps import Windows, gather_cells, mixture, windows
 
 # Memory for the windows of one band of patch rows. Small enough to stay close to the CPU's caches and far below the
@@ -67,18 +68,25 @@ class NormedLinear(nn.Sequential):
 
     @property
     def norm(self) -> nn.LayerNorm:
-        return cast(nn.LayerNorm, self[0])
+        norm = self[0]
+        if not isinstance(norm, nn.LayerNorm):
+            raise TypeError(
+                f"mining reads the weight of its norms and requires a plain LayerNorm, got {type(norm).__name__}: "
+                "exclude the norms of mining from the adapter"
+            )
+        return norm
 
     @property
-    def linear(self) -> nn.Linear:
-        linear = self[1]
-        # Mining reads the weight instead of calling forward, so a wrapping adapter would silently have no effect.
+    def linear(self) -> Any:
+        """The linear layer, or PEFT's layer around it."""
+        linear = innermost(self[1])
+        # Mining reads the weight instead of calling forward, so any other wrapper would silently have no effect.
         if not isinstance(linear, type(self).linear_class) or not linear.weight.is_floating_point():
             raise TypeError(
                 f"mining reads the weight of its projections and requires a plain {type(self).linear_class.__name__}, "
                 f"got {type(linear).__name__}: merge adapters into the weights, and exclude mining from quantization"
             )
-        return linear
+        return self[1]
 
 
 class StageCells(NamedTuple):
@@ -234,19 +242,19 @@ class PatchInfoMining(nn.Module):
 
     def _absorb_key(self, queries: Tensor) -> Tensor:
         """Fold scale, W_k and gain_k into the queries φ_q: (B, N, C) -> (B, N, C_hr), with mean 0 over the channels."""
-        weight, gain = self.key_proj.linear.weight.to(queries), self.key_proj.norm.weight.to(queries)
-        absorbed = (queries * self.query_dim**-0.5) @ weight * gain
+        weight = effective_weight(self.key_proj.linear, queries.dtype).to(queries)
+        absorbed = (queries * self.query_dim**-0.5) @ weight * self.key_proj.norm.weight.to(queries)
         return absorbed - absorbed.mean(dim=-1, keepdim=True)
 
     def _project_value(self, pooled: Tensor) -> Tensor:
         """Apply φ_v to pooled features: Σ a x̂ (B, N, C_hr) -> Σ a φ_v(x) (B, N, C)."""
         norm, linear = self.value_proj.norm, self.value_proj.linear
-        weight, bias = linear.weight.to(pooled), linear.bias.to(pooled)
+        weight, bias = (part(linear, pooled.dtype).to(pooled) for part in (effective_weight, effective_bias))
         mined = nn.functional.linear(pooled * norm.weight + norm.bias, weight, bias)
         # The key biases shift all scores of a query equally, so their gradient is exactly zero. It must exist, because
         # distributed training waits for it, and must not be rounding noise, which Adam would scale up to full steps.
-        key = self.key_proj
-        return mined + 0 * (key.norm.bias.sum() + key.linear.bias.sum()).to(pooled)
+        biases = [value.sum() for name, value in self.key_proj.named_parameters() if name.endswith("bias")]
+        return mined + 0 * torch.stack(biases).sum().to(pooled)
 
     def _bands(self, rows: int, n: int, along: Sequence[Windows], low_res: Tensor) -> Iterator[slice]:
         """Split the rows of patches into bands whose windows fit in `BAND_BYTES`, at least one row each."""

@@ -10,6 +10,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs, Proc
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ..images.video import VideoSampling
+from .answer_labels import AnswerFeatures, can_find_answers, is_finished
 from .chat_templates import CHAT_TEMPLATES, END_TOKENS
 from .chat_templates.template_limits import limit_template
 from .configuration import CLIP_VIT_L_14_336, MiniGeminiConfig
@@ -73,6 +74,8 @@ class MiniGeminiProcessor(ProcessorMixin):
         if ocr_format not in OCR_FORMATS:
             raise ValueError(f"ocr_format is {ocr_format!r}: use one of {', '.join(OCR_FORMATS)}.")
         check_growth(tokenizer)
+        # `from_pretrained` hands its arguments to the tokenizer too, whose own prevail in calls and are saved.
+        tokenizer.init_kwargs.pop("high_res_only", None)
         ids = tokenizer.encode(image_token, add_special_tokens=False)
         if len(ids) != 1:
             raise ValueError(
@@ -254,6 +257,10 @@ class MiniGeminiProcessor(ProcessorMixin):
                 Control characters in it become spaces.
             **kwargs: Arguments of `ProcessorMixin.apply_chat_template`.
 
+        Returns:
+            Text, or model inputs. In those of conversations that end with an answer, `labels` set afterwards are masked
+            except for the answers, see `answer_labels`.
+
         Raises:
             ImageError: An image cannot be read.
             ValueError: There is no message, `draw` or `ocr` does not match the conversation, or with
@@ -275,12 +282,21 @@ class MiniGeminiProcessor(ProcessorMixin):
         conversations = [self.with_requests(messages, draw, ocr, chat_template) for messages in conversations]
         if kwargs.get("tokenize"):
             conversations = [with_opened_images(messages) for messages in conversations]
+            options = dict(kwargs.get("processor_kwargs") or {})
+            # TRL passes False, assuming that templates write BOS. If one does, Transformers notices by itself.
+            if options.get("add_special_tokens") is False:
+                del options["add_special_tokens"]
             if videos := videos_in(conversations):
-                kwargs["processor_kwargs"] = {**(kwargs.get("processor_kwargs") or {}), _CHAT_VIDEOS: videos}
+                options[_CHAT_VIDEOS] = videos
+            kwargs["processor_kwargs"] = options
         conversations = [with_placeholders(messages) for messages in conversations]
+        if has_answers := is_finished(conversations, kwargs):
+            kwargs["return_assistant_tokens_mask"] = can_find_answers(template, self.tokenizer)
         out: Any = super().apply_chat_template(
             conversations if batched else conversations[0], chat_template=chat_template, **kwargs
         )
+        if has_answers:
+            return AnswerFeatures.of(out, self.image_token_id)
         if isinstance(out, Mapping) and "assistant_masks" in out:
             check_labels(conversations, out["assistant_masks"], self.tokenizer.truncation_side)
             check_ends(conversations, out["input_ids"], out["assistant_masks"], self._end_ids)
