@@ -43,6 +43,10 @@ class VocabularyTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unitt
     variant = "vocabulary"
 
 
+class NativeTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):
+    variant = "native"
+
+
 class LlavaTest(ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):
     all_model_classes = (LlavaModel, LlavaForConditionalGeneration)
     _is_composite = True

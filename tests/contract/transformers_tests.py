@@ -7,15 +7,19 @@ without one, empty classes stand in for them.
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGE = "transformers_tests_source"
+PACKAGE = "tests"  # the name by which they import one another
 IMAGE = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
-_NOT_DISTRIBUTED = {"exporters.test_export": "ExportTesterMixin", "generation.test_utils": "GenerationTesterMixin"}
+_NOT_DISTRIBUTED = {
+    "exporters.test_export": ("ExportTesterMixin", "ExportGenerateTesterMixin"),
+    "generation.test_utils": ("GenerationTesterMixin",),
+}
 
 
 def folders() -> list[str]:
@@ -27,17 +31,18 @@ def origin() -> str:
     """Say which tests were run."""
     from transformers import __version__
 
+    _prepare()
     missing = [name.partition(".")[0] for name in _NOT_DISTRIBUTED if _is_missing(name)]
     return f"Transformers {__version__}" + (f", without the tests of {' and '.join(missing)}" if missing else "")
 
 
 def load(name: str) -> Any:
     """Import a module of Transformers' tests by its name within them."""
-    if PACKAGE not in sys.modules:
-        _prepare()
+    _prepare()
     return import_module(f"{PACKAGE}.{name}")
 
 
+@cache
 def _prepare() -> None:
     package = ModuleType(PACKAGE)
     package.__path__ = folders()
@@ -46,15 +51,17 @@ def _prepare() -> None:
     downloads: Any = ModuleType("fetch_hub_objects_for_ci")
     downloads.url_to_local_path = lambda url: str(IMAGE) if url.endswith((".png", ".jpg")) else url
     sys.modules[downloads.__name__] = downloads
-    for name, mixin in _NOT_DISTRIBUTED.items():
+    for name, mixins in _NOT_DISTRIBUTED.items():
         if _is_missing(name):
             parent = ModuleType(f"{PACKAGE}.{name.partition('.')[0]}")
             module = ModuleType(f"{PACKAGE}.{name}")
-            setattr(module, mixin, type(mixin, (), {}))
+            for mixin in mixins:
+                setattr(module, mixin, type(mixin, (), {}))
             sys.modules |= {parent.__name__: parent, module.__name__: module}
     _name_model()
 
 
+@cache
 def _is_missing(name: str) -> bool:
     try:
         return find_spec(f"{PACKAGE}.{name}") is None
