@@ -45,6 +45,7 @@ class VocabularyTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unitt
 
 class NativeTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):
     variant = "native"
+    skip_test_image_features_output_shape = True  # a list, as for LLaVA-NeXT: images differ in shape
 
 
 class LlavaTest(ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):

@@ -43,19 +43,13 @@ CONVNEXT: dict[str, Any] = {
     "depths": [1, 1, 1, 1],
     "layer_scale_init_value": 0.1,
 }
-EFFICIENTNET: dict[str, Any] = {"model_type": "efficientnet_lite", "width_coefficient": 0.25, "image_size": 64}
 WORDS = [{"name": "objects", "size": 5, "source": "low_res"}, {"name": "details", "size": 3, "source": "mined"}]
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "hd": {"grid_size": 2, "use_global_tile": True, "high_res_size": 64},
     "baseline": {"high_res_vision_config": None},
     "mixtral": {"text_config": MIXTRAL},
-    "vocabulary": {
-        "vision_config": EFFICIENTNET,
-        "projector_type": "visual_vocabulary",
-        "visual_vocabulary": WORDS,
-        "high_res_size": 64,
-    },
+    "vocabulary": {"projector_type": "visual_vocabulary", "visual_vocabulary": WORDS},
     "native": {"max_tiles": 6, "use_global_tile": True},
 }
 
