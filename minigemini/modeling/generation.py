@@ -169,7 +169,13 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
 
 
 def _is_filled(cache: Any) -> bool:
-    return cache is not None and int(cache.get_seq_length()) > 0
+    """Whether a cache holds what was read before."""
+    if cache is None:
+        return False
+    try:
+        return int(cache.get_seq_length()) > 0
+    except ValueError:  # it has recurrent layers alone, which count nothing
+        return bool(cache.has_previous_state())
 
 
 def finish_logits(logits: Tensor, text_config: PreTrainedConfig) -> Tensor:
