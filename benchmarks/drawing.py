@@ -4,18 +4,18 @@ python benchmarks/drawing.py --painter nano --model nano --sheet docs/drawings.p
 """
 
 import argparse
-import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from minigemini.images.contact_sheets import contact_sheet
 from minigemini.inference import Engine, GenerationSettings, ImageGenerator
 from minigemini_models.evaluation.drawing_cycle import CycleResult, draw_captions, draw_requests, results_table
 
-COLUMNS, SCALE, TEXT_PX, GAP_PX = 8, 2, 44, 8
+COLUMNS, SIDE_PX = 8, 128
 
 
 def main() -> None:
@@ -44,17 +44,12 @@ def main() -> None:
 
 def sheet(results: Sequence[CycleResult]) -> Image.Image:
     """Arrange images in rows, each above its caption."""
-    shown = [result for result in results if result.image is not None]
-    side = shown[0].image.width * SCALE if shown and shown[0].image else 0
-    rows = -(-len(shown) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * (side + GAP_PX) - GAP_PX, rows * (side + TEXT_PX + GAP_PX) - GAP_PX), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(9)
-    for number, result in enumerate(shown):
-        x, y = number % COLUMNS * (side + GAP_PX), number // COLUMNS * (side + TEXT_PX + GAP_PX)
-        assert result.image is not None
-        page.paste(result.image.resize((side, side), Image.Resampling.NEAREST), (x, y))
-        pen.multiline_text((x, y + side + 2), textwrap.fill(result.caption or "", 28), "black", font, spacing=1)
-    return page
+    cells = [
+        (result.image.resize((SIDE_PX, SIDE_PX), Image.Resampling.NEAREST), result.caption or "")
+        for result in results
+        if result.image
+    ]
+    return contact_sheet(cells, COLUMNS, SIDE_PX, caption_lines=6, text_px=11)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from minigemini.serving.server import listen
 from minigemini.serving.web.launch import PageServer
-from minigemini.serving.web.page import Page
+from minigemini.serving.web.page_state import Page
 
 
 @contextmanager

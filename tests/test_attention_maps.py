@@ -1,6 +1,5 @@
 """Attention maps: they show the model's own attention at the right position in the image."""
 
-import math
 import stat
 
 import numpy as np
@@ -10,8 +9,21 @@ from einops import rearrange
 from PIL import Image
 
 from minigemini.inference import Engine, RequestError
-from minigemini.inference.attention_maps import HEAT, OUTLINED, AttentionMaps, attention_maps, explain_images, render
+from minigemini.inference.attention_maps import (
+    HEAT,
+    LINE_PX,
+    MARGIN_PX,
+    MOST_TEXT_LINES,
+    TITLE_PX,
+    AttentionMaps,
+    attention_maps,
+    explain_images,
+    render,
+)
 from minigemini.io.png import write_png
+
+BODY = MARGIN_PX + TITLE_PX
+"""Where panels begin, pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +92,6 @@ def test_the_attention_reproduces_the_mined_features(engine, image):
     torch.testing.assert_close(mined, features.mined_features[0, -len(mined) :], atol=1e-5, rtol=1e-5)  # measured: 1e-6
 
 
-def test_departure_from_uniform():
-    attention = torch.full((2, 2, 4, 4), 1 / 16)
-    attention[0, 1] = 0
-    attention[0, 1, 2, 3] = 1  # all on one position
-    departure = AttentionMaps(attention).departure
-    assert departure[0, 1].item() == pytest.approx(math.log(16))
-    assert departure[[0, 1, 1], [0, 0, 1]].abs().max() < 1e-6
-    assert AttentionMaps(attention).share[2, 7] == 1
-
-
 def test_the_model_view_is_the_padded_image(make_engine):
     engine = make_engine()
     _, seen = attention_maps(engine, Image.new("RGB", (64, 32), (200, 40, 40)))
@@ -97,18 +99,52 @@ def test_the_model_view_is_the_padded_image(make_engine):
     assert np.abs(np.array(seen.getpixel((16, 1))) - (122, 116, 104)).max() <= 1
 
 
-def test_the_figure_shows_the_hot_position_and_outlines_its_patch():
+def test_the_figure_shows_the_hot_position():
     attention = torch.full((8, 8, 4, 4), 1 / 16)
     attention[2, 5] = 0
     attention[2, 5, 1, 1] = 1
     sheet = render(AttentionMaps(attention), Image.new("RGB", (64, 64), (128, 128, 128)))
-    pixels = np.asarray(sheet).astype(int)
-    brightest = 0.75 * HEAT[-1] + 0.25 * 128
-    hits = np.argwhere(np.abs(pixels - brightest).max(-1) <= 2)
-    center = hits.mean(0) - (16 + 28, 16 + 512 + 16)  # the corner of its panel
+    hits = np.argwhere((np.asarray(sheet) == HEAT[-1]).all(-1))
+    panel = hits[hits[:, 0] < BODY + 512]  # the legend's color bar is below it
+    center = panel.mean(0) + 0.5 - (BODY, MARGIN_PX + 512 + MARGIN_PX)
     cell = 512 / 32
-    assert np.abs(center - ((2 * 4 + 1.5) * cell, (5 * 4 + 1.5) * cell)).max() < cell
-    assert OUTLINED < 64
+    assert len(panel) == cell**2
+    assert center.tolist() == [(2 * 4 + 1.5) * cell, (5 * 4 + 1.5) * cell]
+
+
+def test_the_figure_has_no_padding(make_engine):
+    """An image twice as wide as high fills half of the square that the model receives."""
+    engine, red = make_engine(), Image.new("RGB", (64, 32), (200, 40, 40))
+    maps, seen = attention_maps(engine, red)
+    assert maps.content == (0.25, 0.0, 0.75, 1.0)
+    panel = np.asarray(render(maps, seen))[BODY:, MARGIN_PX : MARGIN_PX + 512].astype(int)
+    is_image = (panel[..., 0] > panel[..., 1] + 50).all(1)
+    assert is_image.sum() == 256
+    assert is_image[:256].all()
+    assert (panel[300:] >= 250).all(), "below it the sheet is empty"
+
+
+@pytest.mark.parametrize("size", [(64, 32), (32, 64), (90, 12), (31, 64), (64, 64)])
+def test_content_is_where_the_processor_puts_the_image(make_engine, size):
+    for engine in (make_engine(), make_engine(max_tiles=4)):
+        processor = engine.processor.image_processor
+        _, seen = attention_maps(engine, Image.new("RGB", size, (255, 0, 0)))
+        top, left, bottom, right = processor.content_box(size[1], size[0])
+        red = np.argwhere(np.asarray(seen)[..., 0] > 200)
+        ends = (*red.min(0), *(red.max(0) + 1))
+        expected = (top * seen.height, left * seen.width, bottom * seen.height, right * seen.width)
+        assert np.abs(np.array(ends) - expected).max() <= 1.5, (engine.model.config.max_tiles, ends, expected)
+
+
+def test_question_and_answer_are_above_the_images(make_engine, image):
+    engine = make_engine()
+    plain = explain_images(engine, [image(0)], map_only=True)
+    asked = explain_images(engine, [image(0)], "What does it say? " * 40, "\x1b[31mÉté", map_only=True)
+    height = asked.height - plain.height
+    assert asked.width == plain.width
+    assert height == MARGIN_PX + (MOST_TEXT_LINES + 1) * LINE_PX
+    assert asked.crop((0, height, *asked.size)).tobytes() == plain.tobytes()
+    assert explain_images(engine, [image(0)]).width > plain.width, "with what the model receives"
 
 
 def test_images_are_stacked_and_written_atomically(make_engine, image, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from minigemini.data.curriculum import Curriculum
 from minigemini.data.mixture import GlobalBatches, Mixture, Part, shuffled
 from minigemini.data.schema import Sample
 
@@ -114,3 +115,69 @@ def test_fingerprints_of_batches():
 def test_sizes_below_one_are_refused(wrong):
     with pytest.raises(ValueError, match="must be at least 1"):
         GlobalBatches(make(), tokens_per_image=1, **wrong)
+
+
+def moving(seed=0):
+    """Of the sources, `a` ends in the middle, `b` comes evenly and `c` grows."""
+    curricula = {"a": "0:1/0.5:0", "b": None, "c": "0:0/1:1"}
+    return Mixture(
+        [
+            Part(Numbers(name, 1200), weight, curriculum=text and Curriculum.parse(text))
+            for (name, text), weight in zip(curricula.items(), (0.5, 1, 2), strict=True)
+        ],
+        seed,
+    )
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_weights_move_with_progress(grouped):
+    mixture = moving()
+    batches = GlobalBatches(mixture, 10, 4, by_length=grouped, by_modality=grouped, megabatch=5)
+    for order in (mixture.epoch(1), batches.epoch(1)):
+        assert sorted(order) == sorted(mixture.epoch(1))
+        parts = np.array([mixture.part_of(index) for index in order])
+        spread = [np.flatnonzero(parts == part) for part in range(3)]
+        assert list(map(len, spread)) == [600, 1200, 2400]
+        quarters = np.array([np.histogram(at, 4, (0, len(order)))[0] for at in spread])
+        # In time, a comes in 3/4 and 1/4 in the first two quarters, and c in 1, 3, 5 and 7 sixteenths.
+        time = np.quantile(spread[1], (0.25, 0.5, 0.75))  # b comes evenly
+        assert np.mean(spread[0] < time[0]) == pytest.approx(0.75, abs=0.03)
+        assert np.mean(spread[0] < time[1]) == pytest.approx(1, abs=0.03)
+        assert [np.mean(spread[2] < at) for at in time] == pytest.approx([1 / 16, 4 / 16, 9 / 16], abs=0.03)
+        assert quarters[2, 0] < quarters[2, 3]
+
+
+def test_an_order_that_moves_depends_on_seed_epoch_and_curriculum():
+    assert (moving().epoch(2) == moving().epoch(2)).all()
+    assert (moving().epoch(2) != moving().epoch(3)).any()
+    even = Mixture([Part(part.reader, part.weight) for part in moving().parts])
+    assert len({even.fingerprint(), moving().fingerprint(), moving(1).fingerprint()}) == 3
+
+
+def test_a_constant_curriculum_keeps_shares_everywhere():
+    parts = [Part(Numbers(name, 500), curriculum=Curriculum(((0.0, 3.0),))) for name in "ab"]
+    order = Mixture(parts).epoch(0)
+    assert abs(np.mean(order[:100] < 500) - 0.5) < 0.02
+
+
+WRONG = [
+    "",
+    "1",
+    "0:1/0:2",
+    "0.5:1/0.2:1",
+    "-1:1",
+    "0:1/2:1",
+    "0:-1",
+    "0:0",
+    "0:0/1:0",
+    "0:nan",
+    "0:inf",
+    "a:b",
+    "0:1//1:1",
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_wrong_curricula_are_refused(text):
+    with pytest.raises(ValueError, match=r"0:1/0\.5:0"):
+        Curriculum.parse(text)

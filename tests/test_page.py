@@ -27,8 +27,9 @@ pytest.importorskip("gradio")
 
 from page_server import running  # noqa: E402
 
-from minigemini.serving.web.page import Page  # noqa: E402
 from minigemini.serving.web.page_examples import PageExample, PageExamples  # noqa: E402
+from minigemini.serving.web.page_models import PageModel, PageModels  # noqa: E402
+from minigemini.serving.web.page_state import Page  # noqa: E402
 from minigemini.serving.web.uploads import UploadLimits, UploadStore  # noqa: E402
 
 CHROMIUM = shutil.which("chromium")
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="nee
 ROOT = Path(__file__).parent.parent
 SIGN, OBJECTS = (ROOT / "examples" / name for name in ("sign.png", "things.png"))
 READ = "What does the sign say?"
-DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
+DESKTOP, WIDE, PHONE = ({"width": width, "height": height} for width, height in ((1280, 800), (1920, 1080), (390, 844)))
 ANSWERED = "[...document.querySelectorAll('#chat .bot .message')].map(e => e.innerText.trim()).filter(t => t)"
 WAIT_MS = 60_000
 
@@ -125,6 +126,7 @@ def answers(page, count: int) -> list[str]:
     until(page, f"{ANSWERED}.length >= {count}")
     page.wait_for_selector("button[aria-label=Submit]")  # a Stop button while an answer is being written
     page.wait_for_selector("#chat button[aria-label=Retry]")
+    until(page, "!document.querySelector('textarea:last-of-type').disabled")  # the maps come after the answer
     found: list[str] = []
     while found != (found := page.evaluate(ANSWERED)):  # the text box of an edited question has its own Submit button
         page.wait_for_timeout(500)
@@ -149,7 +151,7 @@ def test_a_conversation_with_attention_maps(address, visit, expected):
     assert ask(page, READ, SIGN) == [expected]
     assert len(ask(page, "What do you see?")) == 2
     page.locator("#chat img").first.click()
-    page.wait_for_selector("#mining img")
+    page.wait_for_selector("#map img")
     screenshot(page, "web-desk.png", full_page=True)
 
 
@@ -169,8 +171,10 @@ def test_retry_edit_and_history(address, visit, expected):
     assert "How many things are there?" not in page.locator("#chat").inner_text()
     page.get_by_text("New chat").click()
     until(page, f"{ANSWERED}.length == 0")
-    page.get_by_text(READ).first.click()
+    page.locator("#conversation td").get_by_text(READ, exact=True).first.click()
     assert answers(page, 2) == edited
+    icon = "document.querySelector('#conversation button img')"
+    assert page.evaluate(f"{icon}.complete && {icon}.naturalWidth > 0")
 
 
 def test_images_can_be_pasted_and_dropped(address, visit):
@@ -241,9 +245,8 @@ def test_questions_and_answers_are_escaped(tiny_checkpoint, visit, tmp_path, mon
     answered = "<img src=http://evil.example/3 onerror=alert(1)> </div><iframe src=http://evil.example/4></iframe>"
     caption = "<h><img src=http://evil.example/5></h>"
     prompts = script(engine, [answered, f"Here. {caption}", "Bye."], monkeypatch)
-    page_of_it = Page(
-        ChatPipeline(EngineBackend(engine, "tiny"), generator), ServerSettings(port=0), UploadStore(tmp_path), engine
-    )
+    model = PageModel(ChatPipeline(EngineBackend(engine, "tiny"), generator), engine)
+    page_of_it = Page(PageModels(model), ServerSettings(port=0), UploadStore(tmp_path))
     with running(page_of_it) as url:
         page = visit(url)
         send(page, typed)
@@ -258,6 +261,10 @@ def test_questions_and_answers_are_escaped(tiny_checkpoint, visit, tmp_path, mon
         send(page, "Bye")
         until(page, f"{ANSWERED}.join().includes('Bye.')")
         screenshot(page, "web-markup.png")
+        page.get_by_text("New chat").click()
+        until(page, f"{ANSWERED}.length == 0")
+        page.locator("#conversation td").first.click()
+        assert answers(page, 1)[0] == answered, "a conversation from the history is text too"
         assert page.evaluate("document.querySelectorAll('[src*=evil], [href*=evil], #bold, iframe').length") == 0
     assert typed in prompts[1]
     assert answered in prompts[1]
@@ -275,8 +282,8 @@ def test_the_text_box_works_after_an_error_and_when_busy(tiny_checkpoint, visit,
         released.wait(WAIT_MS / 1000)
         return generate(**how)
 
-    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
-    with running(Page(pipeline, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny"))))
+    with running(Page(models, ServerSettings(port=0, queue=0, max_new_tokens=4), UploadStore(tmp_path))) as url:
         one, other = visit(url), visit(url)
         monkeypatch.setattr(engine.model, "generate", fail)
         send(one, "What?")
@@ -298,8 +305,8 @@ def test_an_example_is_answered_on_every_visit(tiny_checkpoint, visit, tmp_path,
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     examples = PageExamples("Knows signs.", (PageExample(SIGN, READ),))
     store = UploadStore(tmp_path, UploadLimits(idle_seconds=0.1))
-    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
-    with running(Page(pipeline, ServerSettings(port=0), store, engine, examples=examples)) as url:
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny")), engine, examples=examples))
+    with running(Page(models, ServerSettings(port=0), store)) as url:
         for size in (DESKTOP, PHONE):
             page = visit(url, size)
             page.get_by_text("Knows signs.").wait_for()
@@ -312,8 +319,8 @@ def test_an_example_is_answered_on_every_visit(tiny_checkpoint, visit, tmp_path,
 def test_images_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     store = UploadStore(tmp_path, UploadLimits(idle_seconds=3))
-    pipeline = ChatPipeline(EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))
-    with running(Page(pipeline, ServerSettings(port=0), store)) as url:
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(Engine.load(tiny_checkpoint, device="cpu"), "tiny"))))
+    with running(Page(models, ServerSettings(port=0), store)) as url:
         page = browser.new_page()
         page.goto(url)
         page.wait_for_selector("textarea", timeout=WAIT_MS)
@@ -330,18 +337,51 @@ def test_images_are_deleted_when_the_tab_is_closed(tiny_checkpoint, browser, tmp
             time.sleep(0.1)
 
 
-def test_the_page_fits_a_phone(address, visit):
-    page = visit(address, PHONE)
+@pytest.mark.parametrize("size", [DESKTOP, WIDE, PHONE])
+def test_the_page_uses_the_window(address, visit, size):
+    page = visit(address, size)
     ask(page, READ, SIGN)
+    page.wait_for_selector("#map img")
+    chat, figure = (page.locator(name).bounding_box() for name in ("#chat", "#map"))
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= size["width"]
+    if size is PHONE:
+        assert min(chat["width"], figure["width"]) > 0.85 * size["width"]
+        assert figure["y"] > chat["y"] + chat["height"]
+    else:
+        assert chat["width"] + figure["width"] > 0.8 * size["width"]
+        assert figure["x"] > chat["x"] + chat["width"]
+        assert figure["y"] + figure["height"] <= size["height"]
+        assert page.locator("textarea").last.bounding_box()["y"] < size["height"] - 100
+    screenshot(page, f"web-{size['width']}.png")
     page.get_by_text("About the model").click()
     page.wait_for_selector("text=Limitations")
-    page.get_by_text("About the model").click()
     page.wait_for_timeout(500)
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
-    screenshot(page, "web-phone.png")
-    page.locator("#chat img").first.click()
-    page.wait_for_selector("#mining img")
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= size["width"]
+
+
+def test_another_model_can_be_chosen(tiny_checkpoint, visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    engine = Engine.load(tiny_checkpoint, device="cpu")
+    script(engine, ["One.", "Two."], monkeypatch)
+
+    def load(name: str) -> PageModel:
+        if name == "broken":
+            raise RuntimeError("no such weights")
+        examples = PageExamples(f"{name} knows signs.", (PageExample(SIGN, READ),))
+        return PageModel(ChatPipeline(EngineBackend(engine, name)), engine, f"# {name}", examples)
+
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny"))), ["other", "broken"], load)
+    with running(Page(models, ServerSettings(port=0), UploadStore(tmp_path))) as url:
+        page = visit(url)
+        assert ask(page, "Hello") == ["One."]
+        page.get_by_text("New chat").click()
+        until(page, f"{ANSWERED}.length == 0")
+        for name in ("broken", "other"):
+            page.locator("#model input").click()
+            page.get_by_role("option", name=name).click()
+            page.wait_for_selector("text=broken cannot be loaded" if name == "broken" else "text=other knows signs.")
+        page.get_by_role("button", name=READ).click()
+        assert answers(page, 1) == ["Two."]
 
 
 def test_an_answer_can_be_stopped(tiny_checkpoint, visit, tmp_path, monkeypatch):
@@ -356,8 +396,8 @@ def test_an_answer_can_be_stopped(tiny_checkpoint, visit, tmp_path, monkeypatch)
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(engine.model, "forward", slow_forward)
-    pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
-    with running(Page(pipeline, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny")), engine))
+    with running(Page(models, ServerSettings(port=0), UploadStore(tmp_path))) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
         page.get_by_label("number input for Maximum answer length, tokens").fill("1024")
@@ -379,8 +419,8 @@ def test_a_generated_image_is_part_of_the_conversation(tiny_checkpoint, visit, t
     generator = ImageGenerator.load(save_pipeline("PainterPipeline", tmp_path / "tiny"), device="cpu")
     answers = ["Here it is. <h>a red house</h>", "A house.", "<h>a unicorn</h>"]
     prompts = script(engine, answers, monkeypatch)
-    pipeline = ChatPipeline(EngineBackend(engine, "tiny"), generator)
-    with running(Page(pipeline, ServerSettings(port=0), UploadStore(tmp_path), engine)) as url:
+    models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny"), generator), engine))
+    with running(Page(models, ServerSettings(port=0), UploadStore(tmp_path))) as url:
         page = visit(url)
         page.get_by_text("Settings").click()
         assert page.get_by_label("Read text (OCR): the server runs without --ocr").is_disabled()
@@ -392,7 +432,7 @@ def test_a_generated_image_is_part_of_the_conversation(tiny_checkpoint, visit, t
         assert "<h>" not in page.locator("#chat").inner_text()
         screenshot(page, "web-drawn.png")
         page.locator("#chat .bot img").click()
-        page.wait_for_selector("#mining img")
+        page.wait_for_selector("#map img")
         page.get_by_label("Answer with an image").uncheck()
         ask(page, "What is it?")
         visual = engine.processor.num_image_tokens

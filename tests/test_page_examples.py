@@ -12,8 +12,10 @@ pytest.importorskip("gradio")
 from minigemini.serving.chat_pipeline import ChatPipeline
 from minigemini.serving.engine_backend import EngineBackend
 from minigemini.serving.server_settings import ServerSettings
-from minigemini.serving.web.page import Page, build_page
+from minigemini.serving.web.page import build_page
 from minigemini.serving.web.page_examples import NO_EXAMPLES, PageExample, PageExamples, read_examples
+from minigemini.serving.web.page_models import PageModel, PageModels
+from minigemini.serving.web.page_state import Page
 from minigemini.serving.web.uploads import UploadStore
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
@@ -72,8 +74,12 @@ def test_the_page_shows_them_as_text(tiny_checkpoint, tmp_path, monkeypatch):
     store.folder.mkdir()
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(store.folder))  # as `minigemini web` does
     examples = read_examples(declare(tmp_path, {**DECLARED, "about": about}))
-    page = Page(ChatPipeline(EngineBackend(engine, "tiny")), ServerSettings(), store, examples=examples)
-    (chat,) = [block for block in build_page(page).blocks.values() if block.get_block_name() == "chatbot"]
-    assert chat.placeholder.startswith("Knows &lt;b&gt;signs&lt;/b&gt;.\n\nAdd one or more images")
+    page = Page(
+        PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny")), examples=examples)), ServerSettings(), store
+    )
+    blocks = list(build_page(page).blocks.values())
+    (chat,) = [block for block in blocks if block.get_block_name() == "chatbot"]
+    assert [block.value for block in blocks if block.elem_id == "about"] == ["<p>Knows &lt;b&gt;signs&lt;/b&gt;.</p>"]
+    assert chat.placeholder.startswith("Try one of these, or add images")
     ((file,),) = [example["files"] for example in chat.examples]
     assert file["path"].startswith(str(store.folder)), "an event may name only files of the page"

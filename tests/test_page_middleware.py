@@ -19,7 +19,8 @@ from minigemini.serving.api_errors import ApiError  # noqa: E402
 from minigemini.serving.chat_pipeline import ChatPipeline  # noqa: E402
 from minigemini.serving.engine_backend import EngineBackend  # noqa: E402
 from minigemini.serving.server_settings import ServerSettings  # noqa: E402
-from minigemini.serving.web.page import Page  # noqa: E402
+from minigemini.serving.web.page_models import PageModel, PageModels  # noqa: E402
+from minigemini.serving.web.page_state import Page  # noqa: E402
 from minigemini.serving.web.plain_text import from_html, to_html  # noqa: E402
 from minigemini.serving.web.uploads import UploadLimits, UploadStore  # noqa: E402
 
@@ -43,8 +44,8 @@ def engine(tiny_checkpoint) -> Engine:
 @pytest.fixture
 def serve(engine, folder):
     def page(limits=LIMITS, **settings):
-        pipeline = ChatPipeline(EngineBackend(engine, "tiny"))
-        return running(Page(pipeline, ServerSettings(port=0, drain_seconds=1, **settings), UploadStore(folder, limits)))
+        models = PageModels(PageModel(ChatPipeline(EngineBackend(engine, "tiny"))))
+        return running(Page(models, ServerSettings(port=0, drain_seconds=1, **settings), UploadStore(folder, limits)))
 
     return page
 

@@ -10,13 +10,21 @@ import pytest
 from minigemini_models.small.imagenet_classes import imagenet_classes, nouns, plural_of, with_article
 from minigemini_models.small.lesson import CANNOT_TELL, NOT_SURE, VisualWords
 from minigemini_models.small.lessons import photograph_questions as ask
-from minigemini_models.small.lessons.document_classes import OBJECTS
+from minigemini_models.small.lessons.documents.document_classes import OBJECTS
 from minigemini_models.small.lessons.drawing_words import PHOTOGRAPHED_ANIMALS, PHOTOGRAPHED_THINGS
 from minigemini_models.small.lessons.photograph_answers import CANNOT_COUNT, CANNOT_READ
 from minigemini_models.small.lessons.photograph_reading import Reading, position_of, read_photograph
-from minigemini_models.small.lessons.photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_unknowables import ABOUT_IT, UNKNOWABLE, UNKNOWABLE_ABOUT
+from minigemini_models.small.lessons.photograph_wordings import QUESTIONS
 from minigemini_models.small.lessons.photograph_words import sharpened
-from minigemini_models.small.lessons.photographs import FIRST_QUESTIONS, FOLLOW_UPS, draw_words, sample, words_of
+from minigemini_models.small.lessons.photographs import (
+    FIRST_QUESTIONS,
+    FOLLOW_UPS,
+    SEPARATE_QUESTIONS,
+    draw_words,
+    sample,
+    words_of,
+)
 from minigemini_models.small.similar_classes import nearest_rows, similar_classes
 
 PICTURES = 1000
@@ -177,6 +185,7 @@ def _share(words: VisualWords, labels: tuple[int, ...]) -> float:
 _BY_PHRASE = {noun.phrase: noun for noun in nouns().values()} | {
     each.phrase: nouns()[each.name] for each in imagenet_classes()
 }
+_BY_PLURAL = {noun.plural: noun for noun in nouns().values()}
 _BY_ASKED = {word.lower(): noun for noun in nouns().values() for word in (noun.name, noun.plural, noun.phrase)}
 
 
@@ -188,12 +197,12 @@ def _named_in(sentence: str) -> list[str]:
         sentence,
     )
     whole = listed.rstrip(".")
-    return [whole] if whole in _BY_PHRASE else re.split(r", (?=an? )|, | and ", whole)
+    return [whole] if whole in _BY_PHRASE or whole in _BY_PLURAL else re.split(r", (?=an? )|, | and ", whole)
 
 
 def _is_there(words: VisualWords, phrase: str) -> bool:
     """Whether the words speak clearly of something: it, or its kind, has a good share of them and leads somewhere."""
-    noun = _BY_PHRASE[phrase]
+    noun = _BY_PHRASE.get(phrase) or _BY_PLURAL[phrase]
     leading = np.isin(words.indices, noun.labels)
     return _share(words, noun.labels) >= 0.09 and ((words.weights * leading).sum(axis=1) > 0.4).sum() >= 5
 
@@ -270,16 +279,16 @@ def test_answers_follow_from_the_words(question: ask.Ask) -> None:
 def test_photographs_of_a_class_leave_no_doubt_of_it() -> None:
     rng = np.random.default_rng(0)
     for label in {*PHOTOGRAPHED_ANIMALS, *PHOTOGRAPHED_THINGS, *(index for index, _ in OBJECTS)}:
-        assert ask.what(rng, read_photograph(words_of(rng, label))).answer.startswith(
-            f"The picture shows {imagenet_classes()[label].phrase}"
-        )
+        (main, *_) = read_photograph(words_of(rng, label)).named
+        assert main.class_is_sure
+        assert main.label.index == label
 
 
 def test_conversations_follow_from_the_words() -> None:
     for number in range(400):
         lesson = sample(number)
         reading = read_photograph(lesson.classes)
-        assert 1 <= len(lesson.turns) <= 4
+        assert 1 <= len(lesson.turns) <= SEPARATE_QUESTIONS
         for turn in lesson.turns:
             _check(lesson.classes, reading, turn.question, turn.answer)
 

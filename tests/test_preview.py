@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.data.encoding import SampleEncoder
 from minigemini.data.readers import open_reader
-from minigemini.dataprep.preview import COLUMNS, contact_sheet, pick, tokens
+from minigemini.dataprep.preview import COLUMNS, draw_sheet, pick, tokens
 from minigemini.io.loading import find_processor
 
 
@@ -65,7 +65,7 @@ def test_picked_samples(folder):
     drawn = [one.row for one in pick(reader, 4)]
     assert drawn == sorted(drawn) == [one.row for one in pick(reader, 4)] != [one.row for one in pick(reader, 4, 1)]
     assert len(pick(reader, 99)) == 10
-    assert contact_sheet([]).size == contact_sheet(pick(reader, 2, None)).size
+    assert draw_sheet([]).size == draw_sheet(pick(reader, 2, None)).size
 
 
 def test_invalid_options_are_one_line_errors(folder):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from minigemini.cli.app import app
 from minigemini.conversion import PUBLISHED
 from minigemini.io.connector import save_connector
-from minigemini.training.batches import steps_of
+from minigemini.training.batches import open_mixture, steps_of
 from minigemini.training.build_model import build, configure
 from minigemini.training.published_recipes import FIGURES, PUBLISHED_RECIPES
 from minigemini.training.recipe import DataPart, Recipe
@@ -103,6 +103,18 @@ def test_settings_are_typed():
     assert (changed.learning_rate, changed.steps, changed.crop, changed.batching) == (1e-5, 7, True, "grouped")
     assert changed.data == (DataPart("a.json", "pictures", 0.5), DataPart("b.tar"))
     assert changed.changed({"steps": "none"}).steps is None
+
+
+@pytest.mark.parametrize("text", ["a.json", "a.json@p*0.5", "a.json*1*0:1/0.5:0", "synthetic:signs#3@p*2*0.25:1/1:2"])
+def test_parts_read_back(text):
+    assert str(DataPart.parse(text)) == text
+
+
+def test_a_wrong_curriculum_names_the_recipe(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "conversations": []}\n')
+    recipe = replace(RECIPES["MGM-7B-instruct"], data=(DataPart.parse(f"{tmp_path}/a.jsonl*1*1:0"),))
+    with pytest.raises(RecipeError, match="MGM-7B-instruct: data: the curriculum 1:0 needs"):
+        open_mixture(recipe)
 
 
 def test_epochs_and_steps_override_each_other():

@@ -11,7 +11,6 @@ from transformers import AutoTokenizer, LlamaConfig
 
 import minigemini
 from minigemini.data.encoding import IGNORED
-from minigemini.data.packing import PackedCollator
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 from minigemini.training.settings import RecipeError
@@ -19,7 +18,7 @@ from minigemini_models.samples.turns import Turn
 from minigemini_models.small import curriculum, labeled_pictures, parts_model
 from minigemini_models.small.answers_task import AnswerModule, words_of
 from minigemini_models.small.lesson import PATCHES_PER_SIDE, Lesson, VisualWords
-from minigemini_models.small.lesson_encoding import encode_lesson
+from minigemini_models.small.lesson_encoding import LessonCollator, encode_lesson
 from minigemini_models.small.lessons import scenes
 from minigemini_models.small.parts_model import WORD_GROUPS
 from minigemini_models.small.photograph_details import words_of_photograph
@@ -81,10 +80,10 @@ def test_lessons_of_a_number_are_always_the_same():
 
 
 def test_every_batch_has_lessons_of_several_skills():
-    schedule = [curriculum.skill(number).__module__ for number in range(22 * 8)]
+    schedule = [curriculum.skill(number).__module__ for number in range(25 * 8)]
     for start in range(0, len(schedule), 8):
         assert len(set(schedule[start : start + 8])) >= 3
-    assert Counter(schedule)["minigemini_models.small.lessons.photographs"] == 9 * 8
+    assert Counter(schedule)["minigemini_models.small.lessons.photographs"] == 10 * 8
 
 
 def test_scene_lessons_show_what_they_ask_about():
@@ -170,18 +169,41 @@ def test_packed_lessons_have_the_loss_of_single_ones(model, processor):
         for n in range(3)
     ]
     module = AnswerModule(model)
-    alone = [module(**PackedCollator(512, 0)([lesson]))["loss"].item() for lesson in lessons]
+    alone = [module(**LessonCollator(512, 0)([lesson]))["loss"].item() for lesson in lessons]
     counts = [int((lesson.labels[1:] != IGNORED).sum()) for lesson in lessons]
     mean = sum(loss * count for loss, count in zip(alone, counts, strict=True)) / sum(counts)
-    together = module(**PackedCollator(512, 0)(lessons), num_items_in_batch=sum(counts))
+    together = module(**LessonCollator(512, 0)(lessons), num_items_in_batch=sum(counts))
     assert together["loss"].item() == pytest.approx(mean, rel=1e-4)
+
+
+def test_separate_questions_share_the_picture_and_have_the_loss_of_single_ones(model, processor):
+    turns = tuple(Turn("a", f"QUESTION {n}", f"A {name}") for n, name in enumerate(("CAT", "DOG", "BIRD")))
+    alone = [encode_lesson(Lesson((turn,), image_text="OPEN"), photograph(), processor, 512) for turn in turns]
+    together = encode_lesson(Lesson(turns, image_text="OPEN", separate=True), photograph(), processor, 512)
+    assert int((together.input_ids == processor.image_token_id).sum()) == 64
+    assert len(together) < sum(map(len, alone)) - 2 * 64
+    module, collate = AnswerModule(model), LessonCollator(512, 0)
+    single = module(**collate(alone))["loss"].item()
+    shared = module(**collate([alone[0], together]), num_items_in_batch=1)["loss"].item()
+    alone_again = module(**collate([alone[0], *alone]), num_items_in_batch=1)["loss"].item()
+    assert module(**collate([together]))["loss"].item() == pytest.approx(single, rel=1e-4)
+    assert shared == pytest.approx(alone_again, rel=1e-4)
+
+
+def test_separate_questions_that_do_not_fit_are_left_out(processor):
+    lesson = Lesson(tuple(Turn("a", f"QUESTION {n}", f"ANSWER {n}") for n in range(40)), separate=True)
+    encoded = encode_lesson(lesson, photograph(), processor, 160)
+    assert len(encoded) <= 160
+    whole = encode_lesson(Lesson(lesson.turns[:1]), photograph(), processor, 160)
+    last = encoded.input_ids[encoded.branches == encoded.branches.max()]
+    assert last[-1] == whole.input_ids[-1]  # the last question is whole
 
 
 def test_gradients_reach_the_words_of_the_picture(model, processor):
     encoded = encode_lesson(Lesson((Turn("a", "Q", "A"),)), photograph(), processor, 512)
     embeddings = model.model.multi_modal_projector.groups["classes"].embeddings
     embeddings.grad = None
-    AnswerModule(model)(**PackedCollator(512, 0)([encoded]))["loss"].backward()
+    AnswerModule(model)(**LessonCollator(512, 0)([encoded]))["loss"].backward()
     assert embeddings.grad is not None
     assert embeddings.grad.abs().sum() > 0
 

@@ -97,7 +97,7 @@ def ask(
     if explain is not None:
         from ..inference.attention_maps import explain_images
 
-        write_png(explain_images(engine, opened), explain)
+        write_png(explain_images(engine, opened, question, answer.text), explain)
 
 
 def _check_arguments(images: list[str], videos: list[str], question: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .curriculum import Curriculum
 from .readers import Reader
 from .schema import Sample
 
@@ -25,16 +26,21 @@ class Part:
         weight: passes over the source per epoch: 1 takes each sample once, 0.5 takes half of them (the next epoch takes
             the other half), 2 takes each twice.
         samples: samples per epoch, instead of a weight.
+        curriculum: when in an epoch its samples come; None spreads them evenly.
     """
 
     reader: Reader
     weight: float = 1.0
     samples: int | None = None
+    curriculum: Curriculum | None = None
 
     @property
     def count(self) -> int:
         """Samples per epoch."""
         return round(self.weight * len(self.reader)) if self.samples is None else self.samples
+
+
+_EVENLY = Curriculum(((0.0, 1.0),))
 
 
 class Mixture:
@@ -81,9 +87,20 @@ class Mixture:
             # Each pass over a source has its own order; an epoch continues the pass where the previous epoch ended.
             first, rows = number * part.count, len(part.reader)
             passes = range(first // rows, -(-(first + part.count) // rows))
-            order = [self._bases[n] + shuffled(rows, self.seed, 1 + n, p) for p in passes if part.count]
-            chosen += [np.concatenate(order)[first % rows :][: part.count]] if order else []
-        return np.concatenate(chosen)[shuffled(len(self), self.seed, 0, number)]
+            rows_of = [self._bases[n] + shuffled(rows, self.seed, 1 + n, p) for p in passes if part.count]
+            chosen += [np.concatenate(rows_of)[first % rows :][: part.count]] if rows_of else []
+        order = shuffled(len(self), self.seed, 0, number)
+        if self.has_curriculum:
+            # Each source keeps its random order, and all are merged by the progress at which their samples come.
+            due = [(part.curriculum or _EVENLY).positions((np.arange(part.count) + 0.5) / max(1, part.count))
+                   for part in self.parts]  # fmt: skip
+            order = order[np.argsort(np.concatenate(due)[order], kind="stable")]
+        return np.concatenate(chosen)[order]
+
+    @property
+    def has_curriculum(self) -> bool:
+        """Whether the mixture changes over an epoch."""
+        return any(part.curriculum for part in self.parts)
 
     def lengths(self, tokens_per_image: int) -> np.ndarray:
         """Estimated tokens of each sample: (samples of all sources,) int64."""
@@ -91,7 +108,9 @@ class Mixture:
 
     def fingerprint(self) -> str:
         """Hash of everything that determines the order: positions are only valid for an equal fingerprint."""
-        of = [self.seed, *((part.reader.name, len(part.reader), part.count) for part in self.parts)]
+        of: list[object] = [self.seed, *((part.reader.name, len(part.reader), part.count) for part in self.parts)]
+        if self.has_curriculum:
+            of += [str(part.curriculum) for part in self.parts]
         return hashlib.sha256(repr(of).encode() + self.text_bytes.tobytes() + self.images.tobytes()).hexdigest()[:16]
 
 
@@ -99,7 +118,8 @@ class GlobalBatches:
     """Groups the samples of an epoch into global batches, optionally by modality and length.
 
     As in the paper, samples are separated by modality, sorted by length within megabatches and cut into batches, which
-    are shuffled. The remainders of both modalities are mixed and come last. Every sample is in exactly one batch.
+    are shuffled. The remainders of both modalities are mixed and come last. Every sample is in exactly one batch. If
+    the mixture changes over the epoch, batches keep its order instead of being shuffled, except within megabatches.
 
     Args:
         mixture: the samples.
@@ -135,20 +155,23 @@ class GlobalBatches:
     def epoch(self, number: int) -> np.ndarray:
         """Indices of the samples of an epoch, batch after batch: (S,) int64."""
         order = self.mixture.epoch(number)
-        groups = [order]
+        groups = [np.arange(len(order))]
         if self.by_modality:
             has_image = self.mixture.images[order] > 0
-            groups = [order[has_image], order[~has_image]]
+            groups = [np.flatnonzero(has_image), np.flatnonzero(~has_image)]
         whole = [group[: len(group) // self.size * self.size] for group in groups]
         rest = np.concatenate([group[len(part) :] for group, part in zip(groups, whole, strict=True)])
         if self.by_length:
-            lengths = self.mixture.lengths(self.tokens_per_image)
+            lengths = self.mixture.lengths(self.tokens_per_image)[order]
             megabatches = [np.arange(len(part)) // (self.size * self.megabatch) for part in whole]
             # The sort is stable: samples of equal length stay in the shuffled order.
             whole = [part[np.lexsort((lengths[part], m))] for part, m in zip(whole, megabatches, strict=True)]
         batches = np.concatenate(whole).reshape(-1, self.size)
         batches = batches[shuffled(len(batches), self.mixture.seed, 0, number, 1)]
-        return np.concatenate([batches.reshape(-1), rest[shuffled(len(rest), self.mixture.seed, 0, number, 2)]])
+        if self.mixture.has_curriculum:
+            batches = batches[np.argsort(batches.mean(axis=1), kind="stable")]
+        rest = rest[shuffled(len(rest), self.mixture.seed, 0, number, 2)]
+        return order[np.concatenate([batches.reshape(-1), rest])]
 
     def fingerprint(self) -> str:
         """Hash of the mixture's fingerprint and the grouping."""

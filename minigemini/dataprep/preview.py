@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..data.encoding import IGNORED, SampleEncoder
 from ..data.mixture import shuffled
 from ..data.readers import Reader
-from ..data.schema import Sample, SampleError
+from ..data.schema import Sample, SampleError, text_of
+from ..images.contact_sheets import contact_sheet
 from ..io.html_pages import html_template, render
 from ..modeling import MiniGeminiProcessor
 from .page_elements import inline_image, page, thumbnail
 
-CELL_PX, GAP_PX, COLUMNS = 180, 8, 6
-_BACKGROUND, _PLACEHOLDER = (255, 255, 255), (225, 225, 225)
+CELL_PX, COLUMNS = 180, 6
 _MAX_CHARACTER_TOKENS = 16
 
 _HEADER = html_template("""\
@@ -72,21 +72,20 @@ def pick(reader: Reader, count: int, seed: int | None = 0) -> list[PreviewedSamp
     return picked
 
 
-def contact_sheet(picked: Sequence[PreviewedSample]) -> Image.Image:
-    """Arrange the images of samples in a grid, with a gray cell for an image that cannot be read."""
-    images = [image for one in picked if one.sample for image in one.sample.images]
-    rows = max(1, -(-len(images) // COLUMNS))
-    step = CELL_PX + GAP_PX
-    sheet = Image.new("RGB", (COLUMNS * step + GAP_PX, rows * step + GAP_PX), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    for number, image in enumerate(images):
-        left, top = GAP_PX + number % COLUMNS * step, GAP_PX + number // COLUMNS * step
-        small = thumbnail(image, CELL_PX)
-        if small is None:
-            draw.rectangle((left, top, left + CELL_PX, top + CELL_PX), fill=_PLACEHOLDER)
-        else:
-            sheet.paste(small, (left + (CELL_PX - small.width) // 2, top + (CELL_PX - small.height) // 2))
-    return sheet
+def draw_sheet(picked: Sequence[PreviewedSample]) -> Image.Image:
+    """Draw a contact sheet of the images of samples, each with its row and what is asked or said first."""
+    cells = [
+        (thumbnail(image, CELL_PX), f"{one.row:,}: {_first_words(one.sample)}")
+        for one in picked
+        if one.sample
+        for image in one.sample.images
+    ]
+    return contact_sheet(cells, COLUMNS, CELL_PX)
+
+
+def _first_words(sample: Sample) -> str:
+    """The question, or the answer if nothing is asked, or the sample's id."""
+    return next(filter(None, (text_of(message).strip() for message in sample.messages)), sample.id)
 
 
 def preview_page(picked: Sequence[PreviewedSample], name: str, processor: MiniGeminiProcessor, family: str) -> str:
@@ -148,4 +147,4 @@ def _texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 
 def write_sheet(path: Path, picked: Sequence[PreviewedSample]) -> None:
     """Write a contact sheet as PNG or JPEG, chosen by the suffix of the path."""
-    contact_sheet(picked).save(path)
+    draw_sheet(picked).save(path)

@@ -12,6 +12,7 @@ from ..data.schema import text_of
 from ..dataprep.page_elements import inline_image, page, table
 from ..io.atomic_write import atomic_write
 from ..io.html_pages import html_template, render
+from ..io.plots import NO_PLOTS
 from ..training.callbacks import LOG
 from ..training.recipe import Recipe
 from .held_out import HeldOutAnswer, mean_scores
@@ -27,6 +28,7 @@ _HEAD = html_template("""\
 {% if count < 30 %} So few samples show only large changes.{% endif %}</p>""")
 _SECTION = html_template("<h2>{{ title }}</h2>\n{{ content }}")
 _CURVE = html_template('<img alt="Loss per step" style="max-width: 100%" src="data:image/png;base64,{{ data }}">')
+_NO_CURVE = html_template("<p>{{ reason }}</p>")
 _COMMANDS = html_template("{% for line in lines %}<pre>{{ line }}</pre>\n{% endfor %}")
 _SAMPLE = html_template("""\
 <div class="sample"><div>{% for image in images %}{{ image }}{% endfor %}</div><div>
@@ -104,6 +106,8 @@ def _section(title: str, content: Markup) -> Markup:
 
 
 def _curve(folder: Path) -> Markup:
+    if not (folder / "loss.png").is_file():
+        return render(_NO_CURVE, reason=NO_PLOTS)
     return render(_CURVE, data=base64.b64encode((folder / "loss.png").read_bytes()).decode())
 
 

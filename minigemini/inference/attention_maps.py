@@ -3,38 +3,53 @@
 r, c  rows and columns of patches, all tiles together · M  high-res positions per side of a patch
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..images.text_drawing import figure_font, fit_lines
 from ..io.argument_checks import check_type
 from ..io.errors import RequestError
 from .engine import Engine
 
 PANEL_PX = (512, 1024)
 """Minimum and maximum side of an image in the figure, pixels."""
-MARGIN_PX, CAPTION_PX, LEGEND_PX = 16, 28, 44
-OUTLINED = 6
-"""Number of patches to outline: those whose attention differs most from uniform."""
+MARGIN_PX, TITLE_PX, BAR_PX, LEGEND_PX, LINE_PX = 16, 26, 220, 110, 22
+TEXT_PX, SMALL_PX = 16, 14
+"""Sizes of text, pixels."""
+MOST_TEXT_LINES = 4
+"""Of the question, and of the answer."""
+MIN_PATCH_PX = 12
+"""Smaller patches are drawn without their boundaries."""
+EXPLANATION = (
+    "A square is a patch: one visual token of the model.",
+    "The map depends on the image, not on the question.",
+)
 
 # After matplotlib's inferno: brightness increases with the value, so the map can be read in grayscale.
 HEAT = np.array([(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float32)
-INK, PAPER, OUTLINE = (34, 34, 40), (255, 255, 255), (64, 224, 255)
+INK, FAINT, PAPER = (34, 34, 40), (105, 105, 115), (255, 255, 255)
+GRID = (255, 255, 255, 70)
+"""White, and its opacity of 255."""
 
 
+@dataclass(frozen=True)
 class AttentionMaps:
     """Attention of patch info mining for one image.
 
     Attributes:
         attention: (r, c, M, M), attention of each patch over its positions; sums to 1 over the last two axes.
+        content: top, left, bottom and right of the image among the patches, as shares; the rest is padding.
     """
 
-    def __init__(self, attention: Tensor) -> None:
-        self.attention = attention
+    attention: Tensor
+    content: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     @property
     def share(self) -> Tensor:
@@ -42,10 +57,11 @@ class AttentionMaps:
         return rearrange(self.attention, "i j p q -> (i p) (j q)")
 
     @property
-    def departure(self) -> Tensor:
-        """Kullback-Leibler divergence from uniform, nats, (r, c): 0 is uniform, 2·ln M is a single position."""
-        positions = self.attention.shape[-1] ** 2
-        return (self.attention * (self.attention * positions).clamp_min(1e-12).log()).sum((-2, -1))
+    def positions(self) -> tuple[slice, slice]:
+        """Rows and columns of the positions that show the image."""
+        (rows, columns), (top, left, bottom, right) = self.share.shape, self.content
+        up, across = min(round(top * rows), rows - 1), min(round(left * columns), columns - 1)
+        return slice(up, max(up + 1, round(bottom * rows))), slice(across, max(across + 1, round(right * columns)))
 
 
 @torch.no_grad()
@@ -77,11 +93,20 @@ def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, I
     grid = (rows * n, columns * n)
     attention = model.patch_info_mining.attention_weights(queries, stage_maps, 1, grid)[0].float().cpu()
     blocks = rearrange(attention, "(i j) (p q) -> i j p q", i=rows * n, p=positions)
-    return AttentionMaps(blocks), _model_view(engine, high_res[0].float().cpu())
+    content = engine.processor.image_processor.content_box(image.height, image.width)
+    return AttentionMaps(blocks, content), _model_view(engine, high_res[0].float().cpu())
 
 
-def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image:
-    """Render one row per image: the image as the model sees it, and its attention heat map.
+def explain_images(
+    engine: Engine, images: Sequence[Image.Image], question: str = "", answer: str = "", *, map_only: bool = False
+) -> Image.Image:
+    """Render a figure: the question and answer, and of each image what the model receives and its attention heat map.
+
+    Args:
+        engine: the model.
+        images: at least one.
+        question, answer: written above the images; nothing if both are empty.
+        map_only: leave out what the model receives.
 
     Raises:
         RequestError: No image is given, or the model has no patch info mining.
@@ -90,8 +115,11 @@ def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image
         raise RequestError("no image to explain; give at least one")
     for number, image in enumerate(images, start=1):
         check_type(f"image {number}", image, Image.Image, "a PIL.Image")
-    rows = [render(*attention_maps(engine, image)) for image in images]
-    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), PAPER)
+    rows = [render(*attention_maps(engine, image), map_only=map_only) for image in images]
+    width = max(row.width for row in rows)
+    if question or answer:
+        rows.insert(0, _heading(question, answer, width))
+    sheet = Image.new("RGB", (width, sum(row.height for row in rows)), PAPER)
     top = 0
     for row in rows:
         sheet.paste(row, (0, top))
@@ -99,28 +127,54 @@ def explain_images(engine: Engine, images: Sequence[Image.Image]) -> Image.Image
     return sheet
 
 
-def render(maps: AttentionMaps, model_view: Image.Image) -> Image.Image:
-    """Render an image and its heat map side by side, with a legend. The image is resized to the shape of the map."""
-    width, height = _panel_size(*maps.share.shape)
+def render(maps: AttentionMaps, model_view: Image.Image, *, map_only: bool = False) -> Image.Image:
+    """Render an image and its heat map side by side, with a legend and without padding.
+
+    The image is resized to the shape of the map.
+    """
+    rows, columns = maps.positions
+    share = maps.share[rows, columns]
     # In units of uniform attention, so that colors are comparable for every M; the top percent is clipped.
-    relative = (maps.share * maps.attention.shape[-1] ** 2).numpy()
+    relative = (share * maps.attention.shape[-1] ** 2).numpy()
     top = max(2.0, float(np.quantile(relative, 0.99)))
-    image = model_view.resize((width, height), Image.Resampling.BICUBIC)
-    heat = _heat_over(image, relative / top)
-    for panel in (image, heat):
-        _outline(panel, maps.departure)
-    # The captions need room beside a narrow image.
-    column = max(width, PANEL_PX[0])
-    size = (2 * column + 3 * MARGIN_PX, height + CAPTION_PX + LEGEND_PX + 2 * MARGIN_PX)
+    position_px = _position_px(*share.shape)
+    width, height = (max(1, round(count * position_px)) for count in reversed(share.shape))
+    down, across = (size / count for size, count in zip(reversed(model_view.size), maps.share.shape, strict=True))
+    box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
+    image = model_view.resize((width, height), Image.Resampling.BICUBIC, box)
+    panels = [("Where each patch reads its details", _heat_over(image, relative / top))]
+    if not map_only:
+        panels.insert(0, ("What the model receives", image))
+    # The legend needs room beside a narrow image.
+    column, body = max(width, PANEL_PX[0]), MARGIN_PX + TITLE_PX
+    size = (len(panels) * (column + MARGIN_PX) + MARGIN_PX, body + height + LEGEND_PX)
     sheet = Image.new("RGB", size, PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    right, body = column + 2 * MARGIN_PX, MARGIN_PX + CAPTION_PX
-    pen.text((MARGIN_PX, MARGIN_PX), "input to the model", INK, font)
-    pen.text((right, MARGIN_PX), "attention of mining inside each patch", INK, font)
-    sheet.paste(image, (MARGIN_PX, body))
-    sheet.paste(heat, (right, body))
-    _legend(sheet, (right, body + height + 10), column, top, maps)
+    pen = ImageDraw.Draw(sheet)
+    for number, (title, panel) in enumerate(panels):
+        left = MARGIN_PX + number * (column + MARGIN_PX)
+        _draw_patches(
+            panel, maps.attention.shape[-1] * position_px, (-columns.start * position_px, -rows.start * position_px)
+        )
+        pen.text((left, MARGIN_PX), title, INK, figure_font(TEXT_PX))
+        sheet.paste(panel, (left, body))
+    _legend(sheet, (left, body + height + 10), top)
     return sheet
+
+
+def _heading(question: str, answer: str, width: int) -> Image.Image:
+    """Write the question and the answer."""
+    font, label_px = figure_font(TEXT_PX), 88
+    lines = [
+        (label if number == 0 else "", line)
+        for label, text in (("Question", question), ("Answer", answer))
+        for number, line in enumerate(fit_lines(text, font, width - label_px - 2 * MARGIN_PX, MOST_TEXT_LINES))
+    ]
+    heading = Image.new("RGB", (width, MARGIN_PX + len(lines) * LINE_PX), PAPER)
+    pen = ImageDraw.Draw(heading)
+    for number, (label, line) in enumerate(lines):
+        pen.text((MARGIN_PX, MARGIN_PX + number * LINE_PX), label, FAINT, font)
+        pen.text((MARGIN_PX + label_px, MARGIN_PX + number * LINE_PX), line, INK, font)
+    return heading
 
 
 def _model_view(engine: Engine, pixels: Tensor) -> Image.Image:
@@ -131,20 +185,20 @@ def _model_view(engine: Engine, pixels: Tensor) -> Image.Image:
     return Image.fromarray(rearrange(array, "c h w -> h w c").numpy())
 
 
-def _panel_size(rows: int, columns: int) -> tuple[int, int]:
-    """Choose the width and height of a panel, with whole pixels per position if they fit, so that cells are square."""
+def _position_px(rows: int, columns: int) -> float:
+    """Choose the side of a position: whole pixels if they fit, so that all cells are squares of one size."""
     smallest, largest = PANEL_PX
     longer = max(rows, columns)
-    scale = min(largest, longer * max(1, -(-smallest // longer))) / longer
-    return max(1, round(columns * scale)), max(1, round(rows * scale))
+    return min(largest / longer, max(1, -(-smallest // longer)))
 
 
 def _heat_over(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Overlay heat (r·M, c·M), from 0 to 1, on the luminance of the image."""
+    """Color a gray image by heat, one value per position, from 0 to 1: the hotter, the less of it shows through."""
     values = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
-    colors = _colors(np.asarray(values, np.float32) / 255)
-    gray = np.asarray(image.convert("L"), np.float32)[..., None] / 255
-    mixed = 0.75 * colors + 0.25 * 255 * gray
+    strength = np.asarray(values, np.float32) / 255
+    opacity = (0.35 + 0.65 * strength)[..., None]
+    gray = 0.8 * np.asarray(image.convert("L"), np.float32)[..., None]
+    mixed = opacity * _colors(strength) + (1 - opacity) * gray
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
@@ -154,31 +208,27 @@ def _colors(values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(values, steps, channel) for channel in HEAT.T], axis=-1)
 
 
-def _outline(image: Image.Image, departure: Tensor) -> None:
-    """Outline the patches whose attention differs most from uniform."""
-    columns = departure.shape[1]
-    size = image.width / columns
-    pen = ImageDraw.Draw(image)
-    for index in departure.flatten().topk(min(OUTLINED, departure.numel())).indices.tolist():
-        row, column = divmod(index, columns)
-        box = (column * size, row * size, (column + 1) * size - 1, (row + 1) * size - 1)
-        pen.rectangle(box, outline=OUTLINE, width=2)
+def _draw_patches(panel: Image.Image, patch_px: float, corner: tuple[float, float]) -> None:
+    """Draw the boundaries of patches; `corner` (x, y) is where a patch begins, left of the panel or above it."""
+    if patch_px < MIN_PATCH_PX:
+        return
+    pen = ImageDraw.Draw(panel, "RGBA")
+    for axis, size in enumerate(panel.size):
+        for number in range(1, math.ceil((size - corner[axis]) / patch_px)):
+            at = round(corner[axis] + number * patch_px)
+            pen.line((at, 0, at, panel.height) if axis == 0 else (0, at, panel.width, at), GRID)
 
 
-def _legend(sheet: Image.Image, corner: tuple[int, int], width: int, top: float, maps: AttentionMaps) -> None:
-    """Draw the color bar with its values, and explain the outlines."""
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+def _legend(sheet: Image.Image, corner: tuple[int, int], top: float) -> None:
+    """Draw the color bar with its values, and say what colors and squares mean."""
+    pen, font = ImageDraw.Draw(sheet), figure_font(SMALL_PX)
     left, upper = corner
-    bar = min(220, width // 2 - 30)
-    sheet.paste(Image.fromarray(np.repeat(_colors(np.linspace(0, 1, bar))[None], 12, 0).astype(np.uint8)), corner)
-    for value in (0.0, 1.0, top) if bar / top > 14 else (0.0, top):  # skip 1 where labels would overlap
-        x = left + value / top * (bar - 1)
+    sheet.paste(Image.fromarray(np.repeat(_colors(np.linspace(0, 1, BAR_PX))[None], 12, 0).astype(np.uint8)), corner)
+    for value in (0.0, 1.0, top) if BAR_PX / top > 24 else (0.0, top):  # skip 1 where labels would overlap
+        x = left + value / top * (BAR_PX - 1)
         pen.line((x, upper + 12, x, upper + 16), INK)
         anchor = "lt" if value == 0 else "rt" if value == top else "mt"
-        pen.text((x, upper + 18), f"{value:.3g}", INK, font, anchor=anchor)
-    pen.text((left + bar + 8, upper - 1), "x uniform", INK, font)
-    strongest, positions = maps.departure.max().item(), maps.attention.shape[-1]
-    frame = (left + bar + 8, upper + 19, left + bar + 18, upper + 29)
-    pen.rectangle(frame, outline=INK, fill=OUTLINE)
-    text = f"least uniform (up to {strongest:.2f} of {2 * np.log(positions):.2f} nats)"
-    pen.text((left + bar + 24, upper + 17), text, INK, font)
+        pen.text((x, upper + 19), f"{value:.2g}", INK, font, anchor=anchor)
+    pen.text((left + BAR_PX + 10, upper - 2), "times an even share of attention", INK, font)
+    for number, text in enumerate(EXPLANATION):
+        pen.text((left, upper + 42 + number * LINE_PX), text, FAINT, font)

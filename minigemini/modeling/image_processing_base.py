@@ -13,7 +13,7 @@ from transformers.image_utils import (
 from transformers.processing_utils import ImagesKwargs, Unpack
 
 from ..images.safe_images import open_stored
-from .native_shape import Grid, check_max_tiles, choose_grid, grid_of
+from .native_shape import Grid, check_max_tiles, choose_grid, grid_of, size_in_grid
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -105,6 +105,24 @@ class MiniGeminiImageProcessorBase(BaseImageProcessor):
         """Return the grid of tiles into which an image is cut; needs `max_tiles`."""
         assert self.max_tiles is not None
         return choose_grid(height_px, width_px, self.size["height"], self.max_tiles)
+
+    def content_box(self, height_px: int, width_px: int) -> tuple[float, float, float, float]:
+        """Return where an image is in what the model receives, the rest of which is padding.
+
+        Returns:
+            Top, left, bottom and right, as shares of the height and width.
+        """
+        if self.max_tiles is not None:
+            grid, tile_px = self.grid(height_px, width_px), self.size["height"]
+            height, width = size_in_grid(height_px, width_px, grid, tile_px)
+            canvas_height, canvas_width = grid.rows * tile_px, grid.columns * tile_px
+        elif self.do_pad:
+            height, width = height_px, width_px
+            canvas_height = canvas_width = max(height_px, width_px)
+        else:
+            return 0.0, 0.0, 1.0, 1.0
+        top, left = (canvas_height - height) // 2, (canvas_width - width) // 2
+        return top / canvas_height, left / canvas_width, (top + height) / canvas_height, (left + width) / canvas_width
 
     def grid_for(self, size_px: tuple[int, int], do_resize: bool, tile_px: tuple[int, int], max_tiles: int) -> Grid:
         """Choose the grid of an image, or find it if the image keeps its size.

@@ -23,13 +23,15 @@ from ..io.errors import RequestError, one_line
 from ..io.png import encode_png
 from ..modeling.messages import with_requests
 from ..modeling.video_inputs import has_video
-from .api_errors import ApiError
+from .api_errors import ApiError, printable
 from .backends import NO_VIDEOS, Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
 from .image_urls import encode_data_uri
 
 TIMEOUTS = httpx.Timeout(connect=5.0, read=300.0, write=60.0, pool=None)
 """Seconds; `read` limits the wait for the next token, which can be long under load."""
+MOST_MODELS = 100
+"""Of a server's list of models no more are taken."""
 RETRY_SECONDS = 5.0
 """How long an unreachable server is tried last."""
 
@@ -59,10 +61,7 @@ class RemoteBackend:
     """
 
     def __init__(self, urls: Sequence[str], name: str, prompts: Prompts | None, api_key: str | None = None) -> None:
-        for url in urls:
-            if not is_base_url(url) or not url.rstrip("/").endswith("/v1"):
-                raise RequestError(f"invalid server URL {url!r}: expected e.g. http://10.0.0.5:8000/v1")
-        self.servers = [RemoteServer(url.rstrip("/")) for url in urls]
+        self.servers = [RemoteServer(check_server_url(url)) for url in urls]
         self.name = name
         self._prompts = prompts
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -176,6 +175,33 @@ class RemoteBackend:
         if continues:
             extra |= {"continue_final_message": True, "add_generation_prompt": False}
         return {"messages": list(map(_openai_message, messages)), "max_completion_tokens": max_tokens, **extra}
+
+
+def list_models(url: str, api_key: str | None = None) -> list[str]:
+    """Return the names of the models that a server lists, adapters included; none if it does not answer. Blocking.
+
+    Raises:
+        RequestError: an invalid URL.
+    """
+    base = check_server_url(url)
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    with httpx.Client(timeout=5.0, headers=headers, trust_env=False) as client:
+        try:
+            listed = client.get(f"{base}/models").json()["data"]
+            return [printable(model["id"]) for model in listed[:MOST_MODELS]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+
+def check_server_url(url: str) -> str:
+    """Return the base URL of a server without a trailing slash.
+
+    Raises:
+        RequestError: it is invalid.
+    """
+    if not is_base_url(url) or not url.rstrip("/").endswith("/v1"):
+        raise RequestError(f"invalid server URL {url!r}: expected e.g. http://10.0.0.5:8000/v1")
+    return url.rstrip("/")
 
 
 def _sampling_fields(sampling: Sampling) -> dict[str, Any]:

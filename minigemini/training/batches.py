@@ -76,7 +76,10 @@ def open_mixture(recipe: Recipe) -> Mixture:
         RecipeError: A part cannot be read, or the weights leave no samples.
     """
     try:
-        return Mixture([Part(open_part(part), part.weight) for part in recipe.data], recipe.seed)
+        return Mixture(
+            [Part(open_part(part), part.weight, curriculum=part.parsed_curriculum()) for part in recipe.data],
+            recipe.seed,
+        )
     except RecipeError:
         raise
     except ValueError as error:

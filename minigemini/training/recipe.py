@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from ..data.curriculum import Curriculum
 from ..modeling.chat_templates import CHAT_TEMPLATES
 from ..modeling.native_shape import DEFAULT_MAX_TILES, MOST_TILES
 from .settings import RecipeError, RunSettings, parse_number
@@ -20,30 +21,46 @@ ADAPTER, CHECKPOINT = "adapter", "model"
 
 @dataclass(frozen=True)
 class DataPart:
-    """A source of samples and its share of an epoch; on the command line `FILE[@IMAGES][*WEIGHT]`.
+    """A source of samples and its share of an epoch; on the command line `FILE[@IMAGES][*WEIGHT[*CURRICULUM]]`.
 
     Attributes:
         file: JSON list, JSON lines, Parquet or tar, by suffix; or generated samples, e.g. `synthetic:lessons#1000`.
         images: root folder of relative image paths; None if shards hold the images.
         weight: how often each sample occurs in an epoch.
         published_samples: number of samples in the published file, for plans without the file.
+        curriculum: when in an epoch its samples come, as `PROGRESS:WEIGHT/…`, e.g. `0:1/0.5:0`; None spreads them
+            evenly.
     """
 
     file: str
     images: str | None = None
     weight: float = 1.0
     published_samples: int | None = None
+    curriculum: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse the command-line form."""
+        curriculum = None
+        if ":" in text.rpartition("*")[2] and text.count("*") > 1:
+            text, _, curriculum = text.rpartition("*")
         rest, star, weight = text.rpartition("*") if "*" in text else (text, "", "1")
         file, _, images = rest.partition("@")
-        return cls(file, images or None, parse_number(float, "data", weight) if star else 1.0)
+        weight_or_1 = parse_number(float, "data", weight) if star else 1.0
+        return cls(file, images or None, weight_or_1, curriculum=curriculum)
 
     def __str__(self) -> str:
         images = f"@{self.images}" if self.images else ""
-        return self.file + images + (f"*{self.weight:g}" if self.weight != 1 else "")
+        weight = f"*{self.weight:g}" if self.weight != 1 or self.curriculum else ""
+        return self.file + images + weight + (f"*{self.curriculum}" if self.curriculum else "")
+
+    def parsed_curriculum(self) -> Curriculum | None:
+        """Parse `curriculum`; None without one.
+
+        Raises:
+            ValueError: It is wrong.
+        """
+        return None if self.curriculum is None else Curriculum.parse(self.curriculum)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
 
 from ..data.schema import text_of
+from ..io.plots import NO_PLOTS, can_plot, draw_curve
 from .callbacks import curves_of
+from .recipe import Recipe
 from .run_setup import Answers, RunSetup
 from .settings import RunSettings
 
 REPORT = "report.md"
-PLOT_WIDTH, PLOT_HEIGHT, MARGIN, SCALE = 720, 360, 48, 2  # pixels; drawn at SCALE times the size for antialiasing
-TEXT_COLOR, GRID_COLOR = (30, 30, 30), (215, 215, 215)
-VALUE_COLOR, MEAN_COLOR = (176, 196, 232), (40, 90, 190)
+LOSS_LABEL = "loss, nats per token of the answers"
+"""Of a stage; other runs have losses of their own."""
 
 
 def write_report(
@@ -29,14 +29,17 @@ def write_report(
     figures: Mapping[str, Any],
     answers: Answers,
 ) -> Path:
-    """Write the report and its plots."""
+    """Write the report, and its plots if matplotlib is installed."""
     frozen = sum(p.numel() for p in setup.module.parameters() if not p.requires_grad)
     lines = [f"# {recipe.name}", ""]
+    lines += [] if can_plot() else [NO_PLOTS, ""]
     for name, points in curves_of(log).items():
         steps, values = [step for step, _ in points], [value for _, value in points]
         label = name.replace("_", " ")
-        draw_curve(folder / f"{name}.png", steps, values, f"{recipe.name}: {label} per step")
-        lines += [f"![{label.capitalize()} per step]({name}.png)", ""]
+        if can_plot():
+            y_label = LOSS_LABEL if name == "loss" and isinstance(recipe, Recipe) else label
+            draw_curve(folder / f"{name}.png", steps, values, recipe.name, y_label)
+            lines += [f"![{label.capitalize()} per step]({name}.png)", ""]
         lines += [f"{label.capitalize()} {values[0]:.4f} at step {steps[0]}, {values[-1]:.4f} at step {steps[-1]}.", ""]
     lines += _table(("figure", "value"), figures.items())
     lines += ["## Trained parameters", ""]
@@ -103,37 +106,3 @@ def _cell(text: str, max_chars: int = 300) -> str:
     """Untrusted text as a single line that cannot break the Markdown."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line[:max_chars].replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-
-
-def draw_curve(path: Path, steps: Sequence[int], values: Sequence[float], title: str) -> None:
-    """Plot values over steps in a pale color, with their running mean over 2 % of the run.
-
-    Pillow draws the plot: a plotting library would be the largest dependency of all.
-    """
-    image = Image.new("RGB", (PLOT_WIDTH * SCALE, PLOT_HEIGHT * SCALE), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * SCALE)
-    low, high = min(values), max(values)
-    first, last = steps[0], max(steps[-1], steps[0] + 1)
-    span = (high - low) or 1.0
-
-    def at(step: float, value: float) -> tuple[float, float]:
-        x = MARGIN + (step - first) / (last - first) * (PLOT_WIDTH - 1.5 * MARGIN)
-        y = PLOT_HEIGHT - MARGIN - (value - low) / span * (PLOT_HEIGHT - 2 * MARGIN)
-        return x * SCALE, y * SCALE
-
-    for n in range(5):
-        value = low + span * n / 4
-        draw.line([at(first, value), at(last, value)], fill=GRID_COLOR, width=SCALE)
-        x, y = at(first, value)
-        draw.text((x - 6 * SCALE, y), f"{value:.3g}", fill=TEXT_COLOR, font=font, anchor="rm")
-    for n in range(5):
-        step = first + (last - first) * n / 4
-        x, y = at(step, low)
-        draw.text((x, y + 8 * SCALE), f"{step:.0f}", fill=TEXT_COLOR, font=font, anchor="mt")
-    draw.text((MARGIN * SCALE, 12 * SCALE), title, fill=TEXT_COLOR, font=font)
-    window = max(1, len(values) // 50)
-    means = [sum(values[max(0, n - window + 1) : n + 1]) / min(n + 1, window) for n in range(len(values))]
-    for shown, color, width in ((values, VALUE_COLOR, SCALE), (means, MEAN_COLOR, 2 * SCALE)):
-        points = [at(step, value) for step, value in zip(steps, shown, strict=True)]
-        draw.line(points if len(points) > 1 else points * 2, fill=color, width=width)
-    image.resize((PLOT_WIDTH, PLOT_HEIGHT), Image.Resampling.LANCZOS).save(path)

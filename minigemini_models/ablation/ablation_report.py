@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
-
+from minigemini.io.plots import COLORS, NO_PLOTS, PALE, can_plot, plot
 from minigemini.training.run_report import environment
 
 from .measurements import COLUMNS, ColumnScores
@@ -17,8 +16,15 @@ Results = Mapping[str, Sequence[ColumnScores]]
 
 
 def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) -> Path:
-    """Write `report.md` and `plot.png` from the scores of every variant and seed; returns the path of the report."""
-    draw_plot(folder / PLOT, results)
+    """Write `report.md`, and `plot.png` if matplotlib is installed; returns the path of the report.
+
+    Args:
+        folder: exists.
+        results: the scores of every variant and seed.
+        settings: of the run.
+    """
+    if can_plot():
+        draw_plot(folder / PLOT, results)
     seeds = len(next(iter(results.values())))
     lines = [
         "# Ablation",
@@ -39,7 +45,7 @@ def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) ->
         "|---|---|---|---|---|",
         *(_row(finding, results) for finding in FINDINGS),
         "",
-        f"![Gains of every seed, their means, and the paper's gains]({PLOT})",
+        f"![Gains of every seed, their means, and the paper's gains]({PLOT})" if can_plot() else NO_PLOTS,
         "",
     ]
     (folder / REPORT).write_text("\n".join(lines), encoding="utf-8")
@@ -77,42 +83,18 @@ def _row(finding: Finding, results: Results) -> str:
     return f"| {finding.name} | {where}: {worse} → {better} | {finding.column}: {here} | {by_seed} | {answer} |"
 
 
-WIDTH, ROW, LEFT, TOP, SCALE = 860, 46, 330, 56, 2
-INK, LIGHT, OURS, PAPER = (30, 30, 30), (222, 222, 222), (40, 90, 190), (200, 110, 30)
-
-
 def draw_plot(path: Path, results: Results) -> None:
     """Draw one row per finding: the gain of each seed as a dot, their mean as a bar, the paper's gain as a diamond."""
-    height = TOP + ROW * len(FINDINGS) + 40
-    image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13 * SCALE)
-    every = [gain for finding in FINDINGS for gain in gains(finding, results)]
+    ours = [gains(finding, results) for finding in FINDINGS]
     papers = [better - worse for _, worse, better in (finding.paper for finding in FINDINGS)]
-    low, high = min(0.0, *every, *papers) - 1, max(0.0, *every, *papers) + 1
-
-    def x(value: float) -> float:
-        return (LEFT + (value - low) / (high - low) * (WIDTH - LEFT - 24)) * SCALE
-
-    for n in range(5):
-        value = low + (high - low) * n / 4
-        draw.line([x(value), TOP * SCALE, x(value), (height - 36) * SCALE], fill=LIGHT, width=SCALE)
-        draw.text((x(value), (height - 30) * SCALE), f"{value:+.0f}", fill=INK, font=font, anchor="mt")
-    draw.line([x(0), TOP * SCALE, x(0), (height - 36) * SCALE], fill=INK, width=SCALE)
-    draw.text(
-        (14 * SCALE, 14 * SCALE), "Gain in points: each seed and the mean; diamonds: the paper", fill=INK, font=font
-    )
-    for row, finding in enumerate(FINDINGS):
-        y = (TOP + ROW * (row + 0.5)) * SCALE
-        draw.text((14 * SCALE, y), finding.name, fill=INK, font=font, anchor="lm")
-        ours = gains(finding, results)
-        draw.line([x(0), y, x(statistics.mean(ours)), y], fill=OURS, width=9 * SCALE)
-        for gain in ours:
-            draw.ellipse(_around(x(gain), y, 4), fill="white", outline=OURS, width=2 * SCALE)
-        there, r = x(papers[row]), 6 * SCALE
-        draw.polygon([(there, y - r), (there + r, y), (there, y + r), (there - r, y)], fill=PAPER)
-    image.resize((WIDTH, height), Image.Resampling.LANCZOS).save(path)
-
-
-def _around(x: float, y: float, radius: int) -> tuple[float, float, float, float]:
-    r = radius * SCALE
-    return x - r, y - r, x + r, y + r
+    rows = range(len(FINDINGS))
+    with plot(path, "", "gain of the better over the worse variant, points", size_inches=(8.6, 3.4)) as axes:
+        axes.barh(rows, [statistics.mean(one) for one in ours], 0.3, color=PALE, label="mean of the seeds")
+        seeds = [(gain, row) for row, one in zip(rows, ours, strict=True) for gain in one]
+        axes.scatter(*zip(*seeds, strict=True), 24, color="white", edgecolor=COLORS[0], zorder=3, label="one seed")
+        axes.scatter(papers, rows, 36, color=COLORS[1], marker="D", zorder=3, label="the paper")
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(rows, [finding.name for finding in FINDINGS])
+        axes.grid(visible=False, axis="y")
+        axes.invert_yaxis()
+        axes.legend()

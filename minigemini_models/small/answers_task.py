@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from minigemini.data.encoding import IGNORED
-from minigemini.data.packing import PackedCollator
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.losses import mean_loss
 from minigemini.training.build_model import import_peft
@@ -18,14 +17,14 @@ from minigemini.training.build_model import import_peft
 from ..pretraining.pretraining_task import PretrainingTask
 from .curriculum import sample
 from .lesson import Lesson, VisualWords
-from .lesson_encoding import EncodedLesson, encode_lesson
+from .lesson_encoding import EncodedLesson, LessonCollator, encode_lesson
 from .parts_model import build_parts, load_vision, save_parts
 from .photograph_details import words_of_photograph
 from .picture_words import PictureWords
 from .small_recipe import SmallTraining
 
 ROW_LENGTH = 512
-"""Tokens per row; a lesson has 64 to 400. One long row would spend half of its time on attention."""
+"""Tokens per row, and most of a lesson. One long row would spend half of its time on attention."""
 PARTS = {"adapter": r".*\.lora_[AB]\.", "embeddings": r".*\.multi_modal_projector\..*embeddings"}
 
 
@@ -43,7 +42,7 @@ def answers(recipe: SmallTraining) -> PretrainingTask:
         AnswerModule(model),
         PARTS,
         EncodedLessons(PictureWords(model, processor, Path(recipe.word_cache)), processor),
-        PackedCollator(ROW_LENGTH, pad),
+        LessonCollator(ROW_LENGTH, pad),
         save=partial(save_parts, model=model, adapted=adapted, processor=processor),
         start=lambda: load_vision(model, recipe),
     )
@@ -92,6 +91,7 @@ class AnswerModule(nn.Module):
         input_ids: Tensor,
         labels: Tensor,
         position_ids: Tensor,
+        attention_mask: Tensor,
         num_items_in_batch: Tensor | int | None = None,
         **words: Tensor,
     ) -> dict[str, Tensor]:
@@ -101,6 +101,7 @@ class AnswerModule(nn.Module):
             input_ids: (rows, length), with one image token per visual token.
             labels: (rows, length).
             position_ids: (rows, length), restarting with each lesson.
+            attention_mask: (rows, 1, length, length) bool, which tokens each token sees.
             num_items_in_batch: number of labels in the optimizer step.
             **words: `GROUP_indices` and `GROUP_weights` (pictures, 64, k), in the order of the text.
         """
@@ -109,7 +110,9 @@ class AnswerModule(nn.Module):
         if words:
             tokens = self.visual_tokens(words).to(embeds.dtype)
             embeds = embeds.masked_scatter((input_ids == inner.config.image_token_id)[..., None], tokens)
-        hidden = inner.language_model(inputs_embeds=embeds, position_ids=position_ids, use_cache=False)[0]
+        hidden = inner.language_model(
+            inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
+        )[0]
         targets = labels[:, 1:]
         rows = targets != IGNORED
         logits = self.model.lm_head(hidden[:, :-1][rows])

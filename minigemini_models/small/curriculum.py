@@ -3,16 +3,17 @@
 from collections.abc import Callable
 
 from .lesson import Lesson
-from .lessons import conversation, documents, drawing, photographs, scenes
+from .lessons import conversation, documents, drawing, photographs, scenes, shapes
 
 _SHARES: dict[Callable[[int], Lesson], int] = {
-    photographs.sample: 9,
-    documents.sample: 5,
-    scenes.sample: 5,
+    photographs.sample: 10,
+    documents.sample: 6,
+    scenes.sample: 2,
+    shapes.sample: 4,
     drawing.sample: 2,
     conversation.sample: 1,
 }
-"""Lessons of each skill in every 22."""
+"""Lessons of each skill in every 25."""
 
 
 def _schedule() -> tuple[Callable[[int], Lesson], ...]:

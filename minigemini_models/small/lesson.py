@@ -37,9 +37,12 @@ class Lesson:
         picture: the picture, RGB; alternative to `classes`.
         classes: a photograph as words of the group `classes`, without a picture. Neither: a conversation about text.
         image_text: the text in the picture as it stands in the prompt; empty without OCR, or if it found none.
+        separate: whether each turn is a first question about the picture, which sees no other turn; otherwise they
+            are one conversation.
     """
 
     turns: tuple[Turn, ...]
     picture: Image.Image | None = None
     classes: VisualWords | None = None
     image_text: str = ""
+    separate: bool = False

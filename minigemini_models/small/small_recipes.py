@@ -11,7 +11,7 @@ from .small_recipe import VISION_FILE, SmallTraining
 ROOT = "runs/small"
 STEPS = ("small-visual-words", "small-answers")
 
-_SHARED: dict[str, Any] = {"workers": 1, "save_steps": 100, "adam_beta2": 0.98}
+_SHARED: dict[str, Any] = {"workers": 1, "save_steps": 200, "adam_beta2": 0.98}
 
 
 def small_recipes(root: str = ROOT) -> dict[str, SmallTraining]:
@@ -30,7 +30,7 @@ def small_recipes(root: str = ROOT) -> dict[str, SmallTraining]:
     answers = SmallTraining(
         name=STEPS[1],
         learns="answers",
-        steps=640,
+        steps=900,
         vision=f"{root}/{STEPS[0]}/{VISION_FILE}",
         word_cache=f"{root}/words",
         learning_rate=6e-4,

@@ -70,10 +70,7 @@ def build_job(
         ApiError: 400 if an image or a video cannot be decoded or the conversation exceeds a limit.
         DecodingStoppedError: `stop` was set.
     """
-    question = {"text": message, "files": []} if isinstance(message, str) else message
-    content = [*({"type": "file", "file": {"path": _path(file)}} for file in question["files"]), question["text"]]
-    # Joined with the user messages before it: an edited question comes without its images, which are still in history.
-    turns = _without_failures(chat_turns([*history, {"role": "user", "content": content}]))
+    turns = _without_failures(chat_turns([*history, question_message(message)]))
     _check_size(turns, settings)
     paths = [path for turn in turns for path in turn.files]
     files = [read_upload(path, uploads) for path in paths]
@@ -92,6 +89,22 @@ def build_job(
         messages.append({"role": turn.role, "content": parts})
     draws[-1] = draw
     return ChatJob(messages, sampling, draws=tuple(draws), ocr=ocr)
+
+
+def question_message(message: dict[str, Any] | str) -> dict[str, Any]:
+    """Return a question as one of Gradio's messages.
+
+    `chat_turns` joins it with the user messages before it: an edited question comes without its images, which are still
+    in the history.
+    """
+    question = {"text": message, "files": []} if isinstance(message, str) else message
+    content = [*({"type": "file", "file": {"path": _path(file)}} for file in question["files"]), question["text"]]
+    return {"role": "user", "content": content}
+
+
+def answer_messages(content: ChatContent) -> list[dict[str, Any]]:
+    """Return an answer as Gradio's messages."""
+    return content if isinstance(content, list) else _text_messages(content)
 
 
 def chat_turns(history: Sequence[dict[str, Any]]) -> Iterator[ChatTurn]:
@@ -189,8 +202,7 @@ async def render_answer(
 
 def with_error(content: ChatContent, reason: str) -> ChatContent:
     """Return the content of an answer that failed, followed by an error note."""
-    messages = content if isinstance(content, list) else _text_messages(content)
-    return [*messages, {"role": "assistant", "content": reason, "metadata": {"title": FAILED}}]
+    return [*answer_messages(content), {"role": "assistant", "content": reason, "metadata": {"title": FAILED}}]
 
 
 def _text_messages(text: str) -> list[dict[str, Any]]:

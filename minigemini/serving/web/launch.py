@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from ..middleware import ApiKeys
 from ..server import BoundedServer
-from .page import CSS, FONTS, Page, build_page
+from .page import CSS, FONTS, build_page
 from .page_middleware import PageMiddleware
+from .page_state import Page
 
 USER = "minigemini"
 """User name of the login form, whose password is the API key."""

@@ -1,113 +1,94 @@
-"""The Gradio page: a chat about images, attention maps of patch info mining, and the model card."""
+"""The Gradio page: a chat about images, beside the attention maps of patch info mining; below both the model card."""
 
-import asyncio
-import logging
-import traceback
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import aclosing
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ...images.video import VIDEO_SUFFIXES, is_video_path
-from ...inference import Engine, RequestError, Sampling
-from ...inference.attention_maps import explain_images
+from ...images.video import VIDEO_SUFFIXES
+from ...inference import RequestError, Sampling
 from ...inference.streaming import EMPTY_ANSWER
-from ...io.png import encode_png
-from ..api_errors import ApiError, internal_error
-from ..chat_pipeline import ChatPipeline
-from ..image_urls import open_images, run_stoppable
-from ..request_queue import RequestQueue
-from ..server_settings import ServerSettings
+from ..api_errors import ApiError
+from ..image_urls import run_stoppable
+from .attention_panel import AttentionPanel
 from .feedback import Feedback, FeedbackLog
-from .gradio_adapter import ChatContent, build_job, chat_turns, read_upload, render_answer, with_error
-from .page_examples import NO_EXAMPLES, PageExamples
-from .page_middleware import session_of
-from .plain_text import show_as_text
-from .uploads import UploadStore
+from .gradio_adapter import (
+    ChatContent,
+    answer_messages,
+    build_job,
+    chat_turns,
+    question_message,
+    render_answer,
+    with_error,
+)
+from .page_models import PageModel
+from .page_state import Page, session_of_request, user_message
+from .plain_text import PlainChatbot
 
-log = logging.getLogger("minigemini.serving")
-
+CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 FONTS = ["system-ui", "sans-serif"]
-CSS = """
-.gradio-container { max-width: 60rem !important; margin: 0 auto !important; padding: 0.5rem !important; }
-#chat { min-height: 18rem; }
-#chat img { cursor: zoom-in; max-width: min(100%, 20rem); }
-#chat [aria-label="Share"] { display: none; }
-#chat .example-image-container { width: 8rem; height: 6rem; }
-#mining img { width: 100%; height: auto; }
-@media (max-width: 40rem) {
-  .fillable { padding: 0.5rem !important; }
-  #chat { height: 62vh !important; }
-  h1 { font-size: 1.2rem; }
-}
-"""
 OCR_LABEL, DRAW_LABEL = "Read text (OCR)", "Answer with an image"
 FILE_TYPES = [".png", ".jpg", ".jpeg", ".webp", ".gif", *VIDEO_SUFFIXES]
-
-
-@dataclass(frozen=True)
-class Page:
-    """The parts of the page.
-
-    Args:
-        pipeline: answers questions.
-        settings: address and limits.
-        uploads: the files of all sessions.
-        engine: computes attention maps; None if the model runs on a server.
-        card: the model card, in Markdown.
-        votes: stores votes; None hides the vote buttons.
-        examples: what the empty page offers.
-    """
-
-    pipeline: ChatPipeline
-    settings: ServerSettings
-    uploads: UploadStore
-    engine: Engine | None = None
-    card: str = ""
-    votes: FeedbackLog | None = None
-    examples: PageExamples = NO_EXAMPLES
-
-    @cached_property
-    def queue(self) -> RequestQueue:
-        """The queue in which questions wait."""
-        return RequestQueue(self.settings.concurrency, self.settings.queue)
+TITLE_CHARS = 40
+"""Length of a conversation's title in the list of conversations."""
 
 
 def build_page(page: Page) -> gr.Blocks:
     """Build the page."""
-    with gr.Blocks(title=f"Mini-Gemini: {page.pipeline.name}", fill_height=True, analytics_enabled=False) as blocks:
-        gr.Markdown(f"# Mini-Gemini · {page.pipeline.name}")
-        chatbot = gr.Chatbot(
+    first = page.models.default
+    with gr.Blocks(
+        title=f"Mini-Gemini: {first.name}", fill_height=True, fill_width=True, analytics_enabled=False
+    ) as blocks:
+        with gr.Row(elem_id="header"):
+            gr.Markdown("# Mini-Gemini")
+            model = gr.Dropdown(page.models.names, value=first.name, show_label=False, container=False, elem_id="model")
+            about = gr.Markdown(_about(first), elem_id="about")
+        with gr.Row(elem_id="main"):
+            panel = AttentionPanel(page) if first.engine is not None else None
+            with gr.Column(elem_id="conversation"):
+                chat = _Chat(page, model, panel)
+            if panel is not None:
+                with gr.Column(elem_id="attention"):
+                    panel.render()
+                panel.connect(chat.interface, model)
+        if page.votes is not None:
+            _add_votes(chat.interface.chatbot, page.votes, model)
+        with gr.Accordion("About the model", open=False):
+            card = gr.Markdown(_card(first))
+        changed = [model, about, card, chat.interface.chatbot, chat.ocr, chat.draw]
+        blocks.load(_refresh(page), [model], [model, chat.ocr, chat.draw], api_visibility="private")
+        model.input(_switch(page), [model], changed, api_visibility="private", show_progress="minimal")
+    return blocks
+
+
+class _Chat:
+    """The conversation and its settings."""
+
+    def __init__(self, page: Page, model: gr.Dropdown, panel: AttentionPanel | None) -> None:
+        first, most = page.models.default, page.settings.max_new_tokens
+        with gr.Accordion("Settings", open=False, render=False) as settings:
+            pass
+        length = gr.Slider(1, most, min(256, most), step=1, label="Maximum answer length, tokens", render=False)
+        temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: greedy decoding)", render=False)
+        self.ocr = gr.Checkbox(label=OCR_LABEL, interactive=False, render=False)
+        self.draw = gr.Checkbox(label=DRAW_LABEL, interactive=False, render=False)
+        inputs: list[Any] = [model, length, temperature, self.ocr, self.draw]
+        chatbot = PlainChatbot(
             elem_id="chat",
-            height="60vh",
             show_label=False,
             layout="bubble",
             render_markdown=False,  # the answer is plain text
             buttons=["copy"],
-            placeholder=f"{escape(page.examples.about)}\n\nAdd one or more images or videos, and ask.".strip(),
+            placeholder=_placeholder(first),
             latex_delimiters=[],
             allow_tags=False,
         )
-        show_as_text(chatbot)
-        with gr.Accordion("Settings", open=False, render=False) as settings:
-            pass
-        max_new_tokens = gr.Slider(
-            1,
-            page.settings.max_new_tokens,
-            min(256, page.settings.max_new_tokens),
-            step=1,
-            label="Maximum answer length, tokens",
-            render=False,
-        )
-        temperature = gr.Slider(0, 2, 0, step=0.1, label="Temperature (0: greedy decoding)", render=False)
-        ocr = gr.Checkbox(label=OCR_LABEL, interactive=False, render=False)
-        draw = gr.Checkbox(label=DRAW_LABEL, interactive=False, render=False)
-        gr.ChatInterface(
-            _answer_question(page),
+        self.interface = gr.ChatInterface(
+            _answer_question(page, panel),
             multimodal=True,
             chatbot=chatbot,
             textbox=gr.MultimodalTextbox(
@@ -117,9 +98,11 @@ def build_page(page: Page) -> gr.Blocks:
                 show_label=False,
                 stop_btn=True,
             ),
-            additional_inputs=[max_new_tokens, temperature, ocr, draw],
+            additional_inputs=inputs,
             additional_inputs_accordion=settings,
-            examples=_examples(page),
+            additional_outputs=panel.outputs if panel else None,
+            # One that is never shown, or Gradio would not react to those of a model that is chosen later.
+            examples=[[{"text": ""}, *(None for _ in inputs)]],
             editable=True,
             save_history=True,
             flagging_mode="never",
@@ -127,28 +110,45 @@ def build_page(page: Page) -> gr.Blocks:
             api_visibility="private",
             fill_height=True,
         )
-        blocks.load(_update_checkboxes(page), None, [ocr, draw], api_visibility="private")
-        if page.engine is not None:
-            _add_attention_maps(chatbot, page, page.engine)
-        if page.votes is not None:
-            _add_votes(chatbot, page, page.votes)
-        with gr.Accordion("About the model", open=False):
-            gr.Markdown(page.card or f"`{page.pipeline.name}`")
-    return blocks
+        chatbot.examples = _examples(page, first)
+        chatbot._setup_examples()
+        # Gradio's own title begins with an emoji for each image, for which many systems have no font.
+        self.interface._generate_chat_title = _conversation_title  # type: ignore[method-assign]
 
 
-def _examples(page: Page) -> list[list[Any]] | None:
-    """The examples in Gradio's form: a message, then the additional inputs, which stay as they are."""
-    copied = page.examples.copied_to(page.uploads.folder / "examples").examples
-    return [
-        [{"text": example.question, "files": [str(example.image)]}, None, None, None, None] for example in copied
-    ] or None
+def _about(model: PageModel) -> str:
+    """Return HTML on one line, in which Markdown is not interpreted."""
+    return "".join(f"<p>{escape(line)}</p>" for line in model.about.splitlines())
 
 
-def _answer_question(page: Page) -> Any:
-    async def answer_question(
+def _card(model: PageModel) -> str:
+    return model.card or f"`{model.name}` has no model card."
+
+
+def _placeholder(model: PageModel) -> str:
+    start = "Try one of these, or add" if model.examples.examples else "Add"
+    return f"{start} images or videos of your own, and ask."
+
+
+def _examples(page: Page, model: PageModel) -> list[dict[str, Any]]:
+    """The examples in Gradio's form, with images in the page's folder, from which it may serve them."""
+    number = page.models.names.index(model.name)
+    copied = model.examples.copied_to(page.uploads.folder / f"examples-{number}").examples
+    return [{"text": example.question, "files": [str(example.image)]} for example in copied]
+
+
+def _conversation_title(conversation: list[Any]) -> str:
+    """Return the first question of a conversation, shortened."""
+    text = next((turn.text for turn in chat_turns(conversation) if turn.text.strip()), "Conversation")
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1].rstrip() + "…"
+
+
+def _answer_question(page: Page, panel: AttentionPanel | None) -> Any:
+    async def answer(
         message: dict[str, Any],
         history: list[dict[str, Any]],
+        model: str,
         max_new_tokens: int,
         temperature: float,
         ocr: bool,
@@ -161,15 +161,16 @@ def _answer_question(page: Page) -> Any:
             sampling = Sampling(
                 max_new_tokens=min(int(max_new_tokens), page.settings.max_new_tokens), temperature=float(temperature)
             )
-            folder = page.uploads.folder
+            chosen, folder = await page.models.get(model), page.uploads.folder
+            settings = replace(page.settings, video_sampling=chosen.video_sampling)
             with page.queue.admit():
                 async with page.queue.slot():
                     job = await run_stoppable(
                         lambda stop: build_job(
-                            message, history, sampling, page.settings, folder, bool(draw), bool(ocr), stop
+                            message, history, sampling, settings, folder, bool(draw), bool(ocr), stop
                         )
                     )
-                    async for content in render_answer(page.pipeline, job, write_image):
+                    async for content in render_answer(chosen.pipeline, job, write_image):
                         yield content
             if not content:
                 gr.Info(EMPTY_ANSWER)
@@ -177,41 +178,65 @@ def _answer_question(page: Page) -> Any:
         except Exception as error:  # noqa: BLE001
             yield with_error(content, user_message(error))
 
-    return answer_question
+    async def answer_with_maps(
+        message: dict[str, Any],
+        history: list[dict[str, Any]],
+        model: str,
+        max_new_tokens: int,
+        temperature: float,
+        ocr: bool,
+        draw: bool,
+        request: gr.Request,
+    ) -> AsyncIterator[Any]:
+        assert panel is not None
+        content: ChatContent = ""
+        answers: Any = answer(message, history, model, max_new_tokens, temperature, ocr, draw, request)
+        async with aclosing(answers):
+            async for content in answers:
+                yield content, gr.skip(), gr.skip()
+        turns = list(chat_turns([*history, question_message(message), *answer_messages(content)]))
+        yield content, *await panel.show_last(turns, model, request)
+
+    return answer if panel is None else answer_with_maps
 
 
-def session_of_request(request: gr.Request) -> str:
-    """Return the browser's session.
+def _refresh(page: Page) -> Any:
+    """Query models and capabilities whenever the page is opened: a server can be restarted with other options."""
 
-    Raises:
-        ApiError: 403 if the request has no session cookie.
-    """
-    http_request = request.request
-    session = None if http_request is None else session_of(http_request.headers.get("cookie", ""), http_request.scope)
-    if session is None:
-        raise ApiError(403, "the page needs its cookie; open it in a browser with cookies enabled")
-    return session
+    async def refresh(name: str) -> list[Any]:
+        names = await page.models.refresh()
+        chosen = await page.models.get(name if name in names else page.models.default.name)
+        return [gr.Dropdown(list(names), value=chosen.name), *await _checkboxes(chosen)]
+
+    return refresh
 
 
-def user_message(error: Exception) -> str:
-    """Return the message for the user; log an internal error without its message, which may contain the question."""
-    if isinstance(error, RequestError | ApiError):
-        return str(error)
-    log.error("%s on the page\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    return internal_error().message
+def _switch(page: Page) -> Any:
+    """Show what the chosen model knows, its examples and its card."""
+
+    async def switch(name: str) -> list[Any]:
+        try:
+            chosen = await page.models.get(name)
+        except ApiError as error:
+            gr.Warning(escape(str(error)))
+            chosen = page.models.default
+        return [
+            chosen.name,
+            _about(chosen),
+            _card(chosen),
+            gr.update(placeholder=_placeholder(chosen), examples=_examples(page, chosen)),
+            *await _checkboxes(chosen),
+        ]
+
+    return switch
 
 
-def _update_checkboxes(page: Page) -> Any:
-    """Query the capabilities whenever the page is opened: a remote server can be restarted with other options."""
-
-    async def update_checkboxes() -> tuple[gr.Checkbox, gr.Checkbox]:
-        capabilities = await page.pipeline.capabilities()
-        return (
-            _checkbox(OCR_LABEL, capabilities.ocr, "--ocr", checked=capabilities.ocr_by_default),
-            _checkbox(DRAW_LABEL, capabilities.draw, "--painter"),
-        )
-
-    return update_checkboxes
+async def _checkboxes(model: PageModel) -> tuple[gr.Checkbox, gr.Checkbox]:
+    capabilities = await model.pipeline.capabilities()
+    return (
+        _checkbox(OCR_LABEL, capabilities.ocr, "--ocr", checked=capabilities.ocr_by_default),
+        _checkbox(DRAW_LABEL, capabilities.draw, "--generator"),
+    )
 
 
 def _checkbox(label: str, available: bool, option: str, checked: bool = False) -> gr.Checkbox:
@@ -222,63 +247,18 @@ def _checkbox(label: str, available: bool, option: str, checked: bool = False) -
     )
 
 
-def _add_attention_maps(chatbot: gr.Chatbot, page: Page, engine: Engine) -> None:
-    """Show the attention maps of an image when the user clicks it."""
-    gr.Markdown("Click an image in the conversation to see where patch info mining attends.")
-    maps = gr.Image(
-        show_label=False,
-        elem_id="mining",
-        visible=False,
-        interactive=False,
-        buttons=["download", "fullscreen"],
-    )
-
-    async def explain(history: list[dict[str, Any]], event: gr.SelectData, request: gr.Request) -> Any:
-        files = _clicked_files(history, event.index)
-        if not files:
-            return gr.skip()
-        try:
-            png = await asyncio.to_thread(render_maps, files)
-            return gr.Image(str(page.uploads.write(session_of_request(request), png)), visible=True)
-        except Exception as error:  # noqa: BLE001 (shown to the user)
-            gr.Warning(escape(user_message(error)))
-            return gr.skip()
-
-    def render_maps(files: list[str]) -> bytes:
-        images = open_images([read_upload(file, page.uploads.folder) for file in files], page.settings)
-        return encode_png(explain_images(engine, images))
-
-    chatbot.select(explain, chatbot, maps, api_visibility="private", concurrency_limit=1)
-
-
-def _clicked_files(history: list[dict[str, Any]], index: Any) -> list[str]:
-    """Return the images of the clicked message."""
-    number = index[0] if isinstance(index, list | tuple) else index
-    files = [file for turn in chat_turns(history[number : number + 1]) for file in turn.files]
-    return [file for file in files if not is_video_path(file)]
-
-
-def _add_votes(chatbot: gr.Chatbot, page: Page, votes: FeedbackLog) -> None:
+def _add_votes(chatbot: gr.Chatbot, votes: FeedbackLog, model: gr.Dropdown) -> None:
     consent = gr.Checkbox(label="Store my votes with question and answer as text (no images)", value=False)
 
-    def vote(history: list[dict[str, Any]], consent: bool, event: gr.LikeData) -> None:
+    def vote(history: list[dict[str, Any]], consent: bool, model: str, event: gr.LikeData) -> None:
         number = event.index[0] if isinstance(event.index, list | tuple) else event.index
         turns = list(chat_turns(history[: number + 1]))
         question = turns[-2].text if len(turns) > 1 else ""
-        feedback = Feedback(page.pipeline.name, question, turns[-1].text, bool(event.liked))
+        feedback = Feedback(model, question, turns[-1].text, bool(event.liked))
         try:
             stored = votes.add(feedback, consent=consent)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         gr.Info("Stored, thank you." if stored else "Not stored: check the consent box below to store votes.")
 
-    chatbot.like(vote, [chatbot, consent], None, api_visibility="private")
-
-
-def card_of(folder: Path) -> str:
-    """Return a checkpoint's model card without its YAML front matter."""
-    file = folder / "README.md"
-    if not file.is_file():
-        return ""
-    text = file.read_text(encoding="utf-8", errors="replace")
-    return text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
+    chatbot.like(vote, [chatbot, consent, model], None, api_visibility="private")

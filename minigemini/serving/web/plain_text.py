@@ -4,6 +4,7 @@ Gradio 6.31 sends messages to the browser as HTML even with Markdown disabled: t
 """
 
 import re
+from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,17 +25,11 @@ def from_html(html: str) -> str:
     return html.replace("&lt;", "<").replace("&amp;", "&")
 
 
-def show_as_text(chatbot: gr.Chatbot) -> None:
-    """Make a chatbot escape the texts that it sends to the browser, and unescape those that it receives."""
-    # Set on the instance: Gradio writes a file next to the source of every subclass of a component.
-    plain: Any = chatbot
-    plain.postprocess = _escaping(chatbot.postprocess)
-    plain.preprocess = _unescaping(chatbot.preprocess)
+class _EscapedText:
+    """Escapes the texts that a chatbot sends to the browser, and unescapes those that it receives."""
 
-
-def _escaping(postprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def escape(value: Any) -> Any:
-        data = postprocess(value)
+    def postprocess(self, value: Any) -> Any:
+        data = super().postprocess(value)  # type: ignore[misc]
         # Copy: the caller keeps these messages and starts the next answer with them.
         data.root = [message.model_copy(deep=True) for message in data.root]
         for message in data.root:
@@ -43,19 +38,22 @@ def _escaping(postprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 message.metadata["log"] = to_html(note)
         return data
 
-    return escape
-
-
-def _unescaping(preprocess: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def unescape(payload: Any) -> Any:
+    def preprocess(self, payload: Any) -> Any:
         if payload is not None:
             for message in payload.root:
                 _rewrite(message.content, from_html)
                 if message.metadata and (note := message.metadata.get("log")):
                     message.metadata["log"] = from_html(note)
-        return preprocess(payload)
+        return super().preprocess(payload)  # type: ignore[misc]
 
-    return unescape
+    def get_block_name(self) -> str:
+        """Name the component of the browser's code."""
+        return "chatbot"
+
+
+# A class, since Gradio builds a new component of it whenever an event changes one, as opening a conversation does.
+# Made without Gradio's metaclass, which would write a file next to this one.
+PlainChatbot: Any = ABCMeta.__new__(type(gr.Chatbot), "PlainChatbot", (_EscapedText, gr.Chatbot), {})
 
 
 def _rewrite(parts: Sequence[Any], change: Callable[[str], str]) -> None:

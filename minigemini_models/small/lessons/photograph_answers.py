@@ -4,7 +4,7 @@ from ..imagenet_classes import Noun, kind_phrase
 from ..lesson import NOT_SURE
 from .photograph_reading import FILLS, Presence, Reading, Sighting, likely_kind, position_of
 
-CANNOT_COUNT = "I cannot count things reliably in a photograph."
+CANNOT_COUNT = "I cannot tell how many there are."
 CANNOT_READ = "I cannot read any text in the picture."
 NOTHING_ELSE = "I do not see anything else that I can name."
 NOTHING_THERE = "I do not see anything there that I can name."
@@ -34,9 +34,9 @@ def it_is(sighting: Sighting) -> str:
     return f"{'They are' if is_plural(sighting) else 'It is'} {phrase_of(sighting)}."
 
 
-def joined(phrases: list[str]) -> str:
+def joined(phrases: list[str], last: str = "and") -> str:
     """Return "a", "a and b" or "a, b and c"."""
-    return " and ".join([*([", ".join(phrases[:-1])] if phrases[:-1] else []), phrases[-1]])
+    return f" {last} ".join([*([", ".join(phrases[:-1])] if phrases[:-1] else []), phrases[-1]])
 
 
 def shows(reading: Reading) -> str:

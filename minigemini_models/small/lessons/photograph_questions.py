@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...samples.turns import Turn
-from ..imagenet_classes import Noun, imagenet_classes, kind_phrase, nouns
+from ..imagenet_classes import VAGUE_KINDS, Noun, imagenet_classes, kind_phrase, nouns
 from ..lesson import CANNOT_TELL, NOT_SURE
 from ..similar_classes import similar_classes
 from .photograph_answers import (
@@ -24,8 +24,10 @@ from .photograph_answers import (
     place_sentence,
     shows,
 )
-from .photograph_reading import FILLS, Presence, Reading, Sighting, position_of
-from .photograph_wordings import ABOUT_IT, QUESTIONS, UNKNOWABLE, UNKNOWABLE_ABOUT, worded
+from .photograph_placeholders import PARTS, SCENES, SIZES, worded
+from .photograph_reading import FILLS, Presence, Reading, Sighting, among, likely_kind, position_of
+from .photograph_unknowables import ABOUT_IT, UNKNOWABLE, UNKNOWABLE_ABOUT
+from .photograph_wordings import QUESTIONS
 
 Ask = Callable[[np.random.Generator, Reading], Turn | None]
 
@@ -35,7 +37,19 @@ ASKED_KINDS = (
 )
 """Kinds that are asked about where they are absent: their lists of classes are complete."""
 
+OFFERED_KINDS = (
+    *("animal", "vehicle", "food", "building", "musical instrument", "furniture", "clothing", "tool", "plant"),
+    *("bird", "insect", "fish", "dog", "fruit", "reptile", "snake", "container"),
+)
+"""Kinds to choose from in "is it an animal, a vehicle or a building?"."""
+
 _EASILY_CONFUSED = {
+    "furniture": ("object", "household item", "household appliance", "place", "structure"),
+    "clothing": ("armor", "swimwear", "hat", "shoe", "object", "bag"),
+    "tool": ("kitchen tool", "object", "office supply", "weapon", "household item", "machine", "measuring device"),
+    "plant": ("fruit", "vegetable", "flower", "food", "fungus", "landscape"),
+    "container": ("cup", "bottle", "bag", "kitchen tool", "cookware", "food", "drink", "household item", "object"),
+    "reptile": ("amphibian", "dinosaur"),
     "cat": ("big cat",),
     "dog": ("wolf", "wild dog", "fox"),
     "monkey": ("ape", "lemur"),
@@ -123,6 +137,9 @@ def _noun_for(rng: np.random.Generator, sighting: Sighting) -> Noun:
 
 def what(rng: np.random.Generator, reading: Reading) -> Turn:
     """Ask what the picture shows: the one question that every picture settles."""
+    if len(reading.named) == 1 and rng.random() < 0.25:
+        question = worded(rng, QUESTIONS["what_is_there"], scene=str(rng.choice(SCENES)))
+        return Turn("photo-what", question, it_is(reading.named[0]))
     skill = "what" if rng.random() < 0.6 else "describe"
     return Turn(f"photo-{skill}", worded(rng, QUESTIONS[skill]), shows(reading))
 
@@ -136,20 +153,57 @@ def where_is_what(rng: np.random.Generator, reading: Reading) -> Turn | None:
 
 def which_kind(rng: np.random.Generator, reading: Reading) -> Turn | None:
     """Ask "which animal is this?", now and then where there is none."""
-    if not reading.named or rng.random() < 0.15:
+    if reading.named and rng.random() < 0.1:
         absent = absent_kind(rng, reading)
         if absent is None:
             return None
-        answer = f"I do not see {absent.phrase}. {shows(reading)}" if reading.named else not_sure(reading)
-        return _turn(rng, "which_kind", answer, kind=absent.name)
-    sighting = _one_of(rng, reading)
-    kind = str(rng.choice(sighting.kinds)) if sighting.kinds else None
-    if kind is None or sum(kind in each.kinds for each in reading.named) > 1:
+        return _turn(rng, "which_kind", f"I do not see {absent.phrase}. {shows(reading)}", kind=absent.name)
+    sighting = _one_of(rng, reading) if reading.named else None
+    seen = sighting.label if sighting else imagenet_classes()[int(reading.masses.argmax())]
+    kinds = [kind for kind in seen.kinds if kind not in VAGUE_KINDS]
+    if not kinds or (sighting and not set(kinds) & set(sighting.kinds)):
         return None
-    if not sighting.class_is_sure and kind == sighting.kinds[0]:
-        guess = f" It may be {sighting.label.phrase}." if sighting.may_be_guessed else ""
-        return _turn(rng, "which_kind", f"I am not sure which {kind} it is.{guess}", kind=kind)
-    return _turn(rng, "which_kind", it_is(sighting), kind=kind)
+    kind = str(rng.choice(kinds))
+    if sum(kind in each.label.kinds for each in reading.named) > 1:
+        return None
+    found = sighting.label if sighting and sighting.class_is_sure else among(nouns()[kind], reading)
+    if found is not None:
+        answer = f"{'They are' if found.number == 'plural' else 'It is'} {found.phrase}."
+    elif sighting and kind in sighting.kinds and sighting.kinds[0] != kind:
+        answer = it_is(sighting)
+    else:
+        answer = f"I am not sure which {kind} it is."
+    if rng.random() < 0.5:
+        words = {"scene": str(rng.choice(SCENES)), "size": str(rng.choice(SIZES))}
+        return _turn(rng, "which_kind_is_there", answer, "which_kind", kind=kind, **words)
+    return _turn(rng, "which_kind", answer, kind=kind)
+
+
+def which_of_kinds(rng: np.random.Generator, reading: Reading) -> Turn | None:
+    """Ask "is it an animal, a vehicle or a building?" about the one thing in the picture."""
+    sighting = _only(reading)
+    if sighting is None and reading.named:
+        return None
+    kinds = [kind for kind in (sighting.kinds if sighting else ()) if kind in OFFERED_KINDS]
+    if sighting is None and (likely := likely_kind(reading.masses)):
+        kinds = [likely]
+    if not kinds:
+        return None
+    right = str(rng.choice(kinds))
+    similar = {right, *_EASILY_CONFUSED.get(right, ()), *(sighting.label.kinds if sighting else ())}
+    others = [
+        kind for kind in rng.permutation(OFFERED_KINDS).tolist()
+        if kind not in similar and right not in _EASILY_CONFUSED.get(kind, ())
+        and reading.presence(nouns()[kind]) is Presence.NO
+    ][: rng.integers(1, 4)]  # fmt: skip
+    if not others:
+        return None
+    offered = rng.permutation([right, *others]).tolist()
+    if rng.random() < 0.2:
+        return _turn(rng, "which_of_kinds_plural", f"They are {nouns()[right].plural}.", "which_of_kinds",
+                     kinds=joined([nouns()[kind].plural for kind in offered], "or"))  # fmt: skip
+    phrases = joined([kind_phrase(kind) for kind in offered], "or")
+    return _turn(rng, "which_of_kinds", f"It is {kind_phrase(right)}.", kinds=phrases)
 
 
 def exists_turn(rng: np.random.Generator, reading: Reading, noun: Noun, wordings: str = "exists") -> Turn | None:
@@ -176,7 +230,7 @@ def _exists(rng: np.random.Generator, reading: Reading, wordings: str) -> Turn |
         return exists_turn(rng, reading, _noun_for(rng, _one_of(rng, reading)), wordings)
     if not reading.named and rng.random() < 0.5:
         return None
-    absent = absent_kind(rng, reading) if rng.random() < 0.3 else absent_noun(rng, reading)
+    absent = absent_kind(rng, reading) if rng.random() < 0.6 else absent_noun(rng, reading)
     return exists_turn(rng, reading, absent, wordings) if absent else None
 
 
@@ -257,7 +311,9 @@ def where(rng: np.random.Generator, reading: Reading) -> Turn | None:
         return _about_absent(rng, reading, "where") if rng.random() < 0.5 else None
     sighting = _one_of(rng, reading)
     verb = be(sighting)
-    return _turn(rng, "where", place_sentence(sighting), noun=noun_of(sighting), be=verb, Be=verb.capitalize())
+    answer = place_sentence(sighting)
+    wordings = "which_side" if answer and answer.endswith(("left.", "right.")) and rng.random() < 0.5 else "where"
+    return _turn(rng, wordings, answer, "where", noun=noun_of(sighting), be=verb, Be=verb.capitalize())
 
 
 def where_it(rng: np.random.Generator, reading: Reading) -> Turn | None:
@@ -302,15 +358,14 @@ def count(rng: np.random.Generator, reading: Reading) -> Turn | None:
     if reading.named and rng.random() < 0.75:
         noun = nouns()[noun_of(reading.named[0])]
         return _turn(rng, "count", CANNOT_COUNT, plural=noun.plural) if noun.number == "countable" else None
-    absent = absent_noun(rng, reading)
-    if absent is None or absent.number != "countable":
-        return None
-    return _turn(rng, "count", f"I do not see any {absent.plural} in the picture.", plural=absent.plural)
+    return _turn(
+        rng, "count", CANNOT_COUNT, plural=str(rng.choice(("things", "animals", "people", "birds", "objects")))
+    )
 
 
 def color(rng: np.random.Generator, reading: Reading) -> Turn | None:
-    if not reading.named or rng.random() < 0.25:
-        return _about_absent(rng, reading, "color")
+    if not reading.named or rng.random() < 0.5:
+        return _turn(rng, "color_of_part", CANNOT_TELL, "color", part=str(rng.choice(PARTS)))
     sighting = reading.named[0]
     verb = be(sighting)
     return _turn(rng, "color", CANNOT_TELL, noun=noun_of(sighting), be=verb, Be=verb.capitalize())

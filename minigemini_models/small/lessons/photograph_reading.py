@@ -38,6 +38,9 @@ BASIC_KINDS = frozenset(
     )
 )
 """Kinds that mostly hold for things of other classes, too, which the classifier calls by the nearest one it knows."""
+AMONG_KIND_MASS, AMONG_KIND_LEAD = 0.1, 0.55
+"""Share of the picture's words that a kind needs, and of the kind's that one class needs, for that class to be the
+answer to a question that says what kind of thing there is."""
 ABSENT_MASS = 0.02
 """A thing with less than this share of the words is not there; between this and `SURE_MASS` nobody knows."""
 FILLING_PLACES = 40
@@ -180,6 +183,18 @@ class Reading:
         if any(each.members & set(labels) for each in self.named) or self.masses[labels].sum() >= ABSENT_MASS:
             return Presence.UNSURE
         return Presence.NO
+
+
+def among(kind: Noun, reading: Reading) -> ImageNetClass | None:
+    """Return the class that a thing of this kind is, if there is one; None if the words do not settle it.
+
+    Who asks "which bird is this?" has seen a bird: only the words for birds count.
+    """
+    masses = reading.masses[list(kind.labels)]
+    best, mass = int(masses.argmax()), float(masses.sum())
+    if mass < AMONG_KIND_MASS or masses[best] < AMONG_KIND_LEAD * mass:
+        return None
+    return imagenet_classes()[kind.labels[best]]
 
 
 def likely_kind(masses: np.ndarray) -> str | None:

@@ -1,12 +1,9 @@
-"""How people ask about photographs, by question kind; and what no photograph settles.
+"""How people ask about photographs, by question kind.
 
-Placeholders: {picture}: "picture", "photo" …; {noun}: "tabby cat"; {a_noun}: "a tabby cat"; {plural}: "tabby cats";
-{kind} and {a_kind}: "animal", "an animal"; {be}: "is" or "are".
+Placeholders: {picture}: "picture", "photo" …; {noun}: "tabby cat"; {a_noun}: "a tabby cat"; {a_second}: another one;
+{plural}: "tabby cats"; {kind} and {a_kind}: "animal", "an animal"; {kinds}: "an animal, a plant or a tool"; {be} and
+{Be}: "is" or "are"; {position}: "on the left"; {scene}, {size} and {part}: see `photograph_placeholders`.
 """
-
-import numpy as np
-
-PICTURE_WORDS = ("picture", "picture", "picture", "photo", "photo", "image", "photograph")
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "what": (
@@ -57,6 +54,30 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "What things are there, and where are they?",
         "Give me a detailed description of the {picture}.",
     ),
+    "what_is_there": (
+        "What is {scene}?",
+        "What can be seen {scene}?",
+        "What do you see {scene}?",
+        "What is standing {scene}?",
+        "What is lying {scene}?",
+        "What is sitting {scene}?",
+        "What is that thing {scene}?",
+        "What is shown {scene}?",
+        "What stands {scene}?",
+        "Tell me what is {scene}.",
+    ),
+    "which_kind_is_there": (
+        "What {kind} is {scene}?",
+        "Which {kind} is {scene}?",
+        "What {kind} can you see {scene}?",
+        "Which {kind} is that {scene}?",
+        "What kind of {kind} is {scene}?",
+        "Name the {kind} {scene}.",
+        "What {kind} is looking at us?",
+        "What is this {size} {kind}?",
+        "Which {kind} is standing {scene}?",
+        "What {kind} is lying {scene}?",
+    ),
     "which_kind": (
         "Which {kind} is this?",
         "What {kind} is this?",
@@ -71,6 +92,30 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Which kind of {kind} is in this {picture}?",
         "What sort of {kind} is that?",
         "Do you know which {kind} this is?",
+    ),
+    "which_of_kinds": (
+        "Is this {kinds}?",
+        "Is it {kinds}?",
+        "Is that {kinds}?",
+        "Which is it: {kinds}?",
+        "What is this: {kinds}?",
+        "Is the thing in the {picture} {kinds}?",
+        "Does the {picture} show {kinds}?",
+        "Is what you see {kinds}?",
+        "Would you call it {kinds}?",
+        "Tell me whether this is {kinds}.",
+    ),
+    "which_of_kinds_plural": (
+        "Are these {kinds}?",
+        "Are they {kinds}?",
+        "What are these: {kinds}?",
+        "Are those {kinds}?",
+        "Are the things in the {picture} {kinds}?",
+        "Which are they: {kinds}?",
+        "Are what you see {kinds}?",
+        "Does the {picture} show {kinds}?",
+        "Would you call them {kinds}?",
+        "Tell me whether these are {kinds}.",
     ),
     "exists": (
         "Is there {a_noun}?",
@@ -158,6 +203,10 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Is there a child?",
         "Does the {picture} show a person?",
         "Is this a portrait of someone?",
+        "Is someone sitting there?",
+        "Is somebody standing beside it?",
+        "Is there a human in the {picture}?",
+        "Do you see a face?",
     ),
     "exists_reason": (
         "Is this {a_noun}, and why do you think so?",
@@ -197,6 +246,18 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "On which side {be} the {noun}?",
         "Whereabouts {be} the {noun}?",
         "Which part of the {picture} shows the {noun}?",
+    ),
+    "which_side": (
+        "{Be} the {noun} on the left or on the right?",
+        "{Be} the {noun} on the right or on the left?",
+        "{Be} the {noun} on the left or on the right of the {picture}?",
+        "{Be} the {noun} on the left side or on the right side?",
+        "Where {be} the {noun}, left or right?",
+        "Where {be} the {noun}: right or left?",
+        "On which side of the {picture} {be} the {noun}, left or right?",
+        "On which side {be} the {noun}, on the right or on the left?",
+        "Do you see the {noun} on the left or on the right?",
+        "Tell me whether the {noun} {be} on the left or on the right.",
     ),
     "where_it": (
         "Where is it?",
@@ -273,6 +334,18 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Are there two {plural} or three?",
         "Tell me how many {plural} there are.",
     ),
+    "color_of_part": (
+        "What color is the {part}?",
+        "What colour is its {part}?",
+        "Which color does the {part} have?",
+        "What color are the {part}s?",
+        "What colors do you see in the {part}?",
+        "Is the {part} red or blue?",
+        "Which two colors does the {part} have?",
+        "What is the color of the {part}?",
+        "Is the {part} dark?",
+        "Of which color is the {part}?",
+    ),
     "color": (
         "What color {be} the {noun}?",
         "What colour {be} the {noun}?",
@@ -303,118 +376,3 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "What number is on it?",
     ),
 }
-
-ABOUT_IT = {
-    "color": (
-        "What color is it?",
-        "What colour is it?",
-        "And what color?",
-        "Is it black?",
-        "Which color does it have?",
-        "What's its color?",
-        "Is it red or blue?",
-        "Is it white?",
-        "In which color?",
-        "Does it have stripes?",
-    ),
-    "unknowable": (
-        "How old is it?",
-        "What is its name?",
-        "Who owns it?",
-        "How much does it cost?",
-        "How heavy is it?",
-        "Is it happy?",
-        "What will it do next?",
-        "Where was it bought?",
-        "Is it male or female?",
-        "How big is it in real life?",
-        "How long has it been there?",
-        "Is it for sale?",
-    ),
-}
-"""What follows an answer that named something."""
-
-UNKNOWABLE: tuple[str, ...] = (
-    "Who took this {picture}?",
-    "Who is the photographer?",
-    "When was this {picture} taken?",
-    "What day was it?",
-    "Which year is this from?",
-    "What time is it?",
-    "What month was it?",
-    "Where was this {picture} taken?",
-    "Which country is this?",
-    "Which city is this?",
-    "What is the name of this place?",
-    "Whose is this?",
-    "Who does this belong to?",
-    "Who is the owner?",
-    "What is the name of the person in the {picture}?",
-    "Who is in the {picture}?",
-    "Who is this person?",
-    "What is her name?",
-    "What is his name?",
-    "How old is this person?",
-    "What happens next?",
-    "What happened before this {picture} was taken?",
-    "Why was this {picture} taken?",
-    "How much does this cost?",
-    "What is the price?",
-    "How expensive was it?",
-    "Where can I buy this?",
-    "Which brand is this?",
-    "What is the phone number of the owner?",
-    "What was the weather like on the next day?",
-    "What is the temperature?",
-    "Which camera took this {picture}?",
-    "What does it smell like?",
-    "What does it taste like?",
-    "How does the person feel?",
-    "What are they thinking?",
-    "Is anyone angry?",
-    "What is outside of the {picture}?",
-    "What is behind the camera?",
-    "What was said at that moment?",
-    "How far away is it?",
-    "How many people live here?",
-    "Who made this?",
-    "When was this made?",
-    "How long did it take to make this?",
-    "Is this {picture} famous?",
-    "What is the password?",
-    "Do I know this person?",
-    "Is this mine?",
-    "What is today's date?",
-)
-"""What a photograph never settles: people, names, owners, ages, prices, dates, places, senses, what comes next."""
-
-UNKNOWABLE_ABOUT: tuple[str, ...] = (
-    "How old is the {noun}?",
-    "What is the name of the {noun}?",
-    "Who owns the {noun}?",
-    "How much does the {noun} cost?",
-    "What does the {noun} cost?",
-    "How heavy is the {noun}?",
-    "Whose {noun} is this?",
-    "When was this {noun} seen?",
-    "Where does the {noun} come from?",
-    "How tall is the {noun} in centimeters?",
-    "What will happen to the {noun} next?",
-    "Who put the {noun} there?",
-    "How long has the {noun} been there?",
-    "Why is the {noun} there?",
-    "Is the {noun} expensive?",
-    "Does the {noun} belong to the photographer?",
-)
-
-BEFORE_FOLLOW_UP = ("", "", "", "And ", "OK. ", "Thanks. ", "Good. ", "I see. ")
-"""What a later question may begin with."""
-
-
-def worded(rng: np.random.Generator, wordings: tuple[str, ...], **words: str) -> str:
-    """Return one of the wordings, filled in; now and then typed carelessly, in lower case and without its last sign."""
-    wording = wordings[rng.integers(len(wordings))]
-    question = wording.format(picture=PICTURE_WORDS[rng.integers(len(PICTURE_WORDS))], **words)
-    if rng.random() < 0.15:
-        question = question.lower().rstrip("?.")
-    return question

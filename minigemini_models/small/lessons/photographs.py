@@ -6,26 +6,28 @@ from ...samples.turns import Turn
 from ..imagenet_classes import imagenet_classes
 from ..lesson import CANNOT_TELL, Lesson, VisualWords
 from . import photograph_questions as ask
+from .photograph_placeholders import BEFORE_FOLLOW_UP, worded
 from .photograph_reading import Reading, read_photograph
-from .photograph_wordings import BEFORE_FOLLOW_UP, UNKNOWABLE, worded
+from .photograph_unknowables import UNKNOWABLE
 from .photograph_words import PhotoObject, draw_scores, most_likely, sharpened
 
 STREAM = 2501
-"""First word of the seeds of these lessons."""
+"""First word of the seeds of these lessons. Documents have the same, but no number is a lesson of both."""
 
 OBJECT_COUNTS = {0: 0.08, 1: 0.63, 2: 0.24, 3: 0.05}
 """Shares of photographs by the number of things in them that are among the thousand."""
 
 FIRST_QUESTIONS: dict[ask.Ask, float] = {
-    ask.what: 24,
-    ask.exists: 20,
-    ask.exists_reason: 10,
-    ask.is_kind: 10,
+    ask.what: 22,
+    ask.exists: 22,
+    ask.exists_reason: 8,
+    ask.is_kind: 6,
     ask.either: 5,
-    ask.which_kind: 9,
-    ask.where: 9,
-    ask.where_is_what: 5,
-    ask.side: 4,
+    ask.which_of_kinds: 7,
+    ask.which_kind: 16,
+    ask.where: 6,
+    ask.where_is_what: 3,
+    ask.side: 3,
     ask.kinds_count: 2.5,
     ask.one_word: 3,
     ask.count: 2.5,
@@ -51,8 +53,10 @@ FOLLOW_UPS: dict[ask.Ask, float] = {
 }
 """What may follow an answer that said what the picture shows."""
 
-FURTHER_TURNS = {0: 0.68, 1: 0.2, 2: 0.12}
+FURTHER_TURNS = {0: 0.8, 1: 0.1, 2: 0.1}
 """Shares of conversations by their follow-ups; without any, several questions are asked that stand alone."""
+SEPARATE_QUESTIONS, OF_ONE_SKILL = 11, 2
+"""How often questions that stand alone are drawn, and how many of one skill are kept."""
 
 
 def _choose(rng: np.random.Generator, shares: dict[int, float]) -> int:
@@ -97,6 +101,15 @@ def _ask_one_of(rng: np.random.Generator, questions: dict[ask.Ask, float], readi
     return Turn("photo-unknowable", worded(rng, UNKNOWABLE), CANNOT_TELL)
 
 
+def _separate_questions(rng: np.random.Generator, reading: Reading) -> tuple[Turn, ...]:
+    turns: dict[str, Turn] = {}
+    for _ in range(SEPARATE_QUESTIONS):
+        turn = _ask_one_of(rng, FIRST_QUESTIONS, reading)
+        if [each.skill for each in turns.values()].count(turn.skill) < OF_ONE_SKILL:
+            turns[turn.question] = turn
+    return tuple(turns.values())
+
+
 def _following(rng: np.random.Generator, turn: Turn) -> Turn:
     """Begin a later question as people do."""
     before = str(rng.choice(BEFORE_FOLLOW_UP))
@@ -121,7 +134,7 @@ def _conversation(rng: np.random.Generator, reading: Reading, further_turns: int
 
 
 def sample(number: int) -> Lesson:
-    """Return a lesson about a photograph: two to four separate questions, or one with follow-ups.
+    """Return a lesson about a photograph: separate questions, or one with follow-ups.
 
     Args:
         number: which one; the same number gives the same lesson.
@@ -131,6 +144,5 @@ def sample(number: int) -> Lesson:
     reading = read_photograph(words)
     further_turns = _choose(rng, FURTHER_TURNS)
     if further_turns == 0:
-        questions = [_ask_one_of(rng, FIRST_QUESTIONS, reading) for _ in range(rng.integers(2, 5))]
-        return Lesson(tuple({turn.question: turn for turn in questions}.values()), classes=words)
+        return Lesson(_separate_questions(rng, reading), classes=words, separate=True)
     return Lesson(tuple(_conversation(rng, reading, further_turns)), classes=words)

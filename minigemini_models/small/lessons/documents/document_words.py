@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 
 T = TypeVar("T")
 
@@ -119,6 +119,28 @@ COUNTRIES = words(
     "Chile Peru Mexico Canada Austria Portugal Denmark Ireland Iceland Hungary Romania Morocco Vietnam"
 )
 COLORS = words("Red Blue Green Yellow Orange Purple Pink Brown Black White Gray")
+GOODS = words(
+    "Kettle Lamp Vase Pillow Blanket Towel Mug Plate Spoon Toaster Hammer Rope Candle Umbrella Notebook Pencil Basket "
+    "Chair Table Desk Stool Clock Mirror Carpet Bucket Broom Ladder Drill Tent Backpack Helmet Scarf Jacket Shirt Hat "
+    "Belt Wallet Camera Radio Printer Keyboard Speaker Puzzle Kite Drum Guitar Flute Globe Map Calendar"
+)
+"""Things that are sold singly; their plural ends in s."""
+BEASTS = words(
+    "Horse Fox Rabbit Bear Lion Tiger Elephant Zebra Giraffe Otter Beaver Badger Camel Donkey Goat Cow Pig Duck Owl "
+    "Eagle Penguin Seal Turtle Lizard Monkey Gorilla Kangaroo Koala Leopard Hedgehog Squirrel Raccoon Rhino Hippo"
+)
+"""Animals; their plural ends in s."""
+PETS = words("Cat Dog Rabbit Hamster Parrot Turtle Goldfish Snake Pony Canary Lizard Mouse Ferret Frog Duck Goat")
+FOODS = words("Grass Fish Insects Leaves Nuts Fruit Meat Seeds Worms Berries Roots Eggs Hay Carrots Honey")
+WEATHER = words("Sunny Rainy Cloudy Windy Foggy Snowy Stormy Clear Icy Dry")
+STOPS = options(
+    "Market|Harbor|Church|School|Station|Museum|Hospital|Library|Town Hall|Park|Bridge|Airport|University|Beach|Mill|"
+    "Castle|Zoo|Stadium|Theater|Post Office|Cemetery|Lake|Factory|Hotel|Swimming Pool|Campsite|Old Tower|Fire Station"
+)
+COMPANIES = options(
+    "Ltd|Inc.|Group|Partners|Consulting|Design|Construction|Travel|Insurance|Bank|Media|Foods|Motors|Software|Energy|"
+    "Logistics|Clinic|Law|Studio|Architects|Security|Systems|Press|Textiles"
+)
 TOPICS = options(
     "tomatoes|bread|bees|bicycles|clocks|lighthouses|honey|wild flowers|old maps|steam trains|birds|stars|rivers|"
     "mushrooms|wooden boats|coffee|tea|chess|pottery|glass|volcanoes|whales|bridges|castles|gardens|cheese|kites|"
@@ -128,6 +150,16 @@ ITEMS_TO_DO = options(
     "water the plants|buy milk|call the plumber|pay the rent|book the tickets|clean the kitchen|return the books|"
     "feed the cat|fix the bike|write to the landlord|pack the bags|order the cake|charge the camera|wash the car|"
     "send the forms|check the boiler|pick up the keys|sort the mail|paint the fence|bake the bread"
+)
+SENTENCES = options(
+    "The {job} said that {topic} are easier to find in {city} than before.|"
+    "Many people like {topic} because they are quiet.|"
+    "In {city} you can see {topic} on almost every corner.|Every {day} we meet at {time} to talk about {topic}.|"
+    "Nobody in {city} had expected so many visitors.|{first} has worked as a {job} for ten years.|"
+    "It takes patience to learn about {topic}, but it is worth it.|"
+    "The first shop for {topic} opened in {city} last {day}.|"
+    "Please remember to bring warm clothes and something to drink.|You will find more about {topic} on our page.|"
+    "{first} and {other} have written a small book on {topic}.|We will be closed next {day}."
 )
 
 
@@ -188,7 +220,7 @@ def time_of_day(rng: np.random.Generator) -> str:
     return pick(rng, forms)
 
 
-def money(rng: np.random.Generator, cents: int, style: int) -> str:
+def money(cents: int, style: int) -> str:
     """An amount in one of six currency styles; one document keeps to one style."""
     amount = f"{cents // 100}.{cents % 100:02}"
     return (f"${amount}", f"£{amount}", f"€{amount}", f"{amount} EUR", amount, amount.replace(".", ",") + " €")[style]
@@ -224,3 +256,16 @@ def title(rng: np.random.Generator) -> str:
     )
     name = pick(rng, forms)
     return name.title() if chance(rng, 0.4) else name[0].upper() + name[1:]
+
+
+def sentence(rng: np.random.Generator, topic: str = "") -> str:
+    first, other = pick_some(rng, FIRST, 2)
+    return pick(rng, SENTENCES).format(
+        job=pick(rng, JOBS).lower(),
+        topic=topic or pick(rng, TOPICS),
+        city=pick(rng, CITIES),
+        day=pick(rng, DAYS),
+        time=time_of_day(rng),
+        first=first,
+        other=other,
+    )

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document import Document
 from .document_page import Page
 from .document_words import (
+    FIRST,
     PRODUCTS,
     address,
     chance,
@@ -29,11 +30,12 @@ def receipt(rng: np.random.Generator, perfect: bool = False) -> Document:
     size = int(rng.integers(18, 24))
     shop = page.add(name, 256, 24, 28, "ma", bold=True)
     document.ask(
-        rng,
         "shop",
         "Which shop is this receipt from?|Where was this bought?|What is the name of the shop?|Who is it from?",
         shop,
     )
+    cashier, table = pick(rng, FIRST), str(rng.integers(1, 40))
+    answers = {"date": when, "cashier": cashier, "table": table}
     y = 62
     for shown, text, skill, wordings in (
         (chance(rng, 0.6), where, "address", "What is the address?|Where is the shop?"),
@@ -44,15 +46,22 @@ def receipt(rng: np.random.Generator, perfect: bool = False) -> Document:
             "What is the date?|When was it bought?|What date is on the receipt?",
         ),
         (chance(rng, 0.3), phone(rng), "phone", "What is the phone number of the shop?|What is the phone number?"),
+        (
+            chance(rng, 0.3),
+            pick(rng, (f"Served by {cashier}", f"Cashier: {cashier}", f"You were served by {cashier}")),
+            "cashier",
+            "Who was the cashier?|Who served the customer?|Who sold it?|Who worked at the till?",
+        ),
+        (chance(rng, 0.15), f"Table {table}", "table", "Which table was it?|At which table did they sit?"),
     ):
         if shown:
             read = page.add(text, 256, y, size, "ma")
-            document.ask(rng, skill, wordings, when if skill == "date" else read, read)
+            document.ask(skill, wordings, answers.get(skill, read), read)
             y += int(1.5 * size)
         else:
-            document.lack(rng, wordings)
+            document.lack(wordings)
     total = _items(rng, document, y + 20, size, style, int(rng.integers(2, 8)))
-    document.lack(rng, "Who bought this?|What is the weather?|Who was the cashier?")
+    document.lack("Who bought this?|What is the weather?|How old is the customer?|Who is the owner of the shop?")
     if total is not None and chance(rng, 0.5):
         page.add(
             pick(rng, ("Thank you!", "Thank you for your visit", "Come again soon", "Have a nice day")),
@@ -74,27 +83,22 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
     rows: list[str] = []
     for number, (product, amount, bought) in enumerate(zip(products, cents, counts, strict=True)):
         label = {"none": product, "before": f"{bought} x {product}", "after": f"{product} x{bought}"}[quantity]
-        left, right = (
-            page.add(label, 40, top + number * step, size),
-            page.add(money(rng, amount, style), 470, top + number * step, size, "ra"),
-        )
-        if not (left and right):
+        _, right, row = page.add_pair(label, money(amount, style), top + number * step, size)
+        if row is None:
             continue
-        rows.append(row := f"{left} | {right}")
+        rows.append(row)
         document.ask(
-            rng,
             "price",
             f"How much is the {product}?|What does the {product} cost?|What is the price of {product}?|"
-            f"How much was the {product}?|What did the {product} cost?",
+            f"How much was the {product}?|What did the {product} cost?|What did they pay for the {product}?",
             right,
             row,
         )
         document.ask(
-            rng, "what costs", f"What costs {right}?|Which item costs {right}?|What was {right}?", product, product, row
+            "what costs", f"What costs {right}?|Which item costs {right}?|What was {right}?", product, product, row
         )
         if quantity != "none":
             document.ask(
-                rng,
                 "how many",
                 f"How many {product} were bought?|How many {product} did they buy?|What quantity of {product}?",
                 str(bought),
@@ -102,7 +106,6 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
             )
     if len(rows) == count:
         document.ask(
-            rng,
             "count",
             "How many items are on the receipt?|How many different items were bought?|How many items are there?",
             str(count),
@@ -110,7 +113,6 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
         )
         cheapest, dearest = products[cents.index(min(cents))], products[cents.index(max(cents))]
         document.ask(
-            rng,
             "cheapest",
             "Which item is the cheapest?|What is the cheapest item?|What cost the least?",
             cheapest,
@@ -118,7 +120,6 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
             *rows,
         )
         document.ask(
-            rng,
             "most expensive",
             "Which item is the most expensive?|What is the most expensive item?|What cost the most?",
             dearest,
@@ -126,17 +127,12 @@ def _items(rng: np.random.Generator, document: Document, top: int, size: int, st
             *rows,
         )
         document.ask(
-            rng,
-            "list",
-            "What was bought?|Which items are on the receipt?|List the items.",
-            ", ".join(products),
-            *products,
+            "list", "What was bought?|Which items are on the receipt?|List the items.", ", ".join(products), *products
         )
     other = pick(rng, [product for product in PRODUCTS if product not in products])
     document.lack(
-        rng,
         f"How much is the {other}?|What does the {other} cost?|How many {other} were bought?|"
-        f"What is the price of {other}?",
+        f"What is the price of {other}?"
     )
     return _sums(rng, document, top + count * step + 16, size, style, sum(cents))
 
@@ -166,29 +162,33 @@ def _sums(rng: np.random.Generator, document: Document, y: int, size: int, style
             total_label,
             cents + tax,
             "What is the total?|How much is it in total?|How much was paid?|What is the amount due?|"
-            "What does it all cost?|What is the sum?",
+            "What does it all cost?|What is the sum?|How much money is it altogether?|How much must be paid?",
         ),
         (
             chance(rng, 0.5),
             "payment",
             payment,
             cents + tax,
-            "How was it paid?|What was the method of payment?|Was it paid in cash or by card?",
+            "How was it paid?|What was the method of payment?|What did they pay with?|How did the customer pay?",
         ),
     ]
     total = None
     for shown, skill, label, amount, wordings in lines:
         if not shown:
-            document.lack(rng, wordings)
+            document.lack(wordings)
             continue
-        left, right = (
-            page.add(label, 40, y, size, bold=skill == "total"),
-            page.add(money(rng, amount, style), 470, y, size, "ra", bold=skill == "total"),
-        )
-        if left and right:
-            document.ask(rng, skill, wordings, left if skill == "payment" else right, f"{left} | {right}")
-            total = right if skill == "total" else total
+        left, right, row = page.add_pair(label, money(amount, style), y, size, bold=skill == "total")
+        document.ask(skill, wordings, left if skill == "payment" else right, row)
+        if skill == "total" and row:
+            total = right
         y += step
+    wordings = "How much change was given?|How much money came back?|What is the change?"
+    if payment == "Cash" and chance(rng, 0.7):
+        left = page.add("Change", 40, y, size)
+        right = page.add(money(int(rng.integers(5, 1900)), style), 470, y, size, "ra")
+        document.ask("change", wordings, right, f"{left} | {right}" if left and right else None)
+    else:
+        document.lack(wordings)
     return total
 
 
@@ -199,9 +199,7 @@ def invoice(rng: np.random.Generator, perfect: bool = False) -> Document:
     sender, customer, when, style = shop_name(rng), person(rng), date(rng), int(rng.integers(6))
     number = f"{pick(rng, ('', 'INV-', 'No. ', '#', 'R-'))}{rng.integers(1000, 99999)}"
     read = page.add(sender, 40, 30, 28, bold=True)
-    document.ask(
-        rng, "from", "Who is the invoice from?|Who sent it?|Who sends the bill?|Which company is it from?", read
-    )
+    document.ask("from", "Who is the invoice from?|Who sent it?|Who sends the bill?|Which company is it from?", read)
     page.add(pick(rng, ("INVOICE", "Invoice", "BILL")), 600, 30, 28, "ra", bold=True)
     fields = [
         (
@@ -220,18 +218,23 @@ def invoice(rng: np.random.Generator, perfect: bool = False) -> Document:
             "to",
             pick(rng, ("Bill to", "Customer", "To")),
             customer,
-            "Who is it for?|Who is the customer?|To whom is the bill addressed?",
+            "Who is it for?|Who is the customer?|To whom is the bill addressed?|Who has to pay?",
         ),
-        ("due", "Due date", date(rng), "When is it due?|What is the due date?|By when must it be paid?"),
+        (
+            "due",
+            "Due date",
+            date(rng),
+            "When is it due?|What is the due date?|By when must it be paid?|Until when can I pay?",
+        ),
     ]
     y = 100
     for skill, label, value, wordings in fields:
         if chance(rng, 0.75):
             text = page.add(f"{label}: {value}", 40, y, 20)
-            document.ask(rng, skill, wordings, value, text)
+            document.ask(skill, wordings, value, text)
             y += 32
         else:
-            document.lack(rng, wordings)
+            document.lack(wordings)
     _items(rng, document, y + 40, 20, style, int(rng.integers(1, 5)))
-    document.lack(rng, "What is the bank account?|Has it been paid?|What is the e-mail address of the customer?")
+    document.lack("What is the bank account?|Has it been paid?|What is the e-mail address of the customer?")
     return document

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document_page import Page
+from .document_words import options
 
 COUNTED = ("count", "rows", "items")
 """Skills whose answers are counts."""
@@ -48,13 +47,10 @@ class Document:
     facts: list[Fact] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
-    def ask(
-        self, rng: np.random.Generator, skill: str, wordings: str, answer: str | None, *evidence: str | None
-    ) -> None:
+    def ask(self, skill: str, wordings: str, answer: str | None, *evidence: str | None) -> None:
         """Add a fact, unless OCR missed one of its strings.
 
         Args:
-            rng: chooses the wording.
             skill: groups questions.
             wordings: questions, separated by "|".
             answer: the answer; a bare string is taken for its own evidence.
@@ -62,8 +58,8 @@ class Document:
         """
         if answer is not None and None not in evidence:
             fragments = tuple(str(fragment) for fragment in evidence) or (answer,)
-            self.facts.append(Fact(skill, pick(rng, wordings.split("|")), answer, fragments))
+            self.facts.append(Fact(skill, pick(self.page.rng, options(wordings)), answer, fragments))
 
-    def lack(self, rng: np.random.Generator, wordings: str) -> None:
+    def lack(self, wordings: str) -> None:
         """Add a question that the document does not answer."""
-        self.missing.append(pick(rng, wordings.split("|")))
+        self.missing.append(pick(self.page.rng, options(wordings)))

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigemini.inference.text_boxes import TextBox
 
-from ...scenes.colors import pick
+from ....scenes.colors import pick
 from .document_words import chance
 
 SLIPS = {"l": "1I", "I": "l1", "O": "0", "0": "O", "1": "lI", "rn": "m", "S": "5", "B": "8", "×": "x"}
@@ -18,6 +18,8 @@ SLIP_RATE, DROP_RATE, SPACE_RATE, MERGE_RATE = 0.01, 0.01, 0.03, 0.01
 """Per string: a wrong character, a string not found, missing spaces, and two neighbors read as one."""
 WIDTH_OF_CHARACTER = 0.52
 """Mean width of a character, as a fraction of the font's size."""
+PAPERS = ("white", "#f4f1e6", "#e8eef4", "#fff8dc")
+"""Colors of paper."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,30 @@ class Page:
         sides = (self.width, self.height, self.width, self.height)
         self.boxes.append(TextBox(str(read), *(float(edge / side) for edge, side in zip(edges, sides, strict=True))))
         return read
+
+    def add_pair(
+        self,
+        left: str,
+        right: str,
+        y: float,
+        size: int,
+        places: tuple[float, float] = (40, 470),
+        anchors: tuple[str, str] = ("la", "ra"),
+        color: str = "black",
+        bold: bool = False,
+    ) -> tuple[str | None, str | None, str | None]:
+        """Set two strings beside each other.
+
+        Args:
+            places: of the two, in pixels from the left.
+            others: see `add`.
+
+        Returns:
+            Both as OCR reads them, and the line of a layout that they make, None if OCR misses one.
+        """
+        first = self.add(left, places[0], y, size, anchors[0], color, bold)
+        second = self.add(right, places[1], y, size, anchors[1], color, bold)
+        return first, second, f"{first} | {second}" if first and second else None
 
     def lines(self, texts: Sequence[str], x: float, y: float, size: int, leading: float = 1.5) -> list[str]:
         """Set strings below each other, and return those that OCR reads."""

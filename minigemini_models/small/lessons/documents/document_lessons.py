@@ -9,23 +9,30 @@ from PIL import Image
 from minigemini.inference.text_boxes import TextBox, group_rows
 from minigemini.inference.text_layout import layout_text
 
-from ...samples.turns import Turn
-from ...scenes.colors import pick
-from ...scenes.concepts import with_article
-from ..lesson import CANNOT_TELL, Lesson
+from ....samples.turns import Turn
+from ....scenes.colors import pick
+from ....scenes.concepts import with_article
+from ...lesson import CANNOT_TELL, Lesson
+from ..photographs import words_of
 from .charts import bar_chart, line_chart, pie_chart
 from .document import CANNOT_READ, Document
 from .document_classes import OBJECTS, document_classes
 from .document_page import MERGE_RATE
 from .document_words import ITEMS_TO_DO, SIGN_LINES, chance, options, pick_some, shop_name
-from .pages import letter, screen, to_do_list, web_page
-from .photographs import words_of
+from .forms import form
+from .letters import letter
+from .menus import menu
+from .notes import to_do_list
+from .posters import book_cover, poster
 from .receipts import invoice, receipt
-from .signs import book_cover, menu, poster, sign
-from .tables import form, table, timetable
+from .screens import screen
+from .signs import sign
+from .tables import table
+from .timetables import timetable
+from .web_pages import web_page
 
 STREAM = 2501
-"""Stream of the random generator, so that no other skill sees the same numbers."""
+"""First word of the seeds of these lessons. Photographs have the same, but no number is a lesson of both."""
 RENDER_STREAM = 2502
 """The same for documents that are drawn."""
 
@@ -68,7 +75,8 @@ def sample(number: int) -> Lesson:
         return _photograph(rng)
     document = _document(rng, perfect=False)
     text = layout_text(_merge(rng, document.page.boxes))
-    return Lesson(_turns(rng, document, text), classes=document_classes(rng, document.kind), image_text=text)
+    turns = _turns(rng, document, text)
+    return Lesson(turns, classes=document_classes(rng, document.kind), image_text=text, separate=True)
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,8 @@ class DrawnDocument:
     def lesson(self, image_text: str) -> Lesson:
         """The lesson with the text that OCR has read: only what can be answered from it is asked."""
         rng = np.random.default_rng([RENDER_STREAM, self.number, 1])
-        return Lesson(_turns(rng, self.document, image_text), picture=self.picture, image_text=image_text)
+        turns = _turns(rng, self.document, image_text)
+        return Lesson(turns, picture=self.picture, image_text=image_text, separate=True)
 
 
 def render(number: int, fonts: tuple[str, str]) -> DrawnDocument:
@@ -110,15 +119,15 @@ def _document(rng: np.random.Generator, perfect: bool) -> Document:
 
 
 def _turns(rng: np.random.Generator, document: Document, text: str) -> tuple[Turn, ...]:
-    """Two to five turns that can be answered from the text, as far as it has facts."""
+    """Six to ten turns that can be answered from the text, as far as it has facts."""
     if not text:
         return (Turn("documents", pick(rng, READ_QUESTIONS), CANNOT_READ),)
     known = [fact for fact in document.facts if fact.is_told_by(text)]
-    count = int(rng.choice((2, 3, 4, 5), p=(0.3, 0.3, 0.25, 0.15)))
+    count = int(rng.integers(6, 11))
     # Documents have many facts of one skill, such as cells, and few of others: skills are drawn, then facts.
-    skills = pick_some(rng, list(dict.fromkeys(fact.skill for fact in known)), count)
+    skills = list(dict.fromkeys(fact.skill for fact in known))
     turns = []
-    for skill in skills:
+    for skill in [*rng.permutation(skills), *rng.choice(skills, size=count)][:count] if skills else ():
         fact = pick(rng, [fact for fact in known if fact.skill == skill])
         turns.append(Turn("documents", fact.question, fact.answer))
     turns = turns or [_general(rng, document, text)]
@@ -198,4 +207,4 @@ def _photograph(rng: np.random.Generator) -> Lesson:
     ]
     chosen = pick_some(rng, turns[:2], 1) + ([pick(rng, turns[2:])] if chance(rng, 0.4) else [])
     boxes = [TextBox(text, 0.3, 0.4, 0.7, 0.5)]
-    return Lesson(tuple(chosen), classes=words_of(rng, index), image_text=layout_text(boxes))
+    return Lesson(tuple(chosen), classes=words_of(rng, index), image_text=layout_text(boxes), separate=True)

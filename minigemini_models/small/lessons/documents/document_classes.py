@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..lesson import PATCHES_PER_SIDE, VisualWords
+from ...lesson import PATCHES_PER_SIDE, VisualWords
 
 CLASSES = 1000
 WORDS_PER_PATCH = 4
