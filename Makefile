@@ -27,17 +27,24 @@ test-all: test test-slow
 test-eval: $(VENV)-eval/.ready
 	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
 
-# Transformers' own tests of models, processors and image processors, on ours and on Llava: fails if ours fails one that
-# Llava passes. They come with Transformers' source distribution, which is not installed.
+# Transformers' own tests of models, processors and image processors, on ours and on Llava's: fails if ours fails one that
+# Llava passes. They come with Transformers' source distribution, which is not installed. Torchvision stays outside of
+# $(VENV), because PyPI's is built for CUDA, and breaks Transformers beside a CPU torch (tests/torchvision_on_cpu.py).
 TRANSFORMERS := 5.23.0
 CONTRACT := $(VENV)-contract/transformers-$(TRANSFORMERS)/tests
-test-contract: $(VENV)/.dev $(CONTRACT)
-	$(BIN)/python $(INSTALL) transformers==$(TRANSFORMERS) parameterized
-	HF_HUB_OFFLINE=1 TRANSFORMERS_TESTS=$(CURDIR)/$(CONTRACT) $(BIN)/python -m pytest -q -W ignore -n auto --dist loadscope --show-capture=no tests/contract
+CONTRACT_PACKAGES := $(VENV)-contract/packages
+test-contract: $(VENV)/.dev $(CONTRACT) $(CONTRACT_PACKAGES)
+	$(BIN)/python $(INSTALL) transformers==$(TRANSFORMERS)
+	PYTHONPATH=$(CURDIR)/$(CONTRACT_PACKAGES):$(CURDIR)/tests HF_HUB_OFFLINE=1 TRANSFORMERS_TESTS=$(CURDIR)/$(CONTRACT) \
+	$(BIN)/python -m pytest -p torchvision_on_cpu -q -W ignore -n auto --dist loadscope --show-capture=no \
+	tests/contract tests/test_torchvision_backend.py tests/test_transformers_contract.py
 
 $(CONTRACT): $(VENV)/bin/python
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary transformers --dest $(VENV)-contract transformers==$(TRANSFORMERS)
 	tar xzf $(VENV)-contract/transformers-$(TRANSFORMERS).tar.gz -C $(VENV)-contract
+
+$(CONTRACT_PACKAGES): $(VENV)/bin/python
+	$(BIN)/python $(INSTALL) --no-deps --target $@ torchvision==0.28.0 parameterized==0.9.0
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

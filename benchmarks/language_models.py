@@ -95,7 +95,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "reformer": {"is_decoder": True},
     "xlnet": {"max_position_embeddings": None, "n_ctx": None},
     "qwen4_exp_text": {"num_key_value_heads": None},
-    "zamba2": {"layer_types": ["mamba", "hybrid", "mamba", "hybrid"], "attention_hidden_size": 64},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "attention_hidden_size": 64},
     "zaya": {"num_experts_per_tok": 1},
 }
 """Further fields, by family; None leaves one out."""
@@ -211,7 +211,8 @@ def try_backward(model: Any) -> None:
 
 def has_router_loss(config: PreTrainedConfig) -> bool:
     """Whether a family can return router logits, and has a weight for their auxiliary loss."""
-    return any(hasattr(config, name) for name in ("router_aux_loss_coef", "aux_loss_coef"))
+    has_experts = getattr(config, "is_moe", True)  # Doge's default has none
+    return has_experts and any(hasattr(config, name) for name in ("router_aux_loss_coef", "aux_loss_coef"))
 
 
 @torch.no_grad()

@@ -67,6 +67,18 @@ def test_client_errors_of_a_backend_are_passed_on(front):
         ask(front, {"role": "user", "content": "long " * 500})
 
 
+@pytest.mark.parametrize("has_prompts", [True, False])
+def test_videos_are_refused_by_name(engine, has_prompts):
+    backend = RemoteBackend(
+        [UNREACHABLE], "tiny", Prompts(engine.processor, engine.model.config) if has_prompts else None
+    )
+    video = {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}}
+    with serving(ServerState(ServerSettings(), backend)) as front, pytest.raises(openai.BadRequestError) as caught:
+        ask(front, {"role": "user", "content": [video, {"type": "text", "text": "What happens?"}]})
+    assert (caught.value.code, caught.value.param) == ("no_videos", "messages")
+    assert "takes no videos; send frames as images" in caught.value.message
+
+
 def test_a_disconnect_stops_the_answer_of_the_backend(front, backend_server):
     with ask(front, {"role": "user", "content": "On"}, max_completion_tokens=1000, stream=True) as stream:
         next(iter(stream))

@@ -25,8 +25,9 @@ class Logits(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids, pixel_values, high_res_pixel_values=None):
+    def forward(self, input_ids, pixel_values, high_res_pixel_values=None, image_grid_thw=None):
         inputs = {"pixel_values": pixel_values, "high_res_pixel_values": high_res_pixel_values}
+        inputs["image_grid_thw"] = image_grid_thw
         return self.model(input_ids=input_ids, **inputs, use_cache=False, return_dict=True).logits
 
 
@@ -61,6 +62,23 @@ def test_one_tensor_of_pixels(make_model):
     ids, low_res, pixels = inputs(model.model.config, 3, letters=5)
     torch.testing.assert_close(exported(ids, pixels), model(ids, pixels), rtol=0, atol=1e-5)  # worst measured 0
     assert not torch.allclose(model(ids, pixels), model(ids, low_res, pixels)), "low resolution is derived"
+
+
+@torch.no_grad()
+def test_shapes_of_images_are_constants(make_model):
+    model = Logits(make_model(max_tiles=6, use_global_tile=True))
+    config = model.model.config
+    grids = [[1, 1, 2], [1, 3, 1], [1, 1, 2]]
+    tokens = sum(config.tiles_in(rows, columns) for _, rows, columns in grids) * config.patches_per_side**2
+    sides = (config.low_res_size, config.high_res_size)
+    pixels = [torch.randn(7, 3, side, side, generator=torch.Generator().manual_seed(side)) for side in sides]
+    ids = torch.tensor([[1, *[IMAGE_TOKEN] * tokens, *[20] * 9]])
+    shapes = ({1: Dim("length", max=512)}, None, None, [[None] * 3] * 3)
+    exported = export(model, (ids, *pixels, grids), dynamic_shapes=shapes, strict=False).module()
+    for length in (ids.shape[1], ids.shape[1] - 4):
+        expected = model(ids[:, :length], *pixels, torch.tensor(grids))
+        found = exported(ids[:, :length], *pixels, grids)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)  # worst measured 0
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import base64
 import json
 
 import httpx
+import numpy as np
 import pytest
 import torch
 from api_server import data_uri, serving
@@ -240,6 +241,15 @@ def test_gif_and_webp_are_videos_only_where_asked_for(model_and_processor):
     _, processor = model_and_processor
     assert len(processor(images=CLIP, text="<image>")["pixel_values"]) == 1
     assert len(processor(videos=CLIP, text="<video>")["pixel_values"]) == 4
+
+
+def test_frames_may_be_given_as_images_or_an_array():
+    sampling = VideoSampling(frames_per_second=2)
+    pixels = np.stack([np.asarray(frame) for frame in FRAMES])
+    for source in (FRAMES, tuple(FRAMES), pixels, pixels.transpose(0, 3, 1, 2)):
+        video = open_video(source, sampling)
+        assert [frame.tobytes() for frame in video.frames] == [frame.tobytes() for frame in FRAMES]
+        assert video.times == tuple(number / 2 for number in range(len(FRAMES)))
 
 
 def test_files_that_are_no_videos(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from api_server import data_uri, serving, user
 from PIL import Image
+from tiny_encoders import high_res, low_res
 from tiny_published import TOKENIZERS
 from transformers import AutoTokenizer
 
@@ -39,12 +40,17 @@ LLAMA = {
 }
 MIXTRAL = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
 HD = {"grid_size": 2, "use_global_tile": True, "high_res_size": 64}
+WORDS = [{"name": "objects", "size": 5, "source": "low_res"}, {"name": "details", "size": 3, "source": "mined"}]
 KINDS = {
     "nano": None,
     "normal": {"text_config": LLAMA},
     "hd": {"text_config": LLAMA, **HD},
     "native": {"text_config": LLAMA, "max_tiles": 6, "use_global_tile": True},
     "mixtral": {"text_config": MIXTRAL},
+    "siglip2-convnextv2": {"text_config": LLAMA, **low_res("siglip2_vision_model"), **high_res("convnextv2")},
+    "dinov3-swin": {"text_config": LLAMA, **low_res("dinov3_vit"), **high_res("swin")},
+    "efficientnet-mixture": {"text_config": LLAMA, **low_res("efficientnet_lite"), **high_res("convnext", "resnet")},
+    "vocabulary": {"text_config": LLAMA, "projector_type": "visual_vocabulary", "visual_vocabulary": WORDS},
 }
 ASKED = {"one image": ["sign.png"], "two images": ["things.png", "sign.png"], "text only": []}
 

@@ -6,9 +6,11 @@ from typing import Any
 from torch import nn
 from transformers import MODEL_MAPPING
 
+OWN_CACHE = "it keeps its state in a cache of its own, which `generate` does not create for a composed model"
 REFUSED: dict[str, str] = {
     "deepseek_v4": "its first layers choose experts by token ids, which visual tokens do not have",
-    "minimax": "it keeps its state in a cache of its own, which `generate` does not create for a composed model",
+    "minimax": OWN_CACHE,
+    "xlstm": OWN_CACHE,
 }
 """Reasons by `model_type`, where the interface does not show them (`benchmarks/language_models.py`)."""
 
@@ -28,6 +30,8 @@ def refusal(model: Any) -> str | None:
     """
     if (reason := REFUSED.get(model.config.model_type)) is not None:
         return reason
+    if model.config.model_type == "doge" and model.config.is_moe:
+        return "its experts are chosen for a token by other tokens of the batch, later ones too"
     _, base = base_of(model)
     if base is None or type(model.config) not in MODEL_MAPPING:
         return "Transformers has no model of it without a head"

@@ -124,7 +124,8 @@ def open_video(
     MP4, MOV, WEBM and MKV need PyAV (`pip install 'minigemini[video]'`); animated GIF and WEBP do not.
 
     Args:
-        source: A path, data URI, encoded bytes or a binary file; a `Video` is returned as it is.
+        source: A path, data URI, encoded bytes or a binary file; a `Video` is returned as it is. All frames are taken
+            of a list of images and of an array of four dimensions, `sampling.frames_per_second` apart.
         sampling: Which frames; by default the defaults of `VideoSampling`.
         limits: Limits on the file and on decoding.
         name: Name of the video in error messages; by default the path or file name.
@@ -136,9 +137,13 @@ def open_video(
     """
     if isinstance(source, Video):
         return source
+    if is_frames(source):
+        rate = (sampling or VideoSampling()).frames_per_second
+        frames = tuple(open_image(frame, name=f"frame {number}") for number, frame in enumerate(source, start=1))
+        return Video(frames, tuple(number / rate for number in range(len(frames))))
     if not is_encoded(source):
         raise ImageError(
-            f"video: {type(source).__name__} is not a video; pass a path, bytes, a file, or frames as a Video",
+            f"video: {type(source).__name__} is not a video; pass a path, bytes, a file, or frames as images",
             ImageProblem.NO_IMAGE,
         )
     name = "video" if name is None and isinstance(source, bytes) else display_name(source, name)
@@ -146,8 +151,17 @@ def open_video(
     if find_spec("av") is None and format_of(data[:16]) is None:
         raise ImageError(f"{name}: reading video needs PyAV: pip install 'minigemini[video]'", ImageProblem.UNREADABLE)
     request = {"limits": asdict(limits), "name": name, "sampling": asdict(sampling or VideoSampling())}
-    frames = _POOL.decode(data, request, stop or Stop())
-    return Video(tuple(image for _, image in frames), tuple(time for time, _ in frames))
+    decoded = _POOL.decode(data, request, stop or Stop())
+    return Video(tuple(image for _, image in decoded), tuple(time for time, _ in decoded))
+
+
+def is_frames(source: Any) -> bool:
+    """Whether a video is given by its frames: a list of images, or an array of four dimensions."""
+    if isinstance(source, list | tuple):
+        return bool(source) and all(isinstance(frame, Image.Image) for frame in source)
+    from .arrays import is_array  # needs numpy
+
+    return is_array(source) and source.ndim == 4
 
 
 _Images = list[tuple[float, Image.Image]]

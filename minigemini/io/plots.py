@@ -13,7 +13,7 @@ NO_PLOTS = "No plots: matplotlib is not installed (pip install matplotlib)."
 COLORS = ("#285abe", "#d6722c", "#4a8f4a", "#8a56a8", "#7d7d7d")
 PALE, GRID = "#b0c4e8", "#d7d7d7"
 _DOTS_PER_INCH = 150
-_SETTINGS = {
+_SETTINGS: Any = {
     "text.parse_math": False,  # names can contain dollar signs
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "minigemini",  # the same plot is the same file

@@ -9,7 +9,8 @@ from transformers import (
     AutoModelForMultimodalLM,
     AutoProcessor,
 )
-from transformers.models.auto import modeling_auto
+from transformers.models.auto import image_processing_auto, modeling_auto
+from transformers.utils import is_torchvision_available
 
 from .configuration import MiniGeminiConfig
 from .efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
@@ -25,6 +26,13 @@ AutoConfig.register(EncoderMixtureConfig.model_type, EncoderMixtureConfig)
 AutoModel.register(EncoderMixtureConfig, EncoderMixtureModel)
 AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig)
 AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor})
+if is_torchvision_available():
+    from .image_processing_torchvision import MiniGeminiImageProcessorTorchvision
+
+    _backends: dict[str, type] = {"torchvision": MiniGeminiImageProcessorTorchvision}
+    AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes=_backends, exist_ok=True)
+    # Transformers would take torchvision by default wherever it is installed, and pixels would differ between machines.
+    image_processing_auto.DEFAULT_TO_PIL_BACKEND_IMAGE_PROCESSORS.append(MiniGeminiImageProcessor.__name__)
 AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor)
 AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
 # TRL and `AutoPeftModelForCausalLM` load models by this class.

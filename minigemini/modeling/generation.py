@@ -11,7 +11,7 @@ from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
 from .losses import IGNORED, balance_loss, balance_weight, loss_divisor, mean_loss
-from .model import MiniGeminiModel, MiniGeminiPreTrainedModel
+from .model import Grids, MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import CACHE, MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures
 
 
@@ -43,7 +43,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         self,
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
-        image_grid_thw: Tensor | None = None,
+        image_grid_thw: Grids | None = None,
         image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
@@ -92,7 +92,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         return_logits: bool = True,
         num_items_in_batch: Tensor | int | None = None,
         output_router_logits: bool | None = None,
-        image_grid_thw: Tensor | None = None,
+        image_grid_thw: Grids | None = None,
         **kwargs: Any,
     ) -> MiniGeminiCausalLMOutputWithPast:
         """Compute next-token logits, and the loss if labels are given. `MiniGeminiModel.forward` describes the inputs.
@@ -169,7 +169,13 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
 
 
 def _is_filled(cache: Any) -> bool:
-    return cache is not None and int(cache.get_seq_length()) > 0
+    """Whether a cache holds what was read before."""
+    if cache is None:
+        return False
+    try:
+        return int(cache.get_seq_length()) > 0
+    except ValueError:  # it has recurrent layers alone, which count nothing
+        return bool(cache.has_previous_state())
 
 
 def finish_logits(logits: Tensor, text_config: PreTrainedConfig) -> Tensor:

@@ -33,6 +33,9 @@ from .recorded_outputs import recorded_outputs
 from .token_pooling import pool_tokens
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
+Grids = Tensor | list[list[int]]
+"""(B, 3). A list is a constant to `torch.export`, which the shape of images has to be."""
+
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
     """Base class that handles weight initialization, loading and saving."""
@@ -240,7 +243,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self,
         pixel_values: Tensor,
         high_res_pixel_values: Tensor | None = None,
-        image_grid_thw: Tensor | None = None,
+        image_grid_thw: Grids | None = None,
         image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiImageFeatures:
@@ -308,7 +311,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return pixels.to(high_res_pixel_values.dtype)
 
     def _encode_native(
-        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Grids | None
     ) -> MiniGeminiImageFeatures:
         """Encode images in their native shape; images of equal shape are one batch."""
 
@@ -328,10 +331,11 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return MiniGeminiImageFeatures(**lists)
 
     def _check_grids(
-        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Tensor | None
+        self, pixel_values: Tensor | None, high_res_pixel_values: Tensor | None, image_grid_thw: Grids | None
     ) -> list[Grid]:
         """Return the grid of each image. Raises `ValueError` if they do not hold the tiles."""
-        found = [] if image_grid_thw is None else image_grid_thw.tolist()
+        found: Any = [] if image_grid_thw is None else image_grid_thw
+        found = found.tolist() if isinstance(found, Tensor) else found
         grids = [Grid(rows, columns) for _, rows, columns in found]
         tiles = {pixels.shape[0] for pixels in (pixel_values, high_res_pixel_values) if pixels is not None}
         if tiles != {sum(grid.num_tiles for grid in grids)} or min(map(min, grids), default=0) < 1:
@@ -414,7 +418,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: dict[str, MiniGeminiImageFeatures] | None = None,
-        image_grid_thw: Tensor | None = None,
+        image_grid_thw: Grids | None = None,
         image_token_pooling: Tensor | None = None,
         **kwargs: Any,
     ) -> MiniGeminiModelOutputWithPast:

@@ -9,13 +9,15 @@ keep the shape that the low-resolution encoder was trained with. An image that w
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from einops import rearrange
 
 if TYPE_CHECKING:  # recipes, which are listed without torch, take the bounds from here
     from torch import Tensor
+
+Pixels = TypeVar("Pixels", np.ndarray, "Tensor")
 
 MAX_STRETCH = 1.5
 """The most that the aspect ratio of an image is changed to fill its grid."""
@@ -73,19 +75,19 @@ def size_in_grid(height_px: int, width_px: int, grid: Grid, tile_px: int) -> tup
     return max(1, round(height_px * scale)), max(1, round(width_px * scale))
 
 
-def pad_to(image: np.ndarray, height_px: int, width_px: int, color: tuple[int, ...]) -> np.ndarray:
-    """Center an image (3, H, W) on a canvas of one color: (3, height_px, width_px)."""
-    _, height, width = image.shape
+def pad_to(image: np.ndarray, height_px: int, width_px: int, color: tuple[float, ...]) -> np.ndarray:
+    """Center an image (C, H, W) on a canvas of one color: (C, height_px, width_px)."""
+    channels, height, width = image.shape
     if (height, width) == (height_px, width_px):
         return image
-    canvas = np.empty((3, height_px, width_px), dtype=image.dtype)
+    canvas = np.empty((channels, height_px, width_px), dtype=image.dtype)
     canvas[:] = np.array(color, dtype=image.dtype)[:, None, None]
     top, left = (height_px - height) // 2, (width_px - width) // 2
     canvas[:, top : top + height, left : left + width] = image
     return canvas
 
 
-def cut(image: np.ndarray, grid: Grid) -> np.ndarray:
+def cut(image: Pixels, grid: Grid) -> Pixels:
     """Cut an image (3, H, W) into tiles (rows · columns, 3, h, w), row by row."""
     return rearrange(image, "c (i h) (j w) -> (i j) c h w", i=grid.rows, j=grid.columns)
 

@@ -191,7 +191,8 @@ class MiniGeminiProcessor(ProcessorMixin):
                 `do_rescale=False` or `input_data_format` marks them as preprocessed.
             text: Prompts with one placeholder per image, and `<video>` for each video.
             videos: A video, or a possibly nested list of videos, each a source that `decoders.open_video` accepts: a
-                path, data URI, bytes, file or `Video`. `video_sampling` says which frames are taken.
+                path, data URI, bytes, file or `Video`, of which `video_sampling` says which frames are taken, or frames
+                as a list of `PIL.Image` or an array of four dimensions.
             **kwargs: Arguments of `ProcessorMixin.__call__`.
 
         Returns:

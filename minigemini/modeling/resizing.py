@@ -11,7 +11,7 @@ Statistics = tuple[Sequence[float], Sequence[float]]
 
 
 def pad_and_resize(
-    image: Image.Image, side_px: int | None, color: tuple[int, ...] | None, resample: int
+    image: Image.Image, side_px: int | None, color: tuple[float, ...] | None, resample: int
 ) -> Image.Image:
     """Pad an image to a square, then resize it.
 
@@ -61,7 +61,13 @@ def downsample(image: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
 
 def renormalize(image: np.ndarray, old: Statistics, new: Statistics) -> np.ndarray:
     """Change the mean and standard deviation (per channel) that an image (3, H, W) was normalized with."""
+    scale, shift = renormalization(old, new)
+    return (image * scale + shift).astype(image.dtype)
+
+
+def renormalization(old: Statistics, new: Statistics) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factor and the addend (3, 1, 1) that change the statistics of a normalized image."""
     (old_mean, old_std), (new_mean, new_std) = (
         np.array(pair, dtype=np.float64)[:, :, None, None] for pair in (old, new)
     )
-    return (image * (old_std / new_std) + (old_mean - new_mean) / new_std).astype(image.dtype)
+    return old_std / new_std, (old_mean - new_mean) / new_std

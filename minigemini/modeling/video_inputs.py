@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..images.decoders import open_video
+from ..images.decoders import is_frames, open_video
 from ..images.video import Video, VideoSampling
 
 VIDEO_TOKEN = "<video>"
@@ -25,7 +25,7 @@ def open_videos(videos: Any, sampling: VideoSampling) -> list[Video]:
     Raises:
         ImageError: A video cannot be read.
     """
-    if isinstance(videos, list | tuple):
+    if isinstance(videos, list | tuple) and not is_frames(videos):
         return [opened for video in videos for opened in open_videos(video, sampling)]
     return [open_video(videos, sampling)]
 

@@ -103,13 +103,17 @@ Event = TextDelta | CaptionsEvent | ImageEvent | ToolCallsEvent | ChoiceEnd | Us
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a request may ask for besides text, by the names of the request's fields."""
+    """What a request may have besides text and images, by the names of the request's fields."""
 
     draw: bool = False
     ocr: bool = False
     ocr_by_default: bool = False
     """Whether OCR runs on images unless a request says otherwise: the model was trained with layouts."""
     tools: bool = False
+    videos: bool = False
+
+
+NO_VIDEOS = "this server's backend takes no videos; send frames as images"
 
 
 class Backend(Protocol):

@@ -14,7 +14,7 @@ from ..images.decoders import Stop
 from ..inference import Sampling
 from ..inference.prompts import NO_TOOLS
 from .api_errors import ApiError, model_not_found
-from .backends import ChatJob, Event
+from .backends import NO_VIDEOS, ChatJob, Event
 from .image_urls import ImageFetcher, decode_data_uri, open_media, run_stoppable
 from .protocol import (
     AssistantMessage,
@@ -43,6 +43,8 @@ async def prepare(request: ChatRequest, state: ServerState) -> StartEvents:
     check_request(request, state)
     if _uses_tools(request) and not (await state.pipeline.capabilities()).tools:
         raise ApiError(400, NO_TOOLS, "no_tools", "tools")
+    if any(_are_videos(request)) and not (await state.pipeline.capabilities()).videos:
+        raise ApiError(400, NO_VIDEOS, "no_videos", "messages")
     files = await _load_media(request, state)
 
     async def events() -> AsyncIterator[Event]:

@@ -63,6 +63,7 @@ class ChatPipeline:
             ocr=backend.ocr or self.ocr_engine is not None,
             ocr_by_default=backend.ocr_by_default or self.ocr_by_default,
             tools=backend.tools,
+            videos=backend.videos,
         )
 
     @property

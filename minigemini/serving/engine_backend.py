@@ -40,8 +40,8 @@ class EngineBackend:
         return True
 
     async def capabilities(self) -> Capabilities:
-        """Return whether the chat format has tools; the engine produces text only."""
-        return Capabilities(tools=self.engine.prompts.supports_tools)
+        """Return whether the chat format has tools; the engine takes videos and produces text only."""
+        return Capabilities(tools=self.engine.prompts.supports_tools, videos=True)
 
     async def close(self) -> None:
         """Stop the thread after its current work."""

@@ -24,7 +24,7 @@ from ..io.png import encode_png
 from ..modeling.messages import with_requests
 from ..modeling.video_inputs import has_video
 from .api_errors import ApiError, printable
-from .backends import Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
+from .backends import NO_VIDEOS, Capabilities, CaptionsEvent, ChatJob, ChoiceEnd, Event, ImageEvent, TextDelta, Usage
 from .hosts import is_base_url
 from .image_urls import encode_data_uri
 
@@ -158,7 +158,7 @@ class RemoteBackend:
 
     def _messages_field(self, job: ChatJob) -> dict[str, Any]:
         if has_video(job.messages):  # the servers would not place the frames and their times as trained
-            raise RequestError("this server's backend takes no videos; send frames as images")
+            raise RequestError(NO_VIDEOS)
         max_tokens, continues = job.sampling.max_new_tokens, job.continue_final_message
         extra: dict[str, Any]
         if self._prompts is not None:

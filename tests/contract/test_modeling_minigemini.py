@@ -43,6 +43,11 @@ class VocabularyTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unitt
     variant = "vocabulary"
 
 
+class NativeTest(_MiniGemini, ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):
+    variant = "native"
+    skip_test_image_features_output_shape = True  # a list, as for LLaVA-NeXT: images differ in shape
+
+
 class LlavaTest(ModelTesterMixin, GenerationTesterMixin, unittest.TestCase):
     all_model_classes = (LlavaModel, LlavaForConditionalGeneration)
     _is_composite = True

@@ -9,16 +9,19 @@ from transformers_tests import load
 
 from minigemini import MiniGeminiImageProcessor, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
+from minigemini.modeling.video_inputs import VIDEO_TOKEN
 
 ProcessorTesterMixin: Any = load("test_processing_common").ProcessorTesterMixin
 
 
 class ProcessorTest(ProcessorTesterMixin, unittest.TestCase):
     processor_class = MiniGeminiProcessor
+    video_token = VIDEO_TOKEN
 
     @classmethod
     def _setup_image_processor(cls):
-        return MiniGeminiImageProcessor(size=28, high_res_size=56)
+        # One token per frame, which leaves nothing to pool: pooling is a further input, which no attribute lists.
+        return MiniGeminiImageProcessor(size=14, high_res_size=56)
 
     @classmethod
     def _setup_tokenizer(cls):

@@ -43,19 +43,14 @@ CONVNEXT: dict[str, Any] = {
     "depths": [1, 1, 1, 1],
     "layer_scale_init_value": 0.1,
 }
-EFFICIENTNET: dict[str, Any] = {"model_type": "efficientnet_lite", "width_coefficient": 0.25, "image_size": 64}
 WORDS = [{"name": "objects", "size": 5, "source": "low_res"}, {"name": "details", "size": 3, "source": "mined"}]
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "hd": {"grid_size": 2, "use_global_tile": True, "high_res_size": 64},
     "baseline": {"high_res_vision_config": None},
     "mixtral": {"text_config": MIXTRAL},
-    "vocabulary": {
-        "vision_config": EFFICIENTNET,
-        "projector_type": "visual_vocabulary",
-        "visual_vocabulary": WORDS,
-        "high_res_size": 64,
-    },
+    "vocabulary": {"projector_type": "visual_vocabulary", "visual_vocabulary": WORDS},
+    "native": {"max_tiles": 6, "use_global_tile": True},
 }
 
 
@@ -89,13 +84,17 @@ class ModelTester:
         return MiniGeminiConfig(**{**fields, **self.fields})
 
     def count_image_tokens(self) -> int:
-        return self.get_config().num_image_tokens
+        config = self.get_config()
+        tiles = config.num_tiles if config.max_tiles is None else 1
+        return tiles * config.patches_per_side**2
 
     def pixels(self, config: Any) -> dict[str, torch.Tensor]:
         inputs = {"pixel_values": torch.rand(self.batch_size, 3, config.low_res_size, config.low_res_size)}
         if config.high_res_vision_config is not None:
             side = config.high_res_size
             inputs["high_res_pixel_values"] = torch.rand(self.batch_size, 3, side, side)
+        if config.max_tiles is not None:  # one tile each, since the mixins take slices of images from all tensors alike
+            inputs["image_grid_thw"] = torch.ones(self.batch_size, 3, dtype=torch.long)
         return inputs
 
     def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, Any]]:

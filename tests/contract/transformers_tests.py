@@ -7,15 +7,19 @@ without one, empty classes stand in for them.
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGE = "transformers_tests_source"
+PACKAGE = "tests"  # the name by which they import one another
 IMAGE = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
-_NOT_DISTRIBUTED = {"exporters.test_export": "ExportTesterMixin", "generation.test_utils": "GenerationTesterMixin"}
+_NOT_DISTRIBUTED = {
+    "exporters.test_export": ("ExportTesterMixin", "ExportGenerateTesterMixin"),
+    "generation.test_utils": ("GenerationTesterMixin",),
+}
 
 
 def folders() -> list[str]:
@@ -27,39 +31,51 @@ def origin() -> str:
     """Say which tests were run."""
     from transformers import __version__
 
-    missing = [name.partition(".")[0] for name in _NOT_DISTRIBUTED if _is_missing(name)]
+    missing = [name.partition(".")[0] for name in _MISSING]
     return f"Transformers {__version__}" + (f", without the tests of {' and '.join(missing)}" if missing else "")
 
 
-def load(name: str) -> Any:
-    """Import a module of Transformers' tests by its name within them."""
+def is_missing(name: str) -> bool:
+    """Whether no folder has a module of Transformers' tests."""
     if PACKAGE not in sys.modules:
-        _prepare()
-    return import_module(f"{PACKAGE}.{name}")
-
-
-def _prepare() -> None:
-    package = ModuleType(PACKAGE)
-    package.__path__ = folders()
-    sys.modules[PACKAGE] = package
-    # The tests download images through this module, which is not distributed. Here, any image will do.
-    downloads: Any = ModuleType("fetch_hub_objects_for_ci")
-    downloads.url_to_local_path = lambda url: str(IMAGE) if url.endswith((".png", ".jpg")) else url
-    sys.modules[downloads.__name__] = downloads
-    for name, mixin in _NOT_DISTRIBUTED.items():
-        if _is_missing(name):
-            parent = ModuleType(f"{PACKAGE}.{name.partition('.')[0]}")
-            module = ModuleType(f"{PACKAGE}.{name}")
-            setattr(module, mixin, type(mixin, (), {}))
-            sys.modules |= {parent.__name__: parent, module.__name__: module}
-    _name_model()
-
-
-def _is_missing(name: str) -> bool:
+        package = ModuleType(PACKAGE)
+        package.__path__ = folders()
+        sys.modules[PACKAGE] = package
     try:
         return find_spec(f"{PACKAGE}.{name}") is None
     except ModuleNotFoundError:
         return True
+
+
+_MISSING = [name for name in _NOT_DISTRIBUTED if is_missing(name)]
+
+
+def load(name: str) -> Any:
+    """Import a module of Transformers' tests by its name within them."""
+    _prepare()
+    return import_module(f"{PACKAGE}.{name}")
+
+
+@cache
+def _prepare() -> None:
+    # The tests download images through this module, which is not distributed. Here, any image will do.
+    downloads = {"url_to_local_path": lambda url: str(IMAGE) if url.endswith((".png", ".jpg")) else url}
+    for name in ("fetch_hub_objects_for_ci", "utils.fetch_hub_objects_for_ci"):
+        _add_module(name, downloads)
+    # The tests of pipelines import an example of custom code.
+    _add_module("test_module.custom_pipeline", {"PairClassificationPipeline": object})
+    for name in _MISSING:
+        _add_module(f"{PACKAGE}.{name}", {mixin: type(mixin, (), {}) for mixin in _NOT_DISTRIBUTED[name]})
+    _name_model()
+
+
+def _add_module(name: str, contents: dict[str, Any]) -> None:
+    module = ModuleType(name)
+    module.__dict__.update(contents)
+    parent = name.rpartition(".")[0]
+    if parent:
+        sys.modules.setdefault(parent, ModuleType(parent))
+    sys.modules[name] = module
 
 
 def _name_model() -> None:
