@@ -105,6 +105,11 @@ class ContinuousBatcher:
         """Rows that are being decoded."""
         return len(self._rows)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a row."""
+        return len(self._waiting)
+
     def generate(
         self,
         inputs: Mapping[str, Tensor],
@@ -198,8 +203,13 @@ class ContinuousBatcher:
                     if self._is_closed:
                         break
                     joining = self._next_requests()
-                self._prefill(joining)
-                self._step()
+                try:
+                    self._prefill(joining)
+                    self._step()
+                except Exception as error:  # noqa: BLE001 (raised in the threads of the requests)
+                    for request in self._rows:
+                        request.events.put(error)
+                    self._rows, self._cache = [], SlotCache()
         for request in [*self._waiting, *self._rows]:
             request.events.put(RuntimeError("the batcher was closed"))
 
@@ -277,16 +287,9 @@ class ContinuousBatcher:
         """Append a token to every row."""
         if not self._rows:
             return
-        rows = list(self._rows)
-        tokens = [request.ids[-1] for request in rows]
-        try:
-            output = self._model(**self._cache.step(tokens, _most_columns(rows), rows[0].device))
-        except Exception as error:  # noqa: BLE001 (raised in the threads of the requests)
-            self._rows, self._cache = [], SlotCache()
-            for request in rows:
-                request.events.put(error)
-            return
-        self._advance(rows, output.logits[:, -1])
+        tokens = [request.ids[-1] for request in self._rows]
+        inputs = self._cache.step(tokens, _most_columns(self._rows), self._rows[0].device)
+        self._advance(list(self._rows), self._model(**inputs).logits[:, -1])
 
     def _advance(self, requests: Sequence[_Request], logits: Tensor) -> None:
         """Choose the next token of requests from logits (B, vocabulary), and remove those that are done."""
