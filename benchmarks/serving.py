@@ -1,6 +1,6 @@
 """Serve nano under load: many clients, clients that disconnect, SIGTERM under load, malformed images.
 
-    python benchmarks/serving.py                    # all of it, some seven minutes
+    python benchmarks/serving.py                    # all of it, some ten minutes
     python benchmarks/serving.py load --seconds 60 --clients 1 8 32
     python benchmarks/serving.py load --model small --concurrency 1 8 --workload same different text
     python benchmarks/serving.py pictures --count 2000

@@ -170,8 +170,9 @@ def serve(
         from ..serving.engine_backend import EngineBackend
 
         engine = loading.load(model)
-        processor = engine.processor
-        model_backend = EngineBackend(engine, name, settings.concurrency, max_batch_tokens)
+        backend_here = EngineBackend(engine, name, settings.concurrency, max_batch_tokens)
+        processor, model_backend = engine.processor, backend_here
+        settings = replace(settings, concurrency=concurrency or backend_here.rows)
     settings = replace(settings, video_sampling=processor.video_sampling)
     reader = choose_reader(ocr, processor.ocr_format, ocr_confidence)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.

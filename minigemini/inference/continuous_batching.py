@@ -204,8 +204,10 @@ class ContinuousBatcher:
                         break
                     joining = self._next_requests()
                 try:
-                    self._prefill(joining)
-                    self._step()
+                    if joining:
+                        self._prefill(joining)
+                    if self._rows:
+                        self._step()
                 except Exception as error:  # noqa: BLE001 (raised in the threads of the requests)
                     for request in self._rows:
                         request.events.put(error)
@@ -237,17 +239,16 @@ class ContinuousBatcher:
 
     def _prefill(self, requests: Sequence[_Request]) -> None:
         """Read prompts and choose their first tokens."""
-        if not requests:
-            return
         try:
             logits = self._read(requests)
         except Exception as error:  # noqa: BLE001 (raised in the thread of the request)
             if len(requests) == 1:
                 requests[0].events.put(error)
-            for request in requests if len(requests) > 1 else ():
+                return
+            for request in requests:  # the others can be answered
                 self._prefill([request])
-            return
-        self._advance(requests, logits)
+        else:
+            self._advance(requests, logits)
 
     def _read(self, requests: Sequence[_Request]) -> Tensor:
         """Read prompts from where their known prefixes end, and add their rows: -> logits (B, vocabulary)."""
@@ -285,8 +286,6 @@ class ContinuousBatcher:
 
     def _step(self) -> None:
         """Append a token to every row."""
-        if not self._rows:
-            return
         tokens = [request.ids[-1] for request in self._rows]
         inputs = self._cache.step(tokens, _most_columns(self._rows), self._rows[0].device)
         self._advance(list(self._rows), self._model(**inputs).logits[:, -1])

@@ -30,6 +30,7 @@ class EngineBackend:
         if rows > 1 and (reason := unable_to_join(engine.model)):
             log.warning("%s answers one request at a time: %s", name, reason)
             rows = 1
+        self.rows = rows
         self.batcher = ContinuousBatcher(engine.model, rows, max_tokens) if rows > 1 else None
         # Without a batcher one thread, because seeds set torch's generators, which are global to the process.
         self._threads = ThreadPoolExecutor(rows, thread_name_prefix="minigemini-serving")
