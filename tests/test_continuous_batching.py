@@ -26,6 +26,8 @@ from minigemini.serving.server_settings import ServerSettings
 from minigemini.serving.state import ServerState
 
 HUNDRED = Sampling(max_new_tokens=100)
+LONG = Sampling(max_new_tokens=1000)
+"""Longer than a test waits."""
 
 
 @pytest.fixture(scope="module")
@@ -170,16 +172,18 @@ def test_answers_match_their_own_json_schemas(make_model, make_processor, batche
 
 def test_a_cancelled_request_frees_its_row(endless, batcher):
     shared = batcher(endless, rows=2)
-    long = [endless.stream(question("On and on"), Sampling(max_new_tokens=300), batcher=shared) for _ in range(3)]
-    for stream in long[:2]:
+    long = [endless.stream(question("On and on"), LONG, batcher=shared) for _ in range(2)]
+    for stream in long:
         next(stream)
-    long[2].stop()  # it waits
-    assert long[2].answer.new_tokens == 0
+    waiting = endless.stream(question("On and on"), LONG, batcher=shared)
+    wait_until(lambda: shared.waiting, seconds=5)
+    waiting.stop()
+    assert waiting.answer.new_tokens == 0
     long[0].stop()
     answer = endless.stream(question("Short"), Sampling(max_new_tokens=3), batcher=shared).answer
     assert (answer.new_tokens, answer.finish_reason) == (3, "length")
     assert shared.running == 1
-    assert 0 < long[0].answer.new_tokens < 300
+    assert 0 < long[0].answer.new_tokens < LONG.max_new_tokens
     long[1].stop()
     wait_until(lambda: shared.running == 0, seconds=5)
 
@@ -216,6 +220,8 @@ def test_rows_and_tokens_are_bounded(endless, batcher, image):
         for n, tokens in enumerate(lengths)
     ]
     assert [stream.answer.new_tokens for stream in streams] == lengths
+    short = [endless.stream(question("What?"), Sampling(max_new_tokens=50), batcher=shared) for _ in range(8)]
+    assert {stream.answer.new_tokens for stream in short} == {50}
     assert max(rows for rows, *_ in steps) == 3
     assert all(allocated * columns <= 256 for _, allocated, columns in steps)
     assert 0 < shared.prefixes.tokens <= 256 // PREFIX_SHARE
@@ -280,7 +286,7 @@ class Unread(BaseStreamer):
 
 def test_an_error_of_the_model_ends_the_batch_and_not_the_batcher(endless, batcher):
     shared = batcher(endless)
-    streams = [endless.stream(question("On"), HUNDRED, batcher=shared) for _ in range(2)]
+    streams = [endless.stream(question("On"), LONG, batcher=shared) for _ in range(2)]
     for stream in streams:
         next(stream)
 
@@ -297,7 +303,7 @@ def test_an_error_of_the_model_ends_the_batch_and_not_the_batcher(endless, batch
 
 def test_closing_ends_requests(endless, batcher):
     shared = batcher(endless)
-    stream = endless.stream(question("On"), Sampling(max_new_tokens=300), batcher=shared)
+    stream = endless.stream(question("On"), LONG, batcher=shared)
     next(stream)
     shared.close()
     with pytest.raises(RuntimeError, match="closed"):
