@@ -192,24 +192,33 @@ def test_requests_start_in_the_order_in_which_they_come(endless, batcher):
     """Also one that needs all the memory, behind which smaller ones would still have room."""
     shared, started = batcher(endless, rows=3, max_tokens=600), []
 
+    class Recorder(LogitsProcessor):
+        """Records when the first token of a request is chosen."""
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __call__(self, input_ids, scores):
+            if self.number not in started:
+                started.append(self.number)
+            return scores
+
     def ask(number: int, tokens: int) -> threading.Thread:
-        stream = endless.stream(question("Who?"), Sampling(max_new_tokens=tokens), batcher=shared)
-
-        def read() -> None:
-            next(stream)
-            started.append(number)
-            assert stream.answer.new_tokens == tokens
-
-        thread = threading.Thread(target=read)
+        inputs, recorder = endless.prompts.inputs(question("Who?")), LogitsProcessorList([Recorder(number)])
+        settings = {"max_new_tokens": tokens, "logits_processor": recorder}
+        thread = threading.Thread(target=shared.generate, args=(inputs, settings, Unread(), None, lambda: False))
         thread.start()
-        wait_until(lambda: shared.waiting or number in started, seconds=5)
         return thread
 
-    threads = [ask(number, tokens) for number, tokens in enumerate([60, 90, 400, 20, 20])]
+    threads = [ask(0, 200)]
+    wait_until(lambda: started, seconds=20)
+    for number, tokens in ((1, 90), (2, 400), (3, 20), (4, 20)):
+        before = len(started) + shared.waiting
+        threads.append(ask(number, tokens))
+        wait_until(lambda before=before: len(started) + shared.waiting > before, seconds=20)
     for thread in threads:
         thread.join()
-    assert started[:3] == [0, 1, 2]
-    assert set(started) == set(range(5))
+    assert started == [0, 1, 2, 3, 4]
 
 
 def test_rows_and_tokens_are_bounded(endless, batcher, image):
