@@ -4,12 +4,13 @@ import benchmark_files as files
 import pytest
 import torch
 
-from minigemini.evaluation.batched_decoding import can_share, split_prompts
+from minigemini.evaluation.batched_decoding import split_prompts
 from minigemini.evaluation.local_backend import LocalAnswerer
 from minigemini.evaluation.runner import Batch, plan_batches
 from minigemini.evaluation.task import Question, user
 from minigemini.inference import Engine
 from minigemini.inference.engine import Sampling
+from minigemini.inference.slot_cache import can_share
 
 MANY_END_IDS = list(range(2, 260, 5))
 """End token ids, so that a random model's answers differ in length."""

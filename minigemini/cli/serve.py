@@ -81,8 +81,17 @@ def serve(
     ] = 1024,
     max_images: Annotated[int, typer.Option("--max-pictures", help="Maximum number of images per request.")] = 8,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", help="Requests processed at once.  [default: 1, or 64 per backend]")
+        int | None, typer.Option("--concurrency", help="Requests processed at once.  [default: 8, or 64 per backend]")
     ] = None,
+    max_batch_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-batch-tokens",
+            min=1,
+            help="Maximum tokens, prompt and answer, of the requests processed at once: their number times the "
+            "longest of them. A longer request is processed alone.",
+        ),
+    ] = 16_384,
     generator: ServedGeneratorOption = None,
     ocr: Ocr = None,
     ocr_confidence: OcrConfidence = None,
@@ -140,7 +149,7 @@ def serve(
         allowed_origins=tuple(allow_origin or ()),
         max_new_tokens=max_new_tokens,
         max_images=max_images,
-        concurrency=concurrency or max(1, 64 * len(backends)),
+        concurrency=concurrency or 64 * len(backends) or 8,
         queue=queue,
         max_connections=max_connections,
         max_connections_per_address=max_connections_per_address,
@@ -161,7 +170,9 @@ def serve(
         from ..serving.engine_backend import EngineBackend
 
         engine = loading.load(model)
-        processor, model_backend = engine.processor, EngineBackend(engine, name)
+        backend_here = EngineBackend(engine, name, settings.concurrency, max_batch_tokens)
+        processor, model_backend = engine.processor, backend_here
+        settings = replace(settings, concurrency=concurrency or backend_here.rows)
     settings = replace(settings, video_sampling=processor.video_sampling)
     reader = choose_reader(ocr, processor.ocr_format, ocr_confidence)
     # Loaded after the model, so that the memory left on the device decides what is offloaded.

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
-from transformers.cache_utils import DynamicLayer
 
 from ..modeling.outputs import CACHE
 
@@ -65,11 +64,6 @@ def split_prompts(
     ids, mask = _padded(prefixes, pad)
     suffix_ids, suffix_mask = _padded([prompt[cut:] for prompt, cut in zip(prompts, cuts, strict=True)], pad)
     return PromptBatch(torch.cat([ids, suffix_ids], 1), torch.cat([mask, suffix_mask], 1), ids.shape[1], prefix_row)
-
-
-def can_share(model: Any) -> bool:
-    """Whether all layers cache all keys and values: a sliding window would count the padding between the parts."""
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 @torch.inference_mode()

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from ..images.safe_images import ImageError
 from ..inference.engine import Engine
 from ..inference.ocr import RapidOcrEngine, choose_reader, is_read, read_user_turns
+from ..inference.slot_cache import can_share
 from ..io.adapters import find_model_source
 from ..modeling import MiniGeminiProcessor
 from ..modeling.native_shape import num_images, select_images
 from ..modeling.outputs import MiniGeminiImageFeatures
-from .batched_decoding import PromptBatch, can_share, decode_greedily, split_prompts
+from .batched_decoding import PromptBatch, decode_greedily, split_prompts
 from .runner import Batch, Failure
 from .task import ImageInput, Question, open_image_input
 

@@ -23,6 +23,7 @@ from .streaming import Answer, AnswerStream
 from .structured_output import StructuredOutput
 
 if TYPE_CHECKING:
+    from .continuous_batching import ContinuousBatcher
     from .ocr import RapidOcrEngine
 
 ImageInput = ImageSource
@@ -147,6 +148,7 @@ class Engine:
         ocr: Strings = (),
         continue_final_message: bool = False,
         tools: Sequence[Tool] = (),
+        batcher: "ContinuousBatcher | None" = None,
     ) -> AnswerStream:
         """Stream the answer to messages in Transformers' chat format.
 
@@ -159,6 +161,7 @@ class Engine:
             continue_final_message: Continue the last message, one of the assistant, instead of beginning a new one. The
                 answer is only what follows it, with any tags.
             tools: Tools that the model may call, in OpenAI's form; `tool_calls` reads the calls from the answer.
+            batcher: Generates this answer together with others, with the same tokens.
 
         Raises:
             RequestError: The messages are malformed, or the question is empty or exceeds the model's context.
@@ -166,16 +169,18 @@ class Engine:
         """
         inputs = self.prompts.inputs(messages, draw, ocr, continue_final_message, tools)
         image_requested = draw if isinstance(draw, bool) else bool(draw and draw[-1])
-        return self._stream(inputs, sampling, on_end, image_requested, continue_final_message)
+        return self._stream(inputs, sampling, on_end, image_requested, continue_final_message, batcher)
 
-    def complete(self, prompt: str, sampling: Sampling = GREEDY) -> AnswerStream:
+    def complete(
+        self, prompt: str, sampling: Sampling = GREEDY, batcher: "ContinuousBatcher | None" = None
+    ) -> AnswerStream:
         """Stream the continuation of a text, without a chat template; control tokens in it are control tokens.
 
         Raises:
             RequestError: The prompt is empty, contains an image placeholder, or exceeds the model's context.
             StructureError: The JSON schema of `sampling` cannot be followed.
         """
-        return self._stream(self.prompts.raw_inputs(prompt), sampling, None, False, continues_text=True)
+        return self._stream(self.prompts.raw_inputs(prompt), sampling, None, False, True, batcher)
 
     @cached_property
     def _structured_output(self) -> StructuredOutput:
@@ -190,6 +195,7 @@ class Engine:
         on_end: Callable[[Answer], None] | None,
         image_requested: bool,
         continues_text: bool,
+        batcher: "ContinuousBatcher | None",
     ) -> AnswerStream:
         check_type("sampling", sampling, Sampling, "a Sampling")
         room = self.prompts.room(inputs["input_ids"].shape[1])
@@ -218,4 +224,5 @@ class Engine:
             on_end,
             image_requested,
             continues_text=continues_text,
+            batcher=batcher,
         )

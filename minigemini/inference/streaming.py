@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from transformers import PreTrainedTokenizerBase, StoppingCriteria, StoppingCrit
 from transformers.generation.streamers import BaseStreamer
 
 from ..imagegen.captions import CaptionParser
+
+if TYPE_CHECKING:
+    from .continuous_batching import ContinuousBatcher
 
 FinishReason = Literal["stop", "length", "stopped"]
 EMPTY_ANSWER = "the answer is empty; rephrase the question"
@@ -48,6 +51,7 @@ class AnswerStream(Iterator[str]):
         on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
         continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
+        batcher: Generates together with other requests; the seed is then of this answer's own generator.
     """
 
     def __init__(
@@ -60,9 +64,10 @@ class AnswerStream(Iterator[str]):
         on_end: Callable[[Answer], None] | None = None,
         image_requested: bool = False,
         continues_text: bool = False,
+        batcher: "ContinuousBatcher | None" = None,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
-        self._on_end = on_end
+        self._on_end, self._batcher = on_end, batcher
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
         self._streamer = _TextStreamer(tokenizer, self._queue, image_requested, continues_text)
         self._stopped = threading.Event()
@@ -113,15 +118,8 @@ class AnswerStream(Iterator[str]):
 
     def _generate(self) -> Answer:
         started = time.perf_counter()
-        if self._seed is not None:
-            torch.manual_seed(self._seed)
         prompt_tokens = self._inputs["input_ids"].shape[1]
-        tokens = self._model.generate(
-            **self._inputs,
-            **self._settings,
-            streamer=self._streamer,
-            stopping_criteria=StoppingCriteriaList([_StopOnEvent(self._stopped)]),
-        )[0, prompt_tokens:].tolist()
+        tokens = self._generated_ids()[0, prompt_tokens:].tolist()
         return Answer(
             text=self._streamer.text,
             prompt_tokens=prompt_tokens,
@@ -129,6 +127,22 @@ class AnswerStream(Iterator[str]):
             finish_reason=self._finish_reason(tokens),
             seconds=time.perf_counter() - started,
         )
+
+    def _generated_ids(self) -> Tensor:
+        """Prompt and answer, (1, length)."""
+        if self._batcher is not None:
+            return self._batcher.generate(
+                self._inputs, self._settings, self._streamer, self._seed, self._stopped.is_set
+            )
+        if self._seed is not None:
+            torch.manual_seed(self._seed)
+        ids: Tensor = self._model.generate(
+            **self._inputs,
+            **self._settings,
+            streamer=self._streamer,
+            stopping_criteria=StoppingCriteriaList([_StopOnEvent(self._stopped)]),
+        )
+        return ids
 
     def _finish_reason(self, tokens: list[int]) -> FinishReason:
         ends = self._model.generation_config.eos_token_id

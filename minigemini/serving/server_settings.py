@@ -9,6 +9,8 @@ from .hosts import is_loopback, is_origin, parse_authority
 
 MIN_KEY_CHARS = 16
 """Shorter keys can be guessed."""
+MAX_BATCH_TOKENS = 16_384
+"""Eight requests of 2,048 tokens."""
 
 
 @dataclass(frozen=True)
