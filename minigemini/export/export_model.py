@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from ..inference import Engine
 from ..io.atomic_write import atomic_write
 from ..io.errors import RequestError, one_line
-from ..io.exported_files import check_export, graph_files
+from ..io.exported_files import check_export, find_exported, graph_files
 from ..io.folder_lock import output_lock
 from ..io.hashes import write_sums
 from ..io.merging import check_target
@@ -66,12 +66,13 @@ def export(
         FolderInUseError: Another process is writing the folder.
     """
     check_export(runtime, weights)
+    if find_exported(model) is not None:
+        raise RequestError(f"{os.fspath(model)} is exported already; name the checkpoint that it was exported from")
     target = Path(target).expanduser()
     check_target(target)
     with output_lock(target):
         check_target(target)  # another process may have created it
         original = Engine.load(model, "cpu", torch.float32, base=base)
-        original.check_modules("export")
         try:
             with atomic_write(target) as aside:
                 return _write(original, aside, runtime, weights)
