@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -38,6 +38,11 @@ test-contract: $(VENV)/.dev $(CONTRACT)
 $(CONTRACT): $(VENV)/bin/python
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary transformers --dest $(VENV)-contract transformers==$(TRANSFORMERS)
 	tar xzf $(VENV)-contract/transformers-$(TRANSFORMERS).tar.gz -C $(VENV)-contract
+
+# Exports tiny models and compares them with PyTorch, in onnxruntime and OpenVINO.
+test-export: $(VENV)/.dev
+	$(BIN)/python $(INSTALL) -e '.[onnx,openvino]'
+	$(BIN)/python -m pytest tests/test_model_export.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..io.errors import RequestError, one_line
+from ..io.exported_files import EMBEDDINGS
 from .graphs import Graph
 
 OPSET = 21
@@ -32,7 +33,7 @@ def write_onnx(graph: Graph, path: Path, weights: str = "float32") -> None:
         RequestError: The module cannot be traced, or an operator has no translation.
     """
     program = _trace(graph)
-    if weights == "int8":
+    if weights == "int8" and graph.name != EMBEDDINGS:  # whose table has 8 bits already
         _write_eight_bit(program, path)
         return
     import onnx_ir
@@ -78,9 +79,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _write_eight_bit(program: Any, path: Path) -> None:
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)  # without one, the module sets up logging for the whole process when it is imported
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.ERROR)
+    root.removeHandler(handler)
     quantizer = MatMulNBitsQuantizer(program.model_proto, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
     quantizer.process()
     is_large = quantizer.model.model.ByteSize() > LARGEST_FILE_BYTES
