@@ -15,6 +15,7 @@ from minigemini.cli.app import app
 from minigemini.export.graphs import check_exportable
 from minigemini.inference import CheckpointError, Conversation, Engine, RequestError, Sampling
 from minigemini.inference.attention_maps import attention_maps
+from minigemini.io.checkpoint import open_checkpoint
 
 pytest.importorskip("onnxscript", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -108,15 +109,17 @@ def test_ask_uses_the_folder_of_an_exported_model(exported, image, tmp_path):
     image(1).save(tmp_path / "noise.png")
     words = ["ask", str(tmp_path / "noise.png"), "What?", "--model", str(exported), "--max-new-tokens", "3"]
     assert CliRunner().invoke(app, words).exit_code == 0
-    explained = CliRunner().invoke(app, [*words, "--quantize", "8bit"])
-    assert explained.exit_code == 2
-    assert "an exported model runs on the CPU with the weights that it has; omit quantize" in explained.output
+    quantized = CliRunner().invoke(app, [*words, "--quantize", "8bit"])
+    assert quantized.exit_code == 2
+    assert "an exported model runs on the CPU with the weights that it has; omit quantize" in quantized.output
 
 
 def test_what_needs_modules_is_refused(exported, image, tmp_path):
     engine = Engine.load(exported, "cpu")
     with pytest.raises(RequestError, match="attention maps with an exported model is not possible"):
         attention_maps(engine, image(0))
+    with pytest.raises(CheckpointError, match="an exported model has no weights for PyTorch"):
+        open_checkpoint(exported)
     with pytest.raises(RequestError, match="is exported already"):
         export_model.export(exported, tmp_path / "again", "onnx")
 

@@ -7,6 +7,7 @@ Letters: B images · t·N visual tokens of an image · D hidden size.
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,8 @@ class VisionEncoder(nn.Module):
         self.model = model
 
     def forward(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None = None) -> Tensor:
-        return self.model.get_image_features(pixel_values, high_res_pixel_values, return_dict=True).pooler_output
+        tokens = self.model.get_image_features(pixel_values, high_res_pixel_values, return_dict=True).pooler_output
+        return cast(Tensor, tokens)
 
 
 class EmbedTokens(nn.Module):
@@ -67,9 +69,12 @@ class EmbedTokens(nn.Module):
 class EightBitEmbedTokens(nn.Module):
     """`EmbedTokens` with weights in 8 bits and one scale for each token."""
 
+    table: Tensor
+    scales: Tensor
+
     def __init__(self, model: MiniGeminiForConditionalGeneration) -> None:
         super().__init__()
-        rows = model.get_input_embeddings().weight.shape[0]
+        rows = cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0]
         table = model.model.embed(torch.arange(rows)).detach()
         scales = table.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(table.dtype).tiny) / 127
         self.image_token_id, self.has_image_token = model.config.image_token_id, model.config.image_token_id < rows
@@ -108,7 +113,8 @@ class Decoder(nn.Module):
 
 
 def _keys_and_values(cache: DynamicCache) -> list[Tensor]:
-    return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+    layers: list[Any] = cache.layers
+    return [tensor for layer in layers for tensor in (layer.keys, layer.values)]
 
 
 def check_exportable(model: MiniGeminiForConditionalGeneration, name: str) -> None:

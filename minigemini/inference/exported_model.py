@@ -79,8 +79,9 @@ class ExportedModel(MiniGeminiPreTrainedModel, GenerationMixin):
         if position_ids is None:
             position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
         inputs = {"inputs_embeds": embeds, "attention_mask": attention_mask, "position_ids": position_ids}
-        logits: Any = cache.decode({name: tensor.contiguous() for name, tensor in inputs.items()})
-        return CausalLMOutputWithPast(logits=logits, **{CACHE: cache})
+        logits = cache.decode({name: tensor.contiguous() for name, tensor in inputs.items()})
+        outputs: Any = {"logits": logits, CACHE: cache}
+        return CausalLMOutputWithPast(**outputs)
 
     def _visual_tokens(self, low_res: Tensor, high_res: Tensor | None, pooling: Tensor | None) -> Tensor:
         """Encode images (B, 3, …): (tokens, D)."""

@@ -26,7 +26,6 @@ class DecoderCache(ABC):
 
     length = 0
     """Tokens that were read."""
-    is_compileable = False
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens that were read."""
