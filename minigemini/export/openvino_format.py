@@ -1,8 +1,8 @@
 """Writes graphs as OpenVINO models, by way of ONNX."""
 
+import io
 import logging
 import os
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,5 +80,5 @@ def _compress(model: Any) -> Any:
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(io.StringIO()):  # tables and bars of progress
         return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
