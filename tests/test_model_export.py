@@ -116,7 +116,7 @@ def test_ask_uses_the_folder_of_an_exported_model(exported, image, tmp_path):
 
 def test_what_needs_modules_is_refused(exported, image, tmp_path):
     engine = Engine.load(exported, "cpu")
-    with pytest.raises(RequestError, match="attention maps with an exported model is not possible"):
+    with pytest.raises(RequestError, match="no attention maps with an exported model"):
         attention_maps(engine, image(0))
     with pytest.raises(CheckpointError, match="an exported model has no weights for PyTorch"):
         open_checkpoint(exported)

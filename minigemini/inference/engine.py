@@ -119,10 +119,7 @@ class Engine:
     def check_modules(self, what: str) -> None:
         """Check that the model has modules, for what computes with them. Raises `RequestError`."""
         if isinstance(self.model, ExportedModel):
-            raise RequestError(
-                f"{self.name}: {what} with an exported model is not possible; use the checkpoint that it was exported "
-                "from"
-            )
+            raise RequestError(f"{self.name}: no {what} with an exported model; use what it was exported from")
 
     @property
     def device(self) -> torch.device:
