@@ -181,7 +181,7 @@ def test_greedy_tokens_are_equal(save, changes, runtime, tmp_path):
         pytest.importorskip("nncf", reason="needs the extra openvino")
     result = export_model.export(save(**changes), tmp_path / "exported", runtime)
     assert result.equal_tokens == result.tokens == 24
-    assert result.largest_error < 2e-5 * result.largest_logit  # worst measured 4e-6
+    assert result.largest_error < 2e-5 * result.largest_logit  # worst measured 1.4e-6
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_eight_bit_weights(tiny_checkpoint, exported, runtime, tmp_path):
         pytest.importorskip("openvino", reason="needs the extra openvino")
         pytest.importorskip("nncf", reason="needs the extra openvino")
     result = export_model.export(tiny_checkpoint, tmp_path / "small", runtime, "int8")
-    assert 0 < result.largest_error < 0.1 * result.largest_logit
+    assert 0 < result.largest_error < 0.1 * result.largest_logit  # worst measured 0.046
     assert Engine.load(tmp_path / "small").ask([], "Hi", SAMPLING).new_tokens > 0
 
 
