@@ -15,7 +15,7 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
     runtime: Annotated[str, typer.Option("--to", help="onnx or openvino.")],
     weights: Annotated[
-        str, typer.Option("--weights", help="float32, or int8: a quarter of the size, and nearly the same logits.")
+        str, typer.Option("--weights", help="float32, or int8, which is a third of the size and less exact.")
     ] = "float32",
     base: Base = None,
 ) -> None:
