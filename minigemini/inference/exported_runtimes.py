@@ -134,13 +134,15 @@ class OpenVinoRuntime:
             "KV_CACHE_PRECISION": "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        self.models = {name: core.compile_model(file, "CPU", options) for name, file in files.items()}
+        models = {name: core.compile_model(file, "CPU", options) for name, file in files.items()}
+        self.decoder = models.pop(DECODER)
+        self.requests = {name: model.create_infer_request() for name, model in models.items()}
 
     def run(self, graph: str, inputs: Inputs) -> Tensor:
-        return _infer(self.models[graph].create_infer_request(), inputs)
+        return _infer(self.requests[graph], inputs)
 
     def start(self) -> DecoderCache:
-        return OpenVinoCache(self.models[DECODER].create_infer_request())
+        return OpenVinoCache(self.decoder.create_infer_request())
 
 
 class OpenVinoCache(DecoderCache):
