@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -45,6 +45,11 @@ $(CONTRACT): $(VENV)/bin/python
 
 $(CONTRACT_PACKAGES): $(VENV)/bin/python
 	$(BIN)/python $(INSTALL) --no-deps --target $@ torchvision==0.28.0 parameterized==0.9.0
+
+# Exports tiny models and compares them with PyTorch, in onnxruntime and OpenVINO.
+test-export: $(VENV)/.dev
+	$(BIN)/python $(INSTALL) -e '.[onnx,openvino]'
+	$(BIN)/python -m pytest tests/test_model_export.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

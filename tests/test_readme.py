@@ -143,6 +143,8 @@ def test_command(command, tmp_path, monkeypatch):
     if "clip.mp4" in command:
         pytest.importorskip("av")
         (tmp_path / "clip.mp4").write_bytes(video_clips.clip(video_clips.pictures(3)))
+    if command.startswith("export"):
+        pytest.importorskip("onnxscript")
     if command.startswith("eval questions.jsonl"):
         save_questions_to(tmp_path)
     if command.startswith("compare"):

@@ -38,6 +38,8 @@ INSTANT = {
             ["info", "no"],
             ["pull", "no"],
             ["merge", "no", "new"],
+            ["export", "no", "new", "--to", "onnx"],
+            ["export", "nano", "new", "--to", "tflite"],
             ["convert", "no", "new"],
             ["convert", "a/b", "new", "--shard-size", "x"],
         ),
@@ -59,7 +61,7 @@ INSTANT = {
 VERBS = [
     *(["ask"], ["chat"], ["draw"], ["info"], ["convert"], ["assemble"], ["merge"], ["train"], ["eval"], ["scene"]),
     *(["serve"], ["web"], ["data"], ["data", "list"], ["data", "download"], ["data", "validate"], ["data", "build"]),
-    *(["data", "preview"], ["data", "synthesize"], ["verify"], ["pull"]),
+    *(["data", "preview"], ["data", "synthesize"], ["verify"], ["pull"], ["export"]),
     *(["data", "fetch"], ["data", "doctor"], ["data", "show"]),  # hidden aliases
 ]
 INSTANT[0] += [[*verb, "--help"] for verb in VERBS]
@@ -75,6 +77,8 @@ EXTRAS = [
     ("bitsandbytes", ["ask", SIGN, "What?", "--quantize", "8bit"], "quantize"),
     ("accelerate", ["eval", "synthetic-basic", "--device-map", "auto"], "accelerate"),
     ("accelerate", ["train", "nano-align"], "train"),
+    ("onnxscript", ["export", "nano", "new", "--to", "onnx"], "onnx"),
+    ("openvino", ["export", "nano", "new", "--to", "openvino"], "openvino"),
 ]
 BARE_IMPORTS = "import torch; from transformers import LlamaForCausalLM, CLIPVisionModel, ConvNextModel, AutoTokenizer"
 

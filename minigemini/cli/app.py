@@ -14,6 +14,7 @@ from . import (
     data,
     draw,
     eval,
+    export,
     finetune,
     info,
     merge,
@@ -61,6 +62,7 @@ app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
+app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)

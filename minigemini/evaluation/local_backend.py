@@ -142,6 +142,7 @@ class LocalAnswerer:
         base: str | None = None,
         ocr: bool | None = None,
     ) -> None:
+        engine.check_modules("evaluation")
         self.engine, self.workers, self.ocr = engine, workers, ocr
         self.name = engine.name
         self._base, self._quantize = base, quantize

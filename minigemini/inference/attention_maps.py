@@ -71,8 +71,9 @@ def attention_maps(engine: Engine, image: Image.Image) -> tuple[AttentionMaps, I
     The global tile is left out.
 
     Raises:
-        RequestError: The model has no patch info mining.
+        RequestError: The model has no patch info mining, or is an exported one.
     """
+    engine.check_modules("attention maps")
     model = engine.model.model
     if model.patch_info_mining is None:
         raise RequestError(

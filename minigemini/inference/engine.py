@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import torch
@@ -14,9 +15,14 @@ from ..io.adapters import find_model_source
 from ..io.argument_checks import check_path, check_type
 from ..io.default_model import announce_default, default_model
 from ..io.errors import RequestError
+from ..io.exported_files import check_exported_options, find_exported
+from ..io.integrity import check_descriptions
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_placement, input_device
+from ..io.untrusted import check_files
 from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from .exported_model import ExportedModel, load_generation_config
+from .exported_runtimes import open_runtime
 from .prompts import Draws, Message, Prompts, Strings, Tool
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
@@ -34,13 +40,16 @@ class Engine:
     """A loaded model and its processor.
 
     Args:
-        model: In eval mode, on its device.
+        model: In eval mode, on its device; or an exported model, which can answer and nothing else.
         processor: The processor that was saved with the model.
         name: Name or path that the model was loaded from.
     """
 
-    def __init__(self, model: MiniGeminiForConditionalGeneration, processor: MiniGeminiProcessor, name: str) -> None:
-        self.model, self.processor, self.name = model, processor, name
+    def __init__(
+        self, model: MiniGeminiForConditionalGeneration | ExportedModel, processor: MiniGeminiProcessor, name: str
+    ) -> None:
+        self.model: Any = model
+        self.processor, self.name = processor, name
         self.prompts = Prompts(processor, model.config)
 
     @classmethod
@@ -61,6 +70,7 @@ class Engine:
         Args:
             model: `nano` (the embedded model), `small` (once it is pulled), a folder, a hub id (owner/name), or an
                 adapter: a PEFT folder or a file of connector weights. Default: `small` if it is pulled, else `nano`.
+                A folder that `minigemini export` wrote is run by its runtime, on the CPU.
             device: E.g. `cpu` or `cuda:1`. Default: CUDA, else MPS, else CPU.
             dtype: E.g. `bfloat16`. Default: float32 on a CPU, bfloat16 elsewhere.
             quantize: `8bit` or `4bit` quantizes the Linears of the language model, see `io.quantization`.
@@ -79,6 +89,11 @@ class Engine:
         check_path("model", model)
         if base is not None:
             check_path("base", base)
+        if (exported := find_exported(model)) is not None:
+            check_exported_options(
+                model, device=device, dtype=dtype, quantize=quantize, device_map=device_map, base=base
+            )
+            return cls._load_exported(Path(model).expanduser(), *exported)
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
         found = find_model_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
@@ -93,10 +108,24 @@ class Engine:
             found.adapter.merge_into(weights)
         return cls(weights, processor, os.fspath(model))
 
+    @classmethod
+    def _load_exported(cls, folder: Path, runtime: str, files: Mapping[str, Path]) -> Self:
+        check_files(folder)
+        check_descriptions(folder)
+        config = load_config(folder)
+        processor = load_processor(folder, config)
+        generation = load_generation_config(folder, config)
+        return cls(ExportedModel(config, generation, open_runtime(runtime, files)), processor, str(folder))
+
+    def check_modules(self, what: str) -> None:
+        """Check that the model has modules, for what computes with them. Raises `RequestError`."""
+        if isinstance(self.model, ExportedModel):
+            raise RequestError(f"{self.name}: no {what} with an exported model; use what it was exported from")
+
     @property
     def device(self) -> torch.device:
         """Device that inputs are moved to, which runs the first layers."""
-        return input_device(self.model)
+        return self.model.device if isinstance(self.model, ExportedModel) else input_device(self.model)
 
     @cached_property
     def default_reader(self) -> "RapidOcrEngine | None":

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..plugins import model_folder
 from .errors import CheckpointError, one_line
+from .exported_files import find_exported
 from .hub import DESCRIPTIONS, fetch, is_hub_id
 from .integrity import check_descriptions
 from .quantization import stored_quantization
@@ -200,4 +201,6 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder}: {pickles[0]} is a pickle, which can run code while it loads, so it is not read; convert it to "
             "safetensors with `minigemini convert`"
         )
+    if find_exported(folder) is not None:
+        raise CheckpointError(f"{folder}: an exported model has no weights for PyTorch; name what it was exported from")
     raise CheckpointError(f"{folder}: no model.safetensors in it; copy or fetch the checkpoint again")
