@@ -19,6 +19,7 @@ from waiting import wait_until
 
 from minigemini.inference import Engine, Sampling
 from minigemini.inference.continuous_batching import PREFIX_SHARE, ContinuousBatcher
+from minigemini.inference.exported_model import ExportedModel
 from minigemini.inference.slot_cache import SlotCache, unable_to_join
 from minigemini.modeling.outputs import CACHE
 from minigemini.serving.engine_backend import EngineBackend
@@ -336,6 +337,11 @@ def test_models_whose_requests_cannot_be_joined(make_model, text_config, generat
     model.generation_config.update(**generation)
     found = unable_to_join(model)
     assert found is None if reason is None else reason in found
+
+
+def test_requests_to_an_exported_model_are_not_joined(make_model):
+    model = make_model()
+    assert "exported model" in unable_to_join(ExportedModel(model.config, model.generation_config, None))
 
 
 def test_such_a_model_answers_one_at_a_time_and_says_why(make_model, make_processor, caplog):

@@ -15,6 +15,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.generation import GenerationMode
 
 from ..modeling.outputs import CACHE
+from .exported_model import ExportedModel
 
 COLUMNS_AHEAD = 128
 """Columns allocated beyond the longest row, so that buffers are not copied at every step."""
@@ -32,6 +33,8 @@ def can_share(model: Any) -> bool:
 
 def unable_to_join(model: Any) -> str | None:
     """Return why requests cannot share the batches of a model, or None if they can."""
+    if isinstance(model, ExportedModel):
+        return "it is an exported model, whose runtime keeps the cache"
     if not can_share(model):
         return "some of its layers do not cache all keys and values (sliding windows or recurrent states)"
     rope = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
