@@ -17,6 +17,7 @@ from . import (
     finetune,
     info,
     merge,
+    package,
     pull,
     serve,
     train,
@@ -61,6 +62,7 @@ app.command("info")(info.info)
 app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
+app.command("package")(package.package)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)

@@ -50,7 +50,7 @@ def merge(
         FolderInUseError: Another process is writing it.
     """
     target = Path(target).expanduser()
-    _check_target(target)
+    check_target(target)
     with output_lock(target):
         return _merge(model, target, base, dtype)
 
@@ -61,7 +61,7 @@ def _merge(
     base: str | os.PathLike[str] | None,
     dtype: str | torch.dtype | None,
 ) -> Path:
-    _check_target(target)  # checked again, because another process may have created it
+    check_target(target)  # checked again, because another process may have created it
     found = find_model_source(model, base)
     if found.adapter is None:
         raise RequestError(f"{model}: a complete checkpoint has nothing to merge; pass an adapter")
@@ -83,8 +83,12 @@ def _merge(
     return target
 
 
-def _check_target(target: Path) -> None:
-    """Check that the folder can be created, before anything is loaded."""
+def check_target(target: Path) -> None:
+    """Check that a folder can be created, before anything is loaded.
+
+    Raises:
+        RequestError: It exists, or its parent does not or may not be written.
+    """
     if target.exists() or target.is_symlink():
         raise RequestError(f"{target}: exists already; name a folder that does not")
     if not target.parent.is_dir():

@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
+from .auto_class import AutoClass
 from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
 from .native_shape import check_max_tiles
@@ -44,7 +45,7 @@ OPTIONS: dict[str, Any] = {
 
 
 @strict
-class MiniGeminiConfig(PreTrainedConfig):
+class MiniGeminiConfig(AutoClass, PreTrainedConfig):
     r"""Configuration of a Mini-Gemini model. The defaults are the paper's normal setting (arXiv 2403.18814).
 
     Args:

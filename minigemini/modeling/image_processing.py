@@ -21,6 +21,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
 from ..images.safe_images import open_stored, upright
+from .auto_class import AutoClass
 from .native_shape import Grid, check_max_tiles, choose_grid, cut, grid_of, pad_to, size_in_grid
 from .resizing import downsample, pad_and_resize, renormalize, to_normalized
 
@@ -42,7 +43,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     image_token_pooling: list[int] | None
 
 
-class MiniGeminiImageProcessor(PilBackend):
+class MiniGeminiImageProcessor(AutoClass, PilBackend):
     """Compute the low- and high-resolution pixels of images.
 
     Square images are not cut into tiles; the model does that. Images in their native shape are, see `native_shape`:

@@ -24,6 +24,7 @@ from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from .auto_class import AutoClass
 from .configuration import MiniGeminiConfig
 from .encoders import kind_of
 from .native_shape import Grid, by_grid
@@ -34,7 +35,7 @@ from .token_pooling import pool_tokens
 from .visual_vocabulary import VisualVocabulary, VisualWords
 
 
-class MiniGeminiPreTrainedModel(PreTrainedModel):
+class MiniGeminiPreTrainedModel(AutoClass, PreTrainedModel):
     """Base class that handles weight initialization, loading and saving."""
 
     config_class = MiniGeminiConfig

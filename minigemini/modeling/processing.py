@@ -10,6 +10,7 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs, Proc
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ..images.video import VideoSampling
+from .auto_class import AutoClass
 from .chat_templates import CHAT_TEMPLATES, END_TOKENS
 from .chat_templates.template_limits import limit_template
 from .configuration import CLIP_VIT_L_14_336, MiniGeminiConfig
@@ -32,7 +33,7 @@ class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
     _defaults = {"text_kwargs": {"padding": False}}  # type: ignore[misc]  # noqa: RUF012
 
 
-class MiniGeminiProcessor(ProcessorMixin):
+class MiniGeminiProcessor(AutoClass, ProcessorMixin):
     """Combines image processor, tokenizer and chat template. All model inputs are prepared here.
 
     Args:
