@@ -1,6 +1,7 @@
 """`minigemini package`: the folder loads with `trust_remote_code=True` without this package, and answers the same."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.cli.app import app
 from minigemini.inference import Engine, RequestError, Sampling
 from minigemini.io.connector import save_connector
+from minigemini.io.pulled_models import pull
 from minigemini.modeling import chat_templates
 from minigemini.packaging.hub_folder import package
 from minigemini.packaging.standalone_code import AUTO_CLASSES, ENTRY, OLDEST_TRANSFORMERS, standalone_files
@@ -28,6 +30,8 @@ from minigemini_models.nano import NANO_DIR
 from minigemini_models.small.pulled import SMALL
 
 ROOT = Path(__file__).parent.parent
+USER_CACHE = os.environ.get("MINIGEMINI_CACHE")
+"""Where the user keeps models: pulled once, small serves all later runs of the tests."""
 SIGN = ROOT / "examples" / "sign.png"
 REQUIRED = {"torch", "transformers", "PIL", "einops"}
 WITH_THEM = {"numpy", "huggingface_hub", "jinja2"}
@@ -232,6 +236,15 @@ def bare_python(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def small_package(tmp_path, monkeypatch) -> Path:
+    if USER_CACHE is None:
+        monkeypatch.delenv("MINIGEMINI_CACHE")
+    else:
+        monkeypatch.setenv("MINIGEMINI_CACHE", USER_CACHE)
+    return package(pull(SMALL), tmp_path / "small")
+
+
+@pytest.fixture
 def video(image, tmp_path) -> Path:
     path = tmp_path / "clip.gif"
     image(0).save(path, save_all=True, append_images=[image(1), image(2)], duration=1000)
@@ -265,12 +278,7 @@ def check_answers(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nano", "hd", "small"])
 def test_answers_equal_without_the_package(name, request, bare_python, video, tmp_path):
-    if name == "small":
-        if not SMALL.is_pulled:
-            pytest.skip("needs small: minigemini pull small")
-        folder = package(SMALL, tmp_path / "small")
-    else:
-        folder = request.getfixturevalue(f"{name}_package")
+    folder = request.getfixturevalue(f"{name}_package")
     images = [SIGN, ROOT / "examples" / "things.png"]
     check_answers(bare_python, folder, tokens_of(folder, images), images, video, tmp_path)
 
