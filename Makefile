@@ -135,4 +135,4 @@ $(VENV)-eval/.ready: pyproject.toml $(CONSTRAINTS) tests/lmms_eval_requirements.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients dist build site
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients $(VENV)-deploy dist build site
