@@ -281,6 +281,10 @@ def test_answers_equal_without_the_package(name, request, bare_python, video, tm
     folder = request.getfixturevalue(f"{name}_package")
     images = [SIGN, ROOT / "examples" / "things.png"]
     check_answers(bare_python, folder, tokens_of(folder, images), images, video, tmp_path)
+    saved, packaged = ({file.name: file.read_bytes() for file in f.glob("*.py")} for f in (tmp_path / "again", folder))
+    assert saved == packaged, "what is saved again has the code too"
+    maps = [json.loads((f / "config.json").read_text())["auto_map"] for f in (tmp_path / "again", folder)]
+    assert maps[0] == maps[1]
 
 
 @pytest.mark.slow
