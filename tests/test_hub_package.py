@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.cli.app import app
-from minigemini.inference import Engine, RequestError, Sampling
+from minigemini.inference import CheckpointError, Engine, RequestError, Sampling
 from minigemini.io.connector import save_connector
 from minigemini.io.pulled_models import pull
 from minigemini.modeling import chat_templates
@@ -137,6 +137,38 @@ def test_mistakes_are_one_line(tiny_checkpoint, tmp_path):
     with pytest.raises(RequestError, match="exists already"):
         package(tiny_checkpoint, tmp_path / "there", "mit")
     assert {file.name for file in tmp_path.iterdir()} == {"connector.safetensors", "there"}
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    source = shutil.copytree(NANO_DIR, tmp_path / "source")
+    with (source / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"?")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors has other bytes"):
+        package(source, tmp_path / "packaged")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_links_out_of_the_folder_are_refused(tiny_checkpoint, tmp_path):
+    source = shutil.copytree(tiny_checkpoint, tmp_path / "source")
+    (tmp_path / "private").write_text("secret")
+    for name in ("vocab.txt", "LICENSE"):
+        (source / name).symlink_to(tmp_path / "private")
+        with pytest.raises(RequestError, match=f"{name}: a link to .*private, outside of the model"):
+            package(source, tmp_path / "packaged", "mit")
+        (source / name).unlink()
+
+
+def test_links_within_the_cache_of_the_hub_are_followed(tiny_checkpoint, tmp_path):
+    snapshot = tmp_path / "models--acme--tiny" / "snapshots" / "0"
+    shutil.copytree(tiny_checkpoint, snapshot)
+    (tmp_path / "models--acme--tiny" / "blobs").mkdir()
+    for file in [*snapshot.iterdir()]:
+        blob = tmp_path / "models--acme--tiny" / "blobs" / file.name
+        file.rename(blob)
+        file.symlink_to(blob)
+    folder = package(snapshot, tmp_path / "packaged", "mit")
+    assert not any(file.is_symlink() for file in folder.iterdir())
 
 
 def test_invalid_cards_are_refused(tiny_checkpoint, tmp_path):

@@ -17,6 +17,7 @@ from ..io.checkpoint import INDEX, weight_files
 from ..io.errors import RequestError, one_line
 from ..io.folder_lock import output_lock
 from ..io.hashes import write_sums
+from ..io.integrity import weights_checked
 from ..io.merging import check_target
 from ..io.untrusted import read_json
 from .standalone_code import ENTRY, OLDEST_TRANSFORMERS, auto_map, standalone_files
@@ -85,7 +86,8 @@ def package(model: str | os.PathLike[str], folder: str | os.PathLike[str], licen
         try:
             with atomic_write(target) as aside:
                 aside.mkdir()
-                _copy(found.folder, aside)
+                with weights_checked(found.folder):  # new hashes would hide a damage
+                    _copy(found.folder, aside)
                 _add_auto_maps(aside)
                 for name, text in standalone_files().items():
                     (aside / name).write_text(text, encoding="utf-8")
@@ -98,9 +100,20 @@ def package(model: str | os.PathLike[str], folder: str | os.PathLike[str], licen
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a model.
+
+    Raises:
+        RequestError: One is a link out of the folder: a stranger's could publish a private file.
+    """
     listed = [*weight_files(source), *(source / name for name in COPIED)]
+    home = source.resolve()
+    homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)  # the hub's cache
     for file in (*listed, *(file for pattern in _COPIED_PATTERNS for file in sorted(source.glob(pattern)))):
         if file.is_file():
+            if not any(file.resolve().is_relative_to(folder) for folder in homes):
+                raise RequestError(
+                    f"{file}: a link to {file.resolve()}, outside of the model; put the file in its place"
+                )
             copy = target / file.relative_to(source)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(file, copy)
@@ -141,7 +154,7 @@ def _front_matter(model: str | os.PathLike[str], card: str, license_id: str | No
     match = _FRONT_MATTER.match(card)
     try:
         stated = yaml.safe_load(match[1]) if match else {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise RequestError(f"{model}: its card begins with invalid YAML ({one_line(error)}); correct it") from None
     if not isinstance(stated, dict):
         raise RequestError(f"{model}: its card begins with YAML that is not a mapping; correct it")
