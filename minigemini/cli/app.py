@@ -18,6 +18,7 @@ from . import (
     finetune,
     info,
     merge,
+    package,
     pull,
     serve,
     train,
@@ -63,6 +64,7 @@ app.command("convert")(convert.convert)
 app.command("assemble")(assemble.assemble)
 app.command("merge")(merge.merge)
 app.command("export")(export.export)
+app.command("package")(package.package)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)

@@ -9,6 +9,7 @@ Animated GIF and WEBP are read by Pillow.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
@@ -111,9 +112,14 @@ class _Index:
     end: int
 
 
+def _pyav() -> Any:
+    """Import PyAV by name: an import statement would make it a requirement of code that is loaded from a hub."""
+    return import_module("av")
+
+
 def _stream(data: bytes, kind: str, sampling: VideoSampling, limits: VideoLimits, name: str) -> Iterator[Frame]:
     """Decode the first video stream of a file."""
-    import av
+    av = _pyav()
 
     try:
         with _open(data, kind) as container:
@@ -136,14 +142,14 @@ def _stream(data: bytes, kind: str, sampling: VideoSampling, limits: VideoLimits
 
 
 def _open(data: bytes, kind: str) -> Any:
-    import av
+    av = _pyav()
 
     return av.open(BytesIO(data), format=kind, options={"protocol_whitelist": "none"}, metadata_errors="replace")
 
 
 def _video_stream(container: Any, limits: VideoLimits, name: str) -> Any:
     """The first video stream, ready to decode; a cover picture is none."""
-    import av
+    av = _pyav()
 
     cover = av.stream.Disposition.attached_pic
     stream = next((stream for stream in container.streams.video if not stream.disposition & cover), None)

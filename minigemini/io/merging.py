@@ -84,7 +84,11 @@ def _merge(
 
 
 def check_target(target: Path) -> None:
-    """Check that an output folder can be created, before anything is loaded. Raises `RequestError`."""
+    """Check that a folder can be created, before anything is loaded.
+
+    Raises:
+        RequestError: It exists, or its parent does not or may not be written.
+    """
     if target.exists() or target.is_symlink():
         raise RequestError(f"{target}: exists already; name a folder that does not")
     if not target.parent.is_dir():

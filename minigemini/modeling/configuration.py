@@ -8,6 +8,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from .auto_class import AutoClass
 from .encoder_mixture import EncoderMixtureConfig
 from .encoders import FeatureMap, kind_of
 from .native_shape import check_max_tiles
@@ -46,7 +47,7 @@ OPTIONS: dict[str, Any] = {
 
 
 @strict
-class MiniGeminiConfig(PreTrainedConfig):
+class MiniGeminiConfig(AutoClass, PreTrainedConfig):
     r"""Configuration of a Mini-Gemini model. The defaults are the paper's normal setting (arXiv 2403.18814).
 
     Args:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -253,7 +254,8 @@ class Timm(EncoderKind):
 def _timm_maps(name: str, indices: tuple[int, ...], output_stride: int | None) -> tuple[FeatureMap, ...]:
     """Channels and strides of a timm model's maps, which only the model itself knows."""
     require_timm()
-    import timm
+    # By name, because an import statement would make timm a requirement of code that is loaded from a hub.
+    timm: Any = import_module("timm")
 
     with torch.device("meta"):
         model = timm.create_model(name, features_only=True, out_indices=indices, output_stride=output_stride)

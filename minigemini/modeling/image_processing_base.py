@@ -13,6 +13,7 @@ from transformers.image_utils import (
 from transformers.processing_utils import ImagesKwargs, Unpack
 
 from ..images.safe_images import open_stored
+from .auto_class import AutoClass
 from .native_shape import Grid, check_max_tiles, choose_grid, grid_of, size_in_grid
 
 
@@ -38,7 +39,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     crop_to_patches: bool | None
 
 
-class MiniGeminiImageProcessorBase(BaseImageProcessor):
+class MiniGeminiImageProcessorBase(AutoClass, BaseImageProcessor):
     """Compute the low- and high-resolution pixels of images.
 
     Square images are not cut into tiles; the model does that. Images in their native shape are, see `native_shape`:

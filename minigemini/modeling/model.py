@@ -24,6 +24,7 @@ from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
+from .auto_class import AutoClass
 from .configuration import MiniGeminiConfig
 from .encoders import kind_of
 from .native_shape import Grid, by_grid
@@ -37,7 +38,7 @@ Grids = Tensor | list[list[int]]
 """(B, 3). A list is a constant to `torch.export`, which the shape of images has to be."""
 
 
-class MiniGeminiPreTrainedModel(PreTrainedModel):
+class MiniGeminiPreTrainedModel(AutoClass, PreTrainedModel):
     """Base class that handles weight initialization, loading and saving."""
 
     config_class = MiniGeminiConfig

@@ -11,6 +11,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from ..images.video import VideoSampling
 from .answer_labels import AnswerFeatures, can_find_answers, is_finished
+from .auto_class import AutoClass
 from .chat_templates import CHAT_TEMPLATES, END_TOKENS
 from .chat_templates.template_limits import limit_template
 from .configuration import CLIP_VIT_L_14_336, MiniGeminiConfig
@@ -33,7 +34,7 @@ class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
     _defaults = {"text_kwargs": {"padding": False}}  # type: ignore[misc]  # noqa: RUF012
 
 
-class MiniGeminiProcessor(ProcessorMixin):
+class MiniGeminiProcessor(AutoClass, ProcessorMixin):
     """Combines image processor, tokenizer and chat template. All model inputs are prepared here.
 
     Args:

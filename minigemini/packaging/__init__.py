@@ -1,0 +1,1 @@
+"""Checkpoints for the hub that carry their own code: `minigemini package`."""
