@@ -27,7 +27,7 @@ test-all: test test-slow
 test-eval: $(VENV)-eval/.ready
 	$(VENV)-eval/bin/python -m pytest tests/test_lmms_eval.py
 
-# Transformers' own tests of models, processors and image processors, on ours and on Llava's: fails if ours fails one that
+# Transformers' own tests of models, processors and image processors, on ours and on Llava: fails if ours fails one that
 # Llava passes. They come with Transformers' source distribution, which is not installed. Torchvision stays outside of
 # $(VENV), because PyPI's is built for CUDA, and breaks Transformers beside a CPU torch (tests/torchvision_on_cpu.py).
 TRANSFORMERS := 5.23.0

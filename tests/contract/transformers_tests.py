@@ -37,6 +37,8 @@ def origin() -> str:
 
 def is_missing(name: str) -> bool:
     """Whether no folder has a module of Transformers' tests."""
+    if not folders():
+        return True
     if PACKAGE not in sys.modules:
         package = ModuleType(PACKAGE)
         package.__path__ = folders()
