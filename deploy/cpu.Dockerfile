@@ -1,5 +1,5 @@
 # The server on CPUs, and the base of vllm.Dockerfile: docker build -f deploy/cpu.Dockerfile -t minigemini .
-# Run: docker run --rm -p 127.0.0.1:8000:8000 -e MINIGEMINI_API_KEY=… minigemini --model nano --painter nano --ocr
+# Run: docker run --rm -p 127.0.0.1:8000:8000 -e MINIGEMINI_API_KEY=… minigemini --model nano --generator nano --ocr
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
 COPY constraints ./constraints
