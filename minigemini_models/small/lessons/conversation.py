@@ -1,7 +1,7 @@
 """Short plain conversation, so that the model still talks, knows who it is, and does not invent a picture.
 
 More than half of the answers to general questions are the base language model's own, in `self_answers.jsonl`, which
-`python -m minigemini_models.small.self_answers` writes; so the language model keeps what it knows.
+`python -m minigemini_models.small.self_answers` writes. That way the language model keeps what it knows.
 """
 
 import json

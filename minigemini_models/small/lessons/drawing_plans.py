@@ -25,7 +25,7 @@ _FEMALE = frozenset(
 
 @dataclass(frozen=True)
 class CaptionPlan:
-    """Contents of a picture, in the order of its caption; empty parts are left out.
+    """The contents of a picture, in the order of its caption; empty parts are left out.
 
     Attributes:
         kind: animal, person, thing or landscape.

@@ -1,7 +1,7 @@
 """Words of requests for pictures: what is drawn, how it looks, where it is, and what happens to it.
 
-`minigemini_models/evaluation/drawing_captions.jsonl` is measured on other subjects; a test holds that none is listed "
-"here.
+`minigemini_models/evaluation/drawing_captions.jsonl` is measured on other subjects: a test makes sure that
+none of them is listed here.
 """
 
 from dataclasses import dataclass

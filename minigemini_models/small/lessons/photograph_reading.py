@@ -22,10 +22,10 @@ Of 53 photographs (20 of ImageNet, 33 of animals, some of them not among the tho
 the lead, and it is right in 25.
 """
 KIND_MASS = 0.25
-"""Share that it needs for its kind to be sure; of the same photographs right in 12 of 16."""
+"""Share that it needs for its kind to be sure; right in 12 of 16 of the same photographs."""
 FURTHER_MASS, FURTHER_PLACES, TOGETHER = 0.18, 8, 0.55
 """Share, and places with more than half of their words, that a further thing needs beside a main one in the lead, and
-the share of both. Further words in pictures of one thing are mostly wrong, and mostly stay below."""
+the share of both. In pictures of one thing, further words are mostly wrong, and mostly stay below these."""
 SURE_LEAD = 0.6
 """Share of a thing's words that its class needs; below, only the kind that its words agree on is sure."""
 KIND_AGREEMENT = 0.9
@@ -46,7 +46,7 @@ ABSENT_MASS = 0.02
 FILLING_PLACES = 40
 FILLS = "fills most of the picture"
 NEAR = 2.0
-"""Distance in places within which similar classes speak of one thing."""
+"""Distance in places within which similar classes belong to one thing."""
 
 
 class Presence(Enum):
@@ -188,7 +188,7 @@ class Reading:
 def among(kind: Noun, reading: Reading) -> ImageNetClass | None:
     """Return the class that a thing of this kind is, if there is one; None if the words do not settle it.
 
-    Who asks "which bird is this?" has seen a bird: only the words for birds count.
+    Someone who asks "which bird is this?" has seen a bird, so only the words for birds count.
     """
     masses = reading.masses[list(kind.labels)]
     best, mass = int(masses.argmax()), float(masses.sum())

@@ -3,7 +3,7 @@
 The scores are drawn by a model of the real ones. Of 1,100 pictures, the scores of a place are `activity · direction`:
 strong on objects (a standard deviation of up to 4 over the classes), nearly flat in empty places (0.1), and smooth over
 neighboring places (correlation 0.7). On an object its class has a score of 20 to 38, similar classes have shares of
-that, and other places speak of unrelated classes ("clutter"). Pictures with nothing of the thousand have clutter alone.
+that, and other places have scores of unrelated classes ("clutter"). Pictures of none of the thousand have only clutter.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def _blob(rng: np.random.Generator, center: tuple[float, float], radius: float) 
 
 
 def _direction(rng: np.random.Generator, thing: PhotoObject) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes that an object speaks for, and their shares of its score; its own has 1."""
+    """Return the classes that score on an object, and their shares of its score; its own has 1."""
     similar = similar_classes()
     neighbors, cosines = similar.indices[thing.label], similar.cosines[thing.label]
     shares = cosines * rng.uniform(0.6, 1.6, len(cosines))
@@ -76,7 +76,7 @@ def _centers(rng: np.random.Generator, count: int) -> list[tuple[float, float]]:
 def draw_scores(rng: np.random.Generator, objects: tuple[PhotoObject, ...]) -> np.ndarray:
     """Return the classifier's scores of a photograph with these objects, (64, 1000).
 
-    Without objects it is a picture of nothing that the classifier knows.
+    Without objects, the picture shows nothing that the classifier knows.
     """
     activity = 1.1 * _UPSAMPLING @ np.exp(rng.normal(-0.7, 0.8, 16)).astype(np.float32)
     scores = np.zeros((CLASSES, PLACES), np.float32)

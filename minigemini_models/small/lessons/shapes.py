@@ -20,7 +20,7 @@ STREAM = 104
 KINDS = ("few", "count", "single", "few", "count")
 _MAX_TURNS = 8
 _TRIES = 8
-"""Most scenes that are sampled for one of shapes alone."""
+"""Maximum number of scenes that are sampled to find one of shapes alone."""
 _CORNERS = {"triangle": "Three", "square": "Four", "diamond": "Four", "circle": "None"}
 _FAR_PX = 24
 """An object is on a side of the picture if its center is at least this far from the middle, of 256 pixels."""

@@ -96,7 +96,7 @@ class DrawnDocument:
     number: int
 
     def lesson(self, image_text: str) -> Lesson:
-        """The lesson with the text that OCR has read: only what can be answered from it is asked."""
+        """Return the lesson with the text that OCR has read, and only questions that can be answered from it."""
         rng = np.random.default_rng([RENDER_STREAM, self.number, 1])
         turns = _turns(rng, self.document, image_text)
         return Lesson(turns, picture=self.picture, image_text=image_text, separate=True)
@@ -119,7 +119,7 @@ def _document(rng: np.random.Generator, perfect: bool) -> Document:
 
 
 def _turns(rng: np.random.Generator, document: Document, text: str) -> tuple[Turn, ...]:
-    """Six to ten turns that can be answered from the text, as far as it has facts."""
+    """Six to ten turns that can be answered from the text, or fewer if it has fewer facts."""
     if not text:
         return (Turn("documents", pick(rng, READ_QUESTIONS), CANNOT_READ),)
     known = [fact for fact in document.facts if fact.is_told_by(text)]

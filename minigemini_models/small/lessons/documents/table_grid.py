@@ -29,7 +29,7 @@ def set_grid(
     cells: list[list[str]],
     caption: bool = True,
 ) -> list[str | None]:
-    """Set a table; returns the line of the layout for every row, None where OCR errs so that the row is not told."""
+    """Set a table, and return the line of the layout for every row, None where an OCR error hides the row."""
     page, color = document.page, ink(document.page)
     top, step, size = 40, int(min(64, 420 / (len(names) + 1))), int(rng.integers(18, 25))
     lefts = [40 + index * (700 // (len(heads) + 1)) for index in range(len(heads) + 1)]
@@ -74,7 +74,7 @@ def set_grid(
 
 
 def _lines_of(text: str, rows: list[list[str]], complete: list[bool], heads: list[str]) -> list[str | None]:
-    """The line of each row in a layout, None if a string was misread or its cells are labeled by other than heads."""
+    """The line of each row in a layout, None if a string was misread or cells are not labeled by the heads."""
     found: dict[tuple[str, ...], str] = {}
     for line in text.split("\n"):
         parts = [part.rpartition(": ") for part in line.split(" | ")]
