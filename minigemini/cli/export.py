@@ -11,18 +11,20 @@ from .common import Base, be_quiet, one_line_errors
 
 @one_line_errors
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model as for `ask --model`, or an adapter.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="nano, small (pulled), a checkpoint folder, a hub id, or an adapter.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder to write; it must not exist.")],
     runtime: Annotated[str, typer.Option("--to", help="onnx or openvino.")],
     weights: Annotated[
-        str, typer.Option("--weights", help="float32, or int8, which is a third of the size and less exact.")
+        str, typer.Option("--weights", help="float32, or int8, which takes a third of the space and is less exact.")
     ] = "float32",
     base: Base = None,
 ) -> None:
     """Export a model for onnxruntime or OpenVINO.
 
     Writes the graphs, config, processor and tokenizer, compares the logits with PyTorch's, and prints the folder.
-    `ask --model DST` uses it.
+    `ask`, `chat`, `serve` and `web` take it as --model. An adapter is merged first.
 
     Example: minigemini export nano nano-onnx --to onnx
 

@@ -23,7 +23,9 @@ def package(
 ) -> None:
     """Write a checkpoint as a folder for the hub, with its code.
 
-    Transformers loads it with trust_remote_code=True where this package is not installed. Prints the folder.
+    Transformers loads the folder with trust_remote_code=True where this package is not installed. Prints the folder.
+
+    An adapter has to be merged first (`minigemini merge`).
 
     Example: minigemini package nano nano-hub
     """

@@ -88,8 +88,8 @@ def serve(
         typer.Option(
             "--max-batch-tokens",
             min=1,
-            help="Maximum tokens, prompt and answer, of the requests processed at once: their number times the "
-            "longest of them. A longer request is processed alone.",
+            help="Limit on the requests processed at once: their number times the tokens of the longest, prompt and "
+            "answer. A longer request is processed alone.",
         ),
     ] = 16_384,
     generator: ServedGeneratorOption = None,
@@ -118,7 +118,7 @@ def serve(
     """Serve a model with an OpenAI-compatible API.
 
     The model runs in this process, or in vLLM servers behind it. --generator enables image generation, and --ocr
-    enables reading the text in images, which models that were trained for it do in every request.
+    lets requests ask for OCR, which models that were trained with it use in every request.
 
     Example: minigemini serve
 

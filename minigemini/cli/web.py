@@ -39,8 +39,8 @@ def web(
         list[str] | None,
         typer.Option(
             "--model",
-            help=f"{MODEL_HELP} May be repeated: the first answers, the others can be chosen on the page, as can nano "
-            "and small.  [default: small if it is pulled, else nano]",
+            help=f"{MODEL_HELP} May be repeated: the first one answers, and the others can be chosen on the page, as "
+            "can nano and small.  [default: small if it is pulled, else nano]",
         ),
     ] = None,
     host: Host = "127.0.0.1",
@@ -144,7 +144,7 @@ def _local_models(
 
     first, *others = names
     for name in others:
-        find_model_source(names[name], loading.base)  # a mistake is reported now, and not to who chooses it
+        find_model_source(names[name], loading.base)  # reports a mistake now, and not to a visitor
     here = {name: name for name in _registered_models() if name not in names.values()}
 
     def build(name: str, engine: "Engine") -> PageModel:

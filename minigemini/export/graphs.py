@@ -20,7 +20,7 @@ from ..modeling.outputs import CACHE
 
 Axes = dict[int, str]
 
-# Example sizes: none is 1, which torch.export would take for a constant, and no two that differ are equal.
+# Example sizes: none is 1, which torch.export would take for a constant, and no two of them are equal.
 _IMAGES, _BATCH, _PAST, _NEW = 3, 2, 5, 4
 
 
@@ -138,7 +138,7 @@ def graphs_of(model: MiniGeminiForConditionalGeneration, weights: str, name: str
 
     Args:
         model: The model, whose attention is set to "eager": runtimes fuse its plain operators, and rows that a mask
-            hides altogether need no special case.
+            hides completely need no special case.
         weights: `int8` stores the embeddings in 8 bits. Other weights are quantized in the format of a runtime.
         name: The name of the model, for errors.
 

@@ -14,7 +14,7 @@ from ..io.exported_files import EMBEDDINGS
 from .graphs import Graph
 
 OPSET = 21
-"""The first with block-wise quantization, for onnxruntime 1.20 and later."""
+"""The first with block-wise quantization."""
 BLOCK = 32
 """Weights that share a scale. onnxruntime computes with 8-bit activations that share one in the same blocks."""
 LARGEST_FILE_BYTES = 2**31 - 2**27
@@ -67,7 +67,7 @@ def _trace(graph: Graph) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out torch's warnings, of torchvision's operators, which no graph has, and of axes that share a name."""
+    """Silence torch's warnings about torchvision's operators, which no graph has, and about axes that share a name."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -23,15 +23,15 @@ from ..modeling.outputs import CACHE
 from .slot_cache import PrefixStore, SlotCache, padded_prefixes
 
 PREFILL_TOKENS = 512
-"""Tokens of all prompts that are read between two steps; more would keep the running requests waiting."""
+"""Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
 PREFIX_SHARE = 4
-"""The store of prefixes may hold one part in so many of the tokens of a batch."""
+"""The store of prefixes holds at most the tokens of a batch divided by this."""
 TEXT_INPUTS = ("input_ids", "attention_mask")
 
 
 @dataclass
 class _Request:
-    """A prompt, what has been generated, and how to go on."""
+    """A prompt, what has been generated, and how to continue."""
 
     ids: list[int]
     """Of the prompt and of what has been generated."""
@@ -41,7 +41,7 @@ class _Request:
     prefix_tokens: int
     """Tokens up to and including the last image; 0 without images."""
     prefix: Any
-    """Identifies these tokens and images."""
+    """A hash of these tokens and images; None without images."""
     processors: Any
     criteria: list[Any]
     """Stopping criteria besides the length and the end tokens."""
@@ -79,15 +79,15 @@ class _Request:
 class ContinuousBatcher:
     """Generates for several requests at once; `generate` may be called from any thread.
 
-    Requests start in the order in which they come. A prompt with images is read by itself: encoders and long prompts
+    Requests start in the order in which they arrive. A prompt with images is read by itself: encoders and long prompts
     are no faster together on a CPU, and between two of them the running requests go on.
 
     Args:
         model: a model for which `slot_cache.unable_to_join` returns None.
-        max_rows: requests that are decoded together.
-        max_tokens: limit on the rows times the tokens that the longest of them may come to have, prompt included; a
-            request that exceeds it is answered alone. A further quarter holds the prompts up to their last image, for
-            questions about the same images.
+        max_rows: the most requests that are decoded together.
+        max_tokens: limit on the rows times the tokens that the longest of them may reach, prompt included; a request
+            that exceeds it is answered alone. A further quarter holds the prompts up to their last image, for questions
+            about the same images.
     """
 
     def __init__(self, model: Any, max_rows: int, max_tokens: int) -> None:
@@ -313,7 +313,7 @@ class ContinuousBatcher:
 
 
 def _most_columns(requests: Sequence[_Request]) -> int:
-    """Columns that the longest request may come to have."""
+    """Columns that the longest request may reach."""
     return max(request.max_length for request in requests)
 
 

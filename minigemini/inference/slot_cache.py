@@ -55,7 +55,7 @@ class SlotCache(Cache):
     """Keys and values of B rows of different lengths; each row starts at column 0.
 
     A step writes the next column of every row in place, where a `DynamicCache` copies all columns. A row that joins is
-    copied once, and into the place of a row that leaves goes the last one.
+    copied once; when a row leaves, the last row takes its place.
 
     Attributes:
         lengths: columns of each row.
@@ -75,7 +75,7 @@ class SlotCache(Cache):
         Args:
             prompts: a cache with one row for each entry of `kept`.
             kept: the columns of each row that hold its tokens, in order.
-            most_columns: columns that the longest row, old or new, may come to have.
+            most_columns: columns that the longest row, old or new, may reach.
         """
         first = len(self.lengths)
         lengths = self.lengths + [sum(part.stop - part.start for part in parts) for parts in kept]
@@ -101,7 +101,7 @@ class SlotCache(Cache):
 
         Args:
             tokens: the token of each row.
-            most_columns: columns that the longest row may come to have.
+            most_columns: columns that the longest row may reach.
             device: device of the inputs.
         """
         self.columns = torch.tensor(self.lengths, device=device)

@@ -1,8 +1,9 @@
 """The weight that a linear layer has together with its adapters, for code that reads weights instead of calling layers.
 
 PEFT replaces a layer by one that contains it as `base_layer` and computes an affine function of the same input: LoRA,
-DoRA, LoHa, LoKr and others, one or several, enabled or not, merged or not. So the function's values at the rows of the
-identity matrix are its weight, whatever the adapter is, and gradients reach all its parameters. PEFT's own
+DoRA, LoHa, LoKr and others, one or several, enabled or not, merged or not. So without
+biases, the function's values at the rows of the identity matrix are its weight, whatever the adapter is, and gradients
+reach all its parameters. PEFT's own
 `get_delta_weight` leaves out dropout, and differs between kinds of adapter.
 """
 

@@ -1,7 +1,7 @@
 """Labels for trainers that copy them from `input_ids`, such as TRL's SFTTrainer.
 
-By default, SFTTrainer makes all tokens of a conversation labels, including image tokens and prompts, once the processor
-has returned. Only answers are to be learned, as in our own training, so `AnswerFeatures` masks the others.
+By default, SFTTrainer makes labels of all tokens that the processor returns for a conversation, including image tokens
+and prompts. Only answers are to be learned, as in our own training, so `AnswerFeatures` masks the others.
 """
 
 import re
@@ -27,7 +27,7 @@ class AnswerFeatures(BatchFeature):
         learned: (batch, length), nonzero for tokens to learn; None keeps labels as they are.
     """
 
-    learned: Any = None  # after unpickling, labels are set already
+    learned: Any = None  # when features are unpickled, their labels have been set
 
     def __init__(self, data: Mapping[str, Any] | None = None, learned: Any = None, **kwargs: Any):
         super().__init__(dict(data or {}), **kwargs)

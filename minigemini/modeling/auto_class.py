@@ -1,4 +1,4 @@
-"""What saving does with classes that the `auto_map` of a folder names, for `trust_remote_code=True`."""
+"""How classes are saved that the `auto_map` of a folder names, for `trust_remote_code=True`."""
 
 from typing import Any, ClassVar
 
@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 class AutoClass:
     """Mixin for a class that this package registers itself.
 
-    `from_pretrained` of an Auto class marks the class that an `auto_map` names, and what is marked is saved with its
-    source files and an `auto_map`. A packaged folder names a class of this package where it is installed; its files are
-    not such a folder's, so it is neither marked nor saved so. The copies in the folder are marked by
-    `packaging.standalone_code`.
+    `from_pretrained` of an Auto class marks the class that an `auto_map` names, and a marked class is saved with its
+    source file and an `auto_map`. Where this package is installed, the `auto_map` of a packaged folder gives the
+    package's class, whose source file would not load from a folder. So it is not marked, and is saved without code. The
+    copies in a packaged folder are marked by `packaging.standalone_code`.
     """
 
     _auto_class: ClassVar[str | None] = None

@@ -25,7 +25,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         max_tiles: The most tiles of an image in its native shape; None for squares.
         low_res_image_mean, low_res_image_std: Statistics of the low-resolution image, if they differ.
         image_token_pooling: A factor for each image by which the model pools its visual tokens; returned as it is.
-        high_res_only: Whether `pixel_values` are the high-resolution pixels, and the model makes the others from them.
+        high_res_only: Whether `pixel_values` are the high-resolution pixels, from which the model makes the others.
         crop_to_patches: Whether to return `num_patches` too, the rows of `pixel_values` of each image in its native
             shape. TRL asks for them by these names, which are InternVL's.
     """
@@ -56,9 +56,8 @@ class MiniGeminiImageProcessorBase(AutoClass, BaseImageProcessor):
         do_pad: Pad to a square with the mean color first. Otherwise, as in the paper's alignment stage, the shortest
             side is resized and the image is center-cropped. With `max_tiles`, images are never cropped, and padded
             only if they are too elongated for a grid.
-        high_res_only: Return one tensor, for tools that pass no other than `pixel_values` on to the model, such as
-            TRL's GRPOTrainer: the high-resolution images, from which the model computes the low-resolution ones as is
-            done here.
+        high_res_only: Return the high-resolution images alone, as `pixel_values`, for tools that pass on no other
+            pixels, such as TRL's GRPOTrainer. The model computes the low-resolution images by the same formula.
 
     Raises:
         ValueError: A size is not square, or `max_tiles` is out of range.
@@ -71,7 +70,7 @@ class MiniGeminiImageProcessorBase(AutoClass, BaseImageProcessor):
     low_res_image_mean = None
     low_res_image_std = None
     image_token_pooling = None
-    high_res_only = None  # as good as False, and left out of files
+    high_res_only = None  # means False, but is left out of files
     crop_to_patches = None
     size = {"height": 336, "width": 336}  # noqa: RUF012
     high_res_size = {"height": 768, "width": 768}  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""The image processor on tensors, for images that are on a GPU or go there; Transformers calls it a backend.
+"""The image processor on tensors, for images that are on a GPU or go to one; Transformers calls it a backend.
 
 `AutoImageProcessor.from_pretrained(folder, backend="torchvision")` returns it. Where it resizes bytes, it rounds
 differently from Pillow, which remains the default.
@@ -32,7 +32,7 @@ from .resizing import renormalization
 if is_torchvision_available():
     from torchvision.transforms.v2 import functional as transforms
 
-# Transformers' tests look the arguments of a class up by its name.
+# Transformers' tests find the arguments of a class by its name.
 MiniGeminiImageProcessorTorchvisionKwargs = MiniGeminiImageProcessorKwargs
 
 

@@ -86,7 +86,7 @@ def package(model: str | os.PathLike[str], folder: str | os.PathLike[str], licen
         try:
             with atomic_write(target) as aside:
                 aside.mkdir()
-                with weights_checked(found.folder):  # new hashes would hide a damage
+                with weights_checked(found.folder):  # new hashes would hide damage
                     _copy(found.folder, aside)
                 _add_auto_maps(aside)
                 for name, text in standalone_files().items():

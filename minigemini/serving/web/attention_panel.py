@@ -15,9 +15,7 @@ from ..image_urls import open_images
 from .gradio_adapter import ChatTurn, chat_turns, read_upload
 from .page_state import Page, session_of_request, user_message
 
-HINT = (
-    "Where patch info mining reads details of an image appears here with each answer. Click an image to return to it."
-)
+HINT = "With each answer, this shows where patch info mining read details of the image. Click an image to return to it."
 
 
 class AttentionPanel:
