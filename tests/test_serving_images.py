@@ -331,7 +331,7 @@ def test_capabilities_are_in_the_model_card(served, engine):
     with serving(ServerState(ServerSettings(), EngineBackend(engine, "tiny"))) as plain:
         card = plain.client().models.retrieve("tiny")
         assert (card.draw, card.ocr) == (False, False)
-        with pytest.raises(openai.BadRequestError, match="--painter"):
+        with pytest.raises(openai.BadRequestError, match="--generator"):
             plain.client().images.generate(prompt="a red house")
 
 

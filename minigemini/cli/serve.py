@@ -79,7 +79,9 @@ def serve(
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", help="Maximum length of an answer, tokens.")
     ] = 1024,
-    max_images: Annotated[int, typer.Option("--max-pictures", help="Maximum number of images per request.")] = 8,
+    max_images: Annotated[
+        int, typer.Option("--max-images", "--max-pictures", help="Maximum number of images per request.")
+    ] = 8,
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", help="Requests processed at once.  [default: 8, or 64 per backend]")
     ] = None,

@@ -20,7 +20,7 @@ _COCO = RemoteFile(
 _ALLAVA = "hf://datasets/FreedomIntelligence/ALLaVA-4V@ece3d9145a227e4769b6dc3326dd19f04ece7752"
 _ALLAVA_DECAY = (
     "Current files on the hub have a tenth fewer samples; the declared revision is from the time of the paper. Images "
-    "were renamed between releases (.jpeg, .jpg, .png): `data doctor --fix` finds images whose suffix changed."
+    "were renamed between releases (.jpeg, .jpg, .png): `data validate --fix` finds images whose suffix changed."
 )
 _SHARED_DRIVE = "on the page, a Google Drive folder; unpack it to {}"
 
@@ -132,7 +132,7 @@ _INSTRUCTION = (
         rule="all but TextCaps: images under textvqa/, 21,953 of 665,298",
         paper="643K",
         decay="OCR-VQA covers are gif or png under a .jpg name, and some are gone: images are read by content, and "
-        "`data doctor --fix` leaves out what is gone.",
+        "`data validate --fix` leaves out what is gone.",
     ),
     SourceSpec(
         name="sharegpt4v",
@@ -157,7 +157,7 @@ _INSTRUCTION = (
         rule="all",
         paper="100K",
         decay="Images of llava/llava_pretrain are LLaVA-Pretrain's: link that folder. share_textvqa holds TextVQA's "
-        "training pictures: `data doctor --evaluation` shows what of an evaluation set is among them.",
+        "training pictures: `data validate --evaluation` shows what of an evaluation set is among them.",
     ),
     SourceSpec(
         name="laion-gpt4v",

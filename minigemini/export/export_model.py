@@ -98,7 +98,13 @@ def _write(original: Engine, folder: Path, runtime: str, weights: str) -> Parity
     if weights == "float32" and parity.largest_error > TOLERANCE * parity.largest_logit:
         raise RequestError(f"{original.name} cannot be exported: {parity}; please report it with the model's config")
     option = "" if weights == "float32" else f" --weights {weights}"
-    fields = {"name": folder.name, "model": original.name, "runtime": runtime, "weights": weights, "option": option}
+    fields = {
+        "name": folder.name,
+        "model": Path(original.name).name,
+        "runtime": runtime,
+        "weights": weights,
+        "option": option,
+    }
     (folder / "README.md").write_text(_CARD.format(**fields, parity=parity), encoding="utf-8")
     write_sums(folder)
     return parity

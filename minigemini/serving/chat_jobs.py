@@ -76,7 +76,7 @@ def check_request(request: ChatRequest, state: ServerState) -> None:
     chars = sum(len(_text_of(message)) for message in request.messages)
     check_length(chars + _tool_chars(request), state, "messages")
     if request.draw and state.image_generator is None:
-        message = "this server has no image generator (option --painter); leave out draw to get a text answer"
+        message = "this server has no image generator (option --generator); leave out draw to get a text answer"
         raise ApiError(400, message, "no_painter", "draw")
     if request.ocr and state.ocr_engine is None:
         raise ApiError(400, "this server has no OCR (option --ocr); leave out ocr", "no_reader", "ocr")

@@ -44,12 +44,12 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
         file, rows, size = path.parent / head["file"], int(head["rows"]), int(head["bytes"])
         images = None if head["images"] is None else Path(os.path.normpath(path.parent / head["images"]))
     except (StopIteration, KeyError, TypeError, ValueError):
-        raise SourceError(f"{path} is not a manifest: write one with `minigemini data doctor --fix`") from None
+        raise SourceError(f"{path} is not a manifest: write one with `minigemini data validate --fix`") from None
     reader = open_file(file, images)
     if (len(reader), found := size_of(file)) != (rows, size):
         raise SourceError(
             f"{path} describes {file.name} with {rows:,} records in {size:,} bytes, but it has {len(reader):,} "
-            f"records in {found:,} bytes: run `minigemini data doctor --fix` again"
+            f"records in {found:,} bytes: run `minigemini data validate --fix` again"
         )
     used, moved = np.ones(rows, dtype=bool), {}
     try:
@@ -60,7 +60,7 @@ def read_manifest(path: Path, open_file: Callable[[Path, Path | None], Reader]) 
             else:
                 used[int(line["row"])] = False
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, SampleError) as error:
-        raise SourceError(f"{path} has an invalid line ({error}): run `minigemini data doctor --fix` again") from None
+        raise SourceError(f"{path} has an invalid line ({error}): run `minigemini data validate --fix` again") from None
     return SubsetReader(reader, np.flatnonzero(used), moved)
 
 
@@ -73,7 +73,7 @@ def manifest_image_root(path: Path) -> Path | None:
     try:
         images = next(_lines(path))["images"]
     except (StopIteration, KeyError, TypeError, ValueError):
-        raise SourceError(f"{path} is not a manifest: write one with `minigemini data doctor --fix`") from None
+        raise SourceError(f"{path} is not a manifest: write one with `minigemini data validate --fix`") from None
     return None if images is None else Path(os.path.normpath(path.parent / images))
 
 
