@@ -78,7 +78,7 @@ def test_generated_images_are_part_of_the_conversation(tiny_checkpoint, tmp_path
     histories, history = [], []
 
     async def talk(pipeline: ChatPipeline) -> None:
-        assert await pipeline.capabilities() == Capabilities(draw=True)
+        assert await pipeline.capabilities() == Capabilities(draw=True, videos=not over_a_server)
         for text, draw in requests:
             sampling = Sampling(max_new_tokens=100, seed=2)
             job = build_job({"text": text, "files": []}, history, sampling, ServerSettings(), uploads, draw)
