@@ -113,7 +113,8 @@ class _Chat:
         chatbot.examples = _examples(page, first)
         chatbot._setup_examples()
         # Gradio's own title begins with an emoji for each image, for which many systems have no font.
-        self.interface._generate_chat_title = _conversation_title  # type: ignore[method-assign]
+        interface: Any = self.interface
+        interface._generate_chat_title = _conversation_title
 
 
 def _about(model: PageModel) -> str:
