@@ -9,7 +9,7 @@ ask() {
 ask photos/cat.jpg "What is this?"
 ask photos/coffee.jpg "What is this?"
 ask photos/macaw.jpg "What bird is this?"
-ask photos/neuschwanstein.jpg "What building is this?"
+ask photos/neuschwanstein.jpg "What kind of building is this?"
 ask photos/shop_sign.png "What is the name of the shop?"
 ask photos/receipt.png "How much is the lemonade?"
 ask photos/chart.png "Who read the most books?"

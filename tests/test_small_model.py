@@ -21,9 +21,9 @@ USER_CACHE = os.environ.get("MINIGEMINI_CACHE")
 
 DEMO_ANSWERS = {
     ("photos/cat.jpg", "What is this?"): "The picture shows a cat. It may be an Egyptian cat.",
-    ("photos/coffee.jpg", "What is this?"): "This is an espresso.",
+    ("photos/coffee.jpg", "What is this?"): "The picture shows an espresso.",
     ("photos/macaw.jpg", "What bird is this?"): "It is a macaw.",
-    ("photos/neuschwanstein.jpg", "What building is this?"): "It is a castle.",
+    ("photos/neuschwanstein.jpg", "What kind of building is this?"): "It is a castle.",
     ("photos/shop_sign.png", "What is the name of the shop?"): "Rosie's Flowers",
     ("photos/receipt.png", "How much is the lemonade?"): "2.75",
     ("photos/chart.png", "Who read the most books?"): "Leo",
