@@ -52,9 +52,9 @@ def encode_lesson(
     conversations = [(turn,) for turn in lesson.turns] if lesson.separate else [lesson.turns]
     encoded = [_tokens(lesson, turns, bool(words), processor) for turns in conversations]
     first_ids, first_labels = encoded[0]
-    start = len(first_ids) if len(encoded) == 1 else _shared_tokens([ids for ids, _ in encoded])
+    start = _shared_tokens([ids for ids, _ in encoded])
     parts = [(first_ids[:start], first_labels[:start])]
-    for ids, labels in encoded if len(encoded) > 1 else ():
+    for ids, labels in encoded:
         if len(parts) == 1 or sum(len(part) for part, _ in parts) + len(ids) - start <= max_length:
             parts.append((ids[start:], labels[start:]))
     lengths = [len(part) for part, _ in parts]

@@ -97,8 +97,8 @@ def pie_chart(rng: np.random.Generator, perfect: bool = False) -> Document:
 
 def _lines_of(page: Page, pairs: list[tuple[str | None, str | None]]) -> list[str | None]:
     """The line of the layout that tells each value, None where OCR missed it or the layout puts it elsewhere."""
-    told = layout_text(page.boxes).split("\n")
-    return [next((f"{a}{j}{b}" for j in (": ", " | ") if a and b and f"{a}{j}{b}" in told), None) for a, b in pairs]
+    rows = layout_text(page.boxes).split("\n")
+    return [next((f"{a}{j}{b}" for j in (": ", " | ") if a and b and f"{a}{j}{b}" in rows), None) for a, b in pairs]
 
 
 def _series(rng: np.random.Generator, topic: Topic | None) -> tuple[list[str], list[float], list[str]]:
