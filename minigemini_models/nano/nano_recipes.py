@@ -80,6 +80,7 @@ SMALL: dict[str, Any] = {
 def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
     """Return every step of nano and its twin by name; each starts from the results of earlier steps under `root`."""
     steps: list[RunSettings] = [
+        encoders(),
         low_res_encoder(),
         high_res_encoder(),
         language(),
@@ -93,6 +94,19 @@ def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
         image_generator(),
     ]
     return {step.name: step for step in steps}
+
+
+def encoders() -> Pretraining:
+    """Train ViT and ConvNeXt side by side, from random weights, to say what every patch of a scene shows."""
+    return Pretraining(
+        name="nano-encoders",
+        task="encoders",
+        steps=24_000,
+        learning_rate=1e-3,
+        global_batch=8,
+        micro_batch=8,
+        **{**SMALL, "precision": "bf16", "save_steps": 500},
+    )
 
 
 def low_res_encoder() -> Pretraining:

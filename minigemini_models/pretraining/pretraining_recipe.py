@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from minigemini.training.run_setup import RunSetup
 
 PRETRAINED_FILE = {
+    "encoders": "encoders",
     "low-res-encoder": "encoder.safetensors",
     "high-res-encoder": "encoder.safetensors",
     "language": "language_model.safetensors",
 }
-"""Output file by task. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a pipeline."""
+"""Output file by task; that of `encoders` is a folder. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a
+pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +29,11 @@ class Pretraining(RunSettings):
     labels, through linear heads that are discarded.
 
     Attributes:
-        task: `low-res-encoder` and `high-res-encoder` train one encoder alone; `language` the language model alone;
-            `mining` trains patch info mining and the projector with both encoders frozen; `painter` trains the image
-            generator.
+        task: `encoders` trains both encoders side by side; `low-res-encoder` and `high-res-encoder` train one of them;
+            `language` the language model alone; `mining` trains patch info mining and the projector with both encoders
+            frozen; `painter` trains the image generator.
         steps: optimizer steps.
+        scale: factor on `steps`, to try a recipe on a small part of its samples.
         init_from: checkpoint (for `painter` an image generator) whose weights replace random ones: a name, a folder or
             a hub id.
         world: domain of the scenes: `whole`, or `small`, which is learned in minutes (`splits.SMALL_DOMAIN`).
@@ -42,8 +45,9 @@ class Pretraining(RunSettings):
             model. Without a high-resolution encoder the model is the paper's baseline without mining.
     """
 
-    task: Literal["low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
+    task: Literal["encoders", "low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
     steps: int
+    scale: float = 1.0
     init_from: str | None = None
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
@@ -59,7 +63,16 @@ class Pretraining(RunSettings):
     KIND_KEY: ClassVar = "task"
     ABOVE_ZERO: ClassVar = (
         *RunSettings.ABOVE_ZERO,
-        *("steps", "low_res_width", "low_res_layers", "high_res_width", "high_res_size", "text_width", "text_layers"),
+        *(
+            "steps",
+            "scale",
+            "low_res_width",
+            "low_res_layers",
+            "high_res_width",
+            "high_res_size",
+            "text_width",
+            "text_layers",
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -85,9 +98,9 @@ class Pretraining(RunSettings):
 
     def run_length(self) -> tuple[int | None, int, str]:
         """Return the number of steps; every sample is new, so there are no epochs."""
-        return None, self.steps, ""
+        return None, max(1, round(self.scale * self.steps)), ""
 
     def summary(self) -> str:
         """One line for a list of recipes."""
-        start = self.init_from or "nothing"
-        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {self.steps} steps, from {start}"
+        start, (_, steps, _) = self.init_from or "nothing", self.run_length()
+        return f"{self.task}: rate {self.learning_rate:g}, batch {self.global_batch}, {steps} steps, from {start}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from minigemini.training.settings import RecipeError
 
 from .alignment import mining
+from .encoder_pair import encoder_pair
 from .encoders import high_res_encoder, low_res_encoder
 from .language import language
 from .pretraining_recipe import Pretraining
@@ -23,6 +24,7 @@ def _image_generator(recipe: Pretraining) -> PretrainingTask:
 
 
 TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
+    "encoders": encoder_pair,
     "low-res-encoder": low_res_encoder,
     "high-res-encoder": high_res_encoder,
     "language": language,

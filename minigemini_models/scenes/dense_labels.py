@@ -7,7 +7,7 @@ import numpy as np
 from .colors import COLORS
 from .concepts import NAMES
 from .lettering import Letter
-from .lexicon import CHARACTERS
+from .lexicon import CHARACTERS, LETTERS
 from .scene import Scene
 
 PATCH_PX = 32
@@ -15,12 +15,13 @@ PATCH_PX = 32
 CELL_PX = 8
 SLOT_ROWS, SLOT_COLUMNS = 2, 8
 """Letters of a patch are labeled by the position of their center: upper or lower half, and one of eight columns."""
-NUM_LETTER_CLASSES = len(CHARACTERS) + 1
-"""Class 0 is no letter, then A to Z and 0 to 9."""
+LABELED_CHARACTERS = CHARACTERS + LETTERS.lower()
+NUM_LETTER_CLASSES = len(LABELED_CHARACTERS) + 1
+"""Class 0 is no letter, then A to Z, 0 to 9 and a to z."""
 NUM_NAME_CLASSES, NUM_COLOR_CLASSES = len(NAMES) + 1, len(COLORS) + 1
 """Class 0 is background, then the order of `concepts.NAMES` and `colors.COLORS`. The color class of icons is 0."""
 
-_LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
+_LETTER_CLASSES = {character: number for number, character in enumerate(LABELED_CHARACTERS, start=1)}
 _NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
 _COLOR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLORS, start=1)}
 
@@ -30,7 +31,11 @@ def letter_class(character: str) -> int:
 
 
 def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
-    """Return the ordered letters of every patch: (patches, patches, SLOT_ROWS · SLOT_COLUMNS) int64."""
+    """Return the ordered letters of every patch: (patches, patches, SLOT_ROWS · SLOT_COLUMNS) int64.
+
+    A letter whose slot is taken moves to the next free column of its row, so that narrow letters keep their order; if
+    there is none in its patch, it has no slot.
+    """
     n = size_px // PATCH_PX
     labels = np.zeros((n, n, SLOT_ROWS, SLOT_COLUMNS), dtype=np.int64)
     for letter in letters:
@@ -39,7 +44,11 @@ def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:
             row, column = int(y // PATCH_PX), int(x // PATCH_PX)
             slot_row = int(y % PATCH_PX * SLOT_ROWS / PATCH_PX)
             slot_column = int(x % PATCH_PX * SLOT_COLUMNS / PATCH_PX)
-            labels[row, column, slot_row, slot_column] = letter_class(letter.character)
+            slots = labels[row, column, slot_row]
+            while slot_column < SLOT_COLUMNS and slots[slot_column]:
+                slot_column += 1
+            if slot_column < SLOT_COLUMNS:
+                slots[slot_column] = letter_class(letter.character)
     return labels.reshape(n, n, -1)
 
 

@@ -14,6 +14,21 @@ TRAINING_FONTS = (
     "IBMPlexSerif-Regular", "IBMPlexSerif-SemiBold", "PT_Serif-Web-Regular", "PT_Serif-Web-Bold", "DMMono-Regular",
     "DMMono-Medium",
 )  # fmt: skip
+_WEIGHTS = {
+    "Roboto": "Light LightItalic Regular Italic Medium MediumItalic Bold BoldItalic Black BlackItalic",
+    "Lato": "Light LightItalic Regular Italic Bold BoldItalic Black BlackItalic",
+    "SourceSansPro": "Light LightIt Regular It Semibold SemiboldIt Bold BoldIt Black BlackIt",
+    "SourceSerifPro": "Light LightIt Regular It Semibold SemiboldIt Bold BoldIt Black BlackIt",
+    "Manrope": "Light Regular Medium SemiBold Bold ExtraBold",
+    "FredokaOne": "Regular",
+    "FiraSans": "Light LightItalic Regular Italic Medium MediumItalic SemiBold Bold BoldItalic ExtraBold Black",
+    "FiraSansCondensed": "Light Regular Italic Medium MediumItalic SemiBold Bold BoldItalic ExtraBold Black",
+    "IBMPlexSerif": "Light LightItalic Regular Italic Medium MediumItalic SemiBold Bold BoldItalic",
+    "PT_Serif-Web": "Regular Italic Bold BoldItalic",
+    "DMMono": "Light LightItalic Regular Italic Medium MediumItalic",
+}
+ALL_TRAINING_FONTS = tuple(f"{family}-{weight}" for family, names in _WEIGHTS.items() for weight in names.split())
+"""The families of `TRAINING_FONTS` in all weights but the thinnest, upright and italic."""
 HELD_OUT_FONTS = ("RedHatDisplay-Medium", "Caladea-Bold", "FjallaOne-Regular", "DMSerifText-Regular")
 """Families held out from training: one related to the training fonts, two with serifs, one condensed."""
 

@@ -13,12 +13,17 @@ CAP_HEIGHTS_PX = (10, 18)
 """Minimum and maximum height of capitals: 2.5 to 4.5 pixels at the low resolution, which is a quarter."""
 
 _PHASES = 4
-"""Letters start at quarter pixels, so that each glyph is rendered at most four times and then pasted."""
+"""Small letters start at quarter pixels, so that each glyph is rendered at most four times and then pasted."""
+_WHOLE_PX = 20
+"""Capitals of this height and above start at whole pixels."""
 
 
 @dataclass(frozen=True)
 class Letter:
-    """One drawn letter and its box in pixels."""
+    """One drawn letter and its box in pixels: from left to right its ink, from the height of capitals to the baseline.
+
+    The center of the ink is visible, unlike that of the advance, so labels that depend on it can be learned exactly.
+    """
 
     character: str
     left: float
@@ -51,20 +56,22 @@ def draw_text(
     for character in text:
         advance = _advance(font_name, cap_height_px, character)
         if not character.isspace():
-            whole, phase = divmod(round(left * _PHASES), _PHASES)
+            phases = _PHASES if cap_height_px < _WHOLE_PX else 1
+            whole, phase = divmod(round(left * phases), phases)
             mask, dx, dy = _glyph(font_name, cap_height_px, character, phase)
             draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=color)
-            letters.append(Letter(character, left, baseline - cap_height_px, left + advance, baseline))
+            start = whole + dx
+            letters.append(Letter(character, start, baseline - cap_height_px, start + mask.width, baseline))
         left += advance + spacing_px
     return letters
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2**17)
 def _advance(font_name: str, cap_height_px: int, character: str) -> float:
     return load_font(font_name, cap_height_px).getlength(character)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2**18)
 def _glyph(font_name: str, cap_height_px: int, character: str, phase: int) -> tuple[Image.Image, int, int]:
     """Coverage mask of a glyph that starts `phase` quarters into a pixel, and its offset from the pen position."""
     margin = 2 * cap_height_px

@@ -164,7 +164,7 @@ class Scene:
             image.paste(tile, obj.box[:2], tile)
             owner.paste(number, obj.box[:2], tile.getchannel("A"))
         letters = [letter for text in self.written for letter in text.draw(draw, self.size_px)]
-        return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
+        return noisy(image, self.noise, self.seed), letters, np.asarray(owner)
 
 
 def reference_color(obj: SceneObject) -> Color:
@@ -174,7 +174,7 @@ def reference_color(obj: SceneObject) -> Color:
     return COLORS[obj.color_name or ""]
 
 
-def _noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
+def noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
     """Add sensor noise of this standard deviation, cropped from one large array at a position given by the seed."""
     if noise == 0.0:
         return image

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from .fonts import HELD_OUT_FONTS, TRAINING_FONTS
+from .fonts import ALL_TRAINING_FONTS, HELD_OUT_FONTS, TRAINING_FONTS
 from .icons import HELD_OUT_STYLES, TRAINING_STYLES
 from .lettering import CAP_HEIGHTS_PX
-from .lexicon import LETTERS, TextSampler
+from .lexicon import CASES, LETTERS, TextSampler
 
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
 """Seeds of the two random streams never give the same scene."""
@@ -95,6 +95,9 @@ BASIC_DOMAIN = SceneDomain(
 
 COLORED_DOMAIN = SceneDomain(styles=(), max_objects=5)
 """Colored shapes and objects only, no icons."""
+
+LETTERING_DOMAIN = SceneDomain(texts=TextSampler(cases=CASES), fonts=ALL_TRAINING_FONTS, cap_heights_px=(8, 64))
+"""Everything, with text of 8 to 64 pixels, in both cases and in more fonts."""
 
 SMALL_DOMAIN = SceneDomain(
     texts=TextSampler(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),

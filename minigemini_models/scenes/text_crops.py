@@ -18,12 +18,12 @@ def draw_text_crop(
     rng: np.random.Generator, size_px: int = CROP_PX, domain: SceneDomain = TRAINING
 ) -> tuple[Image.Image, list[Letter]]:
     """Draw lines of random strings and words on a cluttered background; returns the image and its letters."""
-    texts = _mostly_strings(domain.texts)
+    texts = mostly_strings(domain.texts)
     ground = WHITE if domain.black_on_white else background(rng, [])
     image = Image.new("RGB", (size_px, size_px), ground)
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
-        _scatter_clutter(rng, draw, size_px)
+        scatter_clutter(rng, draw, size_px)
     letters: list[Letter] = []
     top = float(rng.integers(-8, 12))
     while top < size_px:
@@ -40,7 +40,7 @@ def text_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING)
     return {"image": np.asarray(image), "slots": slot_labels(letters, size_px), "cells": cell_labels(letters, size_px)}
 
 
-def _mostly_strings(texts: TextSampler) -> TextSampler:
+def mostly_strings(texts: TextSampler) -> TextSampler:
     """Return a sampler of mostly random strings: the encoder must see letters instead of guessing words."""
     return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
 
@@ -77,9 +77,9 @@ def _draw_line(
     return letters
 
 
-def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int) -> None:
-    """Draw lines, boxes and disks as distractors."""
-    for _ in range(int(rng.integers(1, 6))):
+def scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int, most: int = 5) -> None:
+    """Draw up to `most` lines, boxes and disks as distractors."""
+    for _ in range(int(rng.integers(1, most + 1))):
         x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
         width, height = rng.integers(4, 70, 2).tolist()
         box, color = (x, y, x + width, y + height), background(rng, [])

@@ -1,0 +1,92 @@
+"""Images full of text of all sizes, for pretraining the high-resolution encoder."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .colors import BLACK, WHITE, background, luminance, pick
+from .dense_labels import cell_labels, slot_labels
+from .layouts import Box
+from .lettering import Color, Letter, draw_text, text_width
+from .scene import SCENE_PX, noisy
+from .splits import SceneDomain
+from .text_crops import mostly_strings, scatter_clutter
+
+_HEIGHTS_PX = (*range(8, 21), 22, 24, 27, 30, 34, 38, 43, 48, 56, 64)
+"""Heights of capitals; a few large ones, so that a cache holds all glyphs."""
+_SMALLER = 1.5
+"""Exponent that makes small text more frequent: an image holds many more small letters than large ones."""
+_LINE_PX = 16
+"""Minimum distance of two baselines: half a patch, so that no two lines share a row of slots."""
+_MIN_CONTRAST = 90.0
+"""Minimum difference in luminance between a letter and everything behind it, as in scenes."""
+_PALETTE = 256
+
+
+def text_image(seed: int, domain: SceneDomain) -> dict[str, np.ndarray]:
+    """Sample an image full of text and its labels.
+
+    Returns:
+        `image` (px, px, 3) uint8; `slots` and `cells` as in `dense_labels`; `names`, `colours`, `centres`, all 0.
+    """
+    rng = np.random.default_rng([domain.stream, seed, 7])
+    image, letters = draw_text_image(rng, replace(domain, texts=mostly_strings(domain.texts)))
+    slots = slot_labels(letters, SCENE_PX)
+    nothing = np.zeros(slots.shape[:2], dtype=np.int64)
+    return {
+        "image": np.asarray(noisy(image, max(0.0, float(rng.uniform(-8, 8))), seed)),
+        "slots": slots,
+        "cells": cell_labels(letters, SCENE_PX),
+        **dict.fromkeys(("names", "colours", "centres"), nothing),
+    }
+
+
+def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Image.Image, list[Letter]]:
+    """Draw lines of text over a cluttered background, each in its own font and size; also return their letters."""
+    image = Image.new("RGB", (SCENE_PX, SCENE_PX), _paper(rng, domain))
+    draw = ImageDraw.Draw(image)
+    if rng.random() < 0.4:
+        scatter_clutter(rng, draw, SCENE_PX, most=12)
+    lowest, highest = domain.cap_heights_px
+    heights = [height for height in _HEIGHTS_PX if lowest <= height <= highest]
+    colors = [BLACK] if domain.black_on_white else map(tuple, rng.integers(0, 256, (_PALETTE, 3)).tolist())
+    palette: Iterator[Color] = cycle(colors)  # type: ignore[arg-type]
+    letters: list[Letter] = []
+    baseline = float(rng.integers(_LINE_PX))
+    while True:
+        cap_height = heights[int(len(heights) * rng.random() ** _SMALLER)]
+        gap = rng.uniform(4, 4 + cap_height / 2)
+        baseline += max(cap_height + gap, _LINE_PX)
+        if baseline - cap_height / 2 > SCENE_PX:
+            return image, letters
+        left = float(rng.uniform(-10, 40))
+        font, spacing = pick(rng, domain.fonts), pick(rng, (0.0, 0.0, 0.5, 1.0))
+        while left < SCENE_PX:
+            text = domain.texts.draw(rng)
+            right = left + text_width(text, font, cap_height, spacing)
+            pad = round(rng.uniform(2, min(gap, 6)))
+            box = (int(left) - pad, round(baseline) - cap_height - pad, round(right) + pad, round(baseline) + pad)
+            ink = _place_ink(image, draw, box, palette, panel=_paper(rng, domain), needed=rng.random() < 0.3)
+            letters += draw_text(draw, text, left, baseline, font, cap_height, ink, spacing)
+            left = right + pad + cap_height * rng.uniform(0.5, 1.5)
+
+
+def _paper(rng: np.random.Generator, domain: SceneDomain) -> Color:
+    return WHITE if domain.black_on_white else background(rng, [])
+
+
+def _place_ink(
+    image: Image.Image, draw: ImageDraw.ImageDraw, box: Box, palette: Iterator[Color], panel: Color, needed: bool
+) -> Color:
+    """Return a color that is legible in a box, after drawing a panel there if it is needed or no color would be."""
+    low, high = image.crop(box).convert("L").getextrema()
+    if needed or high - low > 255 - 2 * _MIN_CONTRAST:
+        draw.rectangle(box, fill=panel)
+        low = high = luminance(panel)
+    for ink in islice(palette, _PALETTE):
+        if not low - _MIN_CONTRAST < luminance(ink) < high + _MIN_CONTRAST:
+            return ink
+    return BLACK if low > 255 - high else WHITE
