@@ -12,13 +12,13 @@ from minigemini.io.atomic_write import atomic_write
 
 from ..scenes.composition import sample_scene
 from ..scenes.dense_labels import cell_labels, object_labels, slot_labels
-from ..scenes.splits import LETTERING_DOMAIN, SMALL_DOMAIN, SceneDomain
+from ..scenes.splits import ENCODER_DOMAIN, SMALL_DOMAIN, SceneDomain
 from ..scenes.text_images import text_image
 from .encoders import CropReader, PatchDescriber
 from .pretraining_recipe import Pretraining
 from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 
-DOMAINS = {"whole": LETTERING_DOMAIN, "small": SMALL_DOMAIN}
+DOMAINS = {"whole": ENCODER_DOMAIN, "small": SMALL_DOMAIN}
 """Scene domain by `Pretraining.world`."""
 SCENE_KINDS = ("many", "few", "many", "single", "many", "count", "many", "sign")
 """Kinds of every other sample; all others are full of text. Scenes of many objects name most."""

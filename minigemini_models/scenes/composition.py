@@ -10,7 +10,7 @@ from . import documents
 from .colors import BLACK, COLORS, WHITE, background, contrasting, pick, shade
 from .concepts import COLORED_NAMES, ICON_NAMES, SHAPE_NAMES, confusable
 from .layouts import Box, arrange, free_box, reading_order
-from .lettering import Color, text_width
+from .lettering import Color, in_case, text_width
 from .scene import SCENE_PX, Scene, SceneObject, Sign, reference_color
 from .splits import TRAINING, SceneDomain
 
@@ -157,7 +157,12 @@ def _sample_sign(rng: np.random.Generator, ground: Color, domain: SceneDomain, t
     word, font, frame = domain.texts.draw(rng), pick(rng, domain.fonts), pick(rng, domain.layouts.signs)
     lowest, highest = domain.cap_heights_px
     cap_height, pad = int(rng.integers(lowest, highest + 1)), int(rng.integers(4, 9))
-    width, height = round(text_width(word, font, cap_height)) + 2 * pad, cap_height + 2 * pad
+    # Among digits, a small l would be a 1.
+    case = pick(rng, domain.cases) if len(domain.cases) > 1 and word.isalpha() else "upper"
+    drawn = in_case(word, case)
+    while text_width(drawn, font, cap_height) + 2 * pad > SCENE_PX - 8 and cap_height > lowest:
+        cap_height -= 1
+    width, height = round(text_width(drawn, font, cap_height)) + 2 * pad, cap_height + 2 * pad
     wide = SCENE_PX - 4 if frame == "strip" else width
     box = free_box(rng, wide, height, taken, SCENE_PX, _WORDS_APART_PX)
     if box is None:
@@ -165,6 +170,6 @@ def _sample_sign(rng: np.random.Generator, ground: Color, domain: SceneDomain, t
     left = box[0] + int(rng.integers(wide - width + 1))
     place = (left, box[1], left + width, box[3])
     if domain.black_on_white:
-        return Sign(word, place, WHITE, BLACK, font, cap_height, frame)
+        return Sign(word, place, WHITE, BLACK, font, cap_height, frame, case)
     panel = ground if frame == "bare" else background(rng, [])
-    return Sign(word, place, panel, contrasting(rng, panel), font, cap_height, frame)
+    return Sign(word, place, panel, contrasting(rng, panel), font, cap_height, frame, case)

@@ -7,7 +7,7 @@ import numpy as np
 from .colors import COLORS
 from .concepts import NAMES
 from .lettering import Letter
-from .lexicon import CHARACTERS, LETTERS
+from .lexicon import CHARACTERS
 from .scene import Scene
 
 PATCH_PX = 32
@@ -15,19 +15,19 @@ PATCH_PX = 32
 CELL_PX = 8
 SLOT_ROWS, SLOT_COLUMNS = 2, 8
 """Letters of a patch are labeled by the position of their center: upper or lower half, and one of eight columns."""
-LABELED_CHARACTERS = CHARACTERS + LETTERS.lower()
-NUM_LETTER_CLASSES = len(LABELED_CHARACTERS) + 1
-"""Class 0 is no letter, then A to Z, 0 to 9 and a to z."""
+NUM_LETTER_CLASSES = len(CHARACTERS) + 1
+"""Class 0 is no letter, then A to Z and 0 to 9."""
 NUM_NAME_CLASSES, NUM_COLOR_CLASSES = len(NAMES) + 1, len(COLORS) + 1
 """Class 0 is background, then the order of `concepts.NAMES` and `colors.COLORS`. The color class of icons is 0."""
 
-_LETTER_CLASSES = {character: number for number, character in enumerate(LABELED_CHARACTERS, start=1)}
+_LETTER_CLASSES = {character: number for number, character in enumerate(CHARACTERS, start=1)}
 _NAME_CLASSES = {name: number for number, name in enumerate(NAMES, start=1)}
 _COLOR_CLASSES = {None: 0} | {name: number for number, name in enumerate(COLORS, start=1)}
 
 
 def letter_class(character: str) -> int:
-    return _LETTER_CLASSES[character]
+    """Return the class of a letter or digit; both cases of a letter have the same."""
+    return _LETTER_CLASSES[character.upper()]
 
 
 def slot_labels(letters: Iterable[Letter], size_px: int) -> np.ndarray:

@@ -34,3 +34,8 @@ def label_scene(scene: Scene) -> dict[str, np.ndarray]:
     """Return the image and dense labels of a scene, as `labeled_scene` does."""
     image, letters, owner = scene.draw()
     return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **object_labels(scene, owner)}
+
+
+def scene_labels(scene: Scene) -> dict[str, np.ndarray]:
+    """Return the dense labels of a scene, as `label_scene` does, without drawing the image."""
+    return {"slots": slot_labels(scene.letters(), scene.size_px), **object_labels(scene, scene.owner())}

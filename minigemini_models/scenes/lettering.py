@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, get_args
 
 from PIL import Image, ImageDraw
 
@@ -12,6 +13,10 @@ Color = tuple[int, int, int]
 CAP_HEIGHTS_PX = (10, 18)
 """Minimum and maximum height of capitals: 2.5 to 4.5 pixels at the low resolution, which is a quarter."""
 
+LetterCase = Literal["upper", "lower", "title"]
+"""How text is drawn: WORD, word or Word."""
+LETTER_CASES: tuple[LetterCase, ...] = get_args(LetterCase)
+
 _PHASES = 4
 """Small letters start at quarter pixels, so that each glyph is rendered at most four times and then pasted."""
 _WHOLE_PX = 20
@@ -20,10 +25,7 @@ _WHOLE_PX = 20
 
 @dataclass(frozen=True)
 class Letter:
-    """One drawn letter and its box in pixels: from left to right its ink, from the height of capitals to the baseline.
-
-    The center of the ink is visible, unlike that of the advance, so labels that depend on it can be learned exactly.
-    """
+    """One drawn letter and its box in pixels."""
 
     character: str
     left: float
@@ -34,6 +36,16 @@ class Letter:
     @property
     def center(self) -> tuple[float, float]:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+def in_case(text: str, case: LetterCase) -> str:
+    """Return a text in a case."""
+    match case:
+        case "lower":
+            return text.lower()
+        case "title":
+            return text.title()
+    return text
 
 
 def text_width(text: str, font_name: str, cap_height_px: int, spacing_px: float = 0.0) -> float:
@@ -52,16 +64,24 @@ def draw_text(
     spacing_px: float = 0.0,
 ) -> list[Letter]:
     """Draw `text` from `left` on `baseline` (pixels) and return its letters; spaces advance but yield no letter."""
+    letters = place_letters(text, left, baseline, font_name, cap_height_px, spacing_px)
+    for letter in letters:
+        phases = _PHASES if cap_height_px < _WHOLE_PX else 1
+        whole, phase = divmod(round(letter.left * phases), phases)
+        mask, dx, dy = _glyph(font_name, cap_height_px, letter.character, phase)
+        draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=color)
+    return letters
+
+
+def place_letters(
+    text: str, left: float, baseline: float, font_name: str, cap_height_px: int, spacing_px: float = 0.0
+) -> list[Letter]:
+    """Return the letters that `draw_text` draws, without drawing them."""
     letters = []
     for character in text:
         advance = _advance(font_name, cap_height_px, character)
         if not character.isspace():
-            phases = _PHASES if cap_height_px < _WHOLE_PX else 1
-            whole, phase = divmod(round(left * phases), phases)
-            mask, dx, dy = _glyph(font_name, cap_height_px, character, phase)
-            draw.bitmap((whole + dx, round(baseline) + dy), mask, fill=color)
-            start = whole + dx
-            letters.append(Letter(character, start, baseline - cap_height_px, start + mask.width, baseline))
+            letters.append(Letter(character, left, baseline - cap_height_px, left + advance, baseline))
         left += advance + spacing_px
     return letters
 

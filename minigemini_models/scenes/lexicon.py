@@ -12,8 +12,7 @@ _LIST = Path(__file__).with_name("words.txt")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 CHARACTERS = LETTERS + DIGITS
-"""All characters of scenes in capitals."""
-CASES = ("upper", "lower", "title")
+"""All characters that scenes contain."""
 _MIXED = "".join(character for character in CHARACTERS if character not in "O0")
 """Characters of strings that mix letters and digits; O and 0 look alike."""
 WORDS: tuple[str, ...] = tuple(sorted(word.upper() for word in _LIST.read_text().split()))
@@ -23,9 +22,9 @@ WORDS: tuple[str, ...] = tuple(sorted(word.upper() for word in _LIST.read_text()
 def is_held_out(text: str) -> bool:
     """Return whether `text` belongs to the tenth of all texts that is held out from training.
 
-    It does not depend on the case. Single characters are never held out, because there are only 36 of them.
+    Single characters are never held out, because there are only 36 of them.
     """
-    return len(text) > 1 and crc32(text.upper().encode()) % 10 == 0
+    return len(text) > 1 and crc32(text.encode()) % 10 == 0
 
 
 TRAINING_WORDS = tuple(word for word in WORDS if not is_held_out(word))
@@ -41,8 +40,6 @@ class TextSampler:
         words, numbers, strings: relative frequencies.
         characters: alphabet of random strings.
         lengths: minimum and maximum number of characters.
-        cases: some of `CASES`, sampled uniformly. Texts with digits, and those of one or two letters, are always in
-            capitals: "l" and "1", or "c" and "C", cannot be told apart there.
     """
 
     held_out: bool = False
@@ -51,7 +48,6 @@ class TextSampler:
     strings: float = 1.0
     characters: str = CHARACTERS
     lengths: tuple[int, int] = (3, 8)
-    cases: tuple[str, ...] = ("upper",)
 
     def draw(self, rng: np.random.Generator, longest: int = 8) -> str:
         """Sample a word, number or string of at most `longest` characters."""
@@ -67,17 +63,6 @@ class TextSampler:
             else:
                 text = string(rng, length, self.characters)
             if low <= len(text) <= high and self.allows(text):
-                return self._in_case(rng, text)
-
-    def _in_case(self, rng: np.random.Generator, text: str) -> str:
-        if self.cases == ("upper",) or len(text) < 3 or not text.isalpha():
-            return text
-        match pick(rng, self.cases):
-            case "lower":
-                return text.lower()
-            case "title":
-                return text.capitalize()
-            case _:
                 return text
 
     def allows(self, text: str) -> bool:

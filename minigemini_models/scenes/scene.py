@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from . import icons, shapes
 from .colors import COLORS
 from .layouts import Box
-from .lettering import Color, Letter, draw_text
+from .lettering import Color, Letter, LetterCase, draw_text, in_case, place_letters
 
 SCENE_PX, PAGE_PX = 256, 512
 _GRAIN_PX = 1024
@@ -46,6 +46,7 @@ class Sign:
         font: name of the font.
         cap_height_px: height of capitals.
         frame: `bare` (no panel), `panel`, `framed`, `rounded`, or `strip`, which spans the image.
+        case: how the letters are drawn; `word` always has capitals.
     """
 
     word: str
@@ -55,13 +56,19 @@ class Sign:
     font: str
     cap_height_px: int
     frame: str = "panel"
+    case: LetterCase = "upper"
+
+    @property
+    def drawn_word(self) -> str:
+        """The text as it is drawn."""
+        return in_case(self.word, self.case)
 
     def extent(self, side_px: int) -> Box:
         """Return the box that it covers in an image of this side."""
         return (0, self.box[1], side_px, self.box[3]) if self.frame == "strip" else self.box
 
     def draw(self, draw: ImageDraw.ImageDraw, side_px: int) -> list[Letter]:
-        left, top, _, bottom = self.box
+        top, bottom = self.box[1], self.box[3]
         match self.frame:
             case "panel":
                 draw.rectangle(self.box, fill=self.panel)
@@ -71,8 +78,17 @@ class Sign:
                 draw.rounded_rectangle(self.box, radius=(bottom - top) // 2, fill=self.panel)
             case "strip":
                 draw.rectangle(self.extent(side_px), fill=self.panel)
+        return draw_text(draw, self.drawn_word, *self._start(), self.font, self.cap_height_px, self.ink)
+
+    def letters(self) -> list[Letter]:
+        """Return the letters that `draw` returns, without drawing them."""
+        return place_letters(self.drawn_word, *self._start(), self.font, self.cap_height_px)
+
+    def _start(self) -> tuple[float, float]:
+        """Left end and baseline of the text."""
+        left, top, _, bottom = self.box
         pad = (bottom - top - self.cap_height_px) / 2
-        return draw_text(draw, self.word, left + pad, bottom - pad, self.font, self.cap_height_px, self.ink)
+        return left + pad, bottom - pad
 
 
 @dataclass(frozen=True)
@@ -164,7 +180,18 @@ class Scene:
             image.paste(tile, obj.box[:2], tile)
             owner.paste(number, obj.box[:2], tile.getchannel("A"))
         letters = [letter for text in self.written for letter in text.draw(draw, self.size_px)]
-        return noisy(image, self.noise, self.seed), letters, np.asarray(owner)
+        return _noisy(image, self.noise, self.seed), letters, np.asarray(owner)
+
+    def letters(self) -> list[Letter]:
+        """Return the letters that `draw` returns, without drawing."""
+        return [letter for text in self.written for letter in text.letters()]
+
+    def owner(self) -> np.ndarray:
+        """Return the object numbers that `draw` returns, without drawing anything else."""
+        owner = Image.new("L", (self.size_px, self.size_px))
+        for number, obj in enumerate(self.objects, start=1):
+            owner.paste(number, obj.box[:2], obj.render().getchannel("A"))
+        return np.asarray(owner)
 
 
 def reference_color(obj: SceneObject) -> Color:
@@ -174,7 +201,7 @@ def reference_color(obj: SceneObject) -> Color:
     return COLORS[obj.color_name or ""]
 
 
-def noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
+def _noisy(image: Image.Image, noise: float, seed: int) -> Image.Image:
     """Add sensor noise of this standard deviation, cropped from one large array at a position given by the seed."""
     if noise == 0.0:
         return image

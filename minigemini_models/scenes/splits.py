@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from .fonts import ALL_TRAINING_FONTS, HELD_OUT_FONTS, TRAINING_FONTS
 from .icons import HELD_OUT_STYLES, TRAINING_STYLES
-from .lettering import CAP_HEIGHTS_PX
-from .lexicon import CASES, LETTERS, TextSampler
+from .lettering import CAP_HEIGHTS_PX, LETTER_CASES, LetterCase
+from .lexicon import LETTERS, TextSampler
 
 TRAINING_STREAM, EVALUATION_STREAM = 2, 3
 """Seeds of the two random streams never give the same scene."""
@@ -42,7 +42,8 @@ class SceneDomain:
         layouts: names of layouts.
         max_objects: maximum number of objects in scenes of kind `few`.
         max_copies: maximum number of copies in scenes of kind `count`.
-        cap_heights_px: minimum and maximum height of capitals on signs.
+        cap_heights_px: minimum and maximum height of capitals on signs; lower where the text would not fit.
+        cases: cases of letters on signs.
         black_on_white: draw signs black on white instead of in random contrasting colors.
     """
 
@@ -54,6 +55,7 @@ class SceneDomain:
     max_objects: int = 4
     max_copies: int = 8
     cap_heights_px: tuple[int, int] = CAP_HEIGHTS_PX
+    cases: tuple[LetterCase, ...] = ("upper",)
     black_on_white: bool = False
 
 
@@ -96,8 +98,11 @@ BASIC_DOMAIN = SceneDomain(
 COLORED_DOMAIN = SceneDomain(styles=(), max_objects=5)
 """Colored shapes and objects only, no icons."""
 
-LETTERING_DOMAIN = SceneDomain(texts=TextSampler(cases=CASES), fonts=ALL_TRAINING_FONTS, cap_heights_px=(8, 64))
-"""Everything, with text of 8 to 64 pixels, in both cases and in more fonts."""
+ANY_LETTERS_DOMAIN = SceneDomain(cap_heights_px=(8, 64), cases=("upper", *LETTER_CASES))
+"""Letters of all sizes that fit, and in all cases; half of them capitals alone."""
+
+ENCODER_DOMAIN = replace(ANY_LETTERS_DOMAIN, fonts=ALL_TRAINING_FONTS)
+"""The same in more fonts, which encoders are trained on."""
 
 SMALL_DOMAIN = SceneDomain(
     texts=TextSampler(words=0.0, numbers=1.0, strings=0.0, lengths=(2, 3)),

@@ -31,7 +31,7 @@ def draw_text_crop(
         if rng.random() < 0.85:
             letters += _draw_line(rng, draw, ground, top, cap_height, size_px, replace(domain, texts=texts))
         top += cap_height + rng.integers(4, 14)
-    return _add_noise(rng, image), letters
+    return add_noise(rng, image), letters
 
 
 def text_crop(seed: int, size_px: int = CROP_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
@@ -92,7 +92,7 @@ def scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px
                 draw.line(box, fill=color, width=int(rng.integers(1, 6)))
 
 
-def _add_noise(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+def add_noise(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """Add sensor noise to half of the images."""
     if rng.random() < 0.5:
         return image

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 from .colors import BLACK, WHITE, background, luminance, pick
 from .dense_labels import cell_labels, slot_labels
 from .layouts import Box
-from .lettering import Color, Letter, draw_text, text_width
-from .scene import SCENE_PX, noisy
+from .lettering import Color, Letter, draw_text, in_case, text_width
+from .scene import SCENE_PX
 from .splits import SceneDomain
-from .text_crops import mostly_strings, scatter_clutter
+from .text_crops import add_noise, mostly_strings, scatter_clutter
 
 _HEIGHTS_PX = (*range(8, 21), 22, 24, 27, 30, 34, 38, 43, 48, 56, 64)
 """Heights of capitals; a few large ones, so that a cache holds all glyphs."""
@@ -37,7 +37,7 @@ def text_image(seed: int, domain: SceneDomain) -> dict[str, np.ndarray]:
     slots = slot_labels(letters, SCENE_PX)
     nothing = np.zeros(slots.shape[:2], dtype=np.int64)
     return {
-        "image": np.asarray(noisy(image, max(0.0, float(rng.uniform(-8, 8))), seed)),
+        "image": np.asarray(add_noise(rng, image)),
         "slots": slots,
         "cells": cell_labels(letters, SCENE_PX),
         **dict.fromkeys(("names", "colours", "centres"), nothing),
@@ -66,6 +66,8 @@ def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Imag
         font, spacing = pick(rng, domain.fonts), pick(rng, (0.0, 0.0, 0.5, 1.0))
         while left < SCENE_PX:
             text = domain.texts.draw(rng)
+            # One or two letters, such as "c" or "CO", look alike in both cases, and a small l among digits is a 1.
+            text = in_case(text, pick(rng, domain.cases)) if text.isalpha() and len(text) > 2 else text
             right = left + text_width(text, font, cap_height, spacing)
             pad = round(rng.uniform(2, min(gap, 6)))
             box = (int(left) - pad, round(baseline) - cap_height - pad, round(right) + pad, round(baseline) + pad)
