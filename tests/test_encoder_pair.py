@@ -10,7 +10,8 @@ from tiny_training import losses
 
 from minigemini.training.run import train
 from minigemini_models.nano.nano_recipes import encoders
-from minigemini_models.pretraining.encoder_pair import ENCODERS, EncoderPair, scene
+from minigemini_models.pretraining.encoder_pair import ENCODERS, EncoderPair
+from minigemini_models.pretraining.encoder_samples import text_or_scene
 from minigemini_models.pretraining.init_model import init_model
 from minigemini_models.pretraining.pretraining_task import load_part, stack
 from minigemini_models.scenes.colors import BLACK, WHITE
@@ -87,7 +88,7 @@ def test_narrow_letters_keep_their_order():
 
 
 def test_half_of_the_samples_have_objects():
-    samples = [scene(number, ENCODER_DOMAIN) for number in range(8)]
+    samples = [text_or_scene(number, ENCODER_DOMAIN) for number in range(8)]
     assert [bool((sample["names"] > 0).any()) for sample in samples] == [False, True] * 4
     assert {name: array.shape for name, array in samples[0].items()} == {
         name: array.shape for name, array in samples[1].items()
@@ -98,8 +99,8 @@ def test_half_of_the_samples_have_objects():
 def test_low_res_encoder_learns_from_objects_only():
     torch.manual_seed(0)
     pair = EncoderPair(encoders().changed(TINY))
-    text, objects = (stack([scene(number, ENCODER_DOMAIN)]) for number in (0, 1))
-    both = stack([scene(number, ENCODER_DOMAIN) for number in (0, 1)])
+    text, objects = (stack([text_or_scene(number, ENCODER_DOMAIN)]) for number in (0, 1))
+    both = stack([text_or_scene(number, ENCODER_DOMAIN) for number in (0, 1)])
     only_text, only_objects, mixed = (pair(**batch) for batch in (text, objects, both))
     assert "low_res_loss" not in only_text
     assert torch.allclose(mixed["low_res_loss"], only_objects["low_res_loss"], atol=1e-4)
@@ -126,4 +127,6 @@ def test_the_output_has_all_weights_of_both_encoders(run):
     for name in ENCODERS:
         file = recipe.result_path(folder) / f"{name}.safetensors"
         load_part(getattr(model, name), str(file), recipe.name)
-        assert all(torch.equal(model.get_submodule(name).state_dict()[key], value) for key, value in load_file(file).items())
+        assert all(
+            torch.equal(model.get_submodule(name).state_dict()[key], value) for key, value in load_file(file).items()
+        )

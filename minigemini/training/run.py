@@ -96,6 +96,7 @@ def _train(recipe: RunSettings, folder: Path, state: Any) -> Path:
             "seconds of training": round(seconds, 2),
             "seconds in all": round(time.monotonic() - run_start, 1),
         }
+        figures |= setup.validate() if not trainer.is_sharded else {}
         (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
         answers = setup.answers() if not trainer.is_sharded else []
         write_report(folder, recipe, setup, trainer.state.log_history, figures, answers)

@@ -30,6 +30,7 @@ class RunSetup:
         loader: yields the micro-batches of each step, and tracks its position.
         steps: optimizer steps of the run.
         save: writes the result, given all weights by their names in the module, and a path.
+        validate: measures the trained module; its figures are added to those of the run.
         answers: answers some samples with the trained model.
         issues: number of bad samples by kind, updated during the run.
     """
@@ -39,6 +40,7 @@ class RunSetup:
     loader: Loader | SeedLoader
     steps: int
     save: Callable[[Mapping[str, Tensor], Path], None]
+    validate: Callable[[], Mapping[str, float]] = dict
     answers: Callable[[], Answers] = list
     issues: Mapping[str, int] = field(default_factory=dict)
 

@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from minigemini.io.atomic_write import atomic_write
 
-from ..scenes.composition import sample_scene
-from ..scenes.dense_labels import cell_labels, object_labels, slot_labels
-from ..scenes.splits import ENCODER_DOMAIN, SMALL_DOMAIN, SceneDomain
-from ..scenes.text_images import text_image
+from .encoder_samples import DOMAINS, text_or_scene
+from .encoder_validation import validate
 from .encoders import CropReader, PatchDescriber
 from .pretraining_recipe import Pretraining
-from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
+from .pretraining_task import PretrainingTask, SavePart, stack
 
-DOMAINS = {"whole": ENCODER_DOMAIN, "small": SMALL_DOMAIN}
-"""Scene domain by `Pretraining.world`."""
-SCENE_KINDS = ("many", "few", "many", "single", "many", "count", "many", "sign")
-"""Kinds of every other sample; all others are full of text. Scenes of many objects name most."""
 ENCODERS = {"vision_tower": "low_res", "high_res_vision_tower": "high_res"}
 """Submodules of `EncoderPair` by the name of their encoder in `MiniGeminiModel`, which is also that of its file."""
 
@@ -32,31 +25,19 @@ def encoder_pair(recipe: Pretraining) -> PretrainingTask:
     The output is a folder with a file of each encoder.
     """
     torch.manual_seed(recipe.seed)
+    pair, domain = EncoderPair(recipe), DOMAINS[recipe.world]
     return PretrainingTask(
-        EncoderPair(recipe),
+        pair,
         {name: rf"{module}\.encoder\." for name, module in ENCODERS.items()} | {"heads": r"\w+\.heads\."},
-        partial(scene, domain=DOMAINS[recipe.world]),
+        partial(text_or_scene, domain=domain),
         stack,
         save_encoders,
+        validate=partial(validate, pair.high_res, pair.low_res, domain),
     )
 
 
-def scene(number: int, domain: SceneDomain) -> Arrays:
-    """Return the sample of a number: an image full of text if it is even, else a scene with objects.
-
-    The labels are those of `labeled_scene`, and `cells`.
-    """
-    number, has_objects = divmod(number, 2)
-    if not has_objects:
-        return text_image(number, domain)
-    drawn = sample_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], domain)
-    image, letters, owner = drawn.draw()
-    labels = {"slots": slot_labels(letters, drawn.size_px), "cells": cell_labels(letters, drawn.size_px)}
-    return {"image": np.asarray(image), **labels, **object_labels(drawn, owner)}
-
-
 class EncoderPair(nn.Module):
-    """Both encoders with their heads. They share the samples and the optimizer, but no weights."""
+    """Both encoders with their heads. They share samples and optimizer, but no weights."""
 
     def __init__(self, recipe: Pretraining) -> None:
         super().__init__()
@@ -70,11 +51,12 @@ class EncoderPair(nn.Module):
         The ViT sees scenes with objects only, because text is illegible at the low resolution.
         """
         metrics = {f"high_res_{name}": value for name, value in self.high_res(image, **labels).items()}
-        shown = (labels["names"] > 0).flatten(1).any(1)
+        loss, shown = metrics["high_res_loss"], (labels["names"] > 0).flatten(1).any(1)
         if shown.any():
             seen = self.low_res(image[shown], **{name: label[shown] for name, label in labels.items()})
             metrics |= {f"low_res_{name}": value for name, value in seen.items()}
-        return {"loss": sum(value for name, value in metrics.items() if name.endswith("loss")), **metrics}
+            loss = loss + metrics["low_res_loss"]
+        return {"loss": loss, **metrics}
 
 
 def save_encoders(weights: Mapping[str, Tensor], path: Path) -> None:

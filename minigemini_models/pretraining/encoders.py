@@ -98,9 +98,8 @@ class CropReader(nn.Module):
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Return the loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `sample_crop`."""
-        maps = self.encoder(normalize(image), output_hidden_states=True).hidden_states[-4:]
         losses, metrics = [], {}
-        for name, logits in self.heads(maps[1], maps[3]).items():
+        for name, logits in self.logits(image).items():
             targets = labels[name]
             if name == "slots":  # only patches with text, as in `PatchHeads`
                 has_text = (targets > 0).any(-1)
@@ -109,6 +108,12 @@ class CropReader(nn.Module):
             losses.append(_CROP_WEIGHTS[name] * balanced_cross_entropy(logits, targets))
             metrics[f"{name}_accuracy"] = recall(logits, targets)
         return {"loss": torch.stack(losses).sum(), **metrics}
+
+    def logits(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the logits of `CropHeads` for crops (B, px, px, 3) uint8."""
+        maps = self.encoder(normalize(image), output_hidden_states=True).hidden_states[-4:]
+        logits: dict[str, Tensor] = self.heads(maps[1], maps[3])
+        return logits
 
 
 _CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}

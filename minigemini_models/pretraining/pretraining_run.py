@@ -43,7 +43,9 @@ def set_up_task(recipe: RunSettings, task: PretrainingTask, state: Any) -> RunSe
         workers=recipe.workers,
         **rank,
     )
-    return RunSetup(task.module, trainable.check(task.module, task.parts), loader, steps, task.save)
+    return RunSetup(
+        task.module, trainable.check(task.module, task.parts), loader, steps, task.save, validate=task.validate
+    )
 
 
 def count_parameters(recipe: Pretraining) -> ParameterCounts:

@@ -30,6 +30,7 @@ class PretrainingTask:
         sample: returns the sample of a number; called in workers.
         collate: combines samples into a batch.
         save: writes the output, given all weights by their names in `module` and a path.
+        validate: returns figures of the trained module for the report.
         start: loads the output of earlier steps; raises `RecipeError` if it is missing.
     """
 
@@ -39,6 +40,7 @@ class PretrainingTask:
     collate: Callable[[Sequence[Any]], Batch]
     save: Callable[[Mapping[str, Tensor], Path], None]
     start: Callable[[], None] = lambda: None
+    validate: Callable[[], Mapping[str, float]] = dict
 
 
 def stack(samples: Sequence[Arrays]) -> Batch:

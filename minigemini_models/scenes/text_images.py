@@ -1,7 +1,6 @@
 """Images full of text of all sizes, for pretraining the high-resolution encoder."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import cycle, islice
 
 import numpy as np
@@ -20,7 +19,7 @@ _HEIGHTS_PX = (*range(8, 21), 22, 24, 27, 30, 34, 38, 43, 48, 56, 64)
 _SMALLER = 1.5
 """Exponent that makes small text more frequent: an image holds many more small letters than large ones."""
 _LINE_PX = 16
-"""Minimum distance of two baselines: half a patch, so that no two lines share a row of slots."""
+"""Minimum distance of the centers of two lines: half a patch, so that no two share a row of slots."""
 _MIN_CONTRAST = 90.0
 """Minimum difference in luminance between a letter and everything behind it, as in scenes."""
 _PALETTE = 256
@@ -33,7 +32,7 @@ def text_image(seed: int, domain: SceneDomain) -> dict[str, np.ndarray]:
         `image` (px, px, 3) uint8; `slots` and `cells` as in `dense_labels`; `names`, `colours`, `centres`, all 0.
     """
     rng = np.random.default_rng([domain.stream, seed, 7])
-    image, letters = draw_text_image(rng, replace(domain, texts=mostly_strings(domain.texts)))
+    image, letters = draw_text_image(rng, domain)
     slots = slot_labels(letters, SCENE_PX)
     nothing = np.zeros(slots.shape[:2], dtype=np.int64)
     return {
@@ -46,6 +45,7 @@ def text_image(seed: int, domain: SceneDomain) -> dict[str, np.ndarray]:
 
 def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Image.Image, list[Letter]]:
     """Draw lines of text over a cluttered background, each in its own font and size; also return their letters."""
+    texts = mostly_strings(domain.texts)
     image = Image.new("RGB", (SCENE_PX, SCENE_PX), _paper(rng, domain))
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
@@ -55,17 +55,18 @@ def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Imag
     colors = [BLACK] if domain.black_on_white else map(tuple, rng.integers(0, 256, (_PALETTE, 3)).tolist())
     palette: Iterator[Color] = cycle(colors)  # type: ignore[arg-type]
     letters: list[Letter] = []
-    baseline = float(rng.integers(_LINE_PX))
+    baseline, above = float(rng.integers(_LINE_PX)), 0
     while True:
         cap_height = heights[int(len(heights) * rng.random() ** _SMALLER)]
         gap = rng.uniform(4, 4 + cap_height / 2)
-        baseline += max(cap_height + gap, _LINE_PX)
+        baseline += max(cap_height + gap, _LINE_PX + (cap_height - above) / 2)
+        above = cap_height
         if baseline - cap_height / 2 > SCENE_PX:
             return image, letters
         left = float(rng.uniform(-10, 40))
         font, spacing = pick(rng, domain.fonts), pick(rng, (0.0, 0.0, 0.5, 1.0))
         while left < SCENE_PX:
-            text = domain.texts.draw(rng)
+            text = texts.draw(rng)
             # One or two letters, such as "c" or "CO", look alike in both cases, and a small l among digits is a 1.
             text = in_case(text, pick(rng, domain.cases)) if text.isalpha() and len(text) > 2 else text
             right = left + text_width(text, font, cap_height, spacing)
