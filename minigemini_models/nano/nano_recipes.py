@@ -102,7 +102,7 @@ def encoders() -> Pretraining:
         name="nano-encoders",
         task="encoders",
         steps=24_000,
-        learning_rate=1e-3,
+        learning_rate=1.5e-3,
         global_batch=8,
         micro_batch=8,
         **{**SMALL, "precision": "bf16", "save_steps": 500},

@@ -39,13 +39,13 @@ def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain,
     for held_out in (("texts",), ("texts", "fonts")):
         for name, share in _letters(high_res, evaluation(*held_out, base=domain), images):
             figures[f"{name}{', unseen fonts' * ('fonts' in held_out)}, %"] = share
-    for held_out in ((), ("styles",)):
-        scenes = stack([object_scene(number, evaluation(*held_out, base=domain)) for number in range(images)])
+    for axes in ((), ("styles",)):
+        scenes = stack([object_scene(number, evaluation(*axes, base=domain)) for number in range(images)])
         for encoder, by in ((high_res, "ConvNeXt"), (low_res, "ViT")):
             metrics = encoder(**scenes)
             for what in ("names", "colours"):
                 share = 100 * float(metrics[f"{what}_accuracy"])
-                figures[f"{what} by {by}{', unseen style' * bool(held_out)}, %"] = share
+                figures[f"{what} by {by}{', unseen style' * bool(axes)}, %"] = share
     return {name: round(share, 1) for name, share in figures.items()}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -53,7 +54,7 @@ def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Imag
     lowest, highest = domain.cap_heights_px
     heights = [height for height in _HEIGHTS_PX if lowest <= height <= highest]
     colors = [BLACK] if domain.black_on_white else map(tuple, rng.integers(0, 256, (_PALETTE, 3)).tolist())
-    palette: Iterator[Color] = cycle(colors)  # type: ignore[arg-type]
+    palette: Iterator[Color] = cycle(colors)
     letters: list[Letter] = []
     baseline, above = float(rng.integers(_LINE_PX)), 0
     while True:
@@ -85,7 +86,8 @@ def _place_ink(
     image: Image.Image, draw: ImageDraw.ImageDraw, box: Box, palette: Iterator[Color], panel: Color, needed: bool
 ) -> Color:
     """Return a color that is legible in a box, after drawing a panel there if it is needed or no color would be."""
-    low, high = image.crop(box).convert("L").getextrema()
+    extrema: Any = image.crop(box).convert("L").getextrema()
+    low, high = extrema
     if needed or high - low > 255 - 2 * _MIN_CONTRAST:
         draw.rectangle(box, fill=panel)
         low = high = luminance(panel)
