@@ -155,6 +155,13 @@ def test_the_report_tells_what_the_encoders_read(run):
         assert re.search(rf"\| {name} \| \d+\.\d \|", page)
 
 
+def test_the_small_domain_has_no_style_to_hold_out():
+    pair = EncoderPair(encoders().changed(TINY))
+    figures = validate(pair.high_res, pair.low_res, SMALL_DOMAIN, images=8)
+    assert figures["letters of 10 to 18 px read, %"] >= 0
+    assert not [name for name in figures if "style" in name]
+
+
 def test_perfect_encoders_read_everything():
     """And those that put each letter into the next slot read as much, but have none in its slot."""
 

@@ -30,7 +30,7 @@ def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain,
 
     Args:
         high_res, low_res: the encoders with their heads; they are left in evaluation mode.
-        domain: the domain of training. Evaluation holds out its texts, then also its fonts, or its icons' style.
+        domain: the domain of training. Evaluation holds out its texts, then also its fonts, and the style of its icons.
         images: number of images of each kind.
     """
     high_res.eval()
@@ -39,7 +39,7 @@ def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain,
     for held_out in (("texts",), ("texts", "fonts")):
         for name, share in _letters(high_res, evaluation(*held_out, base=domain), images):
             figures[f"{name}{', unseen fonts' * ('fonts' in held_out)}, %"] = share
-    for axes in ((), ("styles",)):
+    for axes in ((), ("styles",)) if domain.styles else ((),):
         scenes = stack([object_scene(number, evaluation(*axes, base=domain)) for number in range(images)])
         for encoder, by in ((high_res, "ConvNeXt"), (low_res, "ViT")):
             metrics = encoder(**scenes)
