@@ -94,7 +94,7 @@ def test_alignment_starts_from_the_pretrained_parts(trained):
     for step, part in (
         ("nano-low-res-encoder/encoder", "model.vision_tower"),
         ("nano-high-res-encoder/encoder", "model.high_res_vision_tower"),
-        ("nano-language/language_model", "model.language_model"),
+        ("nano-text/language_model", "model.language_model"),
     ):
         source_weights = load_file(trained / f"{step}.safetensors")
         assert source_weights.keys() == {n.removeprefix(f"{part}.") for n in assembled if n.startswith(f"{part}.")}
@@ -138,11 +138,11 @@ def test_finished_steps_are_skipped(trained, capsys):
 
 def test_an_output_without_its_run_is_used(trained, tmp_path):
     """Encoders may be copied from another run."""
-    for step in ("nano-low-res-encoder/encoder", "nano-language/language_model"):
+    for step in ("nano-low-res-encoder/encoder", "nano-text/language_model"):
         (tmp_path / step).parent.mkdir()
         shutil.copy(trained / f"{step}.safetensors", tmp_path / f"{step}.safetensors")
-    train_pipeline(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"))
-    assert not (tmp_path / "nano-language" / "log.jsonl").exists()
+    train_pipeline(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-text", f"{TWIN}-projector"))
+    assert not (tmp_path / "nano-text" / "log.jsonl").exists()
     ours, theirs = (tensors(root, f"{TWIN}-projector") for root in (tmp_path, trained))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -182,7 +182,7 @@ def test_a_part_is_initialized_from_the_checkpoint(trained, embedded, name, pref
 
 
 def test_the_language_model_is_initialized_from_the_checkpoint(trained, embedded):
-    task = TASKS["language"](toy("nano-language", trained))
+    task = TASKS["language"](toy("nano-text", trained))
     task.start()
     ours = task.module.model.model.language_model.state_dict()
     source_weights = embedded.model.model.language_model.state_dict()
@@ -218,7 +218,7 @@ def test_a_missing_or_differently_sized_checkpoint_raises_an_error(trained):
         ({"init_from": "nowhere"}, "init_from nowhere: no such folder"),
     ):
         with pytest.raises(RecipeError, match=reason):
-            TASKS["language"](toy("nano-language", trained, **changes)).start()
+            TASKS["language"](toy("nano-text", trained, **changes)).start()
 
 
 # Errors
@@ -242,7 +242,7 @@ def test_errors_name_the_step(tmp_path, monkeypatch):
 
 
 def test_a_part_of_another_module_raises_an_error(trained, tmp_path):
-    wrong = str(trained / "nano-language" / "language_model.safetensors")
+    wrong = str(trained / "nano-text" / "language_model.safetensors")
     with pytest.raises(RecipeError, match="does not fit this recipe") as raised:
         train(toy("nano-mining", trained, low_res_encoder=wrong), tmp_path / "run")
     assert "\n" not in str(raised.value)
@@ -251,7 +251,7 @@ def test_a_part_of_another_module_raises_an_error(trained, tmp_path):
 # Tasks
 
 
-@pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"])
+@pytest.mark.parametrize("name", ["nano-low-res-encoder", "nano-high-res-encoder", "nano-text", "nano-mining"])
 def test_a_task_trains_only_its_declared_parts(trained, name):
     task = TASKS[toy(name, trained).task](toy(name, trained))
     trainable.apply(task.module, task.parts)
@@ -264,7 +264,7 @@ def test_a_task_trains_only_its_declared_parts(trained, name):
 
 
 def test_samples_depend_on_their_number_only(trained):
-    task = TASKS["language"](toy("nano-language", trained))
+    task = TASKS["language"](toy("nano-text", trained))
     ours, again, other = task.sample(3), task.sample(3), task.sample(4)
     assert torch.equal(ours.input_ids, again.input_ids)
     assert not torch.equal(ours.input_ids, other.input_ids)

@@ -14,11 +14,12 @@ from minigemini.data.encoding import IGNORED
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.efficientnet_lite import IMAGE_MEAN, IMAGE_STD
 from minigemini.training.settings import RecipeError
+from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.samples.turns import Turn
 from minigemini_models.small import curriculum, labeled_pictures, parts_model
 from minigemini_models.small.answers_task import AnswerModule, words_of
 from minigemini_models.small.lesson import PATCHES_PER_SIDE, Lesson, VisualWords
-from minigemini_models.small.lesson_encoding import LessonCollator, encode_lesson
+from minigemini_models.small.lesson_encoding import encode_lesson
 from minigemini_models.small.lessons import scenes
 from minigemini_models.small.parts_model import WORD_GROUPS
 from minigemini_models.small.photograph_details import words_of_photograph
@@ -169,10 +170,10 @@ def test_packed_lessons_have_the_loss_of_single_ones(model, processor):
         for n in range(3)
     ]
     module = AnswerModule(model)
-    alone = [module(**LessonCollator(512, 0)([lesson]))["loss"].item() for lesson in lessons]
+    alone = [module(**BranchCollator(512, 0)([lesson]))["loss"].item() for lesson in lessons]
     counts = [int((lesson.labels[1:] != IGNORED).sum()) for lesson in lessons]
     mean = sum(loss * count for loss, count in zip(alone, counts, strict=True)) / sum(counts)
-    together = module(**LessonCollator(512, 0)(lessons), num_items_in_batch=sum(counts))
+    together = module(**BranchCollator(512, 0)(lessons), num_items_in_batch=sum(counts))
     assert together["loss"].item() == pytest.approx(mean, rel=1e-4)
 
 
@@ -182,7 +183,7 @@ def test_separate_questions_share_the_picture_and_have_the_loss_of_single_ones(m
     together = encode_lesson(Lesson(turns, image_text="OPEN", separate=True), photograph(), processor, 512)
     assert int((together.input_ids == processor.image_token_id).sum()) == 64
     assert len(together) < sum(map(len, alone)) - 2 * 64
-    module, collate = AnswerModule(model), LessonCollator(512, 0)
+    module, collate = AnswerModule(model), BranchCollator(512, 0)
     single = module(**collate(alone))["loss"].item()
     shared = module(**collate([alone[0], together]), num_items_in_batch=1)["loss"].item()
     alone_again = module(**collate([alone[0], *alone]), num_items_in_batch=1)["loss"].item()
@@ -203,7 +204,7 @@ def test_gradients_reach_the_words_of_the_picture(model, processor):
     encoded = encode_lesson(Lesson((Turn("a", "Q", "A"),)), photograph(), processor, 512)
     embeddings = model.model.multi_modal_projector.groups["classes"].embeddings
     embeddings.grad = None
-    AnswerModule(model)(**LessonCollator(512, 0)([encoded]))["loss"].backward()
+    AnswerModule(model)(**BranchCollator(512, 0)([encoded]))["loss"].backward()
     assert embeddings.grad is not None
     assert embeddings.grad.abs().sum() > 0
 

@@ -52,6 +52,10 @@ class Curriculum:
     def __str__(self) -> str:
         return "/".join(f"{at:g}:{weight:g}" for at, weight in self.points)
 
+    def weight(self, progress: float) -> float:
+        """The weight at a progress from 0 to 1."""
+        return float(np.interp(progress, *zip(*self.points, strict=True)))
+
     def positions(self, shares: np.ndarray) -> np.ndarray:
         """Progress at which a share of the samples has come: (n,) from 0 to 1 -> (n,) from 0 to 1."""
         weights = self._weights()

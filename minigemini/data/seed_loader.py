@@ -11,6 +11,11 @@ _SAMPLES_PER_SEED = 2**40
 """Distance between the first samples of two seeds; more than any run takes."""
 
 
+def first_sample(seed: int) -> int:
+    """The number of the first sample of a run with a seed."""
+    return seed * _SAMPLES_PER_SEED
+
+
 class _GeneratedSamples(Dataset[Any]):
     def __init__(self, sample: Callable[[int], Any]) -> None:
         self.sample = sample
@@ -59,7 +64,7 @@ class SeedLoader:
             raise ValueError(f"rank {rank} is out of range for world_size={world_size}: ranks count from 0")
         self.sample, self.collate, self.steps, self.size = sample, collate, steps, size
         self.rank, self.world_size, self.workers, self.pin_memory = rank, world_size, workers, pin_memory
-        self.first, self.batch = seed * _SAMPLES_PER_SEED, 0
+        self.first, self.batch = first_sample(seed), 0
 
     def __len__(self) -> int:
         """Batches of the run; the run is one epoch."""

@@ -15,6 +15,8 @@ from minigemini.training.recipe_registry import Pipeline
 from minigemini.training.settings import RunSettings
 
 from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
+from . import steps
+from .steps import SMALL as SMALL
 
 ROOT = "runs/nano"
 """Parent of the folders of the steps, which are named like the steps."""
@@ -56,31 +58,23 @@ DOCUMENT_STEPS = {
 top or by field name, then answering questions about them. A few scenes keep the earlier skills."""
 PIPELINES = {
     "nano": (
-        *("nano-low-res-encoder", "nano-high-res-encoder", "nano-language", "nano-mining"),
+        *("nano-low-res-encoder", "nano-high-res-encoder", "nano-text", "nano-mining"),
         *("nano-align", "nano-signs", *(f"nano-{what}" for what in LOOKUP_STEPS), "nano-instruct"),
         *(f"nano-{what}" for what in DOCUMENT_STEPS),
     ),
     TWIN: (
-        *("nano-low-res-encoder", "nano-language", f"{TWIN}-projector"),
+        *("nano-low-res-encoder", "nano-text", f"{TWIN}-projector"),
         *(f"{TWIN}-align", f"{TWIN}-signs", *(f"{TWIN}-{what}" for what in LOOKUP_STEPS), f"{TWIN}-instruct"),
     ),
 }
 """Steps of each pipeline, from the encoders to the checkpoint."""
 
-SMALL: dict[str, Any] = {
-    "precision": "fp32",
-    "weight_decay": 0.05,
-    "adam_beta2": 0.98,
-    "workers": 1,
-    "save_steps": 250,
-}
-"""Settings of all steps. Models this small profit from weight decay, and CPUs compute in float32."""
-
 
 def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
     """Return every step of nano and its twin by name; each starts from the results of earlier steps under `root`."""
-    steps: list[RunSettings] = [
+    recipes: list[RunSettings] = [
         encoders(),
+        steps.language(),
         low_res_encoder(),
         high_res_encoder(),
         language(),
@@ -93,7 +87,7 @@ def nano_recipes(root: str = ROOT) -> dict[str, RunSettings]:
         *twins(root),
         image_generator(),
     ]
-    return {step.name: step for step in steps}
+    return {recipe.name: recipe for recipe in recipes}
 
 
 def encoders() -> Pretraining:
@@ -132,7 +126,7 @@ def high_res_encoder() -> Pretraining:
 
 def language() -> Pretraining:
     """Pretrain the language model on conversations without their images; briefly, because it forgets to use images."""
-    return replace(low_res_encoder(), name="nano-language", task="language", steps=400, learning_rate=5e-4)
+    return replace(low_res_encoder(), name="nano-text", task="language", steps=400, learning_rate=5e-4)
 
 
 def mining(root: str) -> Pretraining:
@@ -150,7 +144,7 @@ def mining(root: str) -> Pretraining:
         micro_batch=16,
         low_res_encoder=f"{root}/nano-low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
         high_res_encoder=f"{root}/nano-high-res-encoder/{PRETRAINED_FILE['high-res-encoder']}",
-        language=f"{root}/nano-language/{PRETRAINED_FILE['language']}",
+        language=f"{root}/nano-text/{PRETRAINED_FILE['language']}",
     )
 
 

@@ -16,6 +16,7 @@ PRETRAINED_FILE = {
     "low-res-encoder": "encoder.safetensors",
     "high-res-encoder": "encoder.safetensors",
     "language": "language_model.safetensors",
+    "language-with-labels": "language_model.safetensors",
 }
 """Output file by task; that of `encoders` is a folder. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a
 pipeline."""
@@ -30,8 +31,9 @@ class Pretraining(RunSettings):
 
     Attributes:
         task: `encoders` trains both encoders side by side; `low-res-encoder` and `high-res-encoder` train one of them;
-            `language` the language model alone; `mining` trains patch info mining and the projector with both encoders
-            frozen; `painter` trains the image generator.
+            `language` the language model alone, on text; `language-with-labels` the same on questions about scenes,
+            whose visual tokens are made from dense labels; `mining` trains patch info mining and the projector with
+            both encoders frozen; `painter` trains the image generator.
         steps: optimizer steps.
         scale: factor on `steps`, to try a recipe on a small part of its samples.
         init_from: checkpoint (for `painter` an image generator) whose weights replace random ones: a name, a folder or
@@ -45,7 +47,9 @@ class Pretraining(RunSettings):
             model. Without a high-resolution encoder the model is the paper's baseline without mining.
     """
 
-    task: Literal["encoders", "low-res-encoder", "high-res-encoder", "language", "mining", "painter"]
+    task: Literal[
+        "encoders", "low-res-encoder", "high-res-encoder", "language", "language-with-labels", "mining", "painter"
+    ]
     steps: int
     scale: float = 1.0
     init_from: str | None = None

@@ -49,6 +49,27 @@ def stack(samples: Sequence[Arrays]) -> Batch:
 
 
 @dataclass(frozen=True)
+class SaveParts:
+    """Save some submodules in one file.
+
+    Attributes:
+        names: the name of each submodule in the file, by its name in the task's module.
+    """
+
+    names: Mapping[str, str]
+
+    def __call__(self, weights: Mapping[str, Tensor], path: Path) -> None:
+        tensors = {
+            f"{saved}{name.removeprefix(part)}": tensor.detach().cpu().contiguous()
+            for part, saved in self.names.items()
+            for name, tensor in weights.items()
+            if name.startswith(f"{part}.")
+        }
+        with atomic_write(path) as temporary:
+            save_tensors(tensors, temporary)
+
+
+@dataclass(frozen=True)
 class SavePart:
     """Save one submodule, with parameter names relative to it."""
 

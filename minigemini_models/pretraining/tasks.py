@@ -23,11 +23,18 @@ def _image_generator(recipe: Pretraining) -> PretrainingTask:
     return generator_task(recipe)
 
 
+def _language_with_labels(recipe: Pretraining) -> PretrainingTask:
+    from ..nano.language_task import language_with_labels
+
+    return language_with_labels(recipe)
+
+
 TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
     "encoders": encoder_pair,
     "low-res-encoder": low_res_encoder,
     "high-res-encoder": high_res_encoder,
     "language": language,
+    "language-with-labels": _language_with_labels,
     "mining": mining,
     "painter": _image_generator,
 }

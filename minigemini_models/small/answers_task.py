@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from minigemini.data.encoding import IGNORED
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.modeling.losses import mean_loss
 from minigemini.training.build_model import import_peft
 
+from ..pretraining.branches import BranchCollator, Branched, BranchLoss
 from ..pretraining.pretraining_task import PretrainingTask
 from .curriculum import sample
 from .lesson import Lesson, VisualWords
-from .lesson_encoding import EncodedLesson, LessonCollator, encode_lesson
+from .lesson_encoding import encode_lesson
 from .parts_model import build_parts, load_vision, save_parts
 from .photograph_details import words_of_photograph
 from .picture_words import PictureWords
@@ -42,7 +41,7 @@ def answers(recipe: SmallTraining) -> PretrainingTask:
         AnswerModule(model),
         PARTS,
         EncodedLessons(PictureWords(model, processor, Path(recipe.word_cache)), processor),
-        LessonCollator(ROW_LENGTH, pad),
+        BranchCollator(ROW_LENGTH, pad),
         save=partial(save_parts, model=model, adapted=adapted, processor=processor),
         start=lambda: load_vision(model, recipe),
     )
@@ -55,7 +54,7 @@ class EncodedLessons:
     words: PictureWords
     processor: MiniGeminiProcessor
 
-    def __call__(self, number: int) -> EncodedLesson:
+    def __call__(self, number: int) -> Branched:
         lesson = sample(number)
         return encode_lesson(lesson, words_of(lesson, number, self.words), self.processor, ROW_LENGTH)
 
@@ -79,50 +78,18 @@ def add_lora(model: MiniGeminiForConditionalGeneration, recipe: SmallTraining) -
     return peft.get_peft_model(model, settings)
 
 
-class AnswerModule(nn.Module):
+class AnswerModule(BranchLoss):
     """The loss of packed lessons whose pictures are given as visual words."""
 
-    def __init__(self, model: MiniGeminiForConditionalGeneration) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        labels: Tensor,
-        position_ids: Tensor,
-        attention_mask: Tensor,
-        num_items_in_batch: Tensor | int | None = None,
-        **words: Tensor,
-    ) -> dict[str, Tensor]:
-        """Return the loss.
+    def visual_tokens(self, pixels: dict[str, Tensor]) -> Tensor:
+        """Mix the embeddings of words: (pictures, 64, D). All words share what is left of a group's weight.
 
         Args:
-            input_ids: (rows, length), with one image token per visual token.
-            labels: (rows, length).
-            position_ids: (rows, length), restarting with each lesson.
-            attention_mask: (rows, 1, length, length) bool, which tokens each token sees.
-            num_items_in_batch: number of labels in the optimizer step.
-            **words: `GROUP_indices` and `GROUP_weights` (pictures, 64, k), in the order of the text.
+            pixels: `GROUP_indices` and `GROUP_weights`, (pictures, 64, k).
         """
-        inner = self.model.model
-        embeds = inner.embed(input_ids)
-        if words:
-            tokens = self.visual_tokens(words).to(embeds.dtype)
-            embeds = embeds.masked_scatter((input_ids == inner.config.image_token_id)[..., None], tokens)
-        hidden = inner.language_model(
-            inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
-        )[0]
-        targets = labels[:, 1:]
-        rows = targets != IGNORED
-        logits = self.model.lm_head(hidden[:, :-1][rows])
-        return {"loss": mean_loss(logits, targets[rows], num_items_in_batch)}
-
-    def visual_tokens(self, words: Mapping[str, Tensor]) -> Tensor:
-        """Mix the embeddings of words: (pictures, 64, D). All words share what is left of a group's weight."""
         tokens = []
         for name, group in self.model.model.multi_modal_projector.groups.items():
-            indices, weights = words[f"{name}_indices"], words[f"{name}_weights"]
+            indices, weights = pixels[f"{name}_indices"], pixels[f"{name}_weights"]
             rest = (1 - weights.sum(-1, keepdim=True)).clamp(min=0)
             tokens.append(group.mix_top(indices, weights) + rest * group.embeddings.mean(0))
         return torch.stack(tokens).sum(0)

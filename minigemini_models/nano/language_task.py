@@ -1,0 +1,112 @@
+"""Train nano's language model with perfect eyes: visual tokens are made from the dense labels of scenes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minigemini.data.seed_loader import first_sample
+from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+
+from ..pretraining.branches import BranchCollator, Branched, BranchLoss, conversation_tokens, join
+from ..pretraining.init_model import init_model
+from ..pretraining.pretraining_recipe import Pretraining
+from ..pretraining.pretraining_task import PretrainingTask, SaveParts
+from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
+from ..samples.turns import TurnGroup
+from ..scenes.labeled_scenes import scene_labels
+from .curriculum import LANGUAGE_MIXTURE, Mixture
+from .lessons.lesson import SceneLesson, stream
+
+ROW_LENGTH = 512
+"""Tokens per row, and most of a lesson."""
+FIRST_LESSON = 10**8
+"""Beyond all lessons of the steps with encoders, so that the model has not seen their scenes."""
+ALL_PATCHES_SHARE = 0.1
+"""Share of lessons that also show empty patches, as encoders do. The others leave them out, which is three times as
+fast, and keep the positions of the rest."""
+LANGUAGE_MODEL, WORDS = "model.model.language_model", "words"
+
+
+def language_with_labels(recipe: Pretraining) -> PretrainingTask:
+    """Answer lessons; the output is the language model, and the embeddings of what patches show."""
+    model, processor = init_model(recipe)
+    pad: Any = processor.tokenizer.pad_token_id
+    first = first_sample(recipe.seed)
+    mixture = Mixture(LANGUAGE_MIXTURE, recipe.run_length()[1] * recipe.global_batch)
+    return PretrainingTask(
+        LabelReader(model, SceneWords(model.config.text_config.hidden_size, processor.tokenizer)),
+        {"language model": LANGUAGE_MODEL.replace(".", r"\.") + r"\.", "scene words": r"words\."},
+        EncodedLessons(processor, mixture, first),
+        BranchCollator(ROW_LENGTH, pad),
+        SaveParts({LANGUAGE_MODEL: "language_model", WORDS: WORDS}),
+    )
+
+
+@dataclass(frozen=True)
+class EncodedLessons:
+    """Samples lessons as model inputs.
+
+    Attributes:
+        processor: encodes text.
+        mixture: chooses the lessons.
+        first: number of the run's first sample.
+    """
+
+    processor: MiniGeminiProcessor
+    mixture: Mixture
+    first: int = 0
+
+    def __call__(self, number: int) -> Branched:
+        lesson = self.mixture(number - self.first)
+        return encode_lesson(lesson, self.processor, bool(stream("patches", number).random() < ALL_PATCHES_SHARE))
+
+
+def encode_lesson(lesson: SceneLesson, processor: MiniGeminiProcessor, all_patches: bool) -> Branched:
+    """Encode a lesson; its `pixels` hold the dense labels of the patches that its tokens stand for.
+
+    Args:
+        lesson: the lesson.
+        processor: renders the conversations as it does for inference.
+        all_patches: keep the tokens of empty patches.
+    """
+    messages = [_messages(turns, lesson) for turns in lesson.conversations]
+    encoded = join([conversation_tokens(one, processor) for one in messages], ROW_LENGTH)
+    if not lesson.scenes:
+        return encoded
+    of_scenes = [patch_labels(scene_labels(scene)) for scene in lesson.scenes]
+    labels = {name: torch.cat([one[name] for one in of_scenes]) for name in LABELS}
+    kept_patches = shows_something(labels) | all_patches
+    kept = torch.ones(len(encoded), dtype=torch.bool)
+    kept[encoded.input_ids == processor.image_token_id] = kept_patches
+    return Branched(
+        encoded.input_ids[kept],
+        encoded.labels[kept],
+        {name: values[kept_patches] for name, values in labels.items()},
+        branches=encoded.branches[kept],
+        position_ids=encoded.position_ids[kept],
+    )
+
+
+def _messages(turns: TurnGroup, lesson: SceneLesson) -> list[dict[str, Any]]:
+    """Return chat messages with images as placeholders, where the lesson shows them."""
+    shown = lesson.shown or (0,) * len(lesson.scenes)
+    messages: list[dict[str, Any]] = []
+    for number, turn in enumerate(turns):
+        images = [{"type": "image"}] * shown.count(number)
+        messages.append({"role": "user", "content": [*images, {"type": "text", "text": turn.question}]})
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
+    return messages
+
+
+class LabelReader(BranchLoss):
+    """The loss of packed lessons whose images are given as dense labels."""
+
+    def __init__(self, model: MiniGeminiForConditionalGeneration, words: SceneWords) -> None:
+        super().__init__(model)
+        self.words = words
+
+    def visual_tokens(self, pixels: dict[str, Tensor]) -> Tensor:
+        """Return the visual tokens of n patches, (n, D), from their labels."""
+        return self.words(pixels, self.model.get_input_embeddings().weight)

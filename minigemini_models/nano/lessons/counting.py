@@ -1,0 +1,18 @@
+"""Counting: how many there are of one thing, of another, and of all."""
+
+from ...samples.descriptions import describe
+from ...samples.object_qa import object_turn_groups
+from ...samples.turns import ask
+from ...scenes.composition import sample_scene
+from .lesson import SceneLesson, lesson_about, stream
+
+_KINDS = ("count", "count", "count", "few", "many")
+
+
+def questions(number: int) -> SceneLesson:
+    """How many there are, and a description with the numbers."""
+    scene, rng = sample_scene(number, _KINDS[number % len(_KINDS)]), stream("counting", number)
+    groups = [group for _ in range(2) for group in object_turn_groups(scene, rng) if group[0].skill == "count"]
+    described = [(ask(rng, "describe", describe(scene)),)] if scene.kind == "count" else []
+    found = [*groups, *described]
+    return lesson_about(scene, found) if found else questions(number + 1)

@@ -1,0 +1,47 @@
+"""A lesson: separate conversations about the same images."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+
+from ...samples.dialogs import Dialog
+from ...samples.turns import Turn, TurnGroup
+from ...scenes.scene import Scene
+
+
+@dataclass(frozen=True)
+class SceneLesson:
+    """Images and the conversations about them.
+
+    Attributes:
+        scenes: the scenes of the images, in order.
+        conversations: each begins with all images and sees no other.
+        shown: for each image the index of the turn that shows it, in a lesson of one conversation; empty if the first
+            turn shows all.
+    """
+
+    scenes: tuple[Scene, ...]
+    conversations: tuple[TurnGroup, ...]
+    shown: tuple[int, ...] = ()
+
+    def dialog(self) -> Dialog:
+        """Return the lesson as one conversation."""
+        return Dialog(self.scenes, tuple(turn for turns in self.conversations for turn in turns), self.shown)
+
+
+def lesson_about(scene: Scene, groups: Iterable[TurnGroup], most: int = 8) -> SceneLesson:
+    """Return a lesson about one scene, of up to `most` conversations without repetitions."""
+    distinct = {group[-1].question if len(group) == 1 else repr(group): group for group in groups}
+    return SceneLesson((scene,), tuple(distinct.values())[:most])
+
+
+def separate(turns: Iterable[Turn]) -> list[TurnGroup]:
+    """Return every turn as a conversation of its own."""
+    return [(turn,) for turn in turns]
+
+
+def stream(name: str, number: int) -> np.random.Generator:
+    """Return the random stream of a name for the lesson of a number."""
+    return np.random.default_rng([crc32(f"nano {name}".encode()), number])

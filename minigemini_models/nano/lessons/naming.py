@@ -1,0 +1,22 @@
+"""Naming: one object, and all objects of an image with their colors."""
+
+from ...samples.descriptions import describe
+from ...samples.object_qa import object_turn_groups
+from ...samples.turns import ask
+from ...scenes.composition import sample_scene
+from .lesson import SceneLesson, lesson_about, stream
+
+_CAPTION_KINDS = ("few", "many", "sign", "count", "few", "many")
+
+
+def one_object(number: int) -> SceneLesson:
+    """One object: its name, its color, a description."""
+    rng, scene = stream("naming", number), sample_scene(number, "single")
+    named = [group for group in object_turn_groups(scene, rng) if group[0].skill in ("name", "object", "colour")]
+    return lesson_about(scene, [*named, (ask(rng, "describe", describe(scene)),)])
+
+
+def caption(number: int) -> SceneLesson:
+    """Everything in an image, from left to right."""
+    scene = sample_scene(number, _CAPTION_KINDS[number % len(_CAPTION_KINDS)])
+    return lesson_about(scene, [(ask(stream("caption", number), "describe", describe(scene)),)])

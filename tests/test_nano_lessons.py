@@ -1,0 +1,194 @@
+"""Lessons of nano, and how its language model sees them with perfect eyes."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from minigemini.data.encoding import IGNORED
+from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE, SKILLS, Mixture
+from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
+from minigemini_models.nano.lessons import colors, presence, reading, relations
+from minigemini_models.nano.lessons.lesson import SceneLesson
+from minigemini_models.nano.steps import language
+from minigemini_models.pretraining.branches import BranchCollator
+from minigemini_models.pretraining.scene_words import patch_labels, shows_something
+from minigemini_models.pretraining.tasks import TASKS
+from minigemini_models.samples.spatial_relations import has_relation
+from minigemini_models.samples.turns import CANNOT_TELL, Turn
+from minigemini_models.scenes.composition import KINDS, sample_scene
+from minigemini_models.scenes.dense_labels import letter_class
+from minigemini_models.scenes.documents import PAGE_KINDS
+from minigemini_models.scenes.labeled_scenes import label_scene, scene_labels
+from minigemini_models.scenes.splits import LETTERING_DOMAIN
+
+SMALL = {"text_width": "64", "text_layers": "2", "low_res_width": "32", "low_res_layers": "1", "high_res_width": "8"}
+
+
+@pytest.fixture(scope="module")
+def task():
+    return TASKS["language-with-labels"](language().changed(SMALL))
+
+
+@pytest.fixture(scope="module")
+def processor(task):
+    return task.sample.processor
+
+
+# Lessons
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_a_number_always_gives_the_same_lesson_with_distinct_conversations(skill):
+    for number in range(12):
+        lesson = SKILLS[skill](number)
+        assert lesson == SKILLS[skill](number)
+        assert len(set(lesson.conversations)) == len(lesson.conversations) > 0
+        assert all(turn.question and turn.answer for turns in lesson.conversations for turn in turns)
+
+
+def test_signs_are_read_in_capitals_however_they_are_drawn():
+    lessons = [reading.sign(number) for number in range(40)]
+    assert {text.islower() for lesson in lessons for text in drawn(lesson)} == {True, False}
+    for lesson in lessons:
+        ((turn,),) = lesson.conversations
+        assert [turn.answer] == [text.upper() for text in drawn(lesson)]
+
+
+def test_a_color_is_asked_by_a_name_that_occurs_once():
+    for number in range(20):
+        lesson = colors.questions(number)
+        by_name = {obj.name: obj.color_name for obj in lesson.scenes[0].objects}
+        for (turn,) in lesson.conversations:
+            (name,) = [name for name in by_name if f"the {name}" in turn.question]
+            assert turn.answer.rstrip(".").split()[-1].lower() == by_name[name]
+
+
+def test_absent_things_have_no_color_that_one_could_tell():
+    answers = Counter(turn.answer for number in range(20) for (turn,) in presence.questions(number).conversations)
+    assert answers[CANNOT_TELL] > 5
+    assert answers["Yes."] > 5
+    assert answers["No."] > 5
+
+
+def test_relations_hold_as_their_answers_say():
+    checked = 0
+    for number in range(30):
+        lesson = relations.questions(number)
+        objects = {obj.name: obj for obj in lesson.scenes[0].objects}
+        for (turn,) in lesson.conversations:
+            words = turn.question.rstrip("?").split(" the ")
+            if turn.question.startswith("Is the ") and len(words) == 3 and "," not in turn.question:
+                name, _, relation = next(
+                    (n, n, words[1].removeprefix(f"{n} ")) for n in objects if words[1].startswith(n)
+                )
+                assert has_relation(objects[name], relation, objects[words[2]]) is (turn.answer == "Yes.")
+                checked += 1
+    assert checked > 10
+
+
+def drawn(lesson: SceneLesson) -> list[str]:
+    return [sign.drawn_word for sign in lesson.scenes[0].signs]
+
+
+# Mixture
+
+
+def test_weights_of_skills_move_with_progress():
+    mixture = Mixture(LANGUAGE_MIXTURE, 10_000)
+    first, last = (Counter(mixture.skill(n + start) for n in range(400)) for start in (0, 9_600))
+    assert first["color-lists"] > 4 * last["color-lists"]
+    assert not first["relation-questions"]
+    assert last["relation-questions"] > 10
+    assert last.keys() == SKILLS.keys()
+
+
+def test_a_run_goes_on_after_its_last_lesson_as_at_its_end():
+    mixture = Mixture({"sign": "0:1/1:0", "name": "0:0/1:1"}, 10)
+    assert {mixture.skill(number) for number in range(10, 40)} == {"name"}
+
+
+# Labels without drawing
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "text", *PAGE_KINDS])
+def test_labels_without_drawing_are_those_of_the_drawing(kind):
+    for seed in range(4):
+        scene = sample_scene(seed, kind, LETTERING_DOMAIN)
+        expected = label_scene(scene)
+        for name, labels in scene_labels(scene).items():
+            np.testing.assert_array_equal(labels, expected[name])
+
+
+# Perfect eyes
+
+
+def test_both_cases_of_a_letter_look_alike(task):
+    words, tables = task.module.words, task.module.model.get_input_embeddings().weight
+    labels = {"names": torch.zeros(2, dtype=torch.int64), "colours": torch.zeros(2, dtype=torch.int64)}
+    labels |= {"centres": torch.zeros(2, dtype=torch.int64), "slots": torch.zeros(2, 16, dtype=torch.int64)}
+    labels["slots"][0, 3], labels["slots"][1, 3] = letter_class("R"), letter_class("r")
+    capital, small = words(labels, tables)
+    assert torch.equal(capital, small)
+    labels["slots"][1, 3] = letter_class("S")
+    assert not torch.equal(*words(labels, tables))
+
+
+def test_a_name_begins_as_the_words_that_spell_it(task, processor):
+    words, tables = task.module.words, task.module.model.get_input_embeddings().weight
+    labels = patch_labels(scene_labels(sample_scene(1, "few")))
+    tokens = words(labels, tables) - words(labels, torch.zeros_like(tables))
+    empty = ~shows_something(labels)
+    assert empty.any()
+    assert not tokens[empty].any()
+    assert (tokens[labels["names"] > 0].norm(dim=-1) > 0).all()
+
+
+def test_empty_patches_are_left_out_and_the_rest_keep_their_positions(processor):
+    lesson = colors.questions(3)
+    whole, short = (encode_lesson(lesson, processor, all_patches) for all_patches in (True, False))
+    shown = shows_something(patch_labels(scene_labels(lesson.scenes[0])))
+    is_image = whole.input_ids == processor.image_token_id
+    assert int(is_image.sum()) == processor.num_image_tokens == len(shown)
+    kept = ~is_image
+    kept[is_image] = shown
+    for field in ("input_ids", "labels", "branches", "position_ids"):
+        assert torch.equal(getattr(whole, field)[kept], getattr(short, field))
+    assert len(short.pixels["names"]) == int(shown.sum())
+
+
+def test_the_loss_of_packed_questions_is_that_of_each_alone(task, processor):
+    lesson = presence.questions(5)
+    alone = [SceneLesson(lesson.scenes, (turns,)) for turns in lesson.conversations]
+    collate = BranchCollator(512, 0)
+    counts, losses = zip(*(loss_of(task, collate, [one], processor) for one in alone), strict=True)
+    count, loss = loss_of(task, collate, [lesson], processor)
+    assert count == sum(counts)
+    assert loss * count == pytest.approx(np.dot(counts, losses), rel=1e-4)
+
+
+def loss_of(task, collate, lessons, processor) -> tuple[int, float]:
+    batch = collate([encode_lesson(lesson, processor, False) for lesson in lessons])
+    return int((batch["labels"] != IGNORED).sum()), task.module(**batch)["loss"].item()
+
+
+def test_a_lesson_without_images_is_text_alone(processor):
+    encoded = encode_lesson(SceneLesson((), ((Turn("a", "Draw it.", "Here."),),)), processor, False)
+    assert encoded.pixels == {}
+    assert not (encoded.input_ids == processor.image_token_id).any()
+
+
+def test_samples_depend_on_their_number_alone(processor):
+    samples = EncodedLessons(processor, Mixture(LANGUAGE_MIXTURE, 1000))
+    for number in (0, 500, 999):
+        assert torch.equal(samples(number).input_ids, samples(number).input_ids)
+
+
+def test_training_reaches_all_embeddings(task):
+    batch = task.collate([task.sample(number) for number in range(4)])
+    task.module(**batch)["loss"].backward()
+    trained = {name for name, parameter in task.module.named_parameters() if parameter.grad is not None}
+    assert any(name.startswith("words.slots") for name in trained)
+    assert any("layers.1." in name for name in trained)
+    assert not any("vision_tower" in name for name in trained)
