@@ -21,7 +21,7 @@ from minigemini_models.scenes.composition import KINDS, sample_scene
 from minigemini_models.scenes.dense_labels import letter_class
 from minigemini_models.scenes.documents import PAGE_KINDS
 from minigemini_models.scenes.labeled_scenes import label_scene, scene_labels
-from minigemini_models.scenes.splits import LETTERING_DOMAIN
+from minigemini_models.scenes.splits import ENCODER_DOMAIN
 
 SMALL = {"text_width": "64", "text_layers": "2", "low_res_width": "32", "low_res_layers": "1", "high_res_width": "8"}
 
@@ -115,7 +115,7 @@ def test_a_run_goes_on_after_its_last_lesson_as_at_its_end():
 @pytest.mark.parametrize("kind", [*KINDS, "text", *PAGE_KINDS])
 def test_labels_without_drawing_are_those_of_the_drawing(kind):
     for seed in range(4):
-        scene = sample_scene(seed, kind, LETTERING_DOMAIN)
+        scene = sample_scene(seed, kind, ENCODER_DOMAIN)
         expected = label_scene(scene)
         for name, labels in scene_labels(scene).items():
             np.testing.assert_array_equal(labels, expected[name])

@@ -6,7 +6,7 @@ from ...samples.image_requests import sample_request
 from ...samples.object_qa import object_turn_groups
 from ...samples.unanswerable import unanswerable_turn
 from ...scenes.composition import sample_scene
-from ...scenes.splits import LETTERING_DOMAIN
+from ...scenes.splits import ENCODER_DOMAIN
 from .lesson import SceneLesson, lesson_about, stream
 
 _KINDS = ("single", "few", "sign", "count", "few", "words", "many", "few")
@@ -15,7 +15,7 @@ _REQUEST_KINDS = ("request", "refine", "request", "mention", "request", "seen", 
 
 def mixed(number: int) -> SceneLesson:
     """Up to five turns about one scene, as one conversation."""
-    scene = sample_scene(number, _KINDS[number % len(_KINDS)], LETTERING_DOMAIN)
+    scene = sample_scene(number, _KINDS[number % len(_KINDS)], ENCODER_DOMAIN)
     return SceneLesson((scene,), (tuple(conversation(scene, stream("conversation", number))),))
 
 
@@ -28,7 +28,7 @@ def follow_ups(number: int) -> SceneLesson:
 
 def unanswerable(number: int) -> SceneLesson:
     """Questions that the image does not answer, beside some that it does."""
-    scene = sample_scene(number, _KINDS[number % len(_KINDS)], LETTERING_DOMAIN)
+    scene = sample_scene(number, _KINDS[number % len(_KINDS)], ENCODER_DOMAIN)
     rng = stream("unanswerable", number)
     unknown = [(unanswerable_turn(scene, rng),) for _ in range(4)]
     return lesson_about(scene, [*unknown, *shuffled(possible_turn_groups(scene, rng), rng)[:3]])

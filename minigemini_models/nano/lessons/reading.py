@@ -2,7 +2,7 @@
 
 from ...samples.ocr_qa import text_turn_groups
 from ...scenes.composition import sample_scene
-from ...scenes.splits import LETTERING_DOMAIN
+from ...scenes.splits import ENCODER_DOMAIN
 from .lesson import SceneLesson, lesson_about, stream
 
 _RETRY = 7_000_000
@@ -28,6 +28,6 @@ def lines(number: int) -> SceneLesson:
 
 
 def _reading(number: int, kind: str) -> SceneLesson:
-    scene = sample_scene(number, kind, LETTERING_DOMAIN)
+    scene = sample_scene(number, kind, ENCODER_DOMAIN)
     groups = text_turn_groups(scene, stream(f"reading {kind}", number))
     return lesson_about(scene, groups) if groups else _reading(number + _RETRY, kind)
