@@ -15,16 +15,18 @@ from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAM
 
 LABELS = ("names", "colours", "centres", "slots")
 SLOTS = SLOT_ROWS * SLOT_COLUMNS
-_STD = 0.02
-"""Standard deviation of new embeddings, as Llama's."""
+_STD = 0.2
+"""Standard deviation of new embeddings. Small ones drown in what the first layers add to them."""
+_GAIN = 10.0
+"""Initial scale of the maps from words, whose embeddings begin with a standard deviation of 0.02."""
 
 
 class SceneWords(nn.Module):
     """Sums up the embeddings of what a patch shows: its object's name, color and center, and letters by slot.
 
     A name is embedded as the language model's own tokens that spell it, their mean through a linear map that starts as
-    the identity, plus an embedding of its own. So what is asked for by its name can be found by likeness from the first
-    step on; colors likewise.
+    a multiple of the identity, plus an embedding of its own. So what is asked for by its name can be found by likeness
+    from the first step on; colors likewise.
 
     Args:
         width: D, the language model's.
@@ -40,7 +42,7 @@ class SceneWords(nn.Module):
             nn.init.normal_(table.weight, std=_STD)
         self.name_map, self.color_map = (nn.Linear(width, width, bias=False) for _ in range(2))
         for linear in (self.name_map, self.color_map):
-            nn.init.eye_(linear.weight)
+            linear.weight.data = _GAIN * torch.eye(width)
         self._name_tokens, self._color_tokens = _spell(NAMES, tokenizer), _spell(COLORS, tokenizer)
 
     def forward(self, labels: Mapping[str, Tensor], word_embeddings: Tensor) -> Tensor:
