@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from minigemini.data.encoding import IGNORED
-from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE, SKILLS, Mixture
+from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE, Mixture
 from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
-from minigemini_models.nano.lessons import colors, presence, reading, relations
-from minigemini_models.nano.lessons.lesson import SceneLesson
 from minigemini_models.nano.steps import language
 from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.pretraining.scene_words import patch_labels, shows_something
 from minigemini_models.pretraining.tasks import TASKS
+from minigemini_models.samples.lessons import colors, presence, reading, relations
+from minigemini_models.samples.lessons.lesson import SceneLesson
+from minigemini_models.samples.lessons.skills import SKILLS
 from minigemini_models.samples.spatial_relations import has_relation
 from minigemini_models.samples.turns import CANNOT_TELL, Turn
 from minigemini_models.scenes.composition import KINDS, sample_scene

@@ -1,42 +1,13 @@
 """Which skill lesson number i is about: one mixture, whose weights move with the progress of the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from minigemini.data.curriculum import Curriculum
 
-from .lessons import colors, conversation, counting, naming, pairs, presence, reading, relations
-from .lessons.lesson import SceneLesson, stream
-
-Sampler = Callable[[int], SceneLesson]
-
-SKILLS: dict[str, Sampler] = {
-    "sign": reading.sign,
-    "words": reading.words,
-    "lines": reading.lines,
-    "name": naming.one_object,
-    "caption": naming.caption,
-    "color-lists": colors.lists,
-    "color-questions": colors.questions,
-    "color-names": colors.names,
-    "presence-lists": presence.lists,
-    "presence-questions": presence.questions,
-    "near-misses": presence.near_misses,
-    "halves": relations.halves,
-    "relation-lists": relations.lists,
-    "relation-questions": relations.questions,
-    "beside": relations.beside,
-    "counting": counting.questions,
-    "pair-lists": pairs.lists,
-    "pair-questions": pairs.questions,
-    "comparisons": pairs.comparisons,
-    "conversation": conversation.mixed,
-    "follow-ups": conversation.follow_ups,
-    "unanswerable": conversation.unanswerable,
-    "requests": conversation.requests,
-}
-"""Samplers of lessons by the name of the skill."""
+from ..samples.lessons.lesson import SceneLesson, stream
+from ..samples.lessons.skills import SKILLS
 
 LANGUAGE_MIXTURE: dict[str, str] = {
     "sign": "0:6/0.3:6/0.5:3",
@@ -54,14 +25,14 @@ LANGUAGE_MIXTURE: dict[str, str] = {
     "caption": "0:1/0.2:2",
     "counting": "0.05:0/0.1:3",
     "words": "0.1:0/0.2:3",
-    "lines": "0.2:0/0.3:2",
+    "text": "0.2:0/0.3:2",
     "pair-lists": "0.15:0/0.25:3/0.5:3/0.6:1",
     "pair-questions": "0.25:0/0.4:3",
     "comparisons": "0.25:0/0.4:3",
     "conversation": "0.2:0/0.4:3",
     "follow-ups": "0.2:0/0.3:2",
     "unanswerable": "0.1:0/0.3:2",
-    "requests": "0.2:0/0.3:3",
+    "drawing": "0.2:0/0.3:3",
 }
 """Weight of each skill over the run, as `PROGRESS:WEIGHT/…`: lists before questions, one text before several."""
 

@@ -14,10 +14,10 @@ from ..pretraining.init_model import init_model
 from ..pretraining.pretraining_recipe import Pretraining
 from ..pretraining.pretraining_task import PretrainingTask, SaveParts
 from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
+from ..samples.lessons.lesson import SceneLesson, stream
 from ..samples.turns import TurnGroup
 from ..scenes.labeled_scenes import scene_labels
 from .curriculum import LANGUAGE_MIXTURE, Mixture
-from .lessons.lesson import SceneLesson, stream
 
 ROW_LENGTH = 512
 """Tokens per row, and most of a lesson."""

@@ -1,8 +1,8 @@
 """Reading: one sign, several words, lines of text."""
 
-from ...samples.ocr_qa import text_turn_groups
 from ...scenes.composition import sample_scene
 from ...scenes.splits import ENCODER_DOMAIN
+from ..ocr_qa import text_turn_groups
 from .lesson import SceneLesson, lesson_about, stream
 
 _RETRY = 7_000_000

@@ -6,9 +6,9 @@ from zlib import crc32
 
 import numpy as np
 
-from ...samples.dialogs import Dialog
-from ...samples.turns import Turn, TurnGroup
 from ...scenes.scene import Scene
+from ..dialogs import Dialog
+from ..turns import Turn, TurnGroup
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Naming: one object, and all objects of an image with their colors."""
 
-from ...samples.descriptions import describe
-from ...samples.object_qa import object_turn_groups
-from ...samples.turns import ask
 from ...scenes.composition import sample_scene
+from ..descriptions import describe
+from ..object_qa import object_turn_groups
+from ..turns import ask
 from .lesson import SceneLesson, lesson_about, stream
 
 _CAPTION_KINDS = ("few", "many", "sign", "count", "few", "many")

@@ -1,9 +1,9 @@
 """Colors by name, and names by color."""
 
-from ...samples.attribute_lookup import color_qa, list_colors, repeated_color_qa, sample_colored, shuffled
-from ...samples.object_qa import object_turn_groups
 from ...scenes.composition import sample_scene
 from ...scenes.splits import COLORED_DOMAIN, TRAINING
+from ..attribute_lookup import color_qa, list_colors, repeated_color_qa, sample_colored, shuffled
+from ..object_qa import object_turn_groups
 from .lesson import SceneLesson, lesson_about, separate, stream
 
 _SKILLS = ("colour", "find", "shape")

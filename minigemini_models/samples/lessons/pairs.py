@@ -1,9 +1,9 @@
 """Two images: which one shows it, what changed, which has more, whether they are the same."""
 
-from ...samples.dialogs import PAIR_KINDS, sample_pair
-from ...samples.image_pairs import change_qa, list_changes, list_which_image, which_image_qa
-from ...samples.object_lists import object_list_for_pair
 from ...scenes.splits import TRAINING
+from ..dialogs import PAIR_KINDS, sample_pair
+from ..image_pairs import change_qa, list_changes, list_which_image, which_image_qa
+from ..object_lists import object_list_for_pair
 from .lesson import SceneLesson, separate, stream
 
 _RETRY = 7_000_000

@@ -1,10 +1,10 @@
 """Presence: which names are there, and that some are not."""
 
-from ...samples.attribute_lookup import absent_qa, list_absent, presence_qa, sample_colored, shuffled
-from ...samples.object_lists import object_list
-from ...samples.object_qa import presence_turn
 from ...scenes.composition import sample_scene
 from ...scenes.splits import TRAINING
+from ..attribute_lookup import absent_qa, list_absent, presence_qa, sample_colored, shuffled
+from ..object_lists import object_list
+from ..object_qa import presence_turn
 from .lesson import SceneLesson, lesson_about, separate, stream
 
 _KINDS = ("few", "many", "single", "few")

@@ -1,9 +1,9 @@
 """Counting: how many there are of one thing, of another, and of all."""
 
-from ...samples.descriptions import describe
-from ...samples.object_qa import object_turn_groups
-from ...samples.turns import ask
 from ...scenes.composition import sample_scene
+from ..descriptions import describe
+from ..object_qa import object_turn_groups
+from ..turns import ask
 from .lesson import SceneLesson, lesson_about, stream
 
 _KINDS = ("count", "count", "count", "few", "many")

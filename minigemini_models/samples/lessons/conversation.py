@@ -1,12 +1,12 @@
 """Conversations on all skills, with follow-ups and questions that have no answer; and requests for images."""
 
-from ...samples.attribute_lookup import shuffled
-from ...samples.conversations import conversation, possible_turn_groups
-from ...samples.image_requests import sample_request
-from ...samples.object_qa import object_turn_groups
-from ...samples.unanswerable import unanswerable_turn
 from ...scenes.composition import sample_scene
 from ...scenes.splits import ENCODER_DOMAIN
+from ..attribute_lookup import shuffled
+from ..conversations import conversation, possible_turn_groups
+from ..image_requests import sample_request
+from ..object_qa import object_turn_groups
+from ..unanswerable import unanswerable_turn
 from .lesson import SceneLesson, lesson_about, stream
 
 _KINDS = ("single", "few", "sign", "count", "few", "words", "many", "few")

@@ -1,10 +1,10 @@
 """Positions: halves of the image, places relative to another object, whether a relation holds, what is beside."""
 
-from ...samples.attribute_lookup import sample_colored
-from ...samples.object_qa import object_turn_groups
-from ...samples.spatial_relations import list_halves, list_positions, list_relations, relation_qa
 from ...scenes.composition import sample_scene
 from ...scenes.splits import COLORED_DOMAIN, TRAINING
+from ..attribute_lookup import sample_colored
+from ..object_qa import object_turn_groups
+from ..spatial_relations import list_halves, list_positions, list_relations, relation_qa
 from .lesson import SceneLesson, lesson_about, separate, stream
 
 _RETRY = 7_000_000
