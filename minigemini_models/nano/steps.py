@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..pretraining.pretraining_recipe import Pretraining
+from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 SMALL: dict[str, Any] = {
     "precision": "fp32",
@@ -27,5 +27,22 @@ def language() -> Pretraining:
         warmup_ratio=0.005,
         global_batch=4,
         micro_batch=4,
+        **SMALL,
+    )
+
+
+def align(root: str, with_mining: bool = True) -> Pretraining:
+    """Stage 1: train mining and projector to give the tokens that the language model has learned to read."""
+    encoders = f"{root}/nano-encoders/{PRETRAINED_FILE['encoders']}"
+    return Pretraining(
+        name="nano-align" if with_mining else "nano-without-mining-align",
+        task="alignment-with-labels",
+        steps=1000,
+        learning_rate=2e-3,
+        global_batch=16,
+        micro_batch=16,
+        low_res_encoder=f"{encoders}/vision_tower.safetensors",
+        high_res_encoder=f"{encoders}/high_res_vision_tower.safetensors" if with_mining else None,
+        language=f"{root}/nano-language/{PRETRAINED_FILE['language-with-labels']}",
         **SMALL,
     )

@@ -41,7 +41,7 @@ def mining(recipe: Pretraining) -> PretrainingTask:
         parts | {"heads": r"heads\."},
         partial(scene, world=recipe.world),
         stack,
-        save=partial(_save, model=model, processor=processor),
+        save=partial(save_model, model=model, processor=processor),
         start=partial(_load, model.model, recipe),
     )
 
@@ -101,11 +101,12 @@ def scale_new_projections(model: MiniGeminiModel) -> None:
             model.patch_info_mining.value_proj.linear.weight.mul_(_MINED_SCALE)
 
 
-def _save(
+def save_model(
     weights: Mapping[str, Tensor],
     path: Path,
     model: MiniGeminiForConditionalGeneration,
     processor: MiniGeminiProcessor,
 ) -> None:
+    """Write a checkpoint of `model`, which is the submodule of that name."""
     own = {name.removeprefix("model."): tensor for name, tensor in weights.items() if name.startswith("model.")}
     save_checkpoint(own, model, processor, torch.bfloat16, path)

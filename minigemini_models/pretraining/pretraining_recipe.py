@@ -32,8 +32,9 @@ class Pretraining(RunSettings):
     Attributes:
         task: `encoders` trains both encoders side by side; `low-res-encoder` and `high-res-encoder` train one of them;
             `language` the language model alone, on text; `language-with-labels` the same on questions about scenes,
-            whose visual tokens are made from dense labels; `mining` trains patch info mining and the projector with
-            both encoders frozen; `painter` trains the image generator.
+            whose visual tokens are made from dense labels; `alignment-with-labels` trains patch info mining and the
+            projector to give those visual tokens, with all else frozen; `mining` trains both on dense labels, with both
+            encoders frozen; `painter` trains the image generator.
         steps: optimizer steps.
         scale: factor on `steps`, to try a recipe on a small part of its samples.
         init_from: checkpoint (for `painter` an image generator) whose weights replace random ones: a name, a folder or
@@ -48,7 +49,14 @@ class Pretraining(RunSettings):
     """
 
     task: Literal[
-        "encoders", "low-res-encoder", "high-res-encoder", "language", "language-with-labels", "mining", "painter"
+        "encoders",
+        "low-res-encoder",
+        "high-res-encoder",
+        "language",
+        "language-with-labels",
+        "alignment-with-labels",
+        "mining",
+        "painter",
     ]
     steps: int
     scale: float = 1.0
@@ -81,8 +89,10 @@ class Pretraining(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.task == "mining" and (self.low_res_encoder is None or self.language is None):
-            raise RecipeError(f"{self.name}: mining starts from pretrained parts; set low_res_encoder and language")
+        if self.task in ("mining", "alignment-with-labels") and (self.low_res_encoder is None or self.language is None):
+            raise RecipeError(
+                f"{self.name}: {self.task} starts from pretrained parts; set low_res_encoder and language"
+            )
 
     def result_path(self, folder: Path) -> Path:
         """Return the file of the trained part, or the folder of the checkpoint or pipeline."""

@@ -29,12 +29,19 @@ def _language_with_labels(recipe: Pretraining) -> PretrainingTask:
     return language_with_labels(recipe)
 
 
+def _alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
+    from ..nano.alignment_task import alignment_with_labels
+
+    return alignment_with_labels(recipe)
+
+
 TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
     "encoders": encoder_pair,
     "low-res-encoder": low_res_encoder,
     "high-res-encoder": high_res_encoder,
     "language": language,
     "language-with-labels": _language_with_labels,
+    "alignment-with-labels": _alignment_with_labels,
     "mining": mining,
     "painter": _image_generator,
 }

@@ -1,0 +1,131 @@
+"""Train nano's mining and projector: visual tokens as the language model has learned to read them, and captions.
+
+Both encoders and the language model are frozen. The target of each token is what the language model was given for the
+patch when it had perfect eyes (`language_task`), so that it understands the connector from the first step of stage 2.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from minigemini.data.encoding import IGNORED
+from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+
+from ..pretraining.alignment import save_model, scale_new_projections
+from ..pretraining.branches import BranchCollator, Branched, BranchLoss
+from ..pretraining.encoders import normalize, resized, shrink
+from ..pretraining.init_model import init_model
+from ..pretraining.pretraining_recipe import Pretraining
+from ..pretraining.pretraining_task import PretrainingTask, load_part
+from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
+from ..samples.lessons.naming import caption
+from ..samples.lessons.reading import sign
+from ..scenes.splits import ENCODER_DOMAIN
+from ..scenes.text_images import text_image
+from .language_task import ROW_LENGTH, WORDS, encode_lesson
+
+_TEXT_SHARE = 2
+"""One in so many samples is an image full of text, which is the hardest part and rare in ordinary scenes."""
+_TARGET_WEIGHT = 4.0
+"""Weight of the distance to the targets beside the captions' loss."""
+
+_TOKEN_SCALE = 0.1
+"""Initial scale of visual tokens beside the default; about that of their targets."""
+
+
+def alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
+    """Learn the tokens of `SceneWords` and captions; the output is a checkpoint of all parts."""
+    model, processor = init_model(recipe, with_mining=recipe.high_res_encoder is not None)
+    scale_new_projections(model.model)
+    with torch.no_grad():
+        model.model.multi_modal_projector[-1].weight.mul_(_TOKEN_SCALE)
+    words = SceneWords(model.config.text_config.hidden_size, processor.tokenizer)
+    parts = {"mining": r"model\.model\.patch_info_mining\.", "projector": r"model\.model\.multi_modal_projector\."}
+    if model.model.patch_info_mining is None:
+        del parts["mining"]
+    pad: Any = processor.tokenizer.pad_token_id
+    return PretrainingTask(
+        TokenMatcher(model, words),
+        parts,
+        partial(sample, processor=processor),
+        BranchCollator(ROW_LENGTH, pad),
+        save=partial(save_model, model=model, processor=processor),
+        start=partial(_load, model, words, recipe),
+    )
+
+
+def _load(model: MiniGeminiForConditionalGeneration, words: SceneWords, recipe: Pretraining) -> None:
+    """Load the parts that were trained separately.
+
+    Raises:
+        RecipeError: a part is missing or does not fit.
+    """
+    inner = model.model
+    for module, path in (
+        (inner.vision_tower, recipe.low_res_encoder),
+        (inner.high_res_vision_tower, recipe.high_res_encoder),
+        (nn.ModuleDict({"language_model": inner.language_model, WORDS: words}), recipe.language),
+    ):
+        if module is not None and path is not None:
+            load_part(module, path, recipe.name)
+
+
+def sample(number: int, processor: MiniGeminiProcessor) -> Branched:
+    """Return the sample of a number: its `pixels` hold `image` (1, px, px, 3) uint8 and the labels of its patches."""
+    number, is_lesson = divmod(number, _TEXT_SHARE)
+    if is_lesson:
+        lesson = (caption, sign)[number % 2](number)
+        encoded = encode_lesson(lesson, processor, all_patches=True)
+        image = np.asarray(lesson.scenes[0].draw()[0])
+        return replace(encoded, pixels={**encoded.pixels, "image": torch.from_numpy(image.copy())[None]})
+    arrays = text_image(number, ENCODER_DOMAIN)
+    ids = torch.full((processor.num_image_tokens,), processor.image_token_id)
+    return Branched(
+        ids,
+        torch.full_like(ids, IGNORED),
+        {**patch_labels(arrays), "image": torch.from_numpy(arrays["image"].copy())[None]},
+        branches=torch.ones_like(ids),
+        position_ids=torch.arange(len(ids)),
+    )
+
+
+class TokenMatcher(BranchLoss):
+    """The loss of captions and of the distance of visual tokens to their targets."""
+
+    def __init__(self, model: MiniGeminiForConditionalGeneration, words: SceneWords) -> None:
+        super().__init__(model)
+        self.words = words
+        self._distance = torch.tensor(0.0)
+
+    def forward(self, *args: Any, **batch: Any) -> dict[str, Tensor]:
+        """Return the loss, and its two parts."""
+        caption_loss = super().forward(*args, **batch)["loss"]
+        return {
+            "loss": caption_loss + _TARGET_WEIGHT * self._distance,
+            "caption_loss": caption_loss,
+            "token_distance": self._distance,
+        }
+
+    def visual_tokens(self, pixels: dict[str, Tensor]) -> Tensor:
+        """Return the model's visual tokens, (images, N, D), and keep their distance to the targets.
+
+        The distance is the squared error over the targets' variance: 1 for a constant, 0 for perfect eyes. Patches that
+        show something count half, and so do empty ones.
+        """
+        model = self.model.model
+        high_res = resized(normalize(pixels["image"]), self.model.config.high_res_size)
+        tokens = model.get_image_features(shrink(high_res), high_res, return_dict=True).pooler_output
+        labels = {name: pixels[name] for name in LABELS}
+        with torch.no_grad():
+            targets = self.words(labels, self.model.get_input_embeddings().weight)
+        shown = shows_something(labels)
+        errors = (rearrange(tokens, "b n d -> (b n) d") - targets).pow(2).mean(-1)
+        variance = targets[shown].var(0).mean() if shown.sum() > 1 else targets.pow(2).mean()
+        halves = [errors[where].mean() for where in (shown, ~shown) if where.any()]
+        self._distance = torch.stack(halves).mean() / variance
+        return tokens
