@@ -9,7 +9,7 @@ import torch
 from minigemini.data.encoding import IGNORED
 from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE, Mixture
 from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
-from minigemini_models.nano.steps import language
+from minigemini_models.nano.nano_recipes import language
 from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.pretraining.scene_words import patch_labels, shows_something
 from minigemini_models.pretraining.tasks import TASKS

@@ -16,12 +16,12 @@ from minigemini.inference import Engine
 from minigemini.io.plots import can_plot
 from minigemini.training import checkpointing, trainable
 from minigemini.training.batches import MicroBatchStream
+from minigemini.training.pipeline_steps import run_step
 from minigemini.training.recipe import CHECKPOINT
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini.training.trainer import StageTrainer, training_arguments
-from minigemini_models.nano.nano_recipes import PIPELINES, TWIN, nano_recipes
-from minigemini_models.nano.training_pipeline import EXPORT, pipeline_steps, train_pipeline
+from minigemini_models.nano.shipped_recipes import TWIN, shipped_recipes
 from minigemini_models.pretraining import tokenizer
 from minigemini_models.pretraining.label_heads import balanced_cross_entropy
 from minigemini_models.pretraining.tasks import TASKS
@@ -42,15 +42,15 @@ def one_thread():
 
 
 def toy(name: str, root: Path, **changes):
-    return replace(nano_recipes(str(root))[name].changed(TOY), **changes)
+    return replace(shipped_recipes(str(root))[name].changed(TOY), **changes)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """Train nano and its twin with two optimizer steps per step."""
     root = tmp_path_factory.mktemp("nano")
-    for name in PIPELINES:
-        assert train_pipeline(name, root, TOY) == root / name
+    for name, recipe in shipped_recipes(str(root)).items():
+        run_step(recipe.changed(TOY), root / name)
     return root
 
 
@@ -66,26 +66,17 @@ def same(ours, theirs) -> bool:
 
 
 def test_every_step_writes_its_output_and_a_report(trained):
-    recipes = nano_recipes(str(trained))
-    for name in {step for steps in PIPELINES.values() for step in steps}:
-        assert recipes[name].result_path(trained / name).exists(), name
+    for name, recipe in shipped_recipes(str(trained)).items():
+        assert recipe.result_path(trained / name).exists(), name
         assert "| commit |" in (trained / name / "report.md").read_text()
         assert [step for step, _ in losses(trained / name)] == [1, 2]
 
 
-@pytest.mark.parametrize("name", PIPELINES)
-def test_exported_checkpoint_equals_that_of_stage_2(trained, name):
-    engine = Engine.load(trained / name)
-    assert (engine.model.model.patch_info_mining is not None) == (name == "nano")
-    assert engine.model.generation_config.max_new_tokens == 64
-    assert load_file(trained / name / "model.safetensors").keys() == tensors(trained, f"{name}-instruct").keys()
-
-
 def test_hd_has_four_tiles_and_a_global_tile_with_the_same_weights(trained):
-    config = Engine.load(trained / "nano-hd" / CHECKPOINT).model.config
+    config = Engine.load(trained / "nano-hd-pages" / CHECKPOINT).model.config
     assert (config.high_res_size, config.grid_size, config.use_global_tile) == (512, 2, True)
     assert config.num_image_tokens == 320
-    before, after = tensors(trained, "nano-instruct"), tensors(trained, "nano-hd")
+    before, after = tensors(trained, "nano-skills"), tensors(trained, "nano-hd-pages")
     assert {n: t.shape for n, t in before.items()} == {n: t.shape for n, t in after.items()}
 
 
@@ -102,8 +93,8 @@ def test_alignment_starts_from_the_pretrained_parts(trained):
 
 
 def test_stages_train_only_their_declared_parts(trained):
-    before, after = tensors(trained, "nano-mining"), tensors(trained, "nano-instruct")
-    stage_1 = load_file(trained / "nano-align" / "stage1.safetensors")
+    before, after = tensors(trained, "nano-mining"), tensors(trained, "nano-skills")
+    stage_1 = load_file(trained / "nano-captions" / "stage1.safetensors")
     assert {name.split(".")[1] for name in stage_1} == {"patch_info_mining", "multi_modal_projector"}
     assert any(not same(tensor, before[name]) for name, tensor in stage_1.items())
     moved = {name.split(".")[1] for name in after if not same(before[name], after[name])}
@@ -127,31 +118,16 @@ def test_accuracies_are_logged_drawn_and_reported(trained):
     assert "minigemini train nano-mining steps=2" in page
 
 
-def test_finished_steps_are_skipped(trained, capsys):
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
-    train_pipeline("nano", trained, TOY, ("nano-low-res-encoder", "nano-align"))
-    assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
-    assert "nano-align: finished" in capsys.readouterr().err
-    with pytest.raises(RecipeError, match="another recipe \\(steps was 2 and is 3\\)"):
-        train_pipeline("nano", trained, TOY | {"steps": "3"}, ("nano-align",))
-
-
 def test_an_output_without_its_run_is_used(trained, tmp_path):
     """Encoders may be copied from another run."""
     for step in ("nano-low-res-encoder/encoder", "nano-text/language_model"):
         (tmp_path / step).parent.mkdir()
         shutil.copy(trained / f"{step}.safetensors", tmp_path / f"{step}.safetensors")
-    train_pipeline(TWIN, tmp_path, TOY, ("nano-low-res-encoder", "nano-text", f"{TWIN}-projector"))
+    for name in ("nano-low-res-encoder", "nano-text", f"{TWIN}-projector"):
+        run_step(toy(name, tmp_path), tmp_path / name)
     assert not (tmp_path / "nano-text" / "log.jsonl").exists()
     ours, theirs = (tensors(root, f"{TWIN}-projector") for root in (tmp_path, trained))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-
-
-def test_settings_apply_to_the_selected_steps(tmp_path):
-    train_pipeline("nano", tmp_path, TOY | {"init_from": "none"}, ("nano-low-res-encoder",))
-    assert json.loads((tmp_path / "nano-low-res-encoder" / "recipe.json").read_text())["init_from"] is None
-    with pytest.raises(RecipeError, match="unknown setting 'init_from'"):
-        train_pipeline("nano", tmp_path, {"init_from": "none"}, ("nano-align",))
 
 
 # Initialization from a checkpoint
@@ -224,21 +200,11 @@ def test_a_missing_or_differently_sized_checkpoint_raises_an_error(trained):
 # Errors
 
 
-def test_errors_name_the_step(tmp_path, monkeypatch):
-    assert pipeline_steps("nano")[-4:] == (EXPORT, "nano-hd-lines", "nano-hd-told", "nano-hd")
-    with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-low-res-encoder, "):
-        train_pipeline("nano", tmp_path, {}, ("polish",))
-    with pytest.raises(RecipeError, match="nano-instruct first"):
-        train_pipeline("nano", tmp_path, {}, (EXPORT,))
+def test_a_missing_part_is_named(tmp_path):
     with pytest.raises(
         RecipeError, match=r"encoder.safetensors: no such file; create it with `minigemini train nano-low"
     ):
-        train_pipeline("nano", tmp_path, TOY, ("nano-mining",))
-    with pytest.raises(RecipeError, match="unknown setting 'epochs'"):
-        train_pipeline("nano", tmp_path, {"epochs": "2"})
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RecipeError, match="torchrun runs single steps only"):
-        train_pipeline("nano", tmp_path, {})
+        run_step(toy("nano-mining", tmp_path), tmp_path / "nano-mining")
 
 
 def test_a_part_of_another_module_raises_an_error(trained, tmp_path):

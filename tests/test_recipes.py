@@ -118,7 +118,7 @@ def test_a_wrong_curriculum_names_the_recipe(tmp_path):
 
 
 def test_epochs_and_steps_override_each_other():
-    stepped = RECIPES["nano-instruct"]
+    stepped = RECIPES["nano-skills"]
     assert stepped.steps == 5000
     for words, extent, steps in (
         (["epochs=4"], "epochs=4", 16),
@@ -185,7 +185,7 @@ def test_missing_base_names_the_command_that_creates_it():
 
 def test_default_folder():
     assert str(default_folder("MGM-7B-align")) == "runs/MGM-7B-align"
-    assert RECIPES["nano-align"].base == f"{default_folder('nano-mining')}/model"
+    assert RECIPES["nano-instruct"].base == f"{default_folder('nano-align')}/model"
 
 
 def test_unknown_recipe_suggests_similar_names():
@@ -212,7 +212,7 @@ def test_saved_recipe_is_compared(tmp_path):
         (["nano", "step=3"], "did you mean steps"),
         (["nano", "--plan"], "name one of them, e.g. nano-hd"),
         (["nano", "--step", "nano-polish"], "unknown step 'nano-polish'"),
-        (["nano-align"], "create it with `minigemini train nano-mining`"),
+        (["nano-instruct"], "create it with `minigemini train nano-align`"),
         (["MGM-7B-align"], "create it with `minigemini assemble"),
     ],
 )
@@ -239,7 +239,7 @@ def test_plan_shows_the_length_of_the_run(tiny_checkpoint, image, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=30)
     words = [f"base={tiny_checkpoint}", "data=chat.json@.", "global_batch=8", "micro_batch=8", "workers=0", "epochs=4"]
-    plan = CliRunner().invoke(app, ["train", "nano-instruct", *words, "--plan"], catch_exceptions=False)
+    plan = CliRunner().invoke(app, ["train", "nano-skills", *words, "--plan"], catch_exceptions=False)
     assert plan.exit_code == 0, plan.stderr
     text = " ".join(plan.stdout.split())
     assert "steps 16 of 8 samples" in text

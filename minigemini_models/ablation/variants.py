@@ -11,7 +11,7 @@ from typing import Any, Literal
 from minigemini.training.recipe import CHECKPOINT, STAGE_1_FILE, DataPart, Recipe
 from minigemini.training.settings import RunSettings
 
-from ..nano.nano_recipes import SMALL, STAGE_1_RATE
+from ..nano.nano_recipes import SMALL
 from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
 
 Encoder = Literal["narrow", "wide"]
@@ -159,7 +159,7 @@ def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str,
         stage="align",
         base=f"{home}/mining/{CHECKPOINT}",
         data=(_part(CAPTIONS, ALIGN_SAMPLES, share),),
-        learning_rate=STAGE_1_RATE,
+        learning_rate=1e-4,
         global_batch=16,
         micro_batch=16,
         max_length=512,

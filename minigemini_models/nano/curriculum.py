@@ -1,10 +1,11 @@
-"""Which skill lesson number i is about: one mixture, whose weights move with the progress of the run."""
+"""What a step learns when: one mixture of skills, whose weights move with the progress of the run."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from minigemini.data.curriculum import Curriculum
+from minigemini.training.recipe import DataPart
 
 from ..samples.lessons.lesson import SceneLesson, stream
 from ..samples.lessons.skills import SKILLS
@@ -35,6 +36,69 @@ LANGUAGE_MIXTURE: dict[str, str] = {
     "drawing": "0.2:0/0.3:3",
 }
 """Weight of each skill over the run, as `PROGRESS:WEIGHT/…`: lists before questions, one text before several."""
+
+INSTRUCT_MIXTURE: dict[str, str] = {
+    "sign": "0:8/0.2:8/0.5:5",
+    "words": "0:1/0.2:3",
+    "text": "0:0/0.2:2",
+    "name": "0:5/0.2:5/0.5:4",
+    "caption": "0:3/0.3:2",
+    "color-lists": "0:3/0.1:3/0.2:0.5",
+    "color-questions": "0.05:0/0.15:2",
+    "color-names": "0:1/0.1:3",
+    "presence-lists": "0.05:0/0.1:2/0.3:0.5",
+    "presence-questions": "0.1:0/0.2:2",
+    "near-misses": "0.1:0/0.2:3",
+    "halves": "0.05:0/0.1:1/0.3:0.5",
+    "relation-lists": "0.1:0/0.15:2/0.4:0.5",
+    "relation-questions": "0.15:0/0.3:2",
+    "beside": "0.1:0/0.2:4",
+    "counting": "0.05:0/0.1:4",
+    "pair-lists": "0.1:0/0.2:2/0.4:0.5",
+    "pair-questions": "0.15:0/0.3:2",
+    "comparisons": "0.15:0/0.3:3",
+    "conversation": "0.1:0/0.2:4",
+    "follow-ups": "0.1:0/0.2:2",
+    "unanswerable": "0.1:0/0.2:2",
+    "requests": "0.1:0/0.2:3",
+    "refusals": "0.1:0/0.2:2",
+}
+"""The same with pictures: reading and naming first, since the connector's tokens are not yet those of perfect eyes."""
+
+HD_MIXTURE: dict[str, str] = {
+    "page-line": "0:6/0.3:2",
+    "page-lists": "0:3/0.3:3/0.6:1",
+    "page-questions": "0:0/0.2:4/0.4:8",
+    "sign": "0:1",
+    "conversation": "0:1",
+    "refusals": "0:0.5",
+}
+"""Pages; a few scenes keep the earlier skills."""
+
+_GRID = 20
+"""Steps in which the weights of a mixture become those of its parts."""
+
+
+def mixture_parts(weights: Mapping[str, str], samples: int) -> tuple[DataPart, ...]:
+    """Return a mixture as sources of a recipe, with about `samples` samples in all.
+
+    Each source has as many samples as the mixture takes of it, at the progress at which it takes them.
+
+    Args:
+        weights: curriculum of each kind of `samples.dataset.SYNTHETIC`, relative to the others.
+        samples: samples of the run.
+    """
+    progress = np.linspace(0, 1, _GRID + 1)
+    curves = np.array([[Curriculum.parse(text).weight(at) for at in progress] for text in weights.values()])
+    shares = curves / curves.sum(0)
+    means = (shares[:, 1:] + shares[:, :-1]).mean(1) / 2
+    return tuple(
+        DataPart(
+            f"synthetic:{name}#{max(1, round(samples * mean))}",
+            curriculum="/".join(f"{at:g}:{share:.3g}" for at, share in zip(progress, curve, strict=True)),
+        )
+        for name, mean, curve in zip(weights, means, shares, strict=True)
+    )
 
 
 class Mixture:

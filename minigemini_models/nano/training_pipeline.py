@@ -1,41 +1,84 @@
 """Runs the training steps of nano in sequence, each in its own folder; finished steps are skipped."""
 
+import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import get_context
 from pathlib import Path
+
+import torch
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import output_lock
 from minigemini.training.pipeline_steps import check_steps, run_step
 from minigemini.training.recipe import CHECKPOINT
-from minigemini.training.settings import RecipeError
+from minigemini.training.settings import RecipeError, RunSettings, parse_number
 
-from .nano_recipes import EXPORT, nano_recipes, pipeline_steps
+from .nano_recipes import ENCODERS, EXPORT, LANGUAGE, PIPELINES, nano_recipes
+
+SCALE = "scale"
+"""Setting of a pipeline: a factor on the samples of all its steps."""
 
 
 def train_pipeline(name: str, folder: Path, settings: Mapping[str, str], only: Sequence[str] = ()) -> Path:
     """Run the steps in order, resuming the one that was interrupted, and return the exported checkpoint's folder.
 
+    Encoders and language model need nothing of each other: with two cores, they are trained side by side.
+
     Args:
         name: a key of `nano_recipes.PIPELINES`.
         folder: parent of the steps' folders, and of the checkpoint's, which is named like the pipeline.
-        settings: settings to override in every step.
+        settings: settings to override in every step; `scale` is a factor on the samples of all steps.
         only: steps to run; all if empty.
 
     Raises:
         RecipeError: A step is unknown or cannot run.
     """
-    steps = pipeline_steps(name)
+    steps = PIPELINES[name]
     check_steps(name, only, steps)
     named = [step for step in steps if not only or step in only]
-    found = nano_recipes(str(folder))
-    recipes = {step: found[step].changed(dict(settings)) for step in named if step != EXPORT}
+    overrides = dict(settings)
+    scale = parse_number(float, SCALE, overrides.pop(SCALE, "1"))
+    if not scale > 0:
+        raise RecipeError(f"{name}: {SCALE} is {scale:g}; give more than 0")
+    found = nano_recipes(str(folder), scale)
+    recipes = {step: found[step].changed(overrides) for step in named if step != EXPORT}
+    if {ENCODERS, LANGUAGE} <= recipes.keys() and (os.cpu_count() or 1) > 1:
+        run_side_by_side(recipes[ENCODERS], recipes[LANGUAGE], folder)
     for step in named:
         if step == EXPORT:
             export(folder / f"{name}-instruct" / CHECKPOINT, folder / name)
         else:
             run_step(recipes[step], folder / step)
     return folder / name
+
+
+def run_side_by_side(here: RunSettings, beside: RunSettings, folder: Path) -> None:
+    """Run two steps at once, the second in a process of its own; if one cannot go on, the other saves a checkpoint.
+
+    Raises:
+        RecipeError: A step cannot run.
+    """
+    process = get_context("spawn").Process(target=_run, args=(beside, folder / beside.name, torch.get_num_threads()))
+    process.start()
+    try:
+        run_step(here, folder / here.name)
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.join()
+    if process.exitcode:
+        raise RecipeError(f"{beside.name} has failed, as it says above; run it alone with --step {beside.name}")
+
+
+def _run(recipe: RunSettings, folder: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+    try:
+        run_step(recipe, folder)
+    except (RecipeError, KeyboardInterrupt) as error:
+        sys.exit(f"{recipe.name}: {error or 'stopped'}")
 
 
 def export(checkpoint: Path, folder: Path) -> None:

@@ -26,9 +26,19 @@ from .dialogs import (
 )
 from .image_pairs import PAIR_LOOKUP_KINDS
 from .image_requests import sample_request
+from .lessons.skills import PICTURE_SKILLS, SKILLS
 from .spatial_relations import RELATION_KINDS
 
 _short_dialog = partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3)
+
+
+def _lesson_dialog(number: int, skill: str) -> Dialog:
+    """Return a lesson as one conversation."""
+    return LESSONS[skill](number).dialog()
+
+
+LESSONS = {name: sampler for name, sampler in (SKILLS | PICTURE_SKILLS).items() if name != "drawing"}
+"""Lessons of nano; `requests` has those of drawing, whose number of images varies."""
 SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "captions": (sample_caption, ("single", "few", "count", "sign", "words")),
     "lessons": (
@@ -57,6 +67,7 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
         ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn"),
     ),
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
+    **{skill: (_lesson_dialog, (skill,)) for skill in LESSONS},
     "small-captions": (partial(sample_caption, domain=SMALL_DOMAIN), ("single", "few", "count", "sign", "words")),
     "small-lessons": (_short_dialog, ("sign", "single", "few", "count")),
     "small-reading": (partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=1), ("sign",)),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...scenes.scene import Scene
 from ..dialogs import Dialog
+from ..ocr_qa import SPELLING_SKILLS
 from ..turns import Turn, TurnGroup
 
 
@@ -27,8 +28,9 @@ class SceneLesson:
     shown: tuple[int, ...] = ()
 
     def dialog(self) -> Dialog:
-        """Return the lesson as one conversation."""
-        return Dialog(self.scenes, tuple(turn for turns in self.conversations for turn in turns), self.shown)
+        """Return the lesson as one conversation, what spells out all text last: answers could be copied from it."""
+        order = sorted(self.conversations, key=lambda turns: turns[0].skill in SPELLING_SKILLS)
+        return Dialog(self.scenes, tuple(turn for turns in order for turn in turns), self.shown)
 
 
 def lesson_about(scene: Scene, groups: Iterable[TurnGroup], most: int = 8) -> SceneLesson:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import colors, conversation, counting, naming, pairs, presence, reading, relations
+from . import colors, conversation, counting, naming, pages, pairs, presence, reading, relations, unlike
 from .lesson import SceneLesson
 
 Sampler = Callable[[int], SceneLesson]
@@ -32,3 +32,11 @@ SKILLS: dict[str, Sampler] = {
     "unanswerable": conversation.unanswerable,
     "drawing": conversation.requests,
 }
+
+PICTURE_SKILLS: dict[str, Sampler] = {
+    "refusals": unlike.refusals,
+    "page-line": pages.line,
+    "page-lists": pages.lists,
+    "page-questions": pages.questions,
+}
+"""Those that need pictures, or more than one tile."""

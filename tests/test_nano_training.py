@@ -1,0 +1,166 @@
+"""The five steps of nano from random weights, as one command runs them."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_training import losses
+
+from minigemini.data.curriculum import Curriculum
+from minigemini.inference import Engine
+from minigemini.training.recipe import CHECKPOINT, DataPart
+from minigemini.training.run import train
+from minigemini.training.settings import RecipeError
+from minigemini_models.nano.curriculum import HD_MIXTURE, INSTRUCT_MIXTURE, mixture_parts
+from minigemini_models.nano.nano_recipes import EXPORT, PIPELINES, TWIN, nano_recipes
+from minigemini_models.nano.training_pipeline import train_pipeline
+
+TOY = {"global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
+TWO_STEPS = TOY | {"steps": "2"}
+
+
+# Mixtures as sources of samples
+
+
+@pytest.mark.parametrize("mixture", [INSTRUCT_MIXTURE, HD_MIXTURE])
+def test_a_mixture_becomes_sources_with_its_number_of_samples(mixture):
+    parts = mixture_parts(mixture, 10_000)
+    counts = {part.file: int(part.file.partition("#")[2]) for part in parts}
+    assert len(parts) == len(mixture)
+    assert sum(counts.values()) == pytest.approx(10_000, rel=0.01)
+    assert all(part == DataPart.parse(str(part)) for part in parts)
+
+
+def test_sources_come_when_the_mixture_takes_them():
+    first, last = mixture_parts({"sign": "0:1/1:0", "name": "0:0/1:3"}, 1000)
+    early, late = (Curriculum.parse(part.curriculum).positions(np.linspace(0, 1, 100)) for part in (first, last))
+    assert early.mean() < 0.4
+    assert late.mean() > 0.6
+
+
+def test_scale_reaches_every_step():
+    whole, part = nano_recipes("x"), nano_recipes("x", 0.01)
+    for name in ("nano-encoders", "nano-language", "nano-align"):
+        assert part[name].run_length()[1] == whole[name].run_length()[1] // 100
+    for name in ("nano-instruct", "nano-hd", f"{TWIN}-instruct"):
+        samples = [sum(int(one.file.partition("#")[2]) for one in found[name].data) for found in (whole, part)]
+        assert samples[1] == pytest.approx(samples[0] / 100, rel=0.2)
+
+
+# Errors
+
+
+def test_errors_name_the_step(tmp_path, monkeypatch):
+    with pytest.raises(RecipeError, match="nano: unknown step 'polish'; choose from nano-encoders, nano-language, "):
+        train_pipeline("nano", tmp_path, {}, ("polish",))
+    with pytest.raises(RecipeError, match="nano-instruct first"):
+        train_pipeline("nano", tmp_path, {}, (EXPORT,))
+    with pytest.raises(RecipeError, match=r"no such file; create it with `minigemini train nano-encoders`"):
+        train_pipeline("nano", tmp_path, TOY, ("nano-align",))
+    with pytest.raises(RecipeError, match="scale is 0; give more than 0"):
+        train_pipeline("nano", tmp_path, {"scale": "0"})
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match="torchrun runs single steps only"):
+        train_pipeline("nano", tmp_path, {})
+
+
+# The whole, with two steps each
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("nano")
+    for name in PIPELINES:
+        assert train_pipeline(name, root, TWO_STEPS) == root / name
+    torch.set_num_threads(before)
+    return root
+
+
+def tensors(root: Path, step: str) -> dict[str, torch.Tensor]:
+    return load_file(root / step / CHECKPOINT / "model.safetensors")
+
+
+def same(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    return torch.equal(ours.bfloat16(), theirs.bfloat16())
+
+
+@pytest.mark.slow
+def test_every_step_writes_its_output_and_a_report(trained):
+    recipes = nano_recipes(str(trained))
+    for name in {step for steps in PIPELINES.values() for step in steps} - {EXPORT}:
+        assert recipes[name].result_path(trained / name).exists(), name
+        assert "| commit |" in (trained / name / "report.md").read_text()
+        assert [step for step, _ in losses(trained / name)] == [1, 2]
+
+
+@pytest.mark.slow
+def test_nothing_is_initialized_from_another_checkpoint(trained):
+    for recipe in trained.glob("nano*/recipe.json"):
+        assert json.loads(recipe.read_text()).get("init_from") is None
+
+
+@pytest.mark.slow
+def test_alignment_has_the_parts_of_the_steps_before(trained):
+    assembled = tensors(trained, "nano-align")
+    language = load_file(trained / "nano-language" / "language_model.safetensors")
+    for name in ("vision_tower", "high_res_vision_tower"):
+        for key, tensor in load_file(trained / "nano-encoders" / "encoders" / f"{name}.safetensors").items():
+            assert same(assembled[f"model.{name}.{key}"], tensor)
+    read = {key: tensor for key, tensor in language.items() if key.startswith("language_model.")}
+    assert read
+    assert all(same(assembled[f"model.{key}"], tensor) for key, tensor in read.items())
+
+
+@pytest.mark.slow
+def test_stage_2_trains_connector_and_language_model(trained):
+    before, after = tensors(trained, "nano-align"), tensors(trained, "nano-instruct")
+    moved = {name.split(".")[1] for name in after if not same(before[name], after[name])}
+    assert moved == {"patch_info_mining", "multi_modal_projector", "language_model"}
+
+
+@pytest.mark.slow
+def test_the_twin_has_no_high_resolution_encoder_and_shares_the_rest(trained):
+    ours, theirs = tensors(trained, "nano-align"), tensors(trained, f"{TWIN}-align")
+    assert theirs.keys() == {n for n in ours if "patch_info_mining" not in n and "high_res_vision_tower" not in n}
+    assert all(same(ours[name], theirs[name]) for name in theirs if "multi_modal_projector" not in name)
+    assert Engine.load(trained / TWIN).model.model.patch_info_mining is None
+
+
+@pytest.mark.slow
+def test_hd_has_four_tiles_and_a_global_tile(trained):
+    config = Engine.load(trained / "nano-hd" / CHECKPOINT).model.config
+    assert (config.high_res_size, config.grid_size, config.use_global_tile) == (512, 2, True)
+
+
+@pytest.mark.slow
+def test_finished_steps_are_skipped(trained, capsys):
+    before = {path: path.stat().st_mtime_ns for path in trained.glob("*/*/*.safetensors")}
+    train_pipeline("nano", trained, TWO_STEPS, ("nano-language", "nano-align"))
+    assert before == {path: path.stat().st_mtime_ns for path in trained.glob("*/*/*.safetensors")}
+    assert "nano-align: finished" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nano-language", "nano-align"])
+def test_a_resumed_run_equals_an_uninterrupted_one(trained, name, tmp_path):
+    recipe = nano_recipes(str(trained))[name].changed(TOY | {"steps": "3", "save_steps": "2"})
+    result = train(recipe, tmp_path)
+    whole = losses(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoint-3")
+    result.rename(tmp_path / "first")
+    again = train(replace(recipe, workers=1), tmp_path)
+    assert losses(tmp_path) == whole
+    ours, theirs = (load_file(weights(path)) for path in (tmp_path / "first", again))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def weights(path: Path) -> Path:
+    return path / "model.safetensors" if path.is_dir() else path
