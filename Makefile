@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
+.PHONY: demo test test-slow test-all test-nano test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -22,6 +22,10 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python $(PYTEST) -m slow
 
 test-all: test test-slow
+
+# All steps of nano from random weights, on a hundredth of their samples.
+test-nano: $(VENV)/.dev
+	NANO_SCALE=0.01 $(BIN)/python -m pytest tests/test_nano_from_nothing.py
 
 # In a separate environment, because lmms-eval pins its dependencies.
 test-eval: $(VENV)-eval/.ready
