@@ -54,7 +54,8 @@ class Curriculum:
 
     def weight(self, progress: float) -> float:
         """The weight at a progress from 0 to 1."""
-        return float(np.interp(progress, *zip(*self.points, strict=True)))
+        at, weights = zip(*self.points, strict=True)
+        return float(np.interp(progress, at, weights))
 
     def positions(self, shares: np.ndarray) -> np.ndarray:
         """Progress at which a share of the samples has come: (n,) from 0 to 1 -> (n,) from 0 to 1."""

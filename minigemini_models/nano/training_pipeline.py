@@ -77,8 +77,10 @@ def _run(recipe: RunSettings, folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         run_step(recipe, folder)
-    except (RecipeError, KeyboardInterrupt) as error:
-        sys.exit(f"{recipe.name}: {error or 'stopped'}")
+    except RecipeError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(f"{recipe.name}: stopped")
 
 
 def export(checkpoint: Path, folder: Path) -> None:
