@@ -21,8 +21,6 @@ from .curriculum import LANGUAGE_MIXTURE, Mixture
 
 ROW_LENGTH = 512
 """Tokens per row, and most of a lesson."""
-FIRST_LESSON = 10**8
-"""Beyond all lessons of the steps with encoders, so that the model has not seen their scenes."""
 ALL_PATCHES_SHARE = 0.1
 """Share of lessons that also show empty patches, as encoders do. The others leave them out, which is three times as
 fast, and keep the positions of the rest."""

@@ -34,9 +34,11 @@ _short_dialog = partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3)
 
 def _lesson_dialog(number: int, skill: str) -> Dialog:
     """Return a lesson as one conversation."""
-    return LESSONS[skill](number).dialog()
+    return LESSONS[skill](FIRST_LESSON + number).dialog()
 
 
+FIRST_LESSON = 10**8
+"""Number of the first lesson with pictures, beyond those that the language model has had with perfect eyes."""
 LESSONS = {name: sampler for name, sampler in (SKILLS | PICTURE_SKILLS).items() if name != "drawing"}
 """Lessons of nano; `requests` has those of drawing, whose number of images varies."""
 SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
