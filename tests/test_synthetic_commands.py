@@ -54,7 +54,7 @@ def test_eval_measures_every_skill_and_writes_a_report(tiny_checkpoint, tmp_path
         (["scene", "out.png", "--kind", "castle"], "unknown kind of scene 'castle'"),
         (["scene", "no/such/folder/out.png"], "no/such/folder/out.png"),
         (["train", "giga"], "unknown recipe 'giga'; `minigemini train --list` shows all"),
-        (["train", "nano", "--step", "polish"], "unknown step 'polish'; choose from nano-low-res-encoder"),
+        (["train", "nano", "--step", "polish"], "unknown step 'polish'; choose from nano-encoders"),
         (["train", "nano", "--step", "nano-align"], "nano-encoders/encoders/vision_tower.safetensors: no such file"),
         (["eval"], "name a task; `minigemini eval --list` lists them"),
         (["eval", "vqa9"], "unknown task 'vqa9'; choose from real, synthetic, synthetic-basic"),
