@@ -79,7 +79,8 @@ def sample(number: int, processor: MiniGeminiProcessor) -> Branched:
     """Return the sample of a number: its `pixels` hold `image` (1, px, px, 3) uint8 and the labels of its patches."""
     number, is_lesson = divmod(number, _TEXT_SHARE)
     if is_lesson:
-        lesson = (caption, sign)[number % 2](number)
+        number, is_sign = divmod(number, 2)
+        lesson = (sign if is_sign else caption)(number)
         encoded = encode_lesson(lesson, processor, all_patches=True)
         image = np.asarray(lesson.scenes[0].draw()[0])
         return replace(encoded, pixels={**encoded.pixels, "image": torch.from_numpy(image.copy())[None]})
