@@ -51,11 +51,18 @@ class _Request:
     is_stopped: Callable[[], bool]
     events: "SimpleQueue[int | Exception | None]" = field(default_factory=SimpleQueue)
     """Tokens, then None or what went wrong."""
+    _past: Tensor = field(default_factory=lambda: torch.zeros(1, 0, dtype=torch.long))
+    _copied: int = 0
 
     @property
     def past(self) -> Tensor:
-        """Prompt and generated tokens, (1, length)."""
-        return torch.tensor([self.ids], device=self.device)
+        """Prompt and generated tokens, (1, length): a view of a buffer, to which only new tokens are copied."""
+        length = len(self.ids)
+        if length > self._past.shape[1]:
+            self._past, self._copied = torch.zeros(1, 2 * length, dtype=torch.long, device=self.device), 0
+        self._past[0, self._copied : length] = torch.tensor(self.ids[self._copied :], device=self.device)
+        self._copied = length
+        return self._past[:, :length]
 
     def choose(self, logits: Tensor) -> int:
         """Choose a token from logits (1, vocabulary), as `generate` does."""
@@ -182,7 +189,7 @@ class ContinuousBatcher:
             finished.set()
         if event is not None:
             raise event
-        return request.past
+        return torch.tensor([request.ids], device=request.device)
 
     def _submit(self, request: _Request) -> None:
         with self._changed:
