@@ -13,8 +13,10 @@ from minigemini.evaluation.runner import Batch, run_questions
 from minigemini.evaluation.statistics import figure
 from minigemini.evaluation.task import Measure, UnitScore
 from minigemini.imagegen.captions import CaptionParser
-from minigemini.inference.continuous_batching import _Request
+from minigemini.inference import Engine, Sampling
+from minigemini.inference.continuous_batching import ContinuousBatcher, _Request
 from minigemini.inference.tool_calls import CLOSE, OPEN, ToolCallParser
+from minigemini.inference.visual_tokens import VisualTokenCache
 from minigemini.io.plots import _running_means
 
 
@@ -75,6 +77,54 @@ def test_sampling_copies_each_token_once():
         assert past.tolist() == [request.ids] if token % 100 == 0 else past.shape == (1, token)
         request.append(token)
     assert copied < 2 * 2000
+
+
+@pytest.fixture(scope="module")
+def engine(make_model, make_processor) -> Engine:
+    """In float64, so that equal tokens do not depend on the order of sums."""
+    model = make_model(projector_depth=2).double()
+    return Engine(model, make_processor(model.config), "tiny")
+
+
+@pytest.mark.parametrize("shares_batches", [False, True])
+def test_a_conversation_encodes_each_image_once(engine, image, shares_batches):
+    encoded = []
+    whole = engine.model.model.get_image_features
+
+    def count(pixel_values, *args, **kwargs):
+        encoded.append(len(pixel_values))
+        return whole(pixel_values, *args, **kwargs)
+
+    fresh = Engine(engine.model, engine.processor, "tiny")
+    batcher = ContinuousBatcher(engine.model, 2, 4096) if shares_batches else None
+    messages, answers = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.model.model, "get_image_features", count)
+        for turn in range(5):
+            content = [{"type": "image", "image": image(turn)}, {"type": "text", "text": f"Question {turn}?"}]
+            messages.append({"role": "user", "content": content})
+            answers.append(fresh.stream(messages, Sampling(max_new_tokens=8), batcher=batcher).answer.text)
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": answers[-1]}]})
+    assert encoded == [1] * 5
+    if batcher is not None:
+        batcher.close()
+    for turn, answer in enumerate(answers):  # as the model itself encodes all of them
+        inputs = engine.prompts.inputs(messages[: 2 * turn + 1])
+        tokens = engine.model.generate(**inputs, max_new_tokens=8, do_sample=False, num_beams=1)
+        new = tokens[0, inputs["input_ids"].shape[1] :]
+        assert engine.processor.tokenizer.decode(new, skip_special_tokens=True).strip() == answer
+
+
+def test_as_many_visual_tokens_are_kept_as_a_prompt_holds(engine, image):
+    cache = VisualTokenCache(engine.model)
+    cache._max_tokens = 3 * engine.processor.num_image_tokens
+    for number in range(5):
+        content = [{"type": "image", "image": image(number)}, {"type": "text", "text": "?"}]
+        inputs = engine.prompts.inputs([{"role": "user", "content": content}])
+        features = cache.encoded(inputs)["mm_encoder_outputs"]["image"].pooler_output
+        pixels = {name: inputs[name] for name in ("pixel_values", "high_res_pixel_values")}
+        assert torch.equal(features[0], engine.model.get_image_features(**pixels).pooler_output[0])
+    assert len(cache._tokens) == 3
 
 
 def test_progress_of_an_evaluation_asks_the_cache_a_few_times_per_question(tmp_path):

@@ -21,6 +21,7 @@ from transformers import DynamicCache, EosTokenCriteria, MaxLengthCriteria, Stop
 
 from ..modeling.outputs import CACHE
 from .slot_cache import PrefixStore, SlotCache, padded_prefixes
+from .visual_tokens import VisualTokenCache
 
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
@@ -103,6 +104,7 @@ class ContinuousBatcher:
         self._rows: list[_Request] = []
         self._cache = SlotCache()
         self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE)
+        self._visual_tokens = VisualTokenCache(model)
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -283,7 +285,7 @@ class ContinuousBatcher:
             use_cache=True,
             logits_to_keep=1,
             **{CACHE: cache},
-            **(requests[0].images if is_new else {}),
+            **(self._visual_tokens.encoded(requests[0].images) if is_new else {}),
         )
         if is_new:
             self.prefixes.add(requests[0].prefix, cache, requests[0].prefix_tokens)

@@ -17,6 +17,7 @@ from .incremental_decoding import IncrementalDecoder
 
 if TYPE_CHECKING:
     from .continuous_batching import ContinuousBatcher
+    from .visual_tokens import VisualTokenCache
 
 FinishReason = Literal["stop", "length", "stopped"]
 EMPTY_ANSWER = "the answer is empty; rephrase the question"
@@ -53,6 +54,7 @@ class AnswerStream(Iterator[str]):
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
         continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
         batcher: Generates together with other requests; the seed is then of this answer's own generator.
+        visual_tokens: Encodes the images, unless there is a batcher, which does; None leaves it to the model.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class AnswerStream(Iterator[str]):
         image_requested: bool = False,
         continues_text: bool = False,
         batcher: "ContinuousBatcher | None" = None,
+        visual_tokens: "VisualTokenCache | None" = None,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
-        self._on_end, self._batcher = on_end, batcher
+        self._on_end, self._batcher, self._visual_tokens = on_end, batcher, visual_tokens
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
         self._streamer = _TextStreamer(tokenizer, self._queue, image_requested, continues_text)
         self._stopped = threading.Event()
@@ -135,10 +138,11 @@ class AnswerStream(Iterator[str]):
             return self._batcher.generate(
                 self._inputs, self._settings, self._streamer, self._seed, self._stopped.is_set
             )
+        inputs = self._inputs if self._visual_tokens is None else self._visual_tokens.encoded(self._inputs)
         if self._seed is not None:
             torch.manual_seed(self._seed)
         ids: Tensor = self._model.generate(
-            **self._inputs,
+            **inputs,
             **self._settings,
             streamer=self._streamer,
             stopping_criteria=StoppingCriteriaList([_StopOnEvent(self._stopped)]),
