@@ -49,20 +49,20 @@ def measure(part: Part) -> None:
                 "counted": series.counted,
                 "unit": series.unit,
                 "counts": [float(series.count(size)) for size in part.sizes],
-                "measured": [],
+                "measured": [None] * len(part.sizes),
             }
             for series in part.series
         },
     }
     save(part.name, found)
     with part.prepared() as measure_size:
-        for size in part.sizes:
+        for number, size in enumerate(part.sizes):
             values = measure_size(size)
             for name, series in found["series"].items():
-                series["measured"].append(values.get(name))
+                series["measured"][number] = values.get(name)
             shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             print(f"{part.name} {size:,}: {shown}", flush=True)
-    save(part.name, found)
+            save(part.name, found)
 
 
 def kept() -> dict[str, Any]:

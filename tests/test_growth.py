@@ -1,6 +1,7 @@
 """What should be linear in the size of its input is: operations are counted where possible, not timed."""
 
 import heapq
+import pickle
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from test_evaluation_runs import questions
 
 from minigemini.data import packing
+from minigemini.data.readers import open_reader, tables
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.runner import Batch, run_questions
 from minigemini.evaluation.statistics import figure
@@ -52,6 +54,23 @@ def test_packing_searches_the_number_of_rows(monkeypatch):
     monkeypatch.setattr(packing.heapq, "heapreplace", counted)
     assert len(packing.pack([51] * 2000, 100)) == 2000  # no two fit into a row, as their sum does not show
     assert steps <= 12 * 2000  # trying one count after the other: 980 * 2000
+
+
+@pytest.mark.parametrize("limit", [2**28, 0])
+def test_a_table_in_random_order_is_decoded_once_if_it_fits(tmp_path, monkeypatch, limit):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    turns = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "a"}] for n in range(400)]
+    table = pyarrow.table({"id": [str(n) for n in range(400)], "messages": turns})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=100)
+    monkeypatch.setattr(tables, "MAX_KEPT_BYTES", limit)
+    reader = pickle.loads(pickle.dumps(open_reader(tmp_path / "t.parquet")))
+    decoded = []
+    whole = reader._read
+    monkeypatch.setattr(reader, "_read", lambda group: decoded.append(group) or whole(group))
+    order = [n * 137 % 400 for n in range(400)]
+    assert [reader[row].id for row in order] == [str(row) for row in order]
+    assert len(decoded) == 4 if limit else len(decoded) > 300
 
 
 def test_sampling_copies_each_token_once():
