@@ -9,7 +9,7 @@ import torch
 from test_evaluation_runs import questions
 
 from minigemini.data import packing
-from minigemini.data.readers import open_reader, tables
+from minigemini.data.readers import json_files, open_reader, tables
 from minigemini.evaluation.response_cache import ResponseCache
 from minigemini.evaluation.runner import Batch, run_questions
 from minigemini.evaluation.statistics import figure
@@ -54,6 +54,21 @@ def test_packing_searches_the_number_of_rows(monkeypatch):
     monkeypatch.setattr(packing.heapq, "heapreplace", counted)
     assert len(packing.pack([51] * 2000, 100)) == 2000  # no two fit into a row, as their sum does not show
     assert steps <= 12 * 2000  # trying one count after the other: 980 * 2000
+
+
+def test_a_broken_record_costs_the_same_however_many_are_before_it(tmp_path, monkeypatch):
+    broken = '{"id": "a", "conversations": [{"from": "human", "value": "What?"}, {"from" "gpt"}]}'
+    (tmp_path / "list.json").write_text("[" + ",\n".join([broken] * 20_000) + "]")
+    before, decode = 0, json_files._Window._decode
+
+    def counted(text, start):
+        nonlocal before
+        before += start  # characters in which `json` counts lines to say where the error is
+        return decode(text, start)
+
+    monkeypatch.setattr(json_files._Window, "_decode", staticmethod(counted))
+    assert len(open_reader(tmp_path / "list.json", skip_broken=True)) == 20_000
+    assert before < 20_000 * 2**18  # in one block of all records: 20_000 * 850_000
 
 
 @pytest.mark.parametrize("limit", [2**28, 0])
