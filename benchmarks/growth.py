@@ -123,7 +123,8 @@ def draw(path: Path, part: Part, found: dict[str, Any]) -> None:
     """Plot what was measured as points, and the counts as lines that are scaled to the largest size."""
     from minigemini.io.plots import COLORS, plot
 
-    with plot(path, part.title, part.x_label, "seconds", (7.6, 4.2)) as axes:
+    colors = (*COLORS, "#000000")
+    with plot(path, part.title, part.x_label, "seconds", (8.4, 4.6)) as axes:
         right = axes.twinx()
         for number, (name, series) in enumerate(found["series"].items()):
             shown = [
@@ -136,12 +137,17 @@ def draw(path: Path, part: Part, found: dict[str, Any]) -> None:
             side = axes if is_time else right
             expected, measured = slopes(found, name)
             label = f"{name}: expected {expected:.2f}, measured {measured:.2f}"
-            look = {"color": COLORS[number % len(COLORS)], "marker": "o" if is_time else "s", "linestyle": "none"}
+            look = {"color": colors[number], "marker": "o" if is_time else "s", "linestyle": "none"}
             side.plot(sizes, values, label=label, **look)
             side.plot(sizes, counts * values[-1] / counts[-1], color=look["color"], linestyle="-" if is_time else ":")
         for side in (axes, right):
             side.set_xscale("log")
             side.set_yscale("log")
+            for axis in (side.xaxis, side.yaxis):
+                axis.set_major_formatter(lambda value, _: f"{value:g}" if value < 1000 else f"{value:,.0f}")
+                axis.set_minor_formatter(lambda *_: "")
+        low, high = right.get_ylim()
+        right.set_ylim(low / 3, high * 3)  # at least a decade, or ticks have no labels
         right.grid(visible=False)
         right.set_ylabel("MB (squares, dotted)")
         right.spines["right"].set_visible(True)
