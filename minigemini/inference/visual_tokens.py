@@ -67,7 +67,7 @@ def _select(images: Mapping[str, Tensor], numbers: list[int]) -> dict[str, Tenso
 
 
 def _hash(image: Mapping[str, Tensor]) -> bytes:
-    digest = hashlib.blake2b()
+    digest = hashlib.sha256()
     for name in sorted(image):
         digest.update(f"{name} {image[name].dtype} {tuple(image[name].shape)} ".encode())
         digest.update(image[name].cpu().contiguous().view(torch.uint8).numpy().data)

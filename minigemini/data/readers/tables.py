@@ -1,7 +1,7 @@
 """Reads tables of records of any known form: Parquet files, and folders that `datasets` saved with `save_to_disk`.
 
 Arrow reads a table in groups of rows: row groups of Parquet, record batches of Arrow. A group is decoded for one row,
-and the latest ones are kept: a table of up to 256 MiB is decoded once in any order, a larger one in its own order. Such
+and the latest ones are kept: a table of up to 64 MiB is decoded once in any order, a larger one in its own order. Such
 tables are read in random order faster as shards.
 """
 
@@ -21,8 +21,8 @@ from .parquet import need_pyarrow
 
 MAX_GROUP_BYTES = 2 * 2**30
 """Largest decoded size of a row group; a small file can claim any size."""
-MAX_KEPT_BYTES = 2**28
-"""Decoded groups that are kept; the latest one always is."""
+MAX_KEPT_BYTES = 2**26
+"""Decoded groups that are kept in each process; the latest one always is."""
 STATE, SPLITS = "state.json", "dataset_dict.json"
 """Files in a folder that `datasets` saved: of a data set, and of one with several splits."""
 
