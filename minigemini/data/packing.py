@@ -8,6 +8,8 @@ Transformers ignores positions if there is a cache; the model creates none when 
 The rest of a row is padding, which is packed as one more sample without labels.
 """
 
+import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -40,17 +42,28 @@ def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
         raise ValueError(
             f"sample of {longest} tokens exceeds row_length={row_length}: set the encoder's max_length to it"
         )
+    if not lengths:
+        return []
     longest_first = sorted(range(len(lengths)), key=lambda sample: -lengths[sample])
-    for count in range(max(1, -(-sum(lengths) // row_length)), len(lengths) + 1):
-        rows: list[list[int]] = [[] for _ in range(count)]
-        filled = [0] * count
+
+    def row_of_each(count: int) -> tuple[list[int], int]:
+        """The row of each sample, longest first, and the length of the longest of `count` rows."""
+        rows = [(0, row) for row in range(count)]  # a heap: the shortest, and the first of these
+        chosen = []
         for sample in longest_first:
-            row = filled.index(min(filled))
-            rows[row].append(sample)
-            filled[row] += lengths[sample]
-        if max(filled) <= row_length:
-            return sorted(sorted(row) for row in rows)
-    return []  # no samples
+            filled, row = rows[0]
+            chosen.append(row)
+            heapq.heapreplace(rows, (filled + lengths[sample], row))
+        return chosen, max(filled for filled, _ in rows)
+
+    # One row more never makes the longest longer: each row of the one packing has at most the length of its rank in
+    # the other, and stays so whichever sample both add to their shortest.
+    counts = range(max(1, -(-sum(lengths) // row_length)), len(lengths) + 1)
+    count = counts[bisect_left(counts, True, key=lambda count: row_of_each(count)[1] <= row_length)]
+    packed: list[list[int]] = [[] for _ in range(count)]
+    for sample, row in zip(longest_first, row_of_each(count)[0], strict=True):
+        packed[row].append(sample)
+    return sorted(sorted(row) for row in packed)
 
 
 def pack_rows(rows: Sequence[Sequence[Encoded]], pad_token_id: int, cu_seq_lens: bool = False) -> Batch:

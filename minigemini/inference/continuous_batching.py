@@ -21,6 +21,7 @@ from transformers import DynamicCache, EosTokenCriteria, MaxLengthCriteria, Stop
 
 from ..modeling.outputs import CACHE
 from .slot_cache import PrefixStore, SlotCache, padded_prefixes
+from .visual_tokens import VisualTokenCache
 
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
@@ -51,11 +52,18 @@ class _Request:
     is_stopped: Callable[[], bool]
     events: "SimpleQueue[int | Exception | None]" = field(default_factory=SimpleQueue)
     """Tokens, then None or what went wrong."""
+    _past: Tensor = field(default_factory=lambda: torch.zeros(1, 0, dtype=torch.long))
+    _copied: int = 0
 
     @property
     def past(self) -> Tensor:
-        """Prompt and generated tokens, (1, length)."""
-        return torch.tensor([self.ids], device=self.device)
+        """Prompt and generated tokens, (1, length): a view of a buffer, to which only new tokens are copied."""
+        length = len(self.ids)
+        if length > self._past.shape[1]:
+            self._past, self._copied = torch.zeros(1, 2 * length, dtype=torch.long, device=self.device), 0
+        self._past[0, self._copied : length] = torch.tensor(self.ids[self._copied :], device=self.device)
+        self._copied = length
+        return self._past[:, :length]
 
     def choose(self, logits: Tensor) -> int:
         """Choose a token from logits (1, vocabulary), as `generate` does."""
@@ -96,6 +104,7 @@ class ContinuousBatcher:
         self._rows: list[_Request] = []
         self._cache = SlotCache()
         self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE)
+        self._visual_tokens = VisualTokenCache(model)
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -182,7 +191,7 @@ class ContinuousBatcher:
             finished.set()
         if event is not None:
             raise event
-        return request.past
+        return torch.tensor([request.ids], device=request.device)
 
     def _submit(self, request: _Request) -> None:
         with self._changed:
@@ -276,7 +285,7 @@ class ContinuousBatcher:
             use_cache=True,
             logits_to_keep=1,
             **{CACHE: cache},
-            **(requests[0].images if is_new else {}),
+            **(self._visual_tokens.encoded(requests[0].images) if is_new else {}),
         )
         if is_new:
             self.prefixes.add(requests[0].prefix, cache, requests[0].prefix_tokens)

@@ -27,6 +27,7 @@ from .prompts import Draws, Message, Prompts, Strings, Tool
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .streaming import Answer, AnswerStream
 from .structured_output import StructuredOutput
+from .visual_tokens import VisualTokenCache
 
 if TYPE_CHECKING:
     from .continuous_batching import ContinuousBatcher
@@ -217,6 +218,11 @@ class Engine:
         vocab_size = self.model.config.text_config.vocab_size
         return StructuredOutput(self.processor.tokenizer, vocab_size, ends if isinstance(ends, list) else [ends])
 
+    @cached_property
+    def _visual_tokens(self) -> VisualTokenCache | None:
+        """None for exported models, whose runtime takes pixels."""
+        return None if isinstance(self.model, ExportedModel) else VisualTokenCache(self.model)
+
     def _stream(
         self,
         inputs: Any,
@@ -254,4 +260,5 @@ class Engine:
             image_requested,
             continues_text=continues_text,
             batcher=batcher,
+            visual_tokens=self._visual_tokens,
         )
