@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks against wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -70,6 +70,17 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/mining.py
 	$(BIN)/python benchmarks/vision.py
 	$(BIN)/python benchmarks/quantised.py
+
+# Mini-Gemini beside LLaVA-NeXT, LLaVA and nanoVLM's architecture: half an hour on two idle cores, up to 7 GB.
+against: AGAINST := $(BIN)/python benchmarks/against.py
+against: KEEP := --keep runs/against.jsonl
+against: $(VENV)/.dev
+	$(AGAINST) count $(KEEP)
+	$(AGAINST) time $(KEEP)
+	$(AGAINST) prefill --language 1B $(KEEP)
+	$(AGAINST) prefill --language 7B --layers 2 $(KEEP)
+	$(AGAINST) memory $(KEEP)
+	$(AGAINST) report $(KEEP)
 
 # Installs the wheel in an empty environment outside the checkout, and asks it a question.
 wheel-test: $(VENV)/.dev
