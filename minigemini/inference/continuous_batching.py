@@ -25,7 +25,7 @@ from .slot_cache import PrefixStore, SlotCache, padded_prefixes
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
 PREFIX_SHARE = 4
-"""The store of prefixes holds at most the tokens of a batch divided by this."""
+"""By default, the store of prefixes holds at most the tokens of a batch divided by this."""
 TEXT_INPUTS = ("input_ids", "attention_mask")
 
 
@@ -86,17 +86,18 @@ class ContinuousBatcher:
         model: a model for which `slot_cache.unable_to_join` returns None.
         max_rows: the most requests that are decoded together.
         max_tokens: limit on the rows times the tokens that the longest of them may reach, prompt included; a request
-            that exceeds it is answered alone. A further quarter holds the prompts up to their last image, for questions
-            about the same images.
+            that exceeds it is answered alone.
+        prefix_tokens: tokens of prompts up to their last image that are kept, for questions about the same images;
+            by default a quarter of `max_tokens`.
     """
 
-    def __init__(self, model: Any, max_rows: int, max_tokens: int) -> None:
+    def __init__(self, model: Any, max_rows: int, max_tokens: int, prefix_tokens: int | None = None) -> None:
         self._model, self._max_rows, self._max_tokens = model, max_rows, max_tokens
         self._waiting: deque[_Request] = deque()
         self._rows: list[_Request] = []
         self._cache = SlotCache()
-        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE)
-        self._changed = threading.Condition()
+        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE if prefix_tokens is None else prefix_tokens)
+        self._lock = threading.Lock()
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -137,9 +138,8 @@ class ContinuousBatcher:
 
     def close(self) -> None:
         """Stop the thread after the current step; requests that are not done raise `RuntimeError`."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify()
 
     def _decode(
         self,
@@ -185,22 +185,21 @@ class ContinuousBatcher:
         return request.past
 
     def _submit(self, request: _Request) -> None:
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise RuntimeError("the batcher is closed")
             self._waiting.append(request)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
                 self._thread.start()
-            self._changed.notify()
 
     def _run(self) -> None:
+        """Answer until no request is left; the thread ends then, so that a model that is no longer used is freed."""
         with torch.inference_mode():
             while True:
-                with self._changed:
-                    while not (self._waiting or self._rows or self._is_closed):
-                        self._changed.wait()
-                    if self._is_closed:
+                with self._lock:
+                    if self._is_closed or not (self._waiting or self._rows):
+                        self._thread = None
                         break
                     joining = self._next_requests()
                 try:
