@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from tiny_encoders import BACKBONES, VITS, low_res
 from transformers import DynamicCache
 
 from minigemini.inference import Engine, Sampling
 from minigemini.inference.packed_decoder import PackedDecoder
 from minigemini.inference.packed_linear import Int8Linear, PackedLinear, can_pack
+from minigemini.inference.packed_model import pack_model
+from minigemini.io.loading import load_config, load_model
+from minigemini.io.placement import choose_placement
 from minigemini.modeling.outputs import CACHE
 
 pytestmark = pytest.mark.skipif(not can_pack(torch.float32), reason="torch has no oneDNN on this processor")
@@ -134,3 +138,38 @@ def test_encoders_in_another_dtype(plain, image):
     assert found.dtype == torch.float32
     # measured: 0.003
     assert (found - exact).square().mean().sqrt() < 0.01 * exact.square().mean().sqrt()
+
+
+@pytest.mark.parametrize("model_type", ["llama", "mistral", "qwen2", "qwen3", "gemma2", "falcon_h1"])
+@torch.inference_mode()
+def test_language_models_compute_the_same(make_model, model_type):
+    text = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text |= {"model_type": model_type, "vocab_size": 260, "num_key_value_heads": 2}
+    if model_type == "mistral":
+        text["sliding_window"] = None
+    model = make_model(text_config=text).eval()
+    ids = torch.arange(5, 25)[None]
+    expected = model(input_ids=ids).logits
+    pack_model(model)
+    assert isinstance(model.model.language_model, PackedDecoder) == (model_type in ("llama", "mistral", "qwen2"))
+    torch.testing.assert_close(model(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("model_type", [*VITS, *BACKBONES])
+@torch.inference_mode()
+def test_encoders_compute_the_same(make_model, model_type):
+    model = make_model(**low_res(model_type)).eval()
+    pixels = torch.randn(1, 3, *[model.config.low_res_size] * 2)
+    expected = model.model.get_low_res_features(pixels)
+    pack_model(model)
+    torch.testing.assert_close(model.model.get_low_res_features(pixels), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_that_is_mostly_language_is_quantized(make_model, tmp_path):
+    """While it is loaded, each of its Linears is registered three times."""
+    pytest.importorskip("bitsandbytes")
+    wide = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4, "tie_word_embeddings": True}
+    model = make_model(text_config={"num_attention_heads": 4, "vocab_size": 4096, **wide}, tie_word_embeddings=True)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path, load_config(tmp_path), choose_placement("cpu", "float32", "8bit"))
+    assert loaded.model.language_model.layers[0].mlp.up_proj.weight.dtype == torch.int8

@@ -152,7 +152,7 @@ class Engine:
         """Dtype of the model, except of weights that are quantized and encoders in a dtype of their own."""
         if isinstance(self.model, ExportedModel):
             return self.model.dtype
-        return self.model.get_input_embeddings().weight.dtype  # type: ignore[no-any-return]
+        return self.model.get_input_embeddings().weight.dtype
 
     @cached_property
     def default_reader(self) -> "RapidOcrEngine | None":

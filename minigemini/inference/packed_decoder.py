@@ -93,9 +93,9 @@ class PackedDecoder(nn.Module):
         """Cosines, and sines with the sign of each half: (B, T, H + K, 2, D / 2). Those of queries scale attention."""
         cos, sin = self.rotary_emb(torch.empty(0), position_ids)
         halves = sin.chunk(2, -1)
-        scales = self.layers[0].head_scales
+        first: Any = self.layers[0]
         rotation = torch.stack((cos, torch.cat((-halves[0], halves[1]), -1)))
-        cos, sin = (rotation[:, :, :, None] * scales).unflatten(-1, (2, -1))
+        cos, sin = (rotation[:, :, :, None] * first.head_scales).unflatten(-1, (2, -1))
         return cos, sin
 
 
