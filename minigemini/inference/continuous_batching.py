@@ -198,9 +198,11 @@ class ContinuousBatcher:
         with torch.inference_mode():
             while True:
                 with self._lock:
-                    if self._is_closed or not (self._waiting or self._rows):
-                        self._thread = None
+                    if self._is_closed:
                         break
+                    if not (self._waiting or self._rows):
+                        self._thread = None
+                        return
                     joining = self._next_requests()
                 try:
                     if joining:
