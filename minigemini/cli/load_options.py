@@ -48,8 +48,14 @@ class LoadOptions:
 
         for model in (*models, *([self.base] if self.base else [])):
             check_name(model)
-        check_load_options(self.device, self.dtype, self.quantize, self.device_map, self.offload_folder)
-        check_load_options(dtype=self.encoder_dtype)
+        check_load_options(
+            self.device,
+            self.dtype,
+            self.quantize,
+            self.device_map,
+            self.offload_folder,
+            encoder_dtype=self.encoder_dtype,
+        )
 
     def load(self, model: str | None) -> "Engine":
         """Load a model with these options, to answer; None loads the default model, and says so."""

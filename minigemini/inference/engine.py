@@ -17,6 +17,7 @@ from ..io.default_model import announce_default, default_model
 from ..io.errors import RequestError
 from ..io.exported_files import check_exported_options, find_exported
 from ..io.integrity import check_descriptions
+from ..io.load_checks import check_load_options
 from ..io.loading import load_config, load_model, load_processor
 from ..io.placement import choose_dtype, choose_placement, input_device
 from ..io.untrusted import check_files
@@ -110,7 +111,9 @@ class Engine:
                 encoder_dtype=encoder_dtype,
             )
             return cls._load_exported(Path(model).expanduser(), *exported)
+        check_load_options(encoder_dtype=encoder_dtype)
         placement = choose_placement(device, dtype, quantize, device_map, offload_folder, max_memory)
+        encoders = None if encoder_dtype is None else choose_dtype(encoder_dtype, placement.device)
         found = find_model_source(model, base)
         if found.adapter is not None and (quantize is not None or device_map is not None):
             raise RequestError(
@@ -122,8 +125,8 @@ class Engine:
         weights = load_model(found.folder, config, placement)
         if found.adapter is not None:
             found.adapter.merge_into(weights)
-        if encoder_dtype is not None:
-            set_encoder_dtype(weights, choose_dtype(encoder_dtype, placement.device))
+        if encoders is not None:
+            set_encoder_dtype(weights, encoders)
         if packed and device_map is None:
             pack_model(weights)
         return cls(weights, processor, os.fspath(model))
