@@ -25,7 +25,6 @@ from ..modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from .continuous_batching import ContinuousBatcher
 from .exported_model import ExportedModel, load_generation_config
 from .exported_runtimes import open_runtime
-from .packed_model import pack_model, set_encoder_dtype
 from .prompts import Draws, Message, Prompts, Strings, Tool
 from .sampling import GREEDY, MIN_TEMPERATURE, Sampling
 from .slot_cache import unable_to_join
@@ -125,10 +124,10 @@ class Engine:
         weights = load_model(found.folder, config, placement)
         if found.adapter is not None:
             found.adapter.merge_into(weights)
-        if encoders is not None:
-            set_encoder_dtype(weights, encoders)
-        if packed and device_map is None:
-            pack_model(weights)
+        if encoders is not None or packed:
+            from .packed_model import prepare_to_answer  # imports language models of other kinds than the loaded one
+
+            prepare_to_answer(weights, encoders, packed=packed and device_map is None)
         return cls(weights, processor, os.fspath(model))
 
     @classmethod

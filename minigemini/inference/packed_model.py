@@ -13,10 +13,15 @@ IMAGE_TOKENS = 576
 """Rows of a typical input of the encoders, for which their layout is chosen: CLIP's at 336 pixels."""
 
 
-def set_encoder_dtype(model: MiniGeminiForConditionalGeneration, dtype: torch.dtype) -> None:
-    """Convert the image encoders to another dtype than the rest of the model, in place."""
-    for tower in _towers(model):
-        tower.to(dtype)
+def prepare_to_answer(
+    model: MiniGeminiForConditionalGeneration, encoder_dtype: torch.dtype | None, *, packed: bool
+) -> None:
+    """Convert the image encoders to a dtype of their own, and pack the model, in place, each if requested."""
+    if encoder_dtype is not None:
+        for tower in _towers(model):
+            tower.to(encoder_dtype)
+    if packed:
+        pack_model(model)
 
 
 def pack_model(model: MiniGeminiForConditionalGeneration) -> None:
