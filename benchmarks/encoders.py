@@ -105,16 +105,16 @@ def speed(options: Any) -> None:
 
 def answers(options: Any) -> None:
     """Print how many answers change when the encoders are packed, and in bfloat16."""
+    from minigemini.evaluation.task import open_image_input
     from minigemini_models.evaluation.real_task import RealPictures
 
     questions = RealPictures().questions(None, options.questions)
+    asked = [one.messages_with({image: open_image_input(image) for image in one.images}) for one in questions]
     loads = {"plain": {}, "packed": {"packed": True}, "bfloat16": {"packed": True, "encoder_dtype": "bfloat16"}}
     given: dict[str, list[str]] = {}
     for way, load in loads.items():
         engine = Engine.load(options.model, "cpu", "float32", **load)
-        given[way] = [
-            engine.ask(list(one.images), one.prompt, Sampling(max_new_tokens=16), ocr=False).text for one in questions
-        ]
+        given[way] = [engine.stream(messages, Sampling(max_new_tokens=16)).answer.text for messages in asked]
         changed = sum(a != b for a, b in zip(given[way], given["plain"], strict=True))
         print(f"{options.model}, {way}: {changed} of {len(questions)} answers changed", flush=True)
 

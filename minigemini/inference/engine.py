@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from .ocr import RapidOcrEngine
 
 ImageInput = ImageSource
+VideoInput = str | os.PathLike[str] | bytes | IO[bytes] | Video
 JOINED_ROWS, JOINED_TOKENS = 8, 16384
 """Limits of the answers that are streamed from one engine at the same time and decoded together."""
-VideoInput = str | os.PathLike[str] | bytes | IO[bytes] | Video
 
 
 class Engine:
