@@ -26,7 +26,7 @@ from .visual_tokens import VisualTokenCache
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
 PREFIX_SHARE = 4
-"""The store of prefixes holds at most the tokens of a batch divided by this."""
+"""By default, the store of prefixes holds at most the tokens of a batch divided by this."""
 TEXT_INPUTS = ("input_ids", "attention_mask")
 
 
@@ -94,18 +94,19 @@ class ContinuousBatcher:
         model: a model for which `slot_cache.unable_to_join` returns None.
         max_rows: the most requests that are decoded together.
         max_tokens: limit on the rows times the tokens that the longest of them may reach, prompt included; a request
-            that exceeds it is answered alone. A further quarter holds the prompts up to their last image, for questions
-            about the same images.
+            that exceeds it is answered alone.
+        prefix_tokens: tokens of prompts up to their last image that are kept, for questions about the same images;
+            by default a quarter of `max_tokens`.
     """
 
-    def __init__(self, model: Any, max_rows: int, max_tokens: int) -> None:
+    def __init__(self, model: Any, max_rows: int, max_tokens: int, prefix_tokens: int | None = None) -> None:
         self._model, self._max_rows, self._max_tokens = model, max_rows, max_tokens
         self._waiting: deque[_Request] = deque()
         self._rows: list[_Request] = []
         self._cache = SlotCache()
-        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE)
+        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE if prefix_tokens is None else prefix_tokens)
         self._visual_tokens = VisualTokenCache(model)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -146,9 +147,8 @@ class ContinuousBatcher:
 
     def close(self) -> None:
         """Stop the thread after the current step; requests that are not done raise `RuntimeError`."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify()
 
     def _decode(
         self,
@@ -194,23 +194,24 @@ class ContinuousBatcher:
         return torch.tensor([request.ids], device=request.device)
 
     def _submit(self, request: _Request) -> None:
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise RuntimeError("the batcher is closed")
             self._waiting.append(request)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
                 self._thread.start()
-            self._changed.notify()
 
     def _run(self) -> None:
+        """Answer until no request is left; the thread ends then, so that a model that is no longer used is freed."""
         with torch.inference_mode():
             while True:
-                with self._changed:
-                    while not (self._waiting or self._rows or self._is_closed):
-                        self._changed.wait()
+                with self._lock:
                     if self._is_closed:
                         break
+                    if not (self._waiting or self._rows):
+                        self._thread = None
+                        return
                     joining = self._next_requests()
                 try:
                     if joining:

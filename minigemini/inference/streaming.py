@@ -49,11 +49,11 @@ class AnswerStream(Iterator[str]):
         tokenizer: Decodes the generated tokens.
         inputs: Inputs of one prompt, on the model's device.
         settings: Further arguments of `generate`.
-        seed: Seed for torch's global generators; None leaves them unchanged.
+        seed: Seed for this answer's generator, or for torch's global ones without a batcher; None draws from those.
         on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
         continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
-        batcher: Generates together with other requests; the seed is then of this answer's own generator.
+        batcher: Decodes in place of `generate`'s loop, together with other requests.
         visual_tokens: Encodes the images, unless there is a batcher, which does; None leaves it to the model.
     """
 
