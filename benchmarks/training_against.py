@@ -5,34 +5,41 @@
     .venv-trl/bin/python benchmarks/training_against.py --keep runs/against --only trl ours --rounds 1
 
 All train the language model and the connector of `small` (SmolLM2-135M over two EfficientNets, which are frozen), in
-float32, with AdamW at a constant rate, on the batches that `minigemini train` draws. Every way runs in a process of its
-own, one after the other in each round, from the same weights; `--keep` holds data and figures, so that rounds may be
-run piece by piece. The losses of all steps must be equal up to rounding, or nothing is reported.
+float32, on the batches that `minigemini train` draws, with AdamW at a rate of 0, so that all steps start from the same
+weights. They alternate in one process; `--keep` holds data and figures, so that rounds may be run piece by piece. The
+losses must be equal up to rounding, or nothing is reported.
 
 The data are records in LLaVA's format: a JPEG of 640 x 480 pixels and one to three turns. The words of a conversation
 are drawn from a log-normal distribution (median 90, sigma 0.9, 12 to 480), 70 % of them in answers: most conversations
-are short, and few are long. Seconds are those of the clock, the first step included. "Peak" is the
-highest resident memory of the process; "step" is what of it comes on top of the model, its gradients and moments.
+are short, and few are long. Both seconds of the clock and of the processor are shown; ratios are those of the
+processor, which depend less on what else the machine does. "Training" is the highest resident memory of the process on
+top of what it has with the model loaded: activations, gradients and moments. `--counts` prints what there is to compute
+in the first batches of several sizes, without a model.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psutil
 from PIL import Image
 from transformers import TrainerCallback
 
+from minigemini.data.encoding import IGNORED
+from minigemini.data.packing import PackedCollator, PaddedCollator
 from minigemini.io.system import peak_resident_bytes, reset_peak_resident
+from minigemini.training.build_model import enable_gradient_checkpointing
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "trl": ("trl", {}),
@@ -102,7 +109,7 @@ def make_recipe(args: argparse.Namespace, settings: dict[str, Any]) -> Any:
         base=args.base,
         data=(DataPart(str(data / "chat.json"), str(data)),),
         steps=args.steps,
-        learning_rate=2e-5,
+        learning_rate=1e-30,  # a recipe takes no 0
         schedule="constant",
         warmup_ratio=0.0,
         global_batch=args.batch,
@@ -121,43 +128,51 @@ class Clock(TrainerCallback):
 
     def __init__(self) -> None:
         self.ends = list[float]()
+        self.processor = list[float]()
         self.losses = list[float]()
 
-    def on_train_begin(self, *args: object, model: Any, **kwargs: object) -> None:
+    def on_train_begin(self, *args: object, **kwargs: object) -> None:
         """Note the memory before training, and start the clock."""
         reset_peak_resident()
         self.loaded = psutil.Process().memory_info().rss
-        self.trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-        self.ends.append(time.perf_counter())
+        self.tick()
 
     def on_step_end(self, *args: object, **kwargs: object) -> None:
+        self.tick()
+
+    def tick(self) -> None:
         self.ends.append(time.perf_counter())
+        self.processor.append(time.process_time())
 
     def on_log(self, *args: object, logs: dict[str, float], **kwargs: object) -> None:
         if "loss" in logs:
             self.losses.append(logs["loss"])
 
 
-def run_ours(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any]) -> None:
-    from minigemini.data.packing import PaddedCollator
-    from minigemini.training import batches, run
+def prepare_ours(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any], built: Any) -> Callable[[], None]:
+    from minigemini.training import batches, run, run_setup
 
-    if settings.get("padded"):  # `batching=grouped` would also put samples of similar length into a batch
-        batches.PackedCollator = lambda row_length, pad: PaddedCollator(pad)  # type: ignore[misc, assignment]
-    run.ProgressCallback = lambda recipe: clock  # type: ignore[misc, assignment]
-    run._save = lambda *args: None
-    run.write_report = lambda *args: None
-    run.train(recipe, folder)
+    def train() -> None:
+        with ExitStack() as stack:
+            for module, name, value in (
+                (run_setup, "build", lambda recipe, device: built),  # of the model that all ways share
+                (run, "ProgressCallback", lambda recipe: clock),
+                (run, "_save", lambda *args: None),
+                (run, "write_report", lambda *args: None),
+            ):
+                stack.enter_context(patch.object(module, name, value))
+            if settings.get("padded"):  # `batching=grouped` would also put samples of similar length into a batch
+                padded = patch.object(batches, "PackedCollator", lambda length, pad, width: PaddedCollator(pad))
+                stack.enter_context(padded)
+            run.train(recipe, folder)
+
+    return train
 
 
-def built_for_others(recipe: Any) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """The model with the same parameters to train, its processor, and the samples in the order of the recipe."""
-    import torch
-
+def rows_for_others(recipe: Any, built: Any) -> list[dict[str, Any]]:
+    """The samples in the order of the recipe."""
     from minigemini.training.batches import global_batches, open_mixture
-    from minigemini.training.build_model import build
 
-    built = build(replace(recipe, gradient_checkpointing=False), torch.device("cpu"))
     mixture = open_mixture(recipe)
     order = global_batches(recipe, mixture, built.model.config.num_image_tokens).epoch(0)
     rows = []
@@ -168,7 +183,7 @@ def built_for_others(recipe: Any) -> tuple[Any, Any, list[dict[str, Any]]]:
             for message in sample.messages
         ]
         rows.append({"images": [str(image) for image in sample.images], "messages": messages})
-    return built.model, built.processor, rows
+    return rows
 
 
 def arguments_for_others(recipe: Any, folder: Path) -> dict[str, Any]:
@@ -180,7 +195,7 @@ def arguments_for_others(recipe: Any, folder: Path) -> dict[str, Any]:
         "lr_scheduler_type": "constant",
         "logging_steps": 1,
         "bf16": False,
-        "gradient_checkpointing": True,
+        "gradient_checkpointing": recipe.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "train_sampling_strategy": "sequential",
         "report_to": "none",
@@ -191,23 +206,27 @@ def arguments_for_others(recipe: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def run_trl(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any]) -> None:
+def prepare_trl(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any], built: Any) -> Callable[[], Any]:
     from datasets import Dataset, List
     from datasets import Image as ImageFeature
     from trl import SFTConfig, SFTTrainer
 
-    model, processor, rows = built_for_others(recipe)
-    data = Dataset.from_list(rows).cast_column("images", List(ImageFeature()))
+    data = Dataset.from_list(rows_for_others(recipe, built)).cast_column("images", List(ImageFeature()))
     args = SFTConfig(**arguments_for_others(recipe, folder), max_length=None)
-    trainer = SFTTrainer(model, args=args, train_dataset=data, processing_class=processor, callbacks=[clock])
-    trainer.train()
+    forward = built.model.forward
+    trainer = SFTTrainer(
+        built.model, args=args, train_dataset=data, processing_class=built.processor, callbacks=[clock]
+    )
+
+    def train() -> None:
+        trainer.train()
+        built.model.forward = forward  # TRL has replaced it
+
+    return train
 
 
-def run_trainer(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any]) -> None:
+def prepare_trainer(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any], built: Any) -> Callable[[], Any]:
     from transformers import Trainer, TrainingArguments
-
-    model, processor, rows = built_for_others(recipe)
-    model.generation_config.do_sample = False
 
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
         conversations = []
@@ -216,7 +235,7 @@ def run_trainer(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any])
             pictures = [{"type": "image", "image": Image.open(path)} for path in sample["images"]]
             content = [*pictures, {"type": "text", "text": first["content"]}]
             conversations.append([{"role": first["role"], "content": content}, *others])
-        inputs = processor.apply_chat_template(
+        inputs = built.processor.apply_chat_template(
             conversations,
             tokenize=True,
             return_dict=True,
@@ -233,33 +252,78 @@ def run_trainer(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any])
             return super().compute_loss(model, {**inputs, **settings}, *args, **kwargs)
 
     args = TrainingArguments(**arguments_for_others(recipe, folder), remove_unused_columns=False)
-    trainer = SameLoss(model, args, train_dataset=rows, data_collator=collate, callbacks=[clock])  # type: ignore[arg-type]
-    trainer.train()
+    rows: Any = rows_for_others(recipe, built)
+    return SameLoss(built.model, args, train_dataset=rows, data_collator=collate, callbacks=[clock]).train
 
 
-RUNS: dict[str, Callable[..., None]] = {"ours": run_ours, "trl": run_trl, "trainer": run_trainer}
+PREPARE: dict[str, Callable[..., Callable[[], Any]]] = {
+    "ours": prepare_ours,
+    "trl": prepare_trl,
+    "trainer": prepare_trainer,
+}
 
 
-def child(way: str, args: argparse.Namespace) -> None:
-    """Run one way and add its figures to those kept."""
+def build_model(args: argparse.Namespace) -> Any:
     import torch
 
-    torch.set_num_threads(args.threads)
+    from minigemini.training.build_model import build
+
+    return build(make_recipe(args, {"gradient_checkpointing": False}), torch.device("cpu"))
+
+
+def measure(way: str, args: argparse.Namespace, built: Any) -> None:
+    """Run one way and add its figures to those kept."""
     kind, settings = WAYS[way]
     recipe, clock = make_recipe(args, settings), Clock()
-    folder = args.keep / f"run {way} {os.getpid()}"
-    RUNS[kind](recipe, folder, clock, settings)
-    steps = np.diff(clock.ends).tolist()
-    shape = {name: getattr(args, name) for name in ("base", "batch", "steps", "threads")}
-    figures = {"way": way, **shape, "seconds": steps, "losses": clock.losses[: len(steps)]}
-    figures |= {"fixed": clock.loaded + 12 * clock.trained, "peak": peak_resident_bytes()}
+    built.model.gradient_checkpointing_disable()
+    if recipe.gradient_checkpointing and kind == "ours":
+        enable_gradient_checkpointing(built.model.model.language_model)
+    folder = args.keep / f"run {way} {os.getpid()} {time.monotonic_ns()}"
+    train = PREPARE[kind](recipe, folder, clock, settings, built)
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # gives back what the last way has freed
+    train()
+    built.model.zero_grad()
+    steps, processor = (np.diff(ends).tolist() for ends in (clock.ends, clock.processor))
+    figures = {"way": way, **shape_of(args), "seconds": steps, "processor": processor}
+    figures |= {"losses": clock.losses[: len(steps)], "training": peak_resident_bytes() - clock.loaded}
     with (args.keep / "figures.jsonl").open("a") as file:
         file.write(json.dumps(figures) + "\n")
 
 
+def shape_of(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in ("base", "batch", "steps", "threads")}
+
+
+def print_counts(args: argparse.Namespace) -> None:
+    """Print tokens and labels of batches of several sizes, packed and padded, averaged over what data there is."""
+    from minigemini.io.adapters import find_model_source
+    from minigemini.io.loading import load_config, load_processor
+    from minigemini.training.batches import encoder_of, global_batches, open_mixture
+
+    folder = find_model_source(args.base).folder
+    config = load_config(folder)
+    recipe = make_recipe(args, {})
+    mixture, encode = open_mixture(recipe), encoder_of(recipe, load_processor(folder, config))
+    order = global_batches(recipe, mixture, config.num_image_tokens).epoch(0)
+    samples = [encode(mixture[int(index)]) for index in order]
+    width = config.text_config.hidden_size
+    print("| samples in a batch | tokens | packed | padded | padded over packed | labels |")
+    print("|---|---|---|---|---|---|")
+    for size in (2, 4, 8, 16, 32):
+        batches = [samples[start : start + size] for start in range(0, len(samples), size)]
+        packed = sum(PackedCollator(recipe.max_length, 0, width=width)(batch)["input_ids"].numel() for batch in batches)
+        padded = sum(size * max(map(len, batch)) for batch in batches)
+        tokens = sum(map(len, samples))
+        labels = sum(int((sample.labels != IGNORED).sum()) for sample in samples)
+        per = [value / len(batches) for value in (tokens, packed, padded, labels)]
+        cells = [f"{value:,.0f}" for value in per]
+        print(f"| {size} | {cells[0]} | {cells[1]} | {cells[2]} | {padded / packed:.2f} | {cells[3]} |")
+
+
 def report(args: argparse.Namespace) -> None:
     lines = [json.loads(line) for line in (args.keep / "figures.jsonl").read_text().splitlines()]
-    shape = {name: getattr(args, name) for name in ("base", "batch", "steps", "threads")}
+    shape = shape_of(args)
     found: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         if all(line[name] == value for name, value in shape.items()):
@@ -276,21 +340,26 @@ def report(args: argparse.Namespace) -> None:
     if off > SAME:
         sys.exit("the losses differ, so the comparison says nothing")
     base = found["trl"]
-    print("| | s/step | samples/s | times TRL | peak, GB | share of TRL's | step, GB | share |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| | s/step | processor s | samples/s | times TRL | training, GB | share of TRL's |")
+    print("|---|---|---|---|---|---|---|")
 
-    def seconds(runs: list[dict[str, Any]]) -> float:
-        return statistics.median(statistics.mean(run["seconds"]) for run in runs)
+    def middle(runs: list[dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> float:
+        return statistics.median(map(figure, runs))
 
-    def peak(runs: list[dict[str, Any]], own: bool) -> float:
-        return statistics.median(run["peak"] - own * run["fixed"] for run in runs) / 1e9
+    def seconds(runs: list[dict[str, Any]], clock: str) -> float:
+        return middle(runs, lambda run: statistics.mean(run[clock]))
+
+    def training(runs: list[dict[str, Any]]) -> float:
+        return middle(runs, lambda run: run["training"]) / 1e9
 
     for way in WAYS:
         if way in found:
             runs = found[way]
-            time_cells = f"{seconds(runs):.2f} | {args.batch / seconds(runs):.3f} | {seconds(base) / seconds(runs):.2f}"
-            cells = [f"{peak(runs, own):.2f} | {peak(runs, own) / peak(base, own):.2f}" for own in (False, True)]
-            print(f"| {LABELS[way]} | {time_cells} | {' | '.join(cells)} |")
+            own = seconds(runs, "processor")
+            cells = [f"{seconds(runs, 'seconds'):.1f}", f"{own:.1f}", f"{args.batch / own:.3f}"]
+            cells += [f"{seconds(base, 'processor') / own:.2f}"]
+            cells += [f"{training(runs):.2f}", f"{training(runs) / training(base):.2f}"]
+            print(f"| {LABELS[way]} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -302,16 +371,25 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--base", default="small")
-    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--counts", action="store_true")
+    parser.add_argument("--wait", type=Path, help="read this pipe before the first step, with everything loaded")
     args = parser.parse_args()
-    if args.child:
-        child(args.child, args)
-        return
     write_data(args.keep / "data", 64)
+    if args.counts:
+        print_counts(args)
+        return
+    import torch
+
+    torch.set_num_threads(args.threads)
+    if args.rounds:
+        built = build_model(args)
+        if args.wait is not None:
+            import trl  # noqa: F401  # seconds
+
+            args.wait.read_text()
     for _ in range(args.rounds):
         for way in args.only:
-            words = sys.argv[1:]
-            subprocess.run([sys.executable, "-W", "ignore", __file__, *words, "--child", way], check=True)
+            measure(way, args, built)
     report(args)
 
 
