@@ -41,7 +41,7 @@ def head_loss(
         head: maps (rows, D) to (rows, vocabulary).
         targets: (rows,).
         num_items_in_batch: the divisor of the summed loss; the number of rows by default.
-        finish: scales or caps logits, elementwise.
+        finish: scales or caps logits, elementwise; returns the same tensor if there is nothing to do.
     """
     targets = targets.to(hidden_states.device)
     if not _is_product(head, hidden_states) or torch.compiler.is_compiling():
@@ -117,9 +117,19 @@ def _sum_chunks(
 
 
 def _chunk_loss(logits: Tensor, targets: Tensor, finish: Finish, needs_gradient: bool) -> tuple[Tensor, Any]:
-    """The summed loss of logits, and its gradient if needed."""
-    with torch.set_grad_enabled(needs_gradient):
-        loss = nn.functional.cross_entropy(
-            finish(logits.requires_grad_(needs_gradient)).float(), targets, reduction="sum"
-        )
-    return loss.detach(), torch.autograd.grad(loss, logits)[0] if needs_gradient else None
+    """The summed loss of logits, and its gradient if needed; logits are overwritten."""
+    if finish(logits) is not logits:
+        with torch.set_grad_enabled(needs_gradient):
+            values = finish(logits.requires_grad_(needs_gradient)).float()
+            loss = nn.functional.cross_entropy(values, targets, reduction="sum")
+        return loss.detach(), torch.autograd.grad(loss, logits)[0] if needs_gradient else None
+
+    # d loss / d logits = softmax - 1 at the target, in place: autograd would hold three tensors.
+    values, columns = logits.float(), targets[:, None]
+    log_sum = values.logsumexp(dim=-1, keepdim=True)
+    total = (log_sum - values.gather(1, columns)).sum()
+    if not needs_gradient:
+        return total, None
+    of_values = values.sub_(log_sum).exp_()
+    of_values.scatter_add_(1, columns, torch.full_like(log_sum, -1))
+    return total, of_values.to(logits.dtype)
