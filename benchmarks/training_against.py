@@ -12,15 +12,14 @@ losses must be equal up to rounding, or nothing is reported.
 The data are records in LLaVA's format: a JPEG of 640 x 480 pixels and one to three turns. The words of a conversation
 are drawn from a log-normal distribution (median 90, sigma 0.9, 12 to 480), 70 % of them in answers: most conversations
 are short, and few are long. Both seconds of the clock and of the processor are shown; ratios are those of the
-processor, which depend less on what else the machine does. "Training" is the highest resident memory of the process on
-top of what it has with the model loaded: activations, gradients and moments. `--counts` prints what there is to compute
-in the first batches of several sizes, without a model.
+processor, which depend less on what else the machine does. With `--live`, rounds measure memory and not time: the
+highest sum of tensors that forward and backward of the first step allocate, gradients included, from the profiler's
+events. `--counts` prints what there is to compute in batches of several sizes, without a model.
 """
 
 import argparse
-import ctypes
-import gc
 import json
+import math
 import os
 import statistics
 import sys
@@ -32,13 +31,12 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import psutil
 from PIL import Image
+from torch.profiler import ProfilerActivity, profile
 from transformers import TrainerCallback
 
 from minigemini.data.encoding import IGNORED
 from minigemini.data.packing import PackedCollator, PaddedCollator
-from minigemini.io.system import peak_resident_bytes, reset_peak_resident
 from minigemini.training.build_model import enable_gradient_checkpointing
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -132,13 +130,14 @@ class Clock(TrainerCallback):
         self.losses = list[float]()
 
     def on_train_begin(self, *args: object, **kwargs: object) -> None:
-        """Note the memory before training, and start the clock."""
-        reset_peak_resident()
-        self.loaded = psutil.Process().memory_info().rss
+        """Start the clock."""
         self.tick()
 
     def on_step_end(self, *args: object, **kwargs: object) -> None:
         self.tick()
+
+    def on_pre_optimizer_step(self, *args: object, **kwargs: object) -> None:
+        self.backward_end_ns = time.time_ns()
 
     def tick(self) -> None:
         self.ends.append(time.perf_counter())
@@ -283,15 +282,30 @@ def measure(way: str, args: argparse.Namespace, built: Any) -> None:
         enable_gradient_checkpointing(built.model.model.language_model)
     folder = args.keep / f"run {way} {os.getpid()} {time.monotonic_ns()}"
     train = PREPARE[kind](recipe, folder, clock, settings, built)
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # gives back what the last way has freed
-    train()
+    live: float | None = None
+    if args.live:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            train()
+        live = peak_live_bytes(profiler, clock.backward_end_ns)
+    else:
+        train()
     built.model.zero_grad()
     steps, processor = (np.diff(ends).tolist() for ends in (clock.ends, clock.processor))
     figures = {"way": way, **shape_of(args), "seconds": steps, "processor": processor}
-    figures |= {"losses": clock.losses[: len(steps)], "training": peak_resident_bytes() - clock.loaded}
+    figures |= {"losses": clock.losses[: len(steps)], "live": live}
     with (args.keep / "figures.jsonl").open("a") as file:
         file.write(json.dumps(figures) + "\n")
+
+
+def peak_live_bytes(profiler: Any, end_ns: int) -> float:
+    """The highest sum of tensors that were allocated until a time, from the profiler's allocation events."""
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.start_ns() < end_ns:
+            live += event.nbytes()
+            peak = max(peak, live)
+    return peak
 
 
 def shape_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -342,27 +356,23 @@ def report(args: argparse.Namespace) -> None:
     print(f"All are within {off:.1e} of ours.")
     if off > SAME:
         sys.exit("the losses differ, so the comparison says nothing")
-    base = found["trl"]
-    print("| | s/step | processor s | samples/s | times TRL | training, GB | share of TRL's |")
+    print("| | s/step | processor s | samples/s | times TRL | live tensors, MB | share of TRL's |")
     print("|---|---|---|---|---|---|---|")
 
-    def middle(runs: list[dict[str, Any]], figure: Callable[[dict[str, Any]], float]) -> float:
-        return statistics.median(map(figure, runs))
+    def middle(way: str, figure: Callable[[dict[str, Any]], float], live: bool) -> float:
+        """The median over the rounds that measured memory, or time."""
+        values = [figure(run) for run in found[way] if (run["live"] is not None) is live]
+        return statistics.median(values) if values else math.nan
 
-    def seconds(runs: list[dict[str, Any]], clock: str) -> float:
-        return middle(runs, lambda run: statistics.mean(run[clock]))
-
-    def training(runs: list[dict[str, Any]]) -> float:
-        return middle(runs, lambda run: run["training"]) / 1e9
-
-    for way in WAYS:
-        if way in found:
-            runs = found[way]
-            own = seconds(runs, "processor")
-            cells = [f"{seconds(runs, 'seconds'):.1f}", f"{own:.1f}", f"{args.batch / own:.3f}"]
-            cells += [f"{seconds(base, 'processor') / own:.2f}"]
-            cells += [f"{training(runs):.2f}", f"{training(runs) / training(base):.2f}"]
-            print(f"| {LABELS[way]} | {' | '.join(cells)} |")
+    for way in found:
+        wall, own, trl = (
+            middle(name, lambda run: statistics.mean(run[clock]), False)
+            for name, clock in ((way, "seconds"), (way, "processor"), ("trl", "processor"))
+        )
+        live, of_trl = (middle(name, lambda run: run["live"] / 1e6, True) for name in (way, "trl"))
+        cells = [f"{wall:.1f}", f"{own:.1f}", f"{args.batch / own:.3f}", f"{trl / own:.2f}"]
+        cells += [f"{live:,.0f}", f"{live / of_trl:.2f}"]
+        print(f"| {LABELS[way]} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -374,8 +384,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--base", default="small")
+    parser.add_argument("--live", action="store_true", help="measure memory, not time")
     parser.add_argument("--counts", action="store_true")
-    parser.add_argument("--wait", type=Path, help="read this pipe before the first step, with everything loaded")
     args = parser.parse_args()
     write_data(args.keep / "data", 64)
     if args.counts:
@@ -384,12 +394,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(args.threads)
-    if args.rounds:
-        built = build_model(args)
-        if args.wait is not None:
-            import trl  # noqa: F401  # seconds
-
-            args.wait.read_text()
+    built = build_model(args) if args.rounds else None
     for _ in range(args.rounds):
         for way in args.only:
             measure(way, args, built)
