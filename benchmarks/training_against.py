@@ -345,6 +345,8 @@ def report(args: argparse.Namespace) -> None:
     for line in lines:
         if all(line[name] == value for name, value in shape.items()):
             found.setdefault(line["way"], []).append(line)
+    if not {"ours", "trl"} <= found.keys():
+        sys.exit("nothing to compare: run --only ours trl with these settings first")
     reference = found["ours"][0]["losses"]
     off = 0.0
     for way, runs in found.items():
@@ -364,11 +366,11 @@ def report(args: argparse.Namespace) -> None:
         values = [figure(run) for run in found[way] if (run["live"] is not None) is live]
         return statistics.median(values) if values else math.nan
 
+    def seconds(way: str, clock: str) -> float:
+        return middle(way, lambda run: statistics.mean(run[clock]), False)
+
     for way in found:
-        wall, own, trl = (
-            middle(name, lambda run: statistics.mean(run[clock]), False)
-            for name, clock in ((way, "seconds"), (way, "processor"), ("trl", "processor"))
-        )
+        wall, own, trl = seconds(way, "seconds"), seconds(way, "processor"), seconds("trl", "processor")
         live, of_trl = (middle(name, lambda run: run["live"] / 1e6, True) for name in (way, "trl"))
         cells = [f"{wall:.1f}", f"{own:.1f}", f"{args.batch / own:.3f}", f"{trl / own:.2f}"]
         cells += [f"{live:,.0f}", f"{live / of_trl:.2f}"]
