@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks against wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
+.PHONY: demo test test-slow test-all test-eval test-contract test-export lint format docs benchmarks against wheel-test ray-test test-web test-clients test-trl test-gpu test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -109,6 +109,13 @@ $(VENV)-trl/.ready: pyproject.toml $(CONSTRAINTS) tests/trl_requirements.txt
 	$(PYTHON) -m venv $(VENV)-trl
 	$(VENV)-trl/bin/python $(INSTALL) -e '.[lora,data,quantize]' pytest -r tests/trl_requirements.txt
 	@touch $@
+
+# Runs the code paths that need a GPU and writes benchmarks/results/gpu.md: ten minutes. Exits with 2 where there is none.
+# In the environment at hand, which has the build of torch for its GPU, and FlashAttention, Liger and vLLM if they are to be
+# measured: make test-gpu GPU_PYTHON=python
+GPU_PYTHON ?= $(BIN)/python
+test-gpu:
+	PYTHONPATH=$(CURDIR) $(GPU_PYTHON) benchmarks/gpu/run_all.py
 
 # Tests the page in a browser; requires chromium (Debian: apt install chromium).
 test-web: $(VENV)/.dev

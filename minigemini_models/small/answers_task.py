@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from minigemini.data.encoding import IGNORED
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.modeling.losses import mean_loss
+from minigemini.modeling.head_loss import head_loss
 from minigemini.training.build_model import import_peft
 
 from ..pretraining.pretraining_task import PretrainingTask
@@ -115,8 +115,7 @@ class AnswerModule(nn.Module):
         )[0]
         targets = labels[:, 1:]
         rows = targets != IGNORED
-        logits = self.model.lm_head(hidden[:, :-1][rows])
-        return {"loss": mean_loss(logits, targets[rows], num_items_in_batch)}
+        return {"loss": head_loss(hidden[:, :-1][rows], self.model.lm_head, targets[rows], num_items_in_batch)}
 
     def visual_tokens(self, words: Mapping[str, Tensor]) -> Tensor:
         """Mix the embeddings of words: (pictures, 64, D). All words share what is left of a group's weight."""
