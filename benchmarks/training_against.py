@@ -18,6 +18,7 @@ events. `--counts` prints what there is to compute in batches of several sizes, 
 """
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -282,6 +283,7 @@ def measure(way: str, args: argparse.Namespace, built: Any) -> None:
         enable_gradient_checkpointing(built.model.model.language_model)
     folder = args.keep / f"run {way} {os.getpid()} {time.monotonic_ns()}"
     train = PREPARE[kind](recipe, folder, clock, settings, built)
+    gc.collect()  # what the last way has left would be freed in this one's profile
     live: float | None = None
     if args.live:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
