@@ -6,6 +6,7 @@ mean what they mean to a request alone. Transformers' own continuous batching (`
 token ids without images and one seed for all requests, and lets only temperature, top_k and top_p differ between them.
 """
 
+import atexit
 import hashlib
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +86,16 @@ class _Request:
         )
 
 
+_batchers: "WeakSet[ContinuousBatcher]" = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End all threads before the interpreter ends: it would abort the process if it ended one inside torch."""
+    for batcher in list(_batchers):
+        batcher._close_and_wait()
+
+
 class ContinuousBatcher:
     """Generates for several requests at once; `generate` may be called from any thread.
 
@@ -108,7 +120,10 @@ class ContinuousBatcher:
         self._visual_tokens = VisualTokenCache(model)
         self._lock = threading.Lock()
         self._is_closed = False
+        self._is_running = False
         self._thread: threading.Thread | None = None
+        """The latest one, which may have ended."""
+        _batchers.add(self)
 
     @property
     def running(self) -> int:
@@ -149,6 +164,11 @@ class ContinuousBatcher:
         """Stop the thread after the current step; requests that are not done raise `RuntimeError`."""
         with self._lock:
             self._is_closed = True
+
+    def _close_and_wait(self) -> None:
+        self.close()
+        if (thread := self._thread) is not None:
+            thread.join()
 
     def _decode(
         self,
@@ -198,7 +218,8 @@ class ContinuousBatcher:
             if self._is_closed:
                 raise RuntimeError("the batcher is closed")
             self._waiting.append(request)
-            if self._thread is None:
+            if not self._is_running:
+                self._is_running = True
                 self._thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
                 self._thread.start()
 
@@ -210,7 +231,7 @@ class ContinuousBatcher:
                     if self._is_closed:
                         break
                     if not (self._waiting or self._rows):
-                        self._thread = None
+                        self._is_running = False
                         return
                     joining = self._next_requests()
                 try:
