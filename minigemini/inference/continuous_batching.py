@@ -87,13 +87,17 @@ class _Request:
 
 
 _batchers: "WeakSet[ContinuousBatcher]" = WeakSet()
+_threads: WeakSet[threading.Thread] = WeakSet()
+"""Of all batchers. A thread may outlive its batcher, which it then frees with the model."""
 
 
 @atexit.register
 def _close_all() -> None:
     """End all threads before the interpreter ends: it would abort the process if it ended one inside torch."""
     for batcher in list(_batchers):
-        batcher._close_and_wait()
+        batcher.close()
+    for thread in list(_threads):
+        thread.join()
 
 
 class ContinuousBatcher:
@@ -121,8 +125,6 @@ class ContinuousBatcher:
         self._lock = threading.Lock()
         self._is_closed = False
         self._is_running = False
-        self._thread: threading.Thread | None = None
-        """The latest one, which may have ended."""
         _batchers.add(self)
 
     @property
@@ -164,11 +166,6 @@ class ContinuousBatcher:
         """Stop the thread after the current step; requests that are not done raise `RuntimeError`."""
         with self._lock:
             self._is_closed = True
-
-    def _close_and_wait(self) -> None:
-        self.close()
-        if (thread := self._thread) is not None:
-            thread.join()
 
     def _decode(
         self,
@@ -220,8 +217,9 @@ class ContinuousBatcher:
             self._waiting.append(request)
             if not self._is_running:
                 self._is_running = True
-                self._thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
+                _threads.add(thread)
+                thread.start()
 
     def _run(self) -> None:
         """Answer until no request is left; the thread ends then, so that a model that is no longer used is freed."""
