@@ -39,6 +39,11 @@ def test_every_option_of_loading_reaches_the_evaluation():
     assert {option.name for option in fields(LoadOptions)} <= {setting.name for setting in fields(EvaluationSettings)}
 
 
+def test_answers_of_encoders_in_another_dtype_are_kept_apart(tiny_checkpoint, local):
+    other = LocalAnswerer(Engine.load(tiny_checkpoint, "cpu", encoder_dtype="bfloat16"), workers=0)
+    assert {**local.identity, "encoders": "bfloat16"} == other.identity
+
+
 def questions(count: int) -> list[Question]:
     return [Question(f"q{n}", user(f"What is {n}?", files.image(n)), str(n)) for n in range(count)]
 
