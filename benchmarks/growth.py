@@ -1,7 +1,7 @@
 """How time and memory grow with the size of what is put in, beside the growth that counting operations predicts.
 
     python benchmarks/growth.py                   # all parts with nano, some minutes
-    python benchmarks/growth.py images clients    # these parts anew; the results of the others are kept
+    python benchmarks/growth.py images clients    # measure these parts; keep the results of the others
     python benchmarks/growth.py report            # plots and tables from the results
 
 Counts are written to the results before anything is measured. A slope is that of a straight line through the upper half

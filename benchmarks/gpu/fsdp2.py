@@ -21,15 +21,8 @@ import torch
 from PIL import Image
 
 STEPS, SAMPLES = 6, 48
-ENVIRONMENT = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer",
-    "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT",
-    "FSDP_RESHARD_AFTER_FORWARD": "true",
-}
-TESTS = Path(__file__).parents[2] / "tests"
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+import fsdp_on_cpu  # noqa: E402 (of the tests)
 
 
 def measure(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
@@ -74,7 +67,7 @@ def run(folder: Path, name: str, processes: int, device: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *(launcher if processes > 1 else []), __file__, "--device", device]
     worker = json.dumps([str(folder), name, processes > 1])
-    environment = {**os.environ, **(ENVIRONMENT if processes > 1 else {})}
+    environment = {**os.environ, **(fsdp_on_cpu.SETTINGS if processes > 1 else {})}
     if processes == 1 and device != "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = "0"
     done = subprocess.run([*command, "--worker", worker], env=environment, capture_output=True, text=True)
@@ -88,9 +81,6 @@ def work(folder: Path, name: str, sharded: bool, device: str) -> None:
     from minigemini.training.run import train
 
     if sharded and device == "cpu":  # Accelerate shards on accelerators only
-        sys.path.insert(0, str(TESTS))
-        import fsdp_on_cpu
-
         fsdp_on_cpu.state.AcceleratorState.__init__ = fsdp_on_cpu.init_sharded
     if device == "cpu":
         torch.set_num_threads(1)
