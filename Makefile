@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/cpu.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: demo test test-slow test-all test-nano test-eval test-contract test-export lint format docs benchmarks wheel-test ray-test test-web test-clients test-trl test-vllm test-deploy fuzz clean
+.PHONY: demo test test-slow test-all test-nano test-eval test-contract test-export lint format docs benchmarks against wheel-test ray-test test-web test-clients test-trl test-gpu test-vllm test-deploy fuzz clean
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
@@ -75,6 +75,17 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/vision.py
 	$(BIN)/python benchmarks/quantised.py
 
+# Mini-Gemini beside LLaVA-NeXT, LLaVA and nanoVLM's architecture: half an hour on two idle cores, up to 7 GB.
+against: AGAINST := $(BIN)/python benchmarks/against.py
+against: KEEP := --keep runs/against.jsonl
+against: $(VENV)/.dev
+	$(AGAINST) count $(KEEP)
+	$(AGAINST) time $(KEEP)
+	$(AGAINST) prefill --language 1B $(KEEP)
+	$(AGAINST) prefill --language 7B --layers 2 $(KEEP)
+	$(AGAINST) memory $(KEEP)
+	$(AGAINST) report $(KEEP)
+
 # Installs the wheel in an empty environment outside the checkout, and asks it a question.
 wheel-test: $(VENV)/.dev
 	sh tests/wheel.sh $(BIN)/python $(CONSTRAINTS)
@@ -102,6 +113,13 @@ $(VENV)-trl/.ready: pyproject.toml $(CONSTRAINTS) tests/trl_requirements.txt
 	$(PYTHON) -m venv $(VENV)-trl
 	$(VENV)-trl/bin/python $(INSTALL) -e '.[lora,data,quantize]' pytest -r tests/trl_requirements.txt
 	@touch $@
+
+# Runs the code paths that need a GPU and writes benchmarks/results/gpu.md: ten minutes. Exits with 2 where there is none.
+# In the environment at hand, which has the build of torch for its GPU, and FlashAttention, Liger and vLLM if they are to be
+# measured: make test-gpu GPU_PYTHON=python
+GPU_PYTHON ?= $(BIN)/python
+test-gpu:
+	PYTHONPATH=$(CURDIR) $(GPU_PYTHON) benchmarks/gpu/run_all.py
 
 # Tests the page in a browser; requires chromium (Debian: apt install chromium).
 test-web: $(VENV)/.dev

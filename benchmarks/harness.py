@@ -1,8 +1,9 @@
-"""Shared by the benchmarks: command line, timing and result files."""
+"""Shared by the benchmarks: command line, time, memory and result files."""
 
 import argparse
 import json
 import platform
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -51,7 +52,33 @@ def run(
         args.json.write_text(json.dumps(document, indent=2, default=asdict) + "\n")
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def seconds(call: Callable[[], Any], now: Callable[[], float] = time.perf_counter) -> float:
+    start = now()
     call()
-    return time.perf_counter() - start
+    return now() - start
+
+
+def peak_mib(call: Callable[[], Any]) -> float:
+    """Highest anonymous memory during a call, beyond that before it; the mapped file is not counted."""
+    peak, done = anonymous_mib(), threading.Event()
+    before = peak
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, anonymous_mib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        kept = call()
+    finally:
+        done.set()
+        watcher.join()
+    del kept
+    return peak - before
+
+
+def anonymous_mib() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) / 1024

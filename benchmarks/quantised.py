@@ -16,15 +16,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from harness import seconds
+from harness import peak_mib, seconds
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
 from minigemini.io.quantization import NOT_QUANTIZED, quantization_config
@@ -79,32 +77,6 @@ def load(way: str, folder: Path) -> MiniGeminiForConditionalGeneration:
         folder, dtype=dtype, quantization_config=config, device_map={"": "cpu"}
     )
     return model.eval()
-
-
-def peak_mib(call: Callable[[], Any]) -> float:
-    """Highest anonymous memory during a call, beyond that before it; the mapped file is not counted."""
-    peak, done = anonymous_mib(), threading.Event()
-    before = peak
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.002):
-            peak = max(peak, anonymous_mib())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        kept = call()
-    finally:
-        done.set()
-        watcher.join()
-    del kept
-    return peak - before
-
-
-def anonymous_mib() -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) / 1024
 
 
 def peak_of_a_process(way: str, folder: Path) -> float:

@@ -153,6 +153,7 @@ def test_names(wrong):
     [
         ("device", [5, "", b"cpu", [], "cpu:x", "meta"]),
         ("dtype", [5, "", [], b"float32", "int8"]),
+        ("encoder_dtype", [5, "", [], b"float32", "int8"]),
         ("quantize", [8, "", [], True]),
         ("device_map", [5, "", [], True, "auto "]),
     ],

@@ -3,6 +3,8 @@
 import json
 import logging
 import random
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +95,23 @@ def random_request(rng: random.Random, image) -> tuple[list[dict], Sampling]:
     return question(f"What is {'it ' * rng.randrange(9)}?", *images), sampling.but(
         repetition_penalty=rng.choice([1.0, 1.0, 1.2])
     )
+
+
+LEAVES_EARLY = """
+from minigemini.inference import Engine, Sampling
+stream = Engine.load("nano", device="cpu").stream(
+    [{"role": "user", "content": "Tell me a story."}], Sampling(max_new_tokens=500, temperature=1.5, seed=0)
+)
+next(stream)
+"""
+
+
+def test_a_program_may_end_before_its_answer():
+    """A daemon thread that ends inside torch aborts the process."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVES_EARLY], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -79,6 +79,19 @@ def test_tuning_moves_both_encoders_but_no_statistics_of_batches(checkpoint, dat
     assert processor["low_res_image_mean"] == STATISTICS["low_res_image_mean"]
 
 
+def test_bases_in_bfloat16(checkpoint, data, tmp_path):
+    """As published: loaded as stored, and on a CPU trained in float32."""
+    Engine.load(checkpoint).model.bfloat16().save_pretrained(tmp_path / "base")
+    written = shutil.ignore_patterns("config.json", "*.safetensors")
+    shutil.copytree(checkpoint, tmp_path / "base", dirs_exist_ok=True, ignore=written)
+    train(tiny_recipe(tmp_path / "base", data, steps=1), tmp_path / "run")
+    (result,) = (tmp_path / "run").rglob("model.safetensors")
+    before, after = load_file(tmp_path / "base" / "model.safetensors"), load_file(result)
+    assert {name: tensor.dtype for name, tensor in after.items()} == {name: t.dtype for name, t in before.items()}
+    for name, tensor in after.items():
+        assert torch.equal(tensor, before[name]) or "tower" not in name, name
+
+
 def test_report_and_answer(checkpoint, image):
     report = report_model(checkpoint)
     assert report.parameters.keys() >= {"vision tower", "high-res tower", "mining", "projector", "language model"}

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import benchmark_files as files
@@ -16,6 +17,8 @@ import pytest
 import torch
 from test_benchmarks import MATHS, TASKS, ScriptedAnswerer, scores
 
+from minigemini.cli.load_options import LoadOptions
+from minigemini.evaluation.command import EvaluationSettings
 from minigemini.evaluation.evaluate import answer_key, evaluate, load_results, save_results
 from minigemini.evaluation.http_backend import HttpAnswerer, openai_messages
 from minigemini.evaluation.llm_judge import grade_all
@@ -30,6 +33,15 @@ from minigemini.io.openai_client import ChatClient, ChatRequestError, RetryPolic
 
 SIX = Sampling(max_new_tokens=6)
 IMMEDIATELY = RetryPolicy(timeout_s=0.5, tries=3, first_wait_s=0.01, longest_wait_s=0.05)
+
+
+def test_every_option_of_loading_reaches_the_evaluation():
+    assert {option.name for option in fields(LoadOptions)} <= {setting.name for setting in fields(EvaluationSettings)}
+
+
+def test_answers_of_encoders_in_another_dtype_are_kept_apart(tiny_checkpoint, local):
+    other = LocalAnswerer(Engine.load(tiny_checkpoint, "cpu", encoder_dtype="bfloat16"), workers=0)
+    assert {**local.identity, "encoders": "bfloat16"} == other.identity
 
 
 def questions(count: int) -> list[Question]:

@@ -180,6 +180,21 @@ def test_packing_fills_few_rows_evenly():
     assert sum(shares) / len(shares) > 0.97  # measured 0.982
 
 
+def test_packing_weighs_padding_against_attention():
+    lengths = [550, 300, 250, 200, 150, 100, 100, 50]
+
+    def shape(width: int | None) -> tuple[int, int]:
+        rows = pack(lengths, 2048, width)
+        assert sorted(n for row in rows for n in row) == list(range(len(lengths)))
+        return len(rows), max(sum(lengths[n] for n in row) for row in rows)
+
+    assert shape(None) == (1, 1700)
+    # Rows times length times (length + 6 widths), in millions: 7.30 for 3 rows, 7.32 for 2, 8.77 for 1, 8.81 for 4.
+    assert shape(576) == (3, 600)
+    assert shape(4096) == (2, 850), "two rows need no padding, three a twentieth"
+    assert shape(1) == (3, 600)
+
+
 def test_sample_longer_than_a_row_is_refused():
     with pytest.raises(ValueError, match="sample of 101 tokens exceeds row_length=100"):
         pack([3, 101], 100)

@@ -56,6 +56,14 @@ def test_only_one_file_knows_the_system():
     assert not wrong
 
 
+def test_the_processor_says_whether_it_multiplies_bfloat16(tmp_path, monkeypatch):
+    monkeypatch.setattr(system, "PROC", tmp_path)
+    assert not system.multiplies_bfloat16()  # no such file
+    for flags, multiplies in (("fpu avx512f", False), ("fpu avx512f avx512_bf16", True), ("amx_bf16", True)):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+        assert system.multiplies_bfloat16() == multiplies
+
+
 def test_memory():
     peak = peak_bytes(torch.device("cpu"))
     reset_peak(torch.device("cpu"))

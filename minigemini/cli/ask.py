@@ -129,5 +129,5 @@ def _as_json(
         "new_tokens": answer.new_tokens,
         "seconds": round(answer.seconds, 3),
         "device": str(engine.device),
-        "dtype": str(engine.model.dtype).removeprefix("torch."),
+        "dtype": str(engine.dtype).removeprefix("torch."),
     }

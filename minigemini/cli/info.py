@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..io.system import multiplies_bfloat16
 from .common import MODEL_HELP, Base, be_quiet, one_line_errors
 from .streams import print_json
 
@@ -66,6 +67,7 @@ def report_json(report: "ModelReport", free: dict[str, int], disk: int) -> dict[
         "stored_bytes": report.stored_bytes,
         "free_bytes": free,
         "free_disk_bytes": disk,
+        "multiplies_bfloat16": multiplies_bfloat16(),
         "fits": {way: {device: one.answer for device, one in on.items()} for way, on in fits.items()},
         "reasons": {
             way: why
@@ -123,8 +125,10 @@ def _memory(report: "ModelReport", free: dict[str, int], disk: int) -> list[str]
             if one.reason:
                 reasons.setdefault(one.reason, []).append(f"{way} on {device}")
     why = [f"  no ({', '.join(which)}): {reason}" for reason, which in reasons.items()]
+    faster = ["  This processor multiplies bfloat16: --encoder-dtype bfloat16 makes images faster"]
     return [
         *rows,
         *why,
+        *(faster if multiplies_bfloat16() else []),
         f"  8bit and 4bit quantize the language model's Linears; the rest is bfloat16. Free here: {here}",
     ]

@@ -28,6 +28,12 @@ class LoadOptions:
     offload_folder: Annotated[
         Path | None, typer.Option("--offload-folder", help="Folder for weights that --device-map puts on disk.")
     ] = None
+    encoder_dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder-dtype", help="Dtype of the image encoders: float32, bfloat16 or float16.  [default: as --dtype]"
+        ),
+    ] = None
     base: Base = None
 
     def check(self, *models: str) -> None:
@@ -42,13 +48,20 @@ class LoadOptions:
 
         for model in (*models, *([self.base] if self.base else [])):
             check_name(model)
-        check_load_options(self.device, self.dtype, self.quantize, self.device_map, self.offload_folder)
+        check_load_options(
+            self.device,
+            self.dtype,
+            self.quantize,
+            self.device_map,
+            self.offload_folder,
+            encoder_dtype=self.encoder_dtype,
+        )
 
     def load(self, model: str | None) -> "Engine":
-        """Load a model with these options; None loads the default model, and says so."""
+        """Load a model with these options, to answer; None loads the default model, and says so."""
         from ..inference import Engine
 
-        return Engine.load(model, **{field.name: getattr(self, field.name) for field in fields(self)})
+        return Engine.load(model, packed=True, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     def load_generator(self, name: str, offload: str | None = None) -> "ImageGenerator":
         """Load an image generator on the same device and in the same dtype."""

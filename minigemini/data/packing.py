@@ -8,6 +8,8 @@ Transformers ignores positions if there is a cache; the model creates none when 
 The rest of a row is padding, which is packed as one more sample without labels.
 """
 
+import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,16 +21,21 @@ from ..modeling.native_shape import num_images
 from .encoding import IGNORED, POOLING, Encoded
 
 Batch = dict[str, Tensor | int]
+PAIRS_PER_TOKEN = 6
+"""Pairs of tokens in attention that cost as much as the projections of one token, over the width D. A Llama layer has
+12 D² multiplications and additions for each token (4 D² in attention, 8 D² behind it), and 2 D for each pair."""
 
 
-def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
+def pack(lengths: Sequence[int], row_length: int, width: int | None = None) -> list[list[int]]:
     """Distribute samples over rows of nearly equal length: longest first, each into the shortest row.
 
-    Rows of equal length need the least padding. The number of rows is the lowest for which no row exceeds its limit.
+    Rows of equal length need the least padding. SDPA's attention reads all pairs of tokens of a row, also those of two
+    samples, so fewer and longer rows save padding and cost attention.
 
     Args:
         lengths: tokens of each sample.
         row_length: maximum tokens of a row.
+        width: D of the language model, for the number of rows of the least cost. None takes the lowest number.
 
     Returns:
         Indices of the samples in each row, ascending; rows ordered by their first sample.
@@ -40,17 +47,39 @@ def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
         raise ValueError(
             f"sample of {longest} tokens exceeds row_length={row_length}: set the encoder's max_length to it"
         )
-    longest_first = sorted(range(len(lengths)), key=lambda sample: -lengths[sample])
-    for count in range(max(1, -(-sum(lengths) // row_length)), len(lengths) + 1):
-        rows: list[list[int]] = [[] for _ in range(count)]
-        filled = [0] * count
-        for sample in longest_first:
-            row = filled.index(min(filled))
-            rows[row].append(sample)
-            filled[row] += lengths[sample]
-        if max(filled) <= row_length:
-            return sorted(sorted(row) for row in rows)
-    return []  # no samples
+    if not lengths:
+        return []
+    # One row more never makes the longest longer: each row of the one packing has at most the length of its rank in
+    # the other, and stays so whichever sample both add to their shortest.
+    counts = range(max(1, -(-sum(lengths) // row_length)), len(lengths) + 1)
+    fewest = counts[bisect_left(counts, True, key=lambda count: _balanced(lengths, count)[1] <= row_length)]
+    best, filled = _balanced(lengths, fewest)
+    if width is not None:
+        least = _cost(fewest, filled, width)
+        count = fewest + 1
+        # No row is shorter than the longest sample, which bounds the cost of more rows from below.
+        while count <= len(lengths) and _cost(count, longest, width) < least:
+            rows, filled = _balanced(lengths, count)
+            if (cost := _cost(count, filled, width)) < least:
+                best, least = rows, cost
+            count += 1
+    return sorted(sorted(row) for row in best)
+
+
+def _cost(rows: int, tokens: int, width: int) -> int:
+    """Time of `rows` rows of `tokens` tokens, in pairs of tokens that attend to each other."""
+    return rows * tokens * (tokens + PAIRS_PER_TOKEN * width)
+
+
+def _balanced(lengths: Sequence[int], count: int) -> tuple[list[list[int]], int]:
+    """Add each sample, longest first, to the shortest of `count` rows; returns the rows and the longest's tokens."""
+    heap = [(0, row) for row in range(count)]  # the shortest row, and the first of these
+    rows: list[list[int]] = [[] for _ in range(count)]
+    for sample in sorted(range(len(lengths)), key=lambda sample: -lengths[sample]):
+        filled, row = heap[0]
+        rows[row].append(sample)
+        heapq.heapreplace(heap, (filled + lengths[sample], row))
+    return rows, max(filled for filled, _ in heap)
 
 
 def pack_rows(rows: Sequence[Sequence[Encoded]], pad_token_id: int, cu_seq_lens: bool = False) -> Batch:
@@ -84,20 +113,23 @@ def pack_rows(rows: Sequence[Sequence[Encoded]], pad_token_id: int, cu_seq_lens:
 
 @dataclass(frozen=True)
 class PackedCollator:
-    """Packs the samples of a batch into as few rows as possible.
+    """Packs the samples of a batch into few rows.
 
     Attributes:
-        row_length: maximum tokens of a row. With the maximum length of a batch, there is one row and no padding.
+        row_length: maximum tokens of a row. With the maximum length of a batch and no width, there is one row and no
+            padding.
         pad_token_id, cu_seq_lens: see `pack_rows`.
+        width: see `pack`.
     """
 
     row_length: int
     pad_token_id: int
     cu_seq_lens: bool = False
+    width: int | None = None
 
     def __call__(self, samples: Sequence[Encoded]) -> Batch:
         """Pack samples; the list may be empty."""
-        rows = pack([len(sample) for sample in samples], self.row_length)
+        rows = pack([len(sample) for sample in samples], self.row_length, self.width)
         return pack_rows([[samples[n] for n in row] for row in rows], self.pad_token_id, self.cu_seq_lens)
 
 

@@ -48,6 +48,7 @@ class EvaluationSettings:
     quantize: str | None = None
     device_map: str | None = None
     offload_folder: Path | None = None
+    encoder_dtype: str | None = None
     base: str | None = None
     data_files: tuple[DataFileTask, ...] = ()
     metric: str | None = None
@@ -94,7 +95,11 @@ def _check_options(settings: EvaluationSettings) -> None:
     if settings.backend is None:
         return
     ours: dict[str, object] = {"--device": settings.device, "--quantize": settings.quantize, "--base": settings.base}
-    ours |= {"--device-map": settings.device_map, "--offload-folder": settings.offload_folder}
+    ours |= {
+        "--device-map": settings.device_map,
+        "--offload-folder": settings.offload_folder,
+        "--encoder-dtype": settings.encoder_dtype,
+    }
     if not is_vllm(settings.backend):
         ours["--dtype"] = settings.dtype
     if given := [name for name, value in ours.items() if value is not None]:
@@ -167,6 +172,7 @@ def _answerer(model: str, settings: EvaluationSettings) -> Iterator[Answerer]:
             quantize=settings.quantize,
             device_map=settings.device_map,
             offload_folder=settings.offload_folder,
+            encoder_dtype=settings.encoder_dtype,
             base=settings.base,
         )
         yield LocalAnswerer(engine, settings.workers, settings.quantize, settings.base, settings.ocr)

@@ -149,13 +149,17 @@ class LocalAnswerer:
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Hash of the weights, dtype, quantization, decoding method, and the form of OCR text if there is any."""
+        """Hash of the weights, dtype, quantization and decoding method; if they apply, dtype of the
+        encoders alone and form of OCR text.
+        """
         ocr_format = self.engine.processor.ocr_format
+        dtype, encoders = self.engine.dtype, next(self.engine.model.model.vision_tower.parameters()).dtype
         return {
             "weights": fingerprint(self.engine.name, self._base),
-            "dtype": str(next(self.engine.model.parameters()).dtype).removeprefix("torch."),
+            "dtype": str(dtype).removeprefix("torch."),
             "quantize": self._quantize or "no",
             "decoding": "greedy",
+            **({"encoders": str(encoders).removeprefix("torch.")} if encoders != dtype else {}),
             **({"ocr": ocr_format} if is_read(self.ocr, ocr_format) else {}),
         }
 

@@ -88,7 +88,7 @@ def run_questions(
             for batch, answers in answerer.answers(_claimed(remaining, cache, pending), max_new_tokens):
                 _save(cache, title, keys, batch, answers, outcome)
                 cache.release(batch.name)
-                bar.update(done() - bar.n)
+                bar.update(len(batch.questions))
             cache.refresh()
             bar.update(done() - bar.n)
             if done() == before:

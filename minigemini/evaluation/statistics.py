@@ -104,8 +104,10 @@ def compare(first: Measure, second: Measure) -> Difference | None:
 
 def _arrays(unit_scores: Sequence[UnitScore]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Values (U), weights (U), and the row numbers of each stratum."""
-    names = [score.stratum for score in unit_scores]
-    strata = [np.array([row for row, name in enumerate(names) if name == stratum]) for stratum in dict.fromkeys(names)]
+    rows: dict[str, list[int]] = {}
+    for row, score in enumerate(unit_scores):
+        rows.setdefault(score.stratum, []).append(row)
+    strata = [np.array(own) for own in rows.values()]
     return np.array([score.value for score in unit_scores]), np.array([score.weight for score in unit_scores]), strata
 
 

@@ -17,8 +17,7 @@ from ..modeling.messages import CLOSE_CAPTION as CLOSE
 from ..modeling.messages import OPEN_CAPTION as OPEN
 
 _TOKENS = re.compile(r"</?h>|`+|[^`]")
-_UNDECIDED = re.compile(r"(?:<|<h|</|</h|`+)\Z")
-_BLANK_LINE = re.compile(r"\n[^\S\n]*\n\Z")
+_UNDECIDED = re.compile(r"(?:<|<h|</|</h|(?<!`)`+)\Z")  # a run of backticks is tried from its first one alone
 
 
 class CaptionParser:
@@ -82,9 +81,10 @@ class CaptionParser:
             self._caption = ""
         else:
             self._caption += token
-            if blank_line := _BLANK_LINE.search(self._caption):
+            line = self._caption.rfind("\n", 0, -1) if token == "\n" else -1  # where the line that ends here begins
+            if line >= 0 and (blank_line := self._caption[line:]).isspace():
                 self._end_caption()
-                self._gap = blank_line[0]
+                self._gap = blank_line
 
     def _read_in_text(self, token: str) -> None:
         if token.startswith("`"):

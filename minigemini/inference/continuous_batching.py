@@ -6,6 +6,7 @@ mean what they mean to a request alone. Transformers' own continuous batching (`
 token ids without images and one seed for all requests, and lets only temperature, top_k and top_p differ between them.
 """
 
+import atexit
 import hashlib
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +23,12 @@ from transformers import DynamicCache, EosTokenCriteria, MaxLengthCriteria, Stop
 
 from ..modeling.outputs import CACHE
 from .slot_cache import PrefixStore, SlotCache, padded_prefixes
+from .visual_tokens import VisualTokenCache
 
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
 PREFIX_SHARE = 4
-"""The store of prefixes holds at most the tokens of a batch divided by this."""
+"""By default, the store of prefixes holds at most the tokens of a batch divided by this."""
 TEXT_INPUTS = ("input_ids", "attention_mask")
 
 
@@ -51,11 +54,18 @@ class _Request:
     is_stopped: Callable[[], bool]
     events: "SimpleQueue[int | Exception | None]" = field(default_factory=SimpleQueue)
     """Tokens, then None or what went wrong."""
+    _past: Tensor = field(default_factory=lambda: torch.zeros(1, 0, dtype=torch.long))
+    _copied: int = 0
 
     @property
     def past(self) -> Tensor:
-        """Prompt and generated tokens, (1, length)."""
-        return torch.tensor([self.ids], device=self.device)
+        """Prompt and generated tokens, (1, length): a view of a buffer, to which only new tokens are copied."""
+        length = len(self.ids)
+        if length > self._past.shape[1]:
+            self._past, self._copied = torch.zeros(1, 2 * length, dtype=torch.long, device=self.device), 0
+        self._past[0, self._copied : length] = torch.tensor(self.ids[self._copied :], device=self.device)
+        self._copied = length
+        return self._past[:, :length]
 
     def choose(self, logits: Tensor) -> int:
         """Choose a token from logits (1, vocabulary), as `generate` does."""
@@ -76,6 +86,20 @@ class _Request:
         )
 
 
+_batchers: "WeakSet[ContinuousBatcher]" = WeakSet()
+_threads: WeakSet[threading.Thread] = WeakSet()
+"""Of all batchers. A thread may outlive its batcher, which it then frees with the model."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """End all threads before the interpreter ends: it would abort the process if it ended one inside torch."""
+    for batcher in list(_batchers):
+        batcher.close()
+    for thread in list(_threads):
+        thread.join()
+
+
 class ContinuousBatcher:
     """Generates for several requests at once; `generate` may be called from any thread.
 
@@ -86,19 +110,22 @@ class ContinuousBatcher:
         model: a model for which `slot_cache.unable_to_join` returns None.
         max_rows: the most requests that are decoded together.
         max_tokens: limit on the rows times the tokens that the longest of them may reach, prompt included; a request
-            that exceeds it is answered alone. A further quarter holds the prompts up to their last image, for questions
-            about the same images.
+            that exceeds it is answered alone.
+        prefix_tokens: tokens of prompts up to their last image that are kept, for questions about the same images;
+            by default a quarter of `max_tokens`.
     """
 
-    def __init__(self, model: Any, max_rows: int, max_tokens: int) -> None:
+    def __init__(self, model: Any, max_rows: int, max_tokens: int, prefix_tokens: int | None = None) -> None:
         self._model, self._max_rows, self._max_tokens = model, max_rows, max_tokens
         self._waiting: deque[_Request] = deque()
         self._rows: list[_Request] = []
         self._cache = SlotCache()
-        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE)
-        self._changed = threading.Condition()
+        self.prefixes = PrefixStore(max_tokens // PREFIX_SHARE if prefix_tokens is None else prefix_tokens)
+        self._visual_tokens = VisualTokenCache(model)
+        self._lock = threading.Lock()
         self._is_closed = False
-        self._thread: threading.Thread | None = None
+        self._is_running = False
+        _batchers.add(self)
 
     @property
     def running(self) -> int:
@@ -137,9 +164,8 @@ class ContinuousBatcher:
 
     def close(self) -> None:
         """Stop the thread after the current step; requests that are not done raise `RuntimeError`."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify()
 
     def _decode(
         self,
@@ -182,26 +208,29 @@ class ContinuousBatcher:
             finished.set()
         if event is not None:
             raise event
-        return request.past
+        return torch.tensor([request.ids], device=request.device)
 
     def _submit(self, request: _Request) -> None:
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise RuntimeError("the batcher is closed")
             self._waiting.append(request)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            if not self._is_running:
+                self._is_running = True
+                thread = threading.Thread(target=self._run, name="minigemini-batcher", daemon=True)
+                _threads.add(thread)
+                thread.start()
 
     def _run(self) -> None:
+        """Answer until no request is left; the thread ends then, so that a model that is no longer used is freed."""
         with torch.inference_mode():
             while True:
-                with self._changed:
-                    while not (self._waiting or self._rows or self._is_closed):
-                        self._changed.wait()
+                with self._lock:
                     if self._is_closed:
                         break
+                    if not (self._waiting or self._rows):
+                        self._is_running = False
+                        return
                     joining = self._next_requests()
                 try:
                     if joining:
@@ -276,7 +305,7 @@ class ContinuousBatcher:
             use_cache=True,
             logits_to_keep=1,
             **{CACHE: cache},
-            **(requests[0].images if is_new else {}),
+            **(self._visual_tokens.encoded(requests[0].images) if is_new else {}),
         )
         if is_new:
             self.prefixes.add(requests[0].prefix, cache, requests[0].prefix_tokens)

@@ -23,7 +23,7 @@ class Sampling:
     temperature: float = 0.0
     """0 always takes the most likely token; higher values sample from a flatter distribution."""
     seed: int | None = None
-    """Makes sampled answers reproducible; seeds torch's global generators."""
+    """Makes sampled answers reproducible; it seeds a generator of the answer's own."""
     top_p: float = 1.0
     """Sample from the most likely tokens whose probabilities add up to this value."""
     top_k: int = 0

@@ -13,9 +13,11 @@ from transformers import PreTrainedTokenizerBase, StoppingCriteria, StoppingCrit
 from transformers.generation.streamers import BaseStreamer
 
 from ..imagegen.captions import CaptionParser
+from .incremental_decoding import IncrementalDecoder
 
 if TYPE_CHECKING:
     from .continuous_batching import ContinuousBatcher
+    from .visual_tokens import VisualTokenCache
 
 FinishReason = Literal["stop", "length", "stopped"]
 EMPTY_ANSWER = "the answer is empty; rephrase the question"
@@ -47,11 +49,12 @@ class AnswerStream(Iterator[str]):
         tokenizer: Decodes the generated tokens.
         inputs: Inputs of one prompt, on the model's device.
         settings: Further arguments of `generate`.
-        seed: Seed for torch's global generators; None leaves them unchanged.
+        seed: Seed for this answer's generator, or for torch's global ones without a batcher; None draws from those.
         on_end: Called once with the answer, in the consumer's thread, when the stream is exhausted.
         image_requested: Whether the prompt requests an image. If not, caption tags are removed from the answer.
         continues_text: Whether the answer continues text of the prompt: all of it is shown, spaces and tags included.
-        batcher: Generates together with other requests; the seed is then of this answer's own generator.
+        batcher: Decodes in place of `generate`'s loop, together with other requests.
+        visual_tokens: Encodes the images, unless there is a batcher, which does; None leaves it to the model.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class AnswerStream(Iterator[str]):
         image_requested: bool = False,
         continues_text: bool = False,
         batcher: "ContinuousBatcher | None" = None,
+        visual_tokens: "VisualTokenCache | None" = None,
     ) -> None:
         self._model, self._inputs, self._settings, self._seed = model, inputs, settings, seed
-        self._on_end, self._batcher = on_end, batcher
+        self._on_end, self._batcher, self._visual_tokens = on_end, batcher, visual_tokens
         self._queue: queue.SimpleQueue[str | Answer | Exception] = queue.SimpleQueue()
         self._streamer = _TextStreamer(tokenizer, self._queue, image_requested, continues_text)
         self._stopped = threading.Event()
@@ -134,10 +138,11 @@ class AnswerStream(Iterator[str]):
             return self._batcher.generate(
                 self._inputs, self._settings, self._streamer, self._seed, self._stopped.is_set
             )
+        inputs = self._inputs if self._visual_tokens is None else self._visual_tokens.encoded(self._inputs)
         if self._seed is not None:
             torch.manual_seed(self._seed)
         ids: Tensor = self._model.generate(
-            **self._inputs,
+            **inputs,
             **self._settings,
             streamer=self._streamer,
             stopping_criteria=StoppingCriteriaList([_StopOnEvent(self._stopped)]),
@@ -162,8 +167,7 @@ class _StopOnEvent(StoppingCriteria):
 class _TextStreamer(BaseStreamer):
     """Puts text into the queue as soon as it is final.
 
-    Transformers' streamer decodes line by line, which with some tokenizers drops leading spaces of a line. This one
-    decodes the whole answer each time, and emits the new part.
+    Transformers' streamer decodes line by line, which with some tokenizers drops leading spaces of a line.
     """
 
     def __init__(
@@ -173,43 +177,45 @@ class _TextStreamer(BaseStreamer):
         image_requested: bool,
         continues_text: bool,
     ) -> None:
-        self.text = ""
-        self._decoded = ""
         self._tag_filter = None if image_requested or continues_text else CaptionParser(requested=False)
-        self._tokenizer, self._pieces = tokenizer, pieces
-        self._tokens: list[int] = []
-        self._prompt_seen, self._continues_text = False, continues_text
-        self._before: list[int] = []
+        self._tokenizer, self._pieces, self._continues_text = tokenizer, pieces, continues_text
+        self._decoder: IncrementalDecoder | None = None
+        self._emitted: list[str] = []
+        self._spaces: str | None = None
+        """Whitespace that is shown only if text follows; None at the beginning, where none is shown."""
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._emitted)
 
     def put(self, value: Tensor) -> None:
-        if not self._prompt_seen:  # `generate` passes the prompt first
-            self._prompt_seen = True
-            if self._continues_text:  # decoders drop the leading space of a text's first token
-                self._before = value.reshape(-1)[-1:].tolist()
-            return
-        self._tokens += value.reshape(-1).tolist()
-        text = self._decode()
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # the first bytes of an incomplete character
-            self._emit_new(text)
+        tokens = value.reshape(-1).tolist()
+        if self._decoder is None:  # `generate` passes the prompt first
+            # Decoders drop the leading space of a text's first token, so a text goes on from its last one.
+            self._decoder = IncrementalDecoder(self._decode, tokens[-1:] if self._continues_text else ())
+        else:
+            self._emit_new(self._decoder.feed(tokens))
 
     def end(self) -> None:
-        self._emit_new(self._decode())
+        if self._decoder is not None:
+            self._emit_new(self._decoder.close())
         if self._tag_filter is not None:
             self._emit(self._tag_filter.close())
 
-    def _decode(self) -> str:
-        text = self._decoded_ids([*self._before, *self._tokens])
-        return text[len(self._decoded_ids(self._before)) :] if self._continues_text else text.strip()
-
-    def _decoded_ids(self, ids: list[int]) -> str:
+    def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _emit_new(self, text: str) -> None:
-        new = text[len(self._decoded) :]
-        self._decoded += new
+    def _emit_new(self, new: str) -> None:
+        if not self._continues_text:
+            new = new.lstrip() if self._spaces is None else self._spaces + new
+            stripped = new.rstrip()
+            if stripped or self._spaces is not None:
+                self._spaces = new[len(stripped) :]
+            new = stripped
         self._emit(new if self._tag_filter is None else self._tag_filter.feed(new))
 
     def _emit(self, text: str) -> None:
         if text:
-            self.text += text
+            self._emitted.append(text)
             self._pieces.put(text)

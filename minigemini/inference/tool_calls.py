@@ -28,28 +28,38 @@ class ToolCallParser:
 
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
-        self._held = ""
+        self._held: list[str] = []
+        self._is_open, self._tail = False, ""
+        """Whether a call is open, and the end of what was searched for its end."""
 
     def feed(self, piece: str) -> str:
         """Process the next piece and return the text that is certain not to be part of a call."""
-        self._held += piece
-        text = ""
-        while True:
-            before, opened, rest = self._held.partition(OPEN)
-            if not opened:
-                kept = max((n for n in range(1, len(OPEN)) if before.endswith(OPEN[:n])), default=0)
-                self._held = before[len(before) - kept :]
-                return text + before[: len(before) - kept]
-            body, closed, after = rest.partition(CLOSE)
-            text, self._held = text + before, opened + rest
-            if not closed:
-                return text
-            text, self._held = text + self._read(body), after
+        self._held.append(piece)
+        searched, self._tail = self._tail + piece, (self._tail + piece)[1 - len(CLOSE) :]
+        if self._is_open and CLOSE not in searched:
+            return ""
+        text, held = self._split("".join(self._held))
+        self._held, self._is_open, self._tail = [held], held.startswith(OPEN), held[1 - len(CLOSE) :]
+        return text
 
     def close(self) -> str:
         """End the answer and return the remaining text, such as a call that was cut off."""
-        rest, self._held = self._held, ""
+        rest, self._held = "".join(self._held), []
         return rest
+
+    def _split(self, held: str) -> tuple[str, str]:
+        """Read all complete calls; return the text, and what may be the beginning of a call."""
+        text = ""
+        while True:
+            before, opened, rest = held.partition(OPEN)
+            if not opened:
+                kept = max((n for n in range(1, len(OPEN)) if before.endswith(OPEN[:n])), default=0)
+                return text + before[: len(before) - kept], before[len(before) - kept :]
+            body, closed, after = rest.partition(CLOSE)
+            text, held = text + before, opened + rest
+            if not closed:
+                return text, held
+            text, held = text + self._read(body), after
 
     def _read(self, body: str) -> str:
         """Read a call; one that is not JSON of the expected form stays text."""

@@ -23,6 +23,7 @@ def check_load_options(
     device_map: str | Mapping[str, Any] | None = None,
     offload_folder: str | os.PathLike[str] | None = None,
     max_memory: Mapping[Any, Any] | None = None,
+    encoder_dtype: Any = None,
 ) -> None:
     """Validate the load options of `Engine.load`.
 
@@ -31,8 +32,9 @@ def check_load_options(
     """
     if device is not None and not _DEVICE.fullmatch(str(device)):
         raise RequestError(f"device {device!r} is unknown; use cpu, cuda, cuda:1 or mps")
-    if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPE_NAMES:
-        raise RequestError(f"dtype {dtype!s} is unknown; use {', '.join(DTYPE_NAMES)}")
+    for name, given in (("dtype", dtype), ("encoder_dtype", encoder_dtype)):
+        if given is not None and str(given).removeprefix("torch.") not in DTYPE_NAMES:
+            raise RequestError(f"{name} {given!s} is unknown; use {', '.join(DTYPE_NAMES)}")
     if quantize is not None:
         check_quantization(quantize)
     if offload_folder is not None:

@@ -83,8 +83,10 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
     arguments = placement.arguments()
     if getattr(config, "quantization_config", None) is not None:
         config.quantization_config = arguments.pop("quantization_config").to_dict()
+    # bitsandbytes replaces each Linear by another one, and then its parameter.
+    copies = 2 if placement.quantize is None else 4
     try:
-        with weights_checked(folder), bounded_build(stored_tensors(folder), str(folder)):
+        with weights_checked(folder), bounded_build(stored_tensors(folder), str(folder), copies):
             loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
                 folder,
                 config=config,

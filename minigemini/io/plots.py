@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import accumulate
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +74,24 @@ def plot(
 def draw_curve(path: Path, steps: Sequence[int], values: Sequence[float], title: str, y_label: str) -> None:
     """Plot values over optimizer steps in a pale color, with their running mean over 2 % of the run."""
     window = max(1, len(values) // 50)
-    means = [sum(values[max(0, n - window + 1) : n + 1]) / min(n + 1, window) for n in range(len(values))]
+    means = _running_means(values, window)
     with plot(path, title, "optimizer step", y_label) as axes:
         axes.plot(steps, values, color=PALE, marker="." if len(values) == 1 else None, label="one step")
         if window > 1:
             axes.plot(steps, means, color=COLORS[0], label=f"mean of {window} steps")
             axes.legend()
         axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _running_means(values: Sequence[float], window: int) -> list[float]:
+    """Mean of each value and those before it, `window` in all; NaN if one of them is not finite."""
+    sums = list(accumulate((value if isfinite(value) else 0.0 for value in values), initial=0.0))
+    invalid = list(accumulate((not isfinite(value) for value in values), initial=0))
+    means = []
+    for end in range(1, len(sums)):
+        start = max(0, end - window)
+        means.append(nan if invalid[end] > invalid[start] else (sums[end] - sums[start]) / (end - start))
+    return means
 
 
 def draw_bars(path: Path, title: str, x_label: str, runs: Sequence[tuple[str, Sequence[Bar | None]]]) -> None:

@@ -1,4 +1,4 @@
-"""Platform-dependent functions: process memory, byte-range locks, signals, and start methods.
+"""Platform-dependent functions: process memory, processor, byte-range locks, signals, and start methods.
 
 Where a platform lacks a feature, functions return None or do nothing, as documented; none raises because of the
 platform.
@@ -56,6 +56,16 @@ def physical_bytes() -> int | None:
     except ImportError:
         return None
     return int(psutil.virtual_memory().total)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products of bfloat16; False where the system does not say."""
+    try:
+        lines = (PROC / "cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def lock_byte(handle: int, offset: int, *, wait: bool) -> bool:

@@ -133,12 +133,13 @@ def panics_as_errors() -> Iterator[None]:
 
 
 @contextmanager
-def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
+def bounded_build(tensors: Mapping[str, _Stored], name: str, copies: int = 2) -> Iterator[None]:
     """Limit the size of a model that is built in the block to little more than the stored weights.
 
     Args:
         tensors: The stored tensors, from the headers of the files.
         name: The name of the checkpoint, for errors.
+        copies: How often each stored number may be registered, for example in a tied head.
 
     Raises:
         CheckpointError: The config describes a larger model; building stops at the limit.
@@ -146,7 +147,7 @@ def bounded_build(tensors: Mapping[str, _Stored], name: str) -> Iterator[None]:
     from torch.nn.modules import module as modules  # torch takes a second to import and is not always needed
 
     stored = sum(prod(tensor.shape) * (2 if tensor.dtype in ("U8", "I8") else 1) for tensor in tensors.values())
-    max_numbers, max_tensors = 2 * stored + 2**20, 2 * len(tensors) + 100
+    max_numbers, max_tensors = copies * stored + 2**20, copies * len(tensors) + 100
     thread, count, numbers = threading.get_ident(), 0, 0
 
     def register(_module: "nn.Module", parameter_name: str, parameter: "Tensor | None") -> None:

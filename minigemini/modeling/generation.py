@@ -1,6 +1,6 @@
 """Mini-Gemini with a language modeling head: logits, training loss, and `generate`."""
 
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from transformers.generation import GenerationMixin
 from transformers.utils import can_return_tuple
 
 from .configuration import MiniGeminiConfig
+from .head_loss import head_loss
 from .losses import IGNORED, balance_loss, balance_weight, loss_divisor, mean_loss
 from .model import Grids, MiniGeminiModel, MiniGeminiPreTrainedModel
 from .outputs import CACHE, MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures
@@ -102,7 +103,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             shift_labels: (batch, length), the target of each position, in place of `labels`. Sequence and context
                 parallelism need this form, because a shard does not contain the label after its last position.
             logits_to_keep: The number of last positions to compute logits for (0: all), or their indices.
-            return_logits: Whether to return logits. If False, the head runs on labeled positions only.
+            return_logits: Whether to return logits. If False, the head runs on labeled positions only, in chunks.
             num_items_in_batch: Number of labeled tokens in all batches of an optimizer step, the divisor of the summed
                 loss; by default, that of this batch.
             output_router_logits: Whether to return the router logits of a mixture of experts and, with labels, to add
@@ -148,13 +149,18 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         if targets is not None:
             targets = targets.to(outputs.last_hidden_state.device)
             labeled = targets != IGNORED
-            rows = self.head(outputs.last_hidden_state[labeled]) if logits is None else logits[labeled]
-            loss = mean_loss(rows, targets[labeled], num_items_in_batch)
+            learned = targets[labeled]
+            if logits is None:
+                finish = partial(finish_logits, text_config=text_config)
+                hidden_states = outputs.last_hidden_state[labeled]
+                loss = head_loss(hidden_states, self.lm_head, learned, num_items_in_batch, finish)
+            else:
+                loss = mean_loss(logits[labeled], learned, num_items_in_batch)
             if outputs.router_logits:
                 aux_loss = balance_loss(outputs.router_logits, text_config, attention_mask)
                 # Weighted by the batch's share of the labels, so that its weight per step does not depend on the number
                 # of batches.
-                share = len(rows) / loss_divisor(len(rows), num_items_in_batch, loss.device)
+                share = len(learned) / loss_divisor(len(learned), num_items_in_batch, loss.device)
                 loss = loss + balance_weight(text_config) * share * aux_loss.to(loss.device)
         return MiniGeminiCausalLMOutputWithPast(
             loss=loss,

@@ -195,7 +195,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         """Encode the tiles of images in low resolution: (B, 3, r·lr, c·lr) -> (B, t, N, C)."""
         tiles = self.cut_tiles(pixel_values)
         pixels = _on_device_of(self.vision_tower, rearrange(tiles, "b t c h w -> (b t) c h w"))
-        tokens = self.low_res_kind.encode_tokens(self.vision_tower, pixels)
+        pixels = pixels.to(self.vision_tower.dtype)
+        tokens = self._as_features(self.low_res_kind.encode_tokens(self.vision_tower, pixels), self.vision_tower)
         return rearrange(tokens, "(b t) n c -> b t n c", t=tiles.shape[1])
 
     def get_high_res_stage_maps(self, high_res_pixel_values: Tensor) -> list[Tensor]:
@@ -212,7 +213,13 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.grid_of("high_res_pixel_values", high_res_pixel_values, self.config.high_res_size // self.config.grid_size)
         pixels = _on_device_of(self.high_res_vision_tower, high_res_pixel_values)
         pixels = pixels.to(self.high_res_vision_tower.dtype)
-        return self.high_res_kind.encode(self.high_res_vision_tower, pixels)
+        maps = self.high_res_kind.encode(self.high_res_vision_tower, pixels)
+        return [self._as_features(one, self.high_res_vision_tower) for one in maps]
+
+    def _as_features(self, encoded: Tensor, tower: PreTrainedModel) -> Tensor:
+        """Convert what an encoder in a dtype of its own computed to that of the projector."""
+        dtype = next(self.multi_modal_projector.parameters()).dtype
+        return encoded if tower.dtype == dtype else encoded.to(dtype)
 
     def mine(self, low_res_features: Tensor, stage_maps: list[Tensor]) -> Tensor:
         """Attend from the tokens of every tile to the stage maps: (B, t, N, C) -> (B, t, N, C), before the residual."""

@@ -77,7 +77,7 @@ def check_request(request: ChatRequest, state: ServerState) -> None:
     check_length(chars + _tool_chars(request), state, "messages")
     if request.draw and state.image_generator is None:
         message = "this server has no image generator (option --generator); leave out draw to get a text answer"
-        raise ApiError(400, message, "no_painter", "draw")
+        raise ApiError(400, message, "no_image_generator", "draw")
     if request.ocr and state.ocr_engine is None:
         raise ApiError(400, "this server has no OCR (option --ocr); leave out ocr", "no_reader", "ocr")
 

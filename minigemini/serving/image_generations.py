@@ -50,7 +50,7 @@ def check_request(request: ImageRequest, state: ServerState) -> GenerationSettin
         ApiError: 404 for another model, 400 for anything else.
     """
     if state.image_generator is None:
-        raise ApiError(400, "this server has no image generator; start it with --generator", "no_painter")
+        raise ApiError(400, "this server has no image generator; start it with --generator", "no_image_generator")
     if request.model not in (None, state.image_generator.name, state.backend.name):
         raise model_not_found(str(request.model), state.image_generator.name)
     width, _, height = (request.size or "auto").partition("x")

@@ -104,16 +104,18 @@ def make_loader(
     batches: GlobalBatches,
     processor: MiniGeminiProcessor,
     issues: Path,
+    width: int,
     *,
     rank: int = 0,
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> Loader:
-    """The data loader of one rank; each item is a list of micro-batches."""
+    """The data loader of one rank; each item is a list of micro-batches. `width` is that of the language model."""
     pad: Any = processor.tokenizer.pad_token_id
     pad = processor.tokenizer.eos_token_id if pad is None else pad
-    packed = recipe.batching == "packed"
-    collator = PackedCollator(recipe.row_length or recipe.max_length, pad) if packed else PaddedCollator(pad)
+    collator: Any = PaddedCollator(pad)
+    if recipe.batching == "packed":
+        collator = PackedCollator(recipe.row_length or recipe.max_length, pad, width=width)
     split: Any = MicroBatchCollator(collator, recipe.accumulation(world_size))
     return Loader(
         batches,

@@ -86,8 +86,8 @@ class Recipe(RunSettings):
         features_gb: size limit of that folder in 10⁹ bytes. An image takes 0.6 MB with nano, 28 MB with MGM-7B.
         epochs: passes over the data.
         steps: optimizer steps, instead of `epochs`.
-        batching: `packed` into rows of `row_length` without padding between samples, or `grouped` by modality and
-            length, one padded row each.
+        batching: `packed` into rows of at most `row_length` without padding between samples, or `grouped` by modality
+            and length, one padded row each.
         max_length: token limit of a sample; longer text is truncated, but a truncated image is an issue.
         row_length: token limit of a packed row; None uses `max_length`.
         gradient_checkpointing: recompute the language model's activations instead of storing them.

@@ -63,7 +63,8 @@ def set_up_stage(recipe: Recipe, folder: Path, state: Any) -> RunSetup:
     built = build(recipe, state.device)
     mixture = open_mixture(recipe)
     batches = global_batches(recipe, mixture, built.model.config.num_image_tokens)
-    loader = make_loader(recipe, batches, built.processor, folder / BAD_SAMPLES, **rank_of(state))
+    width = built.model.config.text_config.hidden_size
+    loader = make_loader(recipe, batches, built.processor, folder / BAD_SAMPLES, width, **rank_of(state))
     return RunSetup(
         built.module,
         built.trained,

@@ -98,7 +98,8 @@ def freeze_encoders(model: MiniGeminiForConditionalGeneration) -> None:
 def set_dtypes(model: MiniGeminiForConditionalGeneration, parts: Mapping[str, str], frozen: torch.dtype) -> None:
     """Convert trained parameters to float32 and frozen ones to `frozen`; partly trained encoders to float32 as a whole.
 
-    8-bit and 4-bit weights and buffers are unchanged.
+    8-bit and 4-bit weights are unchanged, and so are buffers, except the statistics of batch norms, which on CPUs must
+    have the dtype of the weights.
     """
     towers = ("model.vision_tower.", "model.high_res_vision_tower.")
     names = [name for name, _ in model.named_parameters()]
@@ -107,6 +108,12 @@ def set_dtypes(model: MiniGeminiForConditionalGeneration, parts: Mapping[str, st
         if parameter.is_floating_point():
             trains = part_of(name, parts) is not None or name.startswith(tuple(tuned))
             parameter.data = parameter.data.to(torch.float32 if trains else frozen)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine:
+            module.running_mean, module.running_var = (
+                None if statistic is None else statistic.to(module.weight.dtype)
+                for statistic in (module.running_mean, module.running_var)
+            )
 
 
 def frozen_dtype(precision: str, device: torch.device) -> torch.dtype:

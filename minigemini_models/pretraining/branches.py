@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from minigemini.data.encoding import IGNORED, Encoded
 from minigemini.data.packing import Batch, pack, pack_rows
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.modeling.losses import mean_loss
+from minigemini.modeling.head_loss import head_loss
 
 SHARED = 0
 """Branch of the tokens that all conversations see."""
@@ -160,8 +160,7 @@ class BranchLoss(nn.Module):
         )[0]
         targets = labels[:, 1:]
         rows = targets != IGNORED
-        logits = self.model.lm_head(hidden[:, :-1][rows])
-        return {"loss": mean_loss(logits, targets[rows], num_items_in_batch)}
+        return {"loss": head_loss(hidden[:, :-1][rows], self.model.lm_head, targets[rows], num_items_in_batch)}
 
     def visual_tokens(self, pixels: dict[str, Tensor]) -> Tensor:
         """Return the visual tokens of all images, (…, D)."""

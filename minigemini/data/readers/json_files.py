@@ -20,7 +20,8 @@ from ..record_forms import count_images, read_record
 from ..schema import IMAGE_TAG, Sample, SampleError
 from .base import SourceError, parse, read_at
 
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2**18
+"""Not more, because for each record that is not JSON, Python counts the lines before it in the block."""
 MAX_RECORD_BYTES = 64 * 2**20
 """A longer record is not a conversation: the list is broken."""
 BOM = b"\xef\xbb\xbf"

@@ -1,11 +1,13 @@
 """Reads tables of records of any known form: Parquet files, and folders that `datasets` saved with `save_to_disk`.
 
 Arrow reads a table in groups of rows: row groups of Parquet, record batches of Arrow. A group is decoded for one row,
-and the last one is kept, so reading in order is fast. Large tables are read in random order faster as shards.
+and the latest ones are kept: a table of up to 64 MiB is decoded once in any order, a larger one in its own order. Such
+tables are read in random order faster as shards.
 """
 
 import json
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from .parquet import need_pyarrow
 
 MAX_GROUP_BYTES = 2 * 2**30
 """Largest decoded size of a row group; a small file can claim any size."""
+MAX_KEPT_BYTES = 2**26
+"""Decoded groups that are kept in each process; the latest one always is."""
 STATE, SPLITS = "state.json", "dataset_dict.json"
 """Files in a folder that `datasets` saved: of a data set, and of one with several splits."""
 
@@ -40,7 +44,8 @@ class TableReader(ABC):
         self._starts = np.cumsum([0, *rows])
         if not len(self):
             raise SourceError(f"{name} has no rows: give a table that has some")
-        self._kept: tuple[int, Any] | None = None
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._kept_bytes = 0
         sizes = [(_text_bytes(record), count_images(record)) for record in self._records()]
         self.text_bytes, self.images = (np.array(of, dtype=np.int32) for of in zip(*sizes, strict=True))
 
@@ -62,18 +67,22 @@ class TableReader(ABC):
             raise error.of(f"row {row}", self.name) from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_kept": OrderedDict(), "_kept_bytes": 0}
 
     def _group(self, number: int) -> Any:
-        if self._kept is None or self._kept[0] != number:
+        if number not in self._kept:
             pyarrow = need_pyarrow()
             try:
                 group = self._read(number)
                 group.validate(full=True)
             except (OSError, pyarrow.ArrowException) as error:
                 raise SourceError(f"{self.name} is damaged ({error}): copy it again") from None
-            self._kept = (number, group)
-        return self._kept[1]
+            self._kept[number] = group
+            self._kept_bytes += group.nbytes
+            while len(self._kept) > 1 and self._kept_bytes > MAX_KEPT_BYTES:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        self._kept.move_to_end(number)
+        return self._kept[number]
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Yield every record once, a row at a time: images of a whole group would be copied."""
