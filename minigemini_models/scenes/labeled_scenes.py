@@ -3,7 +3,7 @@
 import numpy as np
 
 from .composition import sample_scene
-from .dense_labels import object_labels, slot_labels
+from .dense_labels import PATCH_PX, object_labels, slot_labels
 from .scene import SCENE_PX, Scene
 from .splits import TRAINING, SceneDomain
 from .text_crops import text_crop
@@ -36,6 +36,12 @@ def label_scene(scene: Scene) -> dict[str, np.ndarray]:
     return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **object_labels(scene, owner)}
 
 
-def scene_labels(scene: Scene) -> dict[str, np.ndarray]:
-    """Return the dense labels of a scene, as `label_scene` does, without drawing the image."""
-    return {"slots": slot_labels(scene.letters(), scene.size_px), **object_labels(scene, scene.owner())}
+def scene_labels(scene: Scene, patch_px: int = PATCH_PX) -> dict[str, np.ndarray]:
+    """Return the dense labels of a scene, as `label_scene` does, without drawing the image.
+
+    Args:
+        scene: the scene.
+        patch_px: side of a patch.
+    """
+    slots = slot_labels(scene.letters(), scene.size_px, patch_px)
+    return {"slots": slots, **object_labels(scene, scene.owner(), patch_px)}

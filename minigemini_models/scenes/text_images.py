@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .colors import BLACK, WHITE, background, luminance, pick
-from .dense_labels import cell_labels, slot_labels
+from .dense_labels import CELL_PX, PATCH_PX, cell_labels, slot_labels
 from .layouts import Box
 from .lettering import Color, Letter, draw_text, in_case, text_width
 from .scene import SCENE_PX
@@ -26,20 +26,25 @@ _MIN_CONTRAST = 90.0
 _PALETTE = 256
 
 
-def text_image(seed: int, domain: SceneDomain) -> dict[str, np.ndarray]:
+def text_image(seed: int, domain: SceneDomain, patch_px: int = PATCH_PX) -> dict[str, np.ndarray]:
     """Sample an image full of text and its labels.
+
+    Args:
+        seed: any non-negative integer.
+        domain: the domain of fonts and texts.
+        patch_px: side of a patch; that of a cell is a quarter of it.
 
     Returns:
         `image` (px, px, 3) uint8; `slots` and `cells` as in `dense_labels`; `names`, `colours`, `centres`, all 0.
     """
     rng = np.random.default_rng([domain.stream, seed, 7])
     image, letters = draw_text_image(rng, domain)
-    slots = slot_labels(letters, SCENE_PX)
+    slots = slot_labels(letters, SCENE_PX, patch_px)
     nothing = np.zeros(slots.shape[:2], dtype=np.int64)
     return {
         "image": np.asarray(add_noise(rng, image)),
         "slots": slots,
-        "cells": cell_labels(letters, SCENE_PX),
+        "cells": cell_labels(letters, SCENE_PX, patch_px * CELL_PX // PATCH_PX),
         **dict.fromkeys(("names", "colours", "centres"), nothing),
     }
 
