@@ -20,7 +20,8 @@ from minigemini_models.pretraining import encoder_pair
 from minigemini_models.pretraining.encoder_pair import ENCODERS, EncoderPair
 from minigemini_models.pretraining.encoder_samples import text_or_scene
 from minigemini_models.pretraining.encoder_validation import _letters, validate
-from minigemini_models.pretraining.encoders import high_res_config, low_res_config
+from minigemini_models.pretraining.encoders import low_res_config
+from minigemini_models.pretraining.high_res_configs import high_res_config
 from minigemini_models.pretraining.pretraining_task import load_part, stack
 from minigemini_models.scenes.colors import BLACK, WHITE
 from minigemini_models.scenes.dense_labels import NUM_LETTER_CLASSES, PATCH_PX, SLOT_COLUMNS, letter_class, slot_labels
@@ -150,7 +151,7 @@ def test_the_report_tells_what_the_encoders_read(run):
     for name in (
         "letters in their slot, unseen fonts, %",
         "letters of 8 to 9 px read, %",
-        "names by ViT, unseen style, %",
+        "names by the low-resolution encoder, unseen style, %",
     ):
         assert re.search(rf"\| {name} \| \d+\.\d \|", page)
 
@@ -170,7 +171,7 @@ def test_perfect_encoders_read_everything():
             super().__init__()
             self.shift = shift
 
-        def logits(self, pixels):
+        def logits(self, pixels, size_px):
             domain = evaluation("texts", base=ENCODER_DOMAIN)
             drawn = [draw_text_image(np.random.default_rng([domain.stream, n]), domain)[1] for n in range(len(pixels))]
             slots = torch.from_numpy(np.stack([slot_labels(letters, SCENE_PX) for letters in drawn]))

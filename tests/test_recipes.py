@@ -199,6 +199,9 @@ def test_saved_recipe_is_compared(tmp_path):
     assert not recipe.differences(saved)
     assert not replace(recipe, workers=3, micro_batch=2).differences(saved)
     assert replace(recipe, seed=1).differences(saved) == ["seed was 0 and is 1"]
+    del saved["weight_decay"]  # as if saved before there was such a setting
+    assert not recipe.differences(saved)
+    assert replace(recipe, weight_decay=0.5).differences(saved) == ["weight_decay was 0.0 and is 0.5"]
     assert isinstance(recipe, Recipe)
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -166,8 +166,12 @@ class RunSettings:
         return asdict(self)
 
     def differences(self, saved: dict[str, Any]) -> list[str]:
-        """Describe each setting that differs from a saved recipe, with both values."""
-        ours, saved = json.loads(json.dumps(self.as_dict())), current_names(saved, warn=False)
+        """Describe each setting that differs from a saved recipe, with both values.
+
+        A setting that did not exist yet when the recipe was saved had its default.
+        """
+        defaults = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        ours, saved = json.loads(json.dumps(self.as_dict())), defaults | current_names(saved, warn=False)
         return [
             f"{name} was {saved.get(name)!r} and is {ours.get(name)!r}"
             for name in sorted(ours.keys() | saved.keys())

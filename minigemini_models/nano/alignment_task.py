@@ -18,16 +18,16 @@ from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiPr
 
 from ..pretraining.alignment import save_model, scale_new_projections
 from ..pretraining.branches import BranchCollator, Branched, BranchLoss
+from ..pretraining.encoder_samples import DOMAINS
 from ..pretraining.encoders import normalize, resized, shrink
 from ..pretraining.init_model import init_model
 from ..pretraining.pretraining_recipe import Pretraining
 from ..pretraining.pretraining_task import PretrainingTask, load_part
 from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
-from ..samples.lessons.naming import caption
-from ..samples.lessons.reading import sign
-from ..scenes.splits import ENCODER_DOMAIN
+from ..samples.lessons.skills import SKILLS_OF_WORLD
+from ..scenes.scene import SCENE_PX
 from ..scenes.text_images import text_image
-from .language_task import ROW_LENGTH, WORDS, encode_lesson
+from .language_task import ROW_LENGTH, WORDS, encode_lesson, patches_per_side
 
 _TEXT_SHARE = 2
 """One in so many samples is an image full of text, which is the hardest part and rare in ordinary scenes."""
@@ -52,7 +52,7 @@ def alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
     return PretrainingTask(
         TokenMatcher(model, words),
         parts,
-        partial(sample, processor=processor),
+        partial(sample, processor=processor, world=recipe.world),
         BranchCollator(ROW_LENGTH, pad),
         save=partial(save_model, model=model, processor=processor),
         start=partial(_load, model, words, recipe),
@@ -75,16 +75,22 @@ def _load(model: MiniGeminiForConditionalGeneration, words: SceneWords, recipe: 
             load_part(module, path, recipe.name)
 
 
-def sample(number: int, processor: MiniGeminiProcessor) -> Branched:
-    """Return the sample of a number: its `pixels` hold `image` (1, px, px, 3) uint8 and the labels of its patches."""
+def sample(number: int, processor: MiniGeminiProcessor, world: str = "whole") -> Branched:
+    """Return the sample of a number: its `pixels` hold `image` (1, px, px, 3) uint8 and the labels of its patches.
+
+    Args:
+        number: even for text images, odd for lessons.
+        processor: renders the lessons.
+        world: domain of the scenes, see `Pretraining.world`.
+    """
     number, is_lesson = divmod(number, _TEXT_SHARE)
     if is_lesson:
         number, is_sign = divmod(number, 2)
-        lesson = (sign if is_sign else caption)(number)
+        lesson = SKILLS_OF_WORLD[world]["sign" if is_sign else "caption"](number)
         encoded = encode_lesson(lesson, processor, all_patches=True)
         image = np.asarray(lesson.scenes[0].draw()[0])
         return replace(encoded, pixels={**encoded.pixels, "image": torch.from_numpy(image.copy())[None]})
-    arrays = text_image(number, ENCODER_DOMAIN)
+    arrays = text_image(number, DOMAINS[world], SCENE_PX // patches_per_side(processor))
     ids = torch.full((processor.num_image_tokens,), processor.image_token_id)
     return Branched(
         ids,
@@ -119,8 +125,10 @@ class TokenMatcher(BranchLoss):
         show something count half, and so do empty ones.
         """
         model = self.model.model
-        high_res = resized(normalize(pixels["image"]), self.model.config.high_res_size)
-        tokens = model.get_image_features(shrink(high_res), high_res, return_dict=True).pooler_output
+        config = self.model.config
+        high_res = resized(normalize(pixels["image"]), config.high_res_size)
+        low_res = shrink(high_res, config.low_res_size)
+        tokens = model.get_image_features(low_res, high_res, return_dict=True).pooler_output
         labels = {name: pixels[name] for name in LABELS}
         with torch.no_grad():
             targets = self.words(labels, self.model.get_input_embeddings().weight)

@@ -8,7 +8,7 @@ from minigemini.data.curriculum import Curriculum
 from minigemini.training.recipe import DataPart
 
 from ..samples.lessons.lesson import SceneLesson, stream
-from ..samples.lessons.skills import SKILLS
+from ..samples.lessons.skills import SKILLS, Sampler
 
 LANGUAGE_MIXTURE: dict[str, str] = {
     "sign": "0:6/0.3:6/0.5:3",
@@ -36,6 +36,28 @@ LANGUAGE_MIXTURE: dict[str, str] = {
     "drawing": "0.2:0/0.3:3",
 }
 """Weight of each skill over the run, as `PROGRESS:WEIGHT/…`: lists before questions, one text before several."""
+
+LANGUAGE_MIXTURES: dict[str, dict[str, str]] = {
+    "whole": LANGUAGE_MIXTURE,
+    "small": {
+        "sign": "0:6/0.3:6/0.6:3",
+        "name": "0:3/0.2:1",
+        "color-lists": "0:6/0.15:6/0.3:1",
+        "color-questions": "0.05:0/0.15:4/0.5:2",
+        "color-names": "0.1:0/0.2:3",
+        "presence-lists": "0.05:0/0.15:3/0.4:1",
+        "presence-questions": "0.15:0/0.3:3",
+        "near-misses": "0.2:0/0.3:3",
+        "halves": "0.05:0/0.15:3/0.4:0.5",
+        "relation-lists": "0.1:0/0.2:3/0.5:1",
+        "relation-questions": "0.2:0/0.4:3",
+        "beside": "0.15:0/0.3:3",
+        "caption": "0:1/0.2:3",
+        "counting": "0.05:0/0.1:3",
+        "conversation": "0.2:0/0.4:3",
+    },
+}
+"""The mixture of the language model by `Pretraining.world`."""
 
 INSTRUCT_MIXTURE: dict[str, str] = {
     "sign": "0:8/0.2:8/0.5:5",
@@ -107,11 +129,12 @@ class Mixture:
     Args:
         weights: curriculum of each skill.
         lessons: lessons of the run.
+        samplers: the samplers of the skills.
     """
 
-    def __init__(self, weights: Mapping[str, str], lessons: int) -> None:
+    def __init__(self, weights: Mapping[str, str], lessons: int, samplers: Mapping[str, Sampler] = SKILLS) -> None:
         self._skills = {name: Curriculum.parse(text) for name, text in weights.items()}
-        self._names, self._lessons = tuple(weights), lessons
+        self._names, self._lessons, self._samplers = tuple(weights), lessons, samplers
 
     def skill(self, number: int) -> str:
         """Return the skill of a lesson, from 0; after the last one, the weights stay as they are."""
@@ -121,4 +144,4 @@ class Mixture:
 
     def __call__(self, number: int) -> SceneLesson:
         """Return a lesson of the run, from number 0."""
-        return SKILLS[self.skill(number)](number)
+        return self._samplers[self.skill(number)](number)

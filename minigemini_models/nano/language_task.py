@@ -1,5 +1,6 @@
 """Train nano's language model with perfect eyes: visual tokens are made from the dense labels of scenes."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from ..pretraining.pretraining_recipe import Pretraining
 from ..pretraining.pretraining_task import PretrainingTask, SaveParts
 from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
 from ..samples.lessons.lesson import SceneLesson, stream
+from ..samples.lessons.skills import SKILLS_OF_WORLD
 from ..samples.turns import TurnGroup
 from ..scenes.labeled_scenes import scene_labels
-from .curriculum import LANGUAGE_MIXTURE, Mixture
+from .curriculum import LANGUAGE_MIXTURES, Mixture
 
 ROW_LENGTH = 512
 """Tokens per row, and most of a lesson."""
@@ -32,7 +34,8 @@ def language_with_labels(recipe: Pretraining) -> PretrainingTask:
     model, processor = init_model(recipe)
     pad: Any = processor.tokenizer.pad_token_id
     first = first_sample(recipe.seed)
-    mixture = Mixture(LANGUAGE_MIXTURE, recipe.run_length()[1] * recipe.global_batch)
+    lessons = recipe.run_length()[1] * recipe.global_batch
+    mixture = Mixture(LANGUAGE_MIXTURES[recipe.world], lessons, SKILLS_OF_WORLD[recipe.world])
     return PretrainingTask(
         LabelReader(model, SceneWords(model.config.text_config.hidden_size, processor.tokenizer)),
         {"language model": LANGUAGE_MODEL.replace(".", r"\.") + r"\.", "scene words": r"words\."},
@@ -73,7 +76,8 @@ def encode_lesson(lesson: SceneLesson, processor: MiniGeminiProcessor, all_patch
     encoded = join([conversation_tokens(one, processor) for one in messages], ROW_LENGTH)
     if not lesson.scenes:
         return encoded
-    of_scenes = [patch_labels(scene_labels(scene)) for scene in lesson.scenes]
+    side = patches_per_side(processor)
+    of_scenes = [patch_labels(scene_labels(scene, scene.size_px // side)) for scene in lesson.scenes]
     labels = {name: torch.cat([one[name] for one in of_scenes]) for name in LABELS}
     kept_patches = shows_something(labels) | all_patches
     kept = torch.ones(len(encoded), dtype=torch.bool)
@@ -85,6 +89,11 @@ def encode_lesson(lesson: SceneLesson, processor: MiniGeminiProcessor, all_patch
         branches=encoded.branches[kept],
         position_ids=encoded.position_ids[kept],
     )
+
+
+def patches_per_side(processor: MiniGeminiProcessor) -> int:
+    """Return the rows of visual tokens of an image in one tile, which are as many as its columns."""
+    return math.isqrt(processor.num_image_tokens)
 
 
 def _messages(turns: TurnGroup, lesson: SceneLesson) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from minigemini.io.atomic_write import atomic_write
 
-from .encoder_samples import DOMAINS, text_or_scene
+from .encoder_samples import DOMAINS, LOW_RES, SamplesOfSeveralSides, text_or_scene
 from .encoder_validation import validate
 from .encoders import CropReader, PatchDescriber
 from .pretraining_recipe import Pretraining
@@ -20,16 +20,17 @@ ENCODERS = {"vision_tower": "low_res", "high_res_vision_tower": "high_res"}
 
 
 def encoder_pair(recipe: Pretraining) -> PretrainingTask:
-    """Predict every letter, object and color of scenes, with the ViT at a quarter of their size.
+    """Predict every letter, object and color of scenes, with the ViT at a quarter of their size, or at several sizes.
 
     The output is a folder with a file of each encoder.
     """
     torch.manual_seed(recipe.seed)
     pair, domain = EncoderPair(recipe), DOMAINS[recipe.world]
+    one_size = partial(text_or_scene, domain=domain)
     return PretrainingTask(
         pair,
         {name: rf"{module}\.encoder\." for name, module in ENCODERS.items()} | {"heads": r"\w+\.heads\."},
-        partial(text_or_scene, domain=domain),
+        SamplesOfSeveralSides(domain, recipe.global_batch) if recipe.several_sizes else one_size,
         stack,
         save_encoders,
         validate=partial(validate, pair.high_res, pair.low_res, domain),
@@ -43,17 +44,19 @@ class EncoderPair(nn.Module):
         super().__init__()
         self.low_res = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
         # 12 % faster than the default memory format.
-        self.high_res = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.high_res = CropReader(recipe.high_res_width, recipe.high_res_kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Return the sum of both losses, and both encoders' accuracies, for images (B, px, px, 3) uint8.
 
+        The labels are those of `encoder_samples`; their number decides at which size each encoder sees the images.
         The ViT sees scenes with objects only, because text is illegible at the low resolution.
         """
+        low_res = {name.removeprefix(LOW_RES): label for name, label in labels.items() if name.startswith(LOW_RES)}
         metrics = {f"high_res_{name}": value for name, value in self.high_res(image, **labels).items()}
-        loss, shown = metrics["high_res_loss"], (labels["names"] > 0).flatten(1).any(1)
+        loss, shown = metrics["high_res_loss"], (low_res["names"] > 0).flatten(1).any(1)
         if shown.any():
-            seen = self.low_res(image[shown], **{name: label[shown] for name, label in labels.items()})
+            seen = self.low_res(image[shown], **{name: label[shown] for name, label in low_res.items()})
             metrics |= {f"low_res_{name}": value for name, value in seen.items()}
             loss = loss + metrics["low_res_loss"]
         return {"loss": loss, **metrics}

@@ -1,30 +1,98 @@
 """The samples of pretraining both encoders: images full of text, and scenes with objects."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from ..scenes.colors import WHITE
 from ..scenes.composition import sample_scene
-from ..scenes.dense_labels import cell_labels
-from ..scenes.labeled_scenes import label_scene
+from ..scenes.dense_labels import CELL_PX, PATCH_PX, cell_labels, object_labels, slot_labels
+from ..scenes.labeled_scenes import scene_labels
+from ..scenes.scene import SCENE_PX, Scene
 from ..scenes.splits import ENCODER_DOMAIN, SMALL_DOMAIN, SceneDomain
 from ..scenes.text_images import text_image
+from .encoders import HIGH_RES_STRIDE, LOW_RES_PATCH, LOW_RES_SIZE_PX
 from .pretraining_task import Arrays
 
 DOMAINS = {"whole": ENCODER_DOMAIN, "small": SMALL_DOMAIN}
 """Scene domain by `Pretraining.world`."""
 SCENE_KINDS = ("many", "few", "many", "single", "many", "count", "many", "sign")
 """Kinds of scenes with objects. Those of many objects name most."""
+_NOTHING = Scene("nothing", ground=WHITE)
+LOW_RES = "low_res_"
+"""Prefix of the labels of the low-resolution encoder's patches."""
 
 
-def text_or_scene(number: int, domain: SceneDomain) -> Arrays:
+@dataclass(frozen=True)
+class Sides:
+    """Sides of a scene's image in pixels, as both encoders see it."""
+
+    high_res: int = SCENE_PX
+    low_res: int = LOW_RES_SIZE_PX
+
+    @property
+    def high_res_patch_px(self) -> int:
+        """Side of a position of the coarsest high-resolution map, in pixels of the scene."""
+        return SCENE_PX * HIGH_RES_STRIDE // self.high_res
+
+    @property
+    def low_res_patch_px(self) -> int:
+        """Side of a patch of the ViT, in pixels of the scene."""
+        return SCENE_PX * LOW_RES_PATCH // self.low_res
+
+
+USUAL = Sides()
+SEVERAL = (USUAL, Sides(128, 128), USUAL, Sides(64, 32))
+"""Sides at successive steps for encoders that are used at several sizes."""
+
+
+@dataclass(frozen=True)
+class SamplesOfSeveralSides:
+    """Samples whose sides change from step to step.
+
+    Attributes:
+        domain: the domain of the scenes.
+        batch: samples of a step.
+    """
+
+    domain: SceneDomain
+    batch: int
+
+    def __call__(self, number: int) -> Arrays:
+        return text_or_scene(number, self.domain, SEVERAL[number // self.batch % len(SEVERAL)])
+
+
+def text_or_scene(number: int, domain: SceneDomain, sides: Sides = USUAL) -> Arrays:
     """Return the sample of a number: an image full of text if it is even, else a scene with objects.
 
-    The labels are those of `labeled_scene`, and `cells`.
+    The image has the scene's own size; the labels, those of `object_scene`, are on the grids of `sides`.
     """
     number, has_objects = divmod(number, 2)
-    return object_scene(number, domain) if has_objects else text_image(number, domain)
+    if has_objects:
+        return object_scene(number, domain, sides)
+    # The ViT does not learn from text: its labels are those of an empty image.
+    empty = scene_labels(_NOTHING, sides.low_res_patch_px)
+    return {**text_image(number, domain, sides.high_res_patch_px), **_low_res(empty)}
 
 
-def object_scene(number: int, domain: SceneDomain) -> dict[str, np.ndarray]:
-    """Return the scene of a number with the labels of `labeled_scene`, and `cells`."""
+def object_scene(number: int, domain: SceneDomain, sides: Sides = USUAL) -> dict[str, np.ndarray]:
+    """Return the scene of a number with the labels of `labeled_scene`, and `cells`.
+
+    Those of the low-resolution patches have the prefix `LOW_RES`.
+    """
     scene = sample_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], domain)
-    return {**label_scene(scene), "cells": cell_labels(scene.letters(), scene.size_px)}
+    image, letters, owner = scene.draw()
+
+    def labels(patch_px: int) -> dict[str, np.ndarray]:
+        return {"slots": slot_labels(letters, SCENE_PX, patch_px), **object_labels(scene, owner, patch_px)}
+
+    return {
+        "image": np.asarray(image),
+        "cells": cell_labels(letters, SCENE_PX, sides.high_res_patch_px * CELL_PX // PATCH_PX),
+        **labels(sides.high_res_patch_px),
+        **_low_res(labels(sides.low_res_patch_px)),
+    }
+
+
+def _low_res(labels: Arrays) -> dict[str, np.ndarray]:
+    return {f"{LOW_RES}{name}": array for name, array in labels.items()}

@@ -41,7 +41,7 @@ def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain,
             figures[f"{name}{', unseen fonts' * ('fonts' in held_out)}, %"] = share
     for axes in ((), ("styles",)) if domain.styles else ((),):
         scenes = stack([object_scene(number, evaluation(*axes, base=domain)) for number in range(images)])
-        for encoder, by in ((high_res, "ConvNeXt"), (low_res, "ViT")):
+        for encoder, by in ((high_res, "the high-resolution encoder"), (low_res, "the low-resolution encoder")):
             metrics = encoder(**scenes)
             for what in ("names", "colours"):
                 share = 100 * float(metrics[f"{what}_accuracy"])
@@ -53,7 +53,7 @@ def _letters(encoder: CropReader, domain: SceneDomain, images: int) -> Iterator[
     """Yield the percentages of letters in their slots, and read by height."""
     drawn = [draw_text_image(np.random.default_rng([domain.stream, number]), domain) for number in range(images)]
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image, _ in drawn]))
-    found = _in_rows(encoder.logits(pixels)["slots"].argmax(-1).numpy())
+    found = _in_rows(encoder.logits(pixels, SCENE_PX)["slots"].argmax(-1).numpy())
     beside = np.pad(found, ((0, 0), (0, 0), (1, 1)))
     whole = [[letter for letter in letters if _is_whole(letter)] for _, letters in drawn]
     labels = _in_rows(np.stack([slot_labels(letters, SCENE_PX) for letters in whole]))

@@ -7,19 +7,32 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from transformers import CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
+from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from minigemini.modeling.encoders import FeatureMap, kind_of
+
 from ..scenes.crops import sample_crop
-from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..scenes.dense_labels import (
+    CELL_PX,
+    NUM_COLOR_CLASSES,
+    NUM_LETTER_CLASSES,
+    NUM_NAME_CLASSES,
+    SLOT_COLUMNS,
+    SLOT_ROWS,
+)
 from ..scenes.labeled_scenes import labeled_scene
 from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
+from .high_res_configs import high_res_config
 from .label_heads import PatchHeads, balanced_cross_entropy, recall
 from .pretraining_recipe import Pretraining
 from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 from .warm_start import warm_start
 
-LOW_RES_SIZE_PX = 64
+LOW_RES_SIZE_PX, LOW_RES_PATCH = 64, 8
+"""Side of the ViT's images and of their patches, in their pixels."""
+HIGH_RES_STRIDE = 32
+"""Pixels per position of the coarsest high-resolution map."""
 DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
 """Scene domain by `Pretraining.world`."""
 
@@ -35,14 +48,8 @@ def low_res_config(width: int, layers: int) -> CLIPVisionConfig:
         num_hidden_layers=layers,
         num_attention_heads=width // 32,
         image_size=LOW_RES_SIZE_PX,
-        patch_size=8,
+        patch_size=LOW_RES_PATCH,
     )
-
-
-def high_res_config(width: int) -> ConvNextConfig:
-    """Configuration of the ConvNeXt; `width` is the number of channels of its first stage."""
-    widths = [width * 2**stage for stage in range(4)]
-    return ConvNextConfig(hidden_sizes=widths, depths=[2, 2, 4, 2], layer_scale_init_value=0.1, drop_path_rate=0.0)
 
 
 def low_res_encoder(recipe: Pretraining) -> PretrainingTask:
@@ -79,9 +86,12 @@ class PatchDescriber(nn.Module):
         self.heads = PatchHeads(width, letters=False)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `labeled_scene`."""
-        tokens = self.encoder(shrink(normalize(image))).last_hidden_state[:, 1:]
-        return self.heads(tokens, labels)
+        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `labeled_scene`.
+
+        Each label is of one patch, so their number decides the size of the image that the encoder sees.
+        """
+        pixels = shrink(normalize(image), LOW_RES_PATCH * labels["names"].shape[-1])
+        return self.heads(kind_of(self.encoder.config).encode_tokens(self.encoder, pixels), labels)
 
 
 class CropReader(nn.Module):
@@ -90,16 +100,20 @@ class CropReader(nn.Module):
     They predict the ordered letters of each patch, the letter of each cell, and the object and color of each patch.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, kind: str = "convnext") -> None:
         super().__init__()
-        self.encoder = ConvNextModel(high_res_config(width))
-        self.encoder.layernorm = nn.Identity()  # type: ignore[assignment]  # belongs to a pooling that is not used
-        self.heads = CropHeads(fine=2 * width, coarse=8 * width)
+        config = high_res_config(width, kind)
+        self.kind = kind_of(config)
+        self.encoder = self.kind.build(config)
+        self.heads = CropHeads(self.kind.maps(config))
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `sample_crop`."""
+        """Return the loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `sample_crop`.
+
+        The encoder sees them in the size at which each patch of the labels is one position of its coarsest map.
+        """
         losses, metrics = [], {}
-        for name, logits in self.logits(image).items():
+        for name, logits in self.logits(image, HIGH_RES_STRIDE * labels["names"].shape[-1]).items():
             targets = labels[name]
             if name == "slots":  # only patches with text, as in `PatchHeads`
                 has_text = (targets > 0).any(-1)
@@ -109,10 +123,9 @@ class CropReader(nn.Module):
             metrics[f"{name}_accuracy"] = recall(logits, targets)
         return {"loss": torch.stack(losses).sum(), **metrics}
 
-    def logits(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the logits of `CropHeads` for crops (B, px, px, 3) uint8."""
-        maps = self.encoder(normalize(image), output_hidden_states=True).hidden_states[-4:]
-        logits: dict[str, Tensor] = self.heads(maps[1], maps[3])
+    def logits(self, image: Tensor, size_px: int) -> dict[str, Tensor]:
+        """Return the logits of `CropHeads` for crops (B, px, px, 3) uint8, resized to `size_px`."""
+        logits: dict[str, Tensor] = self.heads(self.kind.encode(self.encoder, resized(normalize(image), size_px)))
         return logits
 
 
@@ -121,23 +134,33 @@ _CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
 
 
 class CropHeads(nn.Module):
-    """Linear heads on two maps of the ConvNeXt: `fine` channels at stride 8 and `coarse` channels at stride 32."""
+    """Linear heads on two maps of the high-resolution encoder: letters of cells on one, the rest on the last.
 
-    def __init__(self, fine: int, coarse: int) -> None:
+    Args:
+        maps: the maps of the encoder, finest first. The stride of the last one is at most `HIGH_RES_STRIDE`, so one
+            patch has one or several of its positions; a position has one or several cells.
+    """
+
+    def __init__(self, maps: Sequence[FeatureMap]) -> None:
         super().__init__()
-        self.patch_norm, self.cell_norm = nn.LayerNorm(coarse), nn.LayerNorm(fine)
-        self.slots = nn.Linear(coarse, SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
-        self.names = nn.Linear(coarse, NUM_NAME_CLASSES)
-        self.colors = nn.Linear(coarse, NUM_COLOR_CLASSES)
-        self.cells = nn.Linear(fine, NUM_LETTER_CLASSES)
+        self.fine = next(number for number, found in enumerate(maps) if found.stride >= CELL_PX)
+        fine, coarse = maps[self.fine], maps[-1]
+        self.positions, self.cells_across = HIGH_RES_STRIDE // coarse.stride, fine.stride // CELL_PX
+        of_patch = coarse.channels * self.positions**2
+        self.patch_norm, self.cell_norm = nn.LayerNorm(of_patch), nn.LayerNorm(fine.channels)
+        self.slots = nn.Linear(of_patch, SLOT_ROWS * SLOT_COLUMNS * NUM_LETTER_CLASSES)
+        self.names = nn.Linear(of_patch, NUM_NAME_CLASSES)
+        self.colors = nn.Linear(of_patch, NUM_COLOR_CLASSES)
+        self.cells = nn.Linear(fine.channels, self.cells_across**2 * NUM_LETTER_CLASSES)
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> dict[str, Tensor]:
+    def forward(self, maps: Sequence[Tensor]) -> dict[str, Tensor]:
         """Return logits (…, classes) by label: slots (B, n, n, slots), names and colors (B, n, n), cells (B, m, m)."""
-        patches = self.patch_norm(rearrange(coarse, "b c h w -> b h w c"))
-        cells = self.cell_norm(rearrange(fine, "b c h w -> b h w c"))
+        p, q = self.positions, self.cells_across
+        patches = self.patch_norm(rearrange(maps[-1], "b c (h p) (w q) -> b h w (c p q)", p=p, q=p))
+        cells = self.cell_norm(rearrange(maps[self.fine], "b c h w -> b h w c"))
         return {
             "slots": rearrange(self.slots(patches), "b h w (s k) -> b h w s k", k=NUM_LETTER_CLASSES),
-            "cells": self.cells(cells),
+            "cells": rearrange(self.cells(cells), "b h w (p q k) -> b (h p) (w q) k", p=q, q=q),
             "names": self.names(patches),
             "colours": self.colors(patches),
         }

@@ -6,7 +6,8 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
-from .encoders import high_res_config, low_res_config
+from .encoders import LOW_RES_SIZE_PX, low_res_config
+from .high_res_configs import high_res_config
 from .pretraining_recipe import Pretraining
 from .tokenizer import IMAGE, build_tokenizer
 
@@ -17,11 +18,11 @@ ANSWER_TOKENS = 64
 def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mining: bool = True) -> MiniGeminiConfig:
     """Return the configuration of a recipe's sizes.
 
-    It keeps the paper's ratios: 32 pixels and 8 x 8 high-resolution positions per patch.
+    The defaults keep the paper's ratios: 32 pixels and 8 x 8 high-resolution positions per patch.
     """
     return MiniGeminiConfig(
         vision_config=low_res_config(recipe.low_res_width, recipe.low_res_layers),
-        high_res_vision_config=high_res_config(recipe.high_res_width) if with_mining else None,
+        high_res_vision_config=high_res_config(recipe.high_res_width, recipe.high_res_kind) if with_mining else None,
         text_config=LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=recipe.text_width,
@@ -37,6 +38,7 @@ def nano_config(recipe: Pretraining, tokenizer: PreTrainedTokenizerBase, with_mi
             tie_word_embeddings=True,
         ),
         high_res_size=recipe.high_res_size,
+        vision_image_size=None if recipe.low_res_size == LOW_RES_SIZE_PX else recipe.low_res_size,
         vision_feature_layer=-1,
         image_token_id=tokenizer.get_vocab()[IMAGE],
     )

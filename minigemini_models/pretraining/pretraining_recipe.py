@@ -41,8 +41,12 @@ class Pretraining(RunSettings):
             a hub id.
         world: domain of the scenes: `whole`, or `small`, which is learned in minutes (`splits.SMALL_DOMAIN`).
         low_res_width, low_res_layers: sizes of the ViT.
-        high_res_width: channels of the first stage of the ConvNeXt; each stage doubles them.
+        low_res_size: side of the low-resolution image in pixels; every 8 x 8 of them are a visual token.
+        high_res_kind: kind of the high-resolution encoder, see `high_res_configs`.
+        high_res_width: channels of its first stage; each stage doubles them.
         high_res_size: side of the high-resolution image in pixels.
+        several_sizes: `encoders` shows both encoders images of several sizes in turn, so that models can use them with
+            any `low_res_size` and `high_res_size` among them.
         text_width, text_layers: sizes of the language model.
         low_res_encoder, high_res_encoder, language: output files of earlier steps, which `mining` combines into a
             model. Without a high-resolution encoder the model is the paper's baseline without mining.
@@ -64,8 +68,11 @@ class Pretraining(RunSettings):
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
     low_res_layers: int = 6
+    low_res_size: int = 64
+    high_res_kind: Literal["convnext", "convnextv2", "swin", "dinov3_vit"] = "convnext"
     high_res_width: int = 40
     high_res_size: int = 256
+    several_sizes: bool = False
     text_width: int = 256
     text_layers: int = 6
     low_res_encoder: str | None = None
@@ -80,6 +87,7 @@ class Pretraining(RunSettings):
             "scale",
             "low_res_width",
             "low_res_layers",
+            "low_res_size",
             "high_res_width",
             "high_res_size",
             "text_width",

@@ -26,10 +26,8 @@ from .dialogs import (
 )
 from .image_pairs import PAIR_LOOKUP_KINDS
 from .image_requests import sample_request
-from .lessons.skills import PICTURE_SKILLS, SKILLS
+from .lessons.skills import PICTURE_SKILLS, SKILLS, SMALL_SKILLS
 from .spatial_relations import RELATION_KINDS
-
-_short_dialog = partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3)
 
 
 def _lesson_dialog(number: int, skill: str) -> Dialog:
@@ -37,10 +35,14 @@ def _lesson_dialog(number: int, skill: str) -> Dialog:
     return LESSONS[skill](FIRST_LESSON + number).dialog()
 
 
+SMALL = "small-"
+"""Prefix of the datasets of the small domain."""
 FIRST_LESSON = 10**8
 """Number of the first lesson with pictures, beyond those that the language model has had with perfect eyes."""
-LESSONS = {name: sampler for name, sampler in (SKILLS | PICTURE_SKILLS).items() if name != "drawing"}
-"""Lessons of nano; `requests` has those of drawing, whose number of images varies."""
+LESSONS = {name: sampler for name, sampler in (SKILLS | PICTURE_SKILLS).items() if name != "drawing"} | {
+    f"{SMALL}{name}": sampler for name, sampler in SMALL_SKILLS.items()
+}
+"""Lessons of nano and of the ablation; `requests` has nano's of drawing, whose number of images varies."""
 SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "captions": (sample_caption, ("single", "few", "count", "sign", "words")),
     "lessons": (
@@ -70,10 +72,7 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     ),
     "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     **{skill: (_lesson_dialog, (skill,)) for skill in LESSONS},
-    "small-captions": (partial(sample_caption, domain=SMALL_DOMAIN), ("single", "few", "count", "sign", "words")),
-    "small-lessons": (_short_dialog, ("sign", "single", "few", "count")),
-    "small-reading": (partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=1), ("sign",)),
-    "small-questions": (_short_dialog, ("single", "few", "count")),
+    "small-lessons": (partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3), ("sign", "single", "few", "count")),
 }
 """Datasets by name: the function that builds a dialog from row number and kind, and the kinds, which alternate."""
 PREFIX = "synthetic:"

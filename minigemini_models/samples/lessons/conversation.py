@@ -1,7 +1,7 @@
 """Conversations on all skills, with follow-ups and questions that have no answer; and requests for images."""
 
 from ...scenes.composition import sample_scene
-from ...scenes.splits import ENCODER_DOMAIN
+from ...scenes.splits import ENCODER_DOMAIN, SceneDomain
 from ..attribute_lookup import shuffled
 from ..conversations import conversation, possible_turn_groups
 from ..image_requests import sample_request
@@ -13,9 +13,9 @@ _KINDS = ("single", "few", "sign", "count", "few", "words", "many", "few")
 _REQUEST_KINDS = ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn")
 
 
-def mixed(number: int) -> SceneLesson:
+def mixed(number: int, domain: SceneDomain = ENCODER_DOMAIN) -> SceneLesson:
     """Up to five turns about one scene, as one conversation."""
-    scene = sample_scene(number, _KINDS[number % len(_KINDS)], ENCODER_DOMAIN)
+    scene = sample_scene(number, _KINDS[number % len(_KINDS)], domain)
     return SceneLesson((scene,), (tuple(conversation(scene, stream("conversation", number))),))
 
 

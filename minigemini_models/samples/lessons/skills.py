@@ -1,16 +1,24 @@
 """The samplers of lessons by the name of their skill."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
+from ...scenes.splits import SMALL_DOMAIN, SceneDomain
 from . import colors, conversation, counting, naming, pages, pairs, presence, reading, relations, unlike
 from .lesson import SceneLesson
 
 Sampler = Callable[[int], SceneLesson]
 
-SKILLS: dict[str, Sampler] = {
+
+class DomainSampler(Protocol):
+    """A sampler that takes the domain of its scenes, with a default."""
+
+    def __call__(self, number: int, /, domain: SceneDomain = ...) -> SceneLesson: ...
+
+
+_OF_ANY_DOMAIN: dict[str, DomainSampler] = {
     "sign": reading.sign,
-    "words": reading.words,
-    "text": reading.lines,
     "name": naming.one_object,
     "caption": naming.caption,
     "color-lists": colors.lists,
@@ -24,14 +32,28 @@ SKILLS: dict[str, Sampler] = {
     "relation-questions": relations.questions,
     "beside": relations.beside,
     "counting": counting.questions,
+    "conversation": conversation.mixed,
+}
+
+SKILLS: dict[str, Sampler] = {
+    **_OF_ANY_DOMAIN,
+    "words": reading.words,
+    "text": reading.lines,
     "pair-lists": pairs.lists,
     "pair-questions": pairs.questions,
     "comparisons": pairs.comparisons,
-    "conversation": conversation.mixed,
     "follow-ups": conversation.follow_ups,
     "unanswerable": conversation.unanswerable,
     "drawing": conversation.requests,
 }
+
+SMALL_SKILLS: dict[str, Sampler] = {
+    name: partial(sampler, domain=SMALL_DOMAIN) for name, sampler in _OF_ANY_DOMAIN.items()
+}
+"""Those of one image in the small domain, for the ablation."""
+
+SKILLS_OF_WORLD = {"whole": SKILLS, "small": SMALL_SKILLS}
+"""The samplers by `Pretraining.world`."""
 
 PICTURE_SKILLS: dict[str, Sampler] = {
     "refusals": unlike.refusals,
