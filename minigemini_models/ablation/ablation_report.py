@@ -1,100 +1,149 @@
-"""Tables and a plot of the ablation, beside the paper's numbers."""
+"""The report of the ablation: a section for each group of variants, with the paper's numbers beside ours."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from minigemini.io.plots import COLORS, NO_PLOTS, PALE, can_plot, plot
+from minigemini.io.plots import NO_PLOTS, can_plot
 from minigemini.training.run_report import environment
 
-from .measurements import COLUMNS, ColumnScores
-from .variants import FINDINGS, Finding
+from .ablation_plots import draw_findings, draw_grid
+from .ablation_settings import Ablation
+from .measurements import COLUMNS, SKILLS
+from .results import Results, differences, enough, figures, gains, shows
+from .variants import FINDINGS, GRID, GRID_SIZES_PX, GRID_TOKENS, MINING, WITHOUT, Finding, Variant
 
-REPORT, PLOT = "report.md", "plot.png"
-Results = Mapping[str, Sequence[ColumnScores]]
+REPORT, FINDINGS_PLOT, GRID_PLOT = "report.md", "findings.png", "grid.png"
+GRID_COLUMN = "reading"
+"""What the grid shows: resolution and tokens matter most for what is small."""
 
 
-def write_report(folder: Path, results: Results, settings: Mapping[str, Any]) -> Path:
-    """Write `report.md`, and `plot.png` if matplotlib is installed; returns the path of the report.
+def write_report(folder: Path, results: Results, ablation: Ablation) -> Path:
+    """Write `report.md`, and its plots if matplotlib is installed; returns the path of the report.
 
     Args:
         folder: exists.
         results: the scores of every variant and seed.
-        settings: of the run.
+        ablation: the settings of the run.
     """
-    if can_plot():
-        draw_plot(folder / PLOT, results)
-    seeds = len(next(iter(results.values())))
+    sections = {"findings": _findings, "grid": _grid, "data": _data, "encoders": _encoders}
     lines = [
         "# Ablation",
         "",
-        f"    minigemini train ablation {' '.join(f'{name}={value}' for name, value in settings.items())}",
+        f"    minigemini train ablation {' '.join(ablation.words())}",
         "",
         ", ".join(f"{name} {value}" for name, value in environment().items()),
         "",
-        f"Means and standard deviations of {seeds} seeds, in percent, on numbers and scenes held out from training.",
-        "",
-        f"| variant | {' | '.join(COLUMNS)} |",
-        "|---|" + "---|" * len(COLUMNS),
-        *(f"| {name} | {' | '.join(_cell(name, column, results) for column in COLUMNS)} |" for name in results),
-        "",
-        "Does each finding of the paper hold at this scale? Yes: the difference has the same sign for every seed.",
-        "",
-        "| finding | in the paper | here | by seed | holds |",
-        "|---|---|---|---|---|",
-        *(_row(finding, results) for finding in FINDINGS),
-        "",
-        f"![Gains of every seed, their means, and the paper's gains]({PLOT})" if can_plot() else NO_PLOTS,
+        f"Means and standard deviations of {ablation.seeds} seeds, in percent, on numbers and scenes held out from "
+        "training.",
+        *(line for group in ablation.groups() for line in ("", *sections[group](folder, results, ablation))),
         "",
     ]
     (folder / REPORT).write_text("\n".join(lines), encoding="utf-8")
     return folder / REPORT
 
 
-def figures(name: str, column: str, results: Results) -> list[float]:
-    """Return a variant's scores in percent, seed by seed."""
-    return [measured[column] for measured in results[name]]
+def _findings(folder: Path, results: Results, ablation: Ablation) -> list[str]:
+    if can_plot():
+        draw_findings(folder / FINDINGS_PLOT, results)
+    return [
+        "## The paper's findings",
+        "",
+        *_variants(ablation.groups()["findings"], results),
+        "",
+        "Does each finding of the paper hold at this scale? Yes: the difference has the same sign for every seed.",
+        "",
+        *_table(
+            ("finding", "in the paper", "here", "by seed", "holds"),
+            (_finding_row(finding, results) for finding in FINDINGS),
+        ),
+        "",
+        _plot(FINDINGS_PLOT, "Gains of every seed, their means, and the paper's gains"),
+    ]
 
 
-def gains(finding: Finding, results: Results) -> list[float]:
-    """Return the gain of the better over the worse variant in points, seed by seed."""
-    worse, better = (figures(v.name, finding.column, results) for v in (finding.worse, finding.better))
-    return [b - a for a, b in zip(worse, better, strict=True)]
+def _grid(folder: Path, results: Results, ablation: Ablation) -> list[str]:
+    if can_plot():
+        draw_grid(folder / GRID_PLOT, results, GRID_COLUMN, ablation.gain)
+
+    def mean(size: int, tokens: int) -> float:
+        return statistics.mean(figures(GRID[size, tokens], GRID_COLUMN, results))
+
+    rows = []
+    for size in GRID_SIZES_PX:
+        points = [(tokens, mean(size, tokens)) for tokens in GRID_TOKENS if (size, tokens) in GRID]
+        cells = [_cell(GRID.get((size, tokens)), GRID_COLUMN, results) for tokens in GRID_TOKENS]
+        rows.append((f"{size} pixels", *cells, _enough(points, ablation.gain)))
+    last = [
+        _enough([(size, mean(size, tokens)) for size in GRID_SIZES_PX if (size, tokens) in GRID], ablation.gain)
+        for tokens in GRID_TOKENS
+    ]
+    return [
+        "## Resolution and visual tokens",
+        "",
+        f"{GRID_COLUMN.capitalize()}, %, by the side of the high-resolution image and the number of visual tokens. "
+        f"Enough is the first value after which another doubling brings less than {ablation.gain:g} points.",
+        "",
+        *_table(("", *(f"{tokens} tokens" for tokens in GRID_TOKENS), "enough"), [*rows, ("enough", *last, "")]),
+        "",
+        _plot(GRID_PLOT, f"{GRID_COLUMN.capitalize()} over visual tokens, a line per resolution"),
+    ]
 
 
-def shows(finding: Finding, results: Results) -> bool:
-    """Return whether the better variant is better for every seed."""
-    return min(gains(finding, results)) > 0
+def _data(folder: Path, results: Results, ablation: Ablation) -> list[str]:
+    rows = [(part, *(_change(variant, skill, results) for skill in SKILLS)) for part, variant in WITHOUT.items()]
+    return [
+        "## Data of stage 2",
+        "",
+        "Change in points when a part is left out, and its standard deviation; first the scores with all parts.",
+        "",
+        *_table(("left out", *SKILLS), [("nothing", *(_cell(MINING, skill, results) for skill in SKILLS)), *rows]),
+    ]
 
 
-def _cell(name: str, column: str, results: Results) -> str:
-    values = figures(name, column, results)
+def _encoders(folder: Path, results: Results, ablation: Ablation) -> list[str]:
+    return ["## High-resolution encoders", "", *_variants(ablation.groups()["encoders"], results)]
+
+
+def _variants(group: Iterable[Variant], results: Results) -> list[str]:
+    rows = ((one.name, *(_cell(one, column, results) for column in COLUMNS)) for one in group)
+    return _table(("variant", *COLUMNS), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(header)} |",
+        "|---|" + "---|" * (len(header) - 1),
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _cell(variant: Variant | None, column: str, results: Results) -> str:
+    return "" if variant is None else _with_spread(figures(variant, column, results), ".1f")
+
+
+def _change(variant: Variant, column: str, results: Results) -> str:
+    return _with_spread(differences(MINING, variant, column, results), "+.1f")
+
+
+def _with_spread(values: Sequence[float], form: str) -> str:
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    return f"{statistics.mean(values):{form}}{spread}"
 
 
-def _row(finding: Finding, results: Results) -> str:
+def _enough(points: Sequence[tuple[int, float]], gain: float) -> str:
+    size = enough(points, gain)
+    return "not reached" if size is None else str(size)
+
+
+def _finding_row(finding: Finding, results: Results) -> tuple[str, ...]:
     where, worse, better = finding.paper
-    ours = (statistics.mean(figures(v.name, finding.column, results)) for v in (finding.worse, finding.better))
+    ours = (statistics.mean(figures(one, finding.column, results)) for one in (finding.worse, finding.better))
+    here = " → ".join(f"{value:.1f}" for value in ours)
     by_seed = ", ".join(f"{gain:+.1f}" for gain in gains(finding, results))
     answer = "yes" if shows(finding, results) else "no"
-    here = " → ".join(f"{value:.1f}" for value in ours)
-    return f"| {finding.name} | {where}: {worse} → {better} | {finding.column}: {here} | {by_seed} | {answer} |"
+    return finding.name, f"{where}: {worse} → {better}", f"{finding.column}: {here}", by_seed, answer
 
 
-def draw_plot(path: Path, results: Results) -> None:
-    """Draw one row per finding: the gain of each seed as a dot, their mean as a bar, the paper's gain as a diamond."""
-    ours = [gains(finding, results) for finding in FINDINGS]
-    papers = [better - worse for _, worse, better in (finding.paper for finding in FINDINGS)]
-    rows = range(len(FINDINGS))
-    with plot(path, "", "gain of the better over the worse variant, points", size_inches=(8.6, 3.4)) as axes:
-        axes.barh(rows, [statistics.mean(one) for one in ours], 0.3, color=PALE, label="mean of the seeds")
-        seeds = [(gain, row) for row, one in zip(rows, ours, strict=True) for gain in one]
-        axes.scatter(*zip(*seeds, strict=True), 24, color="white", edgecolor=COLORS[0], zorder=3, label="one seed")
-        axes.scatter(papers, rows, 36, color=COLORS[1], marker="D", zorder=3, label="the paper")
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(rows, [finding.name for finding in FINDINGS])
-        axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
-        axes.legend()
+def _plot(name: str, title: str) -> str:
+    return f"![{title}]({name})" if can_plot() else NO_PLOTS

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
@@ -18,16 +18,26 @@ from minigemini.io.folder_lock import folder_lock
 from minigemini.training.run import check_same_recipe, train
 from minigemini.training.settings import RunSettings
 
+from .ablation_recipes import (
+    aligned_folder,
+    alignment,
+    encoders,
+    encoders_folder,
+    instructed_folder,
+    instruction,
+    language,
+    language_folder,
+)
 from .ablation_report import write_report
 from .ablation_settings import Ablation
-from .measurements import ColumnScores, measure
-from .variants import VARIANTS, aligned_folder, alignment, encoders, folder_of, instruction, language
+from .measurements import Scores, measure
+from .variants import ENCODER, Variant
 
 SCORES, RUN_LOG = "scores.json", "run.log"
 
 
 def run_ablation(ablation: Ablation, folder: Path) -> Path:
-    """Train and evaluate all variants, and write the report; finished runs are skipped.
+    """Train and evaluate the variants of the chosen groups, and write the report; finished runs are skipped.
 
     Returns:
         The path of the report.
@@ -50,70 +60,73 @@ def _run(ablation: Ablation, folder: Path) -> Path:
             total=total, initial=total - sum(map(len, left)), desc="ablation", unit="run", dynamic_ncols=True
         ) as bar:
             _run_phases(left, ablation.processes, bar)
-    return write_report(folder, collect(folder, ablation.seeds), asdict(ablation))
+    return write_report(folder, collect(ablation, folder), ablation)
 
 
 @dataclass(frozen=True)
 class AblationJob:
-    """Training runs to execute in order in one process.
+    """A training run, and the evaluation of its result.
 
     Attributes:
-        steps: recipes and the folders they run in.
-        questions: questions per skill for the evaluation of the last run; None for no evaluation.
+        recipe: what to train.
+        home: folder of the run.
+        questions: questions per skill; None for no evaluation.
     """
 
-    steps: tuple[tuple[RunSettings, Path], ...]
+    recipe: RunSettings
+    home: Path
     questions: int | None = None
 
     def is_done(self) -> bool:
-        """Return whether all runs and the evaluation are finished.
+        """Return whether the run and the evaluation are finished.
 
         Raises:
-            RecipeError: a folder has a run with other settings.
+            RecipeError: the folder has a run with other settings.
         """
-        for recipe, home in self.steps:
-            check_same_recipe(recipe, home)
-        trained = all(recipe.result_path(home).exists() for recipe, home in self.steps)
-        return trained and (self.questions is None or self._is_measured())
+        check_same_recipe(self.recipe, self.home)
+        return self._is_trained() and self._is_measured()
 
     def run(self) -> None:
-        """Run everything that is not finished; output goes to log files."""
-        for recipe, home in self.steps:
-            if not recipe.result_path(home).exists():
-                with _logging(home):
-                    train(recipe, home)
-        if self.questions is not None and not self._is_measured():
-            recipe, home = self.steps[-1]
-            with _logging(home):
-                measured = measure(recipe.result_path(home), self.questions, home)
-            with atomic_write(home / SCORES) as temporary:
-                temporary.write_text(json.dumps({"questions": self.questions, "percent": measured}, indent=1) + "\n")
+        """Do what is not finished; output goes to a log file."""
+        with _logging(self.home):
+            if not self._is_trained():
+                train(self.recipe, self.home)
+            if self.questions is not None and not self._is_measured():
+                measured = measure(self.recipe.result_path(self.home), self.questions, self.home)
+                with atomic_write(self.home / SCORES) as temporary:
+                    scores = {"questions": self.questions, "percent": measured}
+                    temporary.write_text(json.dumps(scores, indent=1) + "\n")
+
+    def _is_trained(self) -> bool:
+        return self.recipe.result_path(self.home).exists()
 
     def _is_measured(self) -> bool:
-        scores = self.steps[-1][1] / SCORES
+        if self.questions is None:
+            return True
+        scores = self.home / SCORES
         return scores.exists() and json.loads(scores.read_text())["questions"] == self.questions
 
 
 def plan_jobs(ablation: Ablation, folder: Path) -> list[list[AblationJob]]:
-    """Return all jobs by phase; jobs depend on earlier phases and not on each other."""
-    root, share, seeds = str(folder), ablation.share, range(ablation.seeds)
-    alone = {folder / name: recipe for name, recipe in encoders(share).items()}
-    alone |= {folder / f"language-{seed}": language(seed, share) for seed in seeds}
-    aligned = {
-        folder / aligned_folder(variant, seed): alignment(variant, seed, root, share)
-        for seed in seeds
-        for variant in VARIANTS
-    }
+    """Return all jobs by phase; jobs depend on earlier phases and not on each other.
+
+    Variants share the runs whose folders are the same.
+    """
+    root, share = str(folder), ablation.share
     # Longest first, so that processes do not idle while the last job runs.
-    both = sorted(((variant, seed) for seed in seeds for variant in VARIANTS), key=lambda which: not which[0].hd)
-    own = [(instruction(*which, root, share), folder / folder_of(*which)) for which in both]
+    longest_first = sorted(ablation.variants(), key=lambda variant: (not variant.hd, -variant.tokens))
+    both = [(variant, seed) for variant in longest_first for seed in range(ablation.seeds)]
+    parts: dict[str, RunSettings] = {
+        encoders_folder(encoder): encoders(encoder, share)
+        for encoder in dict.fromkeys(variant.encoder or ENCODER for variant in longest_first)
+    }
+    parts |= {language_folder(*which): language(*which, share) for which in both}
+    aligned = {aligned_folder(*which): alignment(*which, root, share) for which in both}
+    instructed = {instructed_folder(*which): instruction(*which, root, share) for which in both}
     return [
-        [AblationJob(((recipe, home),)) for home, recipe in alone.items()],
-        [
-            AblationJob(tuple((recipe, home / step) for step, recipe in steps.items()))
-            for home, steps in aligned.items()
-        ],
-        [AblationJob(((recipe, home),), ablation.questions) for recipe, home in own],
+        [AblationJob(recipe, folder / name) for name, recipe in parts.items()],
+        [AblationJob(recipe, folder / name) for name, recipe in aligned.items()],
+        [AblationJob(recipe, folder / name, ablation.questions) for name, recipe in instructed.items()],
     ]
 
 
@@ -131,13 +144,14 @@ def _run_phases(phases: list[list[AblationJob]], processes: int, bar: tqdm) -> N
             raise
 
 
-def collect(folder: Path, seeds: int) -> dict[str, list[ColumnScores]]:
+def collect(ablation: Ablation, folder: Path) -> dict[Variant, list[Scores]]:
     """Read the scores of every variant, seed by seed."""
     return {
-        variant.name: [
-            json.loads((folder / folder_of(variant, seed) / SCORES).read_text())["percent"] for seed in range(seeds)
+        variant: [
+            json.loads((folder / instructed_folder(variant, seed) / SCORES).read_text())["percent"]
+            for seed in range(ablation.seeds)
         ]
-        for variant in VARIANTS
+        for variant in ablation.variants()
     }
 
 

@@ -1,6 +1,6 @@
 """Evaluate variants on the same questions, with numbers that are held out from training."""
 
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
 
 from minigemini.evaluation.evaluate import evaluate
@@ -14,36 +14,36 @@ from ..evaluation.synthetic_tasks import SyntheticTask
 from ..scenes.splits import SMALL_DOMAIN, evaluation
 
 _UNSEEN = evaluation("texts", base=SMALL_DOMAIN)
-COLUMNS: dict[str, tuple[Skill, ...]] = {
-    "reading": (
-        Skill("digits of the number on a sign, each in its place", "sign", "read", characters_in_place, _UNSEEN),
-    ),
-    "yes or no": (
-        Skill("is there …?", "few", "exists", domain=_UNSEEN),
-        Skill("is it left of …?", "few", "related", domain=_UNSEEN),
-    ),
-    "the rest": (
-        Skill("describe: things named with their colours", "few", "describe", objects_matched, _UNSEEN),
-        Skill("colour of one among several", "few", "colour", domain=_UNSEEN),
-        Skill("count one to five", "count", "count", domain=_UNSEEN),
-        Skill("what is left of …?", "few", "beside", domain=_UNSEEN),
-    ),
+SKILLS: dict[str, Skill] = {
+    "digits": Skill("digits of the number on a sign, each in its place", "sign", "read", characters_in_place, _UNSEEN),
+    "presence": Skill("is there …?", "few", "exists", domain=_UNSEEN),
+    "relations": Skill("is it left of …?", "few", "related", domain=_UNSEEN),
+    "descriptions": Skill("describe: things named with their colours", "few", "describe", objects_matched, _UNSEEN),
+    "colors": Skill("colour of one among several", "few", "colour", domain=_UNSEEN),
+    "counts": Skill("count one to five", "count", "count", domain=_UNSEEN),
+    "places": Skill("what is left of …?", "few", "beside", domain=_UNSEEN),
 }
-"""Skills by column; the columns stand for TextVQA, MME and MM-Vet."""
+"""Skills by their short names."""
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "reading": ("digits",),
+    "yes or no": ("presence", "relations"),
+    "the rest": ("descriptions", "colors", "counts", "places"),
+}
+"""Skills by column, which is their average; the columns stand for TextVQA, MME and MM-Vet."""
 BATCH_SIZE = 25
 
-ColumnScores = dict[str, float]
-"""Accuracy in percent by column, averaged over its skills."""
+Scores = Mapping[str, float]
+"""Accuracy in percent by the short name of a skill."""
 
 
 class AblationTask(SyntheticTask):
-    """The questions of all columns as an evaluation task."""
+    """The questions of all skills as an evaluation task."""
 
-    name, title, skills = "ablation", "Small synthetic scenes", tuple(chain.from_iterable(COLUMNS.values()))
+    name, title, skills = "ablation", "Small synthetic scenes", tuple(SKILLS.values())
 
 
-def measure(checkpoint: Path, questions: int, folder: Path) -> ColumnScores:
-    """Evaluate a checkpoint with `questions` per skill; answers are cached in `folder`."""
+def measure(checkpoint: Path, questions: int, folder: Path) -> dict[str, float]:
+    """Evaluate a checkpoint with `questions` per skill; answers are cached in `folder`. Returns `Scores`."""
     task, cache = AblationTask(), ResponseCache(folder)
     try:
         answerer = LocalAnswerer(Engine.load(str(checkpoint)), workers=0)
@@ -51,4 +51,4 @@ def measure(checkpoint: Path, questions: int, folder: Path) -> ColumnScores:
     finally:
         cache.close()
     scores = {measured.name: figure.score for measured, figure in zip(result.measures, result.figures, strict=True)}
-    return {column: sum(scores[skill.name] for skill in skills) / len(skills) for column, skills in COLUMNS.items()}
+    return {name: scores[skill.name] for name, skill in SKILLS.items()}

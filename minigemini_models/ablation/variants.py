@@ -1,74 +1,141 @@
-"""The variants of the ablation, and the findings of the paper that they test (arXiv 2403.18814, tables 2 and 3).
+"""The variants of the ablation, and what each group of them shows.
 
-The models have the parts and proportions of the paper's models at a thousandth of their size, and use synthetic scenes
-of numbers and colored objects. TextVQA corresponds to reading a number, MME to yes-or-no questions, and MM-Vet to
-descriptions, colors, counts and positions.
+The paper compares models that differ in one thing (arXiv 2403.18814, tables 2 and 3). Ours have the parts and
+proportions of its models at a thousandth of their size, use synthetic scenes of numbers and colored objects, and are
+trained from random weights in the steps of nano. Runs are shared where their recipes are equal:
+
+    encoders    ViT and high-resolution encoder, on dense labels          a run per encoder
+    language    the language model, with perfect eyes                     a run per number of tokens, and seed
+    align       mining and projector                                      … per encoder, size and number of tokens
+    instruct    stage 2: language model and connector                     … per variant
+
+`findings` are the paper's comparisons: TextVQA corresponds to reading a number, MME to yes-or-no questions, and MM-Vet
+to descriptions, colors, counts and positions. `grid` crosses the high-resolution image with the number of visual
+tokens, to find where more of either stops to pay. `data` leaves out each part of stage 2 in turn; the other parts keep
+their samples, as in the paper. `encoders` exchanges the ConvNeXt.
+
+Encoders are trained on images of all sizes of the grid, as CLIP has seen objects at all scales. Otherwise a resolution
+would be bad because its encoder had never seen letters of that size. The number of tokens follows from the
+low-resolution image, whose patches keep their 8 pixels, as in the paper (224 and 336 pixels). The language model has to
+be trained for it, because the labels that it is shown are those of the tokens' own patches.
+
+The language model learns every skill from labels before stage 2, as the paper's language models know most of what
+stage 2 asks of them. So leaving data out shows what stage 2 itself adds to a skill.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from math import isqrt
 
-from minigemini.training.recipe import CHECKPOINT, STAGE_1_FILE, DataPart, Recipe
-from minigemini.training.settings import RunSettings
+from ..pretraining.pretraining_recipe import LOW_RES_PATCH, HighResKind
 
-from ..nano.nano_recipes import SMALL
-from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
-
-Encoder = Literal["narrow", "wide"]
-WIDTHS: dict[Encoder, int] = {"narrow": 12, "wide": 24}
-"""Channels of the first stage of the ConvNeXt."""
-_SIZES: dict[str, Any] = {
-    **SMALL,
-    "workers": 0,  # the ablation runs one process per core
-    "world": "small",
-    "low_res_width": 96,
-    "low_res_layers": 4,
-    "text_width": 128,
-    "text_layers": 4,
-    "report_to": "none",
+PARTS: dict[str, dict[str, int]] = {
+    "reading": {"sign": 2400},
+    "descriptions": {"caption": 600, "name": 200},
+    "colors": {"color-lists": 200, "color-questions": 300, "color-names": 300},
+    "presence": {"presence-lists": 200, "presence-questions": 300, "near-misses": 300},
+    "positions": {"halves": 100, "relation-lists": 200, "relation-questions": 200, "beside": 300},
+    "counting": {"counting": 500},
+    "conversations": {"conversation": 500},
 }
+"""Parts of stage 2's data: samples by skill (`lessons.skills.SMALL_SKILLS`). Reading is the slowest to learn."""
 
-FEATURES_GB = 15.0
-"""Maximum disk space of the feature cache, which variants and seeds share."""
-
-READING, QUESTIONS, CAPTIONS = "small-reading", "small-questions", "small-captions"
-
-LOW_RES_STEPS, HIGH_RES_STEPS, LANGUAGE_STEPS = 800, 3000, 300
-"""Steps of 32 samples. Encoders are trained once for all variants, the language model once per seed."""
-MINING_STEPS, ALIGN_SAMPLES = 300, 800
-"""Before stage 2, with 16 samples per step; variants that only differ in stage 2 share them."""
-STAGE_2_BATCH = 4
-"""With few samples, many small steps learn to read better than few large ones (docs/experiments.md)."""
+ENCODERS: dict[str, tuple[HighResKind, int]] = {
+    "convnext": ("convnext", 24),
+    "convnext-narrow": ("convnext", 12),
+    "convnextv2": ("convnextv2", 24),
+    "swin": ("swin", 24),
+    "vit": ("dinov3_vit", 24),
+}
+"""Kind and width of each high-resolution encoder, see `pretraining.high_res_configs`."""
+ENCODER = "convnext"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the results table.
+    """One model to compare.
 
     Attributes:
         name: name in reports.
-        encoder: high-resolution encoder; None for the baseline without mining.
+        encoder: key of `ENCODERS`; None for the baseline without mining.
         high_res_size: side of the high-resolution image in pixels.
-        data: number of stage-2 samples by dataset.
+        tokens: visual tokens of an image, or of a tile.
+        parts: parts of stage 2's data.
         hd: whether stage 2 extends the tokens with 2 x 2 tiles and a global tile, each of `high_res_size`. Scenes have
             256 pixels, so tiles of 128 see them at their original size.
     """
 
     name: str
-    encoder: Encoder | None = "wide"
+    encoder: str | None = ENCODER
     high_res_size: int = 256
-    data: tuple[tuple[str, int], ...] = ((READING, 6000), (QUESTIONS, 1000), (CAPTIONS, 1000))
+    tokens: int = 64
+    parts: tuple[str, ...] = tuple(PARTS)
     hd: bool = False
+
+    @property
+    def low_res_size(self) -> int:
+        """Side of the low-resolution image in pixels."""
+        return LOW_RES_PATCH * isqrt(self.tokens)
+
+    def without(self, part: str) -> "Variant":
+        """Return the variant whose stage 2 lacks a part of the data."""
+        return replace(self, name=f"no {part} in stage 2", parts=tuple(one for one in self.parts if one != part))
 
 
 MINING = Variant("mining")
 BASELINE = Variant("no mining", encoder=None)
-SMALLER_IMAGE = Variant("mining, high-res picture of half the size", high_res_size=128)
-SMALLER_ENCODER = Variant("mining, ConvNeXt of half the width", encoder="narrow")
-NO_READING = replace(MINING, name="mining, no reading in stage 2", data=MINING.data[1:])
-NO_CAPTIONS = replace(MINING, name="mining, no descriptions in stage 2", data=MINING.data[:-1])
-EXTENDED = replace(SMALLER_IMAGE, name="mining, token extension", hd=True)
-VARIANTS = (BASELINE, SMALLER_IMAGE, SMALLER_ENCODER, NO_READING, NO_CAPTIONS, MINING, EXTENDED)
+SMALLER_IMAGE = Variant("high-resolution image of half the size", high_res_size=128)
+SMALLER_ENCODER = Variant("ConvNeXt of half the width", encoder="convnext-narrow")
+EXTENDED = replace(SMALLER_IMAGE, name="token extension", hd=True)
+
+WITHOUT = {part: MINING.without(part) for part in PARTS}
+"""Variants by the part of the data that they lack."""
+
+GRID_SIZES_PX, GRID_TOKENS = (64, 128, 256), (16, 64, 256)
+
+
+def _grid() -> dict[tuple[int, int], Variant]:
+    """Return the variants of the grid.
+
+    A low-resolution image is never larger than the high-resolution one that it is computed from.
+    """
+    named = {(one.high_res_size, one.tokens): one for one in (MINING, SMALLER_IMAGE)}
+    cells = {
+        (size, tokens): Variant(f"{size} pixels, {tokens} tokens", high_res_size=size, tokens=tokens)
+        for size in GRID_SIZES_PX
+        for tokens in GRID_TOKENS
+    }
+    return {cell: named.get(cell, one) for cell, one in cells.items() if one.low_res_size <= one.high_res_size}
+
+
+GRID = _grid()
+"""Variants by the side of the high-resolution image in pixels, and the number of visual tokens."""
+
+GROUPS: dict[str, tuple[Variant, ...]] = {
+    "findings": (
+        BASELINE,
+        SMALLER_IMAGE,
+        SMALLER_ENCODER,
+        WITHOUT["reading"],
+        WITHOUT["descriptions"],
+        MINING,
+        EXTENDED,
+    ),
+    "grid": tuple(GRID.values()),
+    "data": (MINING, *WITHOUT.values()),
+    "encoders": (
+        MINING,
+        Variant("ConvNeXt V2", encoder="convnextv2"),
+        Variant("Swin", encoder="swin"),
+        Variant("ViT (DINOv3)", encoder="vit"),
+    ),
+}
+"""Variants by group; some are in several."""
+
+
+def variants(groups: Collection[str] = ()) -> tuple[Variant, ...]:
+    """Return the variants of some groups, or of all, each once."""
+    return tuple(dict.fromkeys(one for name, group in GROUPS.items() if not groups or name in groups for one in group))
 
 
 @dataclass(frozen=True)
@@ -90,119 +157,20 @@ class Finding:
 
 
 FINDINGS = (
-    Finding("patch info mining reads more", BASELINE, MINING, "reading", ("TextVQA, LR 336", 58.2, 61.5)),
-    Finding("a larger high-res picture, too", SMALLER_IMAGE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)),
-    Finding("a larger high-res encoder, too", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)),
-    Finding("data that reads, too (TextCaps)", NO_READING, MINING, "reading", ("TextVQA", 59.0, 63.2)),
-    Finding("detailed descriptions help (ShareGPT4V)", NO_CAPTIONS, MINING, "the rest", ("MM-Vet", 33.8, 34.2)),
-    Finding("more visual tokens read more", SMALLER_IMAGE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
+    Finding("patch info mining improves reading", BASELINE, MINING, "reading", ("TextVQA, LR 336", 58.2, 61.5)),
+    Finding(
+        "so does a larger high-resolution image", SMALLER_IMAGE, MINING, "reading", ("TextVQA, LR 224", 58.1, 59.8)
+    ),
+    Finding(
+        "so does a larger high-resolution encoder", SMALLER_ENCODER, MINING, "reading", ("TextVQA, B to L", 58.4, 61.5)
+    ),
+    Finding("so does data with reading (TextCaps)", WITHOUT["reading"], MINING, "reading", ("TextVQA", 59.0, 63.2)),
+    Finding(
+        "detailed descriptions help (ShareGPT4V)",
+        WITHOUT["descriptions"],
+        MINING,
+        "the rest",
+        ("MM-Vet", 33.8, 34.2),
+    ),
+    Finding("more visual tokens improve reading", SMALLER_IMAGE, EXTENDED, "reading", ("TextVQA", 65.2, 68.4)),
 )
-
-
-def encoders(share: float) -> dict[str, Pretraining]:
-    """Return the recipes of all encoders by folder."""
-    first = Pretraining(
-        name="ablation-low-res-encoder",
-        task="low-res-encoder",
-        steps=_steps(LOW_RES_STEPS, share),
-        learning_rate=1e-3,
-        global_batch=32,
-        micro_batch=32,
-        **_SIZES,
-    )
-    found = {"low-res-encoder": first}
-    for encoder, width in WIDTHS.items():
-        found[f"high-res-encoder-{encoder}"] = replace(
-            first,
-            name=f"ablation-high-res-encoder-{encoder}",
-            task="high-res-encoder",
-            steps=_steps(HIGH_RES_STEPS, share),
-            learning_rate=3e-3,
-            high_res_width=width,
-        )
-    return found
-
-
-def language(seed: int, share: float) -> Pretraining:
-    """Return the recipe of the language model, which all variants of a seed share."""
-    return Pretraining(
-        name=f"ablation-language-{seed}",
-        task="language",
-        steps=_steps(LANGUAGE_STEPS, share),
-        learning_rate=1e-3,
-        global_batch=32,
-        micro_batch=32,
-        **_SIZES | {"seed": seed},
-    )
-
-
-def alignment(variant: Variant, seed: int, root: str, share: float) -> dict[str, RunSettings]:
-    """Return the recipes before stage 2 by folder: alignment on dense labels, then stage 1."""
-    home = f"{root}/{aligned_folder(variant, seed)}"
-    encoder = variant.encoder
-    mining = replace(
-        language(seed, share),
-        name=f"ablation-mining-{seed}",
-        task="mining",
-        steps=_steps(MINING_STEPS, share),
-        learning_rate=4e-3,
-        global_batch=16,
-        micro_batch=16,
-        high_res_width=WIDTHS[encoder or "wide"],
-        high_res_size=variant.high_res_size,
-        low_res_encoder=f"{root}/low-res-encoder/{PRETRAINED_FILE['low-res-encoder']}",
-        high_res_encoder=encoder and f"{root}/high-res-encoder-{encoder}/{PRETRAINED_FILE['high-res-encoder']}",
-        language=f"{root}/language-{seed}/{PRETRAINED_FILE['language']}",
-    )
-    align = Recipe(
-        name=f"ablation-align-{seed}",
-        stage="align",
-        base=f"{home}/mining/{CHECKPOINT}",
-        data=(_part(CAPTIONS, ALIGN_SAMPLES, share),),
-        learning_rate=1e-4,
-        global_batch=16,
-        micro_batch=16,
-        max_length=512,
-        gradient_checkpointing=False,
-        features=f"{root}/features",
-        features_gb=FEATURES_GB,
-        **{name: value for name, value in _SIZES.items() if name in SMALL or name == "report_to"},
-        seed=seed,
-    )
-    return {"mining": mining, "align": align}
-
-
-def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
-    """Return the recipe of stage 2, which is specific to the variant."""
-    align = alignment(variant, seed, root, share)["align"]
-    assert isinstance(align, Recipe)
-    return replace(
-        align,
-        name=f"ablation-instruct-{seed}",
-        stage="instruct",
-        base=f"{root}/{aligned_folder(variant, seed)}/align/{STAGE_1_FILE}",
-        data=tuple(_part(what, count, share) for what, count in variant.data),
-        tiling="hd" if variant.hd else "base",
-        global_batch=STAGE_2_BATCH,
-        micro_batch=STAGE_2_BATCH,
-        learning_rate=1e-3,
-        connector_lr_multiplier=0.3,
-    )
-
-
-def aligned_folder(variant: Variant, seed: int) -> str:
-    """Return the folder of the steps before stage 2, which variants that only differ in stage 2 share."""
-    return f"aligned-{variant.encoder or 'no-mining'}-{variant.high_res_size}-{seed}"
-
-
-def folder_of(variant: Variant, seed: int) -> str:
-    """Return the folder of stage 2 and of its answers."""
-    return f"{variant.name.replace(',', '').replace(' ', '-')}-{seed}"
-
-
-def _steps(steps: int, share: float) -> int:
-    return max(1, round(steps * share))
-
-
-def _part(what: str, count: int, share: float) -> DataPart:
-    return DataPart(f"synthetic:{what}#{max(1, round(count * share))}")

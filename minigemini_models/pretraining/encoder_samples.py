@@ -11,7 +11,8 @@ from ..scenes.labeled_scenes import scene_labels
 from ..scenes.scene import SCENE_PX, Scene
 from ..scenes.splits import ENCODER_DOMAIN, SMALL_DOMAIN, SceneDomain
 from ..scenes.text_images import text_image
-from .encoders import HIGH_RES_STRIDE, LOW_RES_PATCH, LOW_RES_SIZE_PX
+from .encoders import HIGH_RES_STRIDE
+from .pretraining_recipe import LOW_RES_PATCH, LOW_RES_SIZE_PX
 from .pretraining_task import Arrays
 
 DOMAINS = {"whole": ENCODER_DOMAIN, "small": SMALL_DOMAIN}

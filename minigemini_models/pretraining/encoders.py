@@ -25,12 +25,10 @@ from ..scenes.labeled_scenes import labeled_scene
 from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
 from .high_res_configs import high_res_config
 from .label_heads import PatchHeads, balanced_cross_entropy, recall
-from .pretraining_recipe import Pretraining
+from .pretraining_recipe import LOW_RES_PATCH, LOW_RES_SIZE_PX, HighResKind, Pretraining
 from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 from .warm_start import warm_start
 
-LOW_RES_SIZE_PX, LOW_RES_PATCH = 64, 8
-"""Side of the ViT's images and of their patches, in their pixels."""
 HIGH_RES_STRIDE = 32
 """Pixels per position of the coarsest high-resolution map."""
 DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
@@ -100,7 +98,7 @@ class CropReader(nn.Module):
     They predict the ordered letters of each patch, the letter of each cell, and the object and color of each patch.
     """
 
-    def __init__(self, width: int, kind: str = "convnext") -> None:
+    def __init__(self, width: int, kind: HighResKind = "convnext") -> None:
         super().__init__()
         config = high_res_config(width, kind)
         self.kind = kind_of(config)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 from transformers import ConvNextConfig, ConvNextV2Config, DINOv3ViTConfig, PreTrainedConfig, SwinConfig
 
+from .pretraining_recipe import HighResKind
+
 _DEPTHS = [2, 2, 4, 2]
 
 
-def high_res_config(width: int, kind: str = "convnext") -> PreTrainedConfig:
+def high_res_config(width: int, kind: HighResKind = "convnext") -> PreTrainedConfig:
     """Return the configuration of a high-resolution encoder.
 
     Args:
@@ -50,7 +52,7 @@ def _stages(width: int) -> list[int]:
     return [width * 2**stage for stage in range(4)]
 
 
-KINDS: dict[str, Callable[[int], PreTrainedConfig]] = {
+KINDS: dict[HighResKind, Callable[[int], PreTrainedConfig]] = {
     "convnext": _convnext,
     "convnextv2": _convnext_v2,
     "swin": _swin,

@@ -6,9 +6,9 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.modeling.chat_templates import CHAT_TEMPLATES
 
-from .encoders import LOW_RES_SIZE_PX, low_res_config
+from .encoders import low_res_config
 from .high_res_configs import high_res_config
-from .pretraining_recipe import Pretraining
+from .pretraining_recipe import LOW_RES_SIZE_PX, Pretraining
 from .tokenizer import IMAGE, build_tokenizer
 
 ANSWER_TOKENS = 64

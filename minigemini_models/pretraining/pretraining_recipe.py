@@ -21,6 +21,10 @@ PRETRAINED_FILE = {
 """Output file by task; that of `encoders` is a folder. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a
 pipeline."""
 
+LOW_RES_SIZE_PX, LOW_RES_PATCH = 64, 8
+"""Side of the images that the ViT is built for, and of their patches, in their pixels."""
+HighResKind = Literal["convnext", "convnextv2", "swin", "dinov3_vit"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining(RunSettings):
@@ -68,8 +72,8 @@ class Pretraining(RunSettings):
     world: Literal["whole", "small"] = "whole"
     low_res_width: int = 192
     low_res_layers: int = 6
-    low_res_size: int = 64
-    high_res_kind: Literal["convnext", "convnextv2", "swin", "dinov3_vit"] = "convnext"
+    low_res_size: int = LOW_RES_SIZE_PX
+    high_res_kind: HighResKind = "convnext"
     high_res_width: int = 40
     high_res_size: int = 256
     several_sizes: bool = False
