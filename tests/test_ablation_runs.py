@@ -129,5 +129,5 @@ def test_more_questions_need_no_training(copied):
 
 def test_runs_with_other_settings_are_not_mixed(ran):
     folder, _ = ran
-    with pytest.raises(RecipeError, match="steps was 2 and is 8000"):
+    with pytest.raises(RecipeError, match="steps was 3 and is 12000"):
         run_ablation(replace(TOY, share=2.0), folder)

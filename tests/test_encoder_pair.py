@@ -11,21 +11,25 @@ from safetensors.torch import load_file
 from tiny_training import losses
 from torch import nn
 from torch.nn.functional import one_hot
+from torch.utils.flop_counter import FlopCounterMode
 
 from minigemini.modeling import MiniGeminiConfig, MiniGeminiModel
+from minigemini.modeling.encoders import kind_of
 from minigemini.training.run import train
 from minigemini_models.nano import NANO_DIR
 from minigemini_models.nano.nano_recipes import encoders
 from minigemini_models.pretraining import encoder_pair
 from minigemini_models.pretraining.encoder_pair import ENCODERS, EncoderPair
-from minigemini_models.pretraining.encoder_samples import text_or_scene
+from minigemini_models.pretraining.encoder_samples import SamplesOfSeveralSides, Sides, text_or_scene
 from minigemini_models.pretraining.encoder_validation import _letters, validate
 from minigemini_models.pretraining.encoders import low_res_config
-from minigemini_models.pretraining.high_res_configs import high_res_config
+from minigemini_models.pretraining.high_res_configs import KINDS, high_res_config
 from minigemini_models.pretraining.pretraining_task import load_part, stack
 from minigemini_models.scenes.colors import BLACK, WHITE
+from minigemini_models.scenes.composition import sample_scene
 from minigemini_models.scenes.dense_labels import NUM_LETTER_CLASSES, PATCH_PX, SLOT_COLUMNS, letter_class, slot_labels
 from minigemini_models.scenes.fonts import ALL_TRAINING_FONTS, HELD_OUT_FONTS, TRAINING_FONTS, installed_fonts
+from minigemini_models.scenes.labeled_scenes import scene_labels
 from minigemini_models.scenes.lettering import Letter
 from minigemini_models.scenes.lexicon import DIGITS
 from minigemini_models.scenes.scene import SCENE_PX
@@ -103,6 +107,68 @@ def test_half_of_the_samples_have_objects():
         name: array.shape for name, array in samples[1].items()
     }
     assert samples[0]["slots"].shape == (SCENE_PX // PATCH_PX, SCENE_PX // PATCH_PX, 2 * SLOT_COLUMNS)
+
+
+# Other sizes and kinds
+
+
+@pytest.mark.parametrize("number", [8, 9], ids=["text", "objects"])
+def test_each_encoder_has_labels_on_its_own_grid(number):
+    sample = text_or_scene(number, ENCODER_DOMAIN, Sides(128, 128))
+    assert sample["image"].shape == (SCENE_PX, SCENE_PX, 3)
+    assert sample["slots"].shape == (4, 4, 2 * SLOT_COLUMNS)
+    assert sample["cells"].shape == (16, 16)
+    assert sample["low_res_slots"].shape == (16, 16, 2 * SLOT_COLUMNS)
+    assert sample["low_res_names"].shape == (16, 16)
+    usual = text_or_scene(number, ENCODER_DOMAIN)
+    assert np.array_equal(usual["image"], sample["image"])
+    for name in ("names", "colours", "centres"):
+        assert np.array_equal(usual[name], usual[f"low_res_{name}"])
+
+
+def test_labels_of_a_patch_are_those_of_its_parts():
+    for number in range(6):
+        scene = sample_scene(number, "sign", SMALL_DOMAIN)
+        labels = {patch_px: scene_labels(scene, patch_px) for patch_px in (16, 32, 64)}
+        letters = [np.sort(found["slots"][found["slots"] > 0]).tolist() for found in labels.values()]
+        assert letters[0] == letters[1] == letters[2] != []
+        for small, large in ((16, 32), (32, 64)):
+            parts = rearrange(labels[small]["centres"], "(y p) (x q) -> y x (p q)", p=2, q=2)
+            assert np.array_equal(parts.max(-1), labels[large]["centres"])
+
+
+def test_sides_change_from_step_to_step():
+    sample = SamplesOfSeveralSides(SMALL_DOMAIN, batch=2)
+    shapes = [(sample(n)["names"].shape[0], sample(n)["low_res_names"].shape[0]) for n in range(9)]
+    assert shapes == [(8, 8)] * 2 + [(4, 16)] * 2 + [(8, 8)] * 2 + [(2, 4)] * 2 + [(8, 8)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_learns_at_every_size(kind):
+    recipe = encoders().changed(TINY | {"high_res_kind": kind, "high_res_width": "12", "several_sizes": "true"})
+    task = encoder_pair.encoder_pair(recipe)
+    for step in (1, 2, 3):
+        batch = stack([task.sample(2 * step + number) for number in range(2)])
+        task.module.zero_grad()
+        out = task.module(**batch)
+        assert torch.isfinite(out["loss"])
+        out["loss"].backward()
+        for encoder in (task.module.high_res.encoder, task.module.low_res.encoder):
+            assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())
+            assert sum(float(p.grad.abs().sum()) for p in encoder.parameters()) > 0
+
+
+def test_kinds_of_equal_width_take_about_as_many_operations():
+    def operations(kind):
+        config = high_res_config(24, kind)
+        with torch.device("meta"):
+            tower = kind_of(config).build(config)
+        with FlopCounterMode(display=False) as counter:
+            kind_of(config).encode(tower, torch.zeros(1, 3, SCENE_PX, SCENE_PX, device="meta"))
+        return counter.get_total_flops()
+
+    usual = operations("convnext")
+    assert all(0.5 < operations(kind) / usual < 2 for kind in KINDS)
 
 
 def test_low_res_encoder_learns_from_objects_only():

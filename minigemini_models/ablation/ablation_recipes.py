@@ -23,9 +23,9 @@ _RUN: dict[str, Any] = {
     "report_to": "none",
 }
 
-FEATURES_GB = 20.0
+FEATURES_GB = 15.0
 """Maximum disk space of the feature cache, which variants and seeds share."""
-ENCODER_STEPS, LANGUAGE_STEPS, ALIGN_STEPS = 4000, 3000, 300
+ENCODER_STEPS, LANGUAGE_STEPS, ALIGN_STEPS = 6000, 6000, 600
 """Steps of 8, 4 and 16 samples."""
 STAGE_2_BATCH = 4
 """With few samples, many small steps learn to read better than few large ones (docs/experiments.md)."""
