@@ -9,13 +9,13 @@ import torch
 from minigemini.data.encoding import IGNORED
 from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE, Mixture
 from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
-from minigemini_models.nano.nano_recipes import language
+from minigemini_models.nano.nano_recipes import align, language
 from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.pretraining.scene_words import patch_labels, shows_something
 from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.samples.lessons import colors, presence, reading, relations
 from minigemini_models.samples.lessons.lesson import SceneLesson
-from minigemini_models.samples.lessons.skills import SKILLS
+from minigemini_models.samples.lessons.skills import SKILLS, SMALL_SKILLS
 from minigemini_models.samples.spatial_relations import has_relation
 from minigemini_models.samples.turns import CANNOT_TELL, Turn
 from minigemini_models.scenes.composition import KINDS, sample_scene
@@ -47,6 +47,18 @@ def test_a_number_always_gives_the_same_lesson_with_distinct_conversations(skill
         assert lesson == SKILLS[skill](number)
         assert len(set(lesson.conversations)) == len(lesson.conversations) > 0
         assert all(turn.question and turn.answer for turns in lesson.conversations for turn in turns)
+
+
+@pytest.mark.parametrize("skill", SMALL_SKILLS)
+def test_lessons_of_the_small_world_have_its_scenes(skill):
+    usual = [SKILLS[skill](number) for number in range(12)]
+    lessons = [SMALL_SKILLS[skill](number) for number in range(12)]
+    assert lessons == [SMALL_SKILLS[skill](number) for number in range(12)] != usual
+    for lesson in lessons:
+        assert lesson.conversations
+        (scene,) = lesson.scenes
+        assert all(obj.style is None for obj in scene.objects)
+        assert all(text.isdecimal() for text in drawn(lesson))
 
 
 def test_signs_are_read_in_capitals_however_they_are_drawn():
@@ -157,6 +169,30 @@ def test_empty_patches_are_left_out_and_the_rest_keep_their_positions(processor)
     for field in ("input_ids", "labels", "branches", "position_ids"):
         assert torch.equal(getattr(whole, field)[kept], getattr(short, field))
     assert len(short.pixels["names"]) == int(shown.sum())
+
+
+@pytest.mark.parametrize("side", [4, 16])
+def test_every_patch_is_a_token_at_any_number_of_tokens(side):
+    task = TASKS["language-with-labels"](language().changed(SMALL | {"low_res_size": str(8 * side), "world": "small"}))
+    processor, lesson = task.sample.processor, reading.sign(3)
+    assert processor.num_image_tokens == side**2
+    whole, short = (encode_lesson(lesson, processor, all_patches) for all_patches in (True, False))
+    assert len(whole.pixels["names"]) == int((whole.input_ids == processor.image_token_id).sum()) == side**2
+    assert 0 < len(short.pixels["names"]) < side**2
+    letters = whole.pixels["slots"][whole.pixels["slots"] > 0].tolist()
+    ((turn,),) = lesson.conversations
+    assert sorted(letters) == sorted(letter_class(letter) for letter in turn.answer)
+    assert torch.isfinite(task.module(**task.collate([task.sample(number) for number in range(2)]))["loss"])
+
+
+@pytest.mark.parametrize("low_res_size", [32, 128])
+def test_alignment_has_a_target_for_every_token(low_res_size):
+    settings = SMALL | {"low_res_size": str(low_res_size), "world": "small", "high_res_size": "128"}
+    task = TASKS["alignment-with-labels"](align("x").changed(settings))
+    batch = task.collate([task.sample(number) for number in range(4)])  # both kinds of samples
+    assert batch["image"].shape[0] * (low_res_size // 8) ** 2 == len(batch["names"])
+    out = task.module(**batch)
+    assert all(torch.isfinite(value) for value in out.values())
 
 
 def test_the_loss_of_packed_questions_is_that_of_each_alone(task, processor):
