@@ -27,6 +27,8 @@ FEATURES_GB = 15.0
 """Maximum disk space of the feature cache, which variants and seeds share."""
 ENCODER_STEPS, LANGUAGE_STEPS, ALIGN_STEPS = 6000, 6000, 600
 """Steps of 8, 4 and 16 samples."""
+MAX_LENGTH = 768
+"""Tokens of a sample: those of an image, at most 5 tiles of 64, and of up to ten turns all fit."""
 STAGE_2_BATCH = 4
 """With few samples, many small steps learn to read better than few large ones (docs/experiments.md)."""
 
@@ -106,7 +108,7 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         connector_lr_multiplier=0.3,
         global_batch=STAGE_2_BATCH,
         micro_batch=STAGE_2_BATCH,
-        max_length=512,
+        max_length=MAX_LENGTH,
         gradient_checkpointing=False,
         features=f"{root}/features",
         features_gb=FEATURES_GB,
