@@ -1,7 +1,6 @@
 """The threads that OpenMP keeps for torch: a team for every thread that has computed in parallel."""
 
 import ctypes
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ def release_openmp_threads() -> None:
 @cache
 def _gnu_runtime() -> Any:
     """GNU's OpenMP runtime that torch has loaded, or None."""
-    if sys.platform != "linux":
-        return None
     for path in (Path(torch.__file__).parent / "lib").glob("libgomp*"):
         runtime = ctypes.CDLL(str(path))
         if hasattr(runtime, "omp_pause_resource_all"):  # since GCC 9
