@@ -1,10 +1,16 @@
 """Reading: one sign, several words, lines of text."""
 
+from dataclasses import replace
+
 from ...scenes.composition import sample_scene
-from ...scenes.splits import ENCODER_DOMAIN
+from ...scenes.fonts import ALL_TRAINING_FONTS
+from ...scenes.splits import ENCODER_DOMAIN, TRAINING
 from ..ocr_qa import text_turn_groups
 from .lesson import SceneLesson, lesson_about, stream
 
+_DOMAINS = (ENCODER_DOMAIN, replace(TRAINING, fonts=ALL_TRAINING_FONTS))
+"""Letters of all sizes and cases, in which those of 10 to 18 pixels are rare; and capitals of these sizes, which scenes
+and pages have."""
 _RETRY = 7_000_000
 """Added to a number whose scene has no text."""
 
@@ -28,6 +34,6 @@ def lines(number: int) -> SceneLesson:
 
 
 def _reading(number: int, kind: str) -> SceneLesson:
-    scene = sample_scene(number, kind, ENCODER_DOMAIN)
+    scene = sample_scene(number, kind, _DOMAINS[number % 2])
     groups = text_turn_groups(scene, stream(f"reading {kind}", number))
     return lesson_about(scene, groups) if groups else _reading(number + _RETRY, kind)
