@@ -47,10 +47,11 @@ class SyntheticTask(Task):
         return Grade(points / maximum, answer, weight=maximum)
 
     def measures(self, graded: Graded) -> list[Measure]:
+        aims = {skill.name: skill.aim for skill in self.skills}
         by_skill: dict[str, list[UnitScore]] = {}
         for question, grade in graded:
             by_skill.setdefault(question.facts["skill"], []).append(UnitScore(question.unit, grade.value, grade.weight))
-        return [Measure(skill, tuple(scores)) for skill, scores in by_skill.items()]
+        return [Measure(skill, tuple(scores), aim=aims[skill]) for skill, scores in by_skill.items()]
 
     def _skill(self, question: Question) -> Skill:
         return next(skill for skill in self.skills if skill.name == question.facts["skill"])
