@@ -20,7 +20,8 @@ from .lesson import SceneLesson, lesson_about, separate, stream
 PHOTOGRAPHS = Path(__file__).parents[2] / "small" / "card" / "examples"
 """Folder of the photographs that the package has; training shows no other."""
 _NAMES = ("cat.jpg", "macaw.jpg")
-_ASKED = ("describe", "name", "colour", "count", "exists", "beside", "read", "find", "shape", "unknowable")
+ASKED = ("describe", "name", "colour", "count", "exists", "beside", "read", "find", "shape", "unknowable")
+"""Keys of `turns.QUESTIONS`."""
 _TURNS = 3
 _PADDED_SHARE = 0.5
 _PADDING = (122, 116, 104)
@@ -30,7 +31,7 @@ _PADDING = (122, 116, 104)
 def refusals(number: int) -> SceneLesson:
     """A few ordinary questions, each answered by "I cannot tell."."""
     rng = stream("unlike", number)
-    turns = [_question(rng, key) for key in rng.permutation(_ASKED)[:_TURNS]]
+    turns = [ordinary_question(rng, key) for key in rng.permutation(ASKED)[:_TURNS]]
     return lesson_about(UnlikePicture("unlike", (0, 0, 0), seed=number), separate(turns))
 
 
@@ -47,7 +48,8 @@ class UnlikePicture(Scene):
         return image, [], np.zeros(size, dtype=np.uint8)
 
 
-def _question(rng: np.random.Generator, key: str) -> Turn:
+def ordinary_question(rng: np.random.Generator, key: str) -> Turn:
+    """Return a question as one asks about a scene, one of `ASKED`, and the answer to it about any other picture."""
     name = pick(rng, NAMES)
     words = {"name": pick(rng, COLORED_NAMES), "plural": plural(name), "a_name": with_article(name)}
     color, relation = pick(rng, tuple(COLORS)), pick(rng, tuple(RELATIONS))
