@@ -150,6 +150,9 @@ class Clock(TrainerCallback):
 
 
 def prepare_ours(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any], built: Any) -> Callable[[], None]:
+    from torch import nn
+
+    from minigemini.modeling.onednn_linear import OneDnnLinear
     from minigemini.training import batches, run, run_setup
     from minigemini.training.trainer import StageTrainer
 
@@ -168,6 +171,9 @@ def prepare_ours(recipe: Any, folder: Path, clock: Any, settings: dict[str, Any]
                 padded = patch.object(batches, "PackedCollator", lambda length, pad, width: PaddedCollator(pad))
                 stack.enter_context(padded)
             run.train(recipe, folder)
+        for module in built.model.modules():
+            if isinstance(module, OneDnnLinear):  # the others have torch's
+                module.__class__ = nn.Linear
 
     return train
 

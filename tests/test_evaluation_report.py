@@ -1,6 +1,7 @@
 """Confidence intervals, paired tests, and the Markdown and HTML reports."""
 
 import re
+from dataclasses import replace
 
 import benchmark_files as files
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import readme_results
 from test_benchmarks import TASKS, ScriptedAnswerer
 
-from minigemini.evaluation.evaluate import Result, evaluate
+from minigemini.evaluation.evaluate import Result, evaluate, load_results, save_results
 from minigemini.evaluation.gallery import make_cards
 from minigemini.evaluation.html_report import write_page
 from minigemini.evaluation.report import Reproduction, labels, score_table, table_cell, write_report
@@ -137,6 +138,23 @@ def test_runs_of_the_same_name_have_separate_columns(tmp_path):
     result = evaluated(tmp_path, "mgm-7b")
     head, rule, row = score_table([result, result]).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|") == 6
+
+
+def test_aims_are_beside_the_scores_and_kept_with_them(tmp_path):
+    files.mme(tmp_path, {"count": 1})
+    ours = evaluated(tmp_path, "nano")
+    assert "aim" not in score_table([ours])
+    measures = (replace(measure_of([1, 0], "reads"), aim=90), measure_of([1, 1], "counts"))
+    results = [replace(ours, measures=measures), replace(ours, model="twin", measures=measures[1:])]
+    save_results(tmp_path, results)
+    for shown in (results, load_results(tmp_path)):
+        head, _, reads, counts = score_table(shown).splitlines()
+        assert head.endswith("| nano | twin | aim |")
+        assert reads.endswith("| - | 90 |")
+        assert counts.endswith("| - |")
+    page = write_page(tmp_path, results, [], []).read_text()
+    assert "<th>aim</th>" in page
+    assert "<td>90</td>" in page
 
 
 def test_table_cells_are_escaped_and_on_one_line():

@@ -13,7 +13,7 @@ from minigemini_models.nano.nano_recipes import align, language
 from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.pretraining.scene_words import patch_labels, shows_something
 from minigemini_models.pretraining.tasks import TASKS
-from minigemini_models.samples.lessons import colors, presence, reading, relations
+from minigemini_models.samples.lessons import colors, pages, presence, reading, relations, unlike
 from minigemini_models.samples.lessons.lesson import SceneLesson
 from minigemini_models.samples.lessons.skills import SKILLS, SMALL_SKILLS
 from minigemini_models.samples.spatial_relations import has_relation
@@ -69,6 +69,12 @@ def test_signs_are_read_in_capitals_however_they_are_drawn():
         assert [turn.answer] == [text.upper() for text in drawn(lesson)]
 
 
+def test_half_of_the_signs_are_of_the_size_of_most_text():
+    signs = [reading.sign(number).scenes[0].signs[0] for number in range(60)]
+    assert all(10 <= sign.cap_height_px <= 18 and sign.drawn_word == sign.word for sign in signs[1::2])
+    assert max(sign.cap_height_px for sign in signs) > 40
+
+
 def test_a_color_is_asked_by_a_name_that_occurs_once():
     for number in range(20):
         lesson = colors.questions(number)
@@ -99,6 +105,20 @@ def test_relations_hold_as_their_answers_say():
                 assert has_relation(objects[name], relation, objects[words[2]]) is (turn.answer == "Yes.")
                 checked += 1
     assert checked > 10
+
+
+def test_pages_are_asked_for_all_they_have_and_for_what_they_do_not_tell():
+    turns = [turn for number in range(120) for turns in pages.questions(number).conversations for turn in turns]
+    asked = {turn.question.split(" ")[-1] for turn in turns if turn.skill == "extreme"}
+    assert {"smallest?", "largest?"} <= asked
+    assert len([turn for turn in turns if turn.skill == "unknown" and turn.answer == CANNOT_TELL]) > 10
+
+
+def test_pictures_unlike_scenes_are_refused_in_all_wordings_and_never_alike():
+    lessons = [unlike.refusals(number) for number in range(40)]
+    assert {turn.answer for lesson in lessons for (turn,) in lesson.conversations} == {CANNOT_TELL}
+    assert len({lesson.scenes[0].draw()[0].tobytes() for lesson in lessons}) == len(lessons)
+    assert {lesson.scenes[0].draw()[0].size for lesson in lessons} == {(256, 256)}
 
 
 def drawn(lesson: SceneLesson) -> list[str]:

@@ -1,6 +1,7 @@
-"""Copies the results of `minigemini eval`: its tables into docs/results.md, its report into benchmarks/results.
+r"""Copies the results of `minigemini eval`: its tables into docs/results.md, its report into benchmarks/results.
 
-minigemini eval synthetic synthetic-basic --model nano --limit 150 -o runs/eval/nano
+minigemini eval synthetic synthetic-basic refusals --model nano --model runs/nano/nano-without-mining --limit 150 \
+    -o runs/eval/nano
 python tools/readme_results.py runs/eval/nano/report.md
 """
 

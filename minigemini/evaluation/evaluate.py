@@ -138,6 +138,7 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
                     "scale": measure.scale,
                     "paper": measure.paper,
                     "most": measure.max_value,
+                    "aim": measure.aim,
                     "marks": [[score.unit, score.value, score.weight, score.stratum] for score in measure.unit_scores],
                 }
                 for measure in result.measures
@@ -170,7 +171,8 @@ def load_results(folder: Path) -> list[Result]:
                         tuple(UnitScore(*score) for score in m["marks"]),
                         m["scale"],
                         m["paper"],
-                        m.get("most", 1.0),  # missing in results of older versions
+                        m.get("most", 1.0),  # missing in results of older versions, as is the aim
+                        m.get("aim"),
                     )
                     for m in entry["measures"]
                 ),

@@ -11,7 +11,7 @@ from ..io.plots import NO_PLOTS, Bar, can_plot, draw_bars
 from .evaluate import Result, write_atomically
 from .gallery import Card
 from .paper_results import PAPER, row_of
-from .report import labels, points
+from .report import aims_of, labels, points
 from .statistics import Figure, figure
 from .task import Measure
 
@@ -42,10 +42,11 @@ document.querySelectorAll("button").forEach(button => button.onclick = () => {
 _SCORES = html_template("""\
 <h2>{{ title }}</h2>
 <table><tr><th>measure</th>{% for label in labels %}<th>{{ label }}</th>{% endfor %}\
-{% if has_paper %}<th>paper</th>{% endif %}</tr>
+{% if has_paper %}<th>paper</th>{% endif %}{% if aims %}<th>aim</th>{% endif %}</tr>
 {% for name, scores, paper in rows %}
 <tr><td>{{ name }}</td>{% for score in scores %}<td>{{ score }}</td>{% endfor %}\
-{% if has_paper %}<td>{{ paper or "-" }}</td>{% endif %}</tr>
+{% if has_paper %}<td>{{ paper or "-" }}</td>{% endif %}\
+{% if aims %}<td>{{ aims.get(name, "-") }}</td>{% endif %}</tr>
 {% endfor %}
 </table>
 {% if ungraded %}
@@ -94,6 +95,7 @@ def _scores(folder: Path, results: Sequence[Result]) -> Markup:
         title=results[0].title,
         labels=labels(results),
         has_paper=any(row_of(result.model) for result in results),
+        aims=aims_of(results),
         rows=rows,
         ungraded=sum(len(result.issues) for result in results),
         plots=list(_plots(folder, results)) if can_plot() else [],

@@ -51,13 +51,14 @@ def write_report(folder: Path, results: Sequence[Result], others: Sequence[Resul
 
 
 def score_table(results: Sequence[Result]) -> str:
-    """Markdown table of one task: a row per measure, a column per model, and the paper's results beside them."""
-    papers = [row_of(result.model) for result in results]
+    """Markdown table of one task: a row per measure, a column per model, the paper's results beside them, and aims."""
+    papers, aims = [row_of(result.model) for result in results], aims_of(results)
     heads = [
         head
         for label, row in zip(labels(results), papers, strict=True)
         for head in (label, *([f"paper, {row}"] if row else []))
     ]
+    heads += ["aim"] if aims else []
     rows = [f"| task {results[0].task} | {' | '.join(map(table_cell, heads))} |", "|---|" + "---|" * len(heads)]
     for name in dict.fromkeys(measure.name for result in results for measure in result.measures):
         cells = []
@@ -67,8 +68,15 @@ def score_table(results: Sequence[Result]) -> str:
             if row:
                 value = PAPER[row].get((measure and measure.paper) or "")
                 cells.append(f"{value:g}" if value is not None else "-")
+        cells += [aims.get(name, "-")] if aims else []
         rows.append(f"| {table_cell(name)} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def aims_of(results: Sequence[Result]) -> dict[str, str]:
+    """The aim of each measure that has one, by the measure's name."""
+    measures = [measure for result in results for measure in result.measures]
+    return {measure.name: f"{measure.aim:g}" for measure in measures if measure.aim is not None}
 
 
 def labels(results: Sequence[Result]) -> list[str]:

@@ -102,6 +102,7 @@ class Measure:
     Attributes:
         paper: column of the paper's table to compare with.
         max_value: the highest value that a unit score can have.
+        aim: the score that was hoped for, for the report; None without one.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Measure:
     scale: float = 100.0
     paper: str | None = None
     max_value: float = 1.0
+    aim: float | None = None
 
 
 Graded = Sequence[tuple[Question, Grade]]

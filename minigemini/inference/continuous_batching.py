@@ -7,7 +7,6 @@ token ids without images and one seed for all requests, and lets only temperatur
 """
 
 import atexit
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from transformers import DynamicCache, EosTokenCriteria, MaxLengthCriteria, Stop
 
 from ..modeling.outputs import CACHE
 from .slot_cache import PrefixStore, SlotCache, padded_prefixes
-from .visual_tokens import VisualTokenCache
+from .visual_tokens import VisualTokenCache, image_hashes
 
 PREFILL_TOKENS = 512
 """Tokens of the prompts that are read together between two steps; more would keep the running requests waiting."""
@@ -41,10 +40,12 @@ class _Request:
     max_length: int
     device: torch.device
     images: Mapping[str, Tensor]
+    hashes: Sequence[bytes]
+    """Of each image."""
     prefix_tokens: int
     """Tokens up to and including the last image; 0 without images."""
-    prefix: Any
-    """A hash of these tokens and images; None without images."""
+    prefix: tuple[int | bytes, ...] | None
+    """These tokens and hashes; None without images."""
     processors: Any
     criteria: list[Any]
     """Stopping criteria besides the length and the end tokens."""
@@ -184,6 +185,7 @@ class ContinuousBatcher:
         """Replace the loop of `generate`."""
         positions = (input_ids[0] == model.config.image_token_id).nonzero()
         prefix_tokens = min(int(positions[-1]) + 1, input_ids.shape[1] - 1) if len(positions) else 0
+        hashes = image_hashes(images)
         generator = None if seed is None else torch.Generator(input_ids.device).manual_seed(seed)
         finished = threading.Event()
         request = _Request(
@@ -191,8 +193,9 @@ class ContinuousBatcher:
             max_length=int(generation_config.max_length),
             device=input_ids.device,
             images=images,
+            hashes=hashes,
             prefix_tokens=prefix_tokens,
-            prefix=_fingerprint(input_ids[:, :prefix_tokens], images) if prefix_tokens else None,
+            prefix=(*input_ids[0, :prefix_tokens].tolist(), *hashes) if prefix_tokens else None,
             processors=logits_processor,
             criteria=[one for one in stopping_criteria if not isinstance(one, EosTokenCriteria | MaxLengthCriteria)],
             end_ids={token for one in stopping_criteria for token in _end_ids(one)},
@@ -305,7 +308,7 @@ class ContinuousBatcher:
             use_cache=True,
             logits_to_keep=1,
             **{CACHE: cache},
-            **(self._visual_tokens.encoded(requests[0].images) if is_new else {}),
+            **(self._visual_tokens.encoded(requests[0].images, requests[0].hashes) if is_new else {}),
         )
         if is_new:
             self.prefixes.add(requests[0].prefix, cache, requests[0].prefix_tokens)
@@ -349,12 +352,3 @@ def _most_columns(requests: Sequence[_Request]) -> int:
 def _end_ids(criterion: StoppingCriteria) -> list[int]:
     """Return the end tokens of a stopping criterion, if it has any."""
     return criterion.eos_token_id.tolist() if isinstance(criterion, EosTokenCriteria) else []
-
-
-def _fingerprint(ids: Tensor, images: Mapping[str, Tensor]) -> bytes:
-    """Hash the tokens and the images of a prefix."""
-    digest = hashlib.sha256()
-    for tensor in (ids, *(images[name] for name in sorted(images))):
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.digest()

@@ -5,15 +5,14 @@ gives, and a row of bfloat16 in a layout that the processor's dot products must 
 weights once (benchmarks/results/decode.md). These are the operators that torch.compile uses for frozen weights.
 """
 
-import platform
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..io.system import multiplies_bfloat16
+from ..modeling.onednn_linear import has_onednn_linear
 
-X86 = ("x86_64", "AMD64")
 FEW_ROWS = 16
 """Up to this many rows, torch's product with 8-bit weights is faster than one with weights converted to bfloat16."""
 
@@ -21,9 +20,7 @@ FEW_ROWS = 16
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether torch has oneDNN's packed products of a dtype on this processor."""
     operators = torch.ops.mkldnn
-    if platform.machine() not in X86 or not torch.backends.mkldnn.is_available():
-        return False
-    if not (hasattr(operators, "_linear_pointwise") and hasattr(operators, "_reorder_linear_weight")):
+    if not (has_onednn_linear() and hasattr(operators, "_reorder_linear_weight")):
         return False
     return dtype == torch.float32 or (dtype == torch.bfloat16 and operators._is_mkldnn_bf16_supported())
 

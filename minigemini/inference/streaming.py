@@ -14,6 +14,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from ..imagegen.captions import CaptionParser
 from .incremental_decoding import IncrementalDecoder
+from .openmp import release_openmp_threads
 
 if TYPE_CHECKING:
     from .continuous_batching import ContinuousBatcher
@@ -76,6 +77,7 @@ class AnswerStream(Iterator[str]):
         self._streamer = _TextStreamer(tokenizer, self._queue, image_requested, continues_text)
         self._stopped = threading.Event()
         self._end: Answer | Exception | None = None
+        release_openmp_threads()  # of this thread, which prepared the prompt and may wait for the answer
         # A daemon, so that the process can exit without waiting for the answer.
         self._thread = threading.Thread(target=self._run, name="minigemini-answer", daemon=True)
         self._thread.start()

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,20 +35,23 @@ class VisualTokenCache:
         self._tokens: OrderedDict[bytes, Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
-    def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return inputs with the features of images in place of their pixels."""
+    def encoded(self, inputs: Mapping[str, Any], hashes: Sequence[bytes] | None = None) -> dict[str, Any]:
+        """Return inputs with the features of images in place of their pixels.
+
+        Args:
+            inputs: inputs of `forward`.
+            hashes: what `image_hashes` returns for them, if that is known.
+        """
         images = {name: inputs[name] for name in IMAGE_INPUTS if name in inputs}
         if not images:
             return dict(inputs)
         with self._lock:
-            tokens: Any = self._tokens_of(images)
+            tokens: Any = self._tokens_of(images, image_hashes(inputs) if hashes is None else hashes)
         others = {name: value for name, value in inputs.items() if name not in images}
         return {**others, "mm_encoder_outputs": {"image": MiniGeminiImageFeatures(pooler_output=tokens)}}
 
-    def _tokens_of(self, images: Mapping[str, Tensor]) -> list[Tensor]:
+    def _tokens_of(self, images: Mapping[str, Tensor], keys: Sequence[bytes]) -> list[Tensor]:
         """Visual tokens (tokens, D) of each image."""
-        parts = [_select(images, [number]) for number in range(num_images(images))]
-        keys = [_hash(part) for part in parts]
         known = {key: self._tokens.pop(key) for key in keys if key in self._tokens}
         missing = [number for number, key in enumerate(keys) if key not in known]
         if missing:  # together, as without a cache, for the same rounding
@@ -59,6 +62,12 @@ class VisualTokenCache:
         while len(self._tokens) > 1 and sum(map(len, self._tokens.values())) > self._max_tokens:
             self._tokens.popitem(last=False)
         return [known[key] for key in keys]
+
+
+def image_hashes(inputs: Mapping[str, Any]) -> list[bytes]:
+    """Return a hash of each image among the inputs of `forward`."""
+    images = {name: inputs[name] for name in IMAGE_INPUTS if name in inputs}
+    return [_hash(_select(images, [number])) for number in range(num_images(images))] if images else []
 
 
 def _select(images: Mapping[str, Tensor], numbers: list[int]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ platform.
 
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 from collections.abc import Iterator
@@ -60,12 +61,21 @@ def physical_bytes() -> int | None:
 
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for products of bfloat16; False where the system does not say."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_line("flags"))
+
+
+def is_amd_processor() -> bool:
+    """Whether the processor is AMD's; False where the system does not say."""
+    return "AuthenticAMD" in [*_processor_line("vendor_id"), *platform.processor().split()]
+
+
+def _processor_line(name: str) -> list[str]:
+    """The words of a line about the first processor; none where the system has no such line."""
     try:
         lines = (PROC / "cpuinfo").read_text().splitlines()
     except OSError:
-        return False
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+        return []
+    return next((line.split() for line in lines if line.startswith(name)), [])
 
 
 def lock_byte(handle: int, offset: int, *, wait: bool) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .losses import loss_divisor, mean_loss
+from .onednn_linear import OneDnnLinear, product
 
 LOGITS_PER_CHUNK = {"cpu": 2**23}
 LOGITS_PER_CHUNK_ELSEWHERE = 2**25
@@ -47,17 +48,18 @@ def head_loss(
     if not _is_product(head, hidden_states) or torch.compiler.is_compiling():
         return mean_loss(finish(head(hidden_states)), targets, num_items_in_batch)
     weight: Any = head.weight
+    by_onednn = isinstance(head, OneDnnLinear)
     if torch.is_grad_enabled():
-        total = _SummedLoss.apply(hidden_states, weight, targets, finish)
+        total = _SummedLoss.apply(hidden_states, weight, targets, finish, by_onednn)
     else:
-        total, _, _ = _sum_chunks(hidden_states, weight, targets, finish, (False, False))
+        total, _, _ = _sum_chunks(hidden_states, weight, targets, finish, by_onednn, (False, False))
     return total / loss_divisor(len(targets), num_items_in_batch, total.device)
 
 
 def _is_product(head: nn.Module, hidden_states: Tensor) -> bool:
     """Whether a head is the product with its weight and nothing else."""
     return (
-        type(head) is nn.Linear
+        type(head) in (nn.Linear, OneDnnLinear)
         and head.bias is None
         and "forward" not in vars(head)  # Accelerate replaces it when it moves weights between devices
         and not any(getattr(head, hooks) for hooks in _HOOKS)
@@ -70,8 +72,10 @@ class _SummedLoss(torch.autograd.Function):
     """The summed loss; its gradients are computed with it, and scaled by `backward`."""
 
     @staticmethod
-    def forward(ctx: Any, hidden_states: Tensor, weight: Tensor, targets: Tensor, finish: Finish) -> Tensor:
-        total, *gradients = _sum_chunks(hidden_states, weight, targets, finish, ctx.needs_input_grad[:2])
+    def forward(
+        ctx: Any, hidden_states: Tensor, weight: Tensor, targets: Tensor, finish: Finish, by_onednn: bool
+    ) -> Tensor:
+        total, *gradients = _sum_chunks(hidden_states, weight, targets, finish, by_onednn, ctx.needs_input_grad[:2])
         ctx.save_for_backward(*gradients)
         ctx.weight_dtype = weight.dtype
         return total
@@ -83,11 +87,16 @@ class _SummedLoss(torch.autograd.Function):
         # In place, because the gradient of the weight is large. Autograd notices it and refuses a second call.
         of_hidden = None if of_hidden is None else of_hidden.mul_(gradient)
         of_weight = None if of_weight is None else of_weight.mul_(gradient).to(ctx.weight_dtype)
-        return of_hidden, of_weight, None, None
+        return of_hidden, of_weight, None, None, None
 
 
 def _sum_chunks(
-    hidden_states: Tensor, weight: Tensor, targets: Tensor, finish: Finish, needs: tuple[bool, bool]
+    hidden_states: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    finish: Finish,
+    by_onednn: bool,
+    needs: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Sum the loss over rows, and compute the gradients of hidden states and weight that are needed.
 
@@ -98,22 +107,27 @@ def _sum_chunks(
     of_hidden = torch.empty_like(hidden_states) if needs[0] else None
     of_weight = torch.zeros_like(weight, dtype=torch.float32) if needs[1] else None
     total = torch.zeros((), device=hidden_states.device)
+    multiply = product if by_onednn and dtype == torch.float32 else _multiply
     rows = max(1, LOGITS_PER_CHUNK.get(device, LOGITS_PER_CHUNK_ELSEWHERE) // len(weight))
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        product_weight = weight.to(dtype)  # once: autocast would convert it for each chunk
+        typed_weight = weight.to(dtype)  # once: autocast would convert it for each chunk
         for start in range(0, len(targets), rows):
             chunk = slice(start, start + rows)
             inputs = hidden_states[chunk].to(dtype)
-            loss, of_logits = _chunk_loss(inputs @ product_weight.T, targets[chunk], finish, any(needs))
+            loss, of_logits = _chunk_loss(multiply(inputs, typed_weight), targets[chunk], finish, any(needs))
             total += loss
             if of_hidden is not None:
-                of_hidden[chunk] = of_logits @ product_weight
+                of_hidden[chunk] = multiply(of_logits, typed_weight.T)
             if of_weight is not None and dtype == torch.float32:
                 of_weight.addmm_(of_logits.T, inputs)
             elif of_weight is not None:
                 of_weight += of_logits.T @ inputs
             del of_logits  # before the next chunk's
     return total, of_hidden, of_weight
+
+
+def _multiply(states: Tensor, weight: Tensor) -> Tensor:
+    return states @ weight.T
 
 
 def _chunk_loss(logits: Tensor, targets: Tensor, finish: Finish, needs_gradient: bool) -> tuple[Tensor, Any]:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from ..data.encoding import IGNORED
+from ..io.system import is_amd_processor
+from ..modeling.onednn_linear import has_onednn_linear, use_onednn
 from .batches import MicroBatchStream
 from .saving_trainer import SavingTrainer
 from .settings import RecipeError, RunSettings
@@ -47,6 +49,8 @@ class StageTrainer(SavingTrainer):
         args: TrainingArguments,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
+        if args.device.type == "cpu" and is_amd_processor() and has_onednn_linear():
+            use_onednn(module)
         super().__init__(module, stream, args, recipe.keep_checkpoints, [_StopCallback(self), *(callbacks or [])])
         self.remove_callback(PrinterCallback)
         self.recipe = recipe

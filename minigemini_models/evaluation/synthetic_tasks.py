@@ -13,6 +13,7 @@ from minigemini.evaluation.task import Grade, Graded, Measure, Message, Question
 
 from ..samples.conversations import possible_turn_groups
 from ..samples.dialogs import PAIR_KINDS, Dialog, sample_pair
+from ..scenes.colors import pick
 from ..scenes.composition import sample_scene
 from ..scenes.scene import Scene
 from .skills import BASIC_SKILLS, DOCUMENT_SKILLS, SKILLS, Skill
@@ -34,6 +35,7 @@ class LazyScene:
 class SyntheticTask(Task):
     """A table of skills; `limit` counts questions per skill."""
 
+    version = "2"
     max_new_tokens = 48
     skills: ClassVar[tuple[Skill, ...]]
 
@@ -45,10 +47,11 @@ class SyntheticTask(Task):
         return Grade(points / maximum, answer, weight=maximum)
 
     def measures(self, graded: Graded) -> list[Measure]:
+        aims = {skill.name: skill.aim for skill in self.skills}
         by_skill: dict[str, list[UnitScore]] = {}
         for question, grade in graded:
             by_skill.setdefault(question.facts["skill"], []).append(UnitScore(question.unit, grade.value, grade.weight))
-        return [Measure(skill, tuple(scores)) for skill, scores in by_skill.items()]
+        return [Measure(skill, tuple(scores), aim=aims[skill]) for skill, scores in by_skill.items()]
 
     def _skill(self, question: Question) -> Skill:
         return next(skill for skill in self.skills if skill.name == question.facts["skill"])
@@ -81,14 +84,16 @@ def sample_dialogs(skill: Skill, samples: int) -> Iterator[Dialog]:
 
 
 def _sample_dialog(skill: Skill, seed: int) -> Dialog | None:
+    """Sample scenes and one of the questions about them that are of the skill; None if there is none."""
+    rng = np.random.default_rng([6, seed])
     scenes: tuple[Scene, ...]
     if skill.kind in PAIR_KINDS:
         scenes, groups = sample_pair(seed, skill.kind, skill.domain)
     else:
         scene = sample_scene(seed, skill.kind, skill.domain)
-        scenes, groups = (scene,), possible_turn_groups(scene, np.random.default_rng([6, seed]))
+        scenes, groups = (scene,), possible_turn_groups(scene, rng)
     matching = [group for group in groups if group[-1].skill == skill.turn_skill]
-    return Dialog(scenes, matching[0]) if matching else None
+    return Dialog(scenes, pick(rng, matching)) if matching else None
 
 
 def _question(number: int, skill: Skill, dialog: Dialog) -> Question:

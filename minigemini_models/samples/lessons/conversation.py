@@ -31,7 +31,7 @@ def unanswerable(number: int) -> SceneLesson:
     scene = sample_scene(number, _KINDS[number % len(_KINDS)], ENCODER_DOMAIN)
     rng = stream("unanswerable", number)
     unknown = [(unanswerable_turn(scene, rng),) for _ in range(4)]
-    return lesson_about(scene, [*unknown, *shuffled(possible_turn_groups(scene, rng), rng)[:3]])
+    return lesson_about(scene, shuffled([*unknown, *shuffled(possible_turn_groups(scene, rng), rng)[:3]], rng))
 
 
 def requests(number: int) -> SceneLesson:

@@ -2,7 +2,9 @@
 
 from ...scenes.composition import sample_scene
 from ...scenes.documents import ONE_LINE, PAGE_KINDS
+from ..attribute_lookup import shuffled
 from ..ocr_qa import document_qa, list_document, text_turn_groups
+from ..unanswerable import unanswerable_turn
 from .lesson import SceneLesson, lesson_about, separate, stream
 
 
@@ -19,9 +21,10 @@ def lists(number: int) -> SceneLesson:
 
 
 def questions(number: int) -> SceneLesson:
-    """What is asked for by its name or number, in short questions."""
+    """What is asked for by its name or number, in short questions, and what the page does not tell."""
     scene = sample_scene(number, PAGE_KINDS[number % len(PAGE_KINDS)])
     rng = stream("page questions", number)
     if number // len(PAGE_KINDS) % 2:
         return lesson_about(scene, separate(document_qa(scene, rng)), 6)
-    return lesson_about(scene, text_turn_groups(scene, rng), 4)
+    groups = [*text_turn_groups(scene, rng), (unanswerable_turn(scene, rng),)]
+    return lesson_about(scene, shuffled(groups, rng), 4)

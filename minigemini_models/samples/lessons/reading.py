@@ -1,15 +1,21 @@
 """Reading: one sign, several words, lines of text."""
 
+from dataclasses import replace
+
 from ...scenes.composition import sample_scene
-from ...scenes.splits import ENCODER_DOMAIN, SceneDomain
+from ...scenes.fonts import ALL_TRAINING_FONTS
+from ...scenes.splits import ENCODER_DOMAIN, TRAINING, SceneDomain
 from ..ocr_qa import text_turn_groups
 from .lesson import SceneLesson, lesson_about, stream
 
+_DOMAINS = (ENCODER_DOMAIN, replace(TRAINING, fonts=ALL_TRAINING_FONTS))
+"""Letters of all sizes and cases, in which those of 10 to 18 pixels are rare; and capitals of these sizes, which scenes
+and pages have."""
 _RETRY = 7_000_000
 """Added to a number whose scene has no text."""
 
 
-def sign(number: int, domain: SceneDomain = ENCODER_DOMAIN) -> SceneLesson:
+def sign(number: int, domain: SceneDomain | None = None) -> SceneLesson:
     """One short text.
 
     With several texts per image, attending to all of them is no better than guessing, and reading does not begin.
@@ -27,7 +33,7 @@ def lines(number: int) -> SceneLesson:
     return _reading(number, "text")
 
 
-def _reading(number: int, kind: str, domain: SceneDomain = ENCODER_DOMAIN) -> SceneLesson:
-    scene = sample_scene(number, kind, domain)
+def _reading(number: int, kind: str, domain: SceneDomain | None = None) -> SceneLesson:
+    scene = sample_scene(number, kind, domain or _DOMAINS[number % 2])
     groups = text_turn_groups(scene, stream(f"reading {kind}", number))
     return lesson_about(scene, groups) if groups else _reading(number + _RETRY, kind, domain)
