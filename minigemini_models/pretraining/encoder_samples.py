@@ -33,7 +33,7 @@ class Sides:
 
     @property
     def high_res_patch_px(self) -> int:
-        """Side of a position of the coarsest high-resolution map, in pixels of the scene."""
+        """Side of a patch that the high-resolution encoder has labels for, in pixels of the scene."""
         return SCENE_PX * HIGH_RES_STRIDE // self.high_res
 
     @property

@@ -30,7 +30,7 @@ from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
 from .warm_start import warm_start
 
 HIGH_RES_STRIDE = 32
-"""Pixels per position of the coarsest high-resolution map."""
+"""Pixels of the high-resolution image per patch that has labels: the coarsest stride of an encoder's maps."""
 DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
 """Scene domain by `Pretraining.world`."""
 
@@ -108,7 +108,7 @@ class CropReader(nn.Module):
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Return the loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `sample_crop`.
 
-        The encoder sees them in the size at which each patch of the labels is one position of its coarsest map.
+        The encoder sees them in the size at which each patch of the labels has `HIGH_RES_STRIDE` pixels.
         """
         losses, metrics = [], {}
         for name, logits in self.logits(image, HIGH_RES_STRIDE * labels["names"].shape[-1]).items():
