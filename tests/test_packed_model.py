@@ -1,5 +1,7 @@
 """Packed models compute what the models do that they are made from; engines decode as `generate` does."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_encoders import BACKBONES, VITS, low_res
@@ -173,3 +175,16 @@ def test_a_model_that_is_mostly_language_is_quantized(make_model, tmp_path):
     model.save_pretrained(tmp_path)
     loaded = load_model(tmp_path, load_config(tmp_path), choose_placement("cpu", "float32", "8bit"))
     assert loaded.model.language_model.layers[0].mlp.up_proj.weight.dtype == torch.int8
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say what is mapped")
+@pytest.mark.parametrize(("dtype", "packed"), [("float32", False), ("float32", True), ("bfloat16", True)])
+def test_converted_weights_do_not_keep_the_file_in_memory(make_model, tmp_path, dtype, packed):
+    """Batch norms count batches in integers, which are not converted."""
+    if not can_pack(getattr(torch, dtype)):
+        pytest.skip("torch cannot pack this dtype here")
+    make_model(**low_res("efficientnet_lite")).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = load_model(tmp_path, load_config(tmp_path), choose_placement("cpu", dtype))
+    if packed:
+        pack_model(model)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()

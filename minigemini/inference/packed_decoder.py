@@ -16,6 +16,7 @@ from transformers import DynamicCache, LlamaModel, MistralModel, Qwen2Model
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from ..io.system import return_free_memory
 from ..modeling.outputs import CACHE
 from .packed_linear import is_packable, pack
 
@@ -55,6 +56,7 @@ class PackedDecoder(nn.Module):
         for index, layer in enumerate(decoder.layers):
             self.layers.append(_Layer(layer, index))
             decoder.layers[index] = nn.Identity()
+            return_free_memory()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the embeddings of tokens."""
