@@ -83,6 +83,8 @@ against: $(VENV)/.dev
 	$(AGAINST) time $(KEEP)
 	$(AGAINST) prefill --language 1B $(KEEP)
 	$(AGAINST) prefill --language 7B --layers 2 $(KEEP)
+	$(AGAINST) prefill --language 1B --packed $(KEEP)
+	$(AGAINST) prefill --language 7B --layers 2 --packed $(KEEP)
 	$(AGAINST) memory $(KEEP)
 	$(AGAINST) report $(KEEP)
 

@@ -3,7 +3,7 @@
     python benchmarks/against.py count                        # FLOPs, tokens and bytes, from shapes alone: 5 minutes
     python benchmarks/against.py time --repetitions 2         # whole answers with SmolLM2-135M's shape
     python benchmarks/against.py prefill --language 1B        # prompts alone, the whole language model
-    python benchmarks/against.py prefill --language 7B --layers 2
+    python benchmarks/against.py prefill --language 7B --layers 2 --packed    # as commands of ours load a model
     python benchmarks/against.py memory                       # the first answer of fresh processes
     python benchmarks/against.py report                       # the tables of all that was counted and measured
 
@@ -29,10 +29,14 @@ from typing import Any
 
 import torch
 from against_counts import Count, count, input_shapes, language_model
-from against_systems import IMAGES, LANGUAGE_MODELS, OTHER_TOKEN, SYSTEMS, Pool, language_config, open_image
+from against_systems import IMAGES, LANGUAGE_MODELS, OTHER_TOKEN, PACKED, SYSTEMS, Pool, language_config, open_image
 from harness import peak_mib, seconds
 from transformers import LlamaForCausalLM
 from transformers.generation.streamers import BaseStreamer
+
+from minigemini.inference.packed_decoder import PackedDecoder
+from minigemini.inference.packed_linear import pack
+from minigemini.inference.packed_model import pack_model
 
 KEPT = Path(__file__).parent / "results" / "against.jsonl"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -71,7 +75,8 @@ class Kept:
         return [record for record in self.records if record.items() >= wanted.items()]
 
     def count(self, system: str, image: str, language: str) -> Count:
-        """The count of a case, made now if it is not kept."""
+        """The count of a case, made now if it is not kept; packed weights change nothing."""
+        system = system.removesuffix(PACKED)
         names = {"kind": "count", "system": system, "image": image, "language": language}
         if not self.find(**names):
             inputs = input_shapes(SYSTEMS[system], open_image(image))
@@ -124,12 +129,19 @@ def answer(model: Any, system: str, image: str, visual_tokens: int, clock: str =
     }
 
 
+def build(system: str, pool: Pool, text: Any) -> Any:
+    model = pool.build(SYSTEMS[system].build, text)
+    if SYSTEMS[system].packed:
+        pack_model(model)  # type: ignore[arg-type]
+    return model
+
+
 def measure_answers(kept: Kept, args: argparse.Namespace) -> None:
     """Measure whole answers of every system, in turns."""
     language, dtype = args.language[0], args.dtype
     cases = list(distinct(kept, args, language))
     pool, text = Pool(getattr(torch, dtype)), language_config(language)
-    models: Any = {name: pool.build(SYSTEMS[name].build, text) for name in dict.fromkeys(system for system, _ in cases)}
+    models: Any = {name: build(name, pool, text) for name in dict.fromkeys(system for system, _ in cases)}
     for turn in range(args.repetitions):
         for system, image in cases[:: -1 if turn % 2 else 1]:  # to and fro, so that no side is favored
             visual_tokens = kept.count(system, image, language).visual_tokens
@@ -142,7 +154,9 @@ def measure_prompts(kept: Kept, args: argparse.Namespace) -> None:
     language, dtype, now = args.language[0], getattr(torch, args.dtype), CLOCKS[args.clock]
     text = language_config(language, args.layers)
     scale = language_config(language).num_hidden_layers / text.num_hidden_layers
-    model = Pool(dtype).build(LlamaForCausalLM, text)
+    model: Any = Pool(dtype).build(LlamaForCausalLM, text)
+    if args.packed:
+        model.model, model.lm_head = PackedDecoder(model.model), pack(model.lm_head)
 
     def run(tokens: int) -> dict[str, float]:
         embeddings = model.get_input_embeddings()(torch.full((1, tokens), OTHER_TOKEN))
@@ -165,6 +179,7 @@ def measure_prompts(kept: Kept, args: argparse.Namespace) -> None:
     for turn in range(args.repetitions):
         for tokens in args.prompts[:: -1 if turn % 2 else 1]:
             names = {"language": language, "layers": text.num_hidden_layers, "dtype": args.dtype, "clock": args.clock}
+            names |= {"packed": args.packed}
             kept.add(kind="prefill", **names, tokens=tokens, **run(tokens))
 
 
@@ -183,7 +198,7 @@ def measure_memory(kept: Kept, args: argparse.Namespace) -> None:
 def first_answer(kept: Kept, args: argparse.Namespace) -> None:
     """Print the anonymous memory in MiB that a first answer needs above the weights."""
     system, image, text = args.system[0], args.image[0], language_config(args.language[0])
-    model: Any = Pool(getattr(torch, args.dtype)).build(SYSTEMS[system].build, text)
+    model = build(system, Pool(getattr(torch, args.dtype)), text)
     language_model(model)(torch.full((1, 1), OTHER_TOKEN))  # what libraries allocate once
     visual_tokens = kept.count(system, image, args.language[0]).visual_tokens
     print(peak_mib(lambda: answer(model, system, image, visual_tokens)))
@@ -213,6 +228,7 @@ def main() -> None:
     parser.add_argument("--image", nargs="+", choices=IMAGES, default=list(IMAGES))
     parser.add_argument("--language", nargs="+", choices=LANGUAGE_MODELS)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--packed", action="store_true", help="prefill: the language model as commands load it")
     parser.add_argument("--layers", type=int, help="of the language model, scaled to all; default: all")
     parser.add_argument("--prompts", type=int, nargs="+", default=PROMPTS, help="lengths in tokens")
     parser.add_argument("--repetitions", type=int, default=1)

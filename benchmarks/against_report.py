@@ -1,7 +1,7 @@
 """The tables of `against.py`, in Markdown: what was counted beside what was measured."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +9,8 @@ from against_counts import Count
 from against_systems import IMAGES, SYSTEMS
 
 REFERENCE, CLOCKS, DTYPE = "LLaVA-NeXT", ("wall", "cpu"), "float32"
+UNPACKED = [name for name, system in SYSTEMS.items() if not system.packed]
+"""Systems whose tokens and memory differ."""
 SMALLEST = "135M"
 """The language model with which whole answers were measured."""
 
@@ -39,7 +41,7 @@ class Figures:
 
     def prefill(self, system: str, image: str, language: str, clock: str) -> float | None:
         """Seconds from visual tokens to the first token, interpolated by FLOPs between the lengths measured."""
-        points = self._prompts(language, clock, "prefill")
+        points = self._prompts(system, language, clock, "prefill")
         lengths = {count.prompt_tokens: count.prefill_flops for count in self._counts(language)}
         known = sorted((lengths[tokens], taken) for tokens, taken in points.items() if tokens in lengths)
         return interpolate(known, self.count(system, image, language).prefill_flops) if known else None
@@ -56,7 +58,7 @@ class Figures:
         if language == SMALLEST:
             run = self.answer(system, image, clock)
             return run and run["token"]
-        return self._prompts(language, clock, "token").get(self.count(system, image, language).prompt_tokens)
+        return self._prompts(system, language, clock, "token").get(self.count(system, image, language).prompt_tokens)
 
     def ratio(self, system: str, image: str, language: str) -> tuple[float | None, str]:
         """Time to first token over the reference's, and the first clock that measured both."""
@@ -77,15 +79,15 @@ class Figures:
         work = self.count(run["system"], run["image"])
         return work.encode_flops, work.prompt_tokens
 
-    def _prompts(self, language: str, clock: str, what: str) -> dict[int, float]:
-        """The fastest measured prompts, by their length."""
+    def _prompts(self, system: str, language: str, clock: str, what: str) -> dict[int, float]:
+        """The fastest measured prompts of a language model that is packed or not as the system's, by their length."""
+        packed = SYSTEMS[system].packed
         if language == SMALLEST:
-            runs = [(self._work(run)[1], run[what]) for run in self.answers if run["clock"] == clock]
+            alike = [run for run in self.answers if SYSTEMS[run["system"]].packed == packed and run["clock"] == clock]
+            runs = [(self._work(run)[1], run[what]) for run in alike]
         else:
-            runs = [
-                (run["tokens"], run[what])
-                for run in self.kept.find(kind="prefill", language=language, dtype=DTYPE, clock=clock)
-            ]
+            found = self.kept.find(kind="prefill", language=language, dtype=DTYPE, clock=clock)
+            runs = [(run["tokens"], run[what]) for run in found if run.get("packed", False) == packed]
         return {tokens: min(taken for other, taken in runs if other == tokens) for tokens, _ in runs}
 
     def _counts(self, language: str) -> list[Count]:
@@ -113,9 +115,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]) + "\n"
 
 
-def by_image(cell: Callable[[str, str], str]) -> str:
+def by_image(cell: Callable[[str, str], str], systems: Iterable[str] = SYSTEMS) -> str:
     """A table of systems by images."""
-    return table(["", *IMAGES], [[system, *(cell(system, image) for image in IMAGES)] for system in SYSTEMS])
+    return table(["", *IMAGES], [[system, *(cell(system, image) for image in IMAGES)] for system in systems])
 
 
 def ratios(figures: Figures, language: str) -> str:
@@ -170,7 +172,7 @@ def memory(figures: Figures, image: str, languages: list[str]) -> str:
         "measured above the weights, 135M",
     ]
     rows = []
-    for system in SYSTEMS:
+    for system in UNPACKED:
         cells = [system]
         for language in languages:
             c, reference = (figures.count(name, image, language) for name in (system, REFERENCE))
@@ -183,7 +185,7 @@ def memory(figures: Figures, image: str, languages: list[str]) -> str:
 def report(kept: Any, args: argparse.Namespace) -> None:
     """Print all tables."""
     figures, image = Figures(kept), "square"
-    print(f"Visual tokens\n\n{by_image(lambda *case: format(figures.count(*case).visual_tokens, ','))}")
+    print(f"Visual tokens\n\n{by_image(lambda *case: format(figures.count(*case).visual_tokens, ','), UNPACKED)}")
     for language in args.language:
         print(f"Time to first token over {REFERENCE}'s, {language}: counted / measured\n\n{ratios(figures, language)}")
     for language in args.language:

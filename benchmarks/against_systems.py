@@ -7,7 +7,7 @@ three language models. Shapes are those of SmolLM2-135M, Llama-3.2-1B and Vicuna
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,13 @@ class System:
         build: From the config of a language model to the whole model.
         image_processor: The one that the model's checkpoints come with.
         marks_tiles: Whether a token of text comes before each tile.
+        packed: Whether its weights are packed, as commands of ours load a model.
     """
 
     build: Callable[[LlamaConfig], PreTrainedModel]
     image_processor: Any
     marks_tiles: bool = False
+    packed: bool = False
 
     def pixels(self, image: Image.Image) -> dict[str, Tensor]:
         """The inputs that show an image."""
@@ -193,6 +195,8 @@ SYSTEMS = {
     "native, EfficientNet-Lite0": ours(EFFICIENTNET_LITE0, max_tiles=6),
     "encoders of small": small(),
 }
+PACKED = ", packed"
+SYSTEMS |= {name + PACKED: replace(SYSTEMS[name], packed=True) for name in ("ours, normal", "ours, HD", "ours, native")}
 
 
 def open_image(name: str) -> Image.Image:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from minigemini.cli.app import app
 from minigemini.inference import Conversation, Engine, RequestError
-from minigemini.inference.ocr import RapidOcrEngine
+from minigemini.inference.ocr import READINGS_KEPT, RapidOcrEngine
 from minigemini.modeling.messages import sanitize_ocr
 
 SIGN = Path(__file__).parent.parent / "examples" / "sign.png"
@@ -42,6 +42,20 @@ def test_a_sign_is_read_with_confidence_and_without_network(reader, sign, monkey
     monkeypatch.setattr(reader, "confidence", 1.0)
     assert reader.read(sign) == []
     assert reader.read(Image.new("RGB", (64, 64), "grey")) == []
+
+
+def test_an_image_is_read_once(reader, monkeypatch):
+    images = [Image.new("RGB", (32 + number, 32)) for number in range(READINGS_KEPT)]
+    counted = []
+    monkeypatch.setattr(reader, "_strings", lambda image: counted.append(image.size) or [str(image.size)])
+    for _ in range(2):
+        for image in images:
+            assert reader.read(image.copy()) == [str(image.size)]
+    assert counted == [image.size for image in images]
+    reader.read(Image.new("RGB", (31, 32)))  # drops the one that was not read for longest
+    reader.read(images[0])
+    assert counted[-1] == images[0].size
+    assert len(counted) == READINGS_KEPT + 2
 
 
 def test_confidence_out_of_range():

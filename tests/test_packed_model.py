@@ -1,5 +1,7 @@
 """Packed models compute what the models do that they are made from; engines decode as `generate` does."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_encoders import BACKBONES, VITS, low_res
@@ -9,6 +11,7 @@ from minigemini.inference import Engine, Sampling
 from minigemini.inference.packed_decoder import PackedDecoder
 from minigemini.inference.packed_linear import Int8Linear, PackedLinear, can_pack
 from minigemini.inference.packed_model import pack_model
+from minigemini.inference.slot_cache import SlotCache
 from minigemini.io.loading import load_config, load_model
 from minigemini.io.placement import choose_placement
 from minigemini.modeling.outputs import CACHE
@@ -72,6 +75,26 @@ def test_padded_rows_equal_their_prompts_alone(packed):
     for row, prompt in enumerate(prompts):
         alone = packed.model(input_ids=torch.tensor([prompt])).logits[0, -1]
         torch.testing.assert_close(whole[row, -1], alone, atol=2e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_rows_of_other_lengths_decode_as_alone(plain, packed):
+    """What a longer row has left in the cache must not be seen by those that stay."""
+    prompts = [torch.arange(5, 5 + length)[None] for length in (20, 9, 14)]
+    rows, tokens = SlotCache(), [7, 8, 9]
+    for ids in prompts:
+        cache = DynamicCache(config=packed.model.config)
+        packed.model(input_ids=ids, use_cache=True, **{CACHE: cache})
+        rows.join(cache, [[slice(0, ids.shape[1])]], 64)
+    for step in range(3):
+        logits = packed.model(**rows.step(tokens, 64, torch.device("cpu"))).logits[:, -1]
+        prompts = [torch.cat((ids, torch.tensor([[token]])), 1) for ids, token in zip(prompts, tokens, strict=True)]
+        for row, ids in enumerate(prompts):
+            expected = plain.model(input_ids=ids, use_cache=False).logits[0, -1]
+            torch.testing.assert_close(logits[row], expected, atol=1e-4, rtol=1e-4)
+        if step == 0:
+            rows.leave(0)  # the last row takes its place
+            prompts, tokens = [prompts[2], prompts[1]], [9, 8]
 
 
 @pytest.mark.parametrize("sampling", [Sampling(max_new_tokens=24), Sampling(24, temperature=1.0, seed=5)])
@@ -173,3 +196,16 @@ def test_a_model_that_is_mostly_language_is_quantized(make_model, tmp_path):
     model.save_pretrained(tmp_path)
     loaded = load_model(tmp_path, load_config(tmp_path), choose_placement("cpu", "float32", "8bit"))
     assert loaded.model.language_model.layers[0].mlp.up_proj.weight.dtype == torch.int8
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say what is mapped")
+@pytest.mark.parametrize(("dtype", "packed"), [("float32", False), ("float32", True), ("bfloat16", True)])
+def test_converted_weights_do_not_keep_the_file_in_memory(make_model, tmp_path, dtype, packed):
+    """Batch norms count batches in integers, which are not converted."""
+    if not can_pack(getattr(torch, dtype)):
+        pytest.skip("torch cannot pack this dtype here")
+    make_model(**low_res("efficientnet_lite")).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = load_model(tmp_path, load_config(tmp_path), choose_placement("cpu", dtype))
+    if packed:
+        pack_model(model)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()

@@ -84,7 +84,9 @@ def checkpoint(request, make_config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZERS / "tok_llama_fast")
     image_token_id = add_image_token(tokenizer, "<image>")
-    text = {**changes["text_config"], "vocab_size": len(tokenizer), "pad_token_id": 0, "max_position_embeddings": 512}
+    # As in `small`, the token of images has no embedding.
+    vocab_size = image_token_id if request.param == "vocabulary" else len(tokenizer)
+    text = {**changes["text_config"], "vocab_size": vocab_size, "pad_token_id": 0, "max_position_embeddings": 512}
     config = make_config(**{**changes, "text_config": text, "image_token_id": image_token_id})
     save_random(config, folder)
     MiniGeminiProcessor.from_config(config, tokenizer, chat_template=CHAT_TEMPLATES["vicuna"]).save_pretrained(folder)

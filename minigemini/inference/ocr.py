@@ -1,7 +1,9 @@
 """OCR with rapidocr and the models in its own package: nothing is downloaded."""
 
+import hashlib
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -28,6 +30,8 @@ LAYOUT_SETTINGS = {"Det.box_thresh": 0.3, "Cls.cls_thresh": 0.99}
 upside down (with up to 0.97 in those tried; axis titles, which do have to be turned, have 0.9999)."""
 ASCII_FORMS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)} | {ord("℃"): "°C", ord("℉"): "°F"}
 """Forms that the recognizer, which was trained on Chinese as well, writes in place of those that print has."""
+READINGS_KEPT = 64
+"""Images whose text is kept, so that each turn of a conversation reads new images alone."""
 MISSING = "reading text in images needs rapidocr: pip install 'minigemini[ocr]'"
 
 
@@ -47,9 +51,22 @@ class RapidOcrEngine:
         check_number("OCR confidence", self.confidence, 0, 1)
         self.ocr_format = ocr_format
         self._engine = _load_rapidocr(LAYOUT_SETTINGS if ocr_format == "layout" else {})
+        self._readings: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
 
     def read(self, image: Image.Image) -> list[str]:
         """Return the text in an RGB image: its strings from top to bottom, or the lines of its layout."""
+        kind = f"{self.confidence} {image.mode} {image.size} "
+        key = hashlib.sha256(kind.encode() + image.tobytes()).digest()
+        # Without a lock: threads that read the same image at once have the same result.
+        reading = self._readings.pop(key, None)
+        if reading is None:
+            reading = tuple(self._strings(image))
+        self._readings[key] = reading
+        while len(self._readings) > READINGS_KEPT:
+            self._readings.popitem(last=False)
+        return list(reading)
+
+    def _strings(self, image: Image.Image) -> list[str]:
         if self.ocr_format == "layout":
             return layout_rows(self.read_boxes(image))
         return [text for text, _, _ in self._read(image) if text]

@@ -16,6 +16,7 @@ from transformers import DynamicCache, LlamaModel, MistralModel, Qwen2Model
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from ..io.system import return_free_memory
 from ..modeling.outputs import CACHE
 from .packed_linear import is_packable, pack
 
@@ -55,6 +56,7 @@ class PackedDecoder(nn.Module):
         for index, layer in enumerate(decoder.layers):
             self.layers.append(_Layer(layer, index))
             decoder.layers[index] = nn.Identity()
+            return_free_memory()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the embeddings of tokens."""
@@ -179,15 +181,15 @@ def _attention_bias(given: Tensor | None, length: int, before: int) -> tuple[Ten
 
     The bias is (B, 1, C) for one token, (B, 1, T, C) for several, and None where nothing is masked.
     """
-    if given is None and length == 1:
-        return None, False
-    if given is None and not before:
-        return None, True
-    columns = torch.arange(before + length)
-    own = columns[before:, None]
-    seen = (columns <= own)[None]
-    if given is not None:
+    if given is None and (length == 1 or not before):
+        return None, length > 1
+    # One token sees what its row may: rows of a batch write different columns, of which the last may be another's.
+    seen: Any = None if given is None else given[:, None, : before + length].bool()
+    if length > 1:
+        columns = torch.arange(before + length)
+        own = columns[before:, None]
+        causal = (columns <= own)[None]
         # Padding sees itself: a softmax over nothing is NaN, and NaN in a cache spreads through masks.
-        seen = (seen & given[:, None, : before + length].bool()) | (columns == own)
+        seen = causal if seen is None else (seen & causal) | (columns == own)
     bias = torch.zeros(seen.shape).masked_fill_(~seen, -torch.inf)
     return (bias if length == 1 else bias[:, None]), False

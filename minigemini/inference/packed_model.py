@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ..io.system import return_free_memory
 from ..modeling import MiniGeminiForConditionalGeneration
 from .packed_decoder import PackedDecoder, can_pack_decoder
 from .packed_linear import is_packable, pack
@@ -41,6 +42,9 @@ def pack_model(model: MiniGeminiForConditionalGeneration) -> None:
         _pack_linears(model.model.language_model, 1)
     if is_packable(model.lm_head):
         model.lm_head = pack(model.lm_head)  # a copy if the head is tied to the embeddings
+    for parameter in model.parameters():  # which may be parts of the file, and would keep all of it in memory
+        parameter.data = parameter.data.clone()
+    return_free_memory()
 
 
 def pack_towers(towers: Sequence[nn.Module]) -> None:

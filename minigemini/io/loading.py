@@ -110,7 +110,15 @@ def load_model(folder: Path, config: MiniGeminiConfig, placement: Placement) -> 
     check_generation(model.generation_config, config, str(folder))
     if placement.quantize == "4bit" and placement.device.type == "cpu":
         check_4bit_on_cpu(model, str(folder))
+    _copy_buffers(model)
     return model if "device_map" in arguments else model.to(placement.device)
+
+
+def _copy_buffers(model: torch.nn.Module) -> None:
+    """Replace buffers by copies: as views of the file they keep all of it in memory, once weights are converted."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.clone())
 
 
 def _as_stored(folder: Path, config: MiniGeminiConfig, placement: Placement) -> Placement:

@@ -4,6 +4,7 @@ Where a platform lacks a feature, functions return None or do nothing, as docume
 platform.
 """
 
+import ctypes
 import multiprocessing
 import os
 import platform
@@ -57,6 +58,14 @@ def physical_bytes() -> int | None:
     except ImportError:
         return None
     return int(psutil.virtual_memory().total)
+
+
+def return_free_memory() -> None:
+    """Return to the system what C's allocator keeps of freed memory; does nothing without glibc."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # another allocator, or Windows
+        return
 
 
 def multiplies_bfloat16() -> bool:

@@ -60,11 +60,12 @@ def offloaded_weights(*modules: nn.Module) -> Iterator[None]:
 class NormedLinear(nn.Sequential):
     """A projection φ: LayerNorm, then Linear."""
 
+    norm_class: ClassVar[type[nn.LayerNorm]] = nn.LayerNorm
     linear_class: ClassVar[type[Any]] = nn.Linear
-    """The class of the linear layer. Servers that replace `nn.Linear` by kernels without a weight override it."""
+    """The classes of the layers. Servers that replace torch's by others, which mining cannot read, override them."""
 
     def __init__(self, dim_in: int, dim_out: int, eps: float) -> None:
-        super().__init__(nn.LayerNorm(dim_in, eps=eps), type(self).linear_class(dim_in, dim_out))
+        super().__init__(type(self).norm_class(dim_in, eps=eps), type(self).linear_class(dim_in, dim_out))
 
     @property
     def norm(self) -> nn.LayerNorm:

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 
+class PlainLayerNorm(nn.LayerNorm):
+    """A LayerNorm that vLLM does not replace by its own: it replaces no subclasses."""
+
+
 class PlainLinear(nn.Module):
     """A linear layer that vLLM does not replace by a kernel without `weight`, which patch info mining reads."""
 
@@ -42,6 +46,18 @@ def profile_rows_of_tiles() -> None:
     Info._get_size_candidates = sizes
 
 
+def leave_images_out_of_embeddings() -> None:
+    """Let vLLM embed text alone, because the token of images may be beyond the vocabulary, as in `small`.
+
+    Its own models tell vLLM so; its Transformers backend does not.
+    """
+    try:
+        from vllm.model_executor.models.transformers.multimodal import MultiModalMixin
+    except ImportError:  # as above
+        return
+    MultiModalMixin._has_oov_mm_tokens = True
+
+
 def register() -> None:
     """Add the model to the `transformers` namespace and adapt what vLLM requires."""
     import transformers
@@ -49,7 +65,8 @@ def register() -> None:
     from .. import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
     from ..modeling.patch_info_mining import NormedLinear
 
-    NormedLinear.linear_class = PlainLinear
+    NormedLinear.norm_class, NormedLinear.linear_class = PlainLayerNorm, PlainLinear
     MiniGeminiProcessor.spaces_in_replacements = True
     profile_rows_of_tiles()
+    leave_images_out_of_embeddings()
     setattr(transformers, MiniGeminiForConditionalGeneration.__name__, MiniGeminiForConditionalGeneration)
