@@ -95,6 +95,7 @@ def test_sampling_copies_each_token_once():
         max_length=2000,
         device=torch.device("cpu"),
         images={},
+        hashes=(),
         prefix_tokens=0,
         prefix=None,
         processors=None,

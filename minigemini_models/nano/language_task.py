@@ -19,7 +19,8 @@ from ..samples.lessons.lesson import SceneLesson, stream
 from ..samples.lessons.skills import SKILLS_OF_WORLD
 from ..samples.turns import TurnGroup
 from ..scenes.labeled_scenes import scene_labels
-from .curriculum import LANGUAGE_MIXTURES, Mixture
+from .curriculum import LANGUAGE_MIXTURES
+from .mixture import Mixture
 
 ROW_LENGTH = 512
 """Tokens per row, and most of a lesson."""
