@@ -8,8 +8,8 @@ import torch
 
 from minigemini.data.encoding import IGNORED
 from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE
-from minigemini_models.nano.mixture import Mixture
 from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
+from minigemini_models.nano.mixture import Mixture
 from minigemini_models.nano.nano_recipes import align, language
 from minigemini_models.pretraining.branches import BranchCollator
 from minigemini_models.pretraining.scene_words import patch_labels, shows_something

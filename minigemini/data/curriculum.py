@@ -1,10 +1,12 @@
 """When in an epoch the samples of a source come: mixture weights that move with progress."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _STEPS = 1 << 14
 """Points at which a curriculum is integrated."""
@@ -30,7 +32,7 @@ class Curriculum:
         progress = [at for at, _ in self.points]
         in_order = all(one < other for one, other in pairwise(progress))
         in_range = all(0 <= at <= 1 and 0 <= weight < float("inf") for at, weight in self.points)
-        if not self.points or not in_order or not in_range or not self._weights().any():
+        if not self.points or not in_order or not in_range or not any(weight for _, weight in self.points):
             raise ValueError(
                 f"the curriculum {self} needs ascending progress from 0 to 1 and weights that are not negative and not "
                 "all 0; give for instance 0:1/0.5:0"
@@ -54,15 +56,15 @@ class Curriculum:
 
     def weight(self, progress: float) -> float:
         """The weight at a progress from 0 to 1."""
-        at, weights = zip(*self.points, strict=True)
-        return float(np.interp(progress, at, weights))
+        after = bisect_right(self.points, progress, key=lambda point: point[0])
+        (start, low), (end, high) = self.points[max(0, after - 1)], self.points[min(after, len(self.points) - 1)]
+        return low if start == end else low + (high - low) * (progress - start) / (end - start)
 
-    def positions(self, shares: np.ndarray) -> np.ndarray:
+    def positions(self, shares: "np.ndarray") -> "np.ndarray":
         """Progress at which a share of the samples has come: (n,) from 0 to 1 -> (n,) from 0 to 1."""
-        weights = self._weights()
+        import numpy as np  # here, so that recipes are listed without it
+
+        progress, weights = zip(*self.points, strict=True)
+        weights = np.interp(np.linspace(0, 1, _STEPS + 1), progress, weights)
         come = np.concatenate([[0.0], np.cumsum((weights[1:] + weights[:-1]) / 2)])
         return np.interp(shares, come / come[-1], np.linspace(0, 1, _STEPS + 1))
-
-    def _weights(self) -> np.ndarray:
-        progress, weights = zip(*self.points, strict=True)
-        return np.interp(np.linspace(0, 1, _STEPS + 1), progress, weights)

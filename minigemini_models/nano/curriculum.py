@@ -1,8 +1,7 @@
 """What a step learns when: one mixture of skills, whose weights move with the progress of the run."""
 
 from collections.abc import Mapping
-
-import numpy as np
+from itertools import pairwise
 
 from minigemini.data.curriculum import Curriculum
 from minigemini.training.recipe import DataPart
@@ -107,14 +106,13 @@ def mixture_parts(weights: Mapping[str, str], samples: int) -> tuple[DataPart, .
         weights: curriculum of each kind of `samples.dataset.SYNTHETIC`, relative to the others.
         samples: samples of the run.
     """
-    progress = np.linspace(0, 1, _GRID + 1)
-    curves = np.array([[Curriculum.parse(text).weight(at) for at in progress] for text in weights.values()])
-    shares = curves / curves.sum(0)
-    means = (shares[:, 1:] + shares[:, :-1]).mean(1) / 2
-    return tuple(
-        DataPart(
-            f"synthetic:{name}#{max(1, round(samples * mean))}",
-            curriculum="/".join(f"{at:g}:{share:.3g}" for at, share in zip(progress, curve, strict=True)),
-        )
-        for name, mean, curve in zip(weights, means, shares, strict=True)
-    )
+    progress = [step / _GRID for step in range(_GRID + 1)]
+    curves = [[curriculum.weight(at) for at in progress] for curriculum in map(Curriculum.parse, weights.values())]
+    totals = [sum(column) for column in zip(*curves, strict=True)]
+    parts = []
+    for name, curve in zip(weights, curves, strict=True):
+        shares = [weight / total for weight, total in zip(curve, totals, strict=True)]
+        mean = sum(one + other for one, other in pairwise(shares)) / 2 / _GRID
+        by_progress = "/".join(f"{at:g}:{share:.3g}" for at, share in zip(progress, shares, strict=True))
+        parts.append(DataPart(f"synthetic:{name}#{max(1, round(samples * mean))}", curriculum=by_progress))
+    return tuple(parts)
