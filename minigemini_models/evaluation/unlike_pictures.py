@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..samples.lessons.unlike import random_part
 from ..scenes.colors import background, contrasting, pick
 from ..scenes.scene import SCENE_PX
 from ..scenes.splits import EVALUATION_STREAM
@@ -60,11 +61,7 @@ def _picture(paths: Sequence[Path], rng: np.random.Generator, number: int) -> Im
     is_part, index = divmod(number, len(paths))
     with Image.open(paths[index]) as opened:
         whole = opened.convert("RGB")
-    if not is_part:
-        return whole
-    width, height = (int(rng.integers(side // 2, side + 1)) for side in whole.size)
-    left, top = int(rng.integers(whole.width - width + 1)), int(rng.integers(whole.height - height + 1))
-    return whole.crop((left, top, left + width, top + height))
+    return random_part(rng, whole, 2) if is_part else whole
 
 
 def _line_drawing(rng: np.random.Generator, number: int) -> Image.Image:

@@ -56,12 +56,16 @@ def ordinary_question(rng: np.random.Generator, key: str) -> Turn:
     return ask(rng, key, CANNOT_TELL, "unlike", color=color, relation=relation, **words)
 
 
+def random_part(rng: np.random.Generator, image: Image.Image, smallest: int) -> Image.Image:
+    """Return a part of an image: of its width and height, each from one `smallest`-th to the whole."""
+    width, height = (int(rng.integers(side // smallest, side + 1)) for side in image.size)
+    left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
+    return image.crop((left, top, left + width, top + height))
+
+
 def _photograph(rng: np.random.Generator) -> Image.Image:
     """A part of a photograph, at least a third of its sides, mirrored half of the time, in changed colors."""
-    whole = _load(pick(rng, _NAMES))
-    width, height = (int(rng.integers(extent // 3, extent + 1)) for extent in whole.size)
-    left, top = (int(rng.integers(extent - side + 1)) for extent, side in zip(whole.size, (width, height), strict=True))
-    part = whole.crop((left, top, left + width, top + height))
+    part = random_part(rng, _load(pick(rng, _NAMES)), 3)
     pixels = np.asarray(part, dtype=np.float32)[:, :: 1 if rng.random() < 0.5 else -1]
     changed = pixels[..., rng.permutation(3)] * rng.uniform(0.6, 1.4, 3) + rng.uniform(-30, 30)
     return Image.fromarray(np.clip(changed, 0, 255).astype(np.uint8))
