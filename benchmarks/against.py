@@ -179,8 +179,7 @@ def measure_prompts(kept: Kept, args: argparse.Namespace) -> None:
     for turn in range(args.repetitions):
         for tokens in args.prompts[:: -1 if turn % 2 else 1]:
             names = {"language": language, "layers": text.num_hidden_layers, "dtype": args.dtype, "clock": args.clock}
-            names |= {"packed": args.packed}
-            kept.add(kind="prefill", **names, tokens=tokens, **run(tokens))
+            kept.add(kind="prefill", **names, packed=args.packed, tokens=tokens, **run(tokens))
 
 
 def measure_memory(kept: Kept, args: argparse.Namespace) -> None:

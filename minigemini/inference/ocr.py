@@ -55,8 +55,9 @@ class RapidOcrEngine:
 
     def read(self, image: Image.Image) -> list[str]:
         """Return the text in an RGB image: its strings from top to bottom, or the lines of its layout."""
-        kind = f"{self.confidence} {image.mode} {image.size} "
-        key = hashlib.sha256(kind.encode() + image.tobytes()).digest()
+        digest = hashlib.sha256(f"{self.confidence} {image.mode} {image.size} ".encode())
+        digest.update(image.tobytes())
+        key = digest.digest()
         # Without a lock: threads that read the same image at once have the same result.
         reading = self._readings.pop(key, None)
         if reading is None:
