@@ -149,8 +149,9 @@ class LocalAnswerer:
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Hash of the weights, dtype, quantization and decoding method; if they apply, dtype of the
-        encoders alone and form of OCR text.
+        """Hash of the weights, dtype, quantization and decoding method; dtype of the encoders and form of OCR text.
+
+        The last two are there only if the encoders have a dtype of their own, and if OCR reads images.
         """
         ocr_format = self.engine.processor.ocr_format
         dtype, encoders = self.engine.dtype, next(self.engine.model.model.vision_tower.parameters()).dtype

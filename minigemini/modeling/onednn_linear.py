@@ -1,8 +1,8 @@
 """Float32 products by oneDNN, for training on AMD processors.
 
 torch multiplies float32 matrices with MKL, which on AMD processors leaves AVX-512 unused: oneDNN multiplies the shapes
-of a language model at 250 GFLOP/s a core where MKL reaches 111, forward and backward (benchmarks/results/training.md).
-bfloat16 and convolutions are oneDNN's anyway.
+of a language model at 250 GFLOP/s a core where MKL reaches 111, forward and backward
+(benchmarks/results/training_against.md). bfloat16 and convolutions are oneDNN's anyway.
 """
 
 import platform
