@@ -23,6 +23,7 @@ from minigemini_models.scenes.composition import KINDS, sample_scene
 from minigemini_models.scenes.dense_labels import letter_class
 from minigemini_models.scenes.documents import PAGE_KINDS
 from minigemini_models.scenes.labeled_scenes import label_scene, scene_labels
+from minigemini_models.scenes.lexicon import is_held_out
 from minigemini_models.scenes.splits import ENCODER_DOMAIN
 
 SMALL = {"text_width": "64", "text_layers": "2", "low_res_width": "32", "low_res_layers": "1", "high_res_width": "8"}
@@ -60,6 +61,14 @@ def test_lessons_of_the_small_world_have_its_scenes(skill):
         (scene,) = lesson.scenes
         assert all(obj.style is None for obj in scene.objects)
         assert all(text.isdecimal() for text in drawn(lesson))
+
+
+def test_copied_texts_are_in_their_questions_and_come_from_training():
+    turns = [turn for number in range(40) for (turn,) in reading.copying(number).conversations]
+    assert all(turn.answer in turn.question for turn in turns)
+    assert any(turn.question.index(turn.answer) > len("Do not say ") for turn in turns)
+    assert not any(is_held_out(turn.answer) for turn in turns)
+    assert not any(reading.copying(number).scenes for number in range(3))
 
 
 def test_signs_are_read_in_capitals_however_they_are_drawn():
@@ -177,6 +186,18 @@ def test_a_name_begins_as_the_words_that_spell_it(task, processor):
     assert empty.any()
     assert not tokens[empty].any()
     assert (tokens[labels["names"] > 0].norm(dim=-1) > 0).all()
+
+
+def test_letters_begin_as_their_tokens_in_any_slot(task):
+    words, table = task.module.words, task.module.model.get_input_embeddings().weight
+    slots = torch.zeros(3, 16, dtype=torch.int64)
+    slots[0, 2], slots[1, 9], slots[2, 2] = letter_class("A"), letter_class("A"), letter_class("B")
+    labels = {name: torch.zeros(3, dtype=torch.int64) for name in ("names", "colours", "centres")} | {"slots": slots}
+    first, other_slot, other_letter = words(labels, table) - words(labels, torch.zeros_like(table))
+    assert torch.allclose(first, other_slot)
+    token = task.sample.processor.tokenizer.convert_tokens_to_ids("A")
+    assert torch.cosine_similarity(first, table[token], dim=0) > 0.99
+    assert torch.cosine_similarity(other_letter, table[token], dim=0) < 0.5
 
 
 def test_empty_patches_are_left_out_and_the_rest_keep_their_positions(processor):

@@ -7,7 +7,8 @@ from minigemini.data.curriculum import Curriculum
 from minigemini.training.recipe import DataPart
 
 LANGUAGE_MIXTURE: dict[str, str] = {
-    "sign": "0:6/0.3:6/0.5:3",
+    "copying": "0:40/0.04:40/0.06:2/0.3:1/0.5:0.3",
+    "sign": "0:12/0.3:12/0.5:6",
     "name": "0:4/0.2:4/0.4:2",
     "color-lists": "0:6/0.1:6/0.25:0.5",
     "color-questions": "0.03:0/0.1:4/0.3:4/0.5:1",
@@ -31,7 +32,8 @@ LANGUAGE_MIXTURE: dict[str, str] = {
     "unanswerable": "0.1:0/0.3:2",
     "drawing": "0.2:0/0.3:3",
 }
-"""Weight of each skill over the run, as `PROGRESS:WEIGHT/…`: lists before questions, one text before several."""
+"""Weight of each skill over the run, as `PROGRESS:WEIGHT/…`: copying before reading, lists before questions, one text
+before several."""
 
 LANGUAGE_MIXTURES: dict[str, dict[str, str]] = {
     "whole": LANGUAGE_MIXTURE,

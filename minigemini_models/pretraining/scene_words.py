@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ..scenes.colors import COLORS
 from ..scenes.concepts import NAMES
 from ..scenes.dense_labels import NUM_COLOR_CLASSES, NUM_LETTER_CLASSES, NUM_NAME_CLASSES, SLOT_COLUMNS, SLOT_ROWS
+from ..scenes.lexicon import CHARACTERS
 
 LABELS = ("names", "colours", "centres", "slots")
 SLOTS = SLOT_ROWS * SLOT_COLUMNS
@@ -26,11 +27,12 @@ class SceneWords(nn.Module):
 
     A name is embedded as the language model's own tokens that spell it, their mean through a linear map that starts as
     a multiple of the identity, plus an embedding of its own. So what is asked for by its name can be found by likeness
-    from the first step on; colors likewise.
+    from the first step on; colors likewise. Letters have an embedding for each slot, and their tokens' too, whatever
+    the slot, so that the patch of the letter last read is found by likeness.
 
     Args:
         width: D, the language model's.
-        tokenizer: spells the names.
+        tokenizer: spells the names; each capital and digit is a token of its own.
     """
 
     def __init__(self, width: int, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -40,10 +42,11 @@ class SceneWords(nn.Module):
         self.slots = nn.Embedding(SLOTS * NUM_LETTER_CLASSES, width)
         for table in (self.names, self.colours, self.centres, self.slots):
             nn.init.normal_(table.weight, std=_STD)
-        self.name_map, self.color_map = (nn.Linear(width, width, bias=False) for _ in range(2))
-        for linear in (self.name_map, self.color_map):
+        self.name_map, self.color_map, self.letter_map = (nn.Linear(width, width, bias=False) for _ in range(3))
+        for linear in (self.name_map, self.color_map, self.letter_map):
             linear.weight.data = _GAIN * torch.eye(width)
         self._name_tokens, self._color_tokens = _spell(NAMES, tokenizer), _spell(COLORS, tokenizer)
+        self._letter_tokens = torch.tensor([0, *tokenizer.convert_tokens_to_ids(list(CHARACTERS))])
 
     def forward(self, labels: Mapping[str, Tensor], word_embeddings: Tensor) -> Tensor:
         """Return visual tokens (n, D).
@@ -54,7 +57,10 @@ class SceneWords(nn.Module):
         """
         slots = labels["slots"] + NUM_LETTER_CLASSES * torch.arange(SLOTS, device=labels["slots"].device)
         # A slot without a letter adds nothing; an empty patch is told by the embeddings of class 0.
-        letters = (embedding(slots, self.slots.weight) * (labels["slots"] > 0)[..., None]).sum(-2)
+        filled = (labels["slots"] > 0)[..., None]
+        letters = (embedding(slots, self.slots.weight) * filled).sum(-2)
+        letter_tokens = self._letter_tokens.to(slots.device)[labels["slots"]]
+        spelled_letters = (embedding(letter_tokens, word_embeddings) * filled).sum(-2)
         return (
             self.names(labels["names"])
             + self.name_map(_spelled(labels["names"], self._name_tokens, word_embeddings))
@@ -62,6 +68,7 @@ class SceneWords(nn.Module):
             + self.color_map(_spelled(labels["colours"], self._color_tokens, word_embeddings))
             + self.centres(labels["centres"])
             + letters
+            + self.letter_map(spelled_letters)
         )
 
 

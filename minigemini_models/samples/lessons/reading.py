@@ -1,16 +1,28 @@
-"""Reading: one sign, several words, lines of text."""
+"""Reading: one sign, several words, lines of text; and copying, which reading builds on."""
 
 from dataclasses import replace
 
+from ...scenes.colors import pick
 from ...scenes.composition import sample_scene
 from ...scenes.fonts import ALL_TRAINING_FONTS
+from ...scenes.lexicon import TextSampler
 from ...scenes.splits import ENCODER_DOMAIN, TRAINING, SceneDomain
 from ..ocr_qa import text_turn_groups
-from .lesson import SceneLesson, lesson_about, stream
+from ..turns import Turn
+from .lesson import SceneLesson, lesson_about, separate, stream
 
 _DOMAINS = (ENCODER_DOMAIN, replace(TRAINING, fonts=ALL_TRAINING_FONTS))
 """Letters of all sizes and cases, in which those of 10 to 18 pixels are rare; and capitals of these sizes, which scenes
 and pages have."""
+_COPIED = TextSampler(words=1.0, numbers=1.0, strings=2.0, lengths=(3, 10))
+_COPY_QUESTIONS = (
+    "Repeat {text}.",
+    "Say {text}.",
+    "Do not say {other}. Say {text}.",
+    "Not {other}, but {text}: repeat it.",
+)
+_COPIES = 6
+"""Texts per lesson of `copying`."""
 _RETRY = 7_000_000
 """Added to a number whose scene has no text."""
 
@@ -21,6 +33,18 @@ def sign(number: int, domain: SceneDomain | None = None) -> SceneLesson:
     With several texts per image, attending to all of them is no better than guessing, and reading does not begin.
     """
     return _reading(number, "sign", domain)
+
+
+def copying(number: int) -> SceneLesson:
+    """Texts that the question spells, without an image.
+
+    To find the letter just said and say the next one is learned from text in a fraction of the steps that it takes from
+    visual tokens, and then serves to read those.
+    """
+    rng = stream("copying", number)
+    asked = [(pick(rng, _COPY_QUESTIONS), _COPIED.draw(rng), _COPIED.draw(rng)) for _ in range(_COPIES)]
+    turns = [Turn("copy", question.format(text=text, other=other), text) for question, text, other in asked]
+    return SceneLesson((), tuple(separate(turns)))
 
 
 def words(number: int) -> SceneLesson:

@@ -37,6 +37,7 @@ _OF_ANY_DOMAIN: dict[str, DomainSampler] = {
 
 SKILLS: dict[str, Sampler] = {
     **_OF_ANY_DOMAIN,
+    "copying": reading.copying,
     "words": reading.words,
     "text": reading.lines,
     "pair-lists": pairs.lists,
