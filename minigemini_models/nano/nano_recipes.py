@@ -79,7 +79,7 @@ def language() -> Pretraining:
     return Pretraining(
         name=LANGUAGE,
         task="language-with-labels",
-        steps=24_000,
+        steps=40_000,
         learning_rate=1e-3,
         warmup_ratio=0.005,
         global_batch=4,
