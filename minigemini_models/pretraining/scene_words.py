@@ -46,7 +46,8 @@ class SceneWords(nn.Module):
         for linear in (self.name_map, self.color_map, self.letter_map):
             linear.weight.data = _GAIN * torch.eye(width)
         self._name_tokens, self._color_tokens = _spell(NAMES, tokenizer), _spell(COLORS, tokenizer)
-        self._letter_tokens = torch.tensor([0, *tokenizer.convert_tokens_to_ids(list(CHARACTERS))])
+        characters: Any = tokenizer.convert_tokens_to_ids(list(CHARACTERS))
+        self._letter_tokens = torch.tensor([0, *characters])
 
     def forward(self, labels: Mapping[str, Tensor], word_embeddings: Tensor) -> Tensor:
         """Return visual tokens (n, D).
