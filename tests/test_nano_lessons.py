@@ -12,7 +12,7 @@ from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
 from minigemini_models.nano.mixture import Mixture
 from minigemini_models.nano.nano_recipes import align, language
 from minigemini_models.pretraining.branches import BranchCollator
-from minigemini_models.pretraining.scene_words import patch_labels, shows_something
+from minigemini_models.pretraining.scene_words import SLOTS, patch_labels, shows_something
 from minigemini_models.pretraining.tasks import TASKS
 from minigemini_models.samples.lessons import colors, pages, presence, reading, relations, unlike
 from minigemini_models.samples.lessons.lesson import SceneLesson
@@ -170,7 +170,7 @@ def test_labels_without_drawing_are_those_of_the_drawing(kind):
 def test_both_cases_of_a_letter_look_alike(task):
     words, tables = task.module.words, task.module.model.get_input_embeddings().weight
     labels = {"names": torch.zeros(2, dtype=torch.int64), "colours": torch.zeros(2, dtype=torch.int64)}
-    labels |= {"centres": torch.zeros(2, dtype=torch.int64), "slots": torch.zeros(2, 16, dtype=torch.int64)}
+    labels |= {"centres": torch.zeros(2, dtype=torch.int64), "slots": torch.zeros(2, SLOTS, dtype=torch.int64)}
     labels["slots"][0, 3], labels["slots"][1, 3] = letter_class("R"), letter_class("r")
     capital, small = words(labels, tables)
     assert torch.equal(capital, small)
@@ -190,7 +190,7 @@ def test_a_name_begins_as_the_words_that_spell_it(task, processor):
 
 def test_letters_begin_as_their_tokens_in_any_slot(task):
     words, table = task.module.words, task.module.model.get_input_embeddings().weight
-    slots = torch.zeros(3, 16, dtype=torch.int64)
+    slots = torch.zeros(3, SLOTS, dtype=torch.int64)
     slots[0, 2], slots[1, 9], slots[2, 2] = letter_class("A"), letter_class("A"), letter_class("B")
     labels = {name: torch.zeros(3, dtype=torch.int64) for name in ("names", "colours", "centres")} | {"slots": slots}
     first, other_slot, other_letter = words(labels, table) - words(labels, torch.zeros_like(table))

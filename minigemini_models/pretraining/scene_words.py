@@ -35,6 +35,8 @@ class SceneWords(nn.Module):
         tokenizer: spells the names; each capital and digit is a token of its own.
     """
 
+    _letter_tokens: Tensor
+
     def __init__(self, width: int, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
         self.names, self.colours = nn.Embedding(NUM_NAME_CLASSES, width), nn.Embedding(NUM_COLOR_CLASSES, width)
@@ -47,7 +49,7 @@ class SceneWords(nn.Module):
             linear.weight.data = _GAIN * torch.eye(width)
         self._name_tokens, self._color_tokens = _spell(NAMES, tokenizer), _spell(COLORS, tokenizer)
         characters: Any = tokenizer.convert_tokens_to_ids(list(CHARACTERS))
-        self._letter_tokens = torch.tensor([0, *characters])
+        self.register_buffer("_letter_tokens", torch.tensor([0, *characters]), persistent=False)
 
     def forward(self, labels: Mapping[str, Tensor], word_embeddings: Tensor) -> Tensor:
         """Return visual tokens (n, D).
@@ -60,8 +62,7 @@ class SceneWords(nn.Module):
         # A slot without a letter adds nothing; an empty patch is told by the embeddings of class 0.
         filled = (labels["slots"] > 0)[..., None]
         letters = (embedding(slots, self.slots.weight) * filled).sum(-2)
-        letter_tokens = self._letter_tokens.to(slots.device)[labels["slots"]]
-        spelled_letters = (embedding(letter_tokens, word_embeddings) * filled).sum(-2)
+        spelled_letters = (embedding(self._letter_tokens[labels["slots"]], word_embeddings) * filled).sum(-2)
         return (
             self.names(labels["names"])
             + self.name_map(_spelled(labels["names"], self._name_tokens, word_embeddings))

@@ -41,6 +41,12 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "read_bottom": ("Read the bottom word.", "Which word is at the bottom?"),
     "read_lines": ("Read the text.", "What does the text say?", "What is written here?"),
     "read_line": ("Read the {which} line.", "What does the {which} line say?"),
+    "copy": (
+        "Repeat {text}.",
+        "Say {text}.",
+        "Do not say {other}. Say {text}.",
+        "Not {other}, but {text}: repeat it.",
+    ),
     "value": ("What is the value of {label}?", "Which value does {label} have?", "How high is {label}?"),
     "label": ("Which bar has the value {value}?", "Which bar is at {value}?"),
     "largest": ("Which bar is the largest?", "Which bar has the largest value?"),

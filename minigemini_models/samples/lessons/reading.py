@@ -8,19 +8,13 @@ from ...scenes.fonts import ALL_TRAINING_FONTS
 from ...scenes.lexicon import TextSampler
 from ...scenes.splits import ENCODER_DOMAIN, TRAINING, SceneDomain
 from ..ocr_qa import text_turn_groups
-from ..turns import Turn
+from ..turns import QUESTIONS, Turn
 from .lesson import SceneLesson, lesson_about, separate, stream
 
 _DOMAINS = (ENCODER_DOMAIN, replace(TRAINING, fonts=ALL_TRAINING_FONTS))
 """Letters of all sizes and cases, in which those of 10 to 18 pixels are rare; and capitals of these sizes, which scenes
 and pages have."""
-_COPIED = TextSampler(words=1.0, numbers=1.0, strings=2.0, lengths=(3, 10))
-_COPY_QUESTIONS = (
-    "Repeat {text}.",
-    "Say {text}.",
-    "Do not say {other}. Say {text}.",
-    "Not {other}, but {text}: repeat it.",
-)
+_COPIED = TextSampler(words=1.0, numbers=1.0, strings=2.0)
 _COPIES = 6
 """Texts per lesson of `copying`."""
 _RETRY = 7_000_000
@@ -42,7 +36,7 @@ def copying(number: int) -> SceneLesson:
     visual tokens, and then serves to read those.
     """
     rng = stream("copying", number)
-    asked = [(pick(rng, _COPY_QUESTIONS), _COPIED.draw(rng), _COPIED.draw(rng)) for _ in range(_COPIES)]
+    asked = [(pick(rng, QUESTIONS["copy"]), _COPIED.draw(rng), _COPIED.draw(rng)) for _ in range(_COPIES)]
     turns = [Turn("copy", question.format(text=text, other=other), text) for question, text, other in asked]
     return SceneLesson((), tuple(separate(turns)))
 
