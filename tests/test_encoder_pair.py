@@ -20,7 +20,7 @@ from minigemini_models.nano import NANO_DIR
 from minigemini_models.nano.nano_recipes import encoders
 from minigemini_models.pretraining import encoder_pair
 from minigemini_models.pretraining.encoder_pair import ENCODERS, EncoderPair
-from minigemini_models.pretraining.encoder_samples import SamplesOfSeveralSides, Sides, text_or_scene
+from minigemini_models.pretraining.encoder_samples import SEVERAL, EncoderSamples, Sides, easy_to_read, text_or_scene
 from minigemini_models.pretraining.encoder_validation import _letters, validate
 from minigemini_models.pretraining.encoders import low_res_config
 from minigemini_models.pretraining.high_res_configs import KINDS, high_res_config
@@ -100,6 +100,27 @@ def test_narrow_letters_keep_their_order():
     assert np.count_nonzero(slot_labels(crowded, PATCH_PX)) == 1  # there is no column behind the last
 
 
+def test_runs_begin_with_text_that_is_easy_to_read():
+    sample = EncoderSamples(ENCODER_DOMAIN, samples=1000, first=2**40)
+    easy = easy_to_read(ENCODER_DOMAIN)
+
+    def share(start):
+        numbers = [2**40 + start + n for n in range(0, 16, 2)]
+        as_easy = [np.array_equal(sample(n)["image"], text_or_scene(n, easy)["image"]) for n in numbers]
+        usual = [np.array_equal(sample(n)["image"], text_or_scene(n, ENCODER_DOMAIN)["image"]) for n in numbers]
+        assert all(one != other for one, other in zip(as_easy, usual, strict=True))
+        return np.mean(as_easy)
+
+    assert share(0) == 1
+    assert 0 < share(132) < 1
+    assert share(500) == 0
+
+
+@pytest.mark.parametrize(("domain", "heights"), [(ENCODER_DOMAIN, (16, 30)), (SMALL_DOMAIN, (16, 16))])
+def test_easy_text_is_within_the_domain(domain, heights):
+    assert easy_to_read(domain).cap_heights_px == heights
+
+
 def test_half_of_the_samples_have_objects():
     samples = [text_or_scene(number, ENCODER_DOMAIN) for number in range(8)]
     assert [bool((sample["names"] > 0).any()) for sample in samples] == [False, True] * 4
@@ -138,7 +159,7 @@ def test_labels_of_a_patch_are_those_of_its_parts():
 
 
 def test_sides_change_from_step_to_step():
-    sample = SamplesOfSeveralSides(SMALL_DOMAIN, batch=2)
+    sample = EncoderSamples(SMALL_DOMAIN, samples=9, batch=2, sides=SEVERAL)
     shapes = [(sample(n)["names"].shape[0], sample(n)["low_res_names"].shape[0]) for n in range(9)]
     assert shapes == [(8, 8)] * 2 + [(4, 16)] * 2 + [(8, 8)] * 2 + [(2, 4)] * 2 + [(8, 8)]
 

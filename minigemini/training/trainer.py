@@ -24,7 +24,7 @@ from .batches import MicroBatchStream
 from .saving_trainer import SavingTrainer
 from .settings import RecipeError, RunSettings
 
-OPTIMIZERS = {"adamw": "adamw_torch", "adamw-8bit": "adamw_bnb_8bit"}
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw-8bit": "adamw_bnb_8bit"}
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
 

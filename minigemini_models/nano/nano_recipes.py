@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {
     "save_steps": 250,
 }
 """Settings of all steps. Models this small profit from weight decay, and CPUs compute in float32."""
-INSTRUCT_SAMPLES, HD_SAMPLES = 64_000, 5_000
+INSTRUCT_SAMPLES, HD_SAMPLES = 36_000, 5_000
 
 
 def nano_recipes(root: str = ROOT, scale: float = 1.0) -> dict[str, RunSettings]:
@@ -63,10 +63,10 @@ def encoders() -> Pretraining:
     return Pretraining(
         name=ENCODERS,
         task="encoders",
-        steps=24_000,
-        learning_rate=1.5e-3,
-        global_batch=8,
-        micro_batch=8,
+        steps=15_000,
+        learning_rate=1.2e-3,
+        global_batch=4,
+        micro_batch=4,
         **{**SMALL, "precision": "bf16", "save_steps": 500},
     )
 
@@ -79,7 +79,7 @@ def language() -> Pretraining:
     return Pretraining(
         name=LANGUAGE,
         task="language-with-labels",
-        steps=40_000,
+        steps=20_000,
         learning_rate=1e-3,
         warmup_ratio=0.005,
         global_batch=4,

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from minigemini.data.seed_loader import first_sample
 from minigemini.io.atomic_write import atomic_write
 
-from .encoder_samples import DOMAINS, LOW_RES, SamplesOfSeveralSides, text_or_scene
+from .encoder_samples import DOMAINS, LOW_RES, SEVERAL, USUAL, EncoderSamples
 from .encoder_validation import validate
 from .encoders import CropReader, PatchDescriber
 from .pretraining_recipe import Pretraining
@@ -26,11 +27,17 @@ def encoder_pair(recipe: Pretraining) -> PretrainingTask:
     """
     torch.manual_seed(recipe.seed)
     pair, domain = EncoderPair(recipe), DOMAINS[recipe.world]
-    one_size = partial(text_or_scene, domain=domain)
+    samples = EncoderSamples(
+        domain,
+        recipe.run_length()[1] * recipe.global_batch,
+        first_sample(recipe.seed),
+        recipe.global_batch,
+        SEVERAL if recipe.several_sizes else (USUAL,),
+    )
     return PretrainingTask(
         pair,
         {name: rf"{module}\.encoder\." for name, module in ENCODERS.items()} | {"heads": r"\w+\.heads\."},
-        SamplesOfSeveralSides(domain, recipe.global_batch) if recipe.several_sizes else one_size,
+        samples,
         stack,
         save_encoders,
         validate=partial(validate, pair.high_res, pair.low_res, domain),

@@ -24,7 +24,7 @@ def high_res_config(width: int, kind: HighResKind = "convnext") -> PreTrainedCon
 
 
 def _convnext(width: int) -> PreTrainedConfig:
-    return ConvNextConfig(hidden_sizes=_stages(width), depths=_DEPTHS, layer_scale_init_value=0.1, drop_path_rate=0.0)
+    return ConvNextConfig(hidden_sizes=_stages(width), depths=_DEPTHS, layer_scale_init_value=1.0, drop_path_rate=0.0)
 
 
 def _convnext_v2(width: int) -> PreTrainedConfig:
