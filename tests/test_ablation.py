@@ -128,7 +128,7 @@ def test_share_reaches_every_step():
 
 def test_parts_are_skills_of_the_small_world():
     skills = [skill for part in PARTS.values() for skill in part]
-    assert sorted(skills) == sorted(SMALL_SKILLS)
+    assert {*skills} == SMALL_SKILLS.keys() - {"copying"}  # which has no image
     assert LANGUAGE_MIXTURES["small"].keys() == SMALL_SKILLS.keys()
 
 

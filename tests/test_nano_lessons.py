@@ -58,9 +58,14 @@ def test_lessons_of_the_small_world_have_its_scenes(skill):
     assert lessons == [SMALL_SKILLS[skill](number) for number in range(12)] != usual
     for lesson in lessons:
         assert lesson.conversations
-        (scene,) = lesson.scenes
-        assert all(obj.style is None for obj in scene.objects)
+        assert len(lesson.scenes) == (skill != "copying")
+        assert all(obj.style is None for scene in lesson.scenes for obj in scene.objects)
         assert all(text.isdecimal() for text in drawn(lesson))
+
+
+def test_numbers_are_copied_in_the_small_world():
+    turns = [turn for number in range(20) for (turn,) in SMALL_SKILLS["copying"](number).conversations]
+    assert all(turn.answer.isdecimal() and 2 <= len(turn.answer) <= 3 for turn in turns)
 
 
 def test_copied_texts_are_in_their_questions_and_come_from_training():
@@ -132,7 +137,7 @@ def test_pictures_unlike_scenes_are_refused_in_all_wordings_and_never_alike():
 
 
 def drawn(lesson: SceneLesson) -> list[str]:
-    return [sign.drawn_word for sign in lesson.scenes[0].signs]
+    return [sign.drawn_word for scene in lesson.scenes for sign in scene.signs]
 
 
 # Mixture

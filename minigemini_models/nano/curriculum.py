@@ -38,6 +38,7 @@ before several."""
 LANGUAGE_MIXTURES: dict[str, dict[str, str]] = {
     "whole": LANGUAGE_MIXTURE,
     "small": {
+        "copying": "0:20/0.04:20/0.08:2/0.3:0.5",
         "sign": "0:6/0.3:6/0.6:3",
         "name": "0:3/0.2:1",
         "color-lists": "0:6/0.15:6/0.3:1",

@@ -29,14 +29,14 @@ def sign(number: int, domain: SceneDomain | None = None) -> SceneLesson:
     return _reading(number, "sign", domain)
 
 
-def copying(number: int) -> SceneLesson:
+def copying(number: int, domain: SceneDomain | None = None) -> SceneLesson:
     """Texts that the question spells, without an image.
 
     To find the letter just said and say the next one is learned from text in a fraction of the steps that it takes from
     visual tokens, and then serves to read those.
     """
-    rng = stream("copying", number)
-    asked = [(pick(rng, QUESTIONS["copy"]), _COPIED.draw(rng), _COPIED.draw(rng)) for _ in range(_COPIES)]
+    rng, texts = stream("copying", number), domain.texts if domain else _COPIED
+    asked = [(pick(rng, QUESTIONS["copy"]), texts.draw(rng), texts.draw(rng)) for _ in range(_COPIES)]
     turns = [Turn("copy", question.format(text=text, other=other), text) for question, text, other in asked]
     return SceneLesson((), tuple(separate(turns)))
 

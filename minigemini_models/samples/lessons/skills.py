@@ -18,6 +18,7 @@ class DomainSampler(Protocol):
 
 
 _OF_ANY_DOMAIN: dict[str, DomainSampler] = {
+    "copying": reading.copying,
     "sign": reading.sign,
     "name": naming.one_object,
     "caption": naming.caption,
@@ -37,7 +38,6 @@ _OF_ANY_DOMAIN: dict[str, DomainSampler] = {
 
 SKILLS: dict[str, Sampler] = {
     **_OF_ANY_DOMAIN,
-    "copying": reading.copying,
     "words": reading.words,
     "text": reading.lines,
     "pair-lists": pairs.lists,
@@ -51,7 +51,7 @@ SKILLS: dict[str, Sampler] = {
 SMALL_SKILLS: dict[str, Sampler] = {
     name: partial(sampler, domain=SMALL_DOMAIN) for name, sampler in _OF_ANY_DOMAIN.items()
 }
-"""Those of one image in the small domain, for the ablation."""
+"""Those of at most one image in the small domain, for the ablation."""
 
 SKILLS_OF_WORLD = {"whole": SKILLS, "small": SMALL_SKILLS}
 """The samplers by `Pretraining.world`."""
