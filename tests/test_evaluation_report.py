@@ -6,7 +6,7 @@ from dataclasses import replace
 import benchmark_files as files
 import numpy as np
 import pytest
-import readme_results
+import nano_results
 from test_benchmarks import TASKS, ScriptedAnswerer
 
 from minigemini.evaluation.evaluate import Result, evaluate, load_results, save_results
@@ -170,4 +170,4 @@ def test_model_labels_are_short_if_unambiguous(tmp_path):
     report = write_report(tmp_path, results, [], Reproduction("minigemini eval mme", {}, {})).read_text()
     assert "| nano | nano-twin | other |" in table
     assert "a/nano-twin/" in report  # the identity table has the full name
-    assert readme_results.tables(report) == table + "\n"
+    assert nano_results.tables(report) == table + "\n"

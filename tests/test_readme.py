@@ -15,7 +15,7 @@ import damaged_data
 import httpx
 import native_files
 import pytest
-import readme_results
+import nano_results
 import video_clips
 from tiny_published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -71,12 +71,24 @@ def test_both_programs_print_the_same_answer():
     assert answers[0] == answers[1]
 
 
-def test_results_page_shows_what_eval_measured():
-    """`python tools/readme_results.py runs/eval/nano/report.md` writes both files."""
-    page = readme_results.PAGE.read_text()
-    assert readme_results.between(page) == readme_results.tables(readme_results.REPORT.read_text())
+@pytest.mark.parametrize("page", nano_results.PAGES, ids=lambda path: path.name)
+def test_pages_show_what_eval_measured(page):
+    """`python tools/nano_results.py runs/nano runs/eval/nano/report.md` writes them."""
+    assert nano_results.between(page.read_text()) == nano_results.tables(nano_results.REPORT.read_text())
+
+
+def test_other_files_are_no_report():
     with pytest.raises(ValueError, match=r"not a report\.md"):
-        readme_results.tables("# Something else\n")
+        nano_results.tables("# Something else\n")
+
+
+def test_kept_logs_have_the_means_of_consecutive_steps():
+    rows = [{"loss": float(step), "epoch": 0.5, "step": step} for step in range(1, 402)]
+    rows[0]["names_accuracy"] = 0.25  # a metric that not every step has
+    kept = nano_results.thinned([*rows, {"train_runtime": 1.0, "step": 401}])
+    assert kept[0] == {"loss": 2.0, "names_accuracy": 0.25, "step": 3}
+    assert kept[-1] == {"loss": 400.5, "step": 401}
+    assert len(kept) == 134
 
 
 def save_parts_to(folder: Path) -> None:
