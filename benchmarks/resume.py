@@ -1,7 +1,7 @@
 """Runs that are killed, stopped, damaged or out of disk space, and whether they end with the same result.
 
     python benchmarks/resume.py                      # nano, 5 kills: minutes
-    python benchmarks/resume.py --kills 20 --seed 1 -- nano-low-res-encoder steps=40 global_batch=8 micro_batch=8
+    python benchmarks/resume.py --kills 20 --seed 1 -- nano-encoders steps=40 global_batch=8 micro_batch=8
 
 One run is not disturbed. Others of the same recipe, each in its own process, are
 

@@ -12,11 +12,9 @@ from minigemini_models.samples.dialogs import (
     PAIR_KINDS,
     sample_caption,
     sample_dialog,
-    sample_document,
     sample_pair,
-    sample_quiz,
 )
-from minigemini_models.samples.ocr_qa import ORDINALS, READING_SKILLS, SPELLING_SKILLS
+from minigemini_models.samples.ocr_qa import ORDINALS, READING_SKILLS, SPELLING_SKILLS, document_qa, list_document
 from minigemini_models.samples.turns import CANNOT_TELL
 from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.composition import CROWDED_KINDS, KINDS, sample_scene
@@ -306,13 +304,13 @@ def listed_on_page(scene, turn):
 def test_documents_are_listed_completely_in_any_order(kind):
     orders = Counter()
     for seed in range(SEEDS):
-        dialog = sample_document(seed, kind)
-        (scene,) = dialog.scenes
-        if dialog.turns[0].skill == "describe":
-            assert dialog.turns[0].answer == sample_caption(seed, kind).turns[0].answer
+        scene = sample_scene(seed, kind)
+        turns = list_document(scene, np.random.default_rng(seed))
+        if turns[0].skill == "describe":
+            assert turns[0].answer == sample_caption(seed, kind).turns[0].answer
             continue
         texts = []
-        for turn in dialog.turns:
+        for turn in turns:
             right = {name.lower(): text for name, text in listed_on_page(scene, turn).items()}
             said = dict(clause.split(" ", 1) for clause in re.split(", | and ", turn.answer.rstrip(".")))
             asked = re.findall(r"\w+", turn.question.lower())
@@ -327,12 +325,12 @@ def test_documents_are_listed_completely_in_any_order(kind):
 @pytest.mark.parametrize("kind", PAGE_KINDS)
 def test_document_questions_cover_everything_once(kind):
     for seed in range(SEEDS):
-        dialog = sample_document(seed, kind, qa=True)
-        (scene,) = dialog.scenes
+        scene = sample_scene(seed, kind)
+        turns = document_qa(scene, np.random.default_rng(seed))
         cells = max(len(scene.cells) - 1, 0) * (len(scene.cells[0]) - 1 if scene.cells else 0)
-        assert len(dialog.turns) == (len(scene.lines) or len(scene.bars) or cells) > 0
-        assert len({turn.answer for turn in dialog.turns}) == len(dialog.turns)
-        for turn in dialog.turns:
+        assert len(turns) == (len(scene.lines) or len(scene.bars) or cells) > 0
+        assert len({turn.answer for turn in turns}) == len(turns)
+        for turn in turns:
             assert turn.answer == text_answer(scene, turn.skill, turn.question)
 
 
@@ -353,23 +351,3 @@ def test_conversations_repeat_nothing_and_keep_groups_together():
         for before, turn in zip([None, *turns], turns, strict=False):
             if turn.skill == "follow_up":
                 assert turn.answer == follow_up_answer(scene, before, turn.question)
-
-
-def test_quizzes_repeat_nothing_and_keep_groups_together():
-    asked = []
-    for seed in range(SEEDS):
-        dialog = sample_quiz(seed, "few")
-        assert dialog == sample_quiz(seed, "few")
-        turns = dialog.turns
-        assert len(turns) == len({turn.question for turn in turns}) <= 12
-        assert "describe" not in {turn.skill for turn in turns}
-        for before, turn in zip([None, *turns], turns, strict=False):
-            if turn.skill == "follow_up":
-                assert turn.answer == follow_up_answer(dialog.scenes[0], before, turn.question)
-        asked.append(len(turns))
-    assert np.mean(asked) > 8
-
-
-def test_unknown_pair_kinds_raise_an_error():
-    with pytest.raises(ValueError, match=r"unknown kind of pair 'twins': choose from more"):
-        sample_pair(0, "twins")

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 
 import benchmark_files as files
+import nano_results
 import numpy as np
 import pytest
-import nano_results
 from test_benchmarks import TASKS, ScriptedAnswerer
 
 from minigemini.evaluation.evaluate import Result, evaluate, load_results, save_results

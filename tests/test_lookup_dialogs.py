@@ -7,22 +7,48 @@ import numpy as np
 import pytest
 from answer_clauses import clauses
 
-from minigemini_models.samples.attribute_lookup import LOOKUP_KINDS
-from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
-from minigemini_models.samples.dialogs import Dialog, sample_lookup
-from minigemini_models.samples.image_pairs import PAIR_LOOKUP_KINDS
+from minigemini_models.samples import attribute_lookup, image_pairs, spatial_relations
+from minigemini_models.samples.attribute_lookup import sample_colored
+from minigemini_models.samples.dialogs import Dialog
 from minigemini_models.samples.object_qa import RELATIONS, has_relation
-from minigemini_models.samples.spatial_relations import RELATION_KINDS
 from minigemini_models.samples.turns import CANNOT_TELL, Turn
 from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.concepts import COLORED_NAMES, confusable
 from minigemini_models.scenes.layouts import center
 from minigemini_models.scenes.scene import SCENE_PX, Scene, SceneObject
+from minigemini_models.scenes.splits import TRAINING
 
 SEEDS = 150
 YES_NO_PREFIXES = {"^Say": "The {} ", "^Answer": "It is: ", ", yes or no": "So: ", ": yes or no": "So ", ": true": ": "}
 PLACE_WORDS = (("left", "right"), ("above", "below"))
-KINDS = [*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_LOOKUP_KINDS]
+OF_SCENES = {
+    "color lists": attribute_lookup.list_colors,
+    "repeated colors": attribute_lookup.repeated_color_qa,
+    "colors": attribute_lookup.color_qa,
+    "absent lists": attribute_lookup.list_absent,
+    "absent": attribute_lookup.absent_qa,
+    "presence": attribute_lookup.presence_qa,
+    "halves": spatial_relations.list_halves,
+    "positions": spatial_relations.list_positions,
+    "relation lists": spatial_relations.list_relations,
+    "relations": spatial_relations.relation_qa,
+}
+OF_PAIRS = {
+    "which image lists": image_pairs.list_which_image,
+    "which image": image_pairs.which_image_qa,
+    "change lists": image_pairs.list_changes,
+    "changes": image_pairs.change_qa,
+}
+KINDS = [*OF_SCENES, *OF_PAIRS]
+
+
+def looked_up(seed: int, kind: str) -> Dialog:
+    """Return a scene or a pair with the turns of a kind, which may be none."""
+    if kind in OF_PAIRS:
+        scenes, turns = OF_PAIRS[kind](seed, TRAINING)
+        return Dialog(scenes, tuple(turns))
+    rng, scene = sample_colored(seed, TRAINING)
+    return Dialog((scene,), tuple(OF_SCENES[kind](scene, rng)))
 
 
 def names_in_question(turn: Turn) -> list[str]:
@@ -122,20 +148,20 @@ TRUE: dict[str, Callable[[Dialog, Turn], bool]] = {
 
 
 SKILLS = {
-    "colours-told": {"colours"},
-    "colours-repeated": {"colour"},
-    "colours-asked": {"colour", "colours"},
-    "absent-told": {"colours"},
-    "absent-asked": {"colour", "colours"},
-    "names-asked": {"exists"},
-    "halves-told": {"places"},
-    "places-told": {"places"},
-    "related-told": {"places"},
-    "related-asked": {"related"},
-    "which-told": {"which_picture"},
-    "which-asked": {"which_picture"},
-    "changes-told": {"changed"},
-    "changes-asked": {"changed", "same"},
+    "color lists": {"colours"},
+    "repeated colors": {"colour"},
+    "colors": {"colour", "colours"},
+    "absent lists": {"colours"},
+    "absent": {"colour", "colours"},
+    "presence": {"exists"},
+    "halves": {"places"},
+    "positions": {"places"},
+    "relation lists": {"places"},
+    "relations": {"related"},
+    "which image lists": {"which_picture"},
+    "which image": {"which_picture"},
+    "change lists": {"changed"},
+    "changes": {"changed", "same"},
 }
 
 
@@ -143,9 +169,9 @@ SKILLS = {
 def test_every_answer_is_true(kind: str):
     said, skills = set(), set()
     for seed in range(SEEDS):
-        dialog = sample_lookup(seed, kind)
-        assert dialog == sample_lookup(seed, kind)
-        assert len({turn.question for turn in dialog.turns}) == len(dialog.turns) > 0
+        dialog = looked_up(seed, kind)
+        assert dialog == looked_up(seed, kind)
+        assert len({turn.question for turn in dialog.turns}) == len(dialog.turns)
         for scene in dialog.scenes:
             assert not any(confusable(a.name, b.name) for a in scene.objects for b in scene.objects if a is not b)
         for turn in dialog.turns:
@@ -158,35 +184,27 @@ def test_every_answer_is_true(kind: str):
 
 def test_color_questions_ask_for_each_color_once():
     for seed in range(SEEDS):
-        dialog = sample_lookup(seed, "colours-asked")
+        dialog = looked_up(seed, "colors")
         assert len(dialog.turns) == len(dialog.scenes[0].objects)
 
 
 @pytest.mark.parametrize(
     ("kind", "one", "other"),
     [
-        ("absent-told", "|".join(COLORS), "none"),
-        ("names-asked", "yes", "no"),
-        ("related-asked", "yes", "no"),
-        ("which-told", "first", "second"),
-        ("changes-told", "again", "another"),
-        ("changes-asked", "yes", "no"),
+        ("absent lists", "|".join(COLORS), "none"),
+        ("presence", "yes", "no"),
+        ("relations", "yes", "no"),
+        ("which image lists", "first", "second"),
+        ("change lists", "again", "another"),
+        ("changes", "yes", "no"),
     ],
 )
 def test_binary_answers_are_balanced(kind: str, one: str, other: str):
-    said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in sample_lookup(seed, kind).turns)
+    said = " ".join(turn.answer.lower() for seed in range(SEEDS) for turn in looked_up(seed, kind).turns)
     ones, others = (len(re.findall(rf"\b(?:{words})\b", said)) for words in (one, other))
     assert 0.4 < ones / (ones + others) < 0.65
 
 
-def test_scenes_without_a_question_are_resampled():
+def test_objects_in_the_middle_are_in_no_half():
     alone = Scene("few", (255, 255, 255), (SceneObject("hat", (100, 100, 156, 156), "red"),))
-    assert RELATION_KINDS["halves-told"](alone, np.random.default_rng(0)) == []
-    assert all(sample_lookup(seed, "halves-told").turns for seed in range(SEEDS))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_a_training_dataset(kind: str):
-    for row in range(20):
-        assert synthetic_dialog(kind, row).turns
-    assert set(SYNTHETIC[kind][1]) <= set(KINDS)
+    assert spatial_relations.list_halves(alone, np.random.default_rng(0)) == []

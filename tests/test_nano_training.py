@@ -13,12 +13,15 @@ from tiny_training import losses
 
 from minigemini.data.curriculum import Curriculum
 from minigemini.inference import Engine
+from minigemini.io.plots import can_plot
+from minigemini.training import trainable
 from minigemini.training.recipe import CHECKPOINT, DataPart
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini_models.nano.curriculum import HD_MIXTURE, INSTRUCT_MIXTURE, mixture_parts
 from minigemini_models.nano.nano_recipes import EXPORT, PIPELINES, TWIN, nano_recipes
 from minigemini_models.nano.training_pipeline import train_pipeline
+from minigemini_models.pretraining.tasks import TASKS
 
 TOY = {"global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 TWO_STEPS = TOY | {"steps": "2"}
@@ -140,6 +143,54 @@ def test_hd_has_four_tiles_and_a_global_tile(trained):
 
 
 @pytest.mark.slow
+def test_accuracies_are_logged_drawn_and_reported(trained):
+    folder = trained / "nano-encoders"
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    page = (folder / "report.md").read_text()
+    for name in ("high_res_slots_accuracy", "high_res_names_accuracy"):
+        assert all(0 <= entry[name] <= 1 for entry in entries)
+        assert (f"![{name.replace('_', ' ').capitalize()} per step]({name}.png)" in page) == can_plot()
+        assert (folder / f"{name}.png").exists() == can_plot()
+    assert "minigemini train nano-encoders steps=2" in page
+
+
+@pytest.mark.slow
+def test_an_output_without_its_run_is_used(trained, tmp_path):
+    """Encoders may be copied from another run."""
+    for output in ("nano-encoders/encoders", "nano-language/language_model.safetensors"):
+        (tmp_path / output).parent.mkdir()
+        copy = shutil.copytree if (trained / output).is_dir() else shutil.copy
+        copy(trained / output, tmp_path / output)
+    train_pipeline("nano", tmp_path, TWO_STEPS, ("nano-encoders", "nano-language", "nano-align"))
+    assert not list(tmp_path.glob("nano-[el]*/log.jsonl"))
+    ours, theirs = (tensors(root, "nano-align") for root in (tmp_path, trained))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.slow
+def test_a_part_of_another_module_raises_an_error(trained, tmp_path):
+    wrong = str(trained / "nano-language" / "language_model.safetensors")
+    recipe = replace(nano_recipes(str(trained))["nano-align"].changed(TWO_STEPS), low_res_encoder=wrong)
+    with pytest.raises(RecipeError, match="does not fit this recipe") as raised:
+        train(recipe, tmp_path / "run")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nano-encoders", "nano-language", "nano-align"])
+def test_a_task_trains_only_its_declared_parts(trained, name):
+    recipe = nano_recipes(str(trained))[name].changed(TOY)
+    task = TASKS[recipe.task](recipe)
+    trainable.apply(task.module, task.parts)
+    counts = trainable.check(task.module, task.parts)
+    batch = task.collate([task.sample(number) for number in range(2)])
+    task.module(**batch)["loss"].backward()
+    for parameter_name, parameter in task.module.named_parameters():
+        assert (parameter.grad is not None) == (trainable.part_of(parameter_name, task.parts) is not None)
+    assert all(counts.values())
+
+
+@pytest.mark.slow
 def test_finished_steps_are_skipped(trained, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.glob("*/*/*.safetensors")}
     train_pipeline("nano", trained, TWO_STEPS, ("nano-language", "nano-align"))
@@ -148,7 +199,7 @@ def test_finished_steps_are_skipped(trained, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nano-language", "nano-align"])
+@pytest.mark.parametrize("name", ["nano-encoders", "nano-language", "nano-align"])
 def test_a_resumed_run_equals_an_uninterrupted_one(trained, name, tmp_path):
     recipe = nano_recipes(str(trained))[name].changed(TOY | {"steps": "3", "save_steps": "2"})
     result = train(recipe, tmp_path)
@@ -157,10 +208,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(trained, name, tmp_path):
     result.rename(tmp_path / "first")
     again = train(replace(recipe, workers=1), tmp_path)
     assert losses(tmp_path) == whole
-    ours, theirs = (load_file(weights(path)) for path in (tmp_path / "first", again))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    for ours, theirs in zip(*(weights(path) for path in (tmp_path / "first", again)), strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def weights(path: Path) -> Path:
-    return path / "model.safetensors" if path.is_dir() else path
+def weights(path: Path) -> list[dict[str, torch.Tensor]]:
+    return [load_file(file) for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]

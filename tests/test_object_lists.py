@@ -1,11 +1,12 @@
 """Lists of objects by name: every clause is true of the scene."""
 
+import numpy as np
 import pytest
 from answer_clauses import clauses
 
-from minigemini_models.samples.dataset import SYNTHETIC, synthetic_dialog
 from minigemini_models.samples.descriptions import NUMBERS
-from minigemini_models.samples.dialogs import PAIR_KINDS, sample_object_list
+from minigemini_models.samples.dialogs import PAIR_KINDS, sample_pair
+from minigemini_models.samples.object_lists import object_list, object_list_for_pair
 from minigemini_models.scenes.composition import sample_scene
 from minigemini_models.scenes.concepts import NAMES, confusable, plural
 from minigemini_models.scenes.scene import Scene
@@ -18,10 +19,8 @@ SEEDS = 150
 def test_every_clause_about_one_image_is_true(kind: str, domain):
     skills = set()
     for seed in range(SEEDS):
-        dialog = sample_object_list(seed, kind, domain)
-        (scene,) = dialog.scenes
-        assert scene == sample_scene(seed, kind, domain)
-        for turn in dialog.turns:
+        scene = sample_scene(seed, kind, domain)
+        for turn in object_list(scene, np.random.default_rng(seed)):
             skills.add(turn.skill)
             assert set(clauses(turn.answer)) <= true_clauses(scene, turn.skill), (turn, scene.objects)
     assert skills == {"presence", "colours"}
@@ -38,11 +37,12 @@ def true_clauses(scene: Scene, skill: str) -> set[str]:
 def test_half_of_the_names_are_absent_and_not_confusable():
     said: list[bool] = []
     for seed in range(SEEDS):
-        dialog = sample_object_list(seed, "many")
-        for clause in clauses(dialog.turns[0].answer):
+        scene = sample_scene(seed, "many")
+        turns = object_list(scene, np.random.default_rng(seed))
+        for clause in clauses(turns[0].answer):
             name, answer = clause.removeprefix("the ").rsplit(" ", 1)
             said.append(answer == "yes")
-            assert said[-1] or not any(confusable(name, obj.name) for obj in dialog.scenes[0].objects)
+            assert said[-1] or not any(confusable(name, obj.name) for obj in scene.objects)
     assert 0.4 < sum(said) / len(said) < 0.6
 
 
@@ -50,10 +50,10 @@ def test_half_of_the_names_are_absent_and_not_confusable():
 def test_every_clause_about_two_images_is_true(kind: str):
     count = 0
     for seed in range(SEEDS):
-        dialog = sample_object_list(seed, kind)
-        for turn in dialog.turns:
+        scenes, _ = sample_pair(seed, kind)
+        for turn in object_list_for_pair(*scenes, np.random.default_rng(seed)):
             for clause in clauses(turn.answer):
-                assert clause in true_pair_clauses(dialog.scenes, turn.skill), (turn, dialog.scenes)
+                assert clause in true_pair_clauses(scenes, turn.skill), (turn, scenes)
                 count += 1
     assert count >= SEEDS
 
@@ -79,9 +79,3 @@ def true_pair_clauses(scenes: tuple[Scene, ...], skill: str) -> set[str]:
 def images_showing(scenes: tuple[Scene, ...], name: str) -> list[str]:
     shown = [name in {obj.name for obj in scene.objects} for scene in scenes]
     return [] if all(shown) else ["first" if shown[0] else "second"]
-
-
-@pytest.mark.parametrize("what", ["inventories", "tinted-inventories", "colours", "tinted-quizzes", "pairs"])
-def test_every_training_row_has_a_turn(what: str):
-    for row in range(len(SYNTHETIC[what][1]) * 60):
-        assert synthetic_dialog(what, row).turns

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import damaged_data
 import httpx
+import nano_results
 import native_files
 import pytest
-import nano_results
 import video_clips
 from tiny_published import GOLDEN, HIGH_RES, LOW_RES, TOKENIZERS
 from transformers import LlamaConfig, LlamaForCausalLM

@@ -105,7 +105,7 @@ def test_settings_are_typed():
     assert changed.changed({"steps": "none"}).steps is None
 
 
-@pytest.mark.parametrize("text", ["a.json", "a.json@p*0.5", "a.json*1*0:1/0.5:0", "synthetic:signs#3@p*2*0.25:1/1:2"])
+@pytest.mark.parametrize("text", ["a.json", "a.json@p*0.5", "a.json*1*0:1/0.5:0", "synthetic:sign#3@p*2*0.25:1/1:2"])
 def test_parts_read_back(text):
     assert str(DataPart.parse(text)) == text
 
@@ -118,8 +118,7 @@ def test_a_wrong_curriculum_names_the_recipe(tmp_path):
 
 
 def test_epochs_and_steps_override_each_other():
-    stepped = RECIPES["nano-skills"]
-    assert stepped.steps == 5000
+    stepped = replace(RECIPES["nano-instruct"], steps=5000)
     for words, extent, steps in (
         (["epochs=4"], "epochs=4", 16),
         (["epochs=1"], "epochs=1", 4),
@@ -129,7 +128,7 @@ def test_epochs_and_steps_override_each_other():
     ):
         changed = stepped.changed(parse_settings([*words, "global_batch=8", "micro_batch=8"]))
         assert (changed.extent, steps_of(changed, 30)) == (extent, steps)
-        reproduced = stepped.changed(
+        reproduced = RECIPES["nano-instruct"].changed(
             parse_settings([word for word in command(changed, Path("run")).split() if "=" in word])
         )
         assert reproduced == changed  # by the command in the report
@@ -177,7 +176,7 @@ def test_missing_base_names_the_command_that_creates_it():
     assert how_to_obtain("models/MGM-13B-HD-aligned").endswith("--stage1 runs/MGM-13B-align/stage1.safetensors --hd")
     assert how_to_obtain("models/MGM-7B-start").startswith("minigemini assemble models/MGM-7B-start --llm lmsys/vicuna")
     assert how_to_obtain("runs/MGM-7B-align/stage1.safetensors") == "minigemini train MGM-7B-align"
-    assert how_to_obtain(RECIPES["nano-mining"].high_res_encoder) == "minigemini train nano-high-res-encoder"
+    assert how_to_obtain(RECIPES["nano-align"].high_res_encoder) == "minigemini train nano-encoders"
     assert how_to_obtain("elsewhere") is None
     with pytest.raises(RecipeError, match="create it with `minigemini assemble models/MGM-7B-start"):
         build(RECIPES["MGM-7B-align"], CPU)
@@ -238,11 +237,11 @@ def test_cli_lists_and_plans(tmp_path, monkeypatch):
 
 
 def test_plan_shows_the_length_of_the_run(tiny_checkpoint, image, tmp_path, monkeypatch):
-    """4 epochs of 30 samples in batches of 8 replace the recipe's 5,000 steps by 16."""
+    """4 epochs of 30 samples in batches of 8 are 16 steps."""
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, image, rows=30)
     words = [f"base={tiny_checkpoint}", "data=chat.json@.", "global_batch=8", "micro_batch=8", "workers=0", "epochs=4"]
-    plan = CliRunner().invoke(app, ["train", "nano-skills", *words, "--plan"], catch_exceptions=False)
+    plan = CliRunner().invoke(app, ["train", "nano-instruct", *words, "--plan"], catch_exceptions=False)
     assert plan.exit_code == 0, plan.stderr
     text = " ".join(plan.stdout.split())
     assert "steps 16 of 8 samples" in text

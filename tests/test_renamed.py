@@ -36,7 +36,7 @@ def test_a_recipe_key(old, capsys):
 
 
 def test_a_key_of_a_pretraining_recipe():
-    assert all_recipes()["nano-language"].changed({"begin_with": "none"}).init_from is None
+    assert all_recipes()["nano-painter"].changed({"begin_with": "none"}).init_from is None
 
 
 def test_run_started_with_old_names_is_resumed():
@@ -47,9 +47,9 @@ def test_run_started_with_old_names_is_resumed():
 
 
 def test_synthetic_data(capsys):
-    reader = open_part(DataPart("drawn:signs#3"))
-    assert (len(reader), reader.name) == (3, "synthetic:signs")
-    assert "data drawn:signs#3 is now called synthetic:signs#3" in capsys.readouterr().err
+    reader = open_part(DataPart("drawn:sign#3"))
+    assert (len(reader), reader.name) == (3, "synthetic:sign")
+    assert "data drawn:sign#3 is now called synthetic:sign#3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("old", TASKS)

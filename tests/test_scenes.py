@@ -27,14 +27,14 @@ from minigemini_models.scenes.documents import ONE_LINE, PAGE_KINDS
 from minigemini_models.scenes.fonts import HELD_OUT_FONTS, TRAINING_FONTS, load_font
 from minigemini_models.scenes.icons import FOLDER, HELD_OUT_STYLES, STYLES, TRAINING_STYLES
 from minigemini_models.scenes.icons import render as render_icon
-from minigemini_models.scenes.labeled_scenes import label_scene, labeled_scene
+from minigemini_models.scenes.labeled_scenes import label_scene
 from minigemini_models.scenes.layouts import center, is_clear, overlap
 from minigemini_models.scenes.lettering import CAP_HEIGHTS_PX
 from minigemini_models.scenes.lexicon import CHARACTERS, DIGITS, HELD_OUT_WORDS, TRAINING_WORDS, is_held_out
 from minigemini_models.scenes.scene import PAGE_PX, SCENE_PX
 from minigemini_models.scenes.shapes import render
 from minigemini_models.scenes.splits import AXES, BASIC_DOMAIN, SMALL_DOMAIN, TRAINING, evaluation
-from minigemini_models.scenes.text_crops import CROP_PX, draw_text_crop, text_crop
+from minigemini_models.scenes.text_images import draw_text_image, text_image
 
 EVERY_KIND = (*KINDS, *CROWDED_KINDS, ONE_LINE, *PAGE_KINDS)
 EVERY_AXIS = evaluation(*AXES)
@@ -42,7 +42,7 @@ EVERY_AXIS = evaluation(*AXES)
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_seed_always_gives_the_same_image(kind):
-    first, again, other = (labeled_scene(seed, kind) for seed in (7, 7, 8))
+    first, again, other = (label_scene(sample_scene(seed, kind)) for seed in (7, 7, 8))
     assert all(np.array_equal(first[key], again[key]) for key in first)
     assert not np.array_equal(first["image"], other["image"])
 
@@ -195,16 +195,15 @@ def test_capitals_have_the_requested_height(name):
 
 
 def test_letter_labels_match_the_image():
-    image, letters = draw_text_crop(np.random.default_rng([1, 3]))
-    sample = text_crop(3)
-    assert np.array_equal(sample["image"], np.asarray(image))
-    inside = [letter for letter in letters if all(0 <= c < CROP_PX for c in letter.center)]
+    _, letters = draw_text_image(np.random.default_rng([TRAINING.stream, 3, 7]), TRAINING)
+    sample = text_image(3, TRAINING)
+    inside = [letter for letter in letters if all(0 <= c < SCENE_PX for c in letter.center)]
     assert len(inside) > 10
     for letter in inside:
         x, y = letter.center
         slots = sample["slots"][int(y // PATCH_PX), int(x // PATCH_PX)].reshape(-1, SLOT_COLUMNS)
         assert letter_class(letter.character) in slots[:, int(x % PATCH_PX * SLOT_COLUMNS / PATCH_PX)]
-    assert (sample["cells"] > 0).sum() * CELL_PX**2 < CROP_PX**2
+    assert (sample["cells"] > 0).sum() * CELL_PX**2 < SCENE_PX**2
 
 
 def test_letters_of_documents_have_slots():
@@ -265,7 +264,7 @@ def test_the_small_domain_has_short_numbers_black_on_white(domain):
             assert set(sign.word) <= set(DIGITS)
             assert (sign.ink, sign.panel, sign.font) == ((0, 0, 0), (255, 255, 255), TRAINING_FONTS[0])
             assert 12 <= sign.cap_height_px <= 16
-        image, letters = draw_text_crop(np.random.default_rng(seed), domain=domain)
+        image, letters = draw_text_image(np.random.default_rng(seed), domain)
         assert {letter.character for letter in letters} <= set(DIGITS)
         assert np.median(np.asarray(image)) > 200
 

@@ -39,7 +39,7 @@ def test_kinds_have_the_right_number_of_images():
     sizes = [len(reader[row].images) for row in range(16)]
     assert sizes == reader.images.tolist()
     assert {1, 2} == set(sizes)
-    assert {image.size for image in SyntheticReader("pages", 3)[1].images} == {(512, 512)}
+    assert {image.size for image in SyntheticReader("page-lists", 3)[1].images} == {(512, 512)}
     assert len(SyntheticReader("captions", 1)[0].messages) == 2
     requests = SyntheticReader("requests", 8)
     assert [len(requests[row].images) for row in range(8)] == requests.images.tolist()
@@ -59,7 +59,7 @@ def test_synthetic_samples_survive_a_round_trip_through_shards(write, name, tmp_
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("synthetic:poems#3", "unknown synthetic data; choose from captions, lessons, signs, crowded, pages"),
+        ("synthetic:poems#3", "unknown synthetic data; choose from captions, lessons, requests, copying"),
         ("synthetic:lessons", "give the number of samples, e.g. synthetic:lessons#1000"),
         ("synthetic:lessons#0", "give the number of samples"),
         ("synthetic:lessons#many", "give the number of samples"),

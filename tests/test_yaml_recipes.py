@@ -37,7 +37,7 @@ def test_yaml_contains_every_setting(tmp_path):
     odd = replace(
         recipe,
         name="odd",
-        data=(DataPart("a,b*2@c.json", "of: pictures"), DataPart("synthetic:signs#3", weight=1 / 3)),
+        data=(DataPart("a,b*2@c.json", "of: pictures"), DataPart("synthetic:sign#3", weight=1 / 3)),
         learning_rate=1.1e-7,
         base="no",
         features="null",
@@ -46,7 +46,7 @@ def test_yaml_contains_every_setting(tmp_path):
 
 
 def test_saved_recipe_is_a_recipe_file(tmp_path):
-    recipe = all_recipes()["nano-mining"]
+    recipe = all_recipes()["nano-align"]
     assert read_recipe(write_recipe(tmp_path, json.dumps(recipe.as_dict()), "recipe.json")) == recipe
 
 

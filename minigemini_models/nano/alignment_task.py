@@ -4,8 +4,10 @@ Both encoders and the language model are frozen. The target of each token is wha
 patch when it had perfect eyes (`language_task`), so that it understands the connector from the first step of stage 2.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from minigemini.data.encoding import IGNORED
-from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor
+from minigemini.training.run_outputs import save_checkpoint
 
-from ..pretraining.alignment import save_model, scale_new_projections
 from ..pretraining.branches import BranchCollator, Branched, BranchLoss
 from ..pretraining.encoder_samples import DOMAINS
 from ..pretraining.encoders import normalize, resized, shrink
@@ -34,6 +36,8 @@ _TEXT_SHARE = 2
 _TARGET_WEIGHT = 4.0
 """Weight of the distance to the targets beside the captions' loss."""
 
+_MINED_SCALE = 5.0
+"""Standard deviation of mined features at first, about that of the features that they are added to."""
 _TOKEN_SCALE = 0.1
 """Initial scale of visual tokens beside the default; about that of their targets."""
 
@@ -41,7 +45,7 @@ _TOKEN_SCALE = 0.1
 def alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
     """Learn the tokens of `SceneWords` and captions; the output is a checkpoint of all parts."""
     model, processor = init_model(recipe, with_mining=recipe.high_res_encoder is not None)
-    scale_new_projections(model.model)
+    _scale_new_projections(model.model)
     with torch.no_grad():
         model.model.multi_modal_projector[-1].weight.mul_(_TOKEN_SCALE)
     words = SceneWords(model.config.text_config.hidden_size, processor.tokenizer)
@@ -54,7 +58,7 @@ def alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
         parts,
         partial(sample, processor=processor, world=recipe.world),
         BranchCollator(ROW_LENGTH, pad),
-        save=partial(save_model, model=model, processor=processor),
+        save=partial(_save, model=model, processor=processor),
         start=partial(_load, model, words, recipe),
     )
 
@@ -138,3 +142,28 @@ class TokenMatcher(BranchLoss):
         halves = [errors[where].mean() for where in (shown, ~shown) if where.any()]
         self._distance = torch.stack(halves).mean() / variance
         return tokens
+
+
+def _scale_new_projections(model: MiniGeminiModel) -> None:
+    """Initialize the connector so that mined features have the scale of the features they are added to.
+
+    The encoder's features have a standard deviation of 5.7. With Transformers' default initialization (0.02) the mined
+    features have one of 0.4, which is negligible beside them.
+    """
+    new_parts = [part for part in (model.patch_info_mining, model.multi_modal_projector) if part is not None]
+    for linear in (module for part in new_parts for module in part.modules() if isinstance(module, nn.Linear)):
+        nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+    if model.patch_info_mining is not None:
+        with torch.no_grad():
+            model.patch_info_mining.value_proj.linear.weight.mul_(_MINED_SCALE)
+
+
+def _save(
+    weights: Mapping[str, Tensor],
+    path: Path,
+    model: MiniGeminiForConditionalGeneration,
+    processor: MiniGeminiProcessor,
+) -> None:
+    """Write a checkpoint of `model`, which is the submodule of that name."""
+    own = {name.removeprefix("model."): tensor for name, tensor in weights.items() if name.startswith("model.")}
+    save_checkpoint(own, model, processor, torch.bfloat16, path)

@@ -46,8 +46,6 @@ def nano_recipes(root: str = ROOT, scale: float = 1.0) -> dict[str, RunSettings]
         root: parent of the steps' folders.
         scale: factor on the steps of all runs, to try the whole on a small part of its samples.
     """
-    from .shipped_recipes import shipped_recipes
-
     recipes: list[RunSettings] = [
         *(replace(step, scale=scale) for step in (encoders(), language(), align(root), align(root, TWIN))),
         instruct(root, scale),
@@ -55,7 +53,7 @@ def nano_recipes(root: str = ROOT, scale: float = 1.0) -> dict[str, RunSettings]
         hd(root, scale),
         image_generator(),
     ]
-    return shipped_recipes(root) | {recipe.name: recipe for recipe in recipes}
+    return {recipe.name: recipe for recipe in recipes}
 
 
 def encoders() -> Pretraining:

@@ -1,7 +1,6 @@
-"""Pretrain each encoder separately on dense labels of synthetic scenes."""
+"""Both encoders with linear heads that predict the dense labels of synthetic scenes."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from einops import rearrange
@@ -12,7 +11,6 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from minigemini.modeling.encoders import FeatureMap, kind_of
 
-from ..scenes.crops import sample_crop
 from ..scenes.dense_labels import (
     CELL_PX,
     NUM_COLOR_CLASSES,
@@ -21,21 +19,12 @@ from ..scenes.dense_labels import (
     SLOT_COLUMNS,
     SLOT_ROWS,
 )
-from ..scenes.labeled_scenes import labeled_scene
-from ..scenes.splits import SMALL_DOMAIN, TRAINING, SceneDomain
 from .high_res_configs import high_res_config
 from .label_heads import PatchHeads, balanced_cross_entropy, recall
-from .pretraining_recipe import LOW_RES_PATCH, LOW_RES_SIZE_PX, HighResKind, Pretraining
-from .pretraining_task import Arrays, PretrainingTask, SavePart, stack
-from .warm_start import warm_start
+from .pretraining_recipe import LOW_RES_PATCH, LOW_RES_SIZE_PX, HighResKind
 
 HIGH_RES_STRIDE = 32
 """Pixels of the high-resolution image per patch that has labels: the coarsest stride of an encoder's maps."""
-DOMAINS = {"whole": TRAINING, "small": SMALL_DOMAIN}
-"""Scene domain by `Pretraining.world`."""
-
-SCENE_KINDS = ("single", "few", "many", "count", "many", "sign")
-PARTS = {"encoder": r"encoder\.", "heads": r"heads\."}
 
 
 def low_res_config(width: int, layers: int) -> CLIPVisionConfig:
@@ -50,30 +39,6 @@ def low_res_config(width: int, layers: int) -> CLIPVisionConfig:
     )
 
 
-def low_res_encoder(recipe: Pretraining) -> PretrainingTask:
-    """Predict the object and color of every patch of scenes at a quarter of their size."""
-    torch.manual_seed(recipe.seed)
-    sample = partial(object_scene, domain=DOMAINS[recipe.world])
-    describer = PatchDescriber(recipe.low_res_width, recipe.low_res_layers)
-    start = partial(warm_start, {"vision_tower": describer.encoder}, recipe)
-    return PretrainingTask(describer, PARTS, sample, stack, SavePart("encoder"), start)
-
-
-def high_res_encoder(recipe: Pretraining) -> PretrainingTask:
-    """Predict every letter and object in crops."""
-    torch.manual_seed(recipe.seed)
-    # 12 % faster than the default memory format.
-    reader = CropReader(recipe.high_res_width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sample = partial(sample_crop, domain=DOMAINS[recipe.world])
-    start = partial(warm_start, {"high_res_vision_tower": reader.encoder}, recipe)
-    return PretrainingTask(reader, PARTS, sample, stack, SavePart("encoder"), start)
-
-
-def object_scene(number: int, domain: SceneDomain) -> Arrays:
-    """Return the sample of a number: scenes with objects, because text is illegible at the low resolution."""
-    return labeled_scene(number, SCENE_KINDS[number % len(SCENE_KINDS)], domain)
-
-
 class PatchDescriber(nn.Module):
     """The low-resolution encoder with heads that predict what each patch shows."""
 
@@ -81,10 +46,10 @@ class PatchDescriber(nn.Module):
         super().__init__()
         self.encoder = CLIPVisionModel(low_res_config(width, layers))
         self.encoder.post_layernorm = nn.Identity()  # type: ignore[assignment]  # normalizes the class token, which is not used
-        self.heads = PatchHeads(width, letters=False)
+        self.heads = PatchHeads(width)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `labeled_scene`.
+        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `label_scene`.
 
         Each label is of one patch, so their number decides the size of the image that the encoder sees.
         """

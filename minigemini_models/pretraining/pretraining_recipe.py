@@ -1,4 +1,4 @@
-"""Recipes of pretraining steps: one encoder, the language model, the alignment or the image generator."""
+"""Recipes of pretraining steps: the encoders, the language model, the alignment or the image generator."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,10 @@ if TYPE_CHECKING:
 
 PRETRAINED_FILE = {
     "encoders": "encoders",
-    "low-res-encoder": "encoder.safetensors",
-    "high-res-encoder": "encoder.safetensors",
-    "language": "language_model.safetensors",
     "language-with-labels": "language_model.safetensors",
 }
-"""Output file by task; that of `encoders` is a folder. `mining` writes a checkpoint to `CHECKPOINT`, and `painter` a
-pipeline."""
+"""Output file by task; that of `encoders` is a folder. `alignment-with-labels` writes a checkpoint to `CHECKPOINT`, and
+`painter` a pipeline."""
 
 LOW_RES_SIZE_PX, LOW_RES_PATCH = 64, 8
 """Side of the images that the ViT is built for, and of their patches, in their pixels."""
@@ -30,19 +27,16 @@ HighResKind = Literal["convnext", "convnextv2", "swin", "dinov3_vit"]
 class Pretraining(RunSettings):
     """A pretraining step of a model that is trained from random weights on synthetic scenes.
 
-    Sample i is drawn from seed i. `language` trains on text, `painter` on images and captions, and all others on dense
-    labels, through linear heads that are discarded.
+    Sample i is drawn from seed i.
 
     Attributes:
-        task: `encoders` trains both encoders side by side; `low-res-encoder` and `high-res-encoder` train one of them;
-            `language` the language model alone, on text; `language-with-labels` the same on questions about scenes,
-            whose visual tokens are made from dense labels; `alignment-with-labels` trains patch info mining and the
-            projector to give those visual tokens, with all else frozen; `mining` trains both on dense labels, with both
-            encoders frozen; `painter` trains the image generator.
+        task: `encoders` trains both encoders side by side on dense labels, through linear heads that are discarded;
+            `language-with-labels` the language model alone, on questions about scenes whose visual tokens are made from
+            dense labels; `alignment-with-labels` trains patch info mining and the projector to give those visual
+            tokens, with all else frozen; `painter` trains the image generator.
         steps: optimizer steps.
         scale: factor on `steps`, to try a recipe on a small part of its samples.
-        init_from: checkpoint (for `painter` an image generator) whose weights replace random ones: a name, a folder or
-            a hub id.
+        init_from: for `painter`, an image generator whose weights replace random ones: a name or a folder.
         world: domain of the scenes: `whole`, or `small`, which is learned in minutes (`splits.SMALL_DOMAIN`).
         low_res_width, low_res_layers: sizes of the ViT.
         low_res_size: side of the low-resolution image in pixels; every 8 x 8 of them are a visual token.
@@ -52,18 +46,14 @@ class Pretraining(RunSettings):
         several_sizes: `encoders` shows both encoders images of several sizes in turn, so that models can use them with
             any `low_res_size` and `high_res_size` among them.
         text_width, text_layers: sizes of the language model.
-        low_res_encoder, high_res_encoder, language: output files of earlier steps, which `mining` combines into a
-            model. Without a high-resolution encoder the model is the paper's baseline without mining.
+        low_res_encoder, high_res_encoder, language: output files of earlier steps, which `alignment-with-labels`
+            combines into a model. Without a high-resolution encoder it is the paper's baseline without mining.
     """
 
     task: Literal[
         "encoders",
-        "low-res-encoder",
-        "high-res-encoder",
-        "language",
         "language-with-labels",
         "alignment-with-labels",
-        "mining",
         "painter",
     ]
     steps: int
@@ -101,7 +91,7 @@ class Pretraining(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.task in ("mining", "alignment-with-labels") and (self.low_res_encoder is None or self.language is None):
+        if self.task == "alignment-with-labels" and (self.low_res_encoder is None or self.language is None):
             raise RecipeError(
                 f"{self.name}: {self.task} starts from pretrained parts; set low_res_encoder and language"
             )

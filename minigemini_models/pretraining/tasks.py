@@ -4,10 +4,7 @@ from collections.abc import Callable
 
 from minigemini.training.settings import RecipeError
 
-from .alignment import mining
 from .encoder_pair import encoder_pair
-from .encoders import high_res_encoder, low_res_encoder
-from .language import language
 from .pretraining_recipe import Pretraining
 from .pretraining_task import PretrainingTask
 
@@ -37,12 +34,8 @@ def _alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
 
 TASKS: dict[str, Callable[[Pretraining], PretrainingTask]] = {
     "encoders": encoder_pair,
-    "low-res-encoder": low_res_encoder,
-    "high-res-encoder": high_res_encoder,
-    "language": language,
     "language-with-labels": _language_with_labels,
     "alignment-with-labels": _alignment_with_labels,
-    "mining": mining,
     "painter": _image_generator,
 }
 """Functions that build the task of a recipe, by `Pretraining.task`."""

@@ -7,7 +7,7 @@ the same order: first as the color "none" in a list, then in a single answer, th
 present (`docs/experiments.md`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -105,16 +105,6 @@ def presence_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
         else:
             turns.append(ask(rng, "exists", sentence(yes), a_name=a_name))
     return turns
-
-
-LOOKUP_KINDS: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
-    "colours-told": list_colors,
-    "colours-repeated": repeated_color_qa,
-    "colours-asked": color_qa,
-    "absent-told": list_absent,
-    "absent-asked": absent_qa,
-    "names-asked": presence_qa,
-}
 
 
 def _short_color_turn(obj: SceneObject, rng: np.random.Generator) -> Turn:

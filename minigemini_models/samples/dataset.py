@@ -2,32 +2,16 @@
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
 from minigemini.data.schema import Sample
 from minigemini.training.settings import RecipeError
 
-from ..scenes.composition import CROWDED_KINDS
-from ..scenes.documents import ONE_LINE, PAGE_KINDS
-from ..scenes.splits import COLORED_DOMAIN, SMALL_DOMAIN
-from .attribute_lookup import LOOKUP_KINDS
-from .dialogs import (
-    PAIR_KINDS,
-    Dialog,
-    sample_caption,
-    sample_colors,
-    sample_dialog,
-    sample_document,
-    sample_lookup,
-    sample_object_list,
-    sample_quiz,
-)
-from .image_pairs import PAIR_LOOKUP_KINDS
+from .dialogs import Dialog, sample_caption, sample_dialog
 from .image_requests import sample_request
 from .lessons.skills import PICTURE_SKILLS, SKILLS, SMALL_SKILLS
-from .spatial_relations import RELATION_KINDS
 
 
 def _lesson_dialog(number: int, skill: str) -> Dialog:
@@ -52,27 +36,11 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
             *("single", "few", "sign", "count", "few", "words", "changed", "which"),
         ),
     ),
-    "signs": (partial(sample_dialog, max_turns=1), ("sign",)),
-    "crowded": (sample_dialog, CROWDED_KINDS),
-    "pages": (sample_dialog, PAGE_KINDS),
-    "lines": (partial(sample_dialog, max_turns=1), (ONE_LINE,)),
-    "pages-told": (sample_document, PAGE_KINDS),
-    "pages-asked": (partial(sample_document, qa=True), PAGE_KINDS),
-    "quizzes": (sample_quiz, ("few", "count", "many", "few", "count")),
-    "inventories": (sample_object_list, ("few", "many", "few", "many", *PAIR_KINDS)),
-    "colours": (sample_colors, ("few",)),
-    **{kind: (sample_lookup, (kind,)) for kind in (*LOOKUP_KINDS, *RELATION_KINDS, *PAIR_LOOKUP_KINDS)},
-    "colours-told": (sample_lookup, ("colours-told", "colours-repeated")),
-    "tinted-inventories": (partial(sample_object_list, domain=COLORED_DOMAIN), ("few",)),
-    "tinted-quizzes": (partial(sample_quiz, domain=COLORED_DOMAIN), ("few",)),
-    "pairs": (sample_dialog, PAIR_KINDS),
     "requests": (
         sample_request,
         ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn"),
     ),
-    "wishes": (sample_request, ("request", "refine", "request", "mention", "request", "refine", "unknown")),
     **{skill: (_lesson_dialog, (skill,)) for skill in LESSONS},
-    "small-lessons": (partial(sample_dialog, domain=SMALL_DOMAIN, max_turns=3), ("sign", "single", "few", "count")),
 }
 """Datasets by name: the function that builds a dialog from row number and kind, and the kinds, which alternate."""
 PREFIX = "synthetic:"

@@ -10,21 +10,13 @@ from ..scenes.colors import COLORS, pick
 from ..scenes.composition import colored_object, compose_scene, repeat_object, sample_distinct, sample_scene
 from ..scenes.concepts import SHAPE_NAMES, confusable, plural, with_article
 from ..scenes.scene import Scene
-from ..scenes.splits import COLORED_DOMAIN, TRAINING, SceneDomain
-from .attribute_lookup import LOOKUP_KINDS, sample_colored
+from ..scenes.splits import TRAINING, SceneDomain
 from .conversations import conversation
 from .descriptions import describe, full_name, sentence
-from .image_pairs import PAIR_LOOKUP_KINDS
-from .object_lists import object_list, object_list_for_pair
-from .object_qa import object_turn_groups
-from .ocr_qa import document_qa, list_document
-from .spatial_relations import RELATION_KINDS
 from .turns import Turn, TurnGroup, ask
 
 PAIR_KINDS = ("more", "changed", "which")
 """Pairs of images: one has more of something · one color differs · only one shows something."""
-_RETRY_SEED_OFFSET = 7_000_000
-"""Added to a seed whose scene allows no question."""
 
 
 @dataclass(frozen=True)
@@ -61,82 +53,6 @@ def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAI
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 4])
     return Dialog((scene,), tuple(conversation(scene, rng, max_turns)))
-
-
-def sample_quiz(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 12) -> Dialog:
-    """Sample a scene with many short questions about its objects, which cost less than another image.
-
-    No answer describes the whole scene.
-
-    Args:
-        seed: seed of the scene and the questions.
-        kind: kind of scene as in `composition.sample_scene`.
-        domain: the domain of the scene.
-        max_turns: maximum number of turns.
-    """
-    scene = sample_scene(seed, kind, domain)
-    rng = np.random.default_rng([domain.stream, seed, 8])
-    groups = [group for _ in range(2) for group in object_turn_groups(scene, rng)]
-    turns: dict[str, Turn] = {}
-    for group in (groups[i] for i in rng.permutation(len(groups))):
-        if len(turns) + len(group) <= max_turns and not any(turn.question in turns for turn in group):
-            turns |= {turn.question: turn for turn in group}
-    return Dialog((scene,), tuple(turns.values()))
-
-
-def sample_object_list(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
-    """Sample one scene or a pair, with turns that list the objects by name.
-
-    Args:
-        seed: seed of the scenes and the lists.
-        kind: kind of scene with objects as in `composition.sample_scene`, or one of `PAIR_KINDS`.
-        domain: the domain of the scenes.
-    """
-    rng = np.random.default_rng([domain.stream, seed, 9])
-    if kind in PAIR_KINDS:
-        one, other = sample_pair(seed, kind, domain)[0]
-        return Dialog((one, other), tuple(object_list_for_pair(one, other, rng)))
-    scene = sample_scene(seed, kind, domain)
-    return Dialog((scene,), tuple(object_list(scene, rng)))
-
-
-def sample_colors(seed: int, kind: str | None = None, domain: SceneDomain = COLORED_DOMAIN) -> Dialog:
-    """Sample a scene with two turns that list its colors by name, in different orders."""
-    scene = sample_scene(seed, kind, domain)
-    rng = np.random.default_rng([domain.stream, seed, 9])
-    turns = [turn for _ in range(2) for turn in object_list(scene, rng) if turn.skill == "colours"]
-    return Dialog((scene,), tuple({turn.question: turn for turn in turns}.values()))
-
-
-def sample_lookup(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialog:
-    """Sample one scene of colored objects or a pair, with turns that look them up by name.
-
-    Args:
-        seed: seed of the scenes and the turns.
-        kind: one of `LOOKUP_KINDS`, `RELATION_KINDS` or `PAIR_LOOKUP_KINDS`.
-        domain: the domain of the scenes.
-    """
-    if kind in PAIR_LOOKUP_KINDS:
-        scenes, turns = PAIR_LOOKUP_KINDS[kind](seed, domain)
-        dialog = Dialog(scenes, tuple(turns))
-    else:
-        rng, scene = sample_colored(seed, domain)
-        dialog = Dialog((scene,), tuple((LOOKUP_KINDS | RELATION_KINDS)[kind](scene, rng)))
-    return dialog if dialog.turns else sample_lookup(seed + _RETRY_SEED_OFFSET, kind, domain)
-
-
-def sample_document(seed: int, kind: str, domain: SceneDomain = TRAINING, qa: bool = False) -> Dialog:
-    """Sample a document with turns that read all of it.
-
-    Args:
-        seed: seed of the document and the turns.
-        kind: one of `documents.PAGE_KINDS`.
-        domain: the domain of the document.
-        qa: ask short questions instead of listing texts by name.
-    """
-    scene = sample_scene(seed, kind, domain)
-    rng = np.random.default_rng([domain.stream, seed, 10])
-    return Dialog((scene,), tuple((document_qa if qa else list_document)(scene, rng)))
 
 
 def sample_caption(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:

@@ -3,8 +3,6 @@
 As with one image, lists with the answer right after a name come first (see `attribute_lookup`).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..scenes.colors import COLORS
@@ -86,15 +84,6 @@ def change_qa(seed: int, domain: SceneDomain) -> PairDialog:
         turns.append(ask(rng, "same", "No." if changed else "Yes."))
         turns += [ask(rng, "changed", sentence(f"the {name}")) for name in changed]
     return scenes, shuffled(turns, rng)
-
-
-PAIR_LOOKUP_KINDS: dict[str, Callable[[int, SceneDomain], PairDialog]] = {
-    "which-told": list_which_image,
-    "which-asked": which_image_qa,
-    "changes-told": list_changes,
-    "changes-asked": change_qa,
-}
-"""Take the seed of two scenes; return the scenes and their turns, which can be empty."""
 
 
 def _sample_two_scenes(

@@ -4,8 +4,6 @@
 two positions and their difference; "Is the hat left of the star?" also takes a comparison (`docs/experiments.md`).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..scenes.colors import pick
@@ -90,15 +88,6 @@ def relation_qa(scene: Scene, rng: np.random.Generator) -> list[Turn]:
             template, answer = (form.format(**words, yes=yes) for form in pick(rng, _YES_NO_TEMPLATES))
             turns.append(Turn("related", template, answer))
     return unique_turns(turns, rng)
-
-
-RELATION_KINDS: dict[str, Callable[[Scene, np.random.Generator], list[Turn]]] = {
-    "halves-told": list_halves,
-    "places-told": list_positions,
-    "related-told": list_relations,
-    "related-asked": relation_qa,
-}
-"""Each returns no turns if no question fits, for example if all objects are in the middle."""
 
 
 def _direction(obj: SceneObject, other: SceneObject, axis: int) -> str | None:

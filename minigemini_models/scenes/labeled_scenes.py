@@ -1,37 +1,16 @@
-"""Scenes as arrays with dense labels, for pretraining the encoders and the alignment."""
+"""Scenes with dense labels, drawn or not."""
 
 import numpy as np
 
-from .composition import sample_scene
 from .dense_labels import PATCH_PX, object_labels, slot_labels
-from .scene import SCENE_PX, Scene
-from .splits import TRAINING, SceneDomain
-from .text_crops import text_crop
-
-
-def labeled_scene(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample a scene: `image` (px, px, 3) uint8 and, per patch, `slots`, `names`, `colours`, `centres`.
-
-    `dense_labels` describes the labels.
-    """
-    return label_scene(sample_scene(seed, kind, domain))
-
-
-def text_scene(seed: int, size_px: int = SCENE_PX, domain: SceneDomain = TRAINING) -> dict[str, np.ndarray]:
-    """Sample an image full of text and without objects, with the same labels as `labeled_scene`."""
-    crop = text_crop(seed, size_px, domain)
-    no_objects = np.zeros(crop["slots"].shape[:2], dtype=np.int64)
-    return {
-        "image": crop["image"],
-        "slots": crop["slots"],
-        "names": no_objects,
-        "colours": no_objects,
-        "centres": no_objects,
-    }
+from .scene import Scene
 
 
 def label_scene(scene: Scene) -> dict[str, np.ndarray]:
-    """Return the image and dense labels of a scene, as `labeled_scene` does."""
+    """Return `image` (px, px, 3) uint8 of a scene and, per patch, `slots`, `names`, `colours`, `centres`.
+
+    `dense_labels` describes the labels.
+    """
     image, letters, owner = scene.draw()
     return {"image": np.asarray(image), "slots": slot_labels(letters, scene.size_px), **object_labels(scene, owner)}
 

@@ -1,6 +1,7 @@
 """Images full of text of all sizes, for pretraining the high-resolution encoder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -11,9 +12,9 @@ from .colors import BLACK, WHITE, background, luminance, pick
 from .dense_labels import CELL_PX, PATCH_PX, cell_labels, slot_labels
 from .layouts import Box
 from .lettering import Color, Letter, draw_text, in_case, text_width
+from .lexicon import TextSampler
 from .scene import SCENE_PX
 from .splits import SceneDomain
-from .text_crops import add_noise, mostly_strings, scatter_clutter
 
 _HEIGHTS_PX = (*range(8, 21), 22, 24, 27, 30, 34, 38, 43, 48, 56, 64)
 """Heights of capitals; a few large ones, so that a cache holds all glyphs."""
@@ -42,7 +43,7 @@ def text_image(seed: int, domain: SceneDomain, patch_px: int = PATCH_PX) -> dict
     slots = slot_labels(letters, SCENE_PX, patch_px)
     nothing = np.zeros(slots.shape[:2], dtype=np.int64)
     return {
-        "image": np.asarray(add_noise(rng, image)),
+        "image": np.asarray(_add_noise(rng, image)),
         "slots": slots,
         "cells": cell_labels(letters, SCENE_PX, patch_px * CELL_PX // PATCH_PX),
         **dict.fromkeys(("names", "colours", "centres"), nothing),
@@ -51,11 +52,11 @@ def text_image(seed: int, domain: SceneDomain, patch_px: int = PATCH_PX) -> dict
 
 def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Image.Image, list[Letter]]:
     """Draw lines of text over a cluttered background, each in its own font and size; also return their letters."""
-    texts = mostly_strings(domain.texts)
+    texts = _mostly_strings(domain.texts)
     image = Image.new("RGB", (SCENE_PX, SCENE_PX), _paper(rng, domain))
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
-        scatter_clutter(rng, draw, SCENE_PX, most=12)
+        _scatter_clutter(rng, draw, SCENE_PX, most=12)
     lowest, highest = domain.cap_heights_px
     heights = [height for height in _HEIGHTS_PX if lowest <= height <= highest]
     colors = [BLACK] if domain.black_on_white else map(tuple, rng.integers(0, 256, (_PALETTE, 3)).tolist())
@@ -100,3 +101,31 @@ def _place_ink(
         if not low - _MIN_CONTRAST < luminance(ink) < high + _MIN_CONTRAST:
             return ink
     return BLACK if low > 255 - high else WHITE
+
+
+def _mostly_strings(texts: TextSampler) -> TextSampler:
+    """Return a sampler of mostly random strings: the encoder must see letters instead of guessing words."""
+    return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
+
+
+def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int, most: int = 5) -> None:
+    """Draw up to `most` lines, boxes and disks as distractors."""
+    for _ in range(int(rng.integers(1, most + 1))):
+        x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
+        width, height = rng.integers(4, 70, 2).tolist()
+        box, color = (x, y, x + width, y + height), background(rng, [])
+        match int(rng.integers(3)):
+            case 0:
+                draw.rectangle(box, fill=color)
+            case 1:
+                draw.ellipse(box, fill=color)
+            case _:
+                draw.line(box, fill=color, width=int(rng.integers(1, 6)))
+
+
+def _add_noise(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """Add sensor noise to half of the images."""
+    if rng.random() < 0.5:
+        return image
+    pixels = np.asarray(image, dtype=np.float32) + rng.normal(0, rng.uniform(1, 8), (image.height, image.width, 1))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
