@@ -59,15 +59,15 @@ LANGUAGE_MIXTURES: dict[str, dict[str, str]] = {
 """The mixture of the language model by `Pretraining.world`."""
 
 INSTRUCT_MIXTURE: dict[str, str] = {
-    "sign": "0:8/0.2:8/0.5:5",
+    "sign": "0:8/0.3:8/0.6:6",
     "words": "0:1/0.2:3",
     "text": "0:0/0.2:2",
     "name": "0:5/0.2:5/0.5:4",
     "caption": "0:3/0.3:2",
-    "color-lists": "0:3/0.1:3/0.2:0.5",
-    "color-questions": "0.05:0/0.15:2",
+    "color-lists": "0:4/0.3:4/0.5:0.5",
+    "color-questions": "0:1/0.2:4/0.6:3",
     "color-names": "0:1/0.1:3",
-    "presence-lists": "0.05:0/0.1:2/0.3:0.5",
+    "presence-lists": "0.05:0/0.1:3/0.4:3/0.5:0.5",
     "presence-questions": "0.1:0/0.2:2",
     "near-misses": "0.1:0/0.2:3",
     "halves": "0.05:0/0.1:1/0.3:0.5",

@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {
     "save_steps": 250,
 }
 """Settings of all steps. Models this small profit from weight decay, and CPUs compute in float32."""
-INSTRUCT_SAMPLES, HD_SAMPLES = 36_000, 5_000
+INSTRUCT_SAMPLES, HD_SAMPLES = 32_000, 2_000
 
 
 def nano_recipes(root: str = ROOT, scale: float = 1.0) -> dict[str, RunSettings]:
@@ -61,7 +61,7 @@ def encoders() -> Pretraining:
     return Pretraining(
         name=ENCODERS,
         task="encoders",
-        steps=15_000,
+        steps=30_000,
         learning_rate=1.2e-3,
         global_batch=4,
         micro_batch=4,
@@ -77,7 +77,7 @@ def language() -> Pretraining:
     return Pretraining(
         name=LANGUAGE,
         task="language-with-labels",
-        steps=20_000,
+        steps=40_000,
         learning_rate=1e-3,
         warmup_ratio=0.005,
         global_batch=4,
@@ -92,7 +92,7 @@ def align(root: str, name: str = NAME) -> Pretraining:
     return Pretraining(
         name=f"{name}-align",
         task="alignment-with-labels",
-        steps=1000,
+        steps=600,
         learning_rate=2e-3,
         global_batch=16,
         micro_batch=16,
@@ -106,17 +106,18 @@ def align(root: str, name: str = NAME) -> Pretraining:
 def instruct(root: str, scale: float = 1.0, name: str = NAME) -> Recipe:
     """Stage 2: train connector and language model on all skills, and to refuse pictures unlike nano's world.
 
-    Low learning rate for the connector: captions rarely exercise its OCR features, and a higher rate erases them.
+    Small batches, as for the language model. Low learning rate for the connector: captions rarely exercise its OCR
+    features, and a higher rate erases them.
     """
     return Recipe(
         name=f"{name}-instruct",
         stage="instruct",
         base=f"{root}/{name}-align/{CHECKPOINT}",
         data=mixture_parts(INSTRUCT_MIXTURE, round(INSTRUCT_SAMPLES * scale)),
-        learning_rate=6e-4,
+        learning_rate=5e-4,
         connector_lr_multiplier=0.1,
-        global_batch=8,
-        micro_batch=8,
+        global_batch=4,
+        micro_batch=4,
         max_length=512,
         row_length=512,
         gradient_checkpointing=False,
