@@ -72,7 +72,7 @@ def small(task, **changes):
     return Pretraining(name="small", task=task, **SMALL | changes)
 
 
-@pytest.mark.parametrize("task", ["low-res-encoder", "high-res-encoder", "language"])
+@pytest.mark.parametrize("task", ["encoders", "language-with-labels"])
 def test_pretraining_is_planned(tmp_path, task):
     recipe = small(task)
     plan = make_plan(recipe)
@@ -85,24 +85,25 @@ def test_pretraining_is_planned(tmp_path, task):
     assert f"| frozen | {sum(plan.counted.frozen.values()):,} |" in page
     text = plan.text()
     assert "36, each generated once" in text
-    assert ("tokens" in text) == (task == "language")
-    assert (plan.measured.tokens_per_sample > 10) == (task == "language")
+    assert ("tokens" in text) == (task == "language-with-labels")
+    assert (plan.measured.tokens_per_sample > 10) == (task == "language-with-labels")
 
 
-def test_mining_is_counted_without_its_parts_and_measured_with_them(tmp_path):
-    mining = small(
-        "mining",
-        low_res_encoder=str(tmp_path / "low" / "encoder.safetensors"),
-        high_res_encoder=str(tmp_path / "high" / "encoder.safetensors"),
-        language=str(tmp_path / "language" / "language_model.safetensors"),
+def test_alignment_is_counted_without_its_parts_and_measured_with_them(tmp_path):
+    encoders, language = tmp_path / "encoders", tmp_path / "language"
+    alignment = small(
+        "alignment-with-labels",
+        low_res_encoder=str(encoders / "encoders" / "vision_tower.safetensors"),
+        high_res_encoder=str(encoders / "encoders" / "high_res_vision_tower.safetensors"),
+        language=str(language / "language_model.safetensors"),
     )
-    plan = make_plan(mining)
+    plan = make_plan(alignment)
     assert plan.measured is None
-    assert "low/encoder.safetensors: no such file" in plan.text()
-    assert plan.counted.trained.keys() == {"mining", "projector", "heads"}
-    assert plan.counted.frozen.keys() == {"vision tower", "high-res tower", "language model"}
-    for task, folder in (("low-res-encoder", "low"), ("high-res-encoder", "high"), ("language", "language")):
-        train(small(task, steps=1), tmp_path / folder)
-    complete = make_plan(mining)
+    assert "vision_tower.safetensors: no such file" in plan.text()
+    assert plan.counted.trained.keys() == {"mining", "projector"}
+    assert plan.counted.frozen.keys() == {"vision tower", "high-res tower", "language model", "other"}
+    for task, folder in (("encoders", encoders), ("language-with-labels", language)):
+        train(small(task, steps=1), folder)
+    complete = make_plan(alignment)
     assert complete.measured is not None, complete.why_not
     assert complete.counted == plan.counted
