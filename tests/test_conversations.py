@@ -351,3 +351,8 @@ def test_conversations_repeat_nothing_and_keep_groups_together():
         for before, turn in zip([None, *turns], turns, strict=False):
             if turn.skill == "follow_up":
                 assert turn.answer == follow_up_answer(scene, before, turn.question)
+
+
+def test_unknown_pair_kinds_raise_an_error():
+    with pytest.raises(ValueError, match=r"unknown kind of pair 'twins': choose from more"):
+        sample_pair(0, "twins")
