@@ -1,7 +1,7 @@
 """Plans compared with the runs that they predict: nano's recipes, planned in one process and run in another.
 
-    python benchmarks/plan.py                        # six recipes of 60 steps: minutes
-    python benchmarks/plan.py --only high-res-encoder language --steps 24 --batch 8
+    python benchmarks/plan.py                        # five recipes of 60 steps: minutes
+    python benchmarks/plan.py --only encoders language-with-labels --steps 24 --batch 4
 
 Each is planned from a few steps, then run and measured. The samples of stage 2 are conversations about synthetic
 scenes, written as published records with PNG files, a fifth of them text only; those of earlier steps are generated on
@@ -24,7 +24,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "instruct": {"stage": "instruct"},
     "instruct, padded rows": {"stage": "instruct", "batching": "grouped"},
     "lora": {"stage": "instruct", "adapter": "lora", "lora_rank": 16},
-    **{task: {"task": task, "learning_rate": 1e-3} for task in ("low-res-encoder", "high-res-encoder", "language")},
+    **{task: {"task": task, "learning_rate": 1e-3} for task in ("encoders", "language-with-labels")},
 }
 CHILD = """
 import json, sys, time
