@@ -13,7 +13,7 @@ from ..scenes.scene import SCENE_PX
 from ..scenes.splits import SceneDomain, evaluation
 from ..scenes.text_images import draw_text_image
 from .encoder_samples import object_scene
-from .encoders import CropReader, PatchDescriber
+from .encoders import DetailReader, PatchDescriber
 from .pretraining_task import stack
 
 HEIGHTS_PX = ((8, 9), (10, 18), (19, 64))
@@ -22,7 +22,9 @@ _in_rows = partial(rearrange, pattern="... y x (r c) -> ... (y r) (x c)", r=SLOT
 
 
 @torch.inference_mode()
-def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain, images: int = 60) -> dict[str, float]:
+def validate(
+    high_res: DetailReader, low_res: PatchDescriber, domain: SceneDomain, images: int = 60
+) -> dict[str, float]:
     """Return the percentages of letters, names and colors that trained encoders get right.
 
     A letter is read if it is found in its slot or in the one beside, since letters near the edge between two slots keep
@@ -49,7 +51,7 @@ def validate(high_res: CropReader, low_res: PatchDescriber, domain: SceneDomain,
     return {name: round(share, 1) for name, share in figures.items()}
 
 
-def _letters(encoder: CropReader, domain: SceneDomain, images: int) -> Iterator[tuple[str, float]]:
+def _letters(encoder: DetailReader, domain: SceneDomain, images: int) -> Iterator[tuple[str, float]]:
     """Yield the percentages of letters in their slots, and read by height."""
     drawn = [draw_text_image(np.random.default_rng([domain.stream, number]), domain) for number in range(images)]
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image, _ in drawn]))

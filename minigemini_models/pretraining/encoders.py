@@ -57,7 +57,7 @@ class PatchDescriber(nn.Module):
         return self.heads(kind_of(self.encoder.config).encode_tokens(self.encoder, pixels), labels)
 
 
-class CropReader(nn.Module):
+class DetailReader(nn.Module):
     """The high-resolution encoder with linear heads.
 
     They predict the ordered letters of each patch, the letter of each cell, and the object and color of each patch.
@@ -74,10 +74,10 @@ class CropReader(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
             if isinstance(module, nn.Conv2d) and module.groups > 1:
                 module.__class__ = Float32Conv2d
-        self.heads = CropHeads(self.kind.maps(config))
+        self.heads = DetailHeads(self.kind.maps(config))
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and accuracies of crops (B, px, px, 3) uint8 with the labels of `sample_crop`.
+        """Return the loss and accuracies of images (B, px, px, 3) uint8 with the labels of `text_or_scene`.
 
         The encoder sees them in the size at which each patch of the labels has `HIGH_RES_STRIDE` pixels.
         """
@@ -88,12 +88,12 @@ class CropReader(nn.Module):
                 has_text = (targets > 0).any(-1)
                 logits, targets = logits[has_text], targets[has_text]
             logits, targets = logits.flatten(0, -2), targets.flatten()
-            losses.append(_CROP_WEIGHTS[name] * balanced_cross_entropy(logits, targets))
+            losses.append(_WEIGHTS[name] * balanced_cross_entropy(logits, targets))
             metrics[f"{name}_accuracy"] = recall(logits, targets)
         return {"loss": torch.stack(losses).sum(), **metrics}
 
     def logits(self, image: Tensor, size_px: int) -> dict[str, Tensor]:
-        """Return the logits of `CropHeads` for crops (B, px, px, 3) uint8, resized to `size_px`."""
+        """Return the logits of `DetailHeads` for images (B, px, px, 3) uint8, resized to `size_px`."""
         logits: dict[str, Tensor] = self.heads(self.kind.encode(self.encoder, resized(normalize(image), size_px)))
         return logits
 
@@ -109,11 +109,11 @@ class Float32Conv2d(nn.Conv2d):
             return super().forward(input.float().contiguous(memory_format=torch.channels_last))
 
 
-_CROP_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
+_WEIGHTS = {"slots": 4.0, "cells": 1.0, "names": 3.0, "colours": 0.5}
 """Weight of each label's loss."""
 
 
-class CropHeads(nn.Module):
+class DetailHeads(nn.Module):
     """Linear heads on two maps of the high-resolution encoder: letters of cells on one, the rest on the last.
 
     Args:

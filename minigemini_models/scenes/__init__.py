@@ -6,7 +6,7 @@ A reading order:
    `splits` says which of them training uses and which are held out for evaluation.
 2. Scenes: `scene` holds and renders one; `composition` samples scenes of 256 pixels and `documents` those of 512, with
    `layouts` and `lettering`.
-3. Dense labels for pretraining the encoders: `dense_labels`, `labeled_scenes`, `crops`, `text_crops`.
+3. Pretraining: `dense_labels` and `labeled_scenes`; `text_images` are full of text, with the same labels.
 
 Conversations about scenes are in `minigemini_models.samples`.
 """
