@@ -22,7 +22,7 @@ from minigemini_models.nano.nano_recipes import EXPORT, NAME, PIPELINES
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/nano"
 REPORT = RESULTS / "evaluation.md"
-PAGES = (ROOT / "docs/results.md", NANO_DIR / "README.md")
+PAGES = (ROOT / "docs/results.md",)
 BEGIN, END = "<!-- minigemini eval -->\n", "<!-- end -->\n"
 LINES = 200
 """Lines of a kept log; each has the means over its share of the steps."""
