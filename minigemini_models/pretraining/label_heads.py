@@ -32,8 +32,8 @@ class PatchHeads(nn.Module):
         losses, metrics = [], {}
         for name, head in self.heads.items():
             logits = head(tokens).flatten(0, 1)
-            total = cross_entropy(logits, targets[name], reduction="sum")
-            losses.append((_NAMES_WEIGHT if name == "names" else 1.0) * total / len(logits))
+            weight = _NAMES_WEIGHT if name == "names" else 1.0
+            losses.append(weight * balanced_cross_entropy(logits, targets[name]))
             metrics[f"{name}_accuracy"] = recall(logits, targets[name])
         return {"loss": torch.stack(losses).sum(), **metrics}
 
