@@ -5,7 +5,7 @@ from typing import Any
 from minigemini.training.recipe import CHECKPOINT, DataPart, Recipe
 
 from ..nano.nano_recipes import SMALL
-from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
+from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining, encoder_file
 from ..samples.dataset import PREFIX
 from ..samples.dataset import SMALL as SMALL_DATA
 from .variants import ENCODER, ENCODERS, PARTS, Variant
@@ -71,7 +71,7 @@ def language(variant: Variant, seed: int, share: float) -> Pretraining:
 def alignment(variant: Variant, seed: int, root: str, share: float) -> Pretraining:
     """Return the recipe of stage 1, which all variants that only differ in stage 2 share."""
     kind, width = ENCODERS[variant.encoder or ENCODER]
-    trained = f"{root}/{encoders_folder(variant.encoder or ENCODER)}/{PRETRAINED_FILE['encoders']}"
+    trained = f"{root}/{encoders_folder(variant.encoder or ENCODER)}"
     return Pretraining(
         name=f"ablation-{aligned_folder(variant, seed)}",
         task="alignment-with-labels",
@@ -83,8 +83,8 @@ def alignment(variant: Variant, seed: int, root: str, share: float) -> Pretraini
         high_res_kind=kind,
         high_res_width=width,
         high_res_size=variant.high_res_size,
-        low_res_encoder=f"{trained}/vision_tower.safetensors",
-        high_res_encoder=None if variant.encoder is None else f"{trained}/high_res_vision_tower.safetensors",
+        low_res_encoder=encoder_file(trained, "vision_tower"),
+        high_res_encoder=None if variant.encoder is None else encoder_file(trained, "high_res_vision_tower"),
         language=f"{root}/{language_folder(variant, seed)}/{PRETRAINED_FILE['language-with-labels']}",
         seed=seed,
         **_SIZES,

@@ -13,7 +13,7 @@ from minigemini.training.recipe import CHECKPOINT, Recipe
 from minigemini.training.recipe_registry import Pipeline
 from minigemini.training.settings import RunSettings
 
-from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining
+from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining, encoder_file
 from .curriculum import HD_MIXTURE, INSTRUCT_MIXTURE, mixture_parts
 
 ROOT = "runs/nano"
@@ -88,7 +88,7 @@ def language() -> Pretraining:
 
 def align(root: str, name: str = NAME) -> Pretraining:
     """Stage 1: train mining and projector to give the tokens that the language model has learned to read."""
-    trained = f"{root}/{ENCODERS}/{PRETRAINED_FILE['encoders']}"
+    trained = f"{root}/{ENCODERS}"
     return Pretraining(
         name=f"{name}-align",
         task="alignment-with-labels",
@@ -96,8 +96,8 @@ def align(root: str, name: str = NAME) -> Pretraining:
         learning_rate=2e-3,
         global_batch=16,
         micro_batch=16,
-        low_res_encoder=f"{trained}/vision_tower.safetensors",
-        high_res_encoder=None if name == TWIN else f"{trained}/high_res_vision_tower.safetensors",
+        low_res_encoder=encoder_file(trained, "vision_tower"),
+        high_res_encoder=None if name == TWIN else encoder_file(trained, "high_res_vision_tower"),
         language=f"{root}/{LANGUAGE}/{PRETRAINED_FILE['language-with-labels']}",
         **SMALL,
     )

@@ -17,10 +17,14 @@ PRETRAINED_FILE = {
 }
 """Output file by task; that of `encoders` is a folder. `alignment-with-labels` writes a checkpoint to `CHECKPOINT`, and
 `painter` a pipeline."""
-
 LOW_RES_SIZE_PX, LOW_RES_PATCH = 64, 8
 """Side of the images that the ViT is built for, and of their patches, in their pixels."""
 HighResKind = Literal["convnext", "convnextv2", "swin", "dinov3_vit"]
+
+
+def encoder_file(run: str, part: str) -> str:
+    """Return the file of a part, `vision_tower` or `high_res_vision_tower`, in the folder of a run of `encoders`."""
+    return f"{run}/{PRETRAINED_FILE['encoders']}/{part}.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
