@@ -57,13 +57,15 @@ def recipe(tiny_checkpoint, data):
     return lambda base=tiny_checkpoint, **changes: tiny_recipe(base, data, **changes)
 
 
-def start(base: Path, data: Path, folder: Path, limit: str = "", **changes) -> subprocess.Popen:
+def start(
+    base: Path, data: Path, folder: Path, limit: str = "", new_session: bool = False, **changes
+) -> subprocess.Popen:
     """Start a run in a separate process."""
     words = [sys.executable, str(TRAIN_PROGRAM), str(base), str(data), str(folder), json.dumps(changes)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     if limit:
         words = ["bash", "-c", f'{limit}; exec "$@"', "-", *words]
-    return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True, start_new_session=new_session)
 
 
 def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
@@ -132,6 +134,19 @@ def test_ctrl_c_saves_a_checkpoint_to_resume_from(tiny_checkpoint, data, recipe,
     assert 0 < newest_step(folder) < 12
     train(recipe(**changes), folder)
     assert_same_result(folder, tmp_path / "whole", 12)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_saves_a_checkpoint(tiny_checkpoint, data, tmp_path, number):
+    """As a terminal, `timeout` or Slurm's scancel sends it, to the loader's processes too."""
+    process = start(tiny_checkpoint, data, tmp_path / "run", steps=200, save_steps=1000, workers=2, new_session=True)
+    wait_until(lambda: (tmp_path / "run/log.jsonl").exists() and len(losses(tmp_path / "run")) > 2, process)
+    os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.count("finishing the step and saving") == 1
+    assert 0 < newest_step(tmp_path / "run") < 200
 
 
 def test_full_disk_skips_checkpoints_only(tiny_checkpoint, data, recipe, tmp_path):

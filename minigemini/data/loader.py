@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .bad_samples import BadSampleLog
 from .encoding import Encoded
+from .loader_processes import outlive_first_signal
 from .mixture import GlobalBatches, Mixture
 from .packing import Batch
 from .schema import Sample, SampleError
@@ -117,6 +118,7 @@ class Loader:
             pin_memory=self.pin_memory,
             # Without its own generator, DataLoader would draw a worker seed from the run's, and resume would differ.
             generator=torch.Generator(),
+            worker_init_fn=outlive_first_signal,
         )
         for collated in loaded:
             for position, error in collated.bad:

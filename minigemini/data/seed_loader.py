@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .loader_processes import outlive_first_signal
+
 _SAMPLES_PER_SEED = 2**40
 """Distance between the first samples of two seeds; more than any run takes."""
 
@@ -79,6 +81,7 @@ class SeedLoader:
             pin_memory=self.pin_memory,
             # Without its own generator, DataLoader would draw a worker seed from the run's, and resume would differ.
             generator=torch.Generator(),
+            worker_init_fn=outlive_first_signal,
         ):
             self.batch += 1
             yield batch
