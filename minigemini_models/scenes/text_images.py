@@ -24,6 +24,7 @@ _LINE_PX = 16
 """Minimum distance of the centers of two lines: half a patch, so that no two share a row of slots."""
 _MIN_CONTRAST = 90.0
 """Minimum difference in luminance between a letter and everything behind it, as in scenes."""
+_MOST_CLUTTER = 12
 _PALETTE = 256
 
 
@@ -56,7 +57,7 @@ def draw_text_image(rng: np.random.Generator, domain: SceneDomain) -> tuple[Imag
     image = Image.new("RGB", (SCENE_PX, SCENE_PX), _paper(rng, domain))
     draw = ImageDraw.Draw(image)
     if rng.random() < 0.4:
-        _scatter_clutter(rng, draw, SCENE_PX, most=12)
+        _scatter_clutter(rng, draw)
     lowest, highest = domain.cap_heights_px
     heights = [height for height in _HEIGHTS_PX if lowest <= height <= highest]
     colors = [BLACK] if domain.black_on_white else map(tuple, rng.integers(0, 256, (_PALETTE, 3)).tolist())
@@ -108,10 +109,10 @@ def _mostly_strings(texts: TextSampler) -> TextSampler:
     return replace(texts, words=texts.words / 2, strings=texts.strings * 3, lengths=(1, 8))
 
 
-def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size_px: int, most: int = 5) -> None:
-    """Draw up to `most` lines, boxes and disks as distractors."""
-    for _ in range(int(rng.integers(1, most + 1))):
-        x, y = int(rng.integers(-20, size_px)), int(rng.integers(-20, size_px))
+def _scatter_clutter(rng: np.random.Generator, draw: ImageDraw.ImageDraw) -> None:
+    """Draw up to `_MOST_CLUTTER` lines, boxes and disks as distractors."""
+    for _ in range(int(rng.integers(1, _MOST_CLUTTER + 1))):
+        x, y = int(rng.integers(-20, SCENE_PX)), int(rng.integers(-20, SCENE_PX))
         width, height = rng.integers(4, 70, 2).tolist()
         box, color = (x, y, x + width, y + height), background(rng, [])
         match int(rng.integers(3)):
