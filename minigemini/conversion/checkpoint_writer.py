@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..io.atomic_write import flush, is_full_disk
+from ..io.atomic_write import flush, is_full_disk, share
 from ..io.checkpoint import INDEX, open_checkpoint
 from ..io.errors import CheckpointError, one_line
 from ..io.folder_lock import output_lock
@@ -170,6 +170,7 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
         for name, source in sources.items()
     }
     save_file(tensors, part, metadata={"format": "pt"})
+    share(part)
     flush(part)
     part.rename(file)
 

@@ -16,7 +16,8 @@ from .system import is_windows
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path on the same file system; the file or folder written there then replaces `path`.
 
-    On failure the temporary folder is removed. A killed process leaves `.NAME.….partial`, which is never loaded.
+    Files get the permissions that the user's umask gives new ones. On failure the temporary folder is removed. A killed
+    process leaves `.NAME.….partial`, which is never loaded.
 
     Raises:
         OSError: The parent folder of `path` cannot be written to.
@@ -27,6 +28,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         written = [aside / path.name, *(aside / path.name).rglob("*")]
         for file in written:
             if file.is_file():
+                share(file)
                 flush(file)
         os.replace(aside / path.name, path)
         flush(path.parent)
@@ -64,6 +66,14 @@ def _has_space(folder: Path) -> bool:
     except OSError as error:
         return error.errno not in _DISK_FULL_ERRNOS
     return True
+
+
+def share(file: Path) -> None:
+    """Give a file the permissions of a new one: what safetensors writes, only its owner could read."""
+    new = file.with_name(f".{file.name}.new")
+    new.touch()
+    file.chmod(new.stat().st_mode)
+    new.unlink()
 
 
 def flush(path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Files that are written whole or not at all, and who may read them."""
+
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from minigemini.io.atomic_write import atomic_write
+from minigemini.io.system import is_windows
+
+
+@pytest.fixture(params=[0o022, 0o027], ids=oct)
+def mode(request):
+    """The permissions of new files under a umask."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
+@pytest.mark.skipif(is_windows(), reason="no permissions by group")
+def test_others_may_read_what_the_umask_lets_them(mode, tmp_path):
+    with atomic_write(tmp_path / "one.safetensors") as file:
+        save_file({"weight": torch.zeros(2)}, file)
+    with atomic_write(tmp_path / "model") as folder:
+        folder.mkdir()
+        save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
+        (folder / "config.json").write_text("{}")
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in written) == ["config.json", "model.safetensors", "one.safetensors"]
+    assert {path.stat().st_mode & 0o777 for path in written} == {mode}
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def fail():
+        with atomic_write(path) as partial:
+            partial.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "before")]
