@@ -166,6 +166,8 @@ def test_model_labels_are_short_if_unambiguous(tmp_path):
     results = [evaluated(tmp_path, name) for name in ("nano", "a/nano-twin/", "b/other")]
     assert labels(results) == ["nano", "nano-twin", "other"]
     assert labels([evaluated(tmp_path, name) for name in ("nano", "a/nano")]) == ["nano", "a/nano"]
+    runs = [evaluated(tmp_path, name) for name in ("runs/tuned/model", "runs/lora/adapter/", "model")]
+    assert labels(runs) == ["tuned", "lora", "model"]
     table = score_table(results)
     report = write_report(tmp_path, results, [], Reproduction("minigemini eval mme", {}, {})).read_text()
     assert "| nano | nano-twin | other |" in table

@@ -79,10 +79,18 @@ def aims_of(results: Sequence[Result]) -> dict[str, str]:
     return {measure.name: f"{measure.aim:g}" for measure in measures if measure.aim is not None}
 
 
+_RESULTS_OF_RUNS = ("model", "adapter")
+"""Names of folders in which every training run leaves its result."""
+
+
 def labels(results: Sequence[Result]) -> list[str]:
-    """Short model names: the last path component, or the full name if it is ambiguous."""
-    short = [result.model.rstrip("/").rsplit("/", 1)[-1] for result in results]
+    """Short model names: the last path component, a run's for its result, or the full name if that is ambiguous."""
+    short = [_short_name(result.model.rstrip("/").split("/")) for result in results]
     return [name if short.count(name) == 1 else result.model for name, result in zip(short, results, strict=True)]
+
+
+def _short_name(parts: list[str]) -> str:
+    return parts[-2] if len(parts) > 1 and parts[-1] in _RESULTS_OF_RUNS else parts[-1]
 
 
 def points(measure: Measure | None) -> str:
