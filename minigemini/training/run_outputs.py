@@ -1,7 +1,6 @@
 """Writes the result of a stage: connector weights, an adapter, or a whole checkpoint."""
 
 import copy
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -54,8 +53,7 @@ def save(recipe: Recipe, built: BuiltModel, weights: Mapping[str, Tensor], path:
         adapted: Any = built.module.model
         (settings,) = adapted.peft_config.values()
         settings.base_model_name_or_path = built.base
-        shutil.rmtree(path, ignore_errors=True)
-        with atomic_write(path) as partial:
+        with atomic_write(path, replace_folder=True) as partial:
             adapted.save_pretrained(
                 partial, state_dict={name: tensor.detach().cpu() for name, tensor in weights.items()}
             )
@@ -77,8 +75,7 @@ def save_checkpoint(
     tensors = {**weights, **_persistent_buffers(like)}
     model: Any = _model_with({name: _cast(tensor, dtype) for name, tensor in tensors.items()}, like)
     model.config.dtype = dtype
-    shutil.rmtree(path, ignore_errors=True)
-    with atomic_write(path) as partial:
+    with atomic_write(path, replace_folder=True) as partial:
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
         write_sums(partial)

@@ -4,7 +4,6 @@ Linear heads, discarded after training, predict from each cell token the object 
 cell. Captions alone teach their meaning much earlier than the image loss would.
 """
 
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -131,7 +130,6 @@ def export(weights: Mapping[str, Tensor], folder: Path, size: GeneratorSize | No
     """Save the pipeline atomically as a folder in float16; `weights` are named as in `GeneratorTrainModule`."""
     module = GeneratorTrainModule(build_generator(size))
     module.load_state_dict({name: tensor.detach().cpu() for name, tensor in weights.items()}, strict=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    with atomic_write(folder) as temporary:
+    with atomic_write(folder, replace_folder=True) as temporary:
         module.pipeline.to(torch.float16).save_pretrained(temporary)
         write_sums(temporary)

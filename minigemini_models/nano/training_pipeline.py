@@ -91,7 +91,5 @@ def export(checkpoint: Path, folder: Path) -> None:
     """
     if not checkpoint.is_dir():
         raise RecipeError(f"{checkpoint}: no such checkpoint; run the step {checkpoint.parent.name} first")
-    with output_lock(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        with atomic_write(folder) as aside:
-            shutil.copytree(checkpoint, aside)
+    with output_lock(folder), atomic_write(folder, replace_folder=True) as aside:
+        shutil.copytree(checkpoint, aside)

@@ -1,6 +1,5 @@
 """Build `small` from its pretrained parts, and save what training adds to them."""
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -159,8 +158,7 @@ def save_parts(
         for name, tensor in weights.items()
         if ".lora_" not in name
     }
-    shutil.rmtree(path, ignore_errors=True)
-    with atomic_write(path) as aside:
+    with atomic_write(path, replace_folder=True) as aside:
         aside.mkdir()
         save_checkpoint(own, model, processor, torch.bfloat16, aside / BASE)
         adapted.peft_config["default"].base_model_name_or_path = BASE

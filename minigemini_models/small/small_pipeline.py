@@ -42,10 +42,8 @@ def train_small(folder: Path, settings: Mapping[str, str], only: Sequence[str] =
         trained = folder / STEPS[-1] / CHECKPOINT
         if not trained.is_dir():
             raise RecipeError(f"{trained} is missing; run the step {STEPS[-1]} first")
-        with output_lock(shipped):
-            shutil.rmtree(shipped, ignore_errors=True)
-            with atomic_write(shipped) as aside:
-                pack(trained / BASE, trained / ADAPTER, obtain(SMOLLM2_GGUF), aside)
-                shutil.copytree(CARD, aside, dirs_exist_ok=True)
-                write_sums(aside)
+        with output_lock(shipped), atomic_write(shipped, replace_folder=True) as aside:
+            pack(trained / BASE, trained / ADAPTER, obtain(SMOLLM2_GGUF), aside)
+            shutil.copytree(CARD, aside, dirs_exist_ok=True)
+            write_sums(aside)
     return shipped
