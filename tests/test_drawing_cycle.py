@@ -1,13 +1,28 @@
 """Cycle accuracy, measured on images whose contents are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 from scripted_engine import script
 
 from minigemini.inference import Engine, GeneratedImage
-from minigemini_models.evaluation.drawing_cycle import draw_captions, draw_requests, results_table
-from minigemini_models.samples.image_plans import KINDS, compose_plan, image_array, sample_planned_image
+from minigemini_models.evaluation.drawing_cycle import (
+    NO_MATCH,
+    CycleResult,
+    draw_captions,
+    draw_requests,
+    results_table,
+)
+from minigemini_models.samples.image_plans import (
+    KINDS,
+    ImagePlan,
+    PlanItem,
+    compose_plan,
+    image_array,
+    sample_planned_image,
+)
 from minigemini_models.samples.image_requests import generation_answer, sample_plain_request
 from minigemini_models.scenes.splits import EVALUATION_STREAM, evaluation
 
@@ -45,7 +60,7 @@ def test_cycle_from_request_to_description(recognizes, tiny_checkpoint, monkeypa
     plans = [sample_plain_request(0, kind, evaluation()) for kind in KINDS]
     answers = []
     for plan, _ in plans:
-        answer = " and ".join(item.phrase().removesuffix(item.place or "").strip() for item in plan.items)
+        answer = " and ".join(replace(item, color=item.color or "red", place=None).phrase() for item in plan.items)
         answers += [generation_answer(plan), f"{answer.capitalize()}." if recognizes else "Nothing."]
     engine = Engine.load(tiny_checkpoint, device="cpu")
     prompts = script(engine, answers, monkeypatch)
@@ -62,3 +77,21 @@ def test_a_request_without_an_image_is_wrong(tiny_checkpoint, monkeypatch):
     script(engine, ["I cannot draw a dragon."], monkeypatch)
     (result,) = draw_requests(engine, ExactGenerator(), 1)
     assert (result.caption, result.image, result.verdict.right, result.recognized) == (None, None, False, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "recognized"),
+    [
+        ("Two green stars and a red cup.", True),
+        ("A green star, a blue star and a red cup.", True),  # any color will do
+        ("Two stars and a cup.", False),  # but the cup is to be red
+        ("Two stars and a blue cup.", False),
+        ("A green star and a red cup.", False),
+        ("Three green stars and a red cup.", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_what_counts_as_recognized(answer, recognized):
+    plan = ImagePlan((PlanItem("star", None, 2, "at the top"), PlanItem("cup", "red")))
+    assert CycleResult(plan, "mixed", None, None, NO_MATCH, answer).recognized == recognized

@@ -27,6 +27,8 @@ SCENE = "A red house, an orange hat and a blue cup."
         (objects_matched, SCENE, "A blue house and an orange hat.", (1, 3)),
         (objects_matched, "A red house.", "A red house and a red hat.", (1, 2)),
         (objects_matched, SCENE, "", (0, 3)),
+        (objects_matched, "A fork and knife and a red hat.", "A fork and knife.", (1, 2)),
+        (objects_matched, "A fork and knife and a red hat.", "A fork.", (0, 2)),
     ],
 )
 def test_grade(grade, right, answer, expected):

@@ -23,6 +23,11 @@ def same_name(expected: str, answer: str) -> tuple[int, int]:
 
 
 def objects_matched(expected: str, answer: str) -> tuple[int, int]:
-    """One point for every object with its color, in any order; extra objects raise the maximum."""
-    expected_objects, found = (set(re.split(", | and ", text.lower().rstrip("."))) for text in (expected, answer))
+    """One point for every object with its color, in any order; extra objects raise the maximum.
+
+    Objects begin with an article: "a fork and knife" is one.
+    """
+    expected_objects, found = (
+        set(re.split(r", | and (?=an? )", text.lower().rstrip("."))) for text in (expected, answer)
+    )
     return len(expected_objects & found), max(len(expected_objects), len(found))

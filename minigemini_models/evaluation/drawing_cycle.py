@@ -4,6 +4,7 @@
 the image.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -14,14 +15,21 @@ from tqdm import tqdm
 from minigemini.evaluation.statistics import wilson
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError
 
+from ..samples.descriptions import NUMBERS
 from ..samples.image_plans import KINDS, ImagePlan, sample_planned_image
 from ..samples.image_requests import sample_plain_request
 from ..samples.request_phrases import DRAW
+from ..scenes.colors import COLORS
+from ..scenes.concepts import COLORED_NAMES, plural
 from ..scenes.splits import EVALUATION_STREAM, evaluation
 from .shape_detector import Verdict, detect_objects, judge
 
 NO_MATCH = Verdict(False, False, False, False)
 QUESTION = "What is in the picture?"
+COUNTS = {"a": 1, "an": 1} | {word: number for number, word in enumerate(NUMBERS) if number}
+NAMES = {form: name for name in COLORED_NAMES for form in (name, plural(name))}
+PHRASE = re.compile(rf"\b({'|'.join(COUNTS)}) (?:({'|'.join(COLORS)}) )?({'|'.join(NAMES)})\b")
+"""Number, color and name of described objects: "a red star", "two stars"."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,17 @@ class CycleResult:
 
     @property
     def recognized(self) -> bool:
-        """Whether the model's description has every requested object with its color."""
-        answer = f" {(self.answer or '').lower().rstrip('.')} ".replace(",", " ,")
-        return all(f" {item.phrase().removesuffix(item.place or '').strip()} " in answer for item in self.plan.items)
+        """Whether the description has every requested object, as often as requested and in its color, if it has one."""
+        described = [
+            (COUNTS[count], color, NAMES[name]) for count, color, name in PHRASE.findall((self.answer or "").lower())
+        ]
+        return all(
+            item.count
+            == sum(
+                count for count, color, name in described if name == item.name and item.color in (None, color or None)
+            )
+            for item in self.plan.items
+        )
 
 
 def draw_captions(

@@ -35,7 +35,7 @@ class LazyScene:
 class SyntheticTask(Task):
     """A table of skills; `limit` counts questions per skill."""
 
-    version = "2"
+    version = "3"
     max_new_tokens = 48
     skills: ClassVar[tuple[Skill, ...]]
 
