@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from minigemini.data.encoding import IGNORED
+from minigemini.training.settings import RecipeError
 from minigemini_models.nano.curriculum import LANGUAGE_MIXTURE
 from minigemini_models.nano.language_task import EncodedLessons, encode_lesson
 from minigemini_models.nano.mixture import Mixture
@@ -242,6 +243,23 @@ def test_alignment_has_a_target_for_every_token(low_res_size):
     assert all(torch.isfinite(value) for value in out.values())
 
 
+def test_the_weight_of_the_targets_does_not_depend_on_micro_batches():
+    step = align("x").changed(SMALL | {"world": "small", "high_res_size": "128"})
+    task = TASKS["alignment-with-labels"](step.changed({"global_batch": "4", "micro_batch": "4"}))
+    batch = task.collate([task.sample(number) for number in range(4)])
+    labels = int((batch["labels"] != IGNORED).sum())
+    whole = task.module(**batch, num_items_in_batch=labels)
+    task.module.images = 8  # the same batch twice is one step
+    half = task.module(**batch, num_items_in_batch=2 * labels)
+    assert 2 * half["loss"].item() == pytest.approx(whole["loss"].item(), rel=1e-5)
+    assert half["token_distance"].item() == pytest.approx(whole["token_distance"].item(), rel=1e-5)
+
+
+def test_two_images_must_fit_into_a_row():
+    with pytest.raises(RecipeError, match="256 visual tokens an image are too many"):
+        TASKS["language-with-labels"](language().changed(SMALL | {"low_res_size": "128"}))
+
+
 def test_the_loss_of_packed_questions_is_that_of_each_alone(task, processor):
     lesson = presence.questions(5)
     alone = [SceneLesson(lesson.scenes, (turns,)) for turns in lesson.conversations]
@@ -273,6 +291,6 @@ def test_training_reaches_all_embeddings(task):
     batch = task.collate([task.sample(number) for number in range(4)])
     task.module(**batch)["loss"].backward()
     trained = {name for name, parameter in task.module.named_parameters() if parameter.grad is not None}
-    assert any(name.startswith("words.slots") for name in trained)
+    assert {f"words.{name}" for name, _ in task.module.words.named_parameters()} <= trained
     assert any("layers.1." in name for name in trained)
     assert not any("vision_tower" in name for name in trained)

@@ -54,7 +54,7 @@ def alignment_with_labels(recipe: Pretraining) -> PretrainingTask:
         del parts["mining"]
     pad: Any = processor.tokenizer.pad_token_id
     return PretrainingTask(
-        TokenMatcher(model, words),
+        TokenMatcher(model, words, recipe.global_batch),
         parts,
         partial(sample, processor=processor, world=recipe.world),
         BranchCollator(ROW_LENGTH, pad),
@@ -106,18 +106,26 @@ def sample(number: int, processor: MiniGeminiProcessor, world: str = "whole") ->
 
 
 class TokenMatcher(BranchLoss):
-    """The loss of captions and of the distance of visual tokens to their targets."""
+    """The loss of captions and of the distance of visual tokens to their targets.
 
-    def __init__(self, model: MiniGeminiForConditionalGeneration, words: SceneWords) -> None:
+    Args:
+        model: the model.
+        words: embeddings that the targets are made from.
+        images: number of images in an optimizer step, on all ranks together.
+    """
+
+    def __init__(self, model: MiniGeminiForConditionalGeneration, words: SceneWords, images: int) -> None:
         super().__init__(model)
         self.words = words
+        self.images = images
         self._distance = torch.tensor(0.0)
 
     def forward(self, *args: Any, **batch: Any) -> dict[str, Tensor]:
-        """Return the loss, and its two parts."""
+        """Return the loss, a summand of the step's, and its two parts."""
         caption_loss = super().forward(*args, **batch)["loss"]
+        share = len(batch["image"]) / self.images
         return {
-            "loss": caption_loss + _TARGET_WEIGHT * self._distance,
+            "loss": caption_loss + _TARGET_WEIGHT * share * self._distance,
             "caption_loss": caption_loss,
             "token_distance": self._distance,
         }

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from minigemini.data.seed_loader import first_sample
 from minigemini.modeling import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.training.settings import RecipeError
 
 from ..pretraining.branches import BranchCollator, Branched, BranchLoss, conversation_tokens, join
 from ..pretraining.init_model import init_model
@@ -24,6 +25,8 @@ from .mixture import Mixture
 
 ROW_LENGTH = 512
 """Tokens per row, and most of a lesson."""
+_TEXT_TOKENS = 128
+"""Tokens of a row that images leave to the text of a conversation."""
 ALL_PATCHES_SHARE = 0.1
 """Share of lessons that also show empty patches, as encoders do. The others leave them out, which is three times as
 fast, and keep the positions of the rest."""
@@ -31,8 +34,17 @@ LANGUAGE_MODEL, WORDS = "model.model.language_model", "words"
 
 
 def language_with_labels(recipe: Pretraining) -> PretrainingTask:
-    """Answer lessons; the output is the language model, and the embeddings of what patches show."""
+    """Answer lessons; the output is the language model, and the embeddings of what patches show.
+
+    Raises:
+        RecipeError: two images and a conversation about them do not fit into a row.
+    """
     model, processor = init_model(recipe)
+    if recipe.world == "whole" and 2 * processor.num_image_tokens > ROW_LENGTH - _TEXT_TOKENS:
+        raise RecipeError(
+            f"{recipe.name}: lessons have up to two images, and rows {ROW_LENGTH} tokens: {processor.num_image_tokens} "
+            "visual tokens an image are too many; give a smaller low_res_size"
+        )
     pad: Any = processor.tokenizer.pad_token_id
     first = first_sample(recipe.seed)
     lessons = recipe.run_length()[1] * recipe.global_batch
