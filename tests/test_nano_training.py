@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_training import losses
+from waiting import wait_until
 
 from minigemini.data.curriculum import Curriculum
 from minigemini.inference import Engine
+from minigemini.io.folder_lock import FolderInUseError, folder_lock
 from minigemini.io.plots import can_plot
 from minigemini.training import trainable
 from minigemini.training.recipe import CHECKPOINT, DataPart
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 from minigemini_models.nano.curriculum import HD_MIXTURE, INSTRUCT_MIXTURE, mixture_parts
-from minigemini_models.nano.nano_recipes import EXPORT, PIPELINES, TWIN, nano_recipes
+from minigemini_models.nano.nano_recipes import EXPORT, LANGUAGE, PIPELINES, TWIN, nano_recipes
 from minigemini_models.nano.training_pipeline import train_pipeline
 from minigemini_models.pretraining.tasks import TASKS
 
@@ -67,6 +71,8 @@ def test_errors_name_the_step(tmp_path, monkeypatch):
         train_pipeline("nano", tmp_path, TOY, ("nano-align",))
     with pytest.raises(RecipeError, match="scale is 0; give more than 0"):
         train_pipeline("nano", tmp_path, {"scale": "0"})
+    with pytest.raises(RecipeError, match="scale is 'inf'; give a number"):
+        train_pipeline("nano", tmp_path, {"scale": "inf"})
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="torchrun runs single steps only"):
         train_pipeline("nano", tmp_path, {})
@@ -215,3 +221,63 @@ def test_a_resumed_run_equals_an_uninterrupted_one(trained, name, tmp_path):
 
 def weights(path: Path) -> list[dict[str, torch.Tensor]]:
     return [load_file(file) for file in (sorted(path.glob("*.safetensors")) if path.is_dir() else [path])]
+
+
+# Two steps at once
+
+SIDE_BY_SIDE = """
+import sys
+from pathlib import Path
+from minigemini_models.nano.nano_recipes import ENCODERS, LANGUAGE, nano_recipes
+from minigemini_models.nano.training_pipeline import run_side_by_side
+
+if __name__ == "__main__":
+    settings = dict(word.split("=") for word in sys.argv[2:])
+    run_side_by_side(*(nano_recipes()[name].changed(settings) for name in (ENCODERS, LANGUAGE)), Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    (tmp_path / "program.py").write_text(SIDE_BY_SIDE)
+    tiny = ("steps=100000", "global_batch=1", "micro_batch=1", "workers=0", "report_to=none", "high_res_width=8")
+    command = [
+        sys.executable,
+        str(tmp_path / "program.py"),
+        str(tmp_path),
+        *tiny,
+        "low_res_width=32",
+        "low_res_layers=1",
+    ]
+    started = []
+
+    def start() -> subprocess.Popen:
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_step_is_stopped_when_the_one_beside_it_fails(side_by_side, tmp_path):
+    with folder_lock(tmp_path / LANGUAGE):
+        _, said = side_by_side().communicate(timeout=120)
+    assert "RecipeError: nano-language has failed, as it says above" in said
+    assert "FolderInUseError" not in said
+
+
+def test_a_step_ends_with_the_process_that_started_it(side_by_side, tmp_path):
+    process = side_by_side()
+    wait_until(lambda: (tmp_path / LANGUAGE / "log.jsonl").exists(), 120)
+    process.kill()
+    wait_until(lambda: is_free(tmp_path / LANGUAGE), 10)
+
+
+def is_free(folder: Path) -> bool:
+    try:
+        with folder_lock(folder):
+            return True
+    except FolderInUseError:
+        return False

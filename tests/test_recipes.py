@@ -146,6 +146,8 @@ def test_epochs_and_steps_override_each_other():
         ("name=other", "unknown setting 'name'"),
         ("steps=many", "steps is 'many'; give a whole number"),
         ("learning_rate=fast", "learning_rate is 'fast'; give a number"),
+        ("learning_rate=inf", "learning_rate is 'inf'; give a number"),
+        ("weight_decay=nan", "weight_decay is 'nan'; give a number"),
         ("crop=yes", "crop is 'yes'; give true or false"),
         ("stage=both", "stage is 'both'; give one of align, instruct"),
         ("steps=0", "steps is 0; give more than 0"),

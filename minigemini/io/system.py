@@ -13,12 +13,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 PROC = Path("/proc")
 
 
 def is_windows() -> bool:
     return sys.platform == "win32"
+
+
+def exit_with_parent() -> None:
+    """End this process, which multiprocessing has started, as soon as its parent has ended, however that was."""
+
+    def wait(parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        os._exit(1)  # safe: files are written atomically
+
+    if parent := multiprocessing.parent_process():
+        Thread(target=wait, args=(parent,), daemon=True).start()
 
 
 def peak_resident_bytes() -> int | None:

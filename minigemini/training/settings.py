@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import sys
 import types
 from collections.abc import Mapping
@@ -244,12 +245,15 @@ def parse_number(kind: Any, name: str, text: str) -> Any:
     """Parse a number.
 
     Raises:
-        RecipeError: The text is not a number.
+        RecipeError: The text is not a finite number.
     """
     try:
-        return kind(text)
+        number = kind(text)
+        if kind is float and not math.isfinite(number):
+            raise ValueError
     except ValueError:
         raise RecipeError(f"{name} is {text!r}; give {'a whole number' if kind is int else 'a number'}") from None
+    return number
 
 
 def _word(value: Any) -> str:

@@ -3,18 +3,17 @@
 import json
 import logging
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 from tqdm import tqdm
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.folder_lock import folder_lock
+from minigemini.io.system import exit_with_parent
 from minigemini.training.run import check_same_recipe, train
 from minigemini.training.settings import RunSettings
 
@@ -163,14 +162,9 @@ def _init_worker() -> None:
     """
     import torch
 
-    Thread(target=_exit_with_parent, args=(multiprocessing.parent_process(),), daemon=True).start()
+    exit_with_parent()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-
-
-def _exit_with_parent(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)  # safe: files are written atomically
 
 
 @contextmanager
