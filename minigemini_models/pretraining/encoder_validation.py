@@ -17,7 +17,7 @@ from .encoders import DetailReader, PatchDescriber
 from .pretraining_task import stack
 
 HEIGHTS_PX = ((8, 9), (10, 18), (19, 64))
-"""Heights of capitals that letters are counted by, both included."""
+"""Ranges of capital height, bounds included, by which letters are counted."""
 _in_rows = partial(rearrange, pattern="... y x (r c) -> ... (y r) (x c)", r=SLOT_ROWS)
 
 
@@ -52,7 +52,7 @@ def validate(
 
 
 def _letters(encoder: DetailReader, domain: SceneDomain, images: int) -> Iterator[tuple[str, float]]:
-    """Yield the percentages of letters in their slots, and read by height."""
+    """Yield the percentages of letters in their slots, and read by height, for heights that occur."""
     drawn = [draw_text_image(np.random.default_rng([domain.stream, number]), domain) for number in range(images)]
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image, _ in drawn]))
     found = _in_rows(encoder.logits(pixels, SCENE_PX)["slots"].argmax(-1).numpy())
@@ -64,7 +64,8 @@ def _letters(encoder: DetailReader, domain: SceneDomain, images: int) -> Iterato
         chosen = [[letter for letter in letters if low <= letter.bottom - letter.top <= high] for letters in whole]
         labels = _in_rows(np.stack([slot_labels(letters, SCENE_PX) for letters in chosen]))
         read = (labels == found) | (labels == beside[..., :-2]) | (labels == beside[..., 2:])
-        yield f"letters of {low} to {high} px read", _share(read, labels > 0)
+        if labels.any():
+            yield f"letters of {low} to {high} px read", _share(read, labels > 0)
 
 
 def _is_whole(letter: Letter) -> bool:
@@ -72,4 +73,4 @@ def _is_whole(letter: Letter) -> bool:
 
 
 def _share(right: np.ndarray, of: np.ndarray) -> float:
-    return 100 * float(right[of].mean()) if of.any() else 0.0
+    return 100 * float(right[of].mean())
