@@ -15,7 +15,7 @@ from minigemini_models.samples.dataset import SyntheticReader, synthetic_dialog
 from minigemini_models.samples.image_plans import (
     IMAGE_PX,
     PLACES,
-    RELATIONS,
+    RELATION_OFFSETS,
     ImagePlan,
     PlanItem,
     compose_plan,
@@ -23,7 +23,6 @@ from minigemini_models.samples.image_plans import (
 )
 from minigemini_models.samples.image_requests import KINDS, sample_request
 from minigemini_models.samples.plan_edits import add, add_copy, move, recolor, remove, rename
-from minigemini_models.samples.turns import messages
 from minigemini_models.scenes.colors import COLORS
 from minigemini_models.scenes.concepts import COLORED_NAMES
 from minigemini_models.scenes.splits import evaluation
@@ -35,7 +34,7 @@ def captions(dialog):
 
 def parse_caption(caption: str) -> ImagePlan:
     """Parse a caption with independent rules."""
-    relation = next((word for word in RELATIONS if f" {word} " in caption), None)
+    relation = next((word for word in RELATION_OFFSETS if f" {word} " in caption), None)
     parts = caption.split(f" {relation} ") if relation else re.split(r", | and (?=an? |two |three |four )", caption)
     items = []
     for part in parts:
@@ -51,7 +50,7 @@ def parse_caption(caption: str) -> ImagePlan:
 def test_phrases_cover_the_marker_places_relations_and_colors():
     assert request_phrases.DRAW == model_messages.DRAW
     assert set(request_phrases.PLACE_WORDS) == set(PLACES)
-    assert set(request_phrases.RELATION_WORDS) == set(RELATIONS)
+    assert set(request_phrases.RELATION_WORDS) == set(RELATION_OFFSETS)
     assert set(request_phrases.COLOR_COMPARISONS) == set(COLORS)
     assert set(request_phrases.PURPOSES) <= set(COLORED_NAMES)
 
@@ -73,7 +72,7 @@ def test_every_caption_is_in_the_vocabulary(kind):
             assert len(plan.units) <= 4
         seen |= {turn.question for turn in dialog.turns}
     assert len(seen) > (15 if kind == "seen" else 100)
-    assert len(messages(list(dialog.turns), [])) == 2 * len(dialog.turns)
+    assert len(dialog.messages()) == 2 * len(dialog.turns)
 
 
 def test_captions_agree_with_their_requests():
@@ -162,13 +161,14 @@ def test_generated_images_are_shown_with_the_next_turn():
     for seed in range(60):
         dialog = sample_request(seed, "drawn")
         said = captions(dialog)
+        shows = [len(question["content"]) - 1 for question in dialog.messages()[::2]]
         for scene, turn, caption in zip(dialog.scenes, dialog.shown, said, strict=False):
             assert f"<h>{caption}</h>" in dialog.turns[turn - 1].answer
-            assert dialog.shows(turn) == 1
+            assert shows[turn] == 1
             assert Counter(obj.name for obj in scene.objects) == Counter(
                 unit.name for unit in parse_caption(caption).units
             )
-        assert (len(dialog.scenes), len(said), dialog.shows(0)) == (2, 3, 0)
+        assert (len(dialog.scenes), len(said), shows[0]) == (2, 3, 0)
     row = next(row for row in range(10) if synthetic_dialog("requests", row).shown)
     sample = SyntheticReader("requests", 10)[row]
     with_pictures = [n for n, message in enumerate(sample.messages) if message["content"][0]["type"] == "image"]

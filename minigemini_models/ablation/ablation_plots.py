@@ -28,7 +28,7 @@ def draw_findings(path: Path, results: Results) -> None:
 
 
 def draw_grid(path: Path, results: Results, column: str, gain: float) -> None:
-    """Draw a line per resolution over the number of visual tokens, with a ring where more tokens stop to pay.
+    """Draw a line per resolution over the number of visual tokens, with a ring where more tokens no longer pay off.
 
     Args:
         path: of the plot.

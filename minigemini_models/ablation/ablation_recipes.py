@@ -4,10 +4,9 @@ from typing import Any
 
 from minigemini.training.recipe import CHECKPOINT, DataPart, Recipe
 
-from ..nano.nano_recipes import SMALL
+from ..nano.nano_recipes import SHARED
 from ..pretraining.pretraining_recipe import PRETRAINED_FILE, Pretraining, encoder_file
-from ..samples.dataset import PREFIX
-from ..samples.dataset import SMALL as SMALL_DATA
+from ..samples.dataset import PREFIX, SMALL
 from .variants import ENCODER, ENCODERS, PARTS, Variant
 
 _SIZES: dict[str, Any] = {
@@ -18,7 +17,7 @@ _SIZES: dict[str, Any] = {
     "text_layers": 4,
 }
 _RUN: dict[str, Any] = {
-    **SMALL,
+    **SHARED,
     "workers": 0,  # the ablation runs one process per core
     "report_to": "none",
 }
@@ -99,7 +98,7 @@ def instruction(variant: Variant, seed: int, root: str, share: float) -> Recipe:
         stage="instruct",
         base=f"{root}/{aligned_folder(variant, seed)}/{CHECKPOINT}",
         data=tuple(
-            DataPart(f"{PREFIX}{SMALL_DATA}{skill}#{_scaled(count, share)}")
+            DataPart(f"{PREFIX}{SMALL}{skill}#{_scaled(count, share)}")
             for part in variant.parts
             for skill, count in PARTS[part].items()
         ),

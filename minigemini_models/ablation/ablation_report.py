@@ -51,7 +51,7 @@ def _findings(folder: Path, results: Results, ablation: Ablation) -> list[str]:
         "",
         *_variants(ablation.groups()["findings"], results),
         "",
-        "Does each finding of the paper hold at this scale? Yes: the difference has the same sign for every seed.",
+        "Does each finding of the paper hold at this scale? Yes: the better variant scores higher with every seed.",
         "",
         *_table(
             ("finding", "in the paper", "here", "by seed", "holds"),

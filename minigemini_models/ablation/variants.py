@@ -11,8 +11,8 @@ trained from random weights in the steps of nano. Runs are shared where their re
 
 `findings` are the paper's comparisons: TextVQA corresponds to reading a number, MME to yes-or-no questions, and MM-Vet
 to descriptions, colors, counts and positions. `grid` crosses the high-resolution image with the number of visual
-tokens, to find where more of either stops to pay. `data` leaves out each part of stage 2 in turn; the other parts keep
-their samples, as in the paper. `encoders` exchanges the ConvNeXt.
+tokens, to find where more of either no longer pays off. `data` leaves out each part of stage 2 in turn; the other parts
+keep their samples, as in the paper. `encoders` exchanges the ConvNeXt.
 
 Encoders are trained on images of all sizes of the grid, as CLIP has seen objects at all scales. Otherwise a resolution
 would be bad because its encoder had never seen letters of that size. The number of tokens follows from the

@@ -11,7 +11,7 @@ from itertools import permutations
 import numpy as np
 from PIL import Image
 
-from ..samples.image_plans import RELATIONS, ImagePlan, PlanItem, place_of
+from ..samples.image_plans import RELATION_OFFSETS, ImagePlan, PlanItem, place_of
 from ..scenes.colors import COLORS
 from ..scenes.concepts import COLORED_NAMES
 from ..scenes.shapes import render
@@ -96,7 +96,7 @@ def _fits(plan: ImagePlan, units: tuple[PlanItem, ...], detected: list[DetectedO
     pairs = list(zip(units, detected, strict=True))
     beside = True
     if plan.relation:
-        across, down = RELATIONS[plan.relation]
+        across, down = RELATION_OFFSETS[plan.relation]
         first, second = detected
         beside = across * (first.x - second.x) + down * (first.y - second.y) >= _MIN_OFFSET
     return (

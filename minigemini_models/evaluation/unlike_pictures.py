@@ -16,7 +16,7 @@ from ..scenes.splits import EVALUATION_STREAM
 from .real_task import FOLDER
 
 _LIKE_SCENES = ("sign_", "shapes_")
-"""What the names of papers begin with that show what nano's scenes show, too."""
+"""Name prefixes of papers that resemble nano's scenes and are left out."""
 
 
 @dataclass(frozen=True)

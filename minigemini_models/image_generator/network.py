@@ -13,7 +13,15 @@ from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerF
 from minigemini.data.encoding import IGNORED
 
 from ..samples.descriptions import NUMBERS
-from ..samples.image_plans import CELLS, IMAGE_PX, PLACES, RELATIONS, ImagePlan, sample_plan, sample_planned_image
+from ..samples.image_plans import (
+    CELLS,
+    IMAGE_PX,
+    PLACES,
+    RELATION_OFFSETS,
+    ImagePlan,
+    sample_plan,
+    sample_planned_image,
+)
 from ..scenes.colors import COLORS
 from ..scenes.concepts import COLORED_NAMES, plural
 from .diffusion_pipeline import CELLS_SIDE, PLACE_CHANNELS, PainterPipeline
@@ -87,7 +95,7 @@ def build_generator(size: GeneratorSize | None = None) -> PainterPipeline:
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Build the word-level tokenizer of captions; it ignores case and final punctuation."""
     words = {",", "and", "a", "an", *COLORS, *NUMBERS[1:5], *COLORED_NAMES, *map(plural, COLORED_NAMES)}
-    words |= {word for phrase in (*PLACES, *RELATIONS) for word in phrase.split()}
+    words |= {word for phrase in (*PLACES, *RELATION_OFFSETS) for word in phrase.split()}
     vocabulary = {word: number for number, word in enumerate([PAD, UNKNOWN, *CELL_TOKENS, *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex("[.!?]"), "")])

@@ -16,9 +16,9 @@ from ..pretraining.init_model import init_model
 from ..pretraining.pretraining_recipe import Pretraining
 from ..pretraining.pretraining_task import PretrainingTask, SaveParts
 from ..pretraining.scene_words import LABELS, SceneWords, patch_labels, shows_something
+from ..samples.dialogs import Dialog
 from ..samples.lessons.lesson import SceneLesson, stream
 from ..samples.lessons.skills import SKILLS_OF_WORLD
-from ..samples.turns import TurnGroup
 from ..scenes.labeled_scenes import scene_labels
 from .curriculum import LANGUAGE_MIXTURES
 from .mixture import Mixture
@@ -54,7 +54,7 @@ def language_with_labels(recipe: Pretraining) -> PretrainingTask:
         {"language model": LANGUAGE_MODEL.replace(".", r"\.") + r"\.", "scene words": r"words\."},
         EncodedLessons(processor, mixture, first),
         BranchCollator(ROW_LENGTH, pad),
-        SaveParts({LANGUAGE_MODEL: "language_model", WORDS: WORDS}),
+        SaveParts({f"{LANGUAGE_MODEL}.": "language_model.", f"{WORDS}.": f"{WORDS}."}),
     )
 
 
@@ -85,8 +85,8 @@ def encode_lesson(lesson: SceneLesson, processor: MiniGeminiProcessor, all_patch
         processor: renders the conversations as it does for inference.
         all_patches: keep the tokens of empty patches.
     """
-    messages = [_messages(turns, lesson) for turns in lesson.conversations]
-    encoded = join([conversation_tokens(one, processor) for one in messages], ROW_LENGTH)
+    dialogs = [Dialog(lesson.scenes, turns, lesson.shown) for turns in lesson.conversations]
+    encoded = join([conversation_tokens(dialog.messages(), processor) for dialog in dialogs], ROW_LENGTH)
     if not lesson.scenes:
         return encoded
     side = patches_per_side(processor)
@@ -107,17 +107,6 @@ def encode_lesson(lesson: SceneLesson, processor: MiniGeminiProcessor, all_patch
 def patches_per_side(processor: MiniGeminiProcessor) -> int:
     """Return the rows of visual tokens of an image in one tile, which are as many as its columns."""
     return math.isqrt(processor.num_image_tokens)
-
-
-def _messages(turns: TurnGroup, lesson: SceneLesson) -> list[dict[str, Any]]:
-    """Return chat messages with images as placeholders, where the lesson shows them."""
-    shown = lesson.shown or (0,) * len(lesson.scenes)
-    messages: list[dict[str, Any]] = []
-    for number, turn in enumerate(turns):
-        images = [{"type": "image"}] * shown.count(number)
-        messages.append({"role": "user", "content": [*images, {"type": "text", "text": turn.question}]})
-        messages.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
-    return messages
 
 
 class LabelReader(BranchLoss):

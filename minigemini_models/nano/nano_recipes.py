@@ -28,7 +28,7 @@ PIPELINES = {
 }
 """Steps of each pipeline; the checkpoint is exported before it is tuned for high resolution."""
 
-SMALL: dict[str, Any] = {
+SHARED: dict[str, Any] = {
     "precision": "fp32",
     "weight_decay": 0.05,
     "adam_beta2": 0.98,
@@ -40,11 +40,11 @@ INSTRUCT_SAMPLES, HD_SAMPLES = 32_000, 2_000
 
 
 def nano_recipes(root: str = ROOT, scale: float = 1.0) -> dict[str, RunSettings]:
-    """Return every step of nano and its twin by name.
+    """Return every step of nano and its twin, and the recipe of the image generator, by name.
 
     Args:
         root: parent of the steps' folders.
-        scale: factor on the steps of all runs, to try the whole on a small part of its samples.
+        scale: factor on the samples of all steps of the pipelines, to try them on a small part.
     """
     recipes: list[RunSettings] = [
         *(replace(step, scale=scale) for step in (encoders(), language(), align(root), align(root, TWIN))),
@@ -65,7 +65,7 @@ def encoders() -> Pretraining:
         learning_rate=1.2e-3,
         global_batch=4,
         micro_batch=4,
-        **{**SMALL, "precision": "bf16", "save_steps": 500},
+        **{**SHARED, "precision": "bf16", "save_steps": 500},
     )
 
 
@@ -82,7 +82,7 @@ def language() -> Pretraining:
         warmup_ratio=0.005,
         global_batch=4,
         micro_batch=4,
-        **SMALL,
+        **SHARED,
     )
 
 
@@ -99,7 +99,7 @@ def align(root: str, name: str = NAME) -> Pretraining:
         low_res_encoder=encoder_file(trained, "vision_tower"),
         high_res_encoder=None if name == TWIN else encoder_file(trained, "high_res_vision_tower"),
         language=f"{root}/{LANGUAGE}/{PRETRAINED_FILE['language-with-labels']}",
-        **SMALL,
+        **SHARED,
     )
 
 
@@ -121,11 +121,11 @@ def instruct(root: str, scale: float = 1.0, name: str = NAME) -> Recipe:
         max_length=512,
         row_length=512,
         gradient_checkpointing=False,
-        **SMALL,
+        **SHARED,
     )
 
 
-def hd(root: str, scale: float = 1.0) -> Recipe:
+def hd(root: str, scale: float) -> Recipe:
     """Continue stage 2 with 2 x 2 tiles and the whole image, on pages."""
     return replace(
         instruct(root),
@@ -133,7 +133,6 @@ def hd(root: str, scale: float = 1.0) -> Recipe:
         base=f"{root}/nano-instruct/{CHECKPOINT}",
         data=mixture_parts(HD_MIXTURE, round(HD_SAMPLES * scale)),
         tiling="hd",
-        micro_batch=4,
         max_length=1024,
         row_length=1024,
     )
@@ -148,7 +147,7 @@ def image_generator() -> Pretraining:
         learning_rate=1e-3,
         global_batch=32,
         micro_batch=32,
-        **{**SMALL, "weight_decay": 0.01},
+        **{**SHARED, "weight_decay": 0.01},
     )
 
 

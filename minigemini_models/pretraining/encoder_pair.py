@@ -14,7 +14,7 @@ from .encoder_samples import DOMAINS, LOW_RES, SEVERAL, USUAL, EncoderSamples
 from .encoder_validation import validate
 from .encoders import DetailReader, PatchDescriber
 from .pretraining_recipe import Pretraining
-from .pretraining_task import PretrainingTask, SavePart, stack
+from .pretraining_task import PretrainingTask, SaveParts, stack
 
 ENCODERS = {"vision_tower": "low_res", "high_res_vision_tower": "high_res"}
 """Submodules of `EncoderPair` by the name of their encoder in `MiniGeminiModel`, which is also that of its file."""
@@ -74,4 +74,4 @@ def save_encoders(weights: Mapping[str, Tensor], path: Path) -> None:
     with atomic_write(path) as folder:
         folder.mkdir()
         for name, module in ENCODERS.items():
-            SavePart(f"{module}.encoder")(weights, folder / f"{name}.safetensors")
+            SaveParts({f"{module}.encoder.": ""})(weights, folder / f"{name}.safetensors")

@@ -103,7 +103,7 @@ def text_or_scene(number: int, domain: SceneDomain, sides: Sides = USUAL) -> Arr
 
 
 def object_scene(number: int, domain: SceneDomain, sides: Sides = USUAL) -> dict[str, np.ndarray]:
-    """Return the scene of a number with the labels of `label_scene`, and `cells`.
+    """Return the scene of a number with the labels of `scene_labels`, and `cells`.
 
     Those of the low-resolution patches have the prefix `LOW_RES`.
     """

@@ -49,7 +49,7 @@ class PatchDescriber(nn.Module):
         self.heads = PatchHeads(width)
 
     def forward(self, image: Tensor, **labels: Tensor) -> dict[str, Tensor]:
-        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `label_scene`.
+        """Return the loss and accuracies of scenes (B, px, px, 3) uint8 with the labels of `scene_labels`.
 
         Each label is of one patch, so their number decides the size of the image that the encoder sees.
         """
@@ -161,6 +161,6 @@ def resized(pixel_values: Tensor, size_px: int) -> Tensor:
     return interpolate(pixel_values, size=(size_px, size_px), mode="bicubic", align_corners=False, antialias=True)
 
 
-def shrink(pixel_values: Tensor, size_px: int = LOW_RES_SIZE_PX) -> Tensor:
+def shrink(pixel_values: Tensor, size_px: int) -> Tensor:
     """Derive the low-resolution image from a normalized high-resolution one, as the image processor does."""
     return interpolate(pixel_values, size=(size_px, size_px), mode="bilinear", align_corners=False)

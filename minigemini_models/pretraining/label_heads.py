@@ -25,7 +25,7 @@ class PatchHeads(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
 
     def forward(self, tokens: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss and accuracies for tokens (B, N, width) and the labels of `label_scene`."""
+        """Return the loss and accuracies for tokens (B, N, width) and the labels of `scene_labels`."""
         tokens = self.norm(tokens)
         targets = {name: labels[name].flatten() for name in ("names", "colours", "centres")}
         targets["text"] = (labels["slots"] > 0).any(-1).flatten().long()

@@ -53,32 +53,15 @@ class SaveParts:
     """Save some submodules in one file.
 
     Attributes:
-        names: the name of each submodule in the file, by its name in the task's module.
+        prefixes: what names of parameters begin with in the file, by what they begin with in the task's module.
     """
 
-    names: Mapping[str, str]
+    prefixes: Mapping[str, str]
 
     def __call__(self, weights: Mapping[str, Tensor], path: Path) -> None:
         tensors = {
-            f"{saved}{name.removeprefix(part)}": tensor.detach().cpu().contiguous()
-            for part, saved in self.names.items()
-            for name, tensor in weights.items()
-            if name.startswith(f"{part}.")
-        }
-        with atomic_write(path) as temporary:
-            save_tensors(tensors, temporary)
-
-
-@dataclass(frozen=True)
-class SavePart:
-    """Save one submodule, with parameter names relative to it."""
-
-    name: str
-
-    def __call__(self, weights: Mapping[str, Tensor], path: Path) -> None:
-        prefix = f"{self.name}."
-        tensors = {
-            name.removeprefix(prefix): tensor.detach().cpu().contiguous()
+            f"{saved}{name.removeprefix(prefix)}": tensor.detach().cpu().contiguous()
+            for prefix, saved in self.prefixes.items()
             for name, tensor in weights.items()
             if name.startswith(prefix)
         }
@@ -91,7 +74,7 @@ def load_part(module: nn.Module, path: str, recipe_name: str, names: Collection[
 
     Args:
         module: the module.
-        path: the file, as `SavePart` writes it.
+        path: the file, as `SaveParts` writes it.
         recipe_name: name for errors.
         names: the weights of the module that the file must hold; by default all.
 

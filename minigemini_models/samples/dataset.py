@@ -10,7 +10,7 @@ from minigemini.data.schema import Sample
 from minigemini.training.settings import RecipeError
 
 from .dialogs import Dialog, sample_caption, sample_dialog
-from .image_requests import sample_request
+from .image_requests import TRAINING_KINDS, sample_request
 from .lessons.skills import PICTURE_SKILLS, SKILLS, SMALL_SKILLS
 
 
@@ -26,7 +26,8 @@ FIRST_LESSON = 10**8
 LESSONS = {name: sampler for name, sampler in (SKILLS | PICTURE_SKILLS).items() if name != "drawing"} | {
     f"{SMALL}{name}": sampler for name, sampler in SMALL_SKILLS.items()
 }
-"""Lessons of nano and of the ablation; `requests` has nano's of drawing, whose number of images varies."""
+"""Lessons of nano and of the ablation. `drawing` is left out because its number of images varies; `requests` has those
+dialogs by kind."""
 SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
     "captions": (sample_caption, ("single", "few", "count", "sign", "words")),
     "lessons": (
@@ -36,10 +37,7 @@ SYNTHETIC: dict[str, tuple[Callable[[int, str], Dialog], tuple[str, ...]]] = {
             *("single", "few", "sign", "count", "few", "words", "changed", "which"),
         ),
     ),
-    "requests": (
-        sample_request,
-        ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn"),
-    ),
+    "requests": (sample_request, TRAINING_KINDS),
     **{skill: (_lesson_dialog, (skill,)) for skill in LESSONS},
 }
 """Datasets by name: the function that builds a dialog from row number and kind, and the kinds, which alternate."""
@@ -82,14 +80,7 @@ class SyntheticReader:
     def __getitem__(self, row: int) -> Sample:
         """Generate one sample with its images."""
         dialog = synthetic_dialog(self.what, row)
-        messages = []
-        for number, turn in enumerate(dialog.turns):
-            shown = [{"type": "image"} for _ in range(dialog.shows(number))]
-            messages += [
-                {"role": "user", "content": [*shown, {"type": "text", "text": turn.question}]},
-                {"role": "assistant", "content": [{"type": "text", "text": turn.answer}]},
-            ]
-        return Sample(str(row), self.name, tuple(messages), tuple(scene.draw()[0] for scene in dialog.scenes))
+        return Sample(str(row), self.name, tuple(dialog.messages()), tuple(scene.draw()[0] for scene in dialog.scenes))
 
 
 def open_renamed(source: str) -> SyntheticReader:

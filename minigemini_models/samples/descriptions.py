@@ -9,7 +9,10 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def describe(scene: Scene) -> str:
-    """Return the caption: one sentence that names everything, signs first and objects from left to right."""
+    """Return the caption: one sentence that names everything, signs first.
+
+    Objects are in reading order, or counted, the most frequent first.
+    """
     match scene.kind:
         case "words":
             return f"The words {all_text(scene)}." if scene.signs else "Nothing."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -33,12 +34,18 @@ class Dialog:
     turns: tuple[Turn, ...]
     shown: tuple[int, ...] = ()
 
-    def shows(self, turn: int) -> int:
-        """Return the number of images that a turn shows."""
-        return (self.shown or (0,) * len(self.scenes)).count(turn)
+    def messages(self) -> list[dict[str, Any]]:
+        """Return chat messages in Transformers' format, with images as placeholders."""
+        shown = self.shown or (0,) * len(self.scenes)
+        messages: list[dict[str, Any]] = []
+        for number, turn in enumerate(self.turns):
+            images = [{"type": "image"}] * shown.count(number)
+            messages.append({"role": "user", "content": [*images, {"type": "text", "text": turn.question}]})
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
+        return messages
 
 
-def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING, max_turns: int = 5) -> Dialog:
+def sample_dialog(seed: int, kind: str, domain: SceneDomain = TRAINING, max_turns: int = 5) -> Dialog:
     """Sample a conversation about one scene or about a pair.
 
     Args:
@@ -55,7 +62,7 @@ def sample_dialog(seed: int, kind: str | None = None, domain: SceneDomain = TRAI
     return Dialog((scene,), tuple(conversation(scene, rng, max_turns)))
 
 
-def sample_caption(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
+def sample_caption(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialog:
     """Sample a scene with one turn that describes it."""
     scene = sample_scene(seed, kind, domain)
     rng = np.random.default_rng([domain.stream, seed, 7])
@@ -120,9 +127,9 @@ def _sample_which(
         one, other = (
             compose_scene(rng, "few", sample_distinct(rng, 2, "few", domain), domain, seed + i) for i in range(2)
         )
-        showing, shown = (one, other) if rng.random() < 0.5 else (other, one)
+        showing, without = (one, other) if rng.random() < 0.5 else (other, one)
         target = pick(rng, showing.objects)
-        if not any(confusable(target.name, obj.name) for obj in shown.objects):
+        if not any(confusable(target.name, obj.name) for obj in without.objects):
             a_name = with_article(full_name(target))
             return (one, other), [(ask(rng, "which_picture", _ordinal_answer(showing is one), a_name=a_name),)]
 

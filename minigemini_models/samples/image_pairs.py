@@ -95,7 +95,7 @@ def _sample_two_scenes(
     shows = dict[str, str]()
     for mine, without, which in ((one, other, "first"), (other, one, "second")):
         for obj in mine.objects:
-            if not any(confusable(obj.name, sample_absent_name.name) for sample_absent_name in without.objects):
+            if not any(confusable(obj.name, absent.name) for absent in without.objects):
                 shows[obj.name] = which
     return (one, other), shows, rng
 

@@ -32,7 +32,12 @@ PLACES: dict[str, tuple[int, int]] = {
     "at the bottom right": (2, 2),
 }
 """Column and row of the nine cells that divide an image."""
-RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
+RELATION_OFFSETS: dict[str, tuple[int, int]] = {
+    "left of": (-1, 0),
+    "right of": (1, 0),
+    "above": (0, -1),
+    "below": (0, 1),
+}
 """Direction from the second object to the first, as columns and rows."""
 CELLS = tuple(PLACES.values())
 ARRANGED: dict[int, tuple[tuple[int, int], ...]] = {
@@ -101,7 +106,7 @@ class ImagePlan:
         what captions mean.
         """
         if self.relation:
-            across, down = RELATIONS[self.relation]
+            across, down = RELATION_OFFSETS[self.relation]
             return (1 + across, 1 + down), (1 - across, 1 - down)
         taken = [PLACES[item.place] for item in self.items if item.place]
         number = len(self.units) - len(taken)
@@ -130,7 +135,7 @@ def sample_plan(rng: np.random.Generator, kind: str | None = None) -> ImagePlan:
         case "several":
             return _sample_placed(rng, int(rng.integers(2, 5)))
         case "related":
-            return ImagePlan(_sample_items(rng, 2), pick(rng, tuple(RELATIONS)))
+            return ImagePlan(_sample_items(rng, 2), pick(rng, tuple(RELATION_OFFSETS)))
         case "counted":
             return ImagePlan(_sample_items(rng, 1, int(rng.integers(2, 5))))
         case "mixed":

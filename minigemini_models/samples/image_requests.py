@@ -25,24 +25,26 @@ KINDS = ("request", "refine", "mention", "seen", "painted", "drawn", "unknown")
 questions about a generated image · such questions between a request and edits, with each generated image shown · an
 object that the generator does not know."""
 
+TRAINING_KINDS = ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn")
+"""The kinds as training alternates them."""
+
 
 def generation_answer(plan: ImagePlan) -> str:
     """Return the model's answer to a request; the caption between the tags goes to the image generator."""
     return f"Here it is. <h>{plan.caption()}</h>"
 
 
-def sample_request(seed: int, kind: str | None = None, domain: SceneDomain = TRAINING) -> Dialog:
+def sample_request(seed: int, kind: str, domain: SceneDomain = TRAINING) -> Dialog:
     """Sample a dialog that requests images; `seen` and `painted` show one image, `drawn` two.
 
     Args:
         seed: seed of the dialog and its images.
-        kind: one of `KINDS`; by default sampled.
+        kind: one of `KINDS`.
         domain: the domain of the images shown.
 
     Raises:
         ValueError: `kind` is not one of `KINDS`.
     """
-    kind = kind or pick(np.random.default_rng([domain.stream, seed, crc32(b"request")]), KINDS)
     if kind not in KINDS:
         raise ValueError(f"unknown kind of request {kind!r}: choose from {', '.join(KINDS)}")
     rng = np.random.default_rng([domain.stream, seed, crc32(b"request"), crc32(kind.encode())])
@@ -110,7 +112,7 @@ def _edited_image(rng: np.random.Generator) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def sample_plain_request(seed: int, kind: str, domain: SceneDomain = TRAINING) -> tuple[ImagePlan, str]:
+def sample_plain_request(seed: int, kind: str, domain: SceneDomain) -> tuple[ImagePlan, str]:
     """Sample a plan of one of `image_plans.KINDS` and a user turn that requests it, for evaluation."""
     return _sample_plan_and_text(
         np.random.default_rng([domain.stream, seed, crc32(b"wish"), crc32(kind.encode())]), kind

@@ -1,10 +1,8 @@
 """Turns of a conversation, and the wordings of every question."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..scenes.colors import pick
 
@@ -75,13 +73,3 @@ def ask(rng: np.random.Generator, question: str, answer: str, skill: str = "", *
         words: values of the placeholders in the wording.
     """
     return Turn(skill or question, pick(rng, QUESTIONS[question]).format(**words), answer)
-
-
-def messages(turns: list[Turn], images: list[Image.Image]) -> list[dict[str, Any]]:
-    """Return chat messages in Transformers' format, with all images in the first."""
-    result: list[dict[str, Any]] = []
-    for number, turn in enumerate(turns):
-        shown = [{"type": "image", "image": image} for image in images] if number == 0 else []
-        result.append({"role": "user", "content": [*shown, {"type": "text", "text": turn.question}]})
-        result.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
-    return result

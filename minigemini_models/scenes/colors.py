@@ -25,7 +25,7 @@ WHITE: Color = (255, 255, 255)
 """Ink and paper of domains that are black on white."""
 _MIN_DISTANCE = 110.0
 """Minimum Euclidean RGB distance between an object and its background."""
-_MIN_CONTRAST = 90.0
+MIN_CONTRAST = 90.0
 """Minimum difference in luminance between letters and their background."""
 
 
@@ -56,7 +56,7 @@ def contrasting(rng: np.random.Generator, behind: Color) -> Color:
     """Sample any color that is legible on `behind`."""
     while True:
         color = _clip(rng.integers(0, 256, 3))
-        if abs(luminance(color) - luminance(behind)) >= _MIN_CONTRAST:
+        if abs(luminance(color) - luminance(behind)) >= MIN_CONTRAST:
             return color
 
 

@@ -32,7 +32,7 @@ def overlap(a: Box, b: Box, gap_px: int = _MARGIN_PX) -> bool:
 def free_box(
     rng: np.random.Generator, width: int, height: int, taken: Sequence[Box], side_px: int, apart_px: int = 0
 ) -> Box | None:
-    """Sample a box of this size that overlaps none of `taken`; None if forty attempts fail.
+    """Sample a box of this size that overlaps none of `taken`; None if it is too large or forty attempts fail.
 
     Args:
         rng: the generator.

@@ -113,7 +113,8 @@ class Scene:
     """The contents of an image. Objects are in reading order, text from top to bottom.
 
     Attributes:
-        kind: one of `composition.KINDS`, `composition.CROWDED_KINDS` or `documents.PAGE_KINDS`.
+        kind: one of `composition.KINDS`, `composition.CROWDED_KINDS` or `documents.PAGE_KINDS`, or the name of another
+            source of scenes, such as "painting" or "unlike".
         ground: background color.
         objects: shapes and icons.
         signs: signs and separate words.

@@ -15,7 +15,8 @@ def scene(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Kind of scene: single, few, count, sign, words, lines, chart or table.  [default: chosen by the seed]"
+            help="Kind of scene: single, few, count, sign, words, many, text, line, lines, chart or table.  "
+            "[default: one of the first five, chosen by the seed]"
         ),
     ] = None,
 ) -> None:

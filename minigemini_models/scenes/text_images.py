@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colors import BLACK, WHITE, background, luminance, pick
+from .colors import BLACK, MIN_CONTRAST, WHITE, background, luminance, pick
 from .dense_labels import CELL_PX, PATCH_PX, cell_labels, slot_labels
 from .layouts import Box
 from .lettering import Color, Letter, draw_text, in_case, text_width
@@ -22,8 +22,6 @@ _SMALLER = 1.5
 """Exponent that makes small text more frequent: an image holds many more small letters than large ones."""
 _LINE_PX = 16
 """Minimum distance of the centers of two lines: half a patch, so that no two share a row of slots."""
-_MIN_CONTRAST = 90.0
-"""Minimum difference in luminance between a letter and everything behind it, as in scenes."""
 _MOST_CLUTTER = 12
 _PALETTE = 256
 
@@ -95,11 +93,11 @@ def _place_ink(
     """Return a color that is legible in a box, after drawing a panel there if it is needed or no color would be."""
     extrema: Any = image.crop(box).convert("L").getextrema()
     low, high = extrema
-    if needed or high - low > 255 - 2 * _MIN_CONTRAST:
+    if needed or high - low > 255 - 2 * MIN_CONTRAST:
         draw.rectangle(box, fill=panel)
         low = high = luminance(panel)
     for ink in islice(palette, _PALETTE):
-        if not low - _MIN_CONTRAST < luminance(ink) < high + _MIN_CONTRAST:
+        if not low - MIN_CONTRAST < luminance(ink) < high + MIN_CONTRAST:
             return ink
     return BLACK if low > 255 - high else WHITE
 

@@ -4,13 +4,12 @@ from ...scenes.composition import sample_scene
 from ...scenes.splits import ENCODER_DOMAIN, SceneDomain
 from ..attribute_lookup import shuffled
 from ..conversations import conversation, possible_turn_groups
-from ..image_requests import sample_request
+from ..image_requests import TRAINING_KINDS, sample_request
 from ..object_qa import object_turn_groups
 from ..unanswerable import unanswerable_turn
 from .lesson import SceneLesson, lesson_about, stream
 
 _KINDS = ("single", "few", "sign", "count", "few", "words", "many", "few")
-_REQUEST_KINDS = ("request", "refine", "request", "mention", "request", "seen", "painted", "unknown", "drawn", "drawn")
 
 
 def mixed(number: int, domain: SceneDomain = ENCODER_DOMAIN) -> SceneLesson:
@@ -36,5 +35,5 @@ def unanswerable(number: int) -> SceneLesson:
 
 def requests(number: int) -> SceneLesson:
     """Requests for images, which the model puts into captions."""
-    dialog = sample_request(number, _REQUEST_KINDS[number % len(_REQUEST_KINDS)])
+    dialog = sample_request(number, TRAINING_KINDS[number % len(TRAINING_KINDS)])
     return SceneLesson(dialog.scenes, (dialog.turns,), dialog.shown)

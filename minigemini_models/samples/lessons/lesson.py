@@ -11,6 +11,9 @@ from ..dialogs import Dialog
 from ..ocr_qa import SPELLING_SKILLS
 from ..turns import Turn, TurnGroup
 
+RETRY = 7_000_000
+"""Added to the number of a lesson whose scenes allow no question, for example because all objects are in the middle."""
+
 
 @dataclass(frozen=True)
 class SceneLesson:

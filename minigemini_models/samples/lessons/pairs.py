@@ -4,10 +4,8 @@ from ...scenes.splits import TRAINING
 from ..dialogs import PAIR_KINDS, sample_pair
 from ..image_pairs import change_qa, list_changes, list_which_image, which_image_qa
 from ..object_lists import object_list_for_pair
-from .lesson import SceneLesson, separate, stream
+from .lesson import RETRY, SceneLesson, separate, stream
 
-_RETRY = 7_000_000
-"""Added to a number whose scenes allow no question."""
 _MOST = 6
 
 
@@ -19,16 +17,16 @@ def lists(number: int) -> SceneLesson:
         turns = object_list_for_pair(*scenes, stream("pair lists", number))
     else:
         scenes, turns = sample(number, TRAINING)
-    return SceneLesson(scenes, tuple(separate(turns))[:_MOST]) if turns else lists(number + _RETRY)
+    return SceneLesson(scenes, tuple(separate(turns))[:_MOST]) if turns else lists(number + RETRY)
 
 
 def questions(number: int) -> SceneLesson:
     """Which image shows an object, and which object changed its color."""
     scenes, turns = (which_image_qa, change_qa)[number % 2](number, TRAINING)
-    return SceneLesson(scenes, tuple(separate(turns))[:_MOST]) if turns else questions(number + _RETRY)
+    return SceneLesson(scenes, tuple(separate(turns))[:_MOST]) if turns else questions(number + RETRY)
 
 
 def comparisons(number: int) -> SceneLesson:
     """Which image has more, what changed, which one shows it."""
     scenes, groups = sample_pair(number, PAIR_KINDS[number % 3])
-    return SceneLesson(scenes, tuple(groups)) if groups else comparisons(number + _RETRY)
+    return SceneLesson(scenes, tuple(groups)) if groups else comparisons(number + RETRY)

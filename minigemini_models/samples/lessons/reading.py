@@ -9,7 +9,7 @@ from ...scenes.lexicon import TextSampler
 from ...scenes.splits import ENCODER_DOMAIN, TRAINING, SceneDomain
 from ..ocr_qa import text_turn_groups
 from ..turns import QUESTIONS, Turn
-from .lesson import SceneLesson, lesson_about, separate, stream
+from .lesson import RETRY, SceneLesson, lesson_about, separate, stream
 
 _DOMAINS = (ENCODER_DOMAIN, replace(TRAINING, fonts=ALL_TRAINING_FONTS))
 """Letters of all sizes and cases, in which those of 10 to 18 pixels are rare; and capitals of these sizes, which scenes
@@ -17,8 +17,6 @@ and pages have."""
 _COPIED = TextSampler(words=1.0, numbers=1.0, strings=2.0)
 _COPIES = 6
 """Texts per lesson of `copying`."""
-_RETRY = 7_000_000
-"""Added to a number whose scene has no text."""
 
 
 def sign(number: int, domain: SceneDomain | None = None) -> SceneLesson:
@@ -54,4 +52,4 @@ def lines(number: int) -> SceneLesson:
 def _reading(number: int, kind: str, domain: SceneDomain | None = None) -> SceneLesson:
     scene = sample_scene(number, kind, domain or _DOMAINS[number % 2])
     groups = text_turn_groups(scene, stream(f"reading {kind}", number))
-    return lesson_about(scene, groups) if groups else _reading(number + _RETRY, kind, domain)
+    return lesson_about(scene, groups) if groups else _reading(number + RETRY, kind, domain)

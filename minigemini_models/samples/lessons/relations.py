@@ -5,31 +5,28 @@ from ...scenes.splits import COLORED_DOMAIN, TRAINING, SceneDomain
 from ..attribute_lookup import sample_colored
 from ..object_qa import object_turn_groups
 from ..spatial_relations import list_halves, list_positions, list_relations, relation_qa
-from .lesson import SceneLesson, lesson_about, separate, stream
-
-_RETRY = 7_000_000
-"""Added to a number whose scene allows no question, for example because all objects are in the middle."""
+from .lesson import RETRY, SceneLesson, lesson_about, separate, stream
 
 
 def halves(number: int, domain: SceneDomain = TRAINING) -> SceneLesson:
     """The half of the image that each object is in."""
     scene = sample_colored(number, domain)[1]
     turns = list_halves(scene, stream("halves", number))
-    return lesson_about(scene, separate(turns)) if turns else halves(number + _RETRY, domain)
+    return lesson_about(scene, separate(turns)) if turns else halves(number + RETRY, domain)
 
 
 def lists(number: int, domain: SceneDomain = TRAINING) -> SceneLesson:
     """The position of each object relative to another, and which of them have a relation to it."""
     scene, rng = sample_colored(number, domain)[1], stream("relation lists", number)
     turns = list_positions(scene, rng) if number % 2 else list_relations(scene, rng)
-    return lesson_about(scene, separate(turns)) if turns else lists(number + _RETRY, domain)
+    return lesson_about(scene, separate(turns)) if turns else lists(number + RETRY, domain)
 
 
 def questions(number: int, domain: SceneDomain = TRAINING) -> SceneLesson:
     """Whether a relation holds between two objects."""
     scene = sample_colored(number, domain)[1]
     turns = relation_qa(scene, stream("relation questions", number))
-    return lesson_about(scene, separate(turns)) if turns else questions(number + _RETRY, domain)
+    return lesson_about(scene, separate(turns)) if turns else questions(number + RETRY, domain)
 
 
 def beside(number: int, domain: SceneDomain | None = None) -> SceneLesson:
@@ -38,4 +35,4 @@ def beside(number: int, domain: SceneDomain | None = None) -> SceneLesson:
     rng = stream("beside", number)
     groups = [group for _ in range(3) for group in object_turn_groups(scene, rng)]
     found = [group for group in groups if group[0].skill in ("beside", "related")]
-    return lesson_about(scene, found) if found else beside(number + _RETRY, domain)
+    return lesson_about(scene, found) if found else beside(number + RETRY, domain)

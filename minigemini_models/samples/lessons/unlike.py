@@ -57,7 +57,7 @@ def ordinary_question(rng: np.random.Generator, key: str) -> Turn:
 
 
 def random_part(rng: np.random.Generator, image: Image.Image, smallest: int) -> Image.Image:
-    """Return a part of an image: of its width and height, each from one `smallest`-th to the whole."""
+    """Crop a random part of an image; its width and height are each at least 1/`smallest` of the image's."""
     width, height = (int(rng.integers(side // smallest, side + 1)) for side in image.size)
     left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
     return image.crop((left, top, left + width, top + height))
