@@ -31,6 +31,15 @@ TOY = {"global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "no
 TWO_STEPS = TOY | {"steps": "2"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Use one thread, as commands do: two threads sum in a different order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 # Mixtures as sources of samples
 
 
@@ -83,12 +92,9 @@ def test_errors_name_the_step(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("nano")
     for name in PIPELINES:
         assert train_pipeline(name, root, TWO_STEPS) == root / name
-    torch.set_num_threads(before)
     return root
 
 
