@@ -93,7 +93,8 @@ def test_kept_logs_have_the_means_of_consecutive_steps():
 
 def save_parts_to(folder: Path) -> None:
     """The inputs of `convert` and `assemble`, under the names that the documentation uses."""
-    (folder / "MGM-7B").symlink_to(next(GOLDEN.glob("MGM-*")))
+    (folder / "YanweiLi").mkdir()
+    (folder / "YanweiLi/MGM-7B").symlink_to(next(GOLDEN.glob("MGM-*")))
     (folder / "model_zoo").symlink_to(GOLDEN / "model_zoo")
     (folder / "clip-vit").symlink_to(LOW_RES)
     (folder / "convnext").symlink_to(HIGH_RES)
@@ -187,8 +188,8 @@ def published(tmp_path_factory):
     save_parts_to(folder)
     shutil.copy(ROOT / "examples" / "things.png", folder / "photo.jpg")
     (folder / "examples").symlink_to(ROOT / "examples")
-    convert = shlex.split(PUBLISHED[0].replace("YanweiLi/MGM-7B", "MGM-7B"))
-    assert convert[:3] == ["convert", "MGM-7B", "mgm-7b"]
+    convert = shlex.split(PUBLISHED[0])
+    assert convert[:3] == ["convert", "YanweiLi/MGM-7B", "mgm-7b"]
     with contextlib.chdir(folder):
         done = CliRunner().invoke(app, convert, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
