@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from minigemini.io.atomic_write import atomic_write
 from minigemini.io.system import is_windows
+from minigemini.training.checkpointing import finalize
 
 
 @pytest.fixture(params=[0o022, 0o027], ids=oct)
@@ -26,8 +27,12 @@ def test_others_may_read_what_the_umask_lets_them(mode, tmp_path):
         folder.mkdir()
         save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
         (folder / "config.json").write_text("{}")
+    (tmp_path / "partial").mkdir()
+    save_file({"weight": torch.zeros(2)}, tmp_path / "partial/trained.safetensors")
+    finalize(tmp_path / "partial", tmp_path / "checkpoint-1")
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(path.name for path in written) == ["config.json", "model.safetensors", "one.safetensors"]
+    names = {"SHA256SUMS", "config.json", "model.safetensors", "one.safetensors", "trained.safetensors"}
+    assert {path.name for path in written} == names
     assert {path.stat().st_mode & 0o777 for path in written} == {mode}
 
 

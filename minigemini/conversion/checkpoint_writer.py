@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ..io.atomic_write import flush, is_full_disk, share
+from ..io.atomic_write import flush, is_full_disk, settle
 from ..io.checkpoint import INDEX, open_checkpoint
 from ..io.errors import CheckpointError, one_line
 from ..io.folder_lock import output_lock
@@ -68,8 +68,7 @@ def _write(
         (partial / _PLAN).unlink()
         _check(partial, plan, dtype)
         write_sums(partial)
-        for path in (*partial.iterdir(), partial):
-            flush(path)
+        settle(partial)
         partial.rename(folder)
         flush(folder.absolute().parent)
     except (OSError, SafetensorError) as error:
@@ -170,7 +169,6 @@ def _write_shard(file: Path, sources: dict[str, Source], reader: TensorReader, d
         for name, source in sources.items()
     }
     save_file(tensors, part, metadata={"format": "pt"})
-    share(part)
     flush(part)
     part.rename(file)
 

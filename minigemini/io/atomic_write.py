@@ -29,14 +29,10 @@ def atomic_write(path: Path, replace_folder: bool = False) -> Iterator[Path]:
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield aside / path.name
-        written = [aside / path.name, *(aside / path.name).rglob("*")]
-        for file in written:
-            if file.is_file():
-                share(file)
-                flush(file)
+        settle(aside / path.name)
         if replace_folder and path.is_dir():
             os.rename(path, aside / f"{path.name}.replaced")
-        os.replace(written[0], path)
+        os.replace(aside / path.name, path)
         flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -74,12 +70,21 @@ def _has_space(folder: Path) -> bool:
     return True
 
 
-def share(file: Path) -> None:
-    """Give a file the permissions of a new one: what safetensors writes, only its owner could read."""
-    new = file.with_name(f".{file.name}.new")
+def settle(path: Path) -> None:
+    """Sync a file, or a folder with all that is in it, to disk, and give files the permissions of new ones.
+
+    What safetensors writes, only its owner could read.
+    """
+    new = path.with_name(f".{path.name}.new")
     new.touch()
-    file.chmod(new.stat().st_mode)
+    mode = new.stat().st_mode
     new.unlink()
+    for written in (*path.rglob("*"), path):
+        if written.is_file():
+            written.chmod(mode)
+            flush(written)
+        elif written.is_dir():
+            flush(written)
 
 
 def flush(path: Path) -> None:

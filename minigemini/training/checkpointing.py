@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ..io.atomic_write import flush
+from ..io.atomic_write import flush, settle
 from ..io.hashes import SUMS, DamagedFileError, check_sums, files_of, read_sums, write_sums
 
 __all__ = [
@@ -28,8 +28,7 @@ def finalize(partial: Path, final: Path) -> None:
         OSError: It cannot be written.
     """
     write_sums(partial)
-    for path in (*partial.rglob("*"), partial):
-        flush(path)
+    settle(partial)
     if final.exists():  # a damaged checkpoint of the same step, or an earlier copy of this one
         shutil.rmtree(final)
     partial.rename(final)
