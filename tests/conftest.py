@@ -27,6 +27,15 @@ def empty_cache(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Use one thread, as commands and runs in separate processes do: two threads sum in a different order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<image>"]
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 

@@ -27,17 +27,10 @@ from minigemini_models.nano.nano_recipes import EXPORT, LANGUAGE, PIPELINES, TWI
 from minigemini_models.nano.training_pipeline import train_pipeline
 from minigemini_models.pretraining.tasks import TASKS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TOY = {"global_batch": "2", "micro_batch": "2", "workers": "0", "report_to": "none"}
 TWO_STEPS = TOY | {"steps": "2"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Use one thread, as commands do: two threads sum in a different order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # Mixtures as sources of samples
@@ -246,15 +239,11 @@ if __name__ == "__main__":
 @pytest.fixture
 def side_by_side(tmp_path):
     (tmp_path / "program.py").write_text(SIDE_BY_SIDE)
-    tiny = ("steps=100000", "global_batch=1", "micro_batch=1", "workers=0", "report_to=none", "high_res_width=8")
-    command = [
-        sys.executable,
-        str(tmp_path / "program.py"),
-        str(tmp_path),
-        *tiny,
-        "low_res_width=32",
-        "low_res_layers=1",
-    ]
+    settings = (
+        *("steps=100000", "global_batch=1", "micro_batch=1", "workers=0", "report_to=none"),
+        *("high_res_width=8", "low_res_width=32", "low_res_layers=1"),
+    )
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), *settings]
     started = []
 
     def start() -> subprocess.Popen:

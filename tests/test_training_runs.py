@@ -34,17 +34,10 @@ from minigemini.training.checkpointing import DamagedFileError, newest_complete
 from minigemini.training.run import train
 from minigemini.training.settings import RecipeError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TRAIN_PROGRAM = Path(__file__).parent / "tiny_training.py"
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Use one thread, as the runs in separate processes do: two threads sum in a different order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from minigemini.evaluation.statistics import wilson
 from minigemini.inference import Conversation, Engine, GenerationSettings, ImageGenerator, RequestError
 
 from ..samples.descriptions import NUMBERS
-from ..samples.image_plans import KINDS, ImagePlan, sample_planned_image
+from ..samples.image_plans import KINDS, ImagePlan, PlanItem, sample_planned_image
 from ..samples.image_requests import sample_plain_request
 from ..samples.request_phrases import DRAW
 from ..scenes.colors import COLORS
@@ -55,16 +55,17 @@ class CycleResult:
     @property
     def recognized(self) -> bool:
         """Whether the description has every requested object, as often as requested and in its color, if it has one."""
-        described = [
-            (COUNTS[count], color, NAMES[name]) for count, color, name in PHRASE.findall((self.answer or "").lower())
-        ]
-        return all(
-            item.count
-            == sum(
-                count for count, color, name in described if name == item.name and item.color in (None, color or None)
+        described = PHRASE.findall((self.answer or "").lower())
+
+        def count(item: PlanItem) -> int:
+            alike = (
+                COUNTS[number]
+                for number, color, name in described
+                if NAMES[name] == item.name and item.color in (None, color)
             )
-            for item in self.plan.items
-        )
+            return sum(alike)
+
+        return all(count(item) == item.count for item in self.plan.items)
 
 
 def draw_captions(
